@@ -1,0 +1,3 @@
+//! The thin entry; the front door comes last.
+
+fn main() {}
