@@ -1,2 +1,12 @@
 //! simsync keeps a telecom device-management platform in step with a CRM. The map of the code comes with the front
 //! door; until then the rooms below are the order in which they are built.
+
+pub mod choice;
+pub mod digest;
+pub mod event;
+pub mod exit;
+pub mod ledger;
+pub mod near;
+pub mod row;
+pub mod stats;
+pub mod update;

@@ -1,0 +1,248 @@
+//! Events: past-tense facts that both passes emit through one seam, and that every reporter listens to.
+//!
+//! An event never holds a value of a field. Not here: the numbers folded from events (`stats.rs`), and how any of it
+//! is shown (`report/`).
+
+use crate::ledger::FailureKind;
+use crate::row::Place;
+use crate::update::FieldKind;
+
+/// An event with the moment it happened, in milliseconds since the run began (monotonic).
+#[derive(Debug, Clone)]
+pub struct Stamped {
+    /// Milliseconds since the run began.
+    pub at_ms: u64,
+    /// What happened.
+    pub event: Event,
+}
+
+/// What happened.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// The run began; nothing was read yet.
+    RunStarted(RunFacts),
+    /// An input was opened and its columns were mapped.
+    InputOpened {
+        /// Name as given.
+        name: String,
+        /// Its size in bytes.
+        bytes: u64,
+        /// `csv` or `ndjson`.
+        format: &'static str,
+    },
+    /// Something about the whole run that the operator should read once (unknown columns, an empty input).
+    Noticed {
+        /// The text, without any value of a field.
+        text: String,
+    },
+    /// A pass moved on. Counts are totals of that pass.
+    Progressed {
+        /// Rows passed so far.
+        rows: u64,
+        /// Input bytes passed so far.
+        bytes: u64,
+        /// Input bytes of the pass.
+        bytes_total: u64,
+    },
+    /// A rule applied to a field or a row (severity `fix` or `warn`); the row goes on.
+    RuleApplied {
+        /// Where.
+        place: Place,
+        /// The rule's code.
+        code: &'static str,
+        /// Whether it was a warning (`true`) or a silent normalisation (`false`).
+        warning: bool,
+        /// The field, if the rule is about one.
+        field: Option<FieldKind>,
+    },
+    /// A row was rejected by the survey.
+    RowRejected {
+        /// Where.
+        place: Place,
+        /// The rule's code.
+        code: &'static str,
+        /// The field, if the rule is about one.
+        field: Option<FieldKind>,
+    },
+    /// The survey ended and every row has its disposition.
+    PlanMade(PlanFacts),
+    /// A gate stopped the run before the first request, or was overridden.
+    GateTripped {
+        /// Name of the gate, as in the configuration.
+        gate: &'static str,
+        /// What it found, without values of fields.
+        text: String,
+        /// Whether `--yes` let the run go on.
+        overridden: bool,
+    },
+    /// Delivery began.
+    DeliveryStarted {
+        /// Updates to send.
+        updates: u64,
+    },
+    /// An attempt ended.
+    AttemptEnded {
+        /// The answer's status; `None` when there was no answer.
+        status: Option<u16>,
+        /// What became of it, in one word (`acknowledged`, `refused`, `throttled`, `timeout`, …).
+        outcome: &'static str,
+        /// Milliseconds from sending to the end of the answer.
+        latency_ms: u64,
+        /// Whether an earlier attempt of the same update had been made in this run.
+        is_retry: bool,
+    },
+    /// An update's acknowledgement is durable in the journal.
+    UpdateSynced {
+        /// Place of its last row.
+        place: Place,
+    },
+    /// An update has failed for good in this run, durably.
+    UpdateFailed {
+        /// Place of its last row.
+        place: Place,
+        /// How.
+        kind: FailureKind,
+        /// The last answer's status, if there was any.
+        status: Option<u16>,
+        /// The complaint, with all values masked.
+        signature: String,
+    },
+    /// An update was refused for a conflict and waits for a later pass.
+    UpdateDeferred {
+        /// Place of its last row.
+        place: Place,
+    },
+    /// The run ended while an attempt was on the wire: the update may or may not have been applied.
+    UpdateInDoubt {
+        /// Place of its last row.
+        place: Place,
+    },
+    /// Sending pauses for everybody.
+    Paused {
+        /// Why, in a few words.
+        reason: &'static str,
+        /// For how long, if known, in milliseconds.
+        for_ms: Option<u64>,
+    },
+    /// Sending goes on.
+    Resumed,
+    /// A pass over deferred or chronic rows began.
+    LaterPassStarted {
+        /// What it is about, in a few words.
+        about: &'static str,
+        /// Updates in it.
+        updates: u64,
+    },
+    /// A group of records became durable.
+    Committed {
+        /// Records in the group.
+        records: u64,
+    },
+    /// The run was asked to stop and drains: no new attempt starts.
+    DrainStarted {
+        /// Why, in a few words.
+        reason: String,
+        /// Attempts on the wire.
+        in_flight: u64,
+    },
+    /// The run ended; the books are closed.
+    RunEnded {
+        /// The exit code.
+        exit_code: u8,
+        /// Why it stopped early, if it did, in a sentence.
+        stopped: Option<String>,
+    },
+}
+
+/// What a run is about.
+#[derive(Debug, Clone, Default)]
+pub struct RunFacts {
+    /// Id of the run, sortable by time.
+    pub run_id: String,
+    /// `sync`, `plan`, `check`, …
+    pub command: &'static str,
+    /// The target, as text for people.
+    pub target: String,
+    /// Wall clock at the start, RFC 3339.
+    pub started_at: String,
+    /// Version of the program.
+    pub tool_version: &'static str,
+}
+
+/// What the plan found, in numbers. `None` of them is a value of a field.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PlanFacts {
+    /// The batch, as hex; empty where there is none.
+    pub batch: String,
+    /// Whether an open batch is continued.
+    pub resumed: bool,
+    /// The key field.
+    pub key: Option<FieldKind>,
+    /// Rows by disposition.
+    pub rows: PlanRows,
+    /// Updates that would set a field to something else than the ledger holds, by field in wire order.
+    pub field_changes: [u64; crate::update::FIELD_COUNT],
+    /// Updates to send for subjects the ledger does not know.
+    pub subjects_new: u64,
+    /// Updates to send for subjects the ledger knows.
+    pub subjects_changed: u64,
+    /// Updates that an earlier run left in doubt and that are sent again.
+    pub in_doubt_resent: u64,
+    /// Places of the first of them.
+    pub in_doubt_places: Vec<Place>,
+    /// Updates refused earlier in this batch, not sent again and counted failed.
+    pub refused_before: u64,
+}
+
+/// Rows by disposition, as the plan rules.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PlanRows {
+    /// Rows read.
+    pub read: u64,
+    /// Rejected by a rule, or unreadable.
+    pub rejected: u64,
+    /// Left out by a filter.
+    pub filtered: u64,
+    /// Another shard's.
+    pub elsewhere: u64,
+    /// Equal to their subject's immediately preceding row.
+    pub duplicate: u64,
+    /// Overtaken by something newer.
+    pub superseded: u64,
+    /// Nothing to change.
+    pub unchanged: u64,
+    /// Two subjects claim one identifier.
+    pub conflict: u64,
+    /// Kept back by a policy.
+    pub held: u64,
+    /// Part of a later row's update.
+    pub folded: u64,
+    /// Refused earlier in this batch: failed without being sent again.
+    pub refused_before: u64,
+    /// To be sent.
+    pub send: u64,
+}
+
+impl PlanRows {
+    /// Whether every row read has exactly one disposition.
+    pub fn is_balanced(&self) -> bool {
+        self.read
+            == self.rejected
+                + self.filtered
+                + self.elsewhere
+                + self.duplicate
+                + self.superseded
+                + self.unchanged
+                + self.conflict
+                + self.held
+                + self.folded
+                + self.refused_before
+                + self.send
+    }
+}
+
+/// The one seam between the passes and the world: whoever wants to know implements this.
+pub trait Listener {
+    /// Takes one event. Called synchronously; a slow listener slows the run, which is the backpressure wanted.
+    fn on_event(&mut self, event: &Stamped);
+}

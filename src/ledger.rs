@@ -1,0 +1,558 @@
+//! Facts of the journal: what a record of the log says, what the ledger keeps of a subject, and how the one
+//! becomes the other.
+//!
+//! Pure. Not here: how records and entries lie on disk (`journal/`), what follows from them (`plan/`).
+
+use crate::digest::{FieldHash, SubjectId, UpdateDigest};
+use crate::row::Version;
+use crate::update::{FIELD_COUNT, FieldFact, FieldKind, FieldSet};
+
+/// Refusals kept per subject: those of the oldest versions, and the newest one in the last place. Those between are
+/// forgotten, which only means that they, and under `each` the rows between, would be sent once more.
+pub const REFUSALS_MAX: usize = 16;
+
+/// In-doubt updates kept per subject by name, those of the oldest versions: whatever comes before the first of them is
+/// in doubt no more. Their fields stay unknown whether they are named or not.
+pub const IN_DOUBT_MAX: usize = 16;
+
+/// Bytes of a signature that a record may hold.
+pub const SIGNATURE_BYTES_MAX: usize = 160;
+
+/// One record of the write-ahead log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Record {
+    /// The update may be on the wire from now on.
+    Intent {
+        /// Whom it is about.
+        subject: SubjectId,
+        /// The update's version.
+        version: Version,
+        /// Fields it sets.
+        fields: FieldSet,
+        /// Digest of what it sets.
+        digest: UpdateDigest,
+    },
+    /// The update was acknowledged.
+    Synced {
+        /// Whom it is about.
+        subject: SubjectId,
+        /// The update's version.
+        version: Version,
+        /// What was acknowledged, each field with the version of the row that set it.
+        facts: Vec<FieldFact>,
+        /// When, in seconds since the Unix epoch.
+        at_s: i64,
+    },
+    /// The update was definitely refused, with its final verdict.
+    Refused {
+        /// Whom it is about.
+        subject: SubjectId,
+        /// The update's version.
+        version: Version,
+        /// Digest of what it would have set.
+        digest: UpdateDigest,
+        /// The answer's status.
+        status: u16,
+        /// The complaint, with all values masked.
+        signature: String,
+        /// Fields an earlier attempt of the same update may nevertheless have set (it had timed out, say).
+        unknown: FieldSet,
+    },
+    /// The update was refused for a conflict and waits for a later pass.
+    Deferred {
+        /// Whom it is about.
+        subject: SubjectId,
+        /// The update's version.
+        version: Version,
+        /// Digest of what it would have set.
+        digest: UpdateDigest,
+        /// The answer's status.
+        status: u16,
+        /// The complaint, with all values masked.
+        signature: String,
+        /// Fields an earlier attempt of the same update may nevertheless have set.
+        unknown: FieldSet,
+    },
+    /// The update ended without a definite answer: nobody knows the value of its fields at the server.
+    Unknown {
+        /// Whom it is about.
+        subject: SubjectId,
+        /// The update's version.
+        version: Version,
+        /// The fields it may have set.
+        fields: FieldSet,
+        /// Digest of what it may have set.
+        digest: UpdateDigest,
+        /// Why there is no answer.
+        cause: UnknownCause,
+        /// The last answer's status, if there was any.
+        status: Option<u16>,
+        /// The complaint, with all values masked; may be empty.
+        signature: String,
+    },
+    /// The intent was not used: no attempt of it was ever on the wire, or only attempts known to be unapplied.
+    Withdrawn {
+        /// Whom it is about.
+        subject: SubjectId,
+        /// The update's version.
+        version: Version,
+    },
+}
+
+/// Why an update ended without a definite answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UnknownCause {
+    /// Attempts ran out; the update is failed.
+    Exhausted,
+    /// The answer echoed another value than the one sent; the update is failed.
+    EchoMismatch,
+    /// The run ended while the attempt was on the wire; the update is in doubt.
+    Cut,
+}
+
+impl Record {
+    /// Whom the record is about.
+    pub fn subject(&self) -> SubjectId {
+        match self {
+            Record::Intent { subject, .. }
+            | Record::Synced { subject, .. }
+            | Record::Refused { subject, .. }
+            | Record::Deferred { subject, .. }
+            | Record::Unknown { subject, .. }
+            | Record::Withdrawn { subject, .. } => *subject,
+        }
+    }
+
+    /// The version of the update the record is about.
+    pub fn version(&self) -> Version {
+        match self {
+            Record::Intent { version, .. }
+            | Record::Synced { version, .. }
+            | Record::Refused { version, .. }
+            | Record::Deferred { version, .. }
+            | Record::Unknown { version, .. }
+            | Record::Withdrawn { version, .. } => *version,
+        }
+    }
+}
+
+/// What is known of a field's value at the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FieldState {
+    /// It was acknowledged.
+    Known(FieldHash),
+    /// Nobody knows. Unknown equals nothing, so the next row for it is sent.
+    Unknown,
+}
+
+/// A field of a ledger entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LedgerField {
+    /// What is known of its value.
+    pub state: FieldState,
+    /// Version of the row that set it, or may have set it.
+    pub version: Version,
+}
+
+/// How an update failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum FailureKind {
+    /// Definitely refused: the same bytes cannot help.
+    Refused,
+    /// Was temporary, attempts ran out.
+    Exhausted,
+    /// Acknowledged with another value than the one sent.
+    EchoMismatch,
+    /// Refused for a conflict, waiting for a later pass (final only when no pass makes progress).
+    Deferred,
+}
+
+impl FailureKind {
+    /// Name in reports and on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            FailureKind::Refused => "refused",
+            FailureKind::Exhausted => "exhausted",
+            FailureKind::EchoMismatch => "echo-mismatch",
+            FailureKind::Deferred => "deferred",
+        }
+    }
+}
+
+/// A failed update, remembered so that a resume of its batch does not send it again and a later batch sends it
+/// last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The update's version.
+    pub version: Version,
+    /// Digest of what it would have set.
+    pub digest: UpdateDigest,
+    /// How it failed.
+    pub kind: FailureKind,
+    /// Definite refusals of this version so far; part of the idempotency key.
+    pub count: u32,
+    /// The last answer's status, if there was any.
+    pub status: Option<u16>,
+    /// The complaint, with all values masked.
+    pub signature: String,
+}
+
+/// An update whose intent is durable and whose outcome is not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InDoubt {
+    /// The update's version: batch and row name it to the operator.
+    pub version: Version,
+    /// Fields it may have set.
+    pub fields: FieldSet,
+    /// Digest of what it may have set.
+    pub digest: UpdateDigest,
+}
+
+/// What the ledger keeps of a subject.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LedgerEntry {
+    /// The subject.
+    pub subject: SubjectId,
+    /// Field by field, what was last acknowledged; `None` for a field never sent.
+    pub fields: [Option<LedgerField>; FIELD_COUNT],
+    /// The newest version acknowledged.
+    pub acked: Option<Version>,
+    /// When the last acknowledgement came, in seconds since the Unix epoch; 0 when there was none.
+    pub acked_at_s: i64,
+    /// Updates in doubt, by version, oldest first, at most [`IN_DOUBT_MAX`].
+    pub in_doubt: Vec<InDoubt>,
+    /// Failed updates since the last acknowledgement in a later batch, by version, oldest first, at most
+    /// [`REFUSALS_MAX`].
+    pub refusals: Vec<Refusal>,
+}
+
+impl LedgerEntry {
+    /// The entry of a subject nothing is known of.
+    pub fn new(subject: SubjectId) -> LedgerEntry {
+        LedgerEntry {
+            subject,
+            fields: [None; FIELD_COUNT],
+            acked: None,
+            acked_at_s: 0,
+            in_doubt: Vec::new(),
+            refusals: Vec::new(),
+        }
+    }
+
+    /// What is kept of a field.
+    pub fn field(&self, kind: FieldKind) -> Option<LedgerField> {
+        self.fields[kind.index()]
+    }
+
+    /// Fields whose value at the server nobody knows.
+    pub fn unknown(&self) -> FieldSet {
+        FieldKind::ALL
+            .into_iter()
+            .filter(|kind| matches!(self.field(*kind), Some(LedgerField { state: FieldState::Unknown, .. })))
+            .collect()
+    }
+
+    /// The refusal of exactly this version, if it was refused.
+    pub fn refusal(&self, version: Version) -> Option<&Refusal> {
+        self.refusals.iter().find(|refusal| refusal.version == version)
+    }
+
+    /// Whether an update of this version is in doubt, as far as is known: named, or after the last one of its batch that
+    /// could be named and no newer than what is unknown.
+    pub fn may_be_in_doubt(&self, version: Version) -> bool {
+        let is_named = self.in_doubt.iter().any(|doubt| doubt.version == version);
+        let is_past_names = self.in_doubt.len() >= IN_DOUBT_MAX
+            && self
+                .in_doubt
+                .last()
+                .is_some_and(|last| last.version.batch == version.batch && last.version < version);
+        let is_unknown_since =
+            |field: &LedgerField| field.state == FieldState::Unknown && field.version >= version;
+        is_named || (is_past_names && self.fields.iter().flatten().any(is_unknown_since))
+    }
+
+    /// Whether an update of this version failed, as far as is known: named, or between the last two named where others
+    /// may have been forgotten.
+    pub fn may_have_failed(&self, version: Version) -> bool {
+        let is_between_names = match self.refusals.as_slice() {
+            [.., before, last] if self.refusals.len() >= REFUSALS_MAX => {
+                before.version < version && version < last.version
+            }
+            _ => false,
+        };
+        is_between_names || self.refusal(version).is_some()
+    }
+
+    fn set(&mut self, kind: FieldKind, state: FieldState, version: Version) {
+        let slot = &mut self.fields[kind.index()];
+        // A field never goes back to an older version: that is the guard against stale replays.
+        if slot.is_none_or(|field| field.version <= version) {
+            *slot = Some(LedgerField { state, version });
+        }
+    }
+
+    /// A field of an update with this version was acknowledged. The field may be unknown since that very update was in
+    /// doubt, and then it is marked with the update's version, which is newer than the row that set the field when
+    /// rows were folded. The acknowledgement resolves it all the same.
+    fn acknowledge(&mut self, fact: &FieldFact, update: Version) {
+        let slot = &mut self.fields[fact.kind.index()];
+        if slot.is_some_and(|field| field.state == FieldState::Unknown && field.version <= update) {
+            *slot = None;
+        }
+        self.set(fact.kind, FieldState::Known(fact.hash), fact.version);
+    }
+
+    /// An update of this version was acknowledged with these fields: no older request is under way any more, so they
+    /// are in doubt no more for any update up to it. A doubt ends with its last field. It does not end because a newer
+    /// update made the same field unknown: nothing has become of it by that.
+    fn resolve_doubts(&mut self, acknowledged: FieldSet, version: Version) {
+        let fields = self.fields;
+        for doubt in self.in_doubt.iter_mut().filter(|doubt| doubt.version <= version) {
+            doubt.fields = doubt.fields.minus(acknowledged);
+        }
+        self.in_doubt.retain(|doubt| {
+            doubt.fields.iter().any(|kind| {
+                fields[kind.index()]
+                    .is_some_and(|field| field.state == FieldState::Unknown && field.version >= doubt.version)
+            })
+        });
+    }
+
+    fn refuse(&mut self, refusal: Refusal) {
+        // Its outcome is durable now. What an attempt before a crash may have set stays unknown.
+        self.in_doubt.retain(|doubt| doubt.version != refusal.version);
+        // The failures of older batches are history once the newer batch has tried again.
+        self.refusals.retain(|old| old.version.batch >= refusal.version.batch);
+        match self.refusals.iter_mut().find(|old| old.version == refusal.version) {
+            Some(old) => *old = Refusal { count: old.count + refusal.count, ..refusal },
+            None => {
+                let at = self.refusals.partition_point(|old| old.version < refusal.version);
+                self.refusals.insert(at, refusal);
+            }
+        }
+        if self.refusals.len() > REFUSALS_MAX {
+            self.refusals.remove(REFUSALS_MAX - 1);
+        }
+    }
+
+    fn doubt(&mut self, doubt: InDoubt) {
+        for kind in doubt.fields.iter() {
+            self.set(kind, FieldState::Unknown, doubt.version);
+        }
+        self.in_doubt.retain(|old| old.version != doubt.version);
+        let at = self.in_doubt.partition_point(|old| old.version < doubt.version);
+        self.in_doubt.insert(at, doubt);
+        self.in_doubt.truncate(IN_DOUBT_MAX);
+    }
+}
+
+/// Folds the records of one subject, in log order, into its ledger entry.
+#[derive(Debug)]
+pub struct EntryFold {
+    entry: LedgerEntry,
+    /// Intents without an outcome so far. They stay beside the entry, because a definite refusal or a withdrawal
+    /// leaves the entry as it was.
+    open: Vec<InDoubt>,
+}
+
+impl EntryFold {
+    /// Starts from what the old generation holds of the subject.
+    pub fn new(entry: LedgerEntry) -> EntryFold {
+        EntryFold { entry, open: Vec::new() }
+    }
+
+    /// Takes the next record of the subject.
+    pub fn apply(&mut self, record: &Record) {
+        let entry = &mut self.entry;
+        if let Record::Intent { version, fields, digest, .. } = record {
+            self.open.retain(|intent| intent.version != *version);
+            self.open.push(InDoubt { version: *version, fields: *fields, digest: *digest });
+            return;
+        }
+        self.open.retain(|intent| intent.version != record.version());
+        match record {
+            Record::Intent { .. } | Record::Withdrawn { .. } => {}
+            Record::Synced { version, facts, at_s, .. } => {
+                for fact in facts {
+                    entry.acknowledge(fact, *version);
+                }
+                entry.acked = entry.acked.max(Some(*version));
+                entry.acked_at_s = entry.acked_at_s.max(*at_s);
+                entry
+                    .refusals
+                    .retain(|refusal| refusal.version.batch >= version.batch && refusal.version != *version);
+                entry.resolve_doubts(facts.iter().map(|fact| fact.kind).collect(), *version);
+            }
+            Record::Refused { version, digest, status, signature, unknown, .. } => {
+                entry.mark_unknown(*unknown, *version);
+                entry.refuse(refusal(*version, *digest, FailureKind::Refused, 1, Some(*status), signature));
+            }
+            Record::Deferred { version, digest, status, signature, unknown, .. } => {
+                entry.mark_unknown(*unknown, *version);
+                entry.refuse(refusal(*version, *digest, FailureKind::Deferred, 1, Some(*status), signature));
+            }
+            Record::Unknown { version, fields, digest, cause, status, signature, .. } => match cause {
+                UnknownCause::Cut => {
+                    entry.doubt(InDoubt { version: *version, fields: *fields, digest: *digest });
+                }
+                UnknownCause::Exhausted | UnknownCause::EchoMismatch => {
+                    let kind = match cause {
+                        UnknownCause::EchoMismatch => FailureKind::EchoMismatch,
+                        UnknownCause::Exhausted | UnknownCause::Cut => FailureKind::Exhausted,
+                    };
+                    entry.mark_unknown(*fields, *version);
+                    entry.refuse(refusal(*version, *digest, kind, 0, *status, signature));
+                }
+            },
+        }
+    }
+
+    /// Intents without an outcome so far.
+    pub fn open_intents(&self) -> usize {
+        self.open.len()
+    }
+
+    /// The entry as it stands. Intents still open become the entry's in-doubt state: their requests may or may not
+    /// have been applied.
+    pub fn finish(mut self) -> LedgerEntry {
+        for intent in self.open.drain(..) {
+            self.entry.doubt(intent);
+        }
+        self.entry
+    }
+}
+
+impl LedgerEntry {
+    fn mark_unknown(&mut self, fields: FieldSet, version: Version) {
+        for kind in fields.iter() {
+            self.set(kind, FieldState::Unknown, version);
+        }
+    }
+}
+
+fn refusal(
+    version: Version,
+    digest: UpdateDigest,
+    kind: FailureKind,
+    count: u32,
+    status: Option<u16>,
+    signature: &str,
+) -> Refusal {
+    Refusal { version, digest, kind, count, status, signature: signature.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_acknowledgement_of_a_folded_update_resolves_what_was_in_doubt_since_its_intent() {
+        // Rows 1 and 2 fold into one update of version 2: the intent marks both fields with version 2, and the
+        // acknowledgement names row 1 for the first of them.
+        let subject = SubjectId([1; 16]);
+        let (first, last) = (Version { batch: 1, ordinal: 1 }, Version { batch: 1, ordinal: 2 });
+        let fields = FieldSet::only(FieldKind::Imsi).union(FieldSet::only(FieldKind::Iccid));
+        let digest = UpdateDigest(7);
+        let mut fold = EntryFold::new(LedgerEntry::new(subject));
+        fold.apply(&Record::Intent { subject, version: last, fields, digest });
+        let mut fold = EntryFold::new(fold.finish());
+        let facts = vec![
+            FieldFact { kind: FieldKind::Imsi, hash: FieldHash(1), version: first },
+            FieldFact { kind: FieldKind::Iccid, hash: FieldHash(2), version: last },
+        ];
+        fold.apply(&Record::Synced { subject, version: last, facts, at_s: 9 });
+        let entry = fold.finish();
+        assert!(entry.unknown().is_empty());
+        assert!(entry.in_doubt.is_empty());
+        let known = LedgerField { state: FieldState::Known(FieldHash(1)), version: first };
+        assert_eq!(entry.field(FieldKind::Imsi), Some(known));
+    }
+
+    #[test]
+    fn an_acknowledgement_does_not_resolve_a_newer_doubt() {
+        let subject = SubjectId([1; 16]);
+        let (old, new) = (Version { batch: 1, ordinal: 1 }, Version { batch: 2, ordinal: 1 });
+        let mut fold = EntryFold::new(LedgerEntry::new(subject));
+        let fields = FieldSet::only(FieldKind::Imsi);
+        fold.apply(&Record::Intent { subject, version: new, fields, digest: UpdateDigest(7) });
+        let facts = vec![FieldFact { kind: FieldKind::Imsi, hash: FieldHash(1), version: old }];
+        let mut fold = EntryFold::new(fold.finish());
+        fold.apply(&Record::Synced { subject, version: old, facts, at_s: 9 });
+        assert_eq!(fold.finish().unknown(), fields);
+    }
+
+    fn at(ordinal: u64) -> Version {
+        Version { batch: 1, ordinal }
+    }
+
+    fn key_and_imsi() -> FieldSet {
+        FieldSet::only(FieldKind::UserExternalId).union(FieldSet::only(FieldKind::Imsi))
+    }
+
+    fn opened(ordinal: u64) -> Record {
+        let (subject, digest) = (SubjectId([1; 16]), UpdateDigest(ordinal));
+        Record::Intent { subject, version: at(ordinal), fields: key_and_imsi(), digest }
+    }
+
+    fn acknowledged(ordinal: u64) -> Record {
+        let version = at(ordinal);
+        let fact = |kind| FieldFact { kind, hash: FieldHash(ordinal), version };
+        let facts = key_and_imsi().iter().map(fact).collect();
+        Record::Synced { subject: SubjectId([1; 16]), version, facts, at_s: 9 }
+    }
+
+    /// The generation after a run with these records that was killed.
+    fn killed(entry: LedgerEntry, records: impl IntoIterator<Item = Record>) -> LedgerEntry {
+        let mut fold = EntryFold::new(entry);
+        records.into_iter().for_each(|record| fold.apply(&record));
+        fold.finish()
+    }
+
+    fn named(entry: &LedgerEntry) -> Vec<u64> {
+        entry.in_doubt.iter().map(|doubt| doubt.version.ordinal).collect()
+    }
+
+    #[test]
+    fn of_many_doubts_the_oldest_are_named_and_end_one_by_one() {
+        let new = LedgerEntry::new(SubjectId([1; 16]));
+        let entry = killed(new, (1..=54).map(opened).chain((1..=25).map(acknowledged)));
+        assert_eq!(named(&entry), (26..=41).collect::<Vec<u64>>());
+        assert!(!entry.may_be_in_doubt(at(25)) && !entry.may_be_in_doubt(at(55)));
+        assert!((26..=54).all(|ordinal| entry.may_be_in_doubt(at(ordinal))));
+        // The fields stay unknown until the last one; the doubts before end all the same, and only those.
+        let entry = killed(entry, (26..=28).flat_map(|ordinal| [opened(ordinal), acknowledged(ordinal)]));
+        assert_eq!(named(&entry), (29..=41).collect::<Vec<u64>>());
+        assert_eq!(entry.unknown(), key_and_imsi());
+        // The next kill names again what it left open.
+        let entry = killed(entry, (29..=60).map(opened).chain([acknowledged(29)]));
+        assert_eq!(named(&entry), (30..=45).collect::<Vec<u64>>());
+        let entry = killed(entry, (30..=60).flat_map(|ordinal| [opened(ordinal), acknowledged(ordinal)]));
+        assert!(entry.in_doubt.is_empty() && entry.unknown().is_empty());
+    }
+
+    #[test]
+    fn a_doubt_does_not_end_because_a_newer_one_has_its_field() {
+        let new = LedgerEntry::new(SubjectId([1; 16]));
+        let other = [FieldKind::UserExternalId, FieldKind::Iccid];
+        let facts = other.map(|kind| FieldFact { kind, hash: FieldHash(1), version: at(2) }).to_vec();
+        let synced = Record::Synced { subject: SubjectId([1; 16]), version: at(2), facts, at_s: 9 };
+        let entry = killed(new, [opened(1), opened(3), synced]);
+        let entry = killed(entry, []);
+        assert_eq!(named(&entry), [1, 3]);
+        let entry = killed(entry, [acknowledged(2)]);
+        assert_eq!(named(&entry), [3], "row 2 has set the field since");
+    }
+
+    #[test]
+    fn a_definite_failure_ends_the_doubt_and_leaves_the_fields_unknown() {
+        let new = LedgerEntry::new(SubjectId([1; 16]));
+        let entry = killed(new, [opened(1), opened(2)]);
+        let (subject, digest, signature) = (SubjectId([1; 16]), UpdateDigest(1), String::new());
+        let unknown = FieldSet::EMPTY;
+        let refused = Record::Refused { subject, version: at(1), digest, status: 422, signature, unknown };
+        let entry = killed(entry, [refused]);
+        assert_eq!(named(&entry), [2]);
+        assert_eq!(entry.unknown(), key_and_imsi());
+        assert!(entry.may_have_failed(at(1)) && !entry.may_have_failed(at(2)));
+    }
+}

@@ -1,0 +1,374 @@
+//! The numbers of a run: a pure fold over its events. Bar, summary, JSON, metrics and exit code all read these.
+//!
+//! Not here: printing (`report/`). Nothing else counts anything.
+
+use std::collections::BTreeMap;
+
+use crate::event::{Event, PlanFacts, RunFacts, Stamped};
+use crate::ledger::FailureKind;
+use crate::row::Place;
+use crate::update::FieldKind;
+
+/// Distinct signatures kept apart; further ones are counted together under [`SIGNATURE_OTHER`].
+pub const SIGNATURES_MAX: usize = 200;
+
+/// Name under which signatures beyond the bound are counted.
+pub const SIGNATURE_OTHER: &str = "(other complaints)";
+
+/// Rows by their fate, as the books of a run have them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Rows {
+    /// Rows read.
+    pub read: u64,
+    /// Acknowledged, durably.
+    pub synced: u64,
+    /// Part of a later row's update.
+    pub folded: u64,
+    /// Equal to their subject's immediately preceding row.
+    pub duplicate: u64,
+    /// Nothing to change.
+    pub unchanged: u64,
+    /// Overtaken by something newer.
+    pub superseded: u64,
+    /// Two subjects claim one identifier.
+    pub conflict: u64,
+    /// Kept back by a policy.
+    pub held: u64,
+    /// Rejected by a rule, or unreadable.
+    pub rejected: u64,
+    /// Sent and failed.
+    pub failed: u64,
+    /// Sent, outcome not known.
+    pub in_doubt: u64,
+    /// Not settled: to be sent by the next run.
+    pub pending: u64,
+    /// Left out by a filter.
+    pub filtered: u64,
+    /// Another shard's.
+    pub elsewhere: u64,
+}
+
+impl Rows {
+    /// Whether the books close: every row read in exactly one place (promise 1).
+    pub fn is_balanced(&self) -> bool {
+        let booked = [
+            self.synced,
+            self.folded,
+            self.duplicate,
+            self.unchanged,
+            self.superseded,
+            self.conflict,
+            self.held,
+            self.rejected,
+            self.failed,
+            self.in_doubt,
+            self.pending,
+            self.filtered,
+            self.elsewhere,
+        ];
+        self.read == booked.iter().sum::<u64>()
+    }
+
+    /// Whether some rows need a person: the reason for exit code 3.
+    pub fn leaves_rows(&self) -> bool {
+        self.rejected + self.failed + self.conflict + self.held + self.superseded + self.in_doubt > 0
+    }
+}
+
+/// How often something happened and where first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tally {
+    /// How often.
+    pub count: u64,
+    /// Where first.
+    pub first: Place,
+    /// The field, if it was about one.
+    pub field: Option<FieldKind>,
+}
+
+/// A cluster of equal complaints.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignatureTally {
+    /// How often.
+    pub count: u64,
+    /// Where first.
+    pub first: Place,
+    /// How these updates failed.
+    pub kind: FailureKind,
+}
+
+/// The numbers of a run.
+#[derive(Debug, Clone, Default)]
+pub struct Stats {
+    /// What the run is about.
+    pub run: RunFacts,
+    /// The phase the run is in, in one word.
+    pub phase: &'static str,
+    /// Rows by their fate.
+    pub rows: Rows,
+    /// What the plan found, once it is made.
+    pub plan: Option<PlanFacts>,
+    /// Attempts ended, retries included.
+    pub attempts: u64,
+    /// Attempts of updates that had been attempted before in this run.
+    pub retries: u64,
+    /// Answers by status; 0 stands for attempts without an answer.
+    pub http: BTreeMap<u16, u64>,
+    /// Attempts by outcome word.
+    pub outcomes: BTreeMap<&'static str, u64>,
+    /// Updates to send.
+    pub updates: u64,
+    /// Updates refused for a conflict so far, whatever became of them later.
+    pub deferred: u64,
+    /// Reasons of rejected rows, by code.
+    pub rejections: BTreeMap<&'static str, Tally>,
+    /// Warnings, by code.
+    pub warnings: BTreeMap<&'static str, Tally>,
+    /// Silent normalisations, by code.
+    pub fixes: BTreeMap<&'static str, Tally>,
+    /// Server complaints, by signature.
+    pub signatures: BTreeMap<String, SignatureTally>,
+    /// Things about the whole run to be read once.
+    pub notices: Vec<String>,
+    /// Bytes and rows of the current pass.
+    pub pass_rows: u64,
+    /// Input bytes passed in the current pass.
+    pub pass_bytes: u64,
+    /// Input bytes of the current pass.
+    pub pass_bytes_total: u64,
+    /// Why sending pauses just now.
+    pub paused: Option<&'static str>,
+    /// Milliseconds spent paused, up to the last change.
+    pub paused_ms: u64,
+    /// Records made durable.
+    pub committed: u64,
+    /// Sum of latencies of attempts, in milliseconds.
+    pub latency_sum_ms: u64,
+    /// Largest latency of an attempt, in milliseconds.
+    pub latency_max_ms: u64,
+    /// Moment of the last event, in milliseconds since the run began.
+    pub at_ms: u64,
+    /// Moment delivery began.
+    pub delivery_began_ms: Option<u64>,
+    /// The exit code, once the run has ended.
+    pub exit_code: Option<u8>,
+    /// Why the run stopped early, if it did.
+    pub stopped: Option<String>,
+    paused_since_ms: Option<u64>,
+}
+
+impl Stats {
+    /// Takes one event into the numbers.
+    pub fn apply(&mut self, stamped: &Stamped) {
+        self.at_ms = stamped.at_ms;
+        match &stamped.event {
+            Event::RunStarted(facts) => {
+                self.run = facts.clone();
+                self.phase = "survey";
+            }
+            Event::InputOpened { .. } => {}
+            Event::Noticed { text } => self.notices.push(text.clone()),
+            Event::Progressed { rows, bytes, bytes_total } => {
+                self.pass_rows = *rows;
+                self.pass_bytes = *bytes;
+                self.pass_bytes_total = *bytes_total;
+                if self.plan.is_none() {
+                    // Until the plan is made every row read is pending or rejected; the books close at any moment.
+                    self.rows.read = *rows;
+                    self.rows.pending = rows.saturating_sub(self.rows.rejected);
+                }
+            }
+            Event::RuleApplied { place, code, warning, field } => {
+                let tallies = if *warning { &mut self.warnings } else { &mut self.fixes };
+                tally(tallies, code, *place, *field);
+            }
+            Event::RowRejected { place, code, field } => {
+                self.rows.rejected += 1;
+                if self.plan.is_none() {
+                    // Progress comes in steps; a reading that ends between two of them must close its books too.
+                    self.rows.read = self.rows.read.max(place.ordinal);
+                    self.rows.pending = self.rows.read.saturating_sub(self.rows.rejected);
+                }
+                tally(&mut self.rejections, code, *place, *field);
+            }
+            Event::PlanMade(facts) => self.take_plan(facts),
+            Event::GateTripped { text, .. } => self.notices.push(text.clone()),
+            Event::DeliveryStarted { updates } => {
+                self.updates = *updates;
+                self.phase = "deliver";
+                self.delivery_began_ms = Some(stamped.at_ms);
+            }
+            Event::AttemptEnded { .. }
+            | Event::UpdateSynced { .. }
+            | Event::UpdateFailed { .. }
+            | Event::UpdateDeferred { .. }
+            | Event::UpdateInDoubt { .. }
+            | Event::Committed { .. } => self.take_delivery(&stamped.event),
+            Event::Paused { reason, .. } => {
+                self.paused = Some(reason);
+                self.paused_since_ms.get_or_insert(stamped.at_ms);
+            }
+            Event::Resumed => {
+                self.end_pause(stamped.at_ms);
+            }
+            Event::LaterPassStarted { about, .. } => self.phase = about,
+            Event::DrainStarted { .. } => self.phase = "drain",
+            Event::RunEnded { exit_code, stopped } => {
+                self.end_pause(stamped.at_ms);
+                self.phase = "ended";
+                self.exit_code = Some(*exit_code);
+                self.stopped.clone_from(stopped);
+            }
+        }
+    }
+
+    fn end_pause(&mut self, at_ms: u64) {
+        self.paused = None;
+        if let Some(since) = self.paused_since_ms.take() {
+            self.paused_ms += at_ms.saturating_sub(since);
+        }
+    }
+
+    fn take_plan(&mut self, facts: &PlanFacts) {
+        let rows = &facts.rows;
+        self.rows = Rows {
+            read: rows.read,
+            synced: 0,
+            folded: rows.folded,
+            duplicate: rows.duplicate,
+            unchanged: rows.unchanged,
+            superseded: rows.superseded,
+            conflict: rows.conflict,
+            held: rows.held,
+            rejected: rows.rejected,
+            failed: rows.refused_before,
+            in_doubt: 0,
+            pending: rows.send,
+            filtered: rows.filtered,
+            elsewhere: rows.elsewhere,
+        };
+        self.plan = Some(facts.clone());
+        self.phase = "plan";
+    }
+
+    fn take_delivery(&mut self, event: &Event) {
+        if let Event::AttemptEnded { status, outcome, latency_ms, is_retry } = event {
+            self.attempts += 1;
+            self.retries += u64::from(*is_retry);
+            *self.http.entry(status.unwrap_or(0)).or_default() += 1;
+            *self.outcomes.entry(outcome).or_default() += 1;
+            self.latency_sum_ms += latency_ms;
+            self.latency_max_ms = self.latency_max_ms.max(*latency_ms);
+        }
+        if let Event::UpdateSynced { .. } = event {
+            self.rows.synced += 1;
+            self.rows.pending = self.rows.pending.saturating_sub(1);
+        }
+        if let Event::UpdateFailed { place, kind, signature, .. } = event {
+            self.rows.failed += 1;
+            self.rows.pending = self.rows.pending.saturating_sub(1);
+            self.complain(signature, *place, *kind);
+        }
+        if let Event::UpdateInDoubt { .. } = event {
+            self.rows.in_doubt += 1;
+            self.rows.pending = self.rows.pending.saturating_sub(1);
+        }
+        if let Event::UpdateDeferred { .. } = event {
+            self.deferred += 1;
+        }
+        if let Event::Committed { records } = event {
+            self.committed += records;
+        }
+    }
+
+    fn complain(&mut self, signature: &str, place: Place, kind: FailureKind) {
+        let known = self.signatures.contains_key(signature) || self.signatures.len() < SIGNATURES_MAX;
+        let name = if known { signature } else { SIGNATURE_OTHER };
+        let tally =
+            self.signatures.entry(name.to_owned()).or_insert(SignatureTally { count: 0, first: place, kind });
+        tally.count += 1;
+    }
+}
+
+fn tally(
+    tallies: &mut BTreeMap<&'static str, Tally>,
+    code: &'static str,
+    place: Place,
+    field: Option<FieldKind>,
+) {
+    tallies.entry(code).or_insert(Tally { count: 0, first: place, field }).count += 1;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::PlanRows;
+
+    fn fold(events: Vec<Event>) -> Stats {
+        let mut stats = Stats::default();
+        for (at_ms, event) in (0..).zip(events) {
+            stats.apply(&Stamped { at_ms, event });
+        }
+        stats
+    }
+
+    const HERE: Place = Place { ordinal: 1, file: 0, line: 2 };
+
+    #[test]
+    fn the_books_close_at_every_moment() {
+        let rows = PlanRows { read: 5, rejected: 1, folded: 1, send: 3, ..PlanRows::default() };
+        let events = vec![
+            Event::RowRejected { place: HERE, code: "imei.14", field: Some(FieldKind::Imei) },
+            Event::Progressed { rows: 5, bytes: 9, bytes_total: 9 },
+            Event::PlanMade(PlanFacts { rows, ..PlanFacts::default() }),
+            Event::UpdateSynced { place: HERE },
+            Event::UpdateFailed {
+                place: HERE,
+                kind: FailureKind::Refused,
+                status: Some(422),
+                signature: "422 no".into(),
+            },
+            Event::UpdateInDoubt { place: HERE },
+        ];
+        for upto in 2..=events.len() {
+            let stats = fold(events[..upto].to_vec());
+            assert!(stats.rows.is_balanced(), "after {upto} events: {:?}", stats.rows);
+        }
+        let stats = fold(events);
+        assert_eq!(
+            (stats.rows.synced, stats.rows.failed, stats.rows.in_doubt, stats.rows.pending),
+            (1, 1, 1, 0)
+        );
+        assert!(stats.rows.leaves_rows());
+    }
+
+    #[test]
+    fn the_books_close_when_a_reading_ends_between_two_steps_of_progress() {
+        let rejected =
+            |ordinal| Event::RowRejected { place: Place { ordinal, ..HERE }, code: "imei.14", field: None };
+        let stats = fold(vec![rejected(1), rejected(3)]);
+        assert!(stats.rows.is_balanced(), "{:?}", stats.rows);
+        assert_eq!((stats.rows.read, stats.rows.pending), (3, 1));
+    }
+
+    #[test]
+    fn a_pause_ends_with_the_run() {
+        let ended = Event::RunEnded { exit_code: 5, stopped: None };
+        let stats = fold(vec![Event::Paused { reason: "down", for_ms: None }, ended]);
+        assert_eq!((stats.paused_ms, stats.paused), (1, None));
+    }
+
+    #[test]
+    fn a_missing_row_shows_in_the_books() {
+        let rows = Rows { read: 2, synced: 1, ..Rows::default() };
+        assert!(!rows.is_balanced());
+    }
+
+    #[test]
+    fn paused_time_is_added_up() {
+        let paused = |reason| Event::Paused { reason, for_ms: None };
+        let stats = fold(vec![paused("throttled"), paused("breaker"), Event::Resumed]);
+        assert_eq!(stats.paused_ms, 2);
+        assert_eq!(stats.paused, None);
+    }
+}

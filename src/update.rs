@@ -1,0 +1,220 @@
+//! Facts about updates: the nine fields, sets of fields, and a valid, normalised row.
+//!
+//! Not here: the rules of a field (`fields/`), hashing (`digest.rs`), the wire format (`api/envelope.rs`).
+
+use std::fmt;
+
+use crate::choice::choice;
+use crate::digest::{FieldHash, SubjectId};
+use crate::row::Version;
+
+/// Number of members of the update.
+pub const FIELD_COUNT: usize = 9;
+
+choice! {
+    /// One of the nine members of the update, in the order of the vendor's page, which is the order on the wire.
+    #[derive(PartialOrd, Ord, Hash)]
+    #[repr(u8)]
+    pub enum FieldKind {
+        /// MSISDN, E.164.
+        Number = "number",
+        /// Identifier from the operating system or app store.
+        GenericId = "generic_id",
+        /// IMEI, 3GPP TS 23.003 clause 6.2.1.
+        Imei = "imei",
+        /// IMSI, E.212.
+        Imsi = "imsi",
+        /// ICCID, E.118.
+        Iccid = "iccid",
+        /// Login name.
+        Username = "username",
+        /// Password hash.
+        Password = "password",
+        /// The CRM's identifier of the user.
+        UserExternalId = "user_external_id",
+        /// Class of service.
+        UserClass = "user_class",
+    }
+}
+
+impl FieldKind {
+    /// Position in wire order, 0 to 8.
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+}
+
+impl fmt::Display for FieldKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A set of fields, as bits in wire order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct FieldSet(u16);
+
+impl FieldSet {
+    /// No field.
+    pub const EMPTY: FieldSet = FieldSet(0);
+
+    /// The set with exactly this field.
+    pub const fn only(kind: FieldKind) -> FieldSet {
+        FieldSet(1 << kind.index())
+    }
+
+    /// The bits, for a record on disk.
+    pub const fn bits(self) -> u16 {
+        self.0
+    }
+
+    /// The set of these bits; `None` when a bit stands for no field.
+    pub const fn from_bits(bits: u16) -> Option<FieldSet> {
+        if bits >> FIELD_COUNT == 0 { Some(FieldSet(bits)) } else { None }
+    }
+
+    /// Whether the field is in the set.
+    pub const fn contains(self, kind: FieldKind) -> bool {
+        self.0 & (1 << kind.index()) != 0
+    }
+
+    /// Adds a field.
+    pub const fn insert(&mut self, kind: FieldKind) {
+        self.0 |= 1 << kind.index();
+    }
+
+    /// Takes a field out.
+    pub const fn remove(&mut self, kind: FieldKind) {
+        self.0 &= !(1 << kind.index());
+    }
+
+    /// Fields in either set.
+    pub const fn union(self, other: FieldSet) -> FieldSet {
+        FieldSet(self.0 | other.0)
+    }
+
+    /// Fields in this set and not in the other.
+    pub const fn minus(self, other: FieldSet) -> FieldSet {
+        FieldSet(self.0 & !other.0)
+    }
+
+    /// Fields in both sets.
+    pub const fn intersect(self, other: FieldSet) -> FieldSet {
+        FieldSet(self.0 & other.0)
+    }
+
+    /// Whether no field is in the set.
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Number of fields in the set.
+    pub const fn len(self) -> usize {
+        self.0.count_ones() as usize
+    }
+
+    /// The fields in wire order.
+    pub fn iter(self) -> impl Iterator<Item = FieldKind> {
+        FieldKind::ALL.into_iter().filter(move |kind| self.contains(*kind))
+    }
+}
+
+impl FromIterator<FieldKind> for FieldSet {
+    fn from_iter<I: IntoIterator<Item = FieldKind>>(kinds: I) -> FieldSet {
+        let mut set = FieldSet::EMPTY;
+        for kind in kinds {
+            set.insert(kind);
+        }
+        set
+    }
+}
+
+/// The canonical values of a row's present fields. An absent field is not sent.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct Fields {
+    values: [Option<Box<str>>; FIELD_COUNT],
+}
+
+impl Fields {
+    /// The canonical value of a field, if present.
+    pub fn get(&self, kind: FieldKind) -> Option<&str> {
+        self.values[kind.index()].as_deref()
+    }
+
+    /// Sets or replaces a field.
+    pub fn set(&mut self, kind: FieldKind, value: &str) {
+        self.values[kind.index()] = Some(value.into());
+    }
+
+    /// Takes a field out.
+    pub fn clear(&mut self, kind: FieldKind) {
+        self.values[kind.index()] = None;
+    }
+
+    /// Which fields are present.
+    pub fn present(&self) -> FieldSet {
+        self.iter().map(|(kind, _)| kind).collect()
+    }
+
+    /// The present fields in wire order.
+    pub fn iter(&self) -> impl Iterator<Item = (FieldKind, &str)> {
+        FieldKind::ALL.into_iter().filter_map(|kind| Some((kind, self.get(kind)?)))
+    }
+}
+
+/// Prints which fields are present and never a value: values of identifiers belong in no log.
+impl fmt::Debug for Fields {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.iter().map(|(kind, _)| kind.name())).finish()
+    }
+}
+
+/// One field of an update as the journal and the plan know it: no value, only its keyed hash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FieldFact {
+    /// Which field.
+    pub kind: FieldKind,
+    /// Keyed hash of its canonical value.
+    pub hash: FieldHash,
+    /// Version of the row that set it.
+    pub version: Version,
+}
+
+/// A valid, normalised row, or several rows of one subject folded into one: what one request sets.
+#[derive(Debug, Clone)]
+pub struct Update {
+    /// Whom it is about.
+    pub subject: SubjectId,
+    /// The newest version among its fields.
+    pub version: Version,
+    /// The values to send.
+    pub fields: Fields,
+    /// The same fields as facts, in wire order.
+    pub facts: Vec<FieldFact>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_indexes_agree() {
+        for (index, kind) in FieldKind::ALL.into_iter().enumerate() {
+            assert_eq!(kind.index(), index);
+            assert_eq!(FieldKind::from_name(kind.name()), Some(kind));
+        }
+    }
+
+    #[test]
+    fn a_set_refuses_bits_that_are_no_field() {
+        assert_eq!(FieldSet::from_bits(0b1_1111_1111).map(FieldSet::len), Some(9));
+        assert_eq!(FieldSet::from_bits(1 << 9), None);
+    }
+
+    #[test]
+    fn debug_of_fields_shows_no_value() {
+        let mut fields = Fields::default();
+        fields.set(FieldKind::Imsi, "310260123456789");
+        assert_eq!(format!("{fields:?}"), "{\"imsi\"}");
+    }
+}
