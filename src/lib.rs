@@ -5,6 +5,7 @@ pub mod choice;
 pub mod digest;
 pub mod event;
 pub mod exit;
+pub mod fields;
 pub mod ledger;
 pub mod near;
 pub mod row;

@@ -1,0 +1,238 @@
+//! The cleaning of a cell before any rule of its field: invisible marks, spreadsheet wrappers, foreign digits.
+//!
+//! A clean cell is passed on as it is, without a copy. Cleaning is idempotent. Not here: separators inside a
+//! number (each field has its own), damaged numbers (`mangle.rs`), null markers (`options.rs`).
+
+use std::borrow::Cow;
+
+use super::rules::{ERROR, FIX, Rule, RuleId, rule};
+
+pub(super) const RULES: &[Rule] = &[
+    rule(
+        "text.cleaned",
+        FIX,
+        "outer white space or invisible marks were removed",
+        "field-rules 1: pre-clean of identifier cells",
+        "nothing to do; trim the column in the export to get rid of the note",
+    ),
+    rule(
+        "text.digits",
+        FIX,
+        "non-ASCII digits were written as ASCII digits",
+        "Unicode general category Nd; field-rules 1",
+        "nothing to do; export the column with ASCII digits to get rid of the note",
+    ),
+    rule(
+        "excel.text_marker",
+        FIX,
+        "a spreadsheet's text marker (leading apostrophe or =\"...\") was removed",
+        "OWASP CSV injection; field-rules 4.2",
+        "nothing to do; the marker only protected the cell inside the spreadsheet",
+    ),
+    rule(
+        "excel.error_value",
+        ERROR,
+        "the cell holds a spreadsheet error such as #REF! or ####, not a value",
+        "field-rules 4.2",
+        "repair the formula or widen the column in the spreadsheet, then export again",
+    ),
+];
+
+pub(super) const CLEANED: RuleId = RuleId::known("text.cleaned");
+pub(super) const DIGITS: RuleId = RuleId::known("text.digits");
+pub(super) const TEXT_MARKER: RuleId = RuleId::known("excel.text_marker");
+pub(super) const ERROR_VALUE: RuleId = RuleId::known("excel.error_value");
+
+/// How far the cell of a field may be cleaned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cleaning {
+    /// A number: marks are removed everywhere, foreign digits are written as ASCII.
+    Digits,
+    /// An opaque identifier: marks are removed everywhere, digits stay.
+    Opaque,
+    /// Text of people: only its ends are cleaned, since joiners inside a name have a meaning.
+    Text,
+    /// A secret: the field itself decides, since every byte may count.
+    Verbatim,
+}
+
+/// A cleaned cell and what was done to it.
+#[derive(Debug)]
+pub(super) struct Cleaned<'a> {
+    pub(super) value: Cow<'a, str>,
+    /// The rules under which it was changed, in order; `None` fills up.
+    pub(super) fixes: [Option<RuleId>; 3],
+}
+
+/// Cleans a cell.
+pub(super) fn clean(cell: &str, cleaning: Cleaning) -> Cleaned<'_> {
+    let plain = |byte: &u8| byte.is_ascii_graphic();
+    let untouched = Cleaned { value: Cow::Borrowed(cell), fixes: [None; 3] };
+    let wrapped = cell.starts_with(['\'', '=']);
+    if cleaning == Cleaning::Verbatim || (!wrapped && cell.as_bytes().iter().all(plain)) {
+        return untouched;
+    }
+    let mut fixes = [None; 3];
+    if cleaning == Cleaning::Text || !cell.contains(|c| is_mark(c) || is_foreign_digit(c, cleaning)) {
+        let (inner, marked) = unwrap(cell, cleaning);
+        if inner.len() != cell.len() {
+            fixes[usize::from(marked)] = Some(if marked { TEXT_MARKER } else { CLEANED });
+        }
+        return Cleaned { value: Cow::Borrowed(inner), fixes };
+    }
+    let mut bare = String::with_capacity(cell.len());
+    for c in cell.chars() {
+        if is_mark(c) {
+            fixes[0] = Some(CLEANED);
+        } else if let Some(digit) = ascii_digit(c).filter(|_| cleaning == Cleaning::Digits) {
+            fixes[2] = Some(DIGITS);
+            bare.push(digit);
+        } else {
+            bare.push(c);
+        }
+    }
+    let (inner, marked) = unwrap(&bare, cleaning);
+    if marked {
+        fixes[1] = Some(TEXT_MARKER);
+    } else if inner.len() != bare.len() {
+        fixes[0] = Some(CLEANED);
+    }
+    Cleaned { value: Cow::Owned(inner.to_owned()), fixes }
+}
+
+/// Takes off white space, marks and spreadsheet wrappers from the ends, until nothing more comes off. The second
+/// member says whether a wrapper was among them.
+fn unwrap(cell: &str, cleaning: Cleaning) -> (&str, bool) {
+    let mut value = trim(cell);
+    let mut marked = false;
+    loop {
+        let inner = if let Some(quoted) = value.strip_prefix("=\"") {
+            quoted.strip_suffix('"').unwrap_or(quoted)
+        } else if let Some(rest) = value.strip_prefix('\'') {
+            // A name may begin with an apostrophe; exporters guard only what would begin a formula.
+            if cleaning == Cleaning::Text && !rest.starts_with(['=', '+', '-', '@']) {
+                return (value, marked);
+            }
+            rest
+        } else {
+            return (value, marked);
+        };
+        marked = true;
+        value = trim(inner);
+    }
+}
+
+/// Without white space (of any script) and invisible marks at both ends.
+pub(super) fn trim(cell: &str) -> &str {
+    cell.trim_matches(|c: char| c.is_whitespace() || is_mark(c))
+}
+
+/// Byte order mark, zero-width and direction marks: they come with copied text and are invisible in a spreadsheet.
+fn is_mark(c: char) -> bool {
+    matches!(c,
+        '\u{FEFF}' | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{2064}'
+        | '\u{2066}'..='\u{2069}')
+}
+
+fn is_foreign_digit(c: char, cleaning: Cleaning) -> bool {
+    cleaning == Cleaning::Digits && ascii_digit(c).is_some()
+}
+
+/// Zeros of the scripts in whose digits numbers are really kept; the other nine follow each. Then the full-width
+/// plus sign, which travels with full-width digits.
+fn ascii_digit(c: char) -> Option<char> {
+    const ZEROS: [u32; 19] = [
+        0x0660, 0x06F0, 0x07C0, 0x0966, 0x09E6, 0x0A66, 0x0AE6, 0x0B66, 0x0BE6, 0x0C66, 0x0CE6, 0x0D66,
+        0x0E50, 0x0ED0, 0x0F20, 0x1040, 0x17E0, 0x1810, 0xFF10,
+    ];
+    let code = u32::from(c);
+    match c {
+        '\0'..='\u{65F}' => None,
+        '\u{FF0B}' => Some('+'),
+        _ => ZEROS
+            .into_iter()
+            .find(|zero| (*zero..zero + 10).contains(&code))
+            .and_then(|zero| char::from_digit(code - zero, 10)),
+    }
+}
+
+/// Whether the cell shows a spreadsheet's error instead of a value.
+pub(super) fn is_error_value(value: &str) -> bool {
+    value.starts_with('#')
+        && (["#REF!", "#VALUE!", "#NAME?", "#DIV/0!", "#NUM!", "#NULL!", "#SPILL!", "#CALC!", "#N/A"]
+            .contains(&value)
+            || (value.len() > 2 && value.bytes().all(|byte| byte == b'#')))
+}
+
+/// Whether the text holds a control character. None of them can be typed, so the cell is damaged.
+pub(super) fn has_control(value: &str) -> bool {
+    // Most values are ASCII, where one comparison a byte says it.
+    if value.is_ascii() {
+        value.bytes().any(|b| b.is_ascii_control())
+    } else {
+        value.contains(char::is_control)
+    }
+}
+
+/// Whether the character separates groups of digits only to the eye: white space and dashes of any kind.
+pub(super) fn is_spacing(c: char) -> bool {
+    c == '-' || c.is_whitespace() || matches!(c, '\u{2010}'..='\u{2015}' | '\u{2212}')
+}
+
+/// The value without the characters that `is_separator` names; borrowed when there are none.
+pub(super) fn without(value: &str, is_separator: impl Fn(char) -> bool) -> Cow<'_, str> {
+    if value.contains(&is_separator) {
+        Cow::Owned(value.chars().filter(|c| !is_separator(*c)).collect())
+    } else {
+        Cow::Borrowed(value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cleaned(cell: &str, cleaning: Cleaning) -> (String, Vec<&'static str>) {
+        let cleaned = clean(cell, cleaning);
+        let fixes = cleaned.fixes.into_iter().flatten().map(|id| id.rule().code).collect();
+        (cleaned.value.into_owned(), fixes)
+    }
+
+    #[test]
+    fn cells_as_spreadsheets_and_people_leave_them() {
+        let all: [&str; 0] = [];
+        for (cell, want, fixes) in [
+            ("356868000041418", "356868000041418", &all[..]),
+            (" 356868000041418\u{A0}", "356868000041418", &["text.cleaned"]),
+            ("\t356868000041418", "356868000041418", &["text.cleaned"]),
+            ("\u{FEFF}3568\u{200B}68", "356868", &["text.cleaned"]),
+            ("\u{202A}+44791\u{202C}", "+44791", &["text.cleaned"]),
+            ("'+4479", "+4479", &["excel.text_marker"]),
+            ("=\"0123\"", "0123", &["excel.text_marker"]),
+            ("=\"0123", "0123", &["excel.text_marker"]),
+            ("= \"0123\"", "= \"0123\"", &[]),
+            ("''=\"'01\"", "01", &["excel.text_marker"]),
+            ("٣٥٦", "356", &["text.digits"]),
+            ("\u{FF0B}\u{FF14}\u{FF14}", "+44", &["text.digits"]),
+            ("  ", "", &["text.cleaned"]),
+        ] {
+            let (value, codes) = cleaned(cell, Cleaning::Digits);
+            assert_eq!((value.as_str(), codes.as_slice()), (want, fixes), "{cell:?}");
+        }
+    }
+
+    #[test]
+    fn text_keeps_what_has_a_meaning_inside() {
+        assert_eq!(cleaned("\u{200C}نا\u{200C}مه ", Cleaning::Text).0, "نا\u{200C}مه");
+        assert_eq!(cleaned("'t Hooft", Cleaning::Text).0, "'t Hooft");
+        assert_eq!(cleaned("'@handle", Cleaning::Text).0, "@handle");
+        assert_eq!(cleaned("٣", Cleaning::Opaque).0, "٣");
+        assert_eq!(cleaned(" secret ", Cleaning::Verbatim).0, " secret ");
+    }
+
+    #[test]
+    fn spreadsheet_errors_are_recognized() {
+        assert!(is_error_value("#REF!") && is_error_value("#####"));
+        assert!(!is_error_value("#tag") && !is_error_value("#"));
+    }
+}

@@ -1,0 +1,250 @@
+//! Checks between the fields of one row: the same value twice, values in each other's columns, countries that disagree.
+//!
+//! Not here: issuer against network (no usable list exists), and whatever needs several rows (`plan/`).
+
+use std::sync::LazyLock;
+
+use crate::update::{FieldKind, Fields};
+
+use super::clean::{is_spacing, without};
+use super::luhn::{is_digits, passes};
+use super::mcc::{Mcc, of_imsi};
+use super::number::{calling_code, calling_code_of_region, is_global};
+use super::rules::{ERROR, OFF_OR_STRICT, Rule, RuleId, Severity, WARN_BUT_LENIENT, rule};
+use super::{Finding, RuleSet};
+
+const SHIFT: &str = "field-rules 1.11";
+const SWAPPED: &str = "check that no column is shifted or mapped to the wrong field";
+const COUNTRIES: &str =
+    "travel, multi-IMSI and machine-to-machine SIMs differ legitimately; otherwise check the row";
+
+pub(super) const RULES: &[Rule] = &[
+    rule(
+        "x.same",
+        ERROR,
+        "the same digits in two of number, imei, imsi and iccid",
+        "field-rules 1.11",
+        "check that no column is mapped to two fields",
+    ),
+    rule("x.shift.number", WARN_BUT_LENIENT, "the value looks like a telephone number", SHIFT, SWAPPED),
+    rule("x.shift.imei", WARN_BUT_LENIENT, "the value looks like an IMEI", SHIFT, SWAPPED),
+    rule("x.shift.imsi", WARN_BUT_LENIENT, "the value looks like an IMSI", SHIFT, SWAPPED),
+    rule("x.shift.iccid", WARN_BUT_LENIENT, "the value looks like an ICCID", SHIFT, SWAPPED),
+    rule("x.shift.username", WARN_BUT_LENIENT, "the value looks like a login name", SHIFT, SWAPPED),
+    rule("x.shift.password", WARN_BUT_LENIENT, "the value looks like a password hash", SHIFT, SWAPPED),
+    rule(
+        "x.country.imsi_msisdn",
+        WARN_BUT_LENIENT,
+        "IMSI and number are of different countries",
+        "ITU-T E.212 and E.164",
+        COUNTRIES,
+    ),
+    rule(
+        "x.country.iccid_imsi",
+        OFF_OR_STRICT,
+        "ICCID and IMSI are of different countries",
+        "ITU-T E.118 and E.212",
+        COUNTRIES,
+    ),
+    rule(
+        "x.country.iccid_msisdn",
+        OFF_OR_STRICT,
+        "ICCID and number are of different countries",
+        "ITU-T E.118 and E.164",
+        COUNTRIES,
+    ),
+    rule(
+        "x.sim_pair",
+        OFF_OR_STRICT,
+        "ICCID without IMSI, or IMSI without ICCID, though a new SIM changes both",
+        "vendor's page, use case 4; field-rules 1.11",
+        "give both in one row",
+    ),
+];
+
+const SAME: RuleId = RuleId::known("x.same");
+const SHIFT_NUMBER: RuleId = RuleId::known("x.shift.number");
+const SHIFT_IMEI: RuleId = RuleId::known("x.shift.imei");
+const SHIFT_IMSI: RuleId = RuleId::known("x.shift.imsi");
+const SHIFT_ICCID: RuleId = RuleId::known("x.shift.iccid");
+const SHIFT_USERNAME: RuleId = RuleId::known("x.shift.username");
+const SHIFT_PASSWORD: RuleId = RuleId::known("x.shift.password");
+const IMSI_MSISDN: RuleId = RuleId::known("x.country.imsi_msisdn");
+const ICCID_IMSI: RuleId = RuleId::known("x.country.iccid_imsi");
+const ICCID_MSISDN: RuleId = RuleId::known("x.country.iccid_msisdn");
+const SIM_PAIR: RuleId = RuleId::known("x.sim_pair");
+
+/// Checks the canonical values of one row against each other.
+pub(super) fn check(rules: &RuleSet, fields: &Fields, findings: &mut Vec<Finding>) {
+    let mut raise = |rule: RuleId, field: FieldKind| {
+        let severity = rules.severity(rule);
+        if severity != Severity::Off {
+            findings.push(Finding { rule, severity, field: Some(field) });
+        }
+    };
+    let number = fields.get(FieldKind::Number).map(|number| number.strip_prefix('+').unwrap_or(number));
+    let imei = fields.get(FieldKind::Imei);
+    let imsi = fields.get(FieldKind::Imsi);
+    let iccid = fields.get(FieldKind::Iccid);
+
+    let digits = [
+        (FieldKind::Number, number),
+        (FieldKind::Imei, imei),
+        (FieldKind::Imsi, imsi),
+        (FieldKind::Iccid, iccid),
+    ];
+    for (later, (kind, value)) in digits.iter().enumerate() {
+        if value.is_some() && digits[..later].iter().any(|(_, earlier)| earlier == value) {
+            raise(SAME, *kind);
+        }
+    }
+    if imsi.is_some() != iccid.is_some() {
+        raise(SIM_PAIR, if imsi.is_some() { FieldKind::Imsi } else { FieldKind::Iccid });
+    }
+
+    let number_code = number.and_then(country_of_number);
+    let imsi_codes = imsi.and_then(countries_of_imsi);
+    if let (Some(code), Some(codes)) = (number_code, imsi_codes)
+        && !codes.contains(&code)
+    {
+        raise(IMSI_MSISDN, FieldKind::Imsi);
+    }
+    let iccid_asked = [ICCID_IMSI, ICCID_MSISDN].iter().any(|rule| rules.severity(*rule) != Severity::Off);
+    let Some(card) = iccid.filter(|_| iccid_asked).and_then(country_of_iccid) else { return };
+    if imsi_codes.is_some_and(|codes| !codes.contains(&card)) {
+        raise(ICCID_IMSI, FieldKind::Iccid);
+    }
+    if number_code.is_some_and(|code| code != card) {
+        raise(ICCID_MSISDN, FieldKind::Iccid);
+    }
+}
+
+/// The calling code of a number's country. Countries that share one (+1, +7, +44) count as one: their numbers move.
+fn country_of_number(digits: &str) -> Option<u16> {
+    calling_code(digits).map(|(code, _)| code).filter(|code| !is_global(*code))
+}
+
+/// Calling codes by mobile country code, filled at first use.
+static CODES: LazyLock<Vec<Vec<u16>>> = LazyLock::new(|| {
+    let codes_of = |mcc: u16| match of_imsi(&format!("{mcc:03}")) {
+        Mcc::Regions(regions) => regions.iter().copied().filter_map(calling_code_of_region).collect(),
+        Mcc::Unknown | Mcc::Test | Mcc::Global => Vec::new(),
+    };
+    (0..1000).map(codes_of).collect()
+});
+
+/// The calling codes of the countries an IMSI may be of; `None` for networks of no country.
+fn countries_of_imsi(imsi: &str) -> Option<&'static [u16]> {
+    let mcc: usize = imsi.get(..3)?.parse().ok()?;
+    CODES.get(mcc).map(Vec::as_slice).filter(|codes| !codes.is_empty())
+}
+
+/// The calling code in an ICCID. Issuers of North America write 1 as `01`, those of Kazakhstan theirs as 997.
+fn country_of_iccid(iccid: &str) -> Option<u16> {
+    let rest = iccid.strip_prefix("89")?;
+    if rest.starts_with("01") {
+        return Some(1);
+    }
+    if rest.starts_with("997") {
+        return Some(7);
+    }
+    country_of_number(rest)
+}
+
+/// Which other field a rejected value looks like. `value` is the cleaned cell of a digit field.
+pub(super) fn shifted(field: FieldKind, value: &str) -> Option<RuleId> {
+    let bare = without(value, is_spacing);
+    let digits = is_digits(&bare);
+    let shapes = [
+        (FieldKind::Password, SHIFT_PASSWORD, value.len() > 20 && value.starts_with('$')),
+        (FieldKind::Username, SHIFT_USERNAME, value.contains('@')),
+        (FieldKind::Iccid, SHIFT_ICCID, digits && (18..=20).contains(&bare.len()) && bare.starts_with("89")),
+        (FieldKind::Imei, SHIFT_IMEI, digits && bare.len() == 15 && passes(&bare) && has_imei_prefix(&bare)),
+        (
+            FieldKind::Imsi,
+            SHIFT_IMSI,
+            digits && bare.len() == 15 && matches!(of_imsi(&bare), Mcc::Regions(_)),
+        ),
+        (FieldKind::Number, SHIFT_NUMBER, is_international(&bare)),
+    ];
+    shapes.into_iter().find(|(kind, _, fits)| *fits && *kind != field).map(|(_, rule, _)| rule)
+}
+
+/// Reporting bodies of devices on sale: PTCRB, BABT and TÜV, TAF, GHA.
+fn has_imei_prefix(digits: &str) -> bool {
+    ["01", "35", "86", "99"].iter().any(|body| digits.starts_with(body))
+}
+
+fn is_international(value: &str) -> bool {
+    value.strip_prefix('+').is_some_and(|digits| {
+        is_digits(digits) && (7..=15).contains(&digits.len()) && calling_code(digits).is_some()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::fields::tests::codes_of_row;
+    use crate::fields::{Preset, RuleOptions};
+    use crate::update::FieldKind::{Iccid, Imei, Imsi, Number};
+
+    fn codes(cells: &[(crate::update::FieldKind, &str)]) -> Vec<&'static str> {
+        codes_of_row(&RuleOptions::default(), cells)
+    }
+
+    #[test]
+    fn the_same_digits_in_two_fields_reject_the_row() {
+        assert!(codes(&[(Imei, "356868000041418"), (Imsi, "356868000041418")]).contains(&"x.same"));
+        assert!(codes(&[(Number, "+310260123456789"), (Imsi, "310260123456789")]).contains(&"x.same"));
+        // Two absent fields are not the same value.
+        assert!(codes(&[(Number, "+447911123456")]).is_empty());
+    }
+
+    #[test]
+    fn countries_of_imsi_and_number() {
+        for (number, imsi, warned) in [
+            ("+12025550143", "310260123456789", false),
+            ("+14165550143", "310260123456789", false),
+            ("+447911123456", "234100000000001", false),
+            ("+447911123456", "310260123456789", true),
+            // Nobody's country: global SIMs, satellites, test networks.
+            ("+447911123456", "901011234567890", false),
+            ("+882161234567", "234100000000001", false),
+            ("+77011234567", "401011234567890", false),
+        ] {
+            let found = codes(&[(Number, number), (Imsi, imsi)]);
+            assert_eq!(found.contains(&"x.country.imsi_msisdn"), warned, "{number} {imsi} {found:?}");
+        }
+    }
+
+    #[test]
+    fn countries_of_the_card_are_asked_on_demand_only() {
+        let cells = [(Number, "+447911123456"), (Imsi, "234100000000001"), (Iccid, "89014103211118510720")];
+        assert!(codes(&cells).is_empty());
+        let strict = RuleOptions { preset: Preset::Strict, ..RuleOptions::default() };
+        let found = codes_of_row(&strict, &cells);
+        assert!(
+            found.contains(&"x.country.iccid_imsi") && found.contains(&"x.country.iccid_msisdn"),
+            "{found:?}"
+        );
+        let cells = [(Number, "+77011234567"), (Imsi, "401011234567890"), (Iccid, "8999701000000000017")];
+        let found = codes_of_row(&strict, &cells);
+        assert!(!found.iter().any(|code| code.starts_with("x.country")), "{found:?}");
+    }
+
+    #[test]
+    fn a_rejected_value_names_the_column_it_looks_like() {
+        for (field, value, codes_wanted) in [
+            (Imei, "89014103211118510720", ["imei.length", "x.shift.iccid"]),
+            (Iccid, "356868000041418", ["iccid.length", "x.shift.imei"]),
+            (Iccid, "310260123456789", ["iccid.length", "x.shift.imsi"]),
+            (Imsi, "869812040000018", ["imsi.mcc_invalid", "x.shift.imei"]),
+            (Imsi, "+447911123456", ["imsi.chars", "x.shift.number"]),
+            (Number, "john@example.org", ["number.chars", "x.shift.username"]),
+            (Imei, "$2a$10$N9qo8uLOickgx2ZMRZoMye", ["imei.chars", "x.shift.password"]),
+        ] {
+            assert_eq!(codes(&[(field, value)]), codes_wanted, "{value}");
+        }
+        // An accepted value is never second-guessed.
+        assert_eq!(codes(&[(Imei, "310260123456789")]), ["imei.luhn"]);
+    }
+}

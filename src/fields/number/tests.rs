@@ -1,0 +1,197 @@
+//! Tests of `number`, beneath it but for their length.
+
+use super::*;
+use crate::fields::tests::{verdict, verdict_under};
+use crate::fields::{RuleOptions, RuleSet, Severity, canonical};
+use crate::update::FieldKind::Number;
+
+fn in_country(country: &str) -> RuleOptions {
+    RuleOptions { default_country: Some(country.to_owned()), ..RuleOptions::default() }
+}
+
+fn sent(value: &str, code: &'static str) -> (Option<String>, Vec<&'static str>) {
+    (Some(value.to_owned()), vec![code])
+}
+
+#[test]
+fn numbers_as_people_write_them() {
+    for (value, want) in [
+        ("+1 (202) 555-0143", "+12025550143"),
+        ("tel:+1-202-555-0143", "+12025550143"),
+        ("TEL: +1.202.555.0143", "+12025550143"),
+        ("(+44) 7911 123456", "+447911123456"),
+        ("+44 (0)7911 123456", "+447911123456"),
+        ("+49 (0) 30/1234567", "+49301234567"),
+        ("+44\u{2011}7911\u{A0}123456", "+447911123456"),
+        // In Italy the zero belongs to the number.
+        ("+39 (0)6 12345678", "+390612345678"),
+    ] {
+        assert_eq!(verdict(Number, value), sent(want, "number.format"), "{value}");
+    }
+}
+
+#[test]
+fn what_is_no_single_number_is_named() {
+    for (value, code) in [
+        ("+447911123456O", "number.chars"),
+        ("+4479111234l56", "number.chars"),
+        ("+44 7911 123456 (mobile)", "number.chars"),
+        ("++447911123456", "number.chars"),
+        ("-447911123456", "number.chars"),
+        ("+", "number.chars"),
+        ("ext 5", "number.chars"),
+        ("*21#", "number.chars"),
+        ("07911123456;07911123457", "number.several"),
+        ("+447911123456, +447911123457", "number.several"),
+        ("+447911123456 +447911123457", "number.several"),
+        ("+1 202 555 0143 x12", "number.extension"),
+        ("+1 202 555 0143 ext. 12", "number.extension"),
+        ("tel:+1-202-555-0143;ext=12", "number.extension"),
+        ("+1234567890123456", "number.too_long"),
+        ("+44123", "number.too_short"),
+        ("+999123456789", "number.country_code"),
+        ("+0447911123456", "number.country_code"),
+        ("00999123456789", "number.country_code"),
+        ("+0000000000", "placeholder"),
+        ("1111111111", "placeholder"),
+        ("+440000000000", "placeholder"),
+        ("447911123456", "number.bare"),
+        ("07911123456", "number.no_country"),
+        ("(202) 555-0143", "number.no_country"),
+    ] {
+        let (value_sent, codes) = verdict(Number, value);
+        assert_eq!(value_sent, None, "{value}");
+        assert!(codes.contains(&code), "{value}: {codes:?}");
+    }
+}
+
+#[test]
+fn bare_digits_are_a_decision_for_the_whole_column() {
+    let e164 = RuleOptions { bare_numbers: BareNumbers::E164, ..RuleOptions::default() };
+    assert_eq!(verdict_under(&e164, Number, "447911123456"), sent("+447911123456", "number.assumed"));
+    assert_eq!(verdict_under(&e164, Number, "07911123456").1, ["number.no_country"]);
+    assert_eq!(
+        verdict_under(&e164, Number, "447911123456.0"),
+        (Some("+447911123456".to_owned()), vec!["excel.decimal", "number.assumed"])
+    );
+    // The setting wins over the country, even where the country would fit.
+    let both = RuleOptions { default_country: Some("US".to_owned()), ..e164 };
+    assert_eq!(verdict_under(&both, Number, "2025550143").0.as_deref(), Some("+2025550143"));
+    assert_eq!(verdict_under(&both, Number, "(202) 555-0143"), {
+        let (number, mut codes) = sent("+12025550143", "number.format");
+        codes.push("number.national");
+        (number, codes)
+    });
+}
+
+#[test]
+fn national_numbers_need_a_country_and_its_lengths() {
+    for (country, value, want) in [
+        ("GB", "07911123456", "+447911123456"),
+        ("gb", "447911123456", "+447911123456"),
+        ("US", "2025550143", "+12025550143"),
+        ("RU", "89161234567", "+79161234567"),
+        ("HU", "06201234567", "+36201234567"),
+        ("IT", "0612345678", "+390612345678"),
+    ] {
+        assert_eq!(
+            verdict_under(&in_country(country), Number, value),
+            sent(want, "number.national"),
+            "{value}"
+        );
+    }
+    // The prefix for calls abroad is the country's own.
+    assert_eq!(
+        verdict_under(&in_country("US"), Number, "011442079460018"),
+        sent("+442079460018", "number.prefix")
+    );
+    assert_eq!(verdict(Number, "00442079460018"), sent("+442079460018", "number.prefix"));
+    // A guess that gives no possible number is not sent.
+    assert_eq!(verdict_under(&in_country("US"), Number, "447911123456").1, ["number.not_national"]);
+    assert_eq!(verdict_under(&in_country("GB"), Number, "0791").1, ["number.not_national"]);
+}
+
+#[test]
+fn zeros_that_belong_to_the_number_stay() {
+    for value in ["+2250102030405", "+390612345678"] {
+        assert_eq!(verdict(Number, value), (Some(value.to_owned()), vec![]), "{value}");
+    }
+}
+
+#[test]
+fn lengths_and_ranges_are_asked_as_the_severities_say() {
+    for value in ["+1234567890", "+47580012345678", "+4407911123456"] {
+        assert_eq!(verdict(Number, value), sent(value, "number.length"), "{value}");
+    }
+    let severities = vec![
+        ("number.length".to_owned(), Severity::Off),
+        ("number.invalid".to_owned(), Severity::Warn),
+        ("number.not_mobile".to_owned(), Severity::Warn),
+    ];
+    let ranges = RuleOptions { severities, ..RuleOptions::default() };
+    assert_eq!(verdict_under(&ranges, Number, "+1234567890").1, ["number.invalid"]);
+    assert_eq!(verdict_under(&ranges, Number, "+442079460018").1, ["number.not_mobile"]);
+    assert_eq!(verdict_under(&ranges, Number, "+447911123456").1, [""; 0]);
+    assert_eq!(verdict_under(&ranges, Number, "+390612345678").1, ["number.not_mobile"]);
+}
+
+#[test]
+fn the_plain_format_has_no_plus_and_its_echo_agrees() {
+    let plain = RuleOptions { number_format: NumberFormat::Plain, ..RuleOptions::default() };
+    assert_eq!(verdict_under(&plain, Number, "+447911123456"), (Some("447911123456".to_owned()), vec![]));
+    for options in
+        [plain.clone(), RuleOptions::default(), RuleOptions { default_country: Some("DE".into()), ..plain }]
+    {
+        let rules = RuleSet::new(&options).unwrap();
+        let echo = canonical(&rules, Number, "447911123456");
+        assert!(echo.is_some());
+        assert_eq!(echo, canonical(&rules, Number, "+44 7911 123456"));
+    }
+}
+
+#[test]
+fn lowered_rules_let_the_value_pass_as_it_stands() {
+    for (code, value) in [("number.chars", "+44 7911x"), ("number.too_long", "+1234567890123456")] {
+        let severities = vec![(code.to_owned(), Severity::Warn)];
+        let lowered = RuleOptions { severities, ..RuleOptions::default() };
+        assert_eq!(verdict_under(&lowered, Number, value), sent(value, code), "{value}");
+    }
+}
+
+#[test]
+fn calling_codes_are_assigned_ones() {
+    assert_eq!(calling_code("447911123456"), Some((44, "7911123456")));
+    assert_eq!(calling_code("12025550143"), Some((1, "2025550143")));
+    assert_eq!(calling_code("882161234567"), Some((882, "161234567")));
+    assert_eq!(calling_code("999123456789"), None);
+    assert_eq!(calling_code("0447911123456"), None);
+    assert_eq!(calling_code(""), None);
+}
+
+#[test]
+fn the_table_of_lengths_says_what_the_library_says() {
+    for code in PHONE_NUMBER_UTIL.get_supported_calling_codes() {
+        let code_digits = code.to_string();
+        for length in 1..=DIGITS_MAX - code_digits.len() {
+            let digits = format!("{code_digits}{}", "2".repeat(length));
+            let number = number_of(&digits).unwrap();
+            let answer = PHONE_NUMBER_UTIL.is_possible_number_with_reason(&number);
+            let (code, national) = calling_code(&digits).unwrap();
+            assert_eq!(
+                has_possible_length(code, national),
+                answer == Ok(NumberLengthType::IsPossible),
+                "+{code} and {length} digits"
+            );
+        }
+    }
+}
+
+#[test]
+fn countries_in_either_case_and_near_ones() {
+    assert_eq!(Country::parse("gb").map(Country::code).as_deref(), Some("GB"));
+    for wrong in ["", "G", "001", "XX", "ÄÖ", "GBR"] {
+        assert_eq!(Country::parse(wrong), None, "{wrong}");
+    }
+    assert_eq!(Country::near("UK"), ["GB"]);
+    assert_eq!(Country::near("DEU"), ["DE"]);
+}

@@ -1,0 +1,312 @@
+//! `password`: sent only as a sound hash, and only when the operator mapped the column by name.
+//!
+//! A hash without its digest can never verify and locks the user out, so shape and length are checked, not prefixes
+//! alone. Never printed, logged or kept. Not here: hashing; verifying that a hash is of some password.
+
+use std::borrow::Cow;
+
+use super::Context;
+use super::clean::{is_error_value, trim};
+use super::rules::{ERROR, ERROR_BUT_LENIENT, Rule, RuleId, WARN, WARN_BUT_LENIENT, rule};
+
+const STRINGS: &str = "PHC string format; crypt(5)";
+
+pub(super) const RULES: &[Rule] = &[
+    rule(
+        "password.masked",
+        WARN,
+        "a masked password; the field is not sent",
+        "field-rules 1.7",
+        "do not map the column, or export the hashes",
+    ),
+    rule(
+        "password.truncated",
+        ERROR_BUT_LENIENT,
+        "the beginning of a hash of the wrong length: it can never verify and locks the user out",
+        STRINGS,
+        "export the whole hash; a bcrypt hash has 60 characters",
+    ),
+    rule(
+        "password.unsalted",
+        ERROR,
+        "bare hexadecimal digits: an unsalted hash, or none that a server verifies",
+        "OWASP Password Storage Cheat Sheet",
+        "export salted hashes such as bcrypt or Argon2, or do not map the column",
+    ),
+    rule(
+        "password.plaintext",
+        ERROR,
+        "no hash of a known scheme, so probably the password itself",
+        "vendor's page: passwords should be properly hashed",
+        "export hashes, do not map the column, or set allow_plaintext_passwords",
+    ),
+    rule(
+        "password.scheme",
+        WARN_BUT_LENIENT,
+        "a hash of a weak scheme, or one that few servers know",
+        "OWASP Password Storage Cheat Sheet",
+        "check that the server verifies this scheme; prefer bcrypt or Argon2",
+    ),
+    rule(
+        "password.cost",
+        WARN_BUT_LENIENT,
+        "a bcrypt hash with a cost below 10",
+        "OWASP Password Storage Cheat Sheet",
+        "hash again with a higher cost when users log in",
+    ),
+];
+
+const MASKED: RuleId = RuleId::known("password.masked");
+const TRUNCATED: RuleId = RuleId::known("password.truncated");
+const UNSALTED: RuleId = RuleId::known("password.unsalted");
+pub(super) const PLAINTEXT: RuleId = RuleId::known("password.plaintext");
+const SCHEME: RuleId = RuleId::known("password.scheme");
+const COST: RuleId = RuleId::known("password.cost");
+
+/// Lowest bcrypt cost that needs no warning.
+const BCRYPT_COST_MIN: u32 = 10;
+/// Lengths of bare hexadecimal digests: MD5 and NT, SHA-1, SHA-224, SHA-256, SHA-384, SHA-512.
+const HEX_DIGEST_LENS: [usize; 6] = [32, 40, 56, 64, 96, 128];
+
+pub(super) fn check<'a>(value: &'a str, context: &mut Context<'_>) -> Option<Cow<'a, str>> {
+    let hash = trim(value);
+    if hash.is_empty() {
+        return None;
+    }
+    if context.applies(MASKED) && (is_masked(hash) || context.rules.is_null_marker(hash, false)) {
+        context.raise(MASKED);
+        return None;
+    }
+    match judge(hash) {
+        Kind::Sound => Some(Cow::Borrowed(hash)),
+        Kind::Cheap => context.pass_as_is(COST, hash),
+        Kind::Foreign => context.pass_as_is(SCHEME, hash),
+        Kind::Truncated => context.pass_as_is(TRUNCATED, hash),
+        Kind::Unsalted => context.pass_as_is(UNSALTED, hash),
+        // Every byte of a password counts, white space at its ends too.
+        Kind::Plaintext => context.pass_as_is(PLAINTEXT, value),
+    }
+}
+
+/// What a password cell holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Sound,
+    Cheap,
+    Foreign,
+    Truncated,
+    Unsalted,
+    Plaintext,
+}
+
+/// What exports put in place of a password.
+fn is_masked(value: &str) -> bool {
+    const WORDS: [&str; 5] = ["hidden", "masked", "redacted", "filtered", "protected"];
+    let dots = |c: char| matches!(c, '*' | '•' | '●' | '∙' | '·' | '⁎' | '＊');
+    let word = value.trim_matches(['(', ')', '[', ']', '<', '>']);
+    value.chars().all(dots)
+        || is_error_value(value)
+        || (word.len() + 2 == value.len() && WORDS.iter().any(|known| known.eq_ignore_ascii_case(word)))
+}
+
+fn judge(hash: &str) -> Kind {
+    if let Some((scheme, inner)) = hash.strip_prefix('{').and_then(|rest| rest.split_once('}')) {
+        return judge_braced(scheme, inner);
+    }
+    if let Some(rest) = hash.strip_prefix('*')
+        && rest.bytes().all(|byte| byte.is_ascii_hexdigit())
+    {
+        return if rest.len() == 40 { Kind::Foreign } else { Kind::Truncated };
+    }
+    if hash.bytes().all(|byte| byte.is_ascii_hexdigit()) && HEX_DIGEST_LENS.contains(&hash.len()) {
+        return Kind::Unsalted;
+    }
+    match hash.strip_prefix('$') {
+        Some(rest) => judge_modular(rest),
+        None => judge_django(hash),
+    }
+}
+
+/// Spring's `{bcrypt}$2a$…` and LDAP's `{SSHA}…`.
+fn judge_braced(scheme: &str, inner: &str) -> Kind {
+    if scheme.is_empty()
+        || !scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_@.".contains(&byte))
+    {
+        return Kind::Plaintext;
+    }
+    match inner.strip_prefix('$').map(judge_modular) {
+        Some(Kind::Truncated) => Kind::Truncated,
+        Some(_) => Kind::Foreign,
+        None if inner.len() < 16 => Kind::Truncated,
+        None => Kind::Foreign,
+    }
+}
+
+/// `$id$…$salt$digest`, without the first `$`.
+fn judge_modular(hash: &str) -> Kind {
+    let (id, rest) = hash.split_once('$').unwrap_or((hash, ""));
+    let mut parts = rest.rsplit('$');
+    let (digest, salt) = (parts.next().unwrap_or(""), parts.next().unwrap_or(""));
+    let salted =
+        |lengths: &[usize]| match is_base64(digest) && lengths.contains(&digest.len()) && !salt.is_empty() {
+            true => Kind::Sound,
+            false => Kind::Truncated,
+        };
+    let foreign = |complete: bool| if complete { Kind::Foreign } else { Kind::Truncated };
+    match id {
+        "2a" | "2b" | "2y" => judge_bcrypt(rest),
+        "2x" | "2" => foreign(judge_bcrypt(rest) != Kind::Truncated),
+        "argon2id" | "argon2i" | "argon2d" => judge_argon2(rest),
+        "scrypt" => salted(&[43, 44, 86, 88]),
+        "7" | "y" | "gy" => salted(&[43]),
+        "6" => salted(&[86]),
+        "5" => salted(&[43]),
+        "pbkdf2" => salted(&[27]),
+        "pbkdf2-sha256" => salted(&[43]),
+        "pbkdf2-sha512" => salted(&[86]),
+        "P" | "H" => foreign(rest.len() == 31 && is_base64(rest)),
+        "1" | "apr1" => foreign(digest.len() == 22 && is_base64(digest) && !salt.is_empty()),
+        _ => Kind::Plaintext,
+    }
+}
+
+/// Cost, `$`, 22 characters of salt and 31 of digest.
+fn judge_bcrypt(rest: &str) -> Kind {
+    let Some((cost, body)) = rest.split_once('$') else { return Kind::Truncated };
+    let whole = cost.len() == 2 && body.len() == 53 && is_base64(body);
+    match cost.parse::<u32>() {
+        Ok(4..BCRYPT_COST_MIN) if whole => Kind::Cheap,
+        Ok(BCRYPT_COST_MIN..=31) if whole => Kind::Sound,
+        Ok(_) | Err(_) => Kind::Truncated,
+    }
+}
+
+/// Fewest base64 characters of an Argon2 salt: 8 bytes (PHC string format).
+const ARGON2_SALT_LEN_MIN: usize = 11;
+/// Fewest base64 characters of an Argon2 hash: 16 bytes (RFC 9106 clause 4). Its length is a choice of who hashes, so
+/// a hash that lost a few characters cannot be told from a shorter one.
+const ARGON2_HASH_LEN_MIN: usize = 22;
+
+/// `v=19$m=…,t=…,p=…$salt$hash`, version optional.
+fn judge_argon2(rest: &str) -> Kind {
+    let unversioned = match rest.split_once('$') {
+        Some((version, tail)) if version.starts_with("v=") => tail,
+        Some(_) | None => rest,
+    };
+    let parts: Vec<&str> = unversioned.split('$').collect();
+    let whole = match parts.as_slice() {
+        [parameters, salt, digest] => {
+            ["m=", "t=", "p="].iter().all(|name| parameters.contains(name))
+                && is_base64(salt)
+                && salt.len() >= ARGON2_SALT_LEN_MIN
+                && is_base64(digest)
+                && digest.len() >= ARGON2_HASH_LEN_MIN
+        }
+        _ => false,
+    };
+    if whole { Kind::Sound } else { Kind::Truncated }
+}
+
+/// Django's `algorithm$…`.
+fn judge_django(hash: &str) -> Kind {
+    let Some((algorithm, rest)) = hash.split_once('$') else { return Kind::Plaintext };
+    let parts: Vec<&str> = rest.split('$').collect();
+    let digest = parts.last().copied().unwrap_or("");
+    let whole = |count: usize, length: usize| match parts.len() == count && digest.len() == length {
+        true => Kind::Sound,
+        false => Kind::Truncated,
+    };
+    match algorithm {
+        "pbkdf2_sha256" => whole(3, 44),
+        "pbkdf2_sha1" => whole(3, 28),
+        "scrypt" => whole(5, 88),
+        "argon2" | "bcrypt" | "bcrypt_sha256" => rest.strip_prefix('$').map_or_else(
+            // Django writes `argon2$argon2id$…` with one sign and `bcrypt$$2b$…` with two.
+            || if algorithm == "argon2" { judge_modular(rest) } else { Kind::Truncated },
+            judge_modular,
+        ),
+        "md5" | "sha1" | "unsalted_md5" | "unsalted_sha1" | "crypt" => Kind::Foreign,
+        _ => Kind::Plaintext,
+    }
+}
+
+/// Characters of every alphabet that hashes are written in.
+fn is_base64(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"./+-_=".contains(&byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::fields::tests::{verdict, verdict_under};
+    use crate::fields::{Preset, RuleOptions};
+    use crate::update::FieldKind::Password;
+
+    const BCRYPT: &str = "$2a$10$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy";
+
+    #[test]
+    fn sound_hashes_pass() {
+        let sha512 = format!("$6$rounds=5000$saltsalt${}", "a".repeat(86));
+        let sha256 = format!("$5$saltsalt${}", "a".repeat(43));
+        let yescrypt = format!("$y$j9T$salt${}", "a".repeat(43));
+        let passlib = format!("$pbkdf2-sha256$29000$salt${}", "a".repeat(43));
+        let argon2 = format!("$argon2id$v=19$m=65536,t=3,p=4${}${}", "a".repeat(22), "b".repeat(43));
+        let django = format!("pbkdf2_sha256$260000$salt${}=", "a".repeat(43));
+        let django_argon2 = format!("argon2{argon2}");
+        let django_bcrypt = format!("bcrypt_sha256${BCRYPT}");
+        for hash in
+            [BCRYPT, &sha512, &sha256, &yescrypt, &passlib, &argon2, &django, &django_argon2, &django_bcrypt]
+        {
+            assert_eq!(verdict(Password, hash), (Some(hash.to_owned()), vec![]), "{hash}");
+            // The length of an Argon2 hash is free, so only a larger loss shows.
+            let kept = if hash.contains("argon2") { hash.len() - 25 } else { hash.len() - 3 };
+            let cut = &hash[..kept];
+            assert_eq!(verdict(Password, cut), (None, vec!["password.truncated"]), "{cut}");
+        }
+        assert_eq!(verdict(Password, &format!(" {BCRYPT}\u{200B}")), (Some(BCRYPT.to_owned()), vec![]));
+    }
+
+    #[test]
+    fn weak_and_foreign_hashes_are_sent_with_a_warning() {
+        let cheap = BCRYPT.replace("$10$", "$04$");
+        assert_eq!(verdict(Password, &cheap), (Some(cheap.clone()), vec!["password.cost"]));
+        let spring = format!("{{bcrypt}}{BCRYPT}");
+        let old = BCRYPT.replace("$2a$", "$2x$");
+        let phpass = format!("$P${}", "B".repeat(31));
+        let mysql = format!("*{}", "A1".repeat(20));
+        for hash in [&spring, &old, &phpass, &mysql, "{SSHA}0c0blFTXXNuAMHECS4uxrj3ZieMoWImr"] {
+            assert_eq!(verdict(Password, hash), (Some(hash.to_owned()), vec!["password.scheme"]), "{hash}");
+        }
+    }
+
+    #[test]
+    fn masks_drop_the_field_and_keep_the_row() {
+        for mask in ["****", "*", "••••••", "(hidden)", "[REDACTED]", "NULL", "########"] {
+            assert_eq!(verdict(Password, mask), (None, vec!["password.masked"]), "{mask}");
+        }
+        assert_eq!(verdict(Password, " "), (None, vec![]));
+    }
+
+    #[test]
+    fn everything_else_rejects_the_row() {
+        let md5 = "5f4dcc3b5aa765d61d8327deb882cf99";
+        assert_eq!(verdict(Password, md5), (None, vec!["password.unsalted"]));
+        for text in ["hunter2", "$ecret$1", "{x y}z", "pass$word", "hidden"] {
+            assert_eq!(verdict(Password, text), (None, vec!["password.plaintext"]), "{text}");
+        }
+    }
+
+    #[test]
+    fn plaintext_once_allowed_is_sent_byte_for_byte() {
+        let options = RuleOptions { allow_plaintext_passwords: true, ..RuleOptions::default() };
+        let (sent, codes) = verdict_under(&options, Password, " pass word ");
+        assert_eq!((sent.as_deref(), codes), (Some(" pass word "), vec!["password.plaintext"]));
+        // That says nothing about hashes that can never verify.
+        assert_eq!(verdict_under(&options, Password, &BCRYPT[..29]), (None, vec!["password.truncated"]));
+        let lenient = RuleOptions { preset: Preset::Lenient, ..RuleOptions::default() };
+        let cut = &BCRYPT[..29];
+        assert_eq!(
+            verdict_under(&lenient, Password, cut),
+            (Some(cut.to_owned()), vec!["password.truncated"])
+        );
+    }
+}

@@ -1,0 +1,165 @@
+//! Rules of whole rows: what other rooms find wrong before or beside the fields, so that every code of the
+//! product has one place where it is explained.
+//!
+//! Not here: the checks; the input, the survey and the plan make them and name these codes.
+
+use super::rules::{FIX, OFF, Rule, WARN, WARN_BUT_LENIENT, rule, structural};
+
+/// Where rules come from that no standard knows.
+const DESIGN_ROW: &str = "design 2: the way of a row";
+const CSV: &str = "RFC 4180; field-rules 4.2";
+const JSON: &str = "RFC 8259; field-rules 4.4";
+
+pub(super) const RULES: &[Rule] = &[
+    structural(
+        "key.missing",
+        "the key field is absent or rejected, so nobody knows whom the row is about",
+        "design 2: the key; field-rules 6.1",
+        "fill in the key field, or choose another one with --key",
+    ),
+    rule(
+        "row.only_key",
+        OFF,
+        "the row has nothing but its key",
+        DESIGN_ROW,
+        "nothing to do; such a row is unchanged",
+    ),
+    structural(
+        "csv.ragged_short",
+        "the row has fewer fields than the header, so its columns may have shifted",
+        CSV,
+        "look for an unquoted delimiter or a line break in the row; export again",
+    ),
+    structural(
+        "csv.ragged_long",
+        "the row has more fields than the header, so its columns may have shifted",
+        CSV,
+        "look for an unquoted delimiter in the row; export again with quoting",
+    ),
+    structural(
+        "csv.newline_in_identifier",
+        "a line break inside an identifier; a quote may be unbalanced",
+        CSV,
+        "balance the quotes on the line where the record begins",
+    ),
+    structural(
+        "csv.nul",
+        "the row contains NUL bytes",
+        CSV,
+        "a file of UTF-16 reads so: convert it with iconv -f UTF-16 -t UTF-8",
+    ),
+    structural(
+        "csv.unbalanced_quote",
+        "a quote is opened and not closed",
+        CSV,
+        "balance the quotes on the line where the record begins",
+    ),
+    structural(
+        "row.too_long",
+        "the record is longer than the bound for records",
+        "design 3, promise 10: memory is bounded",
+        "look for an unbalanced quote or a missing line break",
+    ),
+    structural(
+        "field.too_long",
+        "a cell is longer than the bound for cells",
+        "design 3, promise 10: memory is bounded",
+        "look for an unbalanced quote, or map another column",
+    ),
+    structural(
+        "row.columns_max",
+        "the record has more columns than the bound for columns",
+        "design 3, promise 10: memory is bounded",
+        "export only the columns that are needed",
+    ),
+    structural(
+        "text.invalid_utf8",
+        "the row is no valid UTF-8",
+        "RFC 3629; design 3, promise 7",
+        "convert the file, for example with iconv -f WINDOWS-1252 -t UTF-8",
+    ),
+    structural("json.syntax", "the line is no valid JSON", JSON, "correct the line at the column named"),
+    structural(
+        "json.not_object",
+        "the line is JSON, but no object",
+        JSON,
+        "write one object per line, for example with jq -c '.[]'",
+    ),
+    structural(
+        "json.nested",
+        "a field holds an object, an array or a boolean instead of text",
+        JSON,
+        "write the field as a string",
+    ),
+    structural(
+        "json.unsafe_integer",
+        "an integer above 2^53-1, which its writer may have rounded already",
+        "RFC 7493 clause 2.2; RFC 8259 clause 6",
+        "write identifiers as strings",
+    ),
+    structural(
+        "json.duplicate_member",
+        "the object has the same member twice",
+        "RFC 7493 clause 2.3; field-rules 4.4",
+        "write every member once",
+    ),
+    structural(
+        "json.ambiguous",
+        "two members could be the same field",
+        "design 2; field-rules 4.4",
+        "name the member with --map FIELD=COLUMN",
+    ),
+    rule(
+        "json.number",
+        FIX,
+        "an identifier written as a number was read as its digits",
+        "RFC 8259 clause 6; field-rules 4.4",
+        "write identifiers as strings, since a number loses leading zeros",
+    ),
+    structural(
+        "origin.invalid",
+        "the columns _run and _row do not name a row of a run",
+        "design 6: rows fed back from our own files",
+        "leave these columns as the report wrote them, or remove both",
+    ),
+    structural(
+        "origin.unknown_run",
+        "the column _run names a run that this state directory does not know",
+        "design 2: stale rows",
+        "use the state directory of that run, or remove the columns _run and _row",
+    ),
+    structural(
+        "duplicate.rejected",
+        "another row has the same subject, and the policy for duplicates is reject",
+        "design 2: rows for the same subject",
+        "keep one row per subject, or choose another --duplicates policy",
+    ),
+    rule(
+        "conflict.number",
+        WARN,
+        "several subjects claim the same number",
+        "design 2: conflicts; field-rules 6.3",
+        "leave the number with one subject; recycled numbers often have a former customer's row",
+    ),
+    rule(
+        "conflict.imsi",
+        WARN,
+        "several subjects claim the same IMSI",
+        "design 2: conflicts; 3GPP TS 23.003 clause 2.2",
+        "leave the IMSI with one subject",
+    ),
+    rule(
+        "conflict.iccid",
+        WARN,
+        "several subjects claim the same ICCID",
+        "design 2: conflicts; ITU-T E.118",
+        "leave the ICCID with one subject",
+    ),
+    rule(
+        "x.pair",
+        WARN_BUT_LENIENT,
+        "one ICCID comes with two IMSIs",
+        "field-rules 1.11",
+        "check which IMSI is on the card; multi-IMSI cards are legitimate",
+    ),
+];
