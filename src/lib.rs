@@ -8,6 +8,7 @@ pub mod exit;
 pub mod fields;
 pub mod ledger;
 pub mod near;
+pub mod plan;
 pub mod row;
 pub mod stats;
 pub mod update;

@@ -1,0 +1,268 @@
+//! The plan as it was made: one byte per row, and what few rows have beside it.
+//!
+//! Not here: the rulings subject by subject (`join.rs`); this puts them in order, has the last word on conflicts and
+//! on `each`, and closes the books.
+
+use crate::event::{PlanFacts, PlanRows};
+use crate::ledger::{LedgerEntry, Refusal};
+use crate::update::{FIELD_COUNT, FieldKind, FieldSet};
+
+use super::conflict::{ConflictGroup, Conflicts, same_subject};
+use super::join::Join;
+use super::rules::{ConflictPolicy, DuplicatePolicy, PlanRules};
+use super::ruling::Ruling;
+use super::survey::{Marks, RowRecord, Survey, index_of};
+
+/// Updates in doubt that are named by ordinal; the rest is counted.
+pub const IN_DOUBT_ORDINALS_MAX: usize = 1000;
+
+const RULING_BITS: u8 = 0x0f;
+/// Something of the row is left out.
+const LEFT_OUT: u8 = 0x10;
+/// The row carries an update that repeats or overwrites one in doubt.
+const IN_DOUBT: u8 = 0x20;
+/// The row was rejected by the policy on duplicates.
+const BY_POLICY: u8 = 0x40;
+
+/// One ruling per row, with all that pass 2 and the reports ask about it.
+#[derive(Debug)]
+pub struct Plan {
+    /// Ruling and flags, by ordinal.
+    rows: Vec<u8>,
+    left_out: Vec<(u64, FieldSet)>,
+    refusals: Vec<(u64, u32)>,
+    refused_before: Vec<(u64, Refusal)>,
+    conflicts: Vec<ConflictGroup>,
+    conflicts_total: u64,
+    in_doubt: Vec<u64>,
+    facts: PlanFacts,
+}
+
+impl Plan {
+    /// The ruling on a row.
+    ///
+    /// # Panics
+    /// When no such row was surveyed.
+    pub fn ruling(&self, ordinal: u64) -> Ruling {
+        decode(self.rows[index_of(ordinal)])
+    }
+
+    /// Fields of the row that are not sent, because an acknowledgement, an intent or a row with a newer version has
+    /// set them. Told of superseded rows, too.
+    ///
+    /// # Panics
+    /// When no such row was surveyed.
+    pub fn left_out(&self, ordinal: u64) -> FieldSet {
+        if self.rows[index_of(ordinal)] & LEFT_OUT == 0 {
+            return FieldSet::EMPTY;
+        }
+        find(&self.left_out, ordinal).copied().unwrap_or(FieldSet::EMPTY)
+    }
+
+    /// Definite refusals so far of the update the row carries, in exactly its version; part of the idempotency key.
+    /// Of a folded row: of its own version, in case the row is sent early ([`super::Folded::Early`]).
+    pub fn refusals(&self, ordinal: u64) -> u32 {
+        find(&self.refusals, ordinal).copied().unwrap_or(0)
+    }
+
+    /// The plan in numbers. The batch, whether it is continued, and the places of updates in doubt are left for
+    /// the wiring to fill in.
+    pub fn facts(&self) -> PlanFacts {
+        self.facts.clone()
+    }
+
+    /// The first conflicts, in file order, at most [`super::CONFLICT_GROUPS_MAX`]. Conflicts among unchanged rows
+    /// alone are none; under [`ConflictPolicy::Send`] they are listed although their rows are sent.
+    pub fn conflicts(&self) -> &[ConflictGroup] {
+        &self.conflicts
+    }
+
+    /// How many values are contested.
+    pub fn conflicts_total(&self) -> u64 {
+        self.conflicts_total
+    }
+
+    /// Ordinals of the first updates that an earlier run left in doubt and that are sent again, at most
+    /// [`IN_DOUBT_ORDINALS_MAX`].
+    pub fn in_doubt_ordinals(&self) -> &[u64] {
+        &self.in_doubt
+    }
+
+    /// How many updates that an earlier run left in doubt are sent again.
+    pub fn in_doubt_total(&self) -> u64 {
+        self.facts.in_doubt_resent
+    }
+
+    /// Updates refused earlier in this batch, by ordinal of their carrier: listed again and counted failed.
+    pub fn refused_before(&self) -> impl Iterator<Item = (u64, &Refusal)> {
+        self.refused_before.iter().map(|(ordinal, refusal)| (*ordinal, refusal))
+    }
+
+    /// Ordinals of the rows rejected by [`DuplicatePolicy::Reject`] (code `duplicate.rejected`).
+    pub fn rejected_by_policy(&self) -> impl Iterator<Item = u64> {
+        (1..).zip(&self.rows).filter(|(_, row)| **row & BY_POLICY != 0).map(|(ordinal, _)| ordinal)
+    }
+}
+
+/// Makes the plan of a survey.
+pub(super) fn plan_of<E>(
+    mut survey: Survey,
+    rules: &PlanRules,
+    ledger: impl Iterator<Item = Result<LedgerEntry, E>>,
+) -> Result<Plan, E> {
+    survey.records.sort_unstable_by_key(|row| (row.subject, row.ordinal));
+    let mut join = Join::new(rules, &survey.table, &survey.replayed);
+    let mut ledger = Ledger { entries: ledger.fuse(), current: None };
+    for rows in survey.records.chunk_by_mut(same_subject) {
+        let entry = ledger.seek(rows)?;
+        join.rule(rows, entry);
+    }
+    let Join { refusals, refused_before, .. } = join;
+    let conflicts = Conflicts::find(&mut survey.records, &survey.table, rules.key);
+    for rows in survey.records.chunk_by_mut(same_subject) {
+        conclude(rows, rules);
+    }
+    let (listed, conflicts_total) = conflicts.list(&survey.records, &survey.table, rules.key);
+    let mut plan = close_books(&survey, rules.key);
+    plan.refusals = refusals;
+    plan.refusals.sort_unstable();
+    plan.refused_before = refused_before;
+    // A conflict comes before a refusal, and is known after it.
+    plan.refused_before.retain(|(ordinal, _)| decode(plan.rows[index_of(*ordinal)]) == Ruling::RefusedBefore);
+    plan.refused_before.sort_by_key(|(ordinal, _)| *ordinal);
+    plan.conflicts = listed;
+    plan.conflicts_total = conflicts_total;
+    Ok(plan)
+}
+
+/// The sorted ledger, read along with the sorted subjects.
+struct Ledger<I> {
+    entries: I,
+    current: Option<LedgerEntry>,
+}
+
+impl<E, I: Iterator<Item = Result<LedgerEntry, E>>> Ledger<I> {
+    /// The entry of the subject of these rows, passing over the entries before it.
+    fn seek(&mut self, rows: &[RowRecord]) -> Result<Option<&LedgerEntry>, E> {
+        let subject = rows[0].subject;
+        while self.current.as_ref().is_none_or(|entry| entry.subject < subject) {
+            let Some(next) = self.entries.next().transpose()? else { return Ok(None) };
+            let is_ascending = self.current.as_ref().is_none_or(|entry| entry.subject < next.subject);
+            assert!(is_ascending, "the ledger comes ascending by subject");
+            self.current = Some(next);
+        }
+        Ok(self.current.as_ref().filter(|entry| entry.subject == subject))
+    }
+}
+
+/// The last word on the rows of a subject, once the conflicts are known.
+fn conclude(rows: &mut [RowRecord], rules: &PlanRules) {
+    let holds = rules.conflicts == ConflictPolicy::Hold;
+    let parts = || |row: &&mut RowRecord| row.marks.has(Marks::PART) && row.ruling != Ruling::Unchanged;
+    if rules.duplicates != DuplicatePolicy::Each {
+        // One update: a conflict of any of its rows is the conflict of all.
+        if holds && rows.iter().any(|row| row.marks.has(Marks::CONTESTED)) {
+            for row in rows.iter_mut().filter(parts()) {
+                row.ruling = Ruling::Conflict;
+            }
+        }
+        return;
+    }
+    let mut is_sent = false;
+    for row in rows.iter_mut().filter(parts()) {
+        if row.marks.has(Marks::EQUAL) && !is_sent {
+            row.ruling = Ruling::Unchanged;
+        } else if holds && row.marks.has(Marks::CONTESTED) {
+            row.ruling = Ruling::Conflict;
+        }
+        is_sent |= row.ruling.is_sent();
+    }
+}
+
+/// Puts the rulings in file order and counts them.
+///
+/// # Panics
+/// When a row has no disposition or two: promise 1 holds in release builds, too.
+fn close_books(survey: &Survey, key: FieldKind) -> Plan {
+    let surveyed = usize::try_from(survey.rows()).unwrap_or(usize::MAX);
+    let mut plan = Plan {
+        rows: vec![Ruling::Rejected as u8; surveyed],
+        left_out: Vec::new(),
+        refusals: Vec::new(),
+        refused_before: Vec::new(),
+        conflicts: Vec::new(),
+        conflicts_total: 0,
+        in_doubt: Vec::new(),
+        facts: PlanFacts { key: Some(key), ..PlanFacts::default() },
+    };
+    let facts = &mut plan.facts;
+    facts.rows.read = survey.rows();
+    // A rejected row has no record.
+    facts.rows.rejected = survey.rows() - survey.records.len() as u64;
+    for row in &survey.records {
+        *counter(&mut facts.rows, row.ruling) += 1;
+        let mut byte = row.ruling as u8;
+        if !row.left_out.is_empty() {
+            byte |= LEFT_OUT;
+            plan.left_out.push((row.ordinal, row.left_out));
+        }
+        if row.marks.has(Marks::BY_POLICY) {
+            byte |= BY_POLICY;
+        }
+        if row.ruling.is_sent() {
+            count_update(facts, row);
+            if row.marks.has(Marks::IN_DOUBT) {
+                byte |= IN_DOUBT;
+            }
+        }
+        plan.rows[index_of(row.ordinal)] = byte;
+    }
+    facts.refused_before = facts.rows.refused_before;
+    assert!(facts.rows.is_balanced(), "every row read ends in exactly one disposition: {:?}", facts.rows);
+    plan.left_out.sort_unstable_by_key(|(ordinal, _)| *ordinal);
+    plan.in_doubt = (1..)
+        .zip(&plan.rows)
+        .filter(|(_, row)| **row & IN_DOUBT != 0)
+        .map(|(ordinal, _)| ordinal)
+        .take(IN_DOUBT_ORDINALS_MAX)
+        .collect();
+    plan
+}
+
+fn count_update(facts: &mut PlanFacts, row: &RowRecord) {
+    debug_assert!(row.marks.has(Marks::CARRIER), "only a carrier is sent");
+    for (count, kind) in facts.field_changes.iter_mut().zip(FieldKind::ALL) {
+        *count += u64::from(row.changed.contains(kind));
+    }
+    let subjects =
+        if row.marks.has(Marks::KNOWN) { &mut facts.subjects_changed } else { &mut facts.subjects_new };
+    *subjects += 1;
+    facts.in_doubt_resent += u64::from(row.marks.has(Marks::IN_DOUBT));
+}
+
+fn counter(rows: &mut PlanRows, ruling: Ruling) -> &mut u64 {
+    match ruling {
+        Ruling::Rejected => &mut rows.rejected,
+        Ruling::Filtered => &mut rows.filtered,
+        Ruling::Elsewhere => &mut rows.elsewhere,
+        Ruling::Duplicate => &mut rows.duplicate,
+        Ruling::Superseded => &mut rows.superseded,
+        Ruling::Unchanged => &mut rows.unchanged,
+        Ruling::Conflict => &mut rows.conflict,
+        Ruling::Held => &mut rows.held,
+        Ruling::Folded | Ruling::FoldedLate | Ruling::FoldedRefused => &mut rows.folded,
+        Ruling::RefusedBefore => &mut rows.refused_before,
+        Ruling::Send | Ruling::SendLate => &mut rows.send,
+    }
+}
+
+fn decode(row: u8) -> Ruling {
+    Ruling::ALL[usize::from(row & RULING_BITS)]
+}
+
+fn find<T>(sorted: &[(u64, T)], ordinal: u64) -> Option<&T> {
+    let at = sorted.binary_search_by_key(&ordinal, |(ordinal, _)| *ordinal).ok()?;
+    Some(&sorted[at].1)
+}
+
+const _: () = assert!(FIELD_COUNT == 9 && Ruling::ALL.len() <= RULING_BITS as usize + 1);

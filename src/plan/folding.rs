@@ -1,0 +1,122 @@
+//! Pass 2: the fold of values. Rows of a subject that are part of one update wait here for the row that carries it.
+//!
+//! Not here: which rows are part of what (the plan has ruled), and hashing.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use crate::digest::{FieldHash, SubjectId};
+use crate::row::Version;
+use crate::update::{FieldFact, FieldKind, FieldSet, Fields, Update};
+
+use super::ruling::Ruling;
+
+/// Subjects whose folded rows are held at most, unless set otherwise.
+pub const ROWS_HELD_MAX_DEFAULT: usize = 1_000_000;
+
+/// What became of a row.
+#[derive(Debug)]
+pub enum Folded {
+    /// Nothing to send: the row is not part of an update to send, or it waits for the row that carries it.
+    Nothing,
+    /// The update the row carries, with all that waited for it.
+    Update(Update),
+    /// No room to let the row wait: it is an update of its own, to be sent before the update it is part of (and late
+    /// if that is). Its row stays booked as folded. The end state is the same.
+    Early(Update),
+}
+
+/// A field that waits for its carrier.
+struct HeldField {
+    fact: FieldFact,
+    value: Box<str>,
+}
+
+/// Holds the values of folded rows until their subject's update is complete.
+pub struct Folding {
+    held: HashMap<SubjectId, Vec<HeldField>>,
+    rows_held_max: usize,
+    early: u64,
+}
+
+impl Folding {
+    /// Holds at most so many rows; rows of one subject are held as one.
+    pub fn new(rows_held_max: usize) -> Folding {
+        Folding { held: HashMap::new(), rows_held_max, early: 0 }
+    }
+
+    /// Subjects whose rows wait. When all rows of a batch were taken there are none.
+    pub fn held(&self) -> usize {
+        self.held.len()
+    }
+
+    /// Rows sent as updates of their own for want of room.
+    pub fn early(&self) -> u64 {
+        self.early
+    }
+
+    /// Takes the next row of the batch, in file order, with its ruling and what the plan leaves out of it. `facts` are
+    /// the hashes of `fields`, in wire order.
+    pub fn take(
+        &mut self,
+        ruling: Ruling,
+        version: Version,
+        subject: SubjectId,
+        fields: &Fields,
+        facts: &[(FieldKind, FieldHash)],
+        left_out: FieldSet,
+    ) -> Folded {
+        if !ruling.is_sent() && !ruling.is_folded() {
+            return Folded::Nothing;
+        }
+        let row = facts.iter().filter(|(kind, _)| !left_out.contains(*kind)).filter_map(|(kind, hash)| {
+            let value = fields.get(*kind);
+            debug_assert!(value.is_some(), "{kind} has a hash and no value");
+            Some(HeldField { fact: FieldFact { kind: *kind, hash: *hash, version }, value: value?.into() })
+        });
+        if ruling.is_sent() {
+            let mut all = self.held.remove(&subject).unwrap_or_default();
+            merge(&mut all, row);
+            return Folded::Update(update(subject, all));
+        }
+        if let Some(held) = self.held.get_mut(&subject) {
+            merge(held, row);
+            return Folded::Nothing;
+        }
+        if self.held.len() >= self.rows_held_max {
+            self.early += 1;
+            return Folded::Early(update(subject, row.collect()));
+        }
+        self.held.insert(subject, row.collect());
+        Folded::Nothing
+    }
+}
+
+/// Tells how much is held and never a value.
+impl fmt::Debug for Folding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Folding").field("held", &self.held.len()).field("early", &self.early).finish()
+    }
+}
+
+/// Later present fields win: by version, and in the order of the file where versions are equal.
+fn merge(held: &mut Vec<HeldField>, row: impl Iterator<Item = HeldField>) {
+    for field in row {
+        match held.iter_mut().find(|other| other.fact.kind == field.fact.kind) {
+            Some(other) if other.fact.version <= field.fact.version => *other = field,
+            Some(_) => {}
+            None => held.push(field),
+        }
+    }
+}
+
+fn update(subject: SubjectId, mut parts: Vec<HeldField>) -> Update {
+    parts.sort_unstable_by_key(|field| field.fact.kind);
+    let mut fields = Fields::default();
+    for field in &parts {
+        fields.set(field.fact.kind, &field.value);
+    }
+    let facts: Vec<FieldFact> = parts.iter().map(|field| field.fact).collect();
+    let version = facts.iter().map(|fact| fact.version).max().unwrap_or_default();
+    Update { subject, version, fields, facts }
+}

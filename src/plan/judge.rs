@@ -1,0 +1,188 @@
+//! One update against the ledger entry of its subject: settled, equal, or to be sent, and then how.
+//!
+//! Not here: which rows make up the update (`join.rs`), other subjects (`conflict.rs`).
+
+use std::cmp::Ordering;
+
+use crate::digest::update_digest;
+use crate::ledger::{FailureKind, FieldState, LedgerEntry, Refusal};
+use crate::row::Version;
+use crate::update::{FieldFact, FieldSet};
+
+use super::rules::{DuplicatePolicy, InDoubtPolicy, PlanRules};
+use super::ruling::Ruling;
+
+/// How an update stands to what the ledger holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// This very update was acknowledged in this batch (`each` and `--full` only).
+    Settled,
+    /// Every field equals what was last acknowledged, none is unknown.
+    Equal,
+    /// There is something to send.
+    Different,
+}
+
+/// What the ledger says of an update.
+#[derive(Debug)]
+pub(super) struct Judgement {
+    pub(super) standing: Standing,
+    /// The ruling when the update is not unchanged: held, refused before, or sent.
+    pub(super) otherwise: Ruling,
+    /// Fields it sets to something else than the ledger holds as known.
+    pub(super) changed: FieldSet,
+    /// Whether sending it repeats, or overwrites, an update in doubt.
+    pub(super) in_doubt: bool,
+}
+
+/// The version of an update: the newest among its fields.
+pub(super) fn version_of(facts: &[FieldFact]) -> Version {
+    facts.iter().map(|fact| fact.version).max().unwrap_or_default()
+}
+
+/// Judges an update by its subject's entry.
+pub(super) fn judge(facts: &[FieldFact], entry: Option<&LedgerEntry>, rules: &PlanRules) -> Judgement {
+    let all: FieldSet = facts.iter().map(|fact| fact.kind).collect();
+    let Some(entry) = entry else {
+        return Judgement {
+            standing: Standing::Different,
+            otherwise: Ruling::Send,
+            changed: all,
+            in_doubt: false,
+        };
+    };
+    let is_equal = |fact: &FieldFact| is_known_equal(entry, fact) || is_overtaken_key(entry, fact, rules);
+    let changed: FieldSet = facts.iter().filter(|fact| !is_equal(fact)).map(|fact| fact.kind).collect();
+    let version = version_of(facts);
+    let standing = if is_settled(facts, version, entry, rules) {
+        Standing::Settled
+    } else if changed.is_empty() && !rules.full && !is_stale(entry, rules) {
+        Standing::Equal
+    } else {
+        Standing::Different
+    };
+    Judgement {
+        standing,
+        otherwise: otherwise(facts, version, all, entry, rules),
+        changed,
+        in_doubt: rules.in_doubt == InDoubtPolicy::Resend && is_in_doubt(version, all, entry, rules),
+    }
+}
+
+/// Whether an earlier row of the subject was sent in this batch, as far as the ledger remembers. Only then does it
+/// depend on that row's success whether this one, equal to the ledger, changes anything.
+pub(super) fn was_sent_before(version: Version, entry: &LedgerEntry, rules: &PlanRules) -> bool {
+    let acked = entry.acked.into_iter();
+    let refused = entry.refusals.iter().map(|refusal| refusal.version);
+    let in_doubt = entry.in_doubt.iter().map(|doubt| doubt.version);
+    acked.chain(refused).chain(in_doubt).any(|sent| sent.batch == rules.batch && sent < version)
+}
+
+/// The refusal that keeps an update from being sent again: definite, of this batch, of the same bytes.
+pub(super) fn refusal_of<'a>(
+    facts: &[FieldFact],
+    version: Version,
+    entry: &'a LedgerEntry,
+    rules: &PlanRules,
+) -> Option<&'a Refusal> {
+    // A replayed row keeps its old version: its refusal then is the reason it is replayed, not one against it.
+    let refusal = entry.refusal(version).filter(|_| version.batch == rules.batch)?;
+    (refusal.kind == FailureKind::Refused && refusal.digest == update_digest(facts)).then_some(refusal)
+}
+
+fn otherwise(
+    facts: &[FieldFact],
+    version: Version,
+    all: FieldSet,
+    entry: &LedgerEntry,
+    rules: &PlanRules,
+) -> Ruling {
+    if rules.in_doubt == InDoubtPolicy::Hold && !entry.in_doubt.is_empty() {
+        let digest = update_digest(facts);
+        let is_the_same = match entry.in_doubt.iter().find(|doubt| doubt.version == version) {
+            Some(doubt) => doubt.digest == digest,
+            None => entry.may_be_in_doubt(version),
+        };
+        if is_the_same || !entry.unknown().minus(all).is_empty() {
+            return Ruling::Held;
+        }
+    }
+    if refusal_of(facts, version, entry, rules).is_some() {
+        // The operator has asked for it by name: it goes with the others, not last.
+        return if rules.retry_failed { Ruling::Send } else { Ruling::RefusedBefore };
+    }
+    if is_chronic(entry, rules) { Ruling::SendLate } else { Ruling::Send }
+}
+
+fn is_chronic(entry: &LedgerEntry, rules: &PlanRules) -> bool {
+    entry.refusals.iter().any(|refusal| {
+        refusal.kind != FailureKind::Deferred
+            && refusal.version.batch < rules.batch
+            && Some(refusal.version) > entry.acked
+    })
+}
+
+fn is_known_equal(entry: &LedgerEntry, fact: &FieldFact) -> bool {
+    entry.field(fact.kind).is_some_and(|field| field.state == FieldState::Known(fact.hash))
+}
+
+/// Whether the field is the key, unknown since a newer intent. Any other field would be left out then; the key goes
+/// with every update, and an acknowledgement of this one could not resolve it.
+fn is_overtaken_key(entry: &LedgerEntry, fact: &FieldFact, rules: &PlanRules) -> bool {
+    fact.kind == rules.key && entry.field(fact.kind).is_some_and(|field| field.version > fact.version)
+}
+
+fn is_stale(entry: &LedgerEntry, rules: &PlanRules) -> bool {
+    rules.resend_after_s.is_some_and(|after_s| {
+        rules.now_s.saturating_sub(entry.acked_at_s) > i64::try_from(after_s).unwrap_or(i64::MAX)
+    })
+}
+
+fn is_in_doubt(version: Version, all: FieldSet, entry: &LedgerEntry, rules: &PlanRules) -> bool {
+    let unknown = entry.unknown();
+    let overwrites_one = entry.in_doubt.iter().any(|doubt| {
+        // The key field is part of every update; that two updates share it says nothing.
+        let mut shared = doubt.fields.intersect(unknown).intersect(all);
+        shared.remove(rules.key);
+        !shared.is_empty()
+    });
+    overwrites_one || entry.may_be_in_doubt(version)
+}
+
+/// Under `each` and `--full` values cannot tell what was sent in this batch; versions can.
+fn is_settled(facts: &[FieldFact], version: Version, entry: &LedgerEntry, rules: &PlanRules) -> bool {
+    if rules.duplicates != DuplicatePolicy::Each && !rules.full {
+        return false;
+    }
+    // The fields prove it when they are acknowledged in exactly their versions.
+    let mut rest = facts.iter().filter(|fact| fact.kind != rules.key).peekable();
+    let is_proven = rest.peek().is_some()
+        && rest.all(|fact| {
+            is_known_equal(entry, fact)
+                && entry.field(fact.kind).is_some_and(|field| field.version == fact.version)
+        });
+    // Under `each` the next row may have overtaken them since. Not so for a replayed row, which may have been rejected
+    // while its neighbours passed, nor for a fold, of which a part may have been sent early.
+    is_proven || is_passed(version, entry, rules)
+}
+
+/// Whether a row of this version, an update of its own, was acknowledged in this batch. Rows of a subject are sent in
+/// order, and so the newest acknowledged version proves it for every row of this batch up to there that has neither
+/// failed nor is in doubt. Where a newer batch was acknowledged since, that version is not kept; the first doubt of this
+/// batch is, and what was sent before it has its outcome. The entry names only so many failures and doubts; where it may
+/// have forgotten one, nothing is proven.
+pub(super) fn is_passed(version: Version, entry: &LedgerEntry, rules: &PlanRules) -> bool {
+    let Some(acked) = entry.acked.filter(|_| rules.duplicates == DuplicatePolicy::Each) else { return false };
+    if version.batch != rules.batch {
+        return false;
+    }
+    let is_reached = match acked.batch.cmp(&rules.batch) {
+        Ordering::Less => false,
+        Ordering::Equal => version <= acked,
+        Ordering::Greater => {
+            let mut doubts = entry.in_doubt.iter().map(|doubt| doubt.version);
+            doubts.find(|doubt| doubt.batch == rules.batch).is_some_and(|first| version < first)
+        }
+    };
+    is_reached && !entry.may_have_failed(version) && !entry.may_be_in_doubt(version)
+}

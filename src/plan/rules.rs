@@ -1,0 +1,72 @@
+//! What the operator decides about a plan: policies for duplicates, conflicts and doubt, and the few numbers of the
+//! batch that rulings depend on.
+//!
+//! Not here: where the settings come from (`settings/`), and what follows from them (`join.rs`, `judge.rs`).
+
+use crate::choice::choice;
+use crate::update::FieldKind;
+
+choice! {
+    /// What becomes of several rows of one subject.
+    #[derive(Default)]
+    pub enum DuplicatePolicy {
+        /// They fold into one update, later present fields win. The end state of sending them all in order.
+        #[default]
+        Fold = "fold",
+        /// The last row alone is the update.
+        Last = "last",
+        /// The first row alone is the update.
+        First = "first",
+        /// Every row is an update of its own, sent in order.
+        Each = "each",
+        /// The subject is rejected, all its rows.
+        Reject = "reject",
+    }
+}
+
+choice! {
+    /// What becomes of updates of two subjects that claim one `number`, `imsi` or `iccid`.
+    #[derive(Default)]
+    pub enum ConflictPolicy {
+        /// They are not sent.
+        #[default]
+        Hold = "hold",
+        /// They are sent, and still listed.
+        Send = "send",
+    }
+}
+
+choice! {
+    /// What becomes of an update of a subject that an earlier run left in doubt.
+    #[derive(Default)]
+    pub enum InDoubtPolicy {
+        /// It is sent, again if need be: updates set absolute values.
+        #[default]
+        Resend = "resend",
+        /// It waits, unless it is another update that sets every unknown field.
+        Hold = "hold",
+    }
+}
+
+/// Everything the rulings depend on beside the rows and the ledger.
+#[derive(Debug, Clone)]
+pub struct PlanRules {
+    /// Several rows of one subject.
+    pub duplicates: DuplicatePolicy,
+    /// Several subjects with one identifier.
+    pub conflicts: ConflictPolicy,
+    /// Subjects left in doubt.
+    pub in_doubt: InDoubtPolicy,
+    /// Whether unchanged updates are sent too (`--full`).
+    pub full: bool,
+    /// Age in seconds from which an acknowledgement no longer makes an update unchanged; `None` for never.
+    pub resend_after_s: Option<u64>,
+    /// Whether updates refused earlier in this batch are sent again (`--retry-failed`).
+    pub retry_failed: bool,
+    /// Now, in seconds since the Unix epoch.
+    pub now_s: i64,
+    /// Sequence number of the batch on its target.
+    pub batch: u64,
+    /// The key field, whose value is the subject.
+    pub key: FieldKind,
+}

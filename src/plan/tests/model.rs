@@ -1,0 +1,458 @@
+//! The judge: the rulings once more, straightforwardly, over rows in memory and in quadratic time, and the two held
+//! against each other on random exports, logs and policies.
+//!
+//! Nothing of the plan is used here but its vocabulary.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::ledger::{FailureKind, FieldState, UnknownCause};
+
+/// A row of the model, with all its fields.
+#[derive(Debug, Clone)]
+struct ModelRow {
+    ordinal: u64,
+    version: Version,
+    fields: BTreeMap<FieldKind, u64>,
+}
+
+type State = BTreeMap<FieldKind, (u64, Version)>;
+
+/// What the model says of a row: its ruling, what it leaves out, and the update it carries.
+#[derive(Debug, Clone)]
+struct Said {
+    ruling: Ruling,
+    left_out: FieldSet,
+    carries: Option<State>,
+    claims: BTreeMap<FieldKind, u64>,
+    is_equal: bool,
+}
+
+struct Model<'a> {
+    rules: &'a PlanRules,
+    entry: Option<&'a LedgerEntry>,
+    rows: Vec<ModelRow>,
+}
+
+impl Model<'_> {
+    fn ledger_version(&self, kind: FieldKind) -> Option<Version> {
+        Some(self.entry?.field(kind)?.version)
+    }
+
+    fn is_unknown(&self, kind: FieldKind) -> bool {
+        self.entry.is_some_and(|entry| entry.unknown().contains(kind))
+    }
+
+    /// Fields of row `at` that the ledger has newer.
+    fn overtaken(&self, at: usize) -> FieldSet {
+        let row = &self.rows[at];
+        let is_overtaken = |kind: &FieldKind| {
+            let Some(newer) = self.ledger_version(*kind).filter(|version| *version > row.version) else {
+                return false;
+            };
+            let own: Vec<&ModelRow> = self.rows.iter().filter(|other| other.version == newer).collect();
+            let sends_all = matches!(self.rules.duplicates, DuplicatePolicy::Fold | DuplicatePolicy::Each);
+            let marked_by_own_fold = sends_all
+                && self.is_unknown(*kind)
+                && own.iter().any(|other| other.fields.len() > 1)
+                && own.iter().all(|other| !other.fields.contains_key(kind));
+            let sent_after_it = self.rules.duplicates == DuplicatePolicy::Each
+                && self.is_unknown(*kind)
+                && (row.version.batch, newer.batch) == (BATCH, BATCH);
+            *kind != KEY && !marked_by_own_fold && !sent_after_it
+        };
+        row.fields.keys().copied().filter(is_overtaken).collect()
+    }
+
+    fn is_duplicate(&self, at: usize) -> bool {
+        at > 0 && {
+            let (before, row) = (&self.rows[at - 1], &self.rows[at]);
+            before.fields == row.fields
+                && before.version.batch == row.version.batch
+                && self.overtaken(at - 1) == self.overtaken(at)
+        }
+    }
+
+    /// Whether a row of the same version as the ledger's has the field: the fold contains what overtook it.
+    fn overtaken_by_own_row(&self, kind: FieldKind) -> bool {
+        self.rows
+            .iter()
+            .any(|row| Some(row.version) == self.ledger_version(kind) && row.fields.contains_key(&kind))
+    }
+
+    fn remaining(&self, at: usize, without: FieldSet) -> FieldSet {
+        let all: FieldSet = self.rows[at].fields.keys().copied().collect();
+        all.minus(FieldSet::only(KEY)).minus(without)
+    }
+
+    fn shadowed(&self, at: usize, live: &[usize]) -> FieldSet {
+        let hides = |kind: &FieldKind| {
+            *kind != KEY
+                && live.iter().any(|other| {
+                    *other > at
+                        && (self.rows[*other].ordinal < self.rows[at].ordinal
+                            || self.rows[*other].version == self.rows[at].version)
+                        && self.remaining(*other, self.overtaken(*other)).contains(*kind)
+                })
+        };
+        self.rows[at].fields.keys().copied().filter(hides).collect::<FieldSet>().minus(self.overtaken(at))
+    }
+
+    /// Whether the row, under `each`, was acknowledged in this batch: it or a later one, and it has not failed.
+    fn acked_then(&self, version: Version) -> bool {
+        let Some(entry) = self.entry else { return false };
+        let failed = entry.refusals.iter().any(|refusal| refusal.version == version)
+            || entry.in_doubt.iter().any(|doubt| doubt.version == version);
+        let acked = entry.acked.unwrap_or_default();
+        let doubts = entry.in_doubt.iter().filter(|doubt| doubt.version.batch == BATCH);
+        let first_doubt = doubts.map(|doubt| doubt.version).min();
+        !failed
+            && self.rules.duplicates == DuplicatePolicy::Each
+            && version.batch == BATCH
+            && (acked.batch == BATCH && acked >= version
+                || acked.batch > BATCH && first_doubt.is_some_and(|first| first > version))
+    }
+
+    /// Fields of a row not acknowledged that a later row, acknowledged in this batch, has set.
+    fn acknowledged_since(&self, at: usize, live: &[usize]) -> FieldSet {
+        let row = &self.rows[at];
+        if row.version.batch != BATCH || self.acked_then(row.version) {
+            return FieldSet::EMPTY;
+        }
+        let sets = |kind: &FieldKind| {
+            live.iter().any(|other| {
+                let gone = self.overtaken(*other).union(self.shadowed(*other, live));
+                *other > at
+                    && self.acked_then(self.rows[*other].version)
+                    && self.remaining(*other, gone).contains(*kind)
+            })
+        };
+        let shadowed = self.shadowed(at, live);
+        row.fields.keys().copied().filter(sets).collect::<FieldSet>().minus(shadowed)
+    }
+
+    fn says(&self) -> Vec<Said> {
+        let nothing = Said {
+            ruling: Ruling::Superseded,
+            left_out: FieldSet::EMPTY,
+            carries: None,
+            claims: BTreeMap::new(),
+            is_equal: false,
+        };
+        let mut said = vec![nothing; self.rows.len()];
+        let mut live = Vec::new();
+        for (at, said) in said.iter_mut().enumerate() {
+            said.left_out = self.overtaken(at);
+            if self.is_duplicate(at) {
+                said.ruling = Ruling::Duplicate;
+            } else {
+                live.push(at);
+            }
+        }
+        match self.rules.duplicates {
+            DuplicatePolicy::Fold => self.fold(&live, true, &mut said),
+            DuplicatePolicy::Last => self.fold(&live[live.len() - 1..], false, &mut said),
+            DuplicatePolicy::First => self.fold(&live[..1], false, &mut said),
+            DuplicatePolicy::Reject if live.len() > 1 => {
+                live.iter().for_each(|at| said[*at].ruling = Ruling::Rejected);
+            }
+            DuplicatePolicy::Reject => self.fold(&live, false, &mut said),
+            DuplicatePolicy::Each => self.each(&live, &mut said),
+        }
+        said
+    }
+
+    fn fold(&self, live: &[usize], is_fold: bool, said: &mut [Said]) {
+        let mut parts = Vec::new();
+        for at in live.iter().copied() {
+            let foreign: FieldSet = self
+                .overtaken(at)
+                .iter()
+                .filter(|kind| !(is_fold && self.overtaken_by_own_row(*kind)))
+                .collect();
+            if !self.remaining(at, foreign).is_empty() {
+                parts.push(at);
+            } else if foreign.is_empty() {
+                said[at].ruling = Ruling::Unchanged;
+            }
+        }
+        let mut state = State::new();
+        for at in &parts {
+            let row = &self.rows[*at];
+            said[*at].left_out =
+                self.overtaken(*at).union(if is_fold { self.shadowed(*at, &parts) } else { FieldSet::EMPTY });
+            for (kind, hash) in row.fields.iter().filter(|(kind, _)| !self.overtaken(*at).contains(**kind)) {
+                state.insert(*kind, (*hash, row.version));
+            }
+        }
+        let Some(carrier) = parts.iter().copied().max_by_key(|at| self.rows[*at].ordinal) else { return };
+        let ruling = if self.settled(&state) || self.equal(&state) {
+            Ruling::Unchanged
+        } else {
+            self.otherwise(&state)
+        };
+        let claims: BTreeMap<_, _> = state.iter().map(|(kind, (hash, _))| (*kind, *hash)).collect();
+        for at in parts {
+            said[at].claims.clone_from(&claims);
+            let pairs = [
+                (Ruling::Send, Ruling::Folded),
+                (Ruling::SendLate, Ruling::FoldedLate),
+                (Ruling::RefusedBefore, Ruling::FoldedRefused),
+            ];
+            let of_part = pairs.into_iter().find(|(whole, _)| at != carrier && *whole == ruling);
+            said[at].ruling = of_part.map_or(ruling, |(_, part)| part);
+        }
+        said[carrier].carries = Some(state);
+    }
+
+    fn each(&self, live: &[usize], said: &mut [Said]) {
+        for at in live.iter().copied() {
+            let row = &self.rows[at];
+            let gone =
+                self.overtaken(at).union(self.shadowed(at, live)).union(self.acknowledged_since(at, live));
+            said[at].left_out = gone;
+            let mut state: State =
+                row.fields.iter().map(|(kind, hash)| (*kind, (*hash, row.version))).collect();
+            state.retain(|kind, _| !gone.contains(*kind));
+            let claims = state.iter().map(|(kind, (hash, _))| (*kind, *hash)).collect();
+            if row.fields.len() == 1 {
+                said[at].ruling = Ruling::Unchanged;
+            } else if self.settled(&state) {
+                said[at].ruling = Ruling::Unchanged;
+                said[at].claims = claims;
+            } else if state.len() > 1 {
+                said[at].claims = claims;
+                said[at].is_equal = self.equal(&state) && !self.sent_before(row.version);
+                said[at].ruling = self.otherwise(&state);
+                said[at].carries = Some(state);
+            }
+        }
+    }
+
+    fn sent_before(&self, version: Version) -> bool {
+        self.entry.is_some_and(|entry| {
+            let mut sent: Vec<Version> = entry.acked.into_iter().collect();
+            sent.extend(entry.refusals.iter().map(|refusal| refusal.version));
+            sent.extend(entry.in_doubt.iter().map(|doubt| doubt.version));
+            sent.iter().any(|sent| sent.batch == BATCH && *sent < version)
+        })
+    }
+
+    fn version(state: &State) -> Version {
+        state.values().map(|(_, version)| *version).max().unwrap()
+    }
+
+    fn digest(state: &State) -> UpdateDigest {
+        let facts: Vec<FieldFact> = state
+            .iter()
+            .map(|(kind, (hash, version))| FieldFact {
+                kind: *kind,
+                hash: FieldHash(*hash),
+                version: *version,
+            })
+            .collect();
+        update_digest(&facts)
+    }
+
+    fn holds(&self, kind: FieldKind, hash: u64) -> bool {
+        let field = self.entry.and_then(|entry| entry.field(kind));
+        field.is_some_and(|field| field.state == FieldState::Known(FieldHash(hash)))
+    }
+
+    fn equal(&self, state: &State) -> bool {
+        let Some(entry) = self.entry else { return false };
+        let is_old = match self.rules.resend_after_s {
+            Some(after_s) => NOW_S - entry.acked_at_s > i64::try_from(after_s).unwrap(),
+            None => false,
+        };
+        let is_equal = |(kind, (hash, version)): (&FieldKind, &(u64, Version))| {
+            self.holds(*kind, *hash) || *kind == KEY && self.ledger_version(KEY) > Some(*version)
+        };
+        !self.rules.full && !is_old && state.iter().all(is_equal)
+    }
+
+    fn settled(&self, state: &State) -> bool {
+        let version = Model::version(state);
+        if !self.rules.full && self.rules.duplicates != DuplicatePolicy::Each {
+            return false;
+        }
+        let acked_as_is = state.len() > 1
+            && state.iter().filter(|(kind, _)| **kind != KEY).all(|(kind, (hash, version))| {
+                self.holds(*kind, *hash) && self.ledger_version(*kind) == Some(*version)
+            });
+        self.acked_then(version) || acked_as_is
+    }
+
+    fn otherwise(&self, state: &State) -> Ruling {
+        let Some(entry) = self.entry else { return Ruling::Send };
+        let (version, digest) = (Model::version(state), Model::digest(state));
+        if self.rules.in_doubt == InDoubtPolicy::Hold && !entry.in_doubt.is_empty() {
+            let same = entry.in_doubt.iter().any(|doubt| (doubt.version, doubt.digest) == (version, digest));
+            if same || entry.unknown().iter().any(|kind| !state.contains_key(&kind)) {
+                return Ruling::Held;
+            }
+        }
+        let refused = entry.refusals.iter().any(|refusal| {
+            (refusal.version, refusal.digest, refusal.kind) == (version, digest, FailureKind::Refused)
+        });
+        if refused && version.batch == BATCH {
+            return if self.rules.retry_failed { Ruling::Send } else { Ruling::RefusedBefore };
+        }
+        let late = entry.refusals.iter().any(|refusal| {
+            refusal.kind != FailureKind::Deferred
+                && refusal.version.batch < BATCH
+                && entry.acked.is_none_or(|acked| refusal.version > acked)
+        });
+        if late { Ruling::SendLate } else { Ruling::Send }
+    }
+}
+
+/// The model's rulings on a whole export, with what each row leaves out.
+fn model(rows: &[TestRow], ledger: &[LedgerEntry], rules: &PlanRules) -> Vec<(Ruling, FieldSet)> {
+    let mut result = vec![(Ruling::Rejected, FieldSet::EMPTY); rows.len()];
+    let mut subjects: BTreeMap<u8, Model<'_>> = BTreeMap::new();
+    for (ordinal, row) in (1..).zip(rows).filter(|(_, row)| row.subject != 0) {
+        let entry = ledger.iter().find(|entry| entry.subject == id(row.subject));
+        let model = subjects.entry(row.subject).or_insert(Model { rules, entry, rows: Vec::new() });
+        let version = row.version.unwrap_or(v(BATCH, ordinal));
+        let fields = row.facts().into_iter().map(|(kind, hash)| (kind, hash.0)).collect();
+        model.rows.push(ModelRow { ordinal, version, fields });
+    }
+    let mut said: Vec<(Vec<ModelRow>, Vec<Said>)> = Vec::new();
+    for model in subjects.values_mut() {
+        model.rows.sort_by_key(|row| (row.version, row.ordinal));
+        said.push((model.rows.clone(), model.says()));
+    }
+    // Who claims what in the end.
+    let mut claims: BTreeMap<(FieldKind, u64), Vec<usize>> = BTreeMap::new();
+    for (subject, (_, said)) in said.iter().enumerate() {
+        for kind in [FieldKind::Number, IMSI, ICCID] {
+            if let Some(hash) = said.iter().rev().find_map(|said| said.claims.get(&kind)) {
+                claims.entry((kind, *hash)).or_default().push(subject);
+            }
+        }
+    }
+    claims.retain(|_, subjects| subjects.len() > 1);
+    for (subject, (rows, said)) in said.iter_mut().enumerate() {
+        let contested = |said: &Said| {
+            rules.conflicts == ConflictPolicy::Hold
+                && claims.iter().any(|((kind, hash), subjects)| {
+                    subjects.contains(&subject) && said.claims.get(kind) == Some(hash)
+                })
+        };
+        let mut is_sent = false;
+        for (row, said) in rows.iter().zip(said) {
+            let is_part = !said.claims.is_empty() && said.ruling != Ruling::Unchanged;
+            if said.is_equal && !is_sent {
+                said.ruling = Ruling::Unchanged;
+            } else if is_part && contested(said) {
+                said.ruling = Ruling::Conflict;
+            }
+            is_sent |= matches!(said.ruling, Ruling::Send | Ruling::SendLate);
+            result[usize::try_from(row.ordinal - 1).unwrap()] = (said.ruling, said.left_out);
+        }
+    }
+    result
+}
+
+pub(super) fn any_fields() -> impl Strategy<Value = BTreeMap<FieldKind, u64>> {
+    prop::collection::btree_map(prop::sample::select(vec![IMSI, ICCID, CLASS]), 1..4_u64, 0..3)
+}
+
+fn any_old_version() -> impl Strategy<Value = Version> {
+    (7..=BATCH + 1, 1..8_u64).prop_map(|(batch, ordinal)| v(batch, ordinal))
+}
+
+fn any_row() -> impl Strategy<Value = TestRow> {
+    let version = prop::option::weighted(0.3, (6..BATCH, 1..8_u64).prop_map(|(b, o)| v(b, o)));
+    (prop_oneof![1 => Just(0_u8), 9 => 1..4_u8], version, any_fields())
+        .prop_map(|(subject, version, fields)| TestRow { subject, version, fields })
+}
+
+pub(super) fn any_rows() -> impl Strategy<Value = Vec<TestRow>> {
+    prop::collection::vec(any_row(), 0..9)
+}
+
+/// Any record of any subject; their order is a log's only in so far as the fold takes any.
+fn any_record() -> impl Strategy<Value = Record> {
+    (0..7_u8, 1..4_u8, any_old_version(), any_fields(), 1..4_u64).prop_map(
+        |(what, subject, version, fields, age)| {
+            let fields: Vec<(FieldKind, u64)> = fields.into_iter().collect();
+            match what {
+                0 => refused(subject, version, &fields),
+                1 => deferred(subject, version, &fields),
+                2 => intent(subject, version, &fields),
+                3 => unknown(subject, version, &fields, UnknownCause::Exhausted),
+                _ => {
+                    // A field's version may be that of an older row of the fold.
+                    let mut facts = facts(subject, version, &fields);
+                    for fact in facts.iter_mut().step_by(2) {
+                        fact.version.ordinal = fact.version.ordinal.min(age);
+                    }
+                    Record::Synced {
+                        subject: id(subject),
+                        version,
+                        facts,
+                        at_s: NOW_S - i64::try_from(age).unwrap(),
+                    }
+                }
+            }
+        },
+    )
+}
+
+pub(super) fn any_log() -> impl Strategy<Value = Vec<Record>> {
+    prop::collection::vec(any_record(), 0..8)
+}
+
+/// A log of other batches: what happens in this one is for the test to simulate.
+pub(super) fn any_past() -> impl Strategy<Value = Vec<Record>> {
+    any_log().prop_map(|mut log| {
+        log.retain(|record| record.version().batch != BATCH);
+        log
+    })
+}
+
+pub(super) fn any_rules() -> impl Strategy<Value = PlanRules> {
+    (
+        prop::sample::select(DuplicatePolicy::ALL.to_vec()),
+        prop::sample::select(ConflictPolicy::ALL.to_vec()),
+        prop::sample::select(InDoubtPolicy::ALL.to_vec()),
+        prop::bool::weighted(0.2),
+        prop::option::weighted(0.3, 0..4_u64),
+        any::<bool>(),
+    )
+        .prop_map(|(duplicates, conflicts, in_doubt, full, resend_after_s, retry_failed)| PlanRules {
+            duplicates,
+            conflicts,
+            in_doubt,
+            full,
+            resend_after_s,
+            retry_failed,
+            ..rules()
+        })
+}
+
+/// Holds a plan against the model.
+pub(super) fn agrees(
+    rows: &[TestRow],
+    ledger: &[LedgerEntry],
+    rules: &PlanRules,
+) -> Result<Plan, TestCaseError> {
+    let plan = plan(rows, ledger, rules);
+    let said: Vec<_> = (1..).zip(rows).map(|(at, _)| (plan.ruling(at), plan.left_out(at))).collect();
+    prop_assert_eq!(said, model(rows, ledger, rules));
+    prop_assert!(plan.facts().rows.is_balanced());
+    let refused = rulings(&plan).into_iter().filter(|ruling| *ruling == Ruling::RefusedBefore).count();
+    prop_assert_eq!(plan.refused_before().count(), refused);
+    Ok(plan)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_plan_agrees_with_the_model(rows in any_rows(), log in any_log(), rules in any_rules()) {
+        agrees(&rows, &ledger(&log), &rules)?;
+    }
+}
