@@ -2,6 +2,7 @@
 //! door; until then the rooms below are the order in which they are built.
 
 pub mod choice;
+pub mod delivery;
 pub mod digest;
 pub mod event;
 pub mod exit;

@@ -1,0 +1,343 @@
+//! Where every held update is: behind another of its subject, ready, waiting for a moment, on the wire, or parked.
+//!
+//! One lane per subject; only the update at a lane's head is ever ready, which is the whole of promise 3. The ready
+//! ones stand in four queues: *front* (goes again at no cost), *retries*, *fresh*, and *last* (chronic ones).
+//!
+//! Not here: when anything may be sent at all (`schedule.rs`).
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+use super::decision::{Leftover, Offer, UpdateId};
+use crate::digest::SubjectId;
+
+/// Retries that the retry budget may save up.
+const CREDIT_RETRIES_MAX: u32 = 4;
+
+/// Where an update is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stand {
+    /// Behind another update of its subject.
+    Behind,
+    /// In a queue.
+    Ready,
+    /// Not before a moment.
+    Delayed,
+    /// On the wire.
+    InFlight,
+    /// Its verdict is kept back.
+    Parked,
+}
+
+/// A held update.
+#[derive(Debug)]
+pub(super) struct Item {
+    pub(super) subject: SubjectId,
+    pub(super) chronic: bool,
+    /// Requests made for it, whatever became of them.
+    pub(super) attempts: u32,
+    /// Attempts that count against it.
+    pub(super) charged: u32,
+    /// Those of them that a definite answer has followed.
+    pub(super) confirmed: u32,
+    /// Temporary failures its delay grows with.
+    pub(super) strikes: u32,
+    /// Whether some attempt of it may have been applied.
+    pub(super) maybe_applied: bool,
+    /// Breaker's epoch and moment of the latest attempt.
+    pub(super) sent: (u32, u64),
+    stand: Stand,
+}
+
+/// All held updates.
+#[derive(Debug, Default)]
+pub(super) struct Lanes {
+    items: HashMap<UpdateId, Item>,
+    /// Subjects with an update at the head of their lane, and what waits behind it.
+    behind: HashMap<SubjectId, VecDeque<UpdateId>>,
+    front: VecDeque<UpdateId>,
+    retries: VecDeque<UpdateId>,
+    fresh: VecDeque<UpdateId>,
+    last: VecDeque<UpdateId>,
+    /// By moment; the second number tells equal moments apart.
+    delayed: BTreeMap<(u64, u64), UpdateId>,
+    delayed_chronic: BTreeMap<(u64, u64), UpdateId>,
+    delays: u64,
+    in_flight: usize,
+    plain: usize,
+    plain_heads: usize,
+    /// Retry budget: first attempts since the latest retry, bounded.
+    credit: u32,
+}
+
+impl Lanes {
+    /// Takes an update in, at the end of its subject's lane.
+    pub(super) fn offer(&mut self, offer: Offer) {
+        debug_assert!(!self.items.contains_key(&offer.id), "an update is offered once");
+        let item = Item {
+            subject: offer.subject,
+            chronic: offer.chronic,
+            attempts: 0,
+            charged: 0,
+            confirmed: 0,
+            strikes: 0,
+            maybe_applied: false,
+            sent: (0, 0),
+            stand: Stand::Behind,
+        };
+        self.plain += usize::from(!item.chronic);
+        self.items.insert(offer.id, item);
+        if let Some(behind) = self.behind.get_mut(&offer.subject) {
+            behind.push_back(offer.id);
+        } else {
+            self.behind.insert(offer.subject, VecDeque::new());
+            self.become_head(offer.id);
+        }
+    }
+
+    pub(super) fn held(&self) -> usize {
+        self.items.len()
+    }
+
+    pub(super) fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
+    pub(super) fn in_flight_ids(&self) -> Vec<UpdateId> {
+        let mut ids: Vec<UpdateId> =
+            self.items.iter().filter(|(_, item)| item.stand == Stand::InFlight).map(|(id, _)| *id).collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    pub(super) fn get(&self, id: UpdateId) -> Option<&Item> {
+        self.items.get(&id)
+    }
+
+    pub(super) fn get_mut(&mut self, id: UpdateId) -> Option<&mut Item> {
+        self.items.get_mut(&id)
+    }
+
+    /// Updates that could be sent as far as they themselves are concerned, delayed ones not counted.
+    pub(super) fn ready(&self) -> usize {
+        self.plain_ready() + self.last.len()
+    }
+
+    /// Subjects whose turn it is and whose update may testify about the server.
+    pub(super) fn plain_heads(&self) -> usize {
+        self.plain_heads
+    }
+
+    /// Whether nothing is ready, delayed or on the wire.
+    pub(super) fn nothing_moves(&self) -> bool {
+        self.ready() == 0 && self.delayed.is_empty() && self.delayed_chronic.is_empty() && self.in_flight == 0
+    }
+
+    /// Updates [`Lanes::take`] could give out at this moment, counted up to `limit`.
+    pub(super) fn available(&self, now_ms: u64, limit: usize) -> usize {
+        let due = |delays: &BTreeMap<(u64, u64), UpdateId>, limit: usize| {
+            delays.range(..=(now_ms, u64::MAX)).take(limit).count()
+        };
+        let mut count = self.ready().min(limit);
+        count += due(&self.delayed, limit - count);
+        count + due(&self.delayed_chronic, limit - count)
+    }
+
+    /// The first moment at which a delay ends, if it is after `now_ms`; `is_probe` as in [`Lanes::take_probe`].
+    pub(super) fn next_delay_ms(&self, now_ms: u64, is_probe: bool) -> Option<u64> {
+        let first = |delays: &BTreeMap<(u64, u64), UpdateId>| {
+            delays.range((now_ms.saturating_add(1), 0)..).next().map(|((at_ms, _), _)| *at_ms)
+        };
+        let chronic = if is_probe && self.plain > 0 { None } else { first(&self.delayed_chronic) };
+        first(&self.delayed).into_iter().chain(chronic).min()
+    }
+
+    /// Whether [`Lanes::take_probe`] would find somebody at this moment.
+    pub(super) fn has_probe(&self, now_ms: u64) -> bool {
+        let is_due = |delays: &BTreeMap<(u64, u64), UpdateId>| {
+            delays.first_key_value().is_some_and(|((at_ms, _), _)| *at_ms <= now_ms)
+        };
+        if self.plain > 0 {
+            return self.plain_ready() > 0 || is_due(&self.delayed);
+        }
+        !self.last.is_empty() || is_due(&self.delayed_chronic)
+    }
+
+    /// Moves the updates whose delay is over into their queues.
+    pub(super) fn promote(&mut self, now_ms: u64) {
+        while let Some(entry) = self.delayed.first_entry().filter(|entry| entry.key().0 <= now_ms) {
+            let id = entry.remove();
+            self.stand(id, Stand::Ready);
+            self.retries.push_back(id);
+        }
+        while let Some(entry) = self.delayed_chronic.first_entry().filter(|entry| entry.key().0 <= now_ms) {
+            let id = entry.remove();
+            self.stand(id, Stand::Ready);
+            self.last.push_back(id);
+        }
+    }
+
+    /// Takes the next update out of the queues. A retry goes when the budget allows it or nothing fresh is left.
+    pub(super) fn take(&mut self, fresh_per_retry: u32) -> Option<UpdateId> {
+        if let Some(id) = self.front.pop_front() {
+            return Some(id);
+        }
+        if (self.credit >= fresh_per_retry || self.fresh.is_empty())
+            && let Some(id) = self.retries.pop_front()
+        {
+            self.credit = self.credit.saturating_sub(fresh_per_retry);
+            return Some(id);
+        }
+        if let Some(id) = self.fresh.pop_front() {
+            let credit_max = fresh_per_retry.saturating_mul(CREDIT_RETRIES_MAX);
+            self.credit = self.credit.saturating_add(1).min(credit_max);
+            return Some(id);
+        }
+        self.last.pop_front()
+    }
+
+    /// Takes an update that can probe: another subject than the one probed last, if there is one; no chronic one
+    /// unless nothing else is held.
+    pub(super) fn take_probe(&mut self, last_probed: Option<SubjectId>) -> Option<UpdateId> {
+        if self.plain == 0 {
+            return take_other(&mut self.last, &self.items, last_probed).or_else(|| self.last.pop_front());
+        }
+        // Fresh ones before those that have failed already: their answer says more.
+        for queue in [&mut self.front, &mut self.fresh, &mut self.retries] {
+            if let Some(id) = take_other(queue, &self.items, last_probed) {
+                return Some(id);
+            }
+        }
+        [&mut self.front, &mut self.fresh, &mut self.retries].into_iter().find_map(VecDeque::pop_front)
+    }
+
+    /// The update taken out of a queue is on the wire.
+    pub(super) fn launch(&mut self, id: UpdateId, epoch: u32, now_ms: u64) -> Option<&Item> {
+        let item = self.items.get_mut(&id)?;
+        item.attempts = item.attempts.saturating_add(1);
+        item.sent = (epoch, now_ms);
+        item.stand = Stand::InFlight;
+        self.in_flight += 1;
+        Some(item)
+    }
+
+    /// The update is off the wire; false if it was not on it. The caller says next where it goes.
+    pub(super) fn land(&mut self, id: UpdateId) -> bool {
+        let was_in_flight = self.items.get(&id).is_some_and(|item| item.stand == Stand::InFlight);
+        if was_in_flight {
+            self.in_flight -= 1;
+            self.stand(id, Stand::Parked);
+        }
+        was_in_flight
+    }
+
+    /// Back to the front of its queue.
+    pub(super) fn put_in_front(&mut self, id: UpdateId) {
+        self.stand(id, Stand::Ready);
+        if self.is_chronic(id) {
+            self.last.push_front(id);
+        } else {
+            self.front.push_front(id);
+        }
+    }
+
+    /// Not before a moment.
+    pub(super) fn delay(&mut self, id: UpdateId, until_ms: u64) {
+        self.delays += 1;
+        let key = (until_ms, self.delays);
+        self.stand(id, Stand::Delayed);
+        if self.is_chronic(id) {
+            self.delayed_chronic.insert(key, id);
+        } else {
+            self.delayed.insert(key, id);
+        }
+    }
+
+    /// Lets go of an update that is off the wire, and moves its lane up.
+    pub(super) fn settle(&mut self, id: UpdateId) -> Option<Item> {
+        let item = self.items.remove(&id)?;
+        debug_assert!(item.stand == Stand::Parked, "only what is in nobody's queue settles");
+        self.plain -= usize::from(!item.chronic);
+        self.plain_heads -= usize::from(!item.chronic);
+        match self.behind.get_mut(&item.subject).and_then(VecDeque::pop_front) {
+            Some(next) => self.become_head(next),
+            None => {
+                self.behind.remove(&item.subject);
+            }
+        }
+        Some(item)
+    }
+
+    /// Lets go of an update and of all that wait behind it. Returns those.
+    pub(super) fn settle_lane(&mut self, id: UpdateId) -> Vec<UpdateId> {
+        let Some(subject) = self.items.get(&id).map(|item| item.subject) else {
+            return Vec::new();
+        };
+        let behind = self.behind.get_mut(&subject).map(std::mem::take).unwrap_or_default();
+        for waiting in &behind {
+            if let Some(item) = self.items.remove(waiting) {
+                self.plain -= usize::from(!item.chronic);
+            }
+        }
+        self.settle(id);
+        behind.into()
+    }
+
+    /// Takes everything that is not on the wire, in the order of ids.
+    pub(super) fn take_unsent(&mut self) -> Vec<Leftover> {
+        for queue in [&mut self.front, &mut self.retries, &mut self.fresh, &mut self.last] {
+            queue.clear();
+        }
+        self.delayed.clear();
+        self.delayed_chronic.clear();
+        let mut unsent = Vec::new();
+        self.items.retain(|id, item| {
+            let stays = item.stand == Stand::InFlight;
+            if !stays {
+                unsent.push(Leftover { id: *id, maybe_applied: item.maybe_applied });
+            }
+            stays
+        });
+        unsent.sort_unstable_by_key(|leftover| leftover.id);
+        self.behind = self.items.values().map(|item| (item.subject, VecDeque::new())).collect();
+        self.plain = self.items.values().filter(|item| !item.chronic).count();
+        self.plain_heads = self.plain;
+        unsent
+    }
+
+    fn become_head(&mut self, id: UpdateId) {
+        self.stand(id, Stand::Ready);
+        if self.is_chronic(id) {
+            self.last.push_back(id);
+        } else {
+            self.plain_heads += 1;
+            self.fresh.push_back(id);
+        }
+    }
+
+    fn plain_ready(&self) -> usize {
+        self.front.len() + self.retries.len() + self.fresh.len()
+    }
+
+    fn is_chronic(&self, id: UpdateId) -> bool {
+        self.items.get(&id).is_some_and(|item| item.chronic)
+    }
+
+    fn stand(&mut self, id: UpdateId, stand: Stand) {
+        if let Some(item) = self.items.get_mut(&id) {
+            item.stand = stand;
+        }
+    }
+}
+
+/// Takes the first update of another subject. A subject stands in the queues at most once, so the second place is
+/// the farthest to look.
+fn take_other(
+    queue: &mut VecDeque<UpdateId>,
+    items: &HashMap<UpdateId, Item>,
+    last_probed: Option<SubjectId>,
+) -> Option<UpdateId> {
+    let is_other =
+        |id: &UpdateId| last_probed.is_none() || items.get(id).map(|item| item.subject) != last_probed;
+    let place = queue.iter().take(2).position(is_other)?;
+    queue.remove(place)
+}

@@ -1,0 +1,34 @@
+//! Delivery, decided: what to send next, when, and what an outcome means. Pure: no clock, no randomness, no I/O;
+//! moments and jitter are passed in, so that a test can live through thousands of bad days in seconds.
+//!
+//! One update's way: `offer` → a place in its subject's lane → `next` (an attempt, under a permit the caller holds)
+//! → `on_outcome` → a verdict. What stands in the way of sending is one file each: the shared quiet (`pause.rs`),
+//! the breaker (`breaker.rs`), the token (`token.rs`), the guard at first contact (`guard.rs`).
+//!
+//! Not here: the rate limit (`engine/permits.rs`), HTTP (`api/`), the journal, and which passes a run makes
+//! (`deliver.rs`).
+
+mod breaker;
+mod decision;
+mod guard;
+mod lanes;
+mod pause;
+mod retry;
+mod ruling;
+mod schedule;
+mod token;
+
+pub mod outcome;
+pub mod rules;
+
+pub use decision::{
+    Action, Attempt, Condition, Decision, Leftover, Offer, REASON_RETRY_AFTER, REASON_THROTTLED, TokenRead,
+    UpdateId,
+};
+pub use rules::DeliveryRules;
+pub use schedule::Scheduler;
+
+#[cfg(test)]
+mod sim;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,103 @@
+//! The bounds and numbers of delivery, each with its default.
+//!
+//! Not here: what they decide (the files beside this one), and how they are written in a configuration (`config.rs`).
+
+/// Attempts on the wire at once.
+pub const MAX_IN_FLIGHT: usize = 64;
+/// Charged attempts after which an update is exhausted.
+pub const ATTEMPTS_MAX: u32 = 8;
+/// Ceiling of the first retry's delay.
+pub const BACKOFF_INITIAL_MS: u64 = 500;
+/// Ceiling of every retry's delay, and of a quiet that nobody put a number on.
+pub const BACKOFF_MAX_MS: u64 = 30_000;
+/// Longest quiet that a server's `Retry-After` can ask for at once.
+pub const RETRY_AFTER_MAX_MS: u64 = 300_000;
+/// First quiet after a 429 that names no delay.
+pub const THROTTLE_DEFAULT_MS: u64 = 1_000;
+/// Time without a definite answer after which the run gives up.
+pub const OUTAGE_MAX_MS: u64 = 900_000;
+/// Failures since the last definite answer that open the breaker, …
+pub const BREAKER_FAILURES: u32 = 10;
+/// … when they are spread over so many subjects.
+pub const BREAKER_SUBJECTS: u32 = 5;
+/// Time between the breaker's opening and the first probe; doubles with every failed probe.
+pub const PROBE_INTERVAL_MS: u64 = 1_000;
+/// Longest time between two probes.
+pub const PROBE_INTERVAL_MAX_MS: u64 = 30_000;
+/// Attempts in flight while a target has never acknowledged anything.
+pub const UNPROVEN_IN_FLIGHT: usize = 4;
+/// Subjects refused without a single success that stop the run at such a target.
+pub const UNPROVEN_SUBJECTS: u32 = 20;
+/// Updates ready or in flight.
+pub const READY_MAX: usize = 1_024;
+/// Updates held: everything offered and not settled.
+pub const HELD_MAX: usize = 4_096;
+/// First attempts that must go out between two retries while there are first attempts to make.
+pub const FRESH_PER_RETRY: u32 = 4;
+
+/// Bounds and numbers of delivery. Milliseconds count on whatever clock the caller passes in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeliveryRules {
+    /// Attempts on the wire at once, at least 1.
+    pub max_in_flight: usize,
+    /// Charged attempts after which an update is exhausted, at least 1.
+    pub attempts_max: u32,
+    /// Ceiling of the first retry's delay.
+    pub backoff_initial_ms: u64,
+    /// Ceiling of every retry's delay.
+    pub backoff_max_ms: u64,
+    /// Cap on `Retry-After`.
+    pub retry_after_max_ms: u64,
+    /// Quiet after a 429 without `Retry-After`; doubles with consecutive ones up to `backoff_max_ms`.
+    pub throttle_default_ms: u64,
+    /// Time without a definite answer after which the run gives up.
+    pub outage_max_ms: u64,
+    /// Failures since the last definite answer that open the breaker.
+    pub breaker_failures: u32,
+    /// Distinct subjects these failures must be spread over.
+    pub breaker_subjects: u32,
+    /// Time to the first probe; doubles with every failed one.
+    pub probe_interval_ms: u64,
+    /// Longest time between two probes.
+    pub probe_interval_max_ms: u64,
+    /// Whether this target, envelope and mapping have been acknowledged before.
+    pub proven: bool,
+    /// Attempts in flight until the first success at an unproven target, at least 1.
+    pub unproven_in_flight: usize,
+    /// Subjects refused without a success that stop the run at an unproven target.
+    pub unproven_subjects: u32,
+    /// Updates ready or in flight.
+    pub ready_max: usize,
+    /// Updates offered and not settled.
+    pub held_max: usize,
+    /// Error budget: the run stops when more updates than this have failed.
+    pub failures_max: Option<u64>,
+    /// Retry budget: first attempts between two retries, while there are first attempts to make. With 4, retries
+    /// are at most a fifth of all attempts then.
+    pub fresh_per_retry: u32,
+}
+
+impl Default for DeliveryRules {
+    fn default() -> DeliveryRules {
+        DeliveryRules {
+            max_in_flight: MAX_IN_FLIGHT,
+            attempts_max: ATTEMPTS_MAX,
+            backoff_initial_ms: BACKOFF_INITIAL_MS,
+            backoff_max_ms: BACKOFF_MAX_MS,
+            retry_after_max_ms: RETRY_AFTER_MAX_MS,
+            throttle_default_ms: THROTTLE_DEFAULT_MS,
+            outage_max_ms: OUTAGE_MAX_MS,
+            breaker_failures: BREAKER_FAILURES,
+            breaker_subjects: BREAKER_SUBJECTS,
+            probe_interval_ms: PROBE_INTERVAL_MS,
+            probe_interval_max_ms: PROBE_INTERVAL_MAX_MS,
+            proven: false,
+            unproven_in_flight: UNPROVEN_IN_FLIGHT,
+            unproven_subjects: UNPROVEN_SUBJECTS,
+            ready_max: READY_MAX,
+            held_max: HELD_MAX,
+            failures_max: None,
+            fresh_per_retry: FRESH_PER_RETRY,
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! What an outcome means: for its update, for its lane, and for the run. The verdict table of delivery.
+//!
+//! Not here: how an HTTP answer becomes an outcome (`api/answer.rs`), and what is sent when (`schedule.rs`).
+
+use std::collections::BTreeMap;
+
+use super::breaker::Blow;
+use super::decision::{Action, Decision, REASON_RETRY_AFTER, REASON_THROTTLED, UpdateId};
+use super::outcome::{Failure, Outcome, Seen, StopCause, Verdict};
+use super::schedule::Scheduler;
+use super::token::TokenRuling;
+use crate::ledger::FailureKind;
+
+/// An update whose charges are used up.
+#[derive(Debug)]
+pub(super) struct Condemned {
+    failure: Failure,
+    /// When its last attempt was sent.
+    sent_ms: u64,
+}
+
+/// A temporary failure, taken apart.
+struct Trouble {
+    failure: Failure,
+    is_chargeable: bool,
+    retry_after_ms: Option<u64>,
+}
+
+impl Scheduler {
+    /// Rules on an outcome whose update has just come off the wire.
+    pub(super) fn rule(
+        &mut self,
+        id: UpdateId,
+        seen: Seen,
+        now_ms: u64,
+        jitter: f64,
+        decision: &mut Decision,
+    ) {
+        let Seen { outcome, status, token_generation: generation } = seen;
+        let name = outcome.name();
+        let sent_ms = self.lanes.get(id).map_or(now_ms, |item| item.sent.1);
+        let failure = |kind, signature| Failure { kind, status, signature, maybe_applied: false };
+        match outcome {
+            Outcome::Acknowledged => self.on_acknowledged(id, generation, sent_ms, decision),
+            Outcome::EchoMismatch { signature, .. } => {
+                self.on_definite(sent_ms, decision);
+                let failure = failure(FailureKind::EchoMismatch, signature);
+                self.refuse(id, Failure { maybe_applied: true, ..failure }, decision);
+            }
+            Outcome::Refused { signature } => {
+                self.on_definite(sent_ms, decision);
+                self.refuse(id, failure(FailureKind::Refused, signature), decision);
+            }
+            Outcome::Forbidden { signature } if self.token.has_passed(generation) => {
+                self.on_definite(sent_ms, decision);
+                self.refuse(id, failure(FailureKind::Refused, signature), decision);
+            }
+            Outcome::TokenRefused | Outcome::Forbidden { .. } => {
+                self.on_token_refused(id, generation, sent_ms, decision);
+            }
+            Outcome::Conflict { signature } => {
+                self.on_definite(sent_ms, decision);
+                self.defer(id, failure(FailureKind::Deferred, signature), decision);
+            }
+            Outcome::Throttled { retry_after_ms } => {
+                self.on_throttled(id, retry_after_ms, now_ms, decision);
+            }
+            Outcome::ServerFailed { signature, retry_after_ms } => {
+                let failure = Failure { maybe_applied: true, ..failure(FailureKind::Exhausted, signature) };
+                let trouble = Trouble { failure, is_chargeable: true, retry_after_ms };
+                self.on_trouble(id, trouble, now_ms, jitter, decision);
+            }
+            Outcome::TimedOut | Outcome::Disconnected => {
+                let failure =
+                    Failure { maybe_applied: true, ..failure(FailureKind::Exhausted, name.to_owned()) };
+                let trouble = Trouble { failure, is_chargeable: true, retry_after_ms: None };
+                self.on_trouble(id, trouble, now_ms, jitter, decision);
+            }
+            Outcome::NotConnected => {
+                // The request never left, so nothing in the row can be the reason: it is never charged for it.
+                let failure = failure(FailureKind::Exhausted, name.to_owned());
+                let trouble = Trouble { failure, is_chargeable: false, retry_after_ms: None };
+                self.on_trouble(id, trouble, now_ms, jitter, decision);
+            }
+            Outcome::Redirected => {
+                self.go_again(id, 0, decision);
+                self.stop(StopCause::Redirected { status: status.unwrap_or_default() }, decision);
+            }
+        }
+    }
+
+    fn on_acknowledged(&mut self, id: UpdateId, generation: u64, sent_ms: u64, decision: &mut Decision) {
+        self.token.on_passed(generation);
+        self.lanes.settle(id);
+        decision.verdicts.push((id, Verdict::Synced));
+        self.on_definite(sent_ms, decision);
+        if let Some(withheld) = self.guard.on_success() {
+            decision.actions.push(Action::GuardReleased);
+            for (id, failure) in withheld {
+                self.fail(id, failure, decision);
+            }
+        }
+    }
+
+    /// A definite answer of any kind: the server is well, and who kept failing meanwhile did so on its own. Not so
+    /// for an answer to what was sent before: it was under way when the trouble began, and says nothing of it.
+    fn on_definite(&mut self, sent_ms: u64, decision: &mut Decision) {
+        let recovered = self.breaker.on_definite();
+        self.quiet.on_definite();
+        if recovered.has_closed {
+            decision.actions.push(Action::BreakerClosed);
+        }
+        for (id, charges) in recovered.confirmed {
+            if let Some(item) = self.lanes.get_mut(id) {
+                item.confirmed = item.confirmed.saturating_add(charges);
+            }
+        }
+        let is_last = self.lanes.nothing_moves();
+        self.fail_condemned(if is_last { u64::MAX } else { sent_ms }, decision);
+    }
+
+    fn on_token_refused(&mut self, id: UpdateId, generation: u64, sent_ms: u64, decision: &mut Decision) {
+        self.on_definite(sent_ms, decision);
+        self.go_again(id, 0, decision);
+        match self.token.on_refused(generation) {
+            TokenRuling::Known => {}
+            TokenRuling::Reread if self.is_draining => {}
+            TokenRuling::Reread => decision.actions.push(Action::RereadToken),
+            TokenRuling::Stop => self.stop(StopCause::TokenRefused, decision),
+        }
+    }
+
+    fn on_throttled(
+        &mut self,
+        id: UpdateId,
+        retry_after_ms: Option<u64>,
+        now_ms: u64,
+        decision: &mut Decision,
+    ) {
+        let sent_ms = self.lanes.get(id).map_or(now_ms, |item| item.sent.1);
+        if let Some(ms) = self.quiet.on_throttled(now_ms, sent_ms, retry_after_ms) {
+            decision.actions.push(Action::QuietStarted { ms, reason: REASON_THROTTLED });
+        }
+        self.breaker.on_pushback(id, now_ms);
+        let until_ms = self.quiet.until_ms(now_ms).unwrap_or(now_ms);
+        self.go_again(id, until_ms - now_ms, decision);
+    }
+
+    /// A temporary failure: the row's or the server's, which its neighbours will show.
+    fn on_trouble(
+        &mut self,
+        id: UpdateId,
+        trouble: Trouble,
+        now_ms: u64,
+        jitter: f64,
+        decision: &mut Decision,
+    ) {
+        let Trouble { mut failure, is_chargeable, retry_after_ms } = trouble;
+        if let Some(asked_ms) = retry_after_ms.filter(|asked| *asked > 0)
+            && let Some(ms) = self.quiet.on_retry_after(now_ms, asked_ms)
+        {
+            decision.actions.push(Action::QuietStarted { ms, reason: REASON_RETRY_AFTER });
+        }
+        let was_open = self.breaker.open_since_ms().is_some();
+        let plain_heads = self.lanes.plain_heads();
+        let Some(item) = self.lanes.get_mut(id) else { return };
+        item.maybe_applied |= failure.maybe_applied;
+        failure.maybe_applied = item.maybe_applied;
+        // An update that has failed while others passed is known to fail on its own: it says nothing about the
+        // server, like a chronic one.
+        let counts = !item.chronic && item.confirmed == 0;
+        let blow = Blow { id, subject: item.subject, counts, is_chargeable, epoch: item.sent.0 };
+        let struck = self.breaker.on_failure(blow, plain_heads, now_ms);
+        item.charged = item.charged.saturating_add(u32::from(struck.is_charged));
+        // While the breaker is open the probes' own interval paces it, and the row's delay need not grow.
+        item.strikes = item.strikes.saturating_add(u32::from(!was_open)).max(1);
+        let is_used_up = struck.is_charged && item.charged >= self.rules.attempts_max.max(1);
+        let delay_ms = self.ceilings.delay_ms(item.strikes, jitter);
+        if is_used_up && struck.refunds.is_none() {
+            let sent_ms = item.sent.1;
+            self.condemned.insert(id, Condemned { failure, sent_ms });
+            if self.lanes.nothing_moves() {
+                // Nobody is left whose answer could tell the row from the server.
+                self.fail_condemned(u64::MAX, decision);
+                return;
+            }
+        } else {
+            self.lanes.delay(id, now_ms.saturating_add(delay_ms));
+        }
+        decision.verdicts.push((id, Verdict::RetryIn { delay_ms }));
+        if let Some(refunds) = struck.refunds {
+            decision.actions.push(Action::BreakerOpened);
+            self.refund(refunds, now_ms);
+        }
+    }
+
+    /// The breaker opened: what the streak cost the rows is given back, and who was condemned goes on.
+    fn refund(&mut self, refunds: BTreeMap<UpdateId, u32>, now_ms: u64) {
+        for (id, charges) in refunds {
+            if let Some(item) = self.lanes.get_mut(id) {
+                item.charged = item.charged.saturating_sub(charges);
+                item.strikes = item.charged;
+            }
+        }
+        for (id, _) in std::mem::take(&mut self.condemned) {
+            self.lanes.delay(id, now_ms);
+        }
+    }
+
+    /// Goes again at no cost, before the others.
+    fn go_again(&mut self, id: UpdateId, delay_ms: u64, decision: &mut Decision) {
+        self.lanes.put_in_front(id);
+        decision.verdicts.push((id, Verdict::RetryIn { delay_ms }));
+    }
+
+    fn defer(&mut self, id: UpdateId, mut failure: Failure, decision: &mut Decision) {
+        let Some(item) = self.lanes.get(id) else { return };
+        failure.maybe_applied |= item.maybe_applied;
+        let subject = item.subject;
+        let untouched = Failure { maybe_applied: false, ..failure.clone() };
+        decision.verdicts.push((id, Verdict::Deferred(failure)));
+        for later in self.lanes.settle_lane(id) {
+            decision.verdicts.push((later, Verdict::Deferred(untouched.clone())));
+        }
+        self.deferred.insert(subject, untouched);
+    }
+
+    /// A verdict against the row itself, kept back at first contact.
+    fn refuse(&mut self, id: UpdateId, mut failure: Failure, decision: &mut Decision) {
+        let Some(item) = self.lanes.get_mut(id) else { return };
+        item.maybe_applied |= failure.maybe_applied;
+        failure.maybe_applied = item.maybe_applied;
+        if !self.guard.is_on() {
+            return self.fail(id, failure, decision);
+        }
+        let stop = self.guard.withhold(id, item.subject, failure);
+        decision.verdicts.push((id, Verdict::Withheld));
+        if let Some(cause) = stop {
+            self.stop(cause, decision);
+        }
+    }
+
+    pub(super) fn fail(&mut self, id: UpdateId, failure: Failure, decision: &mut Decision) {
+        self.lanes.settle(id);
+        decision.verdicts.push((id, Verdict::Failed(failure)));
+        self.failed += 1;
+        if self.rules.failures_max.is_some_and(|failures_max| self.failed > failures_max) {
+            self.stop(StopCause::ErrorBudget { failed: self.failed }, decision);
+        }
+    }
+
+    /// Fails the condemned whose last attempt is not younger than this.
+    fn fail_condemned(&mut self, sent_ms: u64, decision: &mut Decision) {
+        let (stay, fail) = std::mem::take(&mut self.condemned)
+            .into_iter()
+            .partition(|(_, condemned)| condemned.sent_ms > sent_ms);
+        self.condemned = stay;
+        for (id, Condemned { failure, .. }) in BTreeMap::into_iter(fail) {
+            self.fail(id, failure, decision);
+        }
+    }
+}

@@ -1,0 +1,309 @@
+//! The scheduler: what is held, which update goes next, and when.
+//!
+//! Every attempt, whatever its reason, leaves through [`Scheduler::next`]; every rule about not sending is asked in
+//! [`Scheduler::sendable`] and nowhere else. Time must not run backwards between calls.
+//!
+//! Not here: what an outcome means (`ruling.rs`), the parts the scheduler is made of (the files beside this one),
+//! permits, and what a verdict does to the journal.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::breaker::Breaker;
+use super::decision::{Action, Attempt, Condition, Decision, Leftover, Offer, TokenRead, UpdateId};
+use super::guard::Guard;
+use super::lanes::Lanes;
+use super::outcome::{Failure, Seen, StopCause, Verdict};
+use super::pause::Quiet;
+use super::retry::Ceilings;
+use super::rules::DeliveryRules;
+use super::ruling::Condemned;
+use super::token::TokenState;
+use crate::digest::SubjectId;
+
+/// The scheduler. Plain data; clone-free, allocation-light, a few map operations per call.
+#[derive(Debug)]
+pub struct Scheduler {
+    pub(super) rules: DeliveryRules,
+    pub(super) lanes: Lanes,
+    pub(super) quiet: Quiet,
+    pub(super) breaker: Breaker,
+    pub(super) token: TokenState,
+    pub(super) guard: Guard,
+    pub(super) ceilings: Ceilings,
+    /// Updates whose charges are used up, kept until an answer to a later attempt shows that the server is well.
+    pub(super) condemned: BTreeMap<UpdateId, Condemned>,
+    /// Subjects with a deferred update: their later ones are deferred too.
+    pub(super) deferred: HashMap<SubjectId, Failure>,
+    /// Verdicts found when nobody was asking.
+    pub(super) owed: Vec<(UpdateId, Verdict)>,
+    pub(super) failed: u64,
+    pub(super) is_input_over: bool,
+    pub(super) is_draining: bool,
+}
+
+impl Scheduler {
+    /// A scheduler that holds nothing.
+    pub fn new(rules: DeliveryRules, _now_ms: u64) -> Scheduler {
+        Scheduler {
+            lanes: Lanes::default(),
+            quiet: Quiet::new(&rules),
+            breaker: Breaker::new(&rules),
+            token: TokenState::default(),
+            guard: Guard::new(rules.proven, rules.unproven_subjects),
+            ceilings: Ceilings::new(rules.backoff_initial_ms, rules.backoff_max_ms),
+            condemned: BTreeMap::new(),
+            deferred: HashMap::new(),
+            owed: Vec::new(),
+            failed: 0,
+            is_input_over: false,
+            is_draining: false,
+            rules,
+        }
+    }
+
+    /// Takes an update in. The caller respects [`Scheduler::room`]; updates of one subject are sent in the order
+    /// of their offers.
+    pub fn offer(&mut self, offer: Offer) {
+        match self.deferred.get(&offer.subject) {
+            // It was never sent, so none of its fields is in doubt, whatever became of the earlier one.
+            Some(failure) => {
+                let failure = Failure { maybe_applied: false, ..failure.clone() };
+                self.owed.push((offer.id, Verdict::Deferred(failure)));
+            }
+            None => self.lanes.offer(offer),
+        }
+    }
+
+    /// Offers that fit now.
+    pub fn room(&self) -> usize {
+        if self.is_draining {
+            return 0;
+        }
+        let busy = self.lanes.ready() + self.lanes.in_flight();
+        let ready_room = self.rules.ready_max.max(1).saturating_sub(busy);
+        ready_room.min(self.rules.held_max.max(1).saturating_sub(self.held()))
+    }
+
+    /// Changes the number of attempts that may be in flight; at least 1. What is on the wire stays there.
+    pub fn set_max_in_flight(&mut self, max_in_flight: usize) {
+        self.rules.max_in_flight = max_in_flight;
+    }
+
+    /// How many attempts [`Scheduler::next`] would give out now: the caller gets so many permits first.
+    pub fn sendable(&self, now_ms: u64) -> usize {
+        if self.is_draining || self.token.is_awaited() || self.quiet.until_ms(now_ms).is_some() {
+            return 0;
+        }
+        let mut in_flight_max = self.rules.max_in_flight.max(1);
+        if self.guard.is_on() {
+            in_flight_max = in_flight_max.min(self.rules.unproven_in_flight.max(1));
+        }
+        let capacity = in_flight_max.saturating_sub(self.lanes.in_flight());
+        if self.breaker.open_since_ms().is_none() {
+            return self.lanes.available(now_ms, capacity);
+        }
+        let is_due = self.breaker.probe_at_ms().is_some_and(|at_ms| at_ms <= now_ms);
+        usize::from(is_due && capacity > 0 && self.lanes.has_probe(now_ms))
+    }
+
+    /// The next attempt; the caller holds a permit for it. It is in flight from now on.
+    pub fn next(&mut self, now_ms: u64) -> Option<Attempt> {
+        if self.sendable(now_ms) == 0 {
+            return None;
+        }
+        self.lanes.promote(now_ms);
+        let is_probe = self.breaker.open_since_ms().is_some();
+        let id = if is_probe {
+            self.lanes.take_probe(self.breaker.last_probed())?
+        } else {
+            self.lanes.take(self.rules.fresh_per_retry)?
+        };
+        let item = self.lanes.launch(id, self.breaker.epoch(), now_ms)?;
+        let (subject, attempt) = (item.subject, item.attempts);
+        if is_probe {
+            self.breaker.on_probe(id, subject);
+        }
+        Some(Attempt { id, subject, attempt, is_probe, token_generation: self.token.generation() })
+    }
+
+    /// The next moment at which time alone makes something possible, or a call of [`Scheduler::on_tick`] is due.
+    /// `None`: only an outcome, an offer, a token or the end of the input can change anything.
+    pub fn wake_at(&self, now_ms: u64) -> Option<u64> {
+        if !self.owed.is_empty() || self.must_release() {
+            return Some(now_ms);
+        }
+        let quiet_until_ms = self.quiet.until_ms(now_ms);
+        if self.is_draining {
+            return quiet_until_ms;
+        }
+        let outage_at_ms = self.breaker.outage_at_ms().filter(|_| self.held() > 0);
+        let next_at_ms = if self.token.is_awaited() { None } else { self.next_at_ms(now_ms) };
+        // Whatever is due already waits for something else than time, but for the outage, which on_tick settles.
+        let moments = [quiet_until_ms, next_at_ms, outage_at_ms.map(|at_ms| at_ms.max(now_ms))];
+        moments.into_iter().flatten().min()
+    }
+
+    /// Takes an attempt's outcome. `jitter` is a uniform random number in 0 to 1.
+    pub fn on_outcome(&mut self, id: UpdateId, seen: Seen, now_ms: u64, jitter: f64) -> Decision {
+        let mut decision = self.begin(now_ms);
+        let was_in_flight = self.lanes.land(id);
+        debug_assert!(was_in_flight, "an outcome belongs to an attempt in flight");
+        if was_in_flight {
+            self.token.on_sent(seen.token_generation);
+            self.rule(id, seen, now_ms, jitter, &mut decision);
+        }
+        self.finish(now_ms, &mut decision);
+        decision
+    }
+
+    /// Tells that time has passed: ends a quiet, gives up after `outage_max`, hands out verdicts still owed.
+    pub fn on_tick(&mut self, now_ms: u64) -> Decision {
+        let mut decision = self.begin(now_ms);
+        self.finish(now_ms, &mut decision);
+        decision
+    }
+
+    /// Answer to [`Action::RereadToken`]; `Err` when the token could not be read.
+    pub fn on_token(&mut self, reread: Result<TokenRead, ()>, now_ms: u64) -> Decision {
+        let mut decision = self.begin(now_ms);
+        let was_awaited = self.token.is_awaited();
+        let goes_on = match reread {
+            Ok(read) => self.token.on_reread(read.generation, read.changed),
+            Err(()) => !was_awaited,
+        };
+        if !goes_on {
+            self.stop(StopCause::TokenRefused, &mut decision);
+        }
+        self.finish(now_ms, &mut decision);
+        decision
+    }
+
+    /// Nothing more will be offered in this pass. Refusals kept back are pronounced once nothing else is left that
+    /// could bring a first success.
+    pub fn end_of_input(&mut self) -> Decision {
+        self.release_withheld(true)
+    }
+
+    /// Releases withheld verdicts if nothing else moves, because no further offer can come: the input is over, or the
+    /// caller has no room to take more of it until some update is settled (`is_over` is `false` then).
+    pub fn release_withheld(&mut self, is_over: bool) -> Decision {
+        self.is_input_over |= is_over;
+        let was_over = std::mem::replace(&mut self.is_input_over, true);
+        let mut decision = Decision::default();
+        decision.verdicts.append(&mut self.owed);
+        self.give_up_withholding(&mut decision);
+        self.is_input_over = was_over;
+        decision
+    }
+
+    /// A later pass begins: what was deferred may be offered again.
+    pub fn begin_pass(&mut self) {
+        self.deferred = HashMap::new();
+        self.is_input_over = false;
+    }
+
+    /// No attempt starts from now on.
+    pub fn drain(&mut self) {
+        self.is_draining = true;
+    }
+
+    /// Takes everything that is not in flight: never attempted, waiting for a retry, or with a verdict kept back.
+    pub fn unsent(&mut self) -> Vec<Leftover> {
+        self.condemned.clear();
+        self.guard.forget();
+        let mut unsent = self.lanes.take_unsent();
+        unsent.extend(self.owed.drain(..).map(|(id, _)| Leftover { id, maybe_applied: false }));
+        unsent
+    }
+
+    /// Attempts on the wire.
+    pub fn in_flight(&self) -> usize {
+        self.lanes.in_flight()
+    }
+
+    /// Whose attempts are on the wire, in the order of ids. Looks at everything held; meant for the end of a run.
+    pub fn in_flight_ids(&self) -> Vec<UpdateId> {
+        self.lanes.in_flight_ids()
+    }
+
+    /// Updates offered and without a final verdict.
+    pub fn held(&self) -> usize {
+        self.lanes.held() + self.owed.len()
+    }
+
+    /// Whether nothing is held.
+    pub fn is_idle(&self) -> bool {
+        self.held() == 0
+    }
+
+    /// What stands in the way of sending.
+    pub fn condition(&self, now_ms: u64) -> Condition {
+        if self.is_draining {
+            Condition::Draining
+        } else if self.token.is_awaited() {
+            Condition::AwaitingToken
+        } else if let Some(since_ms) = self.breaker.open_since_ms() {
+            Condition::BreakerOpen { since_ms }
+        } else if let Some(until_ms) = self.quiet.until_ms(now_ms) {
+            Condition::Quiet { until_ms }
+        } else if self.guard.is_on() {
+            Condition::Guarding
+        } else {
+            Condition::Open
+        }
+    }
+
+    fn begin(&mut self, now_ms: u64) -> Decision {
+        let mut decision = Decision::default();
+        decision.verdicts.append(&mut self.owed);
+        if self.quiet.has_ended(now_ms) {
+            decision.actions.push(Action::QuietEnded);
+        }
+        decision
+    }
+
+    fn finish(&mut self, now_ms: u64, decision: &mut Decision) {
+        self.give_up_withholding(decision);
+        let is_over = self.breaker.outage_at_ms().is_some_and(|at_ms| at_ms <= now_ms);
+        if is_over && self.held() > 0 {
+            self.stop(StopCause::Outage, decision);
+        }
+    }
+
+    /// When something could be sent next, if that is in the future and time alone stands before it.
+    fn next_at_ms(&self, now_ms: u64) -> Option<u64> {
+        let from_ms = now_ms.max(self.quiet.until_ms(now_ms).unwrap_or(0));
+        if self.breaker.open_since_ms().is_none() {
+            let is_quiet = from_ms > now_ms;
+            let is_ready = is_quiet && self.lanes.available(from_ms, 1) > 0;
+            return if is_ready { Some(from_ms) } else { self.lanes.next_delay_ms(from_ms, false) };
+        }
+        // With a probe on the wire its outcome is awaited, not a moment.
+        let from_ms = from_ms.max(self.breaker.probe_at_ms()?);
+        if self.lanes.has_probe(from_ms) {
+            return (from_ms > now_ms).then_some(from_ms);
+        }
+        self.lanes.next_delay_ms(from_ms, true)
+    }
+
+    /// Whether refusals are kept back although nothing is left that could bring a first success.
+    fn must_release(&self) -> bool {
+        let can_come = !self.is_input_over && self.room() > 0;
+        self.guard.withholds() && !self.is_draining && !can_come && self.lanes.nothing_moves()
+    }
+
+    fn give_up_withholding(&mut self, decision: &mut Decision) {
+        if self.must_release() {
+            for (id, failure) in self.guard.give_up_waiting() {
+                self.fail(id, failure, decision);
+            }
+        }
+    }
+
+    pub(super) fn stop(&mut self, cause: StopCause, decision: &mut Decision) {
+        if !self.is_draining {
+            self.is_draining = true;
+            decision.actions.push(Action::Stop(cause));
+        }
+    }
+}

@@ -1,0 +1,434 @@
+//! Table tests of the scheduler, one rule each: verdicts, order, drain. The rules of health are in `tests/health.rs`,
+//! those of token, quiet and first contact in `tests/pauses.rs`.
+
+use super::outcome::{Failure, Outcome, Seen, StopCause, Verdict};
+use super::*;
+use crate::digest::SubjectId;
+use crate::ledger::FailureKind;
+use crate::update::FieldSet;
+
+mod health;
+mod pauses;
+
+/// A scheduler with a clock of its own, and everything it ever said.
+struct Desk {
+    scheduler: Scheduler,
+    now_ms: u64,
+    generation: u64,
+    verdicts: Vec<(UpdateId, Verdict)>,
+    actions: Vec<Action>,
+    wakes: u32,
+}
+
+fn subject(number: u64) -> SubjectId {
+    SubjectId(u128::from(number).to_be_bytes())
+}
+
+fn proven() -> DeliveryRules {
+    DeliveryRules { proven: true, ..DeliveryRules::default() }
+}
+
+impl Desk {
+    fn new(rules: DeliveryRules) -> Desk {
+        let scheduler = Scheduler::new(rules, 0);
+        Desk { scheduler, now_ms: 0, generation: 0, verdicts: Vec::new(), actions: Vec::new(), wakes: 0 }
+    }
+
+    /// A desk whose server has answered well once.
+    fn warm(rules: DeliveryRules) -> Desk {
+        let mut desk = Desk::new(rules);
+        desk.offer(1_000_000, 1_000_000);
+        desk.send(1_000_000);
+        desk.answer(1_000_000, Outcome::Acknowledged);
+        desk.verdicts.clear();
+        desk.actions.clear();
+        desk
+    }
+
+    fn offer(&mut self, id: UpdateId, subject_number: u64) {
+        self.scheduler.offer(Offer { id, subject: subject(subject_number), chronic: false });
+    }
+
+    fn offer_chronic(&mut self, id: UpdateId) {
+        self.scheduler.offer(Offer { id, subject: subject(id), chronic: true });
+    }
+
+    /// Everything the scheduler gives out now.
+    fn send_all(&mut self) -> Vec<UpdateId> {
+        let promised = self.scheduler.sendable(self.now_ms);
+        let sent: Vec<UpdateId> =
+            std::iter::from_fn(|| self.scheduler.next(self.now_ms)).map(|attempt| attempt.id).collect();
+        assert_eq!(sent.len(), promised, "sendable() foretells next()");
+        sent
+    }
+
+    fn send(&mut self, id: UpdateId) -> Attempt {
+        let attempt = self.scheduler.next(self.now_ms).expect("something to send");
+        assert_eq!(attempt.id, id);
+        attempt
+    }
+
+    fn answer(&mut self, id: UpdateId, outcome: Outcome) {
+        self.answer_under(self.generation, id, outcome);
+    }
+
+    fn answer_under(&mut self, generation: u64, id: UpdateId, outcome: Outcome) {
+        let seen = Seen { status: status(&outcome), outcome, token_generation: generation };
+        let decision = self.scheduler.on_outcome(id, seen, self.now_ms, 1.0);
+        self.hear(decision);
+    }
+
+    fn hear(&mut self, decision: Decision) {
+        self.verdicts.extend(decision.verdicts);
+        self.actions.extend(decision.actions);
+    }
+
+    /// Lets time pass to the next moment the scheduler waits for.
+    fn wake(&mut self) {
+        self.wakes += 1;
+        assert!(self.wakes < 10_000, "this goes on for ever");
+        self.now_ms = self.scheduler.wake_at(self.now_ms).expect("something to wait for").max(self.now_ms);
+        self.tick();
+    }
+
+    fn tick(&mut self) {
+        let decision = self.scheduler.on_tick(self.now_ms);
+        self.hear(decision);
+    }
+
+    /// The latest verdict of an update.
+    fn verdict(&self, id: UpdateId) -> Option<&Verdict> {
+        self.verdicts.iter().rev().find(|(of, _)| *of == id).map(|(_, verdict)| verdict)
+    }
+
+    fn failure(&self, id: UpdateId) -> &Failure {
+        match self.verdict(id) {
+            Some(Verdict::Failed(failure) | Verdict::Deferred(failure)) => failure,
+            other => panic!("update {id} has no failure but {other:?}"),
+        }
+    }
+
+    fn stops(&self) -> Vec<&StopCause> {
+        let causes = self.actions.iter().map(|action| match action {
+            Action::Stop(cause) => Some(cause),
+            Action::RereadToken
+            | Action::QuietStarted { .. }
+            | Action::QuietEnded
+            | Action::BreakerOpened
+            | Action::BreakerClosed
+            | Action::GuardReleased => None,
+        });
+        causes.flatten().collect()
+    }
+}
+
+fn status(outcome: &Outcome) -> Option<u16> {
+    match outcome {
+        Outcome::Acknowledged | Outcome::EchoMismatch { .. } => Some(201),
+        Outcome::Refused { .. } => Some(422),
+        Outcome::Conflict { .. } => Some(409),
+        Outcome::TokenRefused => Some(401),
+        Outcome::Forbidden { .. } => Some(403),
+        Outcome::Throttled { .. } => Some(429),
+        Outcome::ServerFailed { .. } => Some(500),
+        Outcome::Redirected => Some(307),
+        Outcome::TimedOut | Outcome::Disconnected | Outcome::NotConnected => None,
+    }
+}
+
+fn refused() -> Outcome {
+    Outcome::Refused { signature: "422 bad".into() }
+}
+
+fn conflict() -> Outcome {
+    Outcome::Conflict { signature: "409 taken".into() }
+}
+
+fn mismatch() -> Outcome {
+    Outcome::EchoMismatch { fields: FieldSet::default(), signature: "echo".into() }
+}
+
+fn forbidden() -> Outcome {
+    Outcome::Forbidden { signature: "403 no".into() }
+}
+
+fn failed() -> Outcome {
+    Outcome::ServerFailed { signature: "500 oops".into(), retry_after_ms: None }
+}
+
+fn throttled(retry_after_ms: Option<u64>) -> Outcome {
+    Outcome::Throttled { retry_after_ms }
+}
+
+/// Offers `ids` and has all their attempts fail.
+fn fail_all(desk: &mut Desk, ids: std::ops::Range<u64>) {
+    for id in ids.clone() {
+        desk.offer(id, id);
+    }
+    let sent = desk.send_all();
+    assert_eq!(sent, ids.collect::<Vec<_>>());
+    for id in sent {
+        desk.answer(id, failed());
+    }
+}
+
+#[test]
+fn a_definite_answer_settles_at_once() {
+    let table = [
+        (Outcome::Acknowledged, None),
+        (refused(), Some((FailureKind::Refused, false))),
+        (mismatch(), Some((FailureKind::EchoMismatch, true))),
+        (conflict(), Some((FailureKind::Deferred, false))),
+    ];
+    for (outcome, expected) in table {
+        let mut desk = Desk::warm(proven());
+        desk.offer(1, 1);
+        desk.send(1);
+        desk.answer(1, outcome);
+        match expected {
+            None => assert_eq!(desk.verdict(1), Some(&Verdict::Synced)),
+            Some((kind, maybe_applied)) => {
+                assert_eq!(desk.failure(1).kind, kind);
+                assert_eq!(desk.failure(1).maybe_applied, maybe_applied);
+                assert!(desk.failure(1).status.is_some());
+            }
+        }
+        assert!(desk.scheduler.is_idle());
+        assert_eq!(desk.verdicts.len(), 1, "one verdict");
+    }
+}
+
+#[test]
+fn a_temporary_failure_waits_for_its_jittered_ceiling() {
+    for outcome in [failed(), Outcome::TimedOut, Outcome::Disconnected, Outcome::NotConnected] {
+        let mut desk = Desk::warm(proven());
+        desk.offer(1, 1);
+        for (attempt, delay_ms) in [(1, 500), (2, 1_000), (3, 2_000), (4, 4_000)] {
+            assert_eq!(desk.send(1).attempt, attempt);
+            desk.answer(1, outcome.clone());
+            assert_eq!(desk.verdict(1), Some(&Verdict::RetryIn { delay_ms }));
+            assert_eq!(desk.scheduler.wake_at(desk.now_ms), Some(desk.now_ms + delay_ms));
+            desk.now_ms += delay_ms - 1;
+            assert_eq!(desk.scheduler.next(desk.now_ms), None);
+            desk.now_ms += 1;
+        }
+    }
+}
+
+#[test]
+fn what_an_earlier_attempt_may_have_applied_is_remembered() {
+    let table = [
+        (failed(), true),
+        (Outcome::TimedOut, true),
+        (Outcome::Disconnected, true),
+        (Outcome::NotConnected, false),
+    ];
+    for (outcome, maybe_applied) in table {
+        for last in [refused(), conflict()] {
+            let mut desk = Desk::warm(proven());
+            desk.offer(1, 1);
+            desk.send(1);
+            desk.answer(1, outcome.clone());
+            desk.wake();
+            desk.send(1);
+            desk.answer(1, last);
+            assert_eq!(desk.failure(1).maybe_applied, maybe_applied, "after {}", outcome.name());
+        }
+    }
+}
+
+#[test]
+fn one_attempt_per_subject_and_in_order_across_retries() {
+    let mut desk = Desk::warm(proven());
+    desk.offer(1, 7);
+    desk.offer(2, 7);
+    desk.offer(3, 8);
+    assert_eq!(desk.send_all(), [1, 3]);
+    desk.answer(1, failed());
+    assert_eq!(
+        desk.send_all(),
+        Vec::<u64>::new(),
+        "the second of the subject waits for the first one's verdict"
+    );
+    desk.wake();
+    assert_eq!(desk.send_all(), [1]);
+    desk.answer(1, refused());
+    assert_eq!(desk.send_all(), [2], "a failed one lets the next go");
+    desk.answer(2, Outcome::Acknowledged);
+    assert_eq!(desk.verdict(2), Some(&Verdict::Synced));
+}
+
+#[test]
+fn after_a_deferred_one_the_later_ones_of_its_subject_are_deferred_too() {
+    let mut desk = Desk::warm(proven());
+    desk.offer(1, 7);
+    desk.offer(2, 7);
+    desk.send(1);
+    desk.answer(1, Outcome::TimedOut);
+    desk.wake();
+    desk.send(1);
+    desk.answer(1, conflict());
+    assert!(desk.failure(1).maybe_applied);
+    let later = Failure { maybe_applied: false, ..desk.failure(1).clone() };
+    assert_eq!(desk.verdict(2), Some(&Verdict::Deferred(later.clone())));
+
+    desk.offer(3, 7);
+    assert_eq!(desk.scheduler.held(), 1);
+    assert_eq!(desk.send_all(), Vec::<u64>::new());
+    assert_eq!(desk.scheduler.wake_at(desk.now_ms), Some(desk.now_ms));
+    desk.tick();
+    assert_eq!(desk.verdict(3), Some(&Verdict::Deferred(later)));
+    assert!(desk.scheduler.is_idle());
+
+    desk.scheduler.begin_pass();
+    desk.offer(1, 7);
+    assert_eq!(desk.send_all(), [1], "a later pass tries again");
+}
+
+#[test]
+fn chronic_ones_go_last() {
+    let mut desk = Desk::warm(DeliveryRules { max_in_flight: 1, ..proven() });
+    desk.offer_chronic(1);
+    desk.offer(2, 2);
+    desk.offer(3, 3);
+    for id in [2, 3, 1] {
+        assert_eq!(desk.send_all(), [id]);
+        desk.answer(id, Outcome::Acknowledged);
+    }
+}
+
+#[test]
+fn retries_are_a_bounded_share_while_there_is_fresh_work() {
+    let mut desk = Desk::warm(DeliveryRules { max_in_flight: 1, breaker_failures: 1_000, ..proven() });
+    for id in 0..1_000 {
+        desk.offer(id, id);
+    }
+    let (mut sent, mut retries) = (0_u32, 0_u32);
+    while desk.scheduler.sendable(desk.now_ms) > 0 && sent < 500 {
+        let attempt = desk.scheduler.next(desk.now_ms).expect("sendable");
+        sent += 1;
+        retries += u32::from(attempt.attempt > 1);
+        // Every other answer is a failure.
+        let outcome = if sent.is_multiple_of(2) { failed() } else { Outcome::Acknowledged };
+        desk.answer(attempt.id, outcome);
+        desk.now_ms += 1_000;
+    }
+    assert!(retries >= 80, "retries are not starved: {retries}");
+    assert!(retries <= 104, "a fifth of 500, and what was saved up: {retries}");
+}
+
+#[test]
+fn room_is_bounded_by_ready_and_by_held() {
+    let rules = DeliveryRules { ready_max: 4, held_max: 6, ..proven() };
+    let mut desk = Desk::warm(rules);
+    assert_eq!(desk.scheduler.room(), 4);
+    for id in 0..5 {
+        desk.offer(id, 1);
+    }
+    assert_eq!(desk.scheduler.room(), 1, "five held, one of them ready");
+    desk.offer(9, 9);
+    assert_eq!(desk.scheduler.room(), 0);
+    desk.send_all();
+    assert_eq!(desk.scheduler.room(), 0, "in flight counts as well");
+}
+
+#[test]
+fn the_in_flight_limit_can_be_changed_and_is_never_zero() {
+    let mut desk = Desk::warm(DeliveryRules { max_in_flight: 2, ..proven() });
+    for id in 0..10 {
+        desk.offer(id, id);
+    }
+    assert_eq!(desk.send_all().len(), 2);
+    desk.scheduler.set_max_in_flight(5);
+    assert_eq!(desk.send_all().len(), 3);
+    desk.scheduler.set_max_in_flight(0);
+    for id in 0..5 {
+        assert_eq!(desk.send_all(), Vec::<u64>::new());
+        desk.answer(id, Outcome::Acknowledged);
+    }
+    assert_eq!(desk.send_all().len(), 1);
+}
+
+#[test]
+fn a_drained_scheduler_sends_nothing_and_gives_everything_back() {
+    let mut desk = Desk::warm(proven());
+    desk.offer(5, 5);
+    desk.offer(6, 5);
+    desk.offer(1, 1);
+    desk.offer(2, 2);
+    desk.send_all();
+    desk.answer(1, Outcome::TimedOut);
+    desk.offer(3, 3);
+    desk.scheduler.drain();
+    assert_eq!(desk.send_all(), Vec::<u64>::new());
+    assert_eq!(desk.scheduler.room(), 0);
+    assert_eq!(desk.scheduler.condition(desk.now_ms), Condition::Draining);
+    assert_eq!(desk.scheduler.in_flight_ids(), [2, 5]);
+    let leftover = |id, maybe_applied| Leftover { id, maybe_applied };
+    assert_eq!(desk.scheduler.unsent(), [leftover(1, true), leftover(3, false), leftover(6, false)]);
+
+    desk.answer(2, Outcome::Acknowledged);
+    desk.answer(5, failed());
+    assert_eq!(desk.verdict(5), Some(&Verdict::RetryIn { delay_ms: 500 }));
+    assert_eq!(desk.scheduler.wake_at(desk.now_ms), None, "nothing to wait for");
+    assert_eq!(desk.scheduler.unsent(), [leftover(5, true)]);
+    assert!(desk.scheduler.is_idle());
+    assert_eq!(desk.stops(), Vec::<&StopCause>::new());
+}
+
+#[test]
+fn a_redirect_stops_the_run_and_costs_the_row_nothing() {
+    let mut desk = Desk::warm(proven());
+    desk.offer(1, 1);
+    desk.offer(2, 2);
+    desk.send_all();
+    desk.answer(1, Outcome::Redirected);
+    desk.answer(2, Outcome::Redirected);
+    assert_eq!(desk.stops(), [&StopCause::Redirected { status: 307 }], "told once");
+    assert_eq!(desk.scheduler.unsent().len(), 2);
+}
+
+#[test]
+fn the_error_budget_stops_at_one_more_than_it_allows() {
+    let mut desk = Desk::warm(DeliveryRules { failures_max: Some(2), ..proven() });
+    for id in 0..4 {
+        desk.offer(id, id);
+    }
+    desk.send_all();
+    desk.answer(0, refused());
+    desk.answer(1, mismatch());
+    desk.answer(2, conflict());
+    assert_eq!(desk.stops(), Vec::<&StopCause>::new(), "a deferred one has not failed");
+    desk.answer(3, refused());
+    assert_eq!(desk.stops(), [&StopCause::ErrorBudget { failed: 3 }]);
+}
+
+#[test]
+fn what_was_given_back_gets_no_verdict_afterwards() {
+    // Kept back at first contact, condemned, and owed: three ways to wait for a verdict.
+    let mut desk = Desk::new(DeliveryRules::default());
+    desk.offer(1, 1);
+    desk.offer(2, 2);
+    desk.send_all();
+    desk.answer(1, refused());
+    desk.scheduler.drain();
+    assert_eq!(desk.scheduler.unsent(), [Leftover { id: 1, maybe_applied: false }]);
+    desk.answer(2, Outcome::Acknowledged);
+    assert_eq!(desk.verdict(1), Some(&Verdict::Withheld));
+
+    let mut desk = Desk::warm(DeliveryRules { attempts_max: 1, ..proven() });
+    desk.offer(1, 1);
+    desk.offer(2, 2);
+    desk.offer(3, 3);
+    desk.send_all();
+    desk.answer(3, conflict());
+    desk.offer(4, 3);
+    desk.scheduler.drain();
+    assert_eq!(desk.scheduler.unsent(), [Leftover { id: 4, maybe_applied: false }]);
+    desk.answer(1, failed());
+    assert_eq!(desk.scheduler.unsent(), [Leftover { id: 1, maybe_applied: true }]);
+    desk.answer(2, Outcome::Acknowledged);
+    assert!(matches!(desk.verdict(1), Some(Verdict::RetryIn { .. })));
+    assert_eq!(desk.verdict(4), None);
+    assert!(desk.scheduler.is_idle());
+}

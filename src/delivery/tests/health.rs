@@ -1,0 +1,371 @@
+//! Table tests of promise 6: whom a failure is charged to, the breaker, probes, quarantine, outage.
+
+use super::*;
+
+#[test]
+fn a_row_that_fails_while_neighbours_pass_is_quarantined_alone() {
+    let mut desk = Desk::warm(proven());
+    desk.offer(1, 1);
+    for attempt in 1..=8 {
+        assert_eq!(desk.send(1).attempt, attempt);
+        desk.offer(100 + u64::from(attempt), 100 + u64::from(attempt));
+        desk.send(100 + u64::from(attempt));
+        desk.answer(1, failed());
+        if attempt < 8 {
+            assert!(matches!(desk.verdict(1), Some(Verdict::RetryIn { .. })));
+        }
+        desk.answer(100 + u64::from(attempt), Outcome::Acknowledged);
+        if attempt < 8 {
+            desk.wake();
+        }
+    }
+    assert_eq!(desk.failure(1).kind, FailureKind::Exhausted);
+    assert_eq!(desk.failure(1).signature, "500 oops");
+    assert_eq!(desk.failure(1).status, Some(500));
+    assert!(desk.failure(1).maybe_applied);
+    assert_eq!(desk.actions, []);
+}
+
+#[test]
+fn quarantine_waits_for_a_neighbour_to_testify() {
+    let mut desk = Desk::warm(DeliveryRules { attempts_max: 1, ..proven() });
+    desk.offer(1, 1);
+    desk.offer(2, 2);
+    desk.send_all();
+    desk.answer(1, failed());
+    assert!(matches!(desk.verdict(1), Some(Verdict::RetryIn { .. })), "the other one is still out");
+    desk.now_ms += 60_000;
+    assert_eq!(desk.send_all(), Vec::<u64>::new(), "and it does not go again meanwhile");
+    desk.answer(2, refused());
+    assert_eq!(desk.failure(1).kind, FailureKind::Exhausted);
+}
+
+#[test]
+fn an_answer_to_what_was_sent_before_the_trouble_testifies_to_nothing() {
+    let mut desk = Desk::warm(DeliveryRules { attempts_max: 1, ..proven() });
+    desk.offer(50, 50);
+    desk.send(50);
+    desk.now_ms += 10;
+    for id in 1..=2 {
+        desk.offer(id, id);
+    }
+    desk.send_all();
+    desk.answer(1, failed());
+    desk.answer(50, Outcome::Acknowledged);
+    assert!(
+        matches!(desk.verdict(1), Some(Verdict::RetryIn { .. })),
+        "the server went down after 50 was sent"
+    );
+    desk.answer(2, refused());
+    assert_eq!(desk.failure(1).kind, FailureKind::Exhausted);
+    // Alone with such an answer, nobody else is left to testify.
+    desk.offer(51, 51);
+    desk.send(51);
+    desk.now_ms += 10;
+    desk.offer(3, 3);
+    desk.send(3);
+    desk.answer(3, failed());
+    desk.answer(51, Outcome::Acknowledged);
+    assert_eq!(desk.failure(3).kind, FailureKind::Exhausted);
+    assert!(desk.scheduler.is_idle());
+}
+
+#[test]
+fn a_condemned_row_goes_on_when_it_was_the_server() {
+    let mut desk = Desk::warm(DeliveryRules { attempts_max: 1, ..proven() });
+    fail_all(&mut desk, 0..10);
+    assert_eq!(desk.actions, [Action::BreakerOpened]);
+    assert!(desk.verdicts.iter().all(|(_, verdict)| matches!(verdict, Verdict::RetryIn { .. })));
+    desk.wake();
+    let probe = desk.send_all()[0];
+    desk.answer(probe, Outcome::Acknowledged);
+    assert_eq!(desk.actions.last(), Some(&Action::BreakerClosed));
+    assert_eq!(desk.send_all().len(), 9);
+}
+
+#[test]
+fn the_last_row_alone_is_exhausted_at_once() {
+    let mut desk = Desk::warm(proven());
+    desk.offer(1, 1);
+    for _ in 0..7 {
+        desk.send(1);
+        desk.answer(1, failed());
+        desk.wake();
+    }
+    desk.send(1);
+    desk.answer(1, Outcome::TimedOut);
+    assert_eq!(desk.failure(1).kind, FailureKind::Exhausted);
+    assert_eq!(desk.failure(1).signature, "timeout");
+    assert_eq!(desk.verdicts.iter().filter(|(_, verdict)| matches!(verdict, Verdict::Failed(_))).count(), 1);
+    assert!(desk.scheduler.is_idle());
+}
+
+#[test]
+fn many_poison_rows_at_the_end_are_the_rows_and_not_the_server() {
+    let mut desk = Desk::warm(proven());
+    for id in 0..20 {
+        desk.offer(id, id);
+    }
+    desk.offer(50, 50);
+    for id in desk.send_all() {
+        // They fail while the neighbour passes: from then on they are known to fail on their own.
+        desk.answer(id, if id == 50 { Outcome::Acknowledged } else { Outcome::TimedOut });
+        if id == 7 {
+            assert_eq!(desk.actions, [], "eight failures do not open it yet");
+            desk.offer(60, 60);
+            desk.send(60);
+            desk.answer(60, Outcome::Acknowledged);
+        }
+        if id == 15 {
+            desk.offer(61, 61);
+            desk.send(61);
+            desk.answer(61, Outcome::Acknowledged);
+        }
+    }
+    while !desk.scheduler.is_idle() {
+        desk.wake();
+        for id in desk.send_all() {
+            desk.answer(id, failed());
+        }
+    }
+    assert_eq!(desk.actions, [], "the breaker stays closed");
+    for id in 0..20 {
+        assert_eq!(desk.failure(id).kind, FailureKind::Exhausted);
+    }
+}
+
+#[test]
+fn failures_over_many_subjects_open_the_breaker_and_cost_nothing() {
+    let mut desk = Desk::warm(proven());
+    fail_all(&mut desk, 0..10);
+    assert_eq!(desk.actions, [Action::BreakerOpened]);
+    assert_eq!(desk.scheduler.condition(desk.now_ms), Condition::BreakerOpen { since_ms: 0 });
+    desk.now_ms = 999;
+    assert_eq!(desk.send_all(), Vec::<u64>::new());
+    desk.wake();
+    assert_eq!(desk.now_ms, 1_000);
+    assert_eq!(desk.send_all().len(), 1, "one probe");
+    assert_eq!(desk.scheduler.wake_at(desk.now_ms), Some(900_000), "then only its outcome, or the end");
+}
+
+#[test]
+fn each_probe_takes_another_subject_and_comes_later() {
+    let mut desk = Desk::warm(proven());
+    fail_all(&mut desk, 0..10);
+    let mut probed = Vec::new();
+    let mut moments = Vec::new();
+    for _ in 0..6 {
+        desk.wake();
+        let attempt = desk.scheduler.next(desk.now_ms).expect("a probe");
+        assert!(attempt.is_probe);
+        probed.push(attempt.id);
+        moments.push(desk.now_ms);
+        desk.answer(attempt.id, Outcome::NotConnected);
+    }
+    assert_eq!(moments, [1_000, 3_000, 7_000, 15_000, 31_000, 61_000]);
+    assert!(probed.windows(2).all(|pair| pair[0] != pair[1]), "{probed:?}");
+    probed.sort_unstable();
+    probed.dedup();
+    assert_eq!(probed.len(), 6);
+}
+
+#[test]
+fn a_definite_answer_of_any_kind_closes_the_breaker() {
+    for outcome in [Outcome::Acknowledged, refused(), conflict(), mismatch(), Outcome::TokenRefused] {
+        let mut desk = Desk::warm(proven());
+        fail_all(&mut desk, 0..10);
+        desk.wake();
+        let probe = desk.send_all()[0];
+        desk.answer(probe, outcome.clone());
+        assert!(desk.actions.contains(&Action::BreakerClosed), "{}", outcome.name());
+    }
+    for outcome in [failed(), throttled(None), Outcome::TimedOut] {
+        let mut desk = Desk::warm(proven());
+        fail_all(&mut desk, 0..10);
+        desk.wake();
+        let probe = desk.send_all()[0];
+        desk.answer(probe, outcome.clone());
+        assert!(!desk.actions.contains(&Action::BreakerClosed), "{}", outcome.name());
+    }
+}
+
+#[test]
+fn no_row_is_exhausted_while_the_breaker_is_open() {
+    let mut desk = Desk::warm(DeliveryRules { outage_max_ms: u64::MAX, ..proven() });
+    fail_all(&mut desk, 0..10);
+    for _ in 0..1_000 {
+        desk.wake();
+        let probe = desk.send_all()[0];
+        desk.answer(probe, failed());
+    }
+    assert!(desk.verdicts.iter().all(|(_, verdict)| matches!(verdict, Verdict::RetryIn { .. })));
+}
+
+#[test]
+fn nothing_is_charged_before_the_first_answer_and_three_failures_open() {
+    let mut desk = Desk::new(proven());
+    for id in 0..20 {
+        desk.offer(id, id);
+    }
+    desk.send_all();
+    desk.answer(0, Outcome::NotConnected);
+    desk.answer(1, Outcome::NotConnected);
+    assert_eq!(desk.actions, []);
+    desk.answer(2, Outcome::NotConnected);
+    assert_eq!(desk.actions, [Action::BreakerOpened]);
+
+    let mut desk = Desk::new(proven());
+    desk.offer(1, 1);
+    desk.send_all();
+    desk.answer(1, failed());
+    assert_eq!(desk.actions, [Action::BreakerOpened], "all that is held is failing");
+}
+
+#[test]
+fn an_outage_longer_than_allowed_stops_the_run_with_everything_pending() {
+    for rules in [proven(), DeliveryRules { outage_max_ms: 20_000, ..proven() }] {
+        let outage_max_ms = rules.outage_max_ms;
+        let mut desk = Desk::warm(rules);
+        desk.now_ms = 5_000;
+        fail_all(&mut desk, 0..10);
+        while desk.stops().is_empty() {
+            desk.wake();
+            for id in desk.send_all() {
+                desk.answer(id, Outcome::TimedOut);
+            }
+        }
+        assert_eq!(desk.stops(), [&StopCause::Outage]);
+        assert_eq!(desk.now_ms, 5_000 + outage_max_ms);
+        assert_eq!(desk.scheduler.unsent().len(), 10);
+    }
+}
+
+#[test]
+fn endless_pushback_is_an_outage() {
+    let mut desk = Desk::warm(proven());
+    desk.offer(1, 1);
+    while desk.stops().is_empty() {
+        for id in desk.send_all() {
+            desk.answer(id, throttled(None));
+        }
+        desk.wake();
+    }
+    assert_eq!(desk.stops(), [&StopCause::Outage]);
+    assert_eq!(desk.now_ms, 900_000);
+}
+
+#[test]
+fn one_row_that_cannot_connect_waits_for_the_outage_and_is_not_blamed() {
+    let mut desk = Desk::warm(proven());
+    desk.offer(1, 1);
+    while desk.stops().is_empty() {
+        for id in desk.send_all() {
+            desk.answer(id, Outcome::NotConnected);
+        }
+        desk.wake();
+    }
+    assert_eq!(desk.stops(), [&StopCause::Outage]);
+    assert_eq!(desk.scheduler.unsent(), [Leftover { id: 1, maybe_applied: false }]);
+}
+
+#[test]
+fn chronic_rows_never_open_the_breaker_and_are_charged() {
+    let mut desk = Desk::warm(proven());
+    for id in 0..20 {
+        desk.offer_chronic(id);
+    }
+    while !desk.scheduler.is_idle() {
+        for id in desk.send_all() {
+            desk.answer(id, failed());
+        }
+        if !desk.scheduler.is_idle() {
+            desk.wake();
+        }
+    }
+    assert_eq!(desk.actions, []);
+    assert!((0..20).all(|id| desk.failure(id).kind == FailureKind::Exhausted));
+}
+
+#[test]
+fn chronic_rows_probe_only_when_nothing_else_is_held() {
+    let mut desk = Desk::warm(proven());
+    for id in 100..105 {
+        desk.offer_chronic(id);
+    }
+    for id in 0..10 {
+        desk.offer(id, id);
+    }
+    for id in desk.send_all() {
+        desk.answer(id, failed());
+    }
+    assert_eq!(desk.actions, [Action::BreakerOpened]);
+    for _ in 0..30 {
+        desk.wake();
+        let Some(probe) = desk.scheduler.next(desk.now_ms) else { break };
+        assert!(probe.id < 100);
+        desk.answer(probe.id, failed());
+    }
+}
+
+#[test]
+fn late_failures_from_the_outage_are_not_charged_after_it() {
+    let mut desk = Desk::warm(DeliveryRules { attempts_max: 1, ..proven() });
+    for id in 0..30 {
+        desk.offer(id, id);
+    }
+    desk.send_all();
+    for id in 0..10 {
+        desk.answer(id, failed());
+    }
+    desk.wake();
+    let probe = desk.send_all()[0];
+    desk.answer(probe, Outcome::Acknowledged);
+    for id in 10..30 {
+        desk.answer(id, Outcome::TimedOut);
+    }
+    let opened = desk.actions.iter().filter(|action| **action == Action::BreakerOpened).count();
+    assert_eq!(opened, 1, "the breaker does not open again");
+    assert!(!desk.verdicts.iter().any(|(_, verdict)| matches!(verdict, Verdict::Failed(_))));
+}
+
+#[test]
+fn what_is_given_back_shortens_the_delay_again() {
+    let mut desk = Desk::warm(proven());
+    desk.offer(0, 0);
+    for _ in 0..3 {
+        desk.send(0);
+        desk.answer(0, failed());
+        desk.wake();
+    }
+    desk.send(0);
+    desk.answer(0, failed());
+    assert_eq!(desk.verdict(0), Some(&Verdict::RetryIn { delay_ms: 4_000 }));
+    // Six more subjects fail, and it turns out to have been the server all the time.
+    fail_all(&mut desk, 1..7);
+    assert_eq!(desk.actions, [Action::BreakerOpened]);
+    desk.wake();
+    let probe = desk.send_all()[0];
+    desk.answer(probe, Outcome::Acknowledged);
+    desk.now_ms += 4_000;
+    assert!(desk.send_all().contains(&0));
+    desk.answer(0, failed());
+    assert_eq!(desk.verdict(0), Some(&Verdict::RetryIn { delay_ms: 500 }));
+}
+
+#[test]
+fn an_outage_of_nothing_stops_nothing() {
+    let mut desk = Desk::warm(proven());
+    desk.offer(1, 1);
+    desk.send(1);
+    desk.answer(1, throttled(None));
+    for _ in 0..8 {
+        desk.wake();
+        desk.send(1);
+        desk.answer(1, failed());
+    }
+    assert_eq!(desk.failure(1).kind, FailureKind::Exhausted);
+    assert_eq!(desk.scheduler.wake_at(desk.now_ms), None);
+    desk.now_ms += 10_000_000;
+    desk.tick();
+    assert_eq!(desk.stops(), Vec::<&StopCause>::new(), "nothing is held that could be given up");
+}

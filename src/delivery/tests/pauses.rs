@@ -1,0 +1,255 @@
+//! Table tests of what silences everybody: quiet, token, and the guard at first contact.
+
+use super::*;
+
+fn reread(desk: &mut Desk, generation: u64, changed: bool) {
+    if changed {
+        desk.generation = generation;
+    }
+    let decision = desk.scheduler.on_token(Ok(TokenRead { generation, changed }), desk.now_ms);
+    desk.hear(decision);
+}
+
+fn rereads(desk: &Desk) -> usize {
+    desk.actions.iter().filter(|action| **action == Action::RereadToken).count()
+}
+
+#[test]
+fn a_429_quiets_everybody_and_the_row_goes_first_at_no_cost() {
+    let mut desk = Desk::warm(DeliveryRules { attempts_max: 1, max_in_flight: 2, ..proven() });
+    for id in 0..10 {
+        desk.offer(id, id);
+    }
+    assert_eq!(desk.send_all(), [0, 1]);
+    desk.answer(0, throttled(Some(5_000)));
+    assert_eq!(desk.actions, [Action::QuietStarted { ms: 5_000, reason: REASON_THROTTLED }]);
+    assert_eq!(desk.verdict(0), Some(&Verdict::RetryIn { delay_ms: 5_000 }));
+    assert_eq!(desk.scheduler.condition(0), Condition::Quiet { until_ms: 5_000 });
+    desk.now_ms = 10;
+    desk.answer(1, throttled(Some(100)));
+    desk.now_ms = 4_999;
+    assert_eq!(desk.send_all(), Vec::<u64>::new(), "never shortened");
+    desk.wake();
+    assert_eq!(desk.now_ms, 5_000);
+    assert_eq!(desk.actions.last(), Some(&Action::QuietEnded));
+    assert_eq!(desk.send_all(), [1, 0]);
+}
+
+#[test]
+fn retry_after_on_another_answer_quiets_everybody_and_is_capped() {
+    let mut desk = Desk::warm(DeliveryRules { retry_after_max_ms: 60_000, ..proven() });
+    desk.offer(1, 1);
+    desk.send(1);
+    desk.offer(2, 2);
+    let outcome = Outcome::ServerFailed { signature: "503".into(), retry_after_ms: Some(86_400_000) };
+    desk.answer(1, outcome);
+    assert_eq!(desk.actions, [Action::QuietStarted { ms: 60_000, reason: REASON_RETRY_AFTER }]);
+    assert_eq!(desk.send_all(), Vec::<u64>::new());
+    desk.wake();
+    assert_eq!(desk.now_ms, 60_000);
+    assert_eq!(desk.send_all(), [2, 1]);
+}
+
+#[test]
+fn a_probe_answered_with_429_waits_for_the_quiet_and_the_interval() {
+    let mut desk = Desk::warm(proven());
+    fail_all(&mut desk, 0..10);
+    desk.wake();
+    let first = desk.send_all()[0];
+    desk.answer(first, throttled(Some(10_000)));
+    assert_eq!(desk.scheduler.wake_at(desk.now_ms), Some(11_000));
+    desk.wake();
+    let second = desk.send_all();
+    assert_eq!(second.len(), 1);
+    assert_ne!(second[0], first, "another subject probes");
+}
+
+#[test]
+fn a_401_pauses_all_rereads_once_and_costs_no_row_anything() {
+    let mut desk = Desk::warm(DeliveryRules { attempts_max: 1, ..proven() });
+    for id in 0..5 {
+        desk.offer(id, id);
+    }
+    desk.send_all();
+    desk.offer(9, 9);
+    for id in 0..4 {
+        desk.answer(id, Outcome::TokenRefused);
+    }
+    assert_eq!(rereads(&desk), 1);
+    assert_eq!(desk.scheduler.condition(0), Condition::AwaitingToken);
+    desk.now_ms += 100_000;
+    assert_eq!(desk.send_all(), Vec::<u64>::new());
+    assert_eq!(desk.scheduler.wake_at(desk.now_ms), None, "time alone changes nothing");
+    reread(&mut desk, 1, true);
+    let attempt = desk.send(3);
+    assert_eq!((attempt.attempt, attempt.token_generation), (2, 1));
+    assert_eq!(desk.send_all(), [2, 1, 0, 9], "the refused ones go first");
+    // The fifth was sent under the old token: it simply goes again.
+    desk.answer_under(0, 4, Outcome::TokenRefused);
+    assert_eq!(rereads(&desk), 1);
+    assert_eq!(desk.send_all(), [4]);
+    assert_eq!(desk.stops(), Vec::<&StopCause>::new());
+}
+
+#[test]
+fn a_draining_run_asks_for_no_token() {
+    let mut desk = Desk::warm(proven());
+    desk.offer(1, 1);
+    desk.send(1);
+    desk.scheduler.drain();
+    desk.answer(1, Outcome::TokenRefused);
+    assert_eq!(desk.actions, []);
+    assert_eq!(desk.scheduler.unsent(), [Leftover { id: 1, maybe_applied: false }]);
+}
+
+#[test]
+fn a_token_that_does_not_change_stops_the_run() {
+    for answer in [Ok(TokenRead { generation: 0, changed: false }), Err(())] {
+        let mut desk = Desk::warm(proven());
+        desk.offer(1, 1);
+        desk.send(1);
+        desk.answer(1, Outcome::TokenRefused);
+        let decision = desk.scheduler.on_token(answer, 0);
+        desk.hear(decision);
+        assert_eq!(desk.stops(), [&StopCause::TokenRefused]);
+        assert_eq!(desk.scheduler.unsent(), [Leftover { id: 1, maybe_applied: false }]);
+    }
+}
+
+#[test]
+fn a_new_token_refused_before_anything_passed_stops_and_one_that_worked_does_not() {
+    for has_passed in [false, true] {
+        let mut desk = Desk::warm(proven());
+        desk.offer(1, 1);
+        desk.send(1);
+        desk.answer(1, Outcome::TokenRefused);
+        reread(&mut desk, 1, true);
+        if has_passed {
+            desk.offer(2, 2);
+            assert_eq!(desk.send_all(), [1, 2]);
+            desk.answer(2, Outcome::Acknowledged);
+        } else {
+            desk.send(1);
+        }
+        desk.answer(1, Outcome::TokenRefused);
+        assert_eq!(rereads(&desk), if has_passed { 2 } else { 1 });
+        assert_eq!(desk.stops().len(), usize::from(!has_passed));
+    }
+}
+
+#[test]
+fn a_403_is_the_rows_when_others_pass_under_its_token_and_the_tokens_otherwise() {
+    let mut desk = Desk::warm(proven());
+    desk.offer(1, 1);
+    desk.send(1);
+    desk.answer(1, forbidden());
+    assert_eq!(desk.failure(1).kind, FailureKind::Refused);
+    assert_eq!(rereads(&desk), 0);
+
+    let mut desk = Desk::new(proven());
+    desk.offer(1, 1);
+    desk.send(1);
+    desk.answer(1, forbidden());
+    assert_eq!(desk.verdict(1), Some(&Verdict::RetryIn { delay_ms: 0 }));
+    assert_eq!(rereads(&desk), 1);
+    reread(&mut desk, 1, true);
+    desk.send(1);
+    desk.answer(1, forbidden());
+    assert_eq!(desk.stops(), [&StopCause::TokenRefused]);
+}
+
+#[test]
+fn first_contact_sends_few_and_keeps_refusals_back_until_a_success() {
+    let mut desk = Desk::new(DeliveryRules::default());
+    for id in 0..10 {
+        desk.offer(id, id);
+    }
+    assert_eq!(desk.scheduler.condition(0), Condition::Guarding);
+    assert_eq!(desk.send_all(), [0, 1, 2, 3]);
+    desk.answer(0, refused());
+    desk.answer(1, mismatch());
+    assert_eq!(desk.verdict(0), Some(&Verdict::Withheld));
+    assert_eq!(desk.verdict(1), Some(&Verdict::Withheld));
+    desk.answer(2, conflict());
+    assert_eq!(desk.failure(2).kind, FailureKind::Deferred, "a conflict counts neither way");
+    desk.answer(3, Outcome::Acknowledged);
+    assert_eq!(desk.actions, [Action::GuardReleased]);
+    assert_eq!(desk.failure(0).kind, FailureKind::Refused);
+    assert_eq!(desk.failure(1).kind, FailureKind::EchoMismatch);
+    assert_eq!(desk.send_all().len(), 6, "and everybody may go");
+    desk.answer(4, refused());
+    assert_eq!(desk.failure(4).kind, FailureKind::Refused, "at once from now on");
+}
+
+#[test]
+fn refusals_of_twenty_subjects_without_a_success_stop_and_mark_nothing_failed() {
+    let mut desk = Desk::new(DeliveryRules::default());
+    for id in 0..40 {
+        desk.offer(id, id);
+    }
+    while desk.stops().is_empty() {
+        for id in desk.send_all() {
+            let signature = if id % 3 == 0 { "404 a" } else { "404 b" };
+            desk.answer(id, Outcome::Refused { signature: signature.into() });
+        }
+    }
+    let cause = StopCause::NothingAccepted { signature: "404 b".into(), subjects: 20 };
+    assert_eq!(desk.stops(), [&cause]);
+    assert!(desk.verdicts.iter().all(|(_, verdict)| *verdict == Verdict::Withheld));
+    assert_eq!(desk.scheduler.unsent().len(), 40);
+}
+
+#[test]
+fn at_the_end_of_the_input_fewer_refusals_are_failures() {
+    let mut desk = Desk::new(DeliveryRules::default());
+    desk.offer(1, 1);
+    desk.offer(2, 1);
+    desk.offer(3, 3);
+    assert_eq!(desk.send_all(), [1, 3]);
+    desk.answer(1, refused());
+    assert_eq!(desk.send_all(), Vec::<u64>::new(), "the next of the subject waits for the verdict");
+    let decision = desk.scheduler.end_of_input();
+    assert_eq!(decision, Decision::default(), "the other may still succeed");
+    desk.answer(3, refused());
+    assert_eq!(desk.failure(1).kind, FailureKind::Refused);
+    assert_eq!(desk.failure(3).kind, FailureKind::Refused);
+    assert_eq!(desk.send_all(), [2]);
+    desk.answer(2, refused());
+    assert_eq!(desk.failure(2).kind, FailureKind::Refused);
+    assert!(desk.scheduler.is_idle());
+}
+
+#[test]
+fn kept_back_refusals_do_not_lock_a_full_scheduler() {
+    let rules = DeliveryRules { held_max: 3, ..DeliveryRules::default() };
+    let mut desk = Desk::new(rules);
+    for id in 0..3 {
+        desk.offer(id, 7);
+    }
+    desk.send(0);
+    desk.answer(0, refused());
+    assert_eq!(desk.failure(0).kind, FailureKind::Refused, "nothing else can move, and nothing more fits in");
+    assert_eq!(desk.send_all(), [1]);
+}
+
+#[test]
+fn pushback_keeps_the_probes_interval_and_a_chronic_row_last() {
+    let mut desk = Desk::warm(proven());
+    fail_all(&mut desk, 0..10);
+    desk.wake();
+    let probe = desk.send_all()[0];
+    desk.answer(probe, throttled(Some(1)));
+    assert_eq!(desk.scheduler.wake_at(desk.now_ms), Some(1_001));
+    desk.wake();
+    assert_eq!(desk.send_all(), Vec::<u64>::new(), "the quiet is over, the interval is not");
+    desk.wake();
+    assert_eq!((desk.now_ms, desk.send_all().len()), (2_000, 1));
+
+    let mut desk = Desk::warm(DeliveryRules { max_in_flight: 1, ..proven() });
+    desk.offer_chronic(1);
+    desk.send(1);
+    desk.offer(2, 2);
+    desk.answer(1, throttled(Some(1)));
+    desk.wake();
+    assert_eq!(desk.send_all(), [2]);
+}

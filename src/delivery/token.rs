@@ -1,0 +1,126 @@
+//! The token's state: which generation is current, whether it has been refused, and what has passed under it.
+//!
+//! A 401 is judged by the generation that was sent, because with many attempts in flight the refusals of an old
+//! token arrive after the new one is in force. Not here: the token itself (`api/token.rs`).
+
+use std::collections::BTreeSet;
+
+/// What a refusal of the token leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum TokenRuling {
+    /// An old token was refused, or the reading of a new one is already under way: nothing to do.
+    Known,
+    /// Sending pauses and the token is read again.
+    Reread,
+    /// The token was read again, and refused again.
+    Stop,
+}
+
+/// State of the token.
+#[derive(Debug, Default)]
+pub(super) struct TokenState {
+    generation: u64,
+    /// Whether the current generation replaced a refused one.
+    is_replacement: bool,
+    is_awaited: bool,
+    /// Generations under which an update was acknowledged in this run. A run sees few of them.
+    passed: BTreeSet<u64>,
+}
+
+impl TokenState {
+    /// Generation the next attempt should carry.
+    pub(super) fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Whether sending waits for another token.
+    pub(super) fn is_awaited(&self) -> bool {
+        self.is_awaited
+    }
+
+    /// Takes note of the generation an attempt really carried: the caller numbers them, from wherever it likes.
+    pub(super) fn on_sent(&mut self, generation: u64) {
+        if generation > self.generation && !self.is_awaited {
+            self.generation = generation;
+        }
+    }
+
+    /// An update was acknowledged under this generation.
+    pub(super) fn on_passed(&mut self, generation: u64) {
+        self.passed.insert(generation);
+    }
+
+    /// Whether some update was acknowledged under this generation.
+    pub(super) fn has_passed(&self, generation: u64) -> bool {
+        self.passed.contains(&generation)
+    }
+
+    /// The token of this generation was refused.
+    pub(super) fn on_refused(&mut self, generation: u64) -> TokenRuling {
+        if generation < self.generation || self.is_awaited {
+            return TokenRuling::Known;
+        }
+        if self.is_replacement && !self.has_passed(self.generation) {
+            return TokenRuling::Stop;
+        }
+        self.is_awaited = true;
+        TokenRuling::Reread
+    }
+
+    /// The token was read again. Returns whether sending may go on.
+    pub(super) fn on_reread(&mut self, generation: u64, changed: bool) -> bool {
+        let is_new = changed && generation > self.generation;
+        if is_new {
+            self.generation = generation;
+            self.is_replacement = true;
+            self.is_awaited = false;
+        }
+        is_new || !self.is_awaited
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_late_refusal_of_an_old_token_asks_for_nothing() {
+        let mut token = TokenState::default();
+        assert_eq!(token.on_refused(0), TokenRuling::Reread);
+        assert_eq!(token.on_refused(0), TokenRuling::Known, "asked once");
+        assert!(token.on_reread(1, true));
+        assert_eq!(token.on_refused(0), TokenRuling::Known);
+        assert!(!token.is_awaited());
+    }
+
+    #[test]
+    fn a_new_token_refused_at_once_stops_and_one_that_worked_is_read_again() {
+        let mut token = TokenState::default();
+        token.on_refused(0);
+        token.on_reread(1, true);
+        assert_eq!(token.on_refused(1), TokenRuling::Stop);
+
+        let mut token = TokenState::default();
+        token.on_refused(0);
+        token.on_reread(1, true);
+        token.on_passed(1);
+        assert_eq!(token.on_refused(1), TokenRuling::Reread);
+    }
+
+    #[test]
+    fn the_same_token_again_does_not_let_anybody_go() {
+        let mut token = TokenState::default();
+        token.on_refused(0);
+        assert!(!token.on_reread(0, false));
+        assert!(!token.on_reread(0, true), "the number must grow, whatever the flag says");
+        assert!(token.is_awaited());
+    }
+
+    #[test]
+    fn numbering_may_start_anywhere() {
+        let mut token = TokenState::default();
+        token.on_sent(7);
+        assert_eq!(token.generation(), 7);
+        assert_eq!(token.on_refused(7), TokenRuling::Reread);
+    }
+}
