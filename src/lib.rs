@@ -4,6 +4,7 @@
 pub mod choice;
 pub mod delivery;
 pub mod digest;
+pub mod engine;
 pub mod event;
 pub mod exit;
 pub mod fields;

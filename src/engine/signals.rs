@@ -1,0 +1,140 @@
+//! Signals: SIGINT and SIGTERM, told to whoever drives the run.
+//!
+//! Not here: what they mean; the first drains, the second stops now, and that is the driver's to do.
+
+use std::fmt;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::signal::unix::{SignalKind, signal};
+
+/// A signal that asks the run to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// SIGINT.
+    Interrupt,
+    /// SIGTERM.
+    Terminate,
+}
+
+impl Stop {
+    /// The exit code that stands for it: 128 and the signal's number.
+    pub const fn exit_code(self) -> i32 {
+        match self {
+            Stop::Interrupt => 130,
+            Stop::Terminate => 143,
+        }
+    }
+}
+
+/// Signals after which the process ends at once, whoever listens: somebody is losing patience.
+const SIGNALS_MAX: u32 = 4;
+
+type Hook = Box<dyn Fn(Stop) + Send>;
+
+/// The signals of this process, from the moment it listens to its end. Whoever works through rows asks now and then
+/// whether one [was seen](Signals::seen); the driver is told by its hook.
+#[derive(Clone, Default)]
+pub struct Signals {
+    shared: Arc<Mutex<Seen>>,
+}
+
+#[derive(Default)]
+struct Seen {
+    first: Option<Stop>,
+    count: u32,
+    hook: Option<Hook>,
+}
+
+impl Signals {
+    /// Listens for both signals, on a thread of its own.
+    ///
+    /// # Errors
+    /// When the thread, its runtime or the handlers cannot be made.
+    pub fn listen() -> io::Result<Signals> {
+        let signals = Signals::default();
+        let theirs = signals.clone();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (mut interrupts, mut terminations) = {
+            let _inside = runtime.enter();
+            (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)
+        };
+        std::thread::Builder::new().name("signals".into()).spawn(move || {
+            runtime.block_on(async move {
+                loop {
+                    let stop = tokio::select! {
+                        _ = interrupts.recv() => Stop::Interrupt,
+                        _ = terminations.recv() => Stop::Terminate,
+                    };
+                    theirs.take(stop);
+                }
+            });
+        })?;
+        Ok(signals)
+    }
+
+    /// The first signal, if there was one.
+    pub fn seen(&self) -> Option<Stop> {
+        self.lock().first
+    }
+
+    /// How many there were.
+    pub fn count(&self) -> u32 {
+        self.lock().count
+    }
+
+    /// Tells every signal from now on to `hook`, and those that came before it at once.
+    pub fn tell(&self, hook: impl Fn(Stop) + Send + 'static) {
+        let mut seen = self.lock();
+        if let Some(stop) = seen.first {
+            hook(stop);
+        }
+        seen.hook = Some(Box::new(hook));
+    }
+
+    fn take(&self, stop: Stop) {
+        let mut seen = self.lock();
+        seen.first.get_or_insert(stop);
+        seen.count += 1;
+        if seen.count >= SIGNALS_MAX {
+            end(stop);
+        }
+        if let Some(hook) = &seen.hook {
+            hook(stop);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Seen> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Signals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Signals").field("seen", &self.seen()).finish()
+    }
+}
+
+/// Ends the process. It is as safe as a kill: what is durable stays, what is open is in doubt.
+#[expect(clippy::disallowed_methods, reason = "nobody who asks four times wants to wait for a return")]
+fn end(stop: Stop) -> ! {
+    std::process::exit(stop.exit_code())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[test]
+    fn a_signal_before_the_hook_is_told_to_it() {
+        let signals = Signals::default();
+        signals.take(Stop::Terminate);
+        assert_eq!((signals.seen(), signals.count()), (Some(Stop::Terminate), 1));
+        let (told, heard) = mpsc::channel();
+        signals.tell(move |stop| told.send(stop).unwrap());
+        signals.take(Stop::Interrupt);
+        assert_eq!(heard.try_iter().collect::<Vec<_>>(), [Stop::Terminate, Stop::Interrupt]);
+    }
+}
