@@ -8,6 +8,7 @@ pub mod engine;
 pub mod event;
 pub mod exit;
 pub mod fields;
+pub mod input;
 pub mod ledger;
 pub mod near;
 pub mod plan;

@@ -1,0 +1,346 @@
+//! What can be wrong with an input: [`SourceError`] stops the run, [`RowError`] is data about one row.
+//!
+//! No text here holds a cell's value. The bytes of a bad record travel in [`RowError::raw`], which only a private
+//! row file may show.
+
+use std::fmt;
+use std::io;
+
+use super::sniff::Foreign;
+use super::{Bounds, names};
+use crate::row::Place;
+use crate::update::FieldKind;
+
+/// A row that could not be read. The rows after it can.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RowError {
+    /// Where the row stands.
+    pub place: Place,
+    /// What is wrong: `csv.*`, `json.*`, `row.*`, `field.*` or `origin.*`.
+    pub code: &'static str,
+    /// The column it is about, as the input names it.
+    pub column: Option<String>,
+    /// A phrase for people, without any value.
+    pub detail: String,
+    /// The record's original bytes without its line end, cut at [`super::Bounds::raw_bytes_max`].
+    pub raw: Vec<u8>,
+}
+
+/// Prints no byte of the record: values of identifiers belong in no log.
+impl fmt::Debug for RowError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RowError")
+            .field("place", &self.place)
+            .field("code", &self.code)
+            .field("column", &self.column)
+            .field("detail", &self.detail)
+            .field("raw_len", &self.raw.len())
+            .finish()
+    }
+}
+
+/// What is wrong with a row, before its place and its bytes are added.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Problem {
+    pub(super) code: &'static str,
+    pub(super) column: Option<String>,
+    pub(super) detail: String,
+}
+
+impl Problem {
+    pub(super) fn new(code: &'static str, detail: impl Into<String>) -> Problem {
+        Problem { code, column: None, detail: detail.into() }
+    }
+
+    /// A record longer than a record may be.
+    pub(super) fn too_long(bounds: &Bounds) -> Problem {
+        Problem::new("row.too_long", format!("longer than {} bytes", bounds.record_bytes_max))
+    }
+
+    pub(super) fn of_column(mut self, column: &str) -> Problem {
+        self.column = Some(column.to_owned());
+        self
+    }
+
+    pub(super) fn at(self, place: Place, record: &[u8], raw_bytes_max: usize) -> RowError {
+        RowError {
+            place,
+            code: self.code,
+            column: self.column,
+            detail: self.detail,
+            raw: record[..record.len().min(raw_bytes_max)].to_vec(),
+        }
+    }
+}
+
+/// Names of columns in an error. Where they look like data (a file without a header shows its first row in their
+/// place), they print as their number only, also under `Debug`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ColumnNames(pub(super) Vec<String>);
+
+impl fmt::Display for ColumnNames {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&names::shown(self.0.iter().map(String::as_str)))
+    }
+}
+
+impl fmt::Debug for ColumnNames {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "[{self}]")
+    }
+}
+
+/// An input that cannot be used. The run ends with exit code 6, and nothing after it is read.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// A pattern matches no file.
+    #[error("no file matches the pattern {pattern}")]
+    NoMatch {
+        /// The pattern as given.
+        pattern: String,
+    },
+    /// A pattern cannot be understood.
+    #[error("invalid file pattern {pattern}")]
+    BadPattern {
+        /// The pattern as given.
+        pattern: String,
+        /// What is wrong with it.
+        source: glob::PatternError,
+    },
+    /// More inputs than are kept open at once.
+    #[error("{files} input files, at most {files_max} are read in one run")]
+    TooManyFiles {
+        /// How many there are.
+        files: usize,
+        /// The bound in force.
+        files_max: usize,
+    },
+    /// Standard input was named more than once.
+    #[error("standard input (-) is named more than once")]
+    StdinTwice,
+    /// The file does not exist.
+    #[error("{file}: no such file")]
+    Missing {
+        /// The input as given.
+        file: String,
+    },
+    /// The input is a directory.
+    #[error("{file}: is a directory")]
+    Directory {
+        /// The input as given.
+        file: String,
+    },
+    /// The file cannot be opened.
+    #[error("{file}: cannot be opened")]
+    Unreadable {
+        /// The input as given.
+        file: String,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// An input that can be read only once could not be copied to the spool.
+    #[error("{file}: cannot be spooled to {spool_dir}")]
+    Spool {
+        /// The input as given.
+        file: String,
+        /// Where the spool is.
+        spool_dir: String,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// Reading failed.
+    #[error("{file}: reading failed at byte {offset}")]
+    Read {
+        /// The input as given.
+        file: String,
+        /// Offset of the block that could not be read.
+        offset: u64,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The bytes are those of another kind of file.
+    #[error("{file}: {found}, not CSV or NDJSON text")]
+    Foreign {
+        /// The input as given.
+        file: String,
+        /// What it is.
+        found: Foreign,
+    },
+    /// A byte sequence that is not UTF-8.
+    #[error("{file} line {line}: invalid UTF-8 at byte {offset} of the file")]
+    NotUtf8 {
+        /// The input as given.
+        file: String,
+        /// The physical line of the bad byte.
+        line: u64,
+        /// Its offset from the beginning of the file; the first byte is 0.
+        offset: u64,
+    },
+    /// A quote that is never closed, or not before the record outgrew its bounds.
+    #[error("{file} line {line}: unbalanced quote opened at line {line}")]
+    UnbalancedQuote {
+        /// The input as given.
+        file: String,
+        /// The line with the quote.
+        line: u64,
+    },
+    /// The header is longer than a record may be.
+    #[error("{file}: the header is longer than {bytes_max} bytes")]
+    HeaderTooLong {
+        /// The input as given.
+        file: String,
+        /// The bound in force.
+        bytes_max: usize,
+    },
+    /// More columns than a file may have.
+    #[error("{file}: more than {columns_max} columns")]
+    TooManyColumns {
+        /// The input as given.
+        file: String,
+        /// The bound in force.
+        columns_max: usize,
+    },
+    /// Several delimiters fit the header equally well.
+    #[error("{file}: the delimiter could be any of {}", delimiters(candidates))]
+    DelimiterAmbiguous {
+        /// The input as given.
+        file: String,
+        /// The delimiters that fit.
+        candidates: Vec<char>,
+    },
+    /// No column stands for a field.
+    #[error("{file}: no column stands for a field; the columns are {columns}")]
+    NoKnownColumn {
+        /// The input as given.
+        file: String,
+        /// Names of the header, or of the first rows' members.
+        columns: ColumnNames,
+    },
+    /// Several columns stand for one field.
+    #[error("{file}: several columns stand for {field}: {candidates}")]
+    AmbiguousColumns {
+        /// The input as given.
+        file: String,
+        /// The field.
+        field: FieldKind,
+        /// The columns.
+        candidates: ColumnNames,
+    },
+    /// A column mapped by name is in no input.
+    #[error("no input has the column `{column}` mapped to {field}; the columns are {columns}")]
+    NoSuchColumn {
+        /// The field it is mapped to.
+        field: FieldKind,
+        /// The name as the operator wrote it.
+        column: String,
+        /// The columns there are.
+        columns: ColumnNames,
+    },
+    /// The file is one JSON array.
+    #[error("{file}: is one JSON array, not one object per line")]
+    JsonArray {
+        /// The input as given.
+        file: String,
+    },
+    /// Objects stretch over several lines.
+    #[error("{file}: is pretty-printed JSON, not one object per line")]
+    JsonPretty {
+        /// The input as given.
+        file: String,
+    },
+    /// Objects follow each other on one line.
+    #[error("{file}: has several JSON objects on one line")]
+    JsonConcatenated {
+        /// The input as given.
+        file: String,
+    },
+    /// The file is not the one that was surveyed.
+    #[error("{file}: changed while it was being read")]
+    Changed {
+        /// The input as given.
+        file: String,
+    },
+    /// A later pass was asked for before the survey had read everything.
+    #[error("{file}: was not surveyed to its end")]
+    NotSurveyed {
+        /// The input as given.
+        file: String,
+    },
+}
+
+impl SourceError {
+    /// What the operator can do about it.
+    pub fn remedy(&self) -> String {
+        match self {
+            SourceError::NoMatch { .. } => {
+                "check the directory and the pattern; quote it for the shell".into()
+            }
+            SourceError::BadPattern { .. } => "write *, ? or [...] as in a shell".into(),
+            SourceError::TooManyFiles { .. } => {
+                "join files with equal headers, or run in several batches".into()
+            }
+            SourceError::StdinTwice => "name - once".into(),
+            SourceError::Missing { .. } => {
+                "check the path; a relative one begins at the working directory".into()
+            }
+            SourceError::Directory { .. } => "name the files in it, or a pattern like DIR/*.csv".into(),
+            SourceError::Unreadable { .. } => "check the file's permissions and owner".into(),
+            SourceError::Spool { .. } => "check space and permissions of the state directory".into(),
+            SourceError::Read { .. } => "check the disk or network share, then run again".into(),
+            SourceError::Foreign { found, .. } => found.remedy().into(),
+            SourceError::NotUtf8 { .. } => {
+                "export as UTF-8, or convert: iconv -f WINDOWS-1252 -t UTF-8 FILE > FILE.utf8".into()
+            }
+            SourceError::UnbalancedQuote { .. } => "close the quote on that line, or double it (\"\")".into(),
+            SourceError::HeaderTooLong { .. } => "check that the first line is a header".into(),
+            SourceError::TooManyColumns { .. } => "export only the columns that are needed".into(),
+            SourceError::DelimiterAmbiguous { .. } => "begin the file with a line like sep=;".into(),
+            SourceError::NoKnownColumn { columns, .. } => no_known_column(columns),
+            SourceError::AmbiguousColumns { field, candidates, .. } => {
+                let column = candidates.0.first().map_or("COLUMN", String::as_str);
+                format!("say which one is meant: --map {field}={}", shell_word(column))
+            }
+            SourceError::NoSuchColumn { field, .. } => {
+                format!("write the column as the input does: --map {field}=COLUMN")
+            }
+            SourceError::JsonArray { .. } => "convert it: jq -c '.[]' FILE > FILE.ndjson".into(),
+            SourceError::JsonPretty { .. } | SourceError::JsonConcatenated { .. } => {
+                "convert it: jq -c . FILE > FILE.ndjson".into()
+            }
+            SourceError::Changed { .. } => {
+                "let the export finish before the run begins, or give the run a copy; then run again".into()
+            }
+            SourceError::NotSurveyed { .. } => "this is a defect of simsync; please report it".into(),
+        }
+    }
+}
+
+fn no_known_column(columns: &ColumnNames) -> String {
+    let meant = columns.0.iter().find_map(|name| Some((names::suggestion(name)?, name)));
+    let hint = match meant {
+        Some((field, name)) => format!("--map {field}={}", shell_word(name)),
+        None => "--map FIELD=COLUMN".into(),
+    };
+    format!(
+        "give the file a header, or map columns by name: {hint}; known names are\n{}",
+        names::known_names()
+    )
+}
+
+fn shell_word(name: &str) -> String {
+    let plain = name.chars().all(|letter| letter.is_alphanumeric() || "_-.".contains(letter));
+    if plain { name.to_owned() } else { format!("'{}'", name.replace('\'', "'\\''")) }
+}
+
+fn delimiters(candidates: &[char]) -> String {
+    let names: Vec<&str> = candidates
+        .iter()
+        .map(|delimiter| match delimiter {
+            ',' => "comma",
+            ';' => "semicolon",
+            '\t' => "tab",
+            _ => "bar",
+        })
+        .collect();
+    names.join(", ")
+}

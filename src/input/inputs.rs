@@ -1,0 +1,233 @@
+//! [`Inputs`]: the inputs of a run, open, with their columns known.
+//!
+//! Not here: reading rows (`reader.rs`), and the decisions themselves (`sniff.rs`, `map.rs`, and the formats' files).
+
+use std::fmt::{self, Write as _};
+use std::io::Read;
+
+use super::blocks::{Source, Window};
+use super::error::{ColumnNames, SourceError};
+use super::header::{CsvLayout, Head};
+use super::layout::{Layout, Shape};
+use super::map::Rules;
+use super::members::Members;
+use super::reader::RowReader;
+use super::{Bounds, Format, InputFile, InputOptions, MappingNote, Pass, UnknownColumn};
+use super::{names, open, sniff};
+use crate::digest::ContentHash;
+use crate::update::FieldSet;
+
+/// All inputs of a run, open, with their columns known; no row is read yet.
+pub struct Inputs {
+    pub(super) files: Vec<InputFile>,
+    pub(super) shapes: Vec<Shape>,
+    columns: Vec<String>,
+    pub(super) rules: Rules,
+    pub(super) bounds: Bounds,
+    shaping: String,
+}
+
+impl Inputs {
+    /// Opens all inputs, spools those that can be read only once, and finds out format, delimiter and columns.
+    ///
+    /// # Errors
+    ///
+    /// [`SourceError`] when an input cannot be opened, is of another kind, or its columns are not clear.
+    pub fn open(options: &InputOptions) -> Result<Inputs, SourceError> {
+        Inputs::open_with(options, &mut std::io::stdin().lock())
+    }
+
+    pub(super) fn open_with(options: &InputOptions, stdin: &mut dyn Read) -> Result<Inputs, SourceError> {
+        let bounds = options.bounds;
+        let sources = open::open_all(&options.inputs, &options.spool_dir, bounds.files_max, stdin)?;
+        let rules = Rules::new(&options.columns);
+        let mut inputs = Inputs {
+            files: Vec::new(),
+            shapes: Vec::new(),
+            columns: Vec::new(),
+            rules,
+            bounds,
+            shaping: String::new(),
+        };
+        let mut window = Window::default();
+        for source in sources {
+            inputs.add(source, options.format, &mut window)?;
+        }
+        inputs.check_missing(false)?;
+        inputs.shaping = inputs.describe();
+        Ok(inputs)
+    }
+
+    fn add(&mut self, mut source: Source, told: Format, window: &mut Window) -> Result<(), SourceError> {
+        window.rewind();
+        window.fill(&mut source, Pass::Survey)?;
+        let file = source.name.as_str();
+        let head = window.bytes();
+        if let Some(found) = sniff::foreign(head) {
+            return Err(SourceError::Foreign { file: file.to_owned(), found });
+        }
+        let format = sniff::format(told, file, head);
+        let layout = match format {
+            Format::Ndjson => Layout::Ndjson(Members::inspect(file, window, &self.rules, &self.bounds)?),
+            Format::Csv | Format::Auto => {
+                let head = Head { file, window, bounds: &self.bounds };
+                Layout::Csv(CsvLayout::inspect(head, &self.rules)?)
+            }
+        };
+        self.files.push(InputFile { name: file.to_owned(), bytes: source.bytes, format, rows_seen: 0 });
+        self.shapes.push(Shape { source, layout, positions: Vec::new() });
+        self.extend_columns(self.shapes.len() - 1);
+        Ok(())
+    }
+
+    /// Gives every column of an input its position among the columns of all.
+    pub(super) fn extend_columns(&mut self, file: usize) {
+        let shape = &mut self.shapes[file];
+        let names = shape.layout.names();
+        for at in shape.positions.len()..names.len() {
+            let name = names[at];
+            if names::is_reserved(name) {
+                shape.positions.push(None);
+                continue;
+            }
+            // A name that stands twice in one header is two columns.
+            let nth = names[..at].iter().filter(|earlier| **earlier == name).count();
+            let known = self.columns.iter().enumerate().filter(|(_, known)| *known == name).nth(nth);
+            let position = known.map(|(position, _)| position).unwrap_or_else(|| {
+                self.columns.push(name.to_owned());
+                self.columns.len() - 1
+            });
+            shape.positions.push(Some(position));
+        }
+    }
+
+    /// The inputs in their order.
+    pub fn files(&self) -> &[InputFile] {
+        &self.files
+    }
+
+    /// Length of all inputs.
+    pub fn bytes_total(&self) -> u64 {
+        self.files.iter().map(|file| file.bytes).sum()
+    }
+
+    /// Fields that have a column in at least one input.
+    pub fn mapped(&self) -> FieldSet {
+        self.shapes.iter().flat_map(|shape| shape.layout.claims()).map(|(field, _, _)| field).collect()
+    }
+
+    /// Which column stands for which field, input by input. Of NDJSON, as far as it was read.
+    pub fn mapping_notes(&self) -> Vec<MappingNote> {
+        let mut notes = Vec::new();
+        for shape in &self.shapes {
+            let note = |field, column: &str, by| MappingNote {
+                file: shape.source.name.clone(),
+                field,
+                column: column.to_owned(),
+                by,
+            };
+            notes.extend(
+                shape.layout.claims().into_iter().map(|(field, column, by)| note(field, column, Some(by))),
+            );
+            let names = shape.layout.names();
+            if !names.is_empty() {
+                notes.extend(self.rules.missing(&names).map(|(field, column)| note(field, column, None)));
+            }
+        }
+        notes
+    }
+
+    /// Columns that stand for no field and are not our own, each name once; of NDJSON, as far as it was read.
+    pub fn unknown_columns(&self) -> Vec<UnknownColumn> {
+        let mut unknown: Vec<UnknownColumn> = Vec::new();
+        for name in self.shapes.iter().flat_map(|shape| shape.layout.unmapped()) {
+            if !name.is_empty() && !unknown.iter().any(|known| known.name == name) {
+                unknown.push(UnknownColumn { name: name.to_owned(), suggestion: names::suggestion(name) });
+            }
+        }
+        if unknown.iter().any(|column| names::looks_like_data(&column.name)) {
+            // A file without a header, perhaps: its first row must not be printed as names.
+            let name = names::shown(unknown.iter().map(|column| column.name.as_str()));
+            return vec![UnknownColumn { name, suggestion: None }];
+        }
+        unknown
+    }
+
+    /// All columns of the inputs in order of first appearance, without our own. NDJSON members are complete after the
+    /// survey.
+    pub fn columns(&self) -> &[String] {
+        &self.columns
+    }
+
+    /// What was decided about formats, delimiters and columns, as a text that is equal when the decisions are. Part of
+    /// the batch id; it holds no file names, and does not change between passes.
+    pub fn shaping(&self) -> String {
+        self.shaping.clone()
+    }
+
+    /// Begins a pass over all inputs. [`Pass::Again`] needs a survey that was read to its end.
+    pub fn read(&mut self, pass: Pass) -> RowReader<'_> {
+        RowReader::new(self, pass)
+    }
+
+    /// Hash of each input's content, after a survey that was read to its end.
+    pub fn content_hashes(&self) -> Vec<ContentHash> {
+        self.shapes.iter().map(|shape| shape.source.content_hash()).collect()
+    }
+
+    /// All inputs were read.
+    pub(super) fn finish(&self, pass: Pass) -> Result<(), SourceError> {
+        match pass {
+            Pass::Survey => self.check_missing(true),
+            Pass::Again => Ok(()),
+        }
+    }
+
+    /// A column mapped by name must be somewhere. A name that NDJSON may still bring is waited for until the survey
+    /// has read everything; inputs without any column (empty ones) prove nothing.
+    fn check_missing(&self, surveyed: bool) -> Result<(), SourceError> {
+        let complete = |shape: &Shape| match &shape.layout {
+            Layout::Csv(_) => true,
+            Layout::Ndjson(members) => members.complete || surveyed,
+        };
+        let names: Vec<&str> = self.shapes.iter().flat_map(|shape| shape.layout.names()).collect();
+        if names.is_empty() || !self.shapes.iter().all(complete) {
+            return Ok(());
+        }
+        match self.rules.missing(&names).next() {
+            None => Ok(()),
+            Some((field, column)) => Err(SourceError::NoSuchColumn {
+                field,
+                column: column.to_owned(),
+                columns: ColumnNames(self.columns.clone()),
+            }),
+        }
+    }
+
+    fn describe(&self) -> String {
+        let mut text = String::new();
+        for shape in &self.shapes {
+            match &shape.layout {
+                Layout::Csv(layout) => {
+                    let delimiter = char::from(layout.delimiter);
+                    text.push_str("csv ");
+                    text.extend(delimiter.escape_default());
+                }
+                Layout::Ndjson(_) => text.push_str("ndjson"),
+            }
+            for (field, column, _) in shape.layout.claims() {
+                // Writing to a string cannot fail.
+                write!(text, " {field}={column:?}").unwrap_or_default();
+            }
+            text.push('\n');
+        }
+        text
+    }
+}
+
+/// Prints the files and no column name: a file without a header has values where the names should be.
+impl fmt::Debug for Inputs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inputs").field("files", &self.files).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,214 @@
+//! Which column stands for which field.
+//!
+//! Pure. Columns the operator mapped by name come first, and take their column away from the synonyms; synonyms
+//! serve the other fields; two candidates for one field are a question to the operator and never a guess. Not here:
+//! the known names (`names.rs`), reading headers (`csv.rs`) or members (`ndjson.rs`).
+
+use super::names::{is_header_like, is_reserved, normalize, synonym};
+use crate::update::{FIELD_COUNT, FieldKind, FieldSet};
+
+/// How a column came to stand for its field. The order is that of strength.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum MappedBy {
+    /// By a known name.
+    Synonym,
+    /// By the operator, who wrote the name a little differently than the input does.
+    NameAlike,
+    /// By the operator, in the input's own letters.
+    Name,
+}
+
+/// What the operator said about columns.
+#[derive(Debug, Default)]
+pub(super) struct Rules {
+    explicit: Vec<Explicit>,
+    fields: FieldSet,
+}
+
+#[derive(Debug)]
+struct Explicit {
+    field: FieldKind,
+    name: String,
+    normal: String,
+}
+
+impl Explicit {
+    /// Whether a normalised column name is the one meant; a name of punctuation only is like no other.
+    fn is_like(&self, normal: &str) -> bool {
+        !normal.is_empty() && self.normal == normal
+    }
+}
+
+/// A field that a column stands for, or would if there is no stronger one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Claim {
+    pub(super) field: FieldKind,
+    pub(super) by: MappedBy,
+}
+
+/// What a column name says by itself. The same name says the same in every row and in every pass.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Meaning {
+    /// Our own column of row files, by its name.
+    Reserved,
+    /// The fields it stands for; usually one, several when the operator mapped them so, none when unknown.
+    Fields(Vec<Claim>),
+}
+
+impl Rules {
+    pub(super) fn new(columns: &[(FieldKind, String)]) -> Rules {
+        let explicit = columns.iter().map(|(field, name)| Explicit {
+            field: *field,
+            name: name.trim().to_owned(),
+            normal: normalize(name),
+        });
+        Rules { explicit: explicit.collect(), fields: columns.iter().map(|(field, _)| *field).collect() }
+    }
+
+    /// What a column name says.
+    pub(super) fn meaning(&self, name: &str) -> Meaning {
+        if is_reserved(name) {
+            return Meaning::Reserved;
+        }
+        let claims = |by, fits: &dyn Fn(&Explicit) -> bool| -> Vec<Claim> {
+            let fitting = self.explicit.iter().filter(|explicit| fits(explicit));
+            fitting.map(|explicit| Claim { field: explicit.field, by }).collect()
+        };
+        let exact = claims(MappedBy::Name, &|explicit| explicit.name == name);
+        if !exact.is_empty() {
+            return Meaning::Fields(exact);
+        }
+        let normal = normalize(name);
+        let alike = claims(MappedBy::NameAlike, &|explicit| explicit.is_like(&normal));
+        if !alike.is_empty() {
+            return Meaning::Fields(alike);
+        }
+        // A field with a column mapped by name takes no other column, even where that one is missing.
+        let known = synonym(&normal).filter(|field| !self.fields.contains(*field));
+        Meaning::Fields(known.map(|field| Claim { field, by: MappedBy::Synonym }).into_iter().collect())
+    }
+
+    /// Whether a column of this name tells that its line is a header.
+    pub(super) fn is_header_like(&self, name: &str) -> bool {
+        let normal = normalize(name);
+        let is_meant = |explicit: &Explicit| explicit.name == name || explicit.is_like(&normal);
+        is_header_like(name) || self.explicit.iter().any(is_meant)
+    }
+
+    /// The columns mapped by name that are not among `names`, as (field, name). Our own columns cannot be mapped.
+    pub(super) fn missing<'s>(&'s self, names: &[&str]) -> impl Iterator<Item = (FieldKind, &'s str)> {
+        let present = |explicit: &Explicit| {
+            let mut names = names.iter().filter(|name| !is_reserved(name));
+            names.any(|name| explicit.name == *name || explicit.is_like(&normalize(name)))
+        };
+        let missing: Vec<_> = self.explicit.iter().filter(|explicit| !present(explicit)).collect();
+        missing.into_iter().map(|explicit| (explicit.field, explicit.name.as_str()))
+    }
+}
+
+/// Several columns that stand for one field equally well, as indexes into the names.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Ambiguity {
+    pub(super) field: FieldKind,
+    pub(super) columns: Vec<usize>,
+}
+
+/// The column of each field.
+pub(super) type FieldColumns = [Option<(usize, MappedBy)>; FIELD_COUNT];
+
+/// Decides for a whole header: the strongest claim on each field wins, and must be the only one of its strength.
+pub(super) fn decide(meanings: &[Meaning]) -> Result<FieldColumns, Ambiguity> {
+    let mut decided: FieldColumns = [None; FIELD_COUNT];
+    for field in FieldKind::ALL {
+        let mut strongest: Option<MappedBy> = None;
+        let mut columns = Vec::new();
+        for (column, by) in claims_on(field, meanings) {
+            if strongest < Some(by) {
+                columns.clear();
+                strongest = Some(by);
+            }
+            if strongest == Some(by) {
+                columns.push(column);
+            }
+        }
+        match (columns.as_slice(), strongest) {
+            ([column], Some(by)) => decided[field.index()] = Some((*column, by)),
+            ([], _) | (_, None) => {}
+            _ => return Err(Ambiguity { field, columns }),
+        }
+    }
+    Ok(decided)
+}
+
+fn claims_on(field: FieldKind, meanings: &[Meaning]) -> impl Iterator<Item = (usize, MappedBy)> {
+    let columns = meanings.iter().enumerate();
+    columns.filter_map(move |(column, meaning)| Some((column, claim_on(field, meaning)?)))
+}
+
+/// How a column of this meaning stands for the field, if it does.
+pub(super) fn claim_on(field: FieldKind, meaning: &Meaning) -> Option<MappedBy> {
+    match meaning {
+        Meaning::Reserved => None,
+        Meaning::Fields(claims) => claims.iter().find(|claim| claim.field == field).map(|claim| claim.by),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use FieldKind::{Iccid, Number, Password, Username};
+
+    fn header(explicit: &[(FieldKind, &str)], names: &[&str]) -> Result<Vec<(FieldKind, usize)>, Ambiguity> {
+        let columns: Vec<_> = explicit.iter().map(|(field, name)| (*field, (*name).to_owned())).collect();
+        let rules = Rules::new(&columns);
+        let meanings: Vec<_> = names.iter().map(|name| rules.meaning(name)).collect();
+        let decided = decide(&meanings)?;
+        Ok(FieldKind::ALL
+            .into_iter()
+            .filter_map(|field| decided[field.index()].map(|(column, _)| (field, column)))
+            .collect())
+    }
+
+    #[test]
+    fn headers_map_as_the_operator_and_the_synonyms_say() {
+        type Case<'c> = (&'c [(FieldKind, &'c str)], &'c [&'c str], &'c [(FieldKind, usize)]);
+        let cases: &[Case<'_>] = &[
+            (&[], &["MobilePhone", "SIM Card", "notes"], &[(Number, 0), (Iccid, 1)]),
+            (&[(Number, "Phone")], &["Phone", "Mobile"], &[(Number, 0)]),
+            (&[(Number, "phone")], &["PHONE", "Mobile"], &[(Number, 0)]),
+            // The exact text wins over a likeness.
+            (&[(Number, "phone")], &["PHONE", "phone"], &[(Number, 1)]),
+            // A column mapped by name is not free for the synonyms any more.
+            (&[(Username, "Phone")], &["Phone", "sim"], &[(Iccid, 1), (Username, 0)]),
+            (&[(Username, "Phone"), (Number, "Phone")], &["Phone"], &[(Number, 0), (Username, 0)]),
+            // A field mapped by name takes no synonym where the name is missing.
+            (&[(Number, "Handset")], &["Mobile", "sim"], &[(Iccid, 1)]),
+            (&[], &["password", "login"], &[(Username, 1)]),
+            (&[(Password, "Password")], &["password"], &[(Password, 0)]),
+            (&[], &["user id", "id", "old_imsi", "new_imsi", "status", "isDeleted", "_run", "_row"], &[]),
+        ];
+        for (explicit, names, expected) in cases {
+            assert_eq!(header(explicit, names).as_deref(), Ok(*expected), "{explicit:?} {names:?}");
+        }
+    }
+
+    #[test]
+    fn two_candidates_are_a_question() {
+        for (explicit, names, columns) in [
+            (&[][..], &["Phone", "sim", "Mobile"][..], [0, 2]),
+            (&[], &["msisdn", "msisdn"], [0, 1]),
+            (&[(Number, "tel no")], &["Tel No", "TEL-NO"], [0, 1]),
+            (&[(Number, "a"), (Number, "b")], &["a", "b"], [0, 1]),
+        ] {
+            let expected = Ambiguity { field: Number, columns: columns.to_vec() };
+            assert_eq!(header(explicit, names), Err(expected), "{names:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_is_nowhere_is_missing() {
+        let rules = Rules::new(&[(Number, "Handset".into()), (Iccid, "sim".into())]);
+        let missing: Vec<_> = rules.missing(&["SIM", "x"]).collect();
+        assert_eq!(missing, [(Number, "Handset")]);
+    }
+}

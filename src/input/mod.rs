@@ -1,0 +1,155 @@
+//! Inputs: from names on the command line to rows with their places.
+//!
+//! An edge: it opens files, decides format, delimiter and the columns of fields, and hands out one row after the
+//! other, twice if asked: every later pass uses a block of bytes only when its hash is that of the first. What is
+//! wrong with one row is data ([`RowError`]); what is wrong with an input stops the run ([`SourceError`]). Not here:
+//! the rules of fields (`fields/`), what happens to a row (`plan/`), row files (`report/`).
+
+mod blocks;
+mod csv;
+mod error;
+mod header;
+mod inputs;
+mod layout;
+mod map;
+mod members;
+mod names;
+mod ndjson;
+mod open;
+mod reader;
+mod sniff;
+mod split;
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+
+pub use error::{ColumnNames, RowError, SourceError};
+pub use inputs::Inputs;
+pub use map::MappedBy;
+pub use reader::{Row, RowReader};
+pub use sniff::Foreign;
+
+use crate::choice::choice;
+use crate::update::FieldKind;
+
+/// Longest record, in bytes. A record beyond it has most likely lost a quote.
+pub const RECORD_BYTES_MAX: usize = 1 << 20;
+
+/// Lines that one CSV record may stretch over.
+pub const RECORD_LINES_MAX: u64 = 100;
+
+/// Columns of a CSV header, and distinct member names of an NDJSON file.
+pub const COLUMNS_MAX: usize = 1024;
+
+/// Longest cell, in bytes.
+pub const FIELD_BYTES_MAX: usize = 64 << 10;
+
+/// Inputs of one run; each is an open handle.
+pub const FILES_MAX: usize = 512;
+
+/// Bytes of a bad record that a [`RowError`] carries.
+pub const RAW_BYTES_MAX: usize = 64 << 10;
+
+choice! {
+    /// Format of an input.
+    #[derive(Default)]
+    pub enum Format {
+        /// As content and extension tell.
+        #[default]
+        Auto = "auto",
+        /// Comma-separated values; the delimiter is found out.
+        Csv = "csv",
+        /// One JSON object per line.
+        Ndjson = "ndjson",
+    }
+}
+
+/// Which reading of the inputs this is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pass {
+    /// The first: blocks without a recorded hash get one.
+    Survey,
+    /// Any later one: it must meet what the survey met.
+    Again,
+}
+
+/// Bounds on what is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// See [`RECORD_BYTES_MAX`].
+    pub record_bytes_max: usize,
+    /// See [`RECORD_LINES_MAX`].
+    pub record_lines_max: u64,
+    /// See [`COLUMNS_MAX`].
+    pub columns_max: usize,
+    /// See [`FIELD_BYTES_MAX`].
+    pub field_bytes_max: usize,
+    /// See [`FILES_MAX`].
+    pub files_max: usize,
+    /// See [`RAW_BYTES_MAX`].
+    pub raw_bytes_max: usize,
+}
+
+impl Default for Bounds {
+    fn default() -> Bounds {
+        Bounds {
+            record_bytes_max: RECORD_BYTES_MAX,
+            record_lines_max: RECORD_LINES_MAX,
+            columns_max: COLUMNS_MAX,
+            field_bytes_max: FIELD_BYTES_MAX,
+            files_max: FILES_MAX,
+            raw_bytes_max: RAW_BYTES_MAX,
+        }
+    }
+}
+
+/// What to read, and how.
+#[derive(Debug, Clone, Default)]
+pub struct InputOptions {
+    /// Files, patterns, or `-` for standard input, in order.
+    pub inputs: Vec<String>,
+    /// Format of all of them.
+    pub format: Format,
+    /// Columns mapped by name.
+    pub columns: Vec<(FieldKind, String)>,
+    /// A private directory for copies of inputs that can be read only once.
+    pub spool_dir: PathBuf,
+    /// Bounds on what is read.
+    pub bounds: Bounds,
+}
+
+/// An input as people know it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InputFile {
+    /// Its name as given, or as a pattern found it.
+    pub name: String,
+    /// Its length.
+    pub bytes: u64,
+    /// CSV or NDJSON.
+    pub format: Format,
+    /// Rows in it, erroneous ones included; 0 until a pass has read it to its end.
+    pub rows_seen: u64,
+}
+
+/// A field and the column that stands for it in one input.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MappingNote {
+    /// The input's name.
+    pub file: String,
+    /// The field.
+    pub field: FieldKind,
+    /// The column, as the input names it; as the operator named it when the input lacks it.
+    pub column: String,
+    /// How it came to stand for the field; `None`: mapped by name, but this input lacks it.
+    pub by: Option<MappedBy>,
+}
+
+/// A column that stands for no field.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnknownColumn {
+    /// Its name.
+    pub name: String,
+    /// The field it may be meant for: `--map FIELD=NAME` would say so.
+    pub suggestion: Option<FieldKind>,
+}

@@ -1,0 +1,296 @@
+//! Names of columns: how they are compared, which of them are known, and which are only worth a suggestion.
+//!
+//! Pure. Not here: which column of a file is taken for a field (`map.rs`). The known names are those of
+//! `field-rules.md` 4.3; they stand here already normalised.
+
+use crate::near::edits;
+use crate::update::FieldKind;
+
+/// Names that are taken for a field without being told. A password is never among them: it is mapped by name only.
+const SYNONYMS: [(FieldKind, &[&str]); 8] = [
+    (
+        FieldKind::Number,
+        &[
+            "number",
+            "msisdn",
+            "mobile",
+            "mobilephone",
+            "mobilenumber",
+            "phone",
+            "phonenumber",
+            "telephone",
+            "telephone1",
+            "cell",
+            "cellphone",
+            "mdn",
+            "ctn",
+            "subscribernumber",
+            "linenumber",
+            "servicenumber",
+            "gsm",
+            "rufnummer",
+            "mobilnummer",
+            "handy",
+            "telefono",
+            "movil",
+            "celular",
+            "telefone",
+            "telemovel",
+            "portable",
+            "cellulare",
+        ],
+    ),
+    (FieldKind::GenericId, &["genericid", "androidid", "idfa", "advertisingid"]),
+    (FieldKind::Imei, &["imei", "imeinumber", "imeino", "imei1", "deviceimei", "handsetimei"]),
+    (FieldKind::Imsi, &["imsi", "imsinumber", "networkidentifier"]),
+    (
+        FieldKind::Iccid,
+        &[
+            "iccid",
+            "icc",
+            "sim",
+            "simnumber",
+            "simno",
+            "simcard",
+            "simserial",
+            "simserialnumber",
+            "iccidnumber",
+        ],
+    ),
+    (FieldKind::Username, &["username", "login"]),
+    (
+        FieldKind::UserExternalId,
+        &["userexternalid", "externalid", "customerid", "crmid", "contactid", "recordid", "rowid"],
+    ),
+    (
+        FieldKind::UserClass,
+        &["userclass", "classofservice", "cos", "serviceclass", "tier", "plan", "segment"],
+    ),
+];
+
+/// Names that may mean a field and may mean something else: suggested in error texts, never taken.
+const AMBIGUOUS: [(&str, FieldKind); 7] = [
+    ("userid", FieldKind::Username),
+    ("accountid", FieldKind::UserExternalId),
+    ("id", FieldKind::UserExternalId),
+    ("deviceid", FieldKind::GenericId),
+    ("identifier", FieldKind::Iccid),
+    ("password", FieldKind::Password),
+    ("passwordhash", FieldKind::Password),
+];
+
+/// Names about the row rather than of a field; similar as some are to a field's name, none is ever suggested.
+const ABOUT_THE_ROW: [&str; 8] = [
+    "status",
+    "isdeleted",
+    "lastmodified",
+    "lastmodifieddate",
+    "modifiedon",
+    "updatedat",
+    "effectivedate",
+    "createdat",
+];
+
+/// Our own columns in row files. They are never mapped to a field and never reported as unknown.
+const RESERVED: [&str; 8] = ["_run", "_row", "_file", "_line", "_reason", "_signature", "_detail", "_raw"];
+
+/// Longest name, in characters, that the search for similar names looks at.
+const NEAR_NAME_CHARS_MAX: usize = 40;
+
+/// Column names that an error text lists at most.
+const LISTED_MAX: usize = 40;
+
+/// Longest column name, in characters, that an error text shows whole.
+const LISTED_CHARS_MAX: usize = 60;
+
+/// Digits in a column name from which on it is taken for a value: a file without a header shows its first row.
+const DATA_DIGITS_MIN: usize = 6;
+
+/// A name as it is compared: lower case, without accents, `__c`, punctuation and spaces.
+pub(super) fn normalize(name: &str) -> String {
+    let lower = name.trim().to_lowercase();
+    let bare = lower.strip_suffix("__c").unwrap_or(&lower);
+    bare.chars().map(without_accent).filter(|letter| letter.is_alphanumeric()).collect()
+}
+
+/// The letter under a Latin letter with an accent. Combining accents fall to the filter of [`normalize`].
+fn without_accent(letter: char) -> char {
+    match letter {
+        'à'..='å' | 'ā' | 'ă' | 'ą' => 'a',
+        'ç' | 'ć' | 'č' => 'c',
+        'ď' | 'đ' => 'd',
+        'è'..='ë' | 'ē' | 'ė' | 'ę' | 'ě' => 'e',
+        'ğ' => 'g',
+        'ì'..='ï' | 'ī' | 'į' | 'ı' => 'i',
+        'ł' | 'ľ' | 'ĺ' => 'l',
+        'ñ' | 'ń' | 'ň' => 'n',
+        'ò'..='ö' | 'ø' | 'ō' | 'ő' => 'o',
+        'ŕ' | 'ř' => 'r',
+        'ś' | 'š' | 'ş' => 's',
+        'ť' | 'ţ' => 't',
+        'ù'..='ü' | 'ū' | 'ů' | 'ű' => 'u',
+        'ý' | 'ÿ' => 'y',
+        'ź' | 'ż' | 'ž' => 'z',
+        other => other,
+    }
+}
+
+/// The field that a normalised name stands for without being told.
+pub(super) fn synonym(normal: &str) -> Option<FieldKind> {
+    SYNONYMS.iter().find(|(_, names)| names.contains(&normal)).map(|(kind, _)| *kind)
+}
+
+/// Whether the column is our own (see [`RESERVED`]).
+pub(super) fn is_reserved(name: &str) -> bool {
+    name.starts_with('_') && RESERVED.contains(&name)
+}
+
+/// Whether a column of this name tells that the line is a header, whatever is mapped in the end.
+pub(super) fn is_header_like(name: &str) -> bool {
+    let normal = normalize(name);
+    is_reserved(name) || synonym(&normal).is_some() || ambiguous(&normal).is_some()
+}
+
+fn ambiguous(normal: &str) -> Option<FieldKind> {
+    AMBIGUOUS.iter().find(|(name, _)| *name == normal).map(|(_, kind)| *kind)
+}
+
+/// The field that an unknown column may be meant for: an ambiguous name, or one a slip away from a known name.
+pub(super) fn suggestion(name: &str) -> Option<FieldKind> {
+    let normal = normalize(name);
+    if let Some(kind) = ambiguous(&normal) {
+        return Some(kind);
+    }
+    let state_of_a_swap = normal.starts_with("old") || normal.starts_with("new");
+    if state_of_a_swap || ABOUT_THE_ROW.contains(&normal.as_str()) {
+        return None;
+    }
+    let letters = normal.chars().count();
+    if !(4..=NEAR_NAME_CHARS_MAX).contains(&letters) {
+        return None;
+    }
+    let slips_max = if letters < 8 { 1 } else { 2 };
+    SYNONYMS
+        .iter()
+        .flat_map(|(kind, names)| names.iter().map(move |known| (*kind, *known)))
+        .filter(|(_, known)| known.len() >= 4 && known.len().abs_diff(letters) <= slips_max)
+        .map(|(kind, known)| (edits(&normal, known), kind))
+        .filter(|(distance, _)| *distance <= slips_max)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, kind)| kind)
+}
+
+/// The known names of all fields, for an error text.
+pub(super) fn known_names() -> String {
+    let fields: Vec<String> = SYNONYMS.iter().map(|(kind, names)| list(*kind, names)).collect();
+    fields.join("\n")
+}
+
+fn list(kind: FieldKind, names: &[&str]) -> String {
+    const SHOWN_MAX: usize = 5;
+    let shown = names[..names.len().min(SHOWN_MAX)].join(", ");
+    let more = if names.len() > SHOWN_MAX { ", ..." } else { "" };
+    format!("  {kind}: {shown}{more}")
+}
+
+/// Column names as an error text may show them. A file without a header has data in its first line, and no error
+/// text may hold a value: one name that looks like data hides them all.
+pub(super) fn shown<'n>(names: impl IntoIterator<Item = &'n str>) -> String {
+    let names: Vec<&str> = names.into_iter().collect();
+    if names.iter().any(|name| looks_like_data(name)) {
+        return format!("{} columns, not shown because they look like data, not like names", names.len());
+    }
+    let mut text = names.iter().take(LISTED_MAX).map(|name| cut(name)).collect::<Vec<_>>().join(", ");
+    if names.len() > LISTED_MAX {
+        text.push_str(", ...");
+    }
+    text
+}
+
+fn cut(name: &str) -> String {
+    let mut letters = name.chars();
+    let text: String = letters.by_ref().take(LISTED_CHARS_MAX).collect();
+    let dots = if letters.next().is_some() { "..." } else { "" };
+    format!("`{}{dots}`", text.escape_debug())
+}
+
+/// Whether a column's name is rather a value.
+pub(super) fn looks_like_data(name: &str) -> bool {
+    name.contains('@') || name.chars().filter(char::is_ascii_digit).count() >= DATA_DIGITS_MIN
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_compared_without_case_accent_suffix_and_punctuation() {
+        for (name, normal) in [
+            ("IMEI__c", "imei"),
+            (" SIM Serial-Number ", "simserialnumber"),
+            ("Téléphone", "telephone"),
+            ("mo\u{301}vil", "movil"),
+            ("Telemóvel", "telemovel"),
+            ("Phone #", "phone"),
+            ("user_external_id", "userexternalid"),
+        ] {
+            assert_eq!(normalize(name), normal, "{name}");
+        }
+    }
+
+    #[test]
+    fn known_names_are_normalised_and_stand_for_one_field() {
+        let all: Vec<&str> = SYNONYMS.iter().flat_map(|(_, names)| names.iter().copied()).collect();
+        for (at, name) in all.iter().enumerate() {
+            assert_eq!(normalize(name), **name);
+            assert!(!all[..at].contains(name), "{name} stands twice");
+            assert_eq!(ambiguous(name), None, "{name} is both taken and only suggested");
+        }
+    }
+
+    #[test]
+    fn every_wire_name_but_the_password_is_known() {
+        for kind in FieldKind::ALL {
+            let expected = (kind != FieldKind::Password).then_some(kind);
+            assert_eq!(synonym(&normalize(kind.name())), expected);
+        }
+    }
+
+    #[test]
+    fn suggestions_come_for_slips_and_ambiguous_names_only() {
+        for (name, field) in [
+            ("Acount ID", None),
+            ("Account ID", Some(FieldKind::UserExternalId)),
+            ("id", Some(FieldKind::UserExternalId)),
+            ("Device Id", Some(FieldKind::GenericId)),
+            ("User ID", Some(FieldKind::Username)),
+            ("password", Some(FieldKind::Password)),
+            ("imssi", Some(FieldKind::Imsi)),
+            ("iccd", Some(FieldKind::Iccid)),
+            ("usrename", Some(FieldKind::Username)),
+            ("old_imsi", None),
+            ("new_imei", None),
+            ("status", None),
+            ("isDeleted", None),
+            ("city", None),
+        ] {
+            assert_eq!(suggestion(name), field, "{name}");
+        }
+    }
+
+    #[test]
+    fn reserved_names_are_exact() {
+        assert!(is_reserved("_run"));
+        assert!(!is_reserved("_runs"));
+        assert!(!is_reserved("run"));
+    }
+
+    #[test]
+    fn a_first_line_of_data_is_not_shown() {
+        assert_eq!(shown(["first name", "city"]), "`first name`, `city`");
+        for value in ["+447700900123", "someone@example.com"] {
+            let text = shown(["bob", value]);
+            assert!(!text.contains("bob") && !text.contains(value), "{text}");
+        }
+    }
+}

@@ -1,0 +1,332 @@
+//! One pass over all inputs: rows in order, each with its place.
+//!
+//! Not here: how a record is found in the bytes (`csv.rs`, `ndjson.rs`), what a cell means (`fields/`).
+
+use std::borrow::Cow;
+use std::fmt;
+
+use super::blocks::Window;
+use super::csv::CsvRows;
+use super::error::{Problem, RowError, SourceError};
+use super::layout::{Layout, Shape};
+use super::ndjson::NdjsonRows;
+use super::{Inputs, Pass};
+use crate::row::{Origin, Place};
+use crate::update::{FIELD_COUNT, FieldKind};
+
+/// Where the pass is.
+#[derive(Debug)]
+pub(super) struct Spot {
+    pub(super) pass: Pass,
+    pub(super) file: u32,
+    /// Line on which the next record begins.
+    pub(super) line: u64,
+    /// Ordinal of the row read last.
+    pub(super) ordinal: u64,
+    pub(super) blank_rows: u64,
+}
+
+impl Spot {
+    /// The place of the record that begins on this line; counts it.
+    pub(super) fn next_place(&mut self, line: u64) -> Place {
+        self.ordinal += 1;
+        Place { ordinal: self.ordinal, file: self.file, line }
+    }
+}
+
+/// What a format reader came to.
+#[derive(Debug)]
+pub(super) enum Step {
+    /// A row, and the number in its `_row` when it has an origin.
+    Row {
+        /// Where it stands.
+        place: Place,
+        /// The number in its `_row`.
+        origin_row: Option<u64>,
+    },
+    /// A record that is no row.
+    Bad(RowError),
+    /// The end of the file.
+    End,
+}
+
+/// The reader of the file at hand.
+enum Rows {
+    Csv(Box<CsvRows>),
+    Ndjson(Box<NdjsonRows>),
+}
+
+/// Reads the rows of all inputs in order. Buffers are reused, so a row lives until the next is asked for.
+pub struct RowReader<'i> {
+    inputs: &'i mut Inputs,
+    window: Window,
+    rows: Option<Rows>,
+    spot: Spot,
+    /// Bytes of the files read to their end.
+    bytes_done: u64,
+    /// Ordinal of the last row of the files read to their end.
+    rows_done: u64,
+    /// The row read last.
+    place: Place,
+    origin_row: Option<u64>,
+    /// An error ended the pass, or the last file is read.
+    over: bool,
+}
+
+impl<'i> RowReader<'i> {
+    pub(super) fn new(inputs: &'i mut Inputs, pass: Pass) -> RowReader<'i> {
+        RowReader {
+            inputs,
+            window: Window::default(),
+            rows: None,
+            spot: Spot { pass, file: 0, line: 1, ordinal: 0, blank_rows: 0 },
+            bytes_done: 0,
+            rows_done: 0,
+            place: Place { ordinal: 0, file: 0, line: 0 },
+            origin_row: None,
+            over: false,
+        }
+    }
+
+    /// The next row; `None` after the last one, and forever after an error.
+    ///
+    /// # Errors
+    ///
+    /// The inner error is data: a record that is no row, with its place. The outer one stops the run.
+    pub fn next_row(&mut self) -> Result<Option<Result<Row<'_>, RowError>>, SourceError> {
+        if self.over {
+            return Ok(None);
+        }
+        match self.advance() {
+            Ok(Some(Ok(()))) => Ok(Some(Ok(self.row()))),
+            Ok(Some(Err(error))) => Ok(Some(Err(error))),
+            Ok(None) => {
+                self.over = true;
+                Ok(None)
+            }
+            Err(error) => {
+                self.over = true;
+                Err(error)
+            }
+        }
+    }
+
+    /// Bytes of all inputs that are behind the reader.
+    pub fn bytes_read(&self) -> u64 {
+        let here = if self.rows.is_some() { self.window.offset_of(self.window.start()) } else { 0 };
+        self.bytes_done + here
+    }
+
+    /// Blank lines skipped so far: empty, of white space, or of delimiters only.
+    pub fn blank_rows(&self) -> u64 {
+        self.spot.blank_rows
+    }
+
+    fn advance(&mut self) -> Result<Option<Result<(), RowError>>, SourceError> {
+        loop {
+            let Some(shape) = self.inputs.shapes.get_mut(file_index(self.spot.file)) else {
+                self.inputs.finish(self.spot.pass)?;
+                return Ok(None);
+            };
+            if self.rows.is_none() {
+                self.rows = Some(begin(shape, &mut self.window, &mut self.spot)?);
+            }
+            let (source, window, spot) = (&mut shape.source, &mut self.window, &mut self.spot);
+            let bounds = &self.inputs.bounds;
+            let mut names_added = false;
+            let step = match (&mut self.rows, &mut shape.layout) {
+                (Some(Rows::Csv(rows)), Layout::Csv(layout)) => {
+                    rows.next(layout, source, window, spot, bounds)?
+                }
+                (Some(Rows::Ndjson(rows)), Layout::Ndjson(members)) => {
+                    let known = members.len();
+                    let step = rows.next(members, &self.inputs.rules, source, window, spot, bounds)?;
+                    names_added = members.len() > known;
+                    step
+                }
+                // A reader is made for its file's layout, and both are replaced together.
+                (Some(Rows::Csv(_)), Layout::Ndjson(_))
+                | (Some(Rows::Ndjson(_)), Layout::Csv(_))
+                | (None, _) => Step::End,
+            };
+            if names_added {
+                self.inputs.extend_columns(file_index(self.spot.file));
+            }
+            match step {
+                Step::Row { place, origin_row } => {
+                    self.place = place;
+                    self.origin_row = origin_row;
+                    return Ok(Some(Ok(())));
+                }
+                Step::Bad(error) => return Ok(Some(Err(error))),
+                Step::End => self.end_file()?,
+            }
+        }
+    }
+
+    fn end_file(&mut self) -> Result<(), SourceError> {
+        let index = file_index(self.spot.file);
+        let source = &self.inputs.shapes[index].source;
+        source.check_length()?;
+        self.bytes_done += source.bytes;
+        self.inputs.files[index].rows_seen = self.spot.ordinal - self.rows_done;
+        self.rows_done = self.spot.ordinal;
+        self.rows = None;
+        self.window.rewind();
+        self.spot.file += 1;
+        self.spot.line = 1;
+        Ok(())
+    }
+
+    fn row(&self) -> Row<'_> {
+        let shape = &self.inputs.shapes[file_index(self.place.file)];
+        let columns = self.inputs.columns().len();
+        let (cells, run, view) = match (&self.rows, &shape.layout) {
+            (Some(Rows::Csv(rows)), Layout::Csv(layout)) => {
+                let cell = |column: usize| rows.record.get(column);
+                let cells = layout.columns.map(|taken| taken.and_then(|(column, _)| cell(column)));
+                (cells, layout.origin[0].and_then(cell), View::Csv { rows, shape, columns })
+            }
+            (Some(Rows::Ndjson(rows)), Layout::Ndjson(_)) => {
+                let view = View::Ndjson { rows, window: &self.window, shape, columns };
+                (rows.cells(&self.window), rows.origin_run(&self.window), view)
+            }
+            (Some(Rows::Csv(_)), Layout::Ndjson(_)) | (Some(Rows::Ndjson(_)), Layout::Csv(_)) | (None, _) => {
+                ([None; FIELD_COUNT], None, View::Nothing { columns })
+            }
+        };
+        let origin = self.origin_row.and_then(|row| Some((run?, row)));
+        Row { place: self.place, cells, origin, view }
+    }
+}
+
+/// Prints where the pass is and nothing of what it read.
+impl fmt::Debug for RowReader<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RowReader").field("spot", &self.spot).finish_non_exhaustive()
+    }
+}
+
+fn begin(shape: &mut Shape, window: &mut Window, spot: &mut Spot) -> Result<Rows, SourceError> {
+    Ok(match &shape.layout {
+        Layout::Csv(layout) => Rows::Csv(Box::new(CsvRows::begin(layout, &mut shape.source, window, spot)?)),
+        Layout::Ndjson(_) => Rows::Ndjson(Box::new(NdjsonRows::begin(&mut shape.source, window, spot)?)),
+    })
+}
+
+fn file_index(file: u32) -> usize {
+    usize::try_from(file).unwrap_or(usize::MAX)
+}
+
+/// The number in `_row`, when `_run` and `_row` tell an origin; both empty or absent: none.
+pub(super) fn origin_row(cells: [Option<&str>; 2]) -> Result<Option<u64>, Problem> {
+    let [run, row] = cells.map(|cell| cell.map_or("", str::trim));
+    if run.is_empty() && row.is_empty() {
+        return Ok(None);
+    }
+    match row.parse::<u64>() {
+        Ok(row) if row > 0 && !run.is_empty() => Ok(Some(row)),
+        Ok(_) | Err(_) => {
+            let detail = "_run and _row must both be filled as the row file had them, or both be empty";
+            Err(Problem::new("origin.invalid", detail).of_column(if run.is_empty() {
+                "_run"
+            } else {
+                "_row"
+            }))
+        }
+    }
+}
+
+/// A row as it was read: cells as text, nothing checked but its form.
+#[derive(Clone, Copy)]
+pub struct Row<'r> {
+    place: Place,
+    cells: [Option<&'r str>; FIELD_COUNT],
+    origin: Option<(&'r str, u64)>,
+    view: View<'r>,
+}
+
+#[derive(Clone, Copy)]
+enum View<'r> {
+    Csv { rows: &'r CsvRows, shape: &'r Shape, columns: usize },
+    Ndjson { rows: &'r NdjsonRows, window: &'r Window, shape: &'r Shape, columns: usize },
+    Nothing { columns: usize },
+}
+
+impl<'r> Row<'r> {
+    /// Where the row stands.
+    pub fn place(&self) -> Place {
+        self.place
+    }
+
+    /// The text of a field's column, as it stands in the input (a CSV cell unquoted, a JSON string decoded, a JSON
+    /// number as its literal). `None`: the input has no such column, the object no such member, or it is null. An
+    /// empty cell is `Some("")`.
+    pub fn cell(&self, field: FieldKind) -> Option<&'r str> {
+        self.cells[field.index()]
+    }
+
+    /// What `_run` and `_row` say of the row's past.
+    pub fn origin(&self) -> Option<Origin> {
+        self.origin.map(|(run, row)| Origin { run: run.trim().to_owned(), row })
+    }
+
+    /// What a row fed back from `rejected.csv` carries in `_raw`: the record that could not be split, not corrected yet.
+    pub fn carried_raw(&self) -> Option<&'r str> {
+        match self.view {
+            View::Csv { rows, shape, .. } => match &shape.layout {
+                Layout::Csv(layout) => {
+                    layout.raw.and_then(|column| rows.record.get(column)).filter(|raw| !raw.is_empty())
+                }
+                Layout::Ndjson(_) => None,
+            },
+            View::Ndjson { .. } | View::Nothing { .. } => None,
+        }
+    }
+
+    /// The row's cells in the order of [`Inputs::columns`], for the row files; `out` is cleared first. A JSON value
+    /// other than a string stands as it is written; `None` where the row has no such column.
+    pub fn originals(&self, out: &mut Vec<Option<Cow<'r, str>>>) {
+        out.clear();
+        match self.view {
+            View::Csv { rows, shape, columns } => {
+                out.resize(columns, None);
+                for (cell, position) in rows.record.iter().zip(&shape.positions) {
+                    if let Some(position) = position {
+                        out[*position] = Some(Cow::Borrowed(cell));
+                    }
+                }
+            }
+            View::Ndjson { rows, window, shape, columns } => {
+                out.resize(columns, None);
+                for (member, value) in rows.members(window) {
+                    if let Some(position) = shape.positions.get(member).copied().flatten() {
+                        out[position] = original(value);
+                    }
+                }
+            }
+            View::Nothing { columns } => out.resize(columns, None),
+        }
+    }
+}
+
+/// Prints no cell: values of identifiers belong in no log.
+impl fmt::Debug for Row<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Row").field("place", &self.place).finish_non_exhaustive()
+    }
+}
+
+/// A JSON value as a cell. A string that cannot be decoded stands as it is written.
+fn original(value: &str) -> Option<Cow<'_, str>> {
+    if value == "null" {
+        return None;
+    }
+    let Some(inner) = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) else {
+        return Some(Cow::Borrowed(value));
+    };
+    if !inner.contains('\\') {
+        return Some(Cow::Borrowed(inner));
+    }
+    Some(serde_json::from_str(value).map_or(Cow::Borrowed(value), Cow::Owned))
+}
