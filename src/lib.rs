@@ -9,6 +9,7 @@ pub mod event;
 pub mod exit;
 pub mod fields;
 pub mod input;
+pub mod journal;
 pub mod ledger;
 pub mod near;
 pub mod plan;

@@ -1,0 +1,123 @@
+//! Batches, runs, key fields and proven fingerprints: the requests about named values, as the journal thread does
+//! them.
+//!
+//! Not here: how they are written (`named.rs`), what follows from them (`plan/`).
+
+use crate::digest::BatchId;
+use crate::update::FieldKind;
+
+use super::core::Core;
+use super::error::JournalError;
+use super::named::{self, OpenBatch, RunBatch};
+
+/// The place of a batch among those of its target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Batch {
+    /// Its sequence on the target, part of every version; the first is 1.
+    pub seq: u64,
+    /// Whether it was open already, so that this run continues it.
+    pub resumed: bool,
+    /// Whether no batch of the target is newer.
+    pub newest: bool,
+    /// When it was begun, in seconds since the Unix epoch; 0 for one that [`super::Journal::peek_batch`] would
+    /// begin.
+    pub begun_s: i64,
+}
+
+impl Core {
+    /// What beginning this batch would answer.
+    pub(super) fn peek_batch(
+        &self,
+        target: &str,
+        id: BatchId,
+        make_newest: bool,
+    ) -> Result<Batch, JournalError> {
+        named::check_name(target)?;
+        let newest = self.newest_seq(target)?;
+        let open: Option<OpenBatch> = named::get(self.store.as_ref(), &named::open_batch(target, id))?;
+        Ok(match open {
+            Some(open) if open.seq == newest || !make_newest => {
+                Batch { seq: open.seq, resumed: true, newest: open.seq == newest, begun_s: open.begun_s }
+            }
+            Some(_) | None => Batch { seq: newest + 1, resumed: false, newest: true, begun_s: 0 },
+        })
+    }
+
+    /// Begins or continues a batch; durable when it returns.
+    pub(super) fn begin_batch(
+        &mut self,
+        target: &str,
+        id: BatchId,
+        rows: u64,
+        now_s: i64,
+        make_newest: bool,
+    ) -> Result<Batch, JournalError> {
+        let batch = self.peek_batch(target, id, make_newest)?;
+        if batch.resumed {
+            return Ok(batch);
+        }
+        let open_name = named::open_batch(target, id);
+        let newest_name = named::newest_batch(target);
+        let open = named::encode(&open_name, &OpenBatch { seq: batch.seq, rows, begun_s: now_s });
+        let newest = named::encode(&newest_name, &batch.seq);
+        self.commit_named(vec![(open_name, Some(open)), (newest_name, Some(newest))])?;
+        Ok(Batch { begun_s: now_s, ..batch })
+    }
+
+    /// Closes a batch: the same batch run again is a new one. That none of this sequence is open is fine.
+    pub(super) fn close_batch(&mut self, target: &str, seq: u64) -> Result<(), JournalError> {
+        named::check_name(target)?;
+        let mut closed = Vec::new();
+        self.store.named_with(&named::open_batches(target), &mut |name, bytes| {
+            if named::decode::<OpenBatch>(name, bytes)?.seq == seq {
+                closed.push((name.to_owned(), None));
+            }
+            Ok(())
+        })?;
+        if closed.is_empty() { Ok(()) } else { self.commit_named(closed) }
+    }
+
+    fn newest_seq(&self, target: &str) -> Result<u64, JournalError> {
+        Ok(named::get(self.store.as_ref(), &named::newest_batch(target))?.unwrap_or(0))
+    }
+
+    pub(super) fn target_key(&self, target: &str) -> Result<Option<FieldKind>, JournalError> {
+        named::check_name(target)?;
+        named::get(self.store.as_ref(), &named::key_field(target))
+    }
+
+    pub(super) fn set_target_key(&mut self, target: &str, key: FieldKind) -> Result<(), JournalError> {
+        if self.target_key(target)? == Some(key) {
+            return Ok(());
+        }
+        let name = named::key_field(target);
+        let value = named::encode(&name, &key);
+        self.commit_named(vec![(name, Some(value))])
+    }
+
+    pub(super) fn record_run(&mut self, run_id: &str, run: &RunBatch) -> Result<(), JournalError> {
+        named::check_name(run_id)?;
+        named::check_name(&run.target)?;
+        let name = named::run(run_id);
+        let value = named::encode(&name, run);
+        self.commit_named(vec![(name, Some(value))])
+    }
+
+    pub(super) fn run_batch(&self, run_id: &str) -> Result<Option<RunBatch>, JournalError> {
+        named::check_name(run_id)?;
+        named::get(self.store.as_ref(), &named::run(run_id))
+    }
+
+    pub(super) fn is_proven(&self, fingerprint: &str) -> Result<bool, JournalError> {
+        Ok(named::get::<()>(self.store.as_ref(), &named::proven(fingerprint))?.is_some())
+    }
+
+    pub(super) fn set_proven(&mut self, fingerprint: &str) -> Result<(), JournalError> {
+        if self.is_proven(fingerprint)? {
+            return Ok(());
+        }
+        let name = named::proven(fingerprint);
+        let value = named::encode(&name, &());
+        self.commit_named(vec![(name, Some(value))])
+    }
+}

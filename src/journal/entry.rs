@@ -1,0 +1,156 @@
+//! Ledger entries as bytes: the value beside a subject id in a generation.
+//!
+//! Versions of fields are written only where they differ from the entry's, and most do not: the usual entry takes
+//! some 90 bytes. Not here: the file entries lie in (`generation.rs`), its checksums (`pages.rs`).
+
+use crate::digest::{FieldHash, SubjectId};
+use crate::ledger::{
+    FailureKind, FieldState, IN_DOUBT_MAX, InDoubt, LedgerEntry, LedgerField, REFUSALS_MAX, Refusal,
+    SIGNATURE_BYTES_MAX,
+};
+use crate::row::Version;
+use crate::update::{FIELD_COUNT, FieldKind, FieldSet};
+
+use super::codec::{
+    CodecError, Decoder, cut, put_digest, put_fields, put_signed, put_status, put_text, put_varint,
+    put_version,
+};
+
+/// Version of an entry's layout.
+const ENTRY_VERSION: u8 = 1;
+
+/// Whether nothing is known of the subject, so that an entry would say nothing.
+pub(super) fn is_blank(entry: &LedgerEntry) -> bool {
+    *entry == LedgerEntry::new(entry.subject)
+}
+
+/// Appends an entry without its subject.
+pub(super) fn encode_entry(entry: &LedgerEntry, out: &mut Vec<u8>) {
+    out.push(ENTRY_VERSION);
+    // 0 is no batch: batches are numbered from 1. An acknowledged version of batch 0 would still come back, for
+    // the flag says whether there is one.
+    out.push(u8::from(entry.acked.is_some()));
+    let base = entry.acked.unwrap_or_default();
+    put_version(out, base);
+    put_signed(out, entry.acked_at_s);
+    let present: FieldSet = fields_where(entry, |_| true);
+    let own: FieldSet = fields_where(entry, |field| field.version != base);
+    put_fields(out, present);
+    put_fields(out, entry.unknown());
+    put_fields(out, own);
+    for field in FieldKind::ALL.into_iter().filter_map(|kind| entry.field(kind)) {
+        if let FieldState::Known(hash) = field.state {
+            out.extend_from_slice(&hash.0.to_be_bytes());
+        }
+        if field.version != base {
+            put_version(out, field.version);
+        }
+    }
+    put_varint(out, entry.in_doubt.len() as u64);
+    for doubt in &entry.in_doubt {
+        put_version(out, doubt.version);
+        put_fields(out, doubt.fields);
+        put_digest(out, doubt.digest);
+    }
+    put_varint(out, entry.refusals.len() as u64);
+    for refusal in &entry.refusals {
+        put_version(out, refusal.version);
+        put_digest(out, refusal.digest);
+        out.push(failure_tag(refusal.kind));
+        put_varint(out, u64::from(refusal.count));
+        put_status(out, refusal.status);
+        put_text(out, cut(&refusal.signature, SIGNATURE_BYTES_MAX));
+    }
+}
+
+/// Decodes the entry of a subject.
+pub(super) fn decode_entry(subject: SubjectId, bytes: &[u8]) -> Result<LedgerEntry, CodecError> {
+    let mut decoder = Decoder::new(bytes);
+    let format = decoder.u8()?;
+    if format != ENTRY_VERSION {
+        return Err(CodecError::Unknown(format!("ledger entry, format version {format}")));
+    }
+    let is_acked = match decoder.u8()? {
+        0 => false,
+        1 => true,
+        _ => return Err(CodecError::Damaged("a flag is neither set nor clear")),
+    };
+    let base = decoder.version()?;
+    let acked_at_s = decoder.signed()?;
+    let fields = take_fields(&mut decoder, base)?;
+    let in_doubt = take_list(&mut decoder, IN_DOUBT_MAX, |decoder| {
+        Ok(InDoubt { version: decoder.version()?, fields: decoder.fields()?, digest: decoder.digest()? })
+    })?;
+    let refusals = take_list(&mut decoder, REFUSALS_MAX, take_refusal)?;
+    decoder.end()?;
+    Ok(LedgerEntry { subject, fields, acked: is_acked.then_some(base), acked_at_s, in_doubt, refusals })
+}
+
+fn fields_where(entry: &LedgerEntry, wanted: impl Fn(LedgerField) -> bool) -> FieldSet {
+    FieldKind::ALL.into_iter().filter(|kind| entry.field(*kind).is_some_and(&wanted)).collect()
+}
+
+fn take_fields(
+    decoder: &mut Decoder<'_>,
+    base: Version,
+) -> Result<[Option<LedgerField>; FIELD_COUNT], CodecError> {
+    let present = decoder.fields()?;
+    let unknown = decoder.fields()?;
+    let own = decoder.fields()?;
+    let mut fields = [None; FIELD_COUNT];
+    for kind in present.iter() {
+        let state = if unknown.contains(kind) {
+            FieldState::Unknown
+        } else {
+            FieldState::Known(FieldHash(decoder.u64_fixed()?))
+        };
+        let version = if own.contains(kind) { decoder.version()? } else { base };
+        fields[kind.index()] = Some(LedgerField { state, version });
+    }
+    Ok(fields)
+}
+
+fn take_refusal(decoder: &mut Decoder<'_>) -> Result<Refusal, CodecError> {
+    Ok(Refusal {
+        version: decoder.version()?,
+        digest: decoder.digest()?,
+        kind: take_failure(decoder)?,
+        count: u32::try_from(decoder.varint()?).map_err(|_| CodecError::Damaged("a count is too large"))?,
+        status: decoder.status()?,
+        signature: decoder.text()?,
+    })
+}
+
+fn take_list<T>(
+    decoder: &mut Decoder<'_>,
+    len_max: usize,
+    mut take: impl FnMut(&mut Decoder<'_>) -> Result<T, CodecError>,
+) -> Result<Vec<T>, CodecError> {
+    let len = decoder.length()?;
+    if len > len_max {
+        return Err(CodecError::Damaged("a list is too long"));
+    }
+    (0..len).map(|_| take(decoder)).collect()
+}
+
+fn failure_tag(kind: FailureKind) -> u8 {
+    match kind {
+        FailureKind::Refused => 1,
+        FailureKind::Exhausted => 2,
+        FailureKind::EchoMismatch => 3,
+        FailureKind::Deferred => 4,
+    }
+}
+
+fn take_failure(decoder: &mut Decoder<'_>) -> Result<FailureKind, CodecError> {
+    match decoder.u8()? {
+        1 => Ok(FailureKind::Refused),
+        2 => Ok(FailureKind::Exhausted),
+        3 => Ok(FailureKind::EchoMismatch),
+        4 => Ok(FailureKind::Deferred),
+        other => Err(CodecError::Unknown(format!("ledger entry, failure kind {other}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests;

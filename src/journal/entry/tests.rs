@@ -1,0 +1,64 @@
+//! Entries come back as they were, or not at all.
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use crate::digest::UpdateDigest;
+
+use super::super::tests::strategies::any_entries;
+use super::*;
+
+fn encoded(entry: &LedgerEntry) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    encode_entry(entry, &mut bytes);
+    bytes
+}
+
+proptest! {
+    #[test]
+    fn an_entry_comes_back(entry in any_entries()) {
+        prop_assert_eq!(decode_entry(entry.subject, &encoded(&entry)), Ok(entry));
+    }
+
+    #[test]
+    fn a_cut_entry_is_damage_and_no_panic(entry in any_entries(), cut in any::<prop::sample::Index>()) {
+        let bytes = encoded(&entry);
+        let cut = cut.index(bytes.len());
+        prop_assert!(matches!(decode_entry(entry.subject, &bytes[..cut]), Err(CodecError::Damaged(_))));
+    }
+
+    #[test]
+    fn any_bytes_are_decoded_without_a_panic(bytes in vec(any::<u8>(), 0..200)) {
+        drop(decode_entry(SubjectId([0; 16]), &bytes));
+    }
+}
+
+#[test]
+fn an_unknown_version_is_named() {
+    let mut bytes = encoded(&LedgerEntry::new(SubjectId([0; 16])));
+    bytes[0] = 2;
+    let expected = "ledger entry, format version 2".to_owned();
+    assert_eq!(decode_entry(SubjectId([0; 16]), &bytes), Err(CodecError::Unknown(expected)));
+}
+
+#[test]
+fn only_an_entry_that_says_nothing_is_blank() {
+    let mut entry = LedgerEntry::new(SubjectId([1; 16]));
+    assert!(is_blank(&entry));
+    entry.in_doubt.push(InDoubt {
+        version: Version::default(),
+        fields: FieldSet::EMPTY,
+        digest: UpdateDigest(0),
+    });
+    assert!(!is_blank(&entry));
+}
+
+#[test]
+fn a_usual_entry_takes_some_ninety_bytes() {
+    let version = Version { batch: 40, ordinal: 1_000_000 };
+    let mut entry = LedgerEntry::new(SubjectId([1; 16]));
+    entry.acked = Some(version);
+    entry.acked_at_s = 1_800_000_000;
+    entry.fields = [Some(LedgerField { state: FieldState::Known(FieldHash(1)), version }); FIELD_COUNT];
+    assert_eq!(encoded(&entry).len(), 89);
+}

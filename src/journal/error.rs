@@ -1,0 +1,155 @@
+//! What can go wrong with the journal, and what the operator can do about it.
+//!
+//! Not here: deciding what a fault is (each part of the room does that for its own files). No text here holds a
+//! value of an identifier or credential: names of files, sequences and counts only.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::lock::LockHolder;
+
+/// Why the journal cannot do what it was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum JournalError {
+    /// Another process holds the lock of the state directory.
+    #[error("another run holds the journal{}", holder.as_ref().map(|holder| format!(": {holder}")).unwrap_or_default())]
+    Locked {
+        /// What its lock file says; `None` when it has not written it yet.
+        holder: Option<LockHolder>,
+    },
+    /// The state directory has a journal and no key to it.
+    #[error("the state key {} is missing, and a journal made with it exists", path.display())]
+    KeyMissing {
+        /// Where it should be.
+        path: PathBuf,
+    },
+    /// The key file is there, and is not the key of this journal.
+    #[error("the state key {} is unusable: {reason}", path.display())]
+    KeyUnusable {
+        /// The key file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// Something durable is gone or changed.
+    #[error("the journal is damaged: {what}; {lost}")]
+    Damaged {
+        /// What was found.
+        what: String,
+        /// What is lost by it.
+        lost: String,
+    },
+    /// Something was written in a format this build does not read.
+    #[error("{what} is of a format this build does not read")]
+    UnknownFormat {
+        /// The thing and its version.
+        what: String,
+    },
+    /// A file could not be read or written.
+    #[error("cannot {doing} {}", path.display())]
+    Io {
+        /// What was being done, as a verb.
+        doing: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// The store put a value outside its log file, where nothing syncs it.
+    #[error("the store keeps {count} blob files, which are never synced")]
+    BlobFiles {
+        /// How many.
+        count: usize,
+    },
+    /// An earlier error ended the journal; nothing is tried again.
+    #[error("the journal stopped at an earlier error")]
+    Stopped(#[source] Arc<JournalError>),
+    /// The journal is closed.
+    #[error("the journal is closed")]
+    Closed,
+    /// The caller asked for something no journal can hold. A bug of ours.
+    #[error("the journal cannot hold {what}")]
+    Misuse {
+        /// What it was.
+        what: &'static str,
+    },
+}
+
+/// What kind of trouble it is; decides the exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JournalErrorKind {
+    /// Another run holds the journal.
+    Locked,
+    /// Damaged, foreign, without its key, or of an unknown format.
+    Unusable,
+    /// The file system refused: no space, no permission, a failing disk.
+    Io,
+    /// A bug of ours.
+    Internal,
+}
+
+impl JournalError {
+    /// What kind of trouble it is.
+    pub fn kind(&self) -> JournalErrorKind {
+        match self {
+            JournalError::Locked { .. } => JournalErrorKind::Locked,
+            JournalError::KeyMissing { .. }
+            | JournalError::KeyUnusable { .. }
+            | JournalError::Damaged { .. }
+            | JournalError::UnknownFormat { .. }
+            | JournalError::BlobFiles { .. } => JournalErrorKind::Unusable,
+            JournalError::Io { .. } => JournalErrorKind::Io,
+            JournalError::Stopped(cause) => cause.kind(),
+            JournalError::Closed | JournalError::Misuse { .. } => JournalErrorKind::Internal,
+        }
+    }
+
+    /// The exit code of a run that ends by this error: 11 locked, 13 unusable (a file system that refuses makes
+    /// it unusable too), 1 for a bug of ours.
+    pub fn exit_hint(&self) -> u8 {
+        match self.kind() {
+            JournalErrorKind::Locked => 11,
+            JournalErrorKind::Unusable | JournalErrorKind::Io => 13,
+            JournalErrorKind::Internal => 1,
+        }
+    }
+
+    /// What the operator can do.
+    pub fn remedy(&self) -> String {
+        match self {
+            JournalError::Locked { .. } => {
+                "wait for the other run to end, or use another state directory".to_owned()
+            }
+            JournalError::KeyMissing { path } => format!(
+                "restore {} from a copy; without it no subject can be recognised, and a new state directory must be \
+                 begun, which sends everything once more",
+                path.display()
+            ),
+            JournalError::KeyUnusable { path, .. } => {
+                format!("restore the {} that belongs to this journal from a copy", path.display())
+            }
+            JournalError::Damaged { .. } | JournalError::BlobFiles { .. } => {
+                "restore a copy of the whole state directory, or begin a new one, which sends everything once more"
+                    .to_owned()
+            }
+            JournalError::UnknownFormat { .. } => "use the version of simsync that wrote it".to_owned(),
+            JournalError::Io { path, .. } => {
+                format!("check free space, permissions and the disk under {}, then run again", path.display())
+            }
+            JournalError::Stopped(cause) => cause.remedy(),
+            JournalError::Closed | JournalError::Misuse { .. } => "report this as a bug".to_owned(),
+        }
+    }
+
+    pub(super) fn io(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> JournalError {
+        let path = path.to_owned();
+        move |source| JournalError::Io { doing, path, source }
+    }
+
+    pub(super) fn damaged(what: impl Into<String>, lost: impl Into<String>) -> JournalError {
+        JournalError::Damaged { what: what.into(), lost: lost.into() }
+    }
+}

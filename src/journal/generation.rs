@@ -1,0 +1,219 @@
+//! A ledger generation: one immutable file of entries sorted by subject id.
+//!
+//! The only user of grenad. Not here: the entry's bytes (`entry.rs`), the checksums (`pages.rs`), how a new
+//! generation comes about (`fold.rs`) and which one stands (`opening.rs`).
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::digest::SubjectId;
+use crate::ledger::LedgerEntry;
+
+use super::codec::CodecError;
+use super::entry::decode_entry;
+use super::error::JournalError;
+use super::files;
+use super::pages::{PageReader, PageWriter, PagesFault, PagesOwner};
+use super::watermark::LedgerName;
+
+/// Index levels of a file: with one, the index of a file of 10 M entries stays in kilobytes of memory.
+const INDEX_LEVELS: u8 = 1;
+
+const PREFIX: &str = "ledger-";
+const SUFFIX: &str = ".grenad";
+
+/// Where a generation lies.
+pub(super) fn path_of(state_dir: &Path, generation: u64) -> PathBuf {
+    state_dir.join(format!("{PREFIX}{generation}{SUFFIX}"))
+}
+
+/// All files of the state directory that are a generation, complete or not.
+pub(super) fn files_of(state_dir: &Path) -> Result<Vec<PathBuf>, JournalError> {
+    let mut found = files::list(state_dir)?;
+    found.retain(|path| {
+        let name = files::file_name(path);
+        let name = name.strip_suffix(files::TEMPORARY_SUFFIX).unwrap_or(name);
+        name.starts_with(PREFIX) && name.ends_with(SUFFIX)
+    });
+    Ok(found)
+}
+
+/// Writes a generation under a temporary name.
+pub(super) struct GenerationWriter {
+    writer: grenad::Writer<PageWriter>,
+    entries: u64,
+    path: PathBuf,
+    temporary: PathBuf,
+}
+
+impl GenerationWriter {
+    /// Begins a generation.
+    pub(super) fn create(state_dir: &Path, owner: PagesOwner) -> Result<GenerationWriter, JournalError> {
+        let path = path_of(state_dir, owner.generation);
+        let temporary = files::temporary_name(&path);
+        let file = files::create_anew(&temporary)?;
+        let pages = PageWriter::new(file, owner).map_err(JournalError::io("write", &temporary))?;
+        let writer = grenad::WriterBuilder::new().index_levels(INDEX_LEVELS).build(pages);
+        Ok(GenerationWriter { writer, entries: 0, path, temporary })
+    }
+
+    /// Adds an encoded entry; subjects must come in ascending order.
+    pub(super) fn insert(&mut self, subject: SubjectId, value: &[u8]) -> Result<(), JournalError> {
+        self.writer.insert(subject.0, value).map_err(JournalError::io("write", &self.temporary))?;
+        self.entries += 1;
+        Ok(())
+    }
+
+    /// Completes the file and gives it its name; returns how many entries and how many bytes it has. It stands
+    /// for nothing until it is named in the store and in the watermark.
+    pub(super) fn finish(self) -> Result<(u64, u64), JournalError> {
+        let bytes = self
+            .writer
+            .into_inner()
+            .and_then(PageWriter::finish)
+            .map_err(JournalError::io("write", &self.temporary))?;
+        files::publish(&self.temporary, &self.path)?;
+        Ok((self.entries, bytes))
+    }
+}
+
+/// Reads a generation, from the front or by subject.
+pub(super) struct GenerationReader {
+    cursor: grenad::ReaderCursor<PageReader>,
+    path: PathBuf,
+    through: u64,
+    entries: u64,
+}
+
+impl GenerationReader {
+    /// Opens the generation of this name; `None` for the empty ledger, which has no file.
+    pub(super) fn open(
+        state_dir: &Path,
+        name: &LedgerName,
+        identity: u64,
+    ) -> Result<Option<GenerationReader>, JournalError> {
+        if name.generation == 0 {
+            return Ok(None);
+        }
+        let path = path_of(state_dir, name.generation);
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(damaged(&path, name.through, "it is missing"));
+            }
+            Err(error) => return Err(JournalError::io("open", &path)(error)),
+        };
+        let owner = PagesOwner { identity, generation: name.generation };
+        let pages = match PageReader::open(file, owner, name.bytes) {
+            Ok(pages) => pages,
+            Err(PagesFault::Io(error)) => return Err(JournalError::io("read", &path)(error)),
+            Err(PagesFault::Codec(fault)) => return Err(from_codec(&path, name.through, fault)),
+        };
+        let cursor = grenad::Reader::new(pages)
+            .and_then(grenad::Reader::into_cursor)
+            .map_err(|error| from_grenad(&path, name.through, error))?;
+        Ok(Some(GenerationReader { cursor, path, through: name.through, entries: name.entries }))
+    }
+
+    /// Entries it was named with.
+    pub(super) fn entries(&self) -> u64 {
+        self.entries
+    }
+
+    /// The next entry's subject and bytes, ascending.
+    pub(super) fn next(&mut self) -> Result<Option<(SubjectId, &[u8])>, JournalError> {
+        let (path, through) = (&self.path, self.through);
+        match self.cursor.move_on_next().map_err(|error| from_grenad(path, through, error))? {
+            None => Ok(None),
+            Some((key, value)) => {
+                let id = key.try_into().map_err(|_| damaged(path, through, "a key is no subject id"))?;
+                Ok(Some((SubjectId(id), value)))
+            }
+        }
+    }
+
+    /// The entry of a subject.
+    pub(super) fn get(&mut self, subject: SubjectId) -> Result<Option<LedgerEntry>, JournalError> {
+        let (path, through) = (&self.path, self.through);
+        let found =
+            self.cursor.move_on_key_equal_to(subject.0).map_err(|error| from_grenad(path, through, error))?;
+        found
+            .map(|(_, value)| decode_entry(subject, value).map_err(|fault| from_codec(path, through, fault)))
+            .transpose()
+    }
+
+    /// The error of bytes of this file that cannot be read back.
+    pub(super) fn fault(&self, fault: CodecError) -> JournalError {
+        from_codec(&self.path, self.through, fault)
+    }
+}
+
+/// All entries of the ledger, ascending by subject id, read on the caller's thread. Ends after its first error.
+pub struct LedgerScan {
+    reader: Option<GenerationReader>,
+    seen: u64,
+}
+
+impl LedgerScan {
+    pub(super) fn new(reader: Option<GenerationReader>) -> LedgerScan {
+        LedgerScan { reader, seen: 0 }
+    }
+
+    /// Entries the scan will yield in all.
+    pub fn entries(&self) -> u64 {
+        self.reader.as_ref().map_or(0, GenerationReader::entries)
+    }
+
+    fn step(reader: &mut GenerationReader, seen: u64) -> Result<Option<LedgerEntry>, JournalError> {
+        let decoded = reader.next()?.map(|(subject, value)| decode_entry(subject, value)).transpose();
+        let entry = decoded.map_err(|fault| reader.fault(fault))?;
+        if entry.is_none() && seen != reader.entries() {
+            return Err(
+                reader.fault(CodecError::Damaged("it holds another number of entries than it should"))
+            );
+        }
+        Ok(entry)
+    }
+}
+
+impl Iterator for LedgerScan {
+    type Item = Result<LedgerEntry, JournalError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let step = LedgerScan::step(self.reader.as_mut()?, self.seen).transpose();
+        match &step {
+            Some(Ok(_)) => self.seen += 1,
+            Some(Err(_)) | None => self.reader = None,
+        }
+        step
+    }
+}
+
+fn from_grenad(path: &Path, through: u64, error: grenad::Error) -> JournalError {
+    match error {
+        grenad::Error::Io(error)
+            if error.kind() == io::ErrorKind::InvalidData || error.kind() == io::ErrorKind::UnexpectedEof =>
+        {
+            damaged(path, through, &error.to_string())
+        }
+        grenad::Error::Io(error) => JournalError::io("read", path)(error),
+        grenad::Error::Merge(_)
+        | grenad::Error::InvalidCompressionType
+        | grenad::Error::InvalidFormatVersion => damaged(path, through, "its index is not readable"),
+    }
+}
+
+fn from_codec(path: &Path, through: u64, fault: CodecError) -> JournalError {
+    match fault {
+        CodecError::Damaged(why) => damaged(path, through, why),
+        CodecError::Unknown(what) => JournalError::UnknownFormat { what },
+    }
+}
+
+fn damaged(path: &Path, through: u64, why: &str) -> JournalError {
+    JournalError::damaged(
+        format!("the ledger generation {}: {why}", path.display()),
+        format!("what was acknowledged up to log sequence {through} is not all there"),
+    )
+}

@@ -1,0 +1,239 @@
+//! The small named values: what the journal keeps beside log and ledger, one name each.
+//!
+//! A value is `version u8 | content | checksum`, the checksum taken over the name too, so that no value passes for
+//! another's. Not here: when they change (`batches.rs`, `core.rs`).
+
+use crate::digest::{BatchId, checksum, content_hash};
+use crate::update::FieldKind;
+
+use super::codec::{CHECKSUM_BYTES, CodecError, Decoder, put_signed, put_text, put_varint};
+use super::error::JournalError;
+use super::store::Store;
+use super::watermark::LedgerName;
+
+/// Bytes of a target or run id at most; they stand in names and values of at most 4 KiB.
+pub(super) const NAME_BYTES_MAX: usize = 1024;
+
+/// Version of a named value's layout.
+const NAMED_VERSION: u8 = 1;
+
+/// Something kept under a name.
+pub(super) trait Named: Sized {
+    fn encode(&self, out: &mut Vec<u8>);
+    fn decode(decoder: &mut Decoder<'_>) -> Result<Self, CodecError>;
+}
+
+/// An open batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct OpenBatch {
+    /// Its sequence on the target.
+    pub(super) seq: u64,
+    /// Its rows.
+    pub(super) rows: u64,
+    /// When it was begun, in seconds since the Unix epoch.
+    pub(super) begun_s: i64,
+}
+
+/// Which batch a run was about: the meaning of `_run` in a row fed back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunBatch {
+    /// The target.
+    pub target: String,
+    /// The batch's sequence on it.
+    pub batch_seq: u64,
+}
+
+impl Named for OpenBatch {
+    fn encode(&self, out: &mut Vec<u8>) {
+        put_varint(out, self.seq);
+        put_varint(out, self.rows);
+        put_signed(out, self.begun_s);
+    }
+
+    fn decode(decoder: &mut Decoder<'_>) -> Result<Self, CodecError> {
+        Ok(OpenBatch { seq: decoder.varint()?, rows: decoder.varint()?, begun_s: decoder.signed()? })
+    }
+}
+
+impl Named for RunBatch {
+    fn encode(&self, out: &mut Vec<u8>) {
+        put_varint(out, self.batch_seq);
+        put_text(out, &self.target);
+    }
+
+    fn decode(decoder: &mut Decoder<'_>) -> Result<Self, CodecError> {
+        Ok(RunBatch { batch_seq: decoder.varint()?, target: decoder.text()? })
+    }
+}
+
+impl Named for u64 {
+    fn encode(&self, out: &mut Vec<u8>) {
+        put_varint(out, *self);
+    }
+
+    fn decode(decoder: &mut Decoder<'_>) -> Result<Self, CodecError> {
+        decoder.varint()
+    }
+}
+
+impl Named for LedgerName {
+    fn encode(&self, out: &mut Vec<u8>) {
+        LedgerName::encode(self, out);
+    }
+
+    fn decode(decoder: &mut Decoder<'_>) -> Result<Self, CodecError> {
+        LedgerName::decode(decoder)
+    }
+}
+
+impl Named for FieldKind {
+    fn encode(&self, out: &mut Vec<u8>) {
+        put_text(out, self.name());
+    }
+
+    fn decode(decoder: &mut Decoder<'_>) -> Result<Self, CodecError> {
+        let name = decoder.text()?;
+        FieldKind::from_name(&name).ok_or_else(|| CodecError::Unknown(format!("key field {name}")))
+    }
+}
+
+/// A bare fact: that its name is there is all it says.
+impl Named for () {
+    fn encode(&self, _out: &mut Vec<u8>) {}
+
+    fn decode(_decoder: &mut Decoder<'_>) -> Result<Self, CodecError> {
+        Ok(())
+    }
+}
+
+/// Name of the journal's identity.
+pub(super) const IDENTITY: &str = "identity";
+
+/// Name of the standing ledger generation.
+pub(super) const LEDGER: &str = "ledger";
+
+/// Name of a target's key field.
+pub(super) fn key_field(target: &str) -> String {
+    format!("key/{target}")
+}
+
+/// Name of the newest batch's sequence on a target.
+pub(super) fn newest_batch(target: &str) -> String {
+    format!("newest/{target}")
+}
+
+/// What the names of a target's open batches begin with. The zero byte ends the target, so that no target's
+/// batches are found under another.
+pub(super) fn open_batches(target: &str) -> String {
+    format!("open/{target}\0")
+}
+
+/// Name of an open batch.
+pub(super) fn open_batch(target: &str, id: BatchId) -> String {
+    format!("open/{target}\0{id}")
+}
+
+/// Name of a run's batch.
+pub(super) fn run(run_id: &str) -> String {
+    format!("run/{run_id}")
+}
+
+/// Name of a fingerprint that was acknowledged at least once. Fingerprints can be long; their hash is not.
+pub(super) fn proven(fingerprint: &str) -> String {
+    let hash = content_hash(fingerprint.as_bytes());
+    hash.iter().fold("proven/".to_owned(), |name, byte| name + &format!("{byte:02x}"))
+}
+
+/// Refuses targets and run ids that cannot be part of a name.
+pub(super) fn check_name(name: &str) -> Result<(), JournalError> {
+    if name.len() > NAME_BYTES_MAX {
+        return Err(JournalError::Misuse { what: "a name of more than 1024 bytes" });
+    }
+    if name.contains('\0') {
+        return Err(JournalError::Misuse { what: "a name with a zero byte" });
+    }
+    Ok(())
+}
+
+/// The bytes of something under its name.
+pub(super) fn encode<T: Named>(name: &str, value: &T) -> Vec<u8> {
+    let mut bytes = vec![NAMED_VERSION];
+    value.encode(&mut bytes);
+    let sum = sum(name, &bytes);
+    bytes.extend_from_slice(&sum.to_be_bytes());
+    bytes
+}
+
+/// Reads something back.
+pub(super) fn decode<T: Named>(name: &str, bytes: &[u8]) -> Result<T, JournalError> {
+    let read = || {
+        let (body, stored) = bytes
+            .split_last_chunk::<CHECKSUM_BYTES>()
+            .filter(|(body, stored)| sum(name, body) == u64::from_be_bytes(**stored))
+            .ok_or(CodecError::Damaged("its checksum does not agree"))?;
+        debug_assert_eq!(stored.len(), CHECKSUM_BYTES);
+        let mut decoder = Decoder::new(body);
+        let version = decoder.u8()?;
+        if version != NAMED_VERSION {
+            return Err(CodecError::Unknown(format!("named value {}, format version {version}", kind(name))));
+        }
+        let value = T::decode(&mut decoder)?;
+        decoder.end()?;
+        Ok(value)
+    };
+    read().map_err(|fault| match fault {
+        CodecError::Damaged(why) => JournalError::damaged(
+            format!("the named value {}: {why}", kind(name)),
+            "what it said of batches and runs",
+        ),
+        CodecError::Unknown(what) => JournalError::UnknownFormat { what },
+    })
+}
+
+/// Reads a named value of the store.
+pub(super) fn get<T: Named>(store: &dyn Store, name: &str) -> Result<Option<T>, JournalError> {
+    store.named(name)?.map(|bytes| decode(name, &bytes)).transpose()
+}
+
+/// The part of a name that tells what it is, without whose it is.
+fn kind(name: &str) -> &str {
+    name.split('/').next().unwrap_or(name)
+}
+
+fn sum(name: &str, body: &[u8]) -> u64 {
+    let mut bytes = name.as_bytes().to_vec();
+    bytes.push(0);
+    bytes.extend_from_slice(body);
+    checksum(&bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_come_back_under_their_name_only() {
+        let value = OpenBatch { seq: 7, rows: 1_000_000, begun_s: -5 };
+        let bytes = encode("open/a", &value);
+        assert_eq!(decode::<OpenBatch>("open/a", &bytes).unwrap(), value);
+        assert!(matches!(decode::<OpenBatch>("open/b", &bytes), Err(JournalError::Damaged { .. })));
+    }
+
+    #[test]
+    fn an_unknown_version_is_refused_by_name() {
+        let mut bytes = vec![9];
+        let sum = sum("run/x", &bytes);
+        bytes.extend_from_slice(&sum.to_be_bytes());
+        let error = decode::<RunBatch>("run/x", &bytes).unwrap_err();
+        assert!(
+            matches!(error, JournalError::UnknownFormat { what } if what == "named value run, format version 9")
+        );
+    }
+
+    #[test]
+    fn no_target_finds_the_batches_of_another() {
+        let id = BatchId([1; 16]);
+        assert!(!open_batch("https://a/x", id).starts_with(&open_batches("https://a/")));
+        assert!(open_batch("https://a/", id).starts_with(&open_batches("https://a/")));
+    }
+}

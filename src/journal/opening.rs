@@ -1,0 +1,232 @@
+//! Opening: what is found is held against the watermark before anything is believed.
+//!
+//! The store ahead of the watermark is normal (killed between the two writes of a commit); behind it is damage.
+//! What is found is refused or recovered, never guessed at. Not here: how files are read (each has its module).
+
+use std::path::Path;
+
+use crate::digest::StateKey;
+
+use super::core::{Core, LogSize};
+use super::error::JournalError;
+use super::fold::log_fault;
+use super::generation::{self, GenerationReader};
+use super::key::{self, LoadedKey};
+use super::lock::StateLock;
+use super::named;
+use super::record::open_value;
+use super::store::{STORE_DIR, SledStore, Store};
+use super::watermark::{LedgerName, Watermark, WatermarkFile};
+
+/// What was recovered after a run that did not close its journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Recovery {
+    /// Updates whose intent was durable and whose outcome was not.
+    pub in_doubt: u64,
+    /// Subjects the log had records of.
+    pub subjects: u64,
+    /// Records folded into the ledger.
+    pub records: u64,
+}
+
+/// An open journal.
+pub(super) struct Opened {
+    pub(super) core: Core,
+    pub(super) key: StateKey,
+    pub(super) recovery: Option<Recovery>,
+}
+
+/// Whether a state directory has a journal, whole or not.
+pub(super) fn journal_exists(state_dir: &Path) -> Result<bool, JournalError> {
+    Ok(WatermarkFile::exists(state_dir)
+        || state_dir.join(STORE_DIR).exists()
+        || !generation::files_of(state_dir)?.is_empty())
+}
+
+/// Opens the journal, creating it if there is none, and recovers what the last run left in the log.
+pub(super) fn open(state_dir: &Path, lock: StateLock) -> Result<Opened, JournalError> {
+    open_with(state_dir, lock, |dir| Ok(Box::new(SledStore::open(dir)?)))
+}
+
+/// Opens with a store of the caller's.
+pub(super) fn open_with(
+    state_dir: &Path,
+    lock: StateLock,
+    open_store: impl FnOnce(&Path) -> Result<Box<dyn Store>, JournalError>,
+) -> Result<Opened, JournalError> {
+    let LoadedKey { key, identity } = key::load_or_create(state_dir, journal_exists(state_dir)?)?;
+    let found = if WatermarkFile::exists(state_dir) {
+        let (file, mark) = WatermarkFile::open(state_dir)?;
+        if mark.identity != identity {
+            return Err(key::foreign(state_dir));
+        }
+        check_store_file(state_dir, &mark)?;
+        Some((file, mark))
+    } else {
+        check_no_generation(state_dir)?;
+        None
+    };
+    let store = open_store(state_dir)?;
+    let (watermark, mark) = match found {
+        Some(found) => found,
+        None => begin_watermark(state_dir, store.as_ref(), identity)?,
+    };
+    let mut core = Core::new(store, watermark, mark, state_dir.to_owned(), lock);
+    if core.mark.sequence == 0 {
+        begin_store(&mut core)?;
+    } else {
+        check_identity(&core)?;
+        take_over(&mut core)?;
+    }
+    let recovery = recover(&mut core)?;
+    Ok(Opened { core, key, recovery })
+}
+
+/// sled makes a new, empty file where its file is missing; that would hide the loss.
+fn check_store_file(state_dir: &Path, mark: &Watermark) -> Result<(), JournalError> {
+    let db = state_dir.join(STORE_DIR).join("db");
+    if mark.sequence > 0 && !db.exists() {
+        return Err(JournalError::damaged(
+            format!("the store's file {} is missing", db.display()),
+            format!(
+                "open batches, past runs and {} records since the last fold are lost; the ledger stands for log \
+                 sequence {} of {}",
+                mark.records, mark.ledger.through, mark.sequence
+            ),
+        ));
+    }
+    Ok(())
+}
+
+fn check_no_generation(state_dir: &Path) -> Result<(), JournalError> {
+    match generation::files_of(state_dir)?.first() {
+        None => Ok(()),
+        Some(path) => Err(JournalError::damaged(
+            format!("the watermark is missing, and {} exists", path.display()),
+            "nobody can say how much of the log is missing",
+        )),
+    }
+}
+
+/// A store without a watermark is a journal whose creation was killed, or one that lost its watermark.
+fn begin_watermark(
+    state_dir: &Path,
+    store: &dyn Store,
+    identity: u64,
+) -> Result<(WatermarkFile, Watermark), JournalError> {
+    let lost = || {
+        Err(JournalError::damaged(
+            "the watermark is missing, and the log is not empty",
+            "nobody can say how much of the log is missing",
+        ))
+    };
+    store.scan(0, &mut |_, _| lost())?;
+    store.named_with("", &mut |_, _| lost())?;
+    let mark = Watermark { identity, sequence: 0, records: 0, ledger: LedgerName::default() };
+    Ok((WatermarkFile::create(state_dir, &mark)?, mark))
+}
+
+/// The first commit: whose journal it is, and the empty ledger. A kill may have come between it and its mark, so
+/// it is written again over itself.
+fn begin_store(core: &mut Core) -> Result<(), JournalError> {
+    let identity = named::encode(named::IDENTITY, &core.mark.identity);
+    let ledger = named::encode(named::LEDGER, &LedgerName::default());
+    core.commit_named(vec![
+        (named::IDENTITY.to_owned(), Some(identity)),
+        (named::LEDGER.to_owned(), Some(ledger)),
+    ])
+}
+
+fn check_identity(core: &Core) -> Result<(), JournalError> {
+    match named::get::<u64>(core.store.as_ref(), named::IDENTITY)? {
+        Some(identity) if identity == core.mark.identity => Ok(()),
+        Some(_) => Err(JournalError::damaged(
+            "the store belongs to another journal than its watermark",
+            "the journal these files were copied from is not all here",
+        )),
+        None => Err(behind(0, 0, &core.mark)),
+    }
+}
+
+/// Takes over what the store holds, which may be more than the watermark says.
+fn take_over(core: &mut Core) -> Result<(), JournalError> {
+    let marked = core.mark;
+    let ledger: LedgerName = named::get(core.store.as_ref(), named::LEDGER)?
+        .ok_or_else(|| JournalError::damaged("the store names no ledger", "which ledger stands"))?;
+    check_ledger_name(&ledger, &marked.ledger)?;
+    let found = scan_log(core.store.as_ref(), &ledger, &marked)?;
+    if found.last < marked.sequence {
+        return Err(behind(found.last, found.records, &marked));
+    }
+    core.mark = Watermark { sequence: found.last, records: found.records, ledger, ..marked };
+    core.log = found.size;
+    *core.ledger.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = ledger;
+    // A missing or foreign ledger is found now, not after an hour of survey.
+    GenerationReader::open(&core.state_dir, &ledger, marked.identity)?;
+    core.store.drop_through(ledger.through)?;
+    core.remove_unnamed_generations()
+}
+
+/// The store's name of the ledger is at most one naming ahead of the watermark's.
+fn check_ledger_name(stored: &LedgerName, marked: &LedgerName) -> Result<(), JournalError> {
+    let is_same = stored.generation == marked.generation
+        && stored.bytes == marked.bytes
+        && stored.entries == marked.entries
+        && stored.through >= marked.through;
+    let is_next = stored.generation == marked.generation + 1 && stored.through > marked.through;
+    if is_same || is_next {
+        return Ok(());
+    }
+    Err(JournalError::damaged(
+        format!(
+            "the store names ledger generation {} and the watermark generation {}",
+            stored.generation, marked.generation
+        ),
+        "the end of the store's file, or files of different times were mixed",
+    ))
+}
+
+struct FoundLog {
+    last: u64,
+    records: u64,
+    size: LogSize,
+}
+
+fn scan_log(store: &dyn Store, ledger: &LedgerName, marked: &Watermark) -> Result<FoundLog, JournalError> {
+    let mut found = FoundLog { last: ledger.through, records: 0, size: LogSize::default() };
+    store.scan(ledger.through + 1, &mut |sequence, value| {
+        if sequence != found.last + 1 {
+            return Err(JournalError::damaged(
+                format!("the log goes from sequence {} to {sequence}", found.last),
+                format!("{} values of it are lost", sequence - found.last - 1),
+            ));
+        }
+        let opened = open_value(sequence, value).map_err(|fault| log_fault(sequence, fault))?;
+        found.last = sequence;
+        found.records += u64::from(opened.count);
+        found.size.values += 1;
+        found.size.bytes += value.len() as u64;
+        // Both counts begin after the same ledger only if it is the same naming.
+        if sequence == marked.sequence && *ledger == marked.ledger && found.records != marked.records {
+            return Err(behind(sequence, found.records, marked));
+        }
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+fn behind(last: u64, records: u64, marked: &Watermark) -> JournalError {
+    JournalError::damaged(
+        format!("the log ends at sequence {last}, and sequence {} was durable", marked.sequence),
+        format!("of {} records since the last fold, {records} are left", marked.records),
+    )
+}
+
+/// Folds what a run left in the log: it was killed, or its fold failed.
+fn recover(core: &mut Core) -> Result<Option<Recovery>, JournalError> {
+    if core.mark.records == 0 {
+        return Ok(None);
+    }
+    let counts = core.fold()?;
+    Ok(Some(Recovery { in_doubt: counts.in_doubt, subjects: counts.subjects, records: counts.records }))
+}

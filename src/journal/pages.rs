@@ -1,0 +1,230 @@
+//! A file whose every page is checksummed, for ledger generations.
+//!
+//! grenad verifies nothing and panics on bytes it did not write; behind this it only ever sees verified ones. The
+//! file is a header and pages of 16 KiB: `content | checksum`, the checksum taken over content, journal, generation
+//! and page number, so that a page of another file is no page of this one. Not here: what the content means.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::FileExt;
+
+use crate::digest::checksum;
+
+use super::codec::{CHECKSUM_BYTES, CodecError, Decoder, seal, unseal};
+
+/// Bytes of a page on disk.
+const PAGE_BYTES: usize = 16 * 1024;
+
+/// Bytes of content in a page.
+const CONTENT_BYTES: usize = PAGE_BYTES - CHECKSUM_BYTES;
+
+/// Bytes of the header: magic 7, version 1, journal 8, generation 8, checksum 8.
+const HEADER_BYTES: usize = 32;
+
+const MAGIC: &[u8; 7] = b"simsync";
+
+/// Version of header and pages.
+const PAGES_VERSION: u8 = 1;
+
+/// Which file pages belong to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct PagesOwner {
+    /// The journal.
+    pub(super) identity: u64,
+    /// The generation.
+    pub(super) generation: u64,
+}
+
+impl PagesOwner {
+    /// Seals a page's content in place.
+    fn seal(self, page: u64, content: &mut Vec<u8>) {
+        let len = content.len();
+        for part in [self.identity, self.generation, page] {
+            content.extend_from_slice(&part.to_be_bytes());
+        }
+        let sum = checksum(content);
+        content.truncate(len);
+        content.extend_from_slice(&sum.to_be_bytes());
+    }
+}
+
+fn header(owner: PagesOwner) -> Vec<u8> {
+    let mut bytes = MAGIC.to_vec();
+    bytes.push(PAGES_VERSION);
+    bytes.extend_from_slice(&owner.identity.to_be_bytes());
+    bytes.extend_from_slice(&owner.generation.to_be_bytes());
+    seal(&mut bytes);
+    bytes
+}
+
+fn read_header(bytes: &[u8]) -> Result<PagesOwner, CodecError> {
+    let body = unseal(bytes).ok_or(CodecError::Damaged("its header is not readable"))?;
+    let mut decoder = Decoder::new(body);
+    if decoder.array()? != *MAGIC {
+        return Err(CodecError::Damaged("it is no ledger"));
+    }
+    let version = decoder.u8()?;
+    if version != PAGES_VERSION {
+        return Err(CodecError::Unknown(format!("ledger file, format version {version}")));
+    }
+    Ok(PagesOwner { identity: decoder.u64_fixed()?, generation: decoder.u64_fixed()? })
+}
+
+/// Writes content page by page.
+#[derive(Debug)]
+pub(super) struct PageWriter {
+    file: File,
+    owner: PagesOwner,
+    page: u64,
+    content: Vec<u8>,
+    bytes: u64,
+}
+
+impl PageWriter {
+    /// Begins a file with its header.
+    pub(super) fn new(mut file: File, owner: PagesOwner) -> io::Result<PageWriter> {
+        let header = header(owner);
+        file.write_all(&header)?;
+        Ok(PageWriter {
+            file,
+            owner,
+            page: 0,
+            content: Vec::with_capacity(PAGE_BYTES + 24),
+            bytes: header.len() as u64,
+        })
+    }
+
+    /// Writes the last page, syncs the file, and says how long it is.
+    pub(super) fn finish(mut self) -> io::Result<u64> {
+        self.write_page()?;
+        self.file.sync_all()?;
+        Ok(self.bytes)
+    }
+
+    fn write_page(&mut self) -> io::Result<()> {
+        if self.content.is_empty() {
+            return Ok(());
+        }
+        self.owner.seal(self.page, &mut self.content);
+        self.file.write_all(&self.content)?;
+        self.bytes += self.content.len() as u64;
+        self.page += 1;
+        self.content.clear();
+        Ok(())
+    }
+}
+
+impl Write for PageWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let taken = bytes.len().min(CONTENT_BYTES - self.content.len());
+        self.content.extend_from_slice(&bytes[..taken]);
+        if self.content.len() == CONTENT_BYTES {
+            self.write_page()?;
+        }
+        Ok(taken)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        // A page cut short would shift everything after it; only `finish` may end one early.
+        Ok(())
+    }
+}
+
+/// Reads content, verifying each page as it comes.
+#[derive(Debug)]
+pub(super) struct PageReader {
+    file: File,
+    owner: PagesOwner,
+    content_len: u64,
+    position: u64,
+    page: Option<u64>,
+    content: Vec<u8>,
+}
+
+/// Why a file of pages cannot be opened.
+#[derive(Debug)]
+pub(super) enum PagesFault {
+    /// The file system refuses.
+    Io(io::Error),
+    /// The content is not what was written.
+    Codec(CodecError),
+}
+
+impl PageReader {
+    /// Opens a file that must belong to this owner and be so long.
+    pub(super) fn open(file: File, owner: PagesOwner, bytes: u64) -> Result<PageReader, PagesFault> {
+        let len = file.metadata().map_err(PagesFault::Io)?.len();
+        let mut first = [0; HEADER_BYTES];
+        if len < first.len() as u64 {
+            return Err(PagesFault::Codec(CodecError::Damaged("it is too short")));
+        }
+        file.read_exact_at(&mut first, 0).map_err(PagesFault::Io)?;
+        let found = read_header(&first).map_err(PagesFault::Codec)?;
+        if found != owner {
+            return Err(PagesFault::Codec(CodecError::Damaged(
+                "it belongs to another journal or generation",
+            )));
+        }
+        if len != bytes {
+            return Err(PagesFault::Codec(CodecError::Damaged(
+                "it has another length than when it was written",
+            )));
+        }
+        let pages_len = len - HEADER_BYTES as u64;
+        let pages = pages_len.div_ceil(PAGE_BYTES as u64);
+        let content_len = pages_len.saturating_sub(pages * CHECKSUM_BYTES as u64);
+        Ok(PageReader { file, owner, content_len, position: 0, page: None, content: Vec::new() })
+    }
+
+    fn load(&mut self, page: u64) -> io::Result<()> {
+        if self.page == Some(page) {
+            return Ok(());
+        }
+        self.page = None;
+        let begin = page * CONTENT_BYTES as u64;
+        let content_len = (self.content_len - begin).min(CONTENT_BYTES as u64);
+        let content_len = usize::try_from(content_len).map_err(io::Error::other)?;
+        self.content.resize(content_len + CHECKSUM_BYTES, 0);
+        self.file.read_exact_at(&mut self.content, HEADER_BYTES as u64 + page * PAGE_BYTES as u64)?;
+        let stored: Vec<u8> = self.content.split_off(content_len);
+        self.owner.seal(page, &mut self.content);
+        if self.content[content_len..] != stored[..] {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "a page's checksum does not agree"));
+        }
+        self.content.truncate(content_len);
+        self.page = Some(page);
+        Ok(())
+    }
+}
+
+impl Read for PageReader {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        if self.position >= self.content_len {
+            return Ok(0);
+        }
+        let content_bytes = CONTENT_BYTES as u64;
+        self.load(self.position / content_bytes)?;
+        let begin = usize::try_from(self.position % content_bytes).map_err(io::Error::other)?;
+        let available = &self.content[begin..];
+        let taken = available.len().min(out.len());
+        out[..taken].copy_from_slice(&available[..taken]);
+        self.position += taken as u64;
+        Ok(taken)
+    }
+}
+
+impl Seek for PageReader {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let position = match to {
+            SeekFrom::Start(position) => Some(position),
+            SeekFrom::End(offset) => self.content_len.checked_add_signed(offset),
+            SeekFrom::Current(offset) => self.position.checked_add_signed(offset),
+        };
+        self.position = position
+            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "a position before the beginning"))?;
+        Ok(self.position)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,318 @@
+//! Records of the log as bytes, and the packed values that hold them.
+//!
+//! A value is `version u8 | own sequence u64 | count u16 | records | checksum u64`, at most 4 KiB, because sled
+//! keeps larger ones in files it never syncs. A record is `length | type and version u8 | subject 16 bytes | rest`:
+//! a fold can skip the records of other partitions without reading them. Not here: what records mean
+//! (`ledger.rs`), the store that keeps values.
+
+use crate::digest::{FieldHash, SubjectId};
+use crate::ledger::{Record, SIGNATURE_BYTES_MAX, UnknownCause};
+use crate::row::Version;
+use crate::update::{FIELD_COUNT, FieldFact, FieldKind};
+
+use super::codec::{
+    CHECKSUM_BYTES, CodecError, Decoder, cut, put_digest, put_fields, put_signed, put_status, put_text,
+    put_varint, put_version, seal, unseal,
+};
+use super::error::JournalError;
+
+/// Bytes of a value, at most. A leaf of sled holds 16 values; over 128 KiB it goes to blob files that are never
+/// synced (reliability.md section 2.2).
+pub(super) const VALUE_BYTES_MAX: usize = 4096;
+
+/// Version of a value's layout.
+const VALUE_VERSION: u8 = 1;
+
+/// Version of each record type's layout; they may part ways.
+const RECORD_VERSION: u8 = 1;
+
+const HEADER_BYTES: usize = 1 + 8 + 2;
+
+const TAG_INTENT: u8 = 1;
+const TAG_SYNCED: u8 = 2;
+const TAG_REFUSED: u8 = 3;
+const TAG_DEFERRED: u8 = 4;
+const TAG_UNKNOWN: u8 = 5;
+const TAG_WITHDRAWN: u8 = 6;
+
+/// Set beside the field's number when a fact has another version than its record.
+const FACT_OWN_VERSION: u8 = 0x80;
+
+/// One packed value with its sequence.
+pub(super) type PackedValue = (u64, Vec<u8>);
+
+/// Packs records into values of consecutive sequences.
+#[derive(Debug)]
+pub(super) struct Packer {
+    done: Vec<PackedValue>,
+    sequence: u64,
+    count: u16,
+    open: Vec<u8>,
+    scratch: Vec<u8>,
+    records: u64,
+}
+
+impl Packer {
+    /// Begins with the value of this sequence.
+    pub(super) fn new(sequence: u64) -> Packer {
+        Packer {
+            done: Vec::new(),
+            sequence,
+            count: 0,
+            open: header(sequence),
+            scratch: Vec::new(),
+            records: 0,
+        }
+    }
+
+    /// Adds a record. The record must have passed [`check`].
+    pub(super) fn push(&mut self, record: &Record) {
+        self.scratch.clear();
+        encode_record(record, &mut self.scratch);
+        let needed = self.scratch.len() + 2;
+        if self.open.len() + needed + CHECKSUM_BYTES > VALUE_BYTES_MAX {
+            self.close_value();
+        }
+        put_varint(&mut self.open, self.scratch.len() as u64);
+        self.open.extend_from_slice(&self.scratch);
+        self.count += 1;
+        self.records += 1;
+    }
+
+    /// Records packed so far.
+    pub(super) fn records(&self) -> u64 {
+        self.records
+    }
+
+    /// The values. There is always at least one: a commit without records leaves an empty value as its mark, so
+    /// that the sequence tells of every commit.
+    pub(super) fn finish(mut self) -> Vec<PackedValue> {
+        if self.count > 0 || self.done.is_empty() {
+            self.close_value();
+        }
+        self.done
+    }
+
+    fn close_value(&mut self) {
+        let next = header(self.sequence + 1);
+        let mut value = std::mem::replace(&mut self.open, next);
+        value[HEADER_BYTES - 2..HEADER_BYTES].copy_from_slice(&self.count.to_be_bytes());
+        seal(&mut value);
+        self.done.push((self.sequence, value));
+        self.sequence += 1;
+        self.count = 0;
+    }
+}
+
+fn header(sequence: u64) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(VALUE_BYTES_MAX);
+    bytes.push(VALUE_VERSION);
+    bytes.extend_from_slice(&sequence.to_be_bytes());
+    bytes.extend_from_slice(&[0, 0]);
+    bytes
+}
+
+/// Refuses what no record may be, before anything of it is written.
+pub(super) fn check(record: &Record) -> Result<(), JournalError> {
+    match record {
+        Record::Synced { facts, .. } if facts.len() > FIELD_COUNT => {
+            Err(JournalError::Misuse { what: "more facts than there are fields" })
+        }
+        Record::Intent { .. }
+        | Record::Synced { .. }
+        | Record::Refused { .. }
+        | Record::Deferred { .. }
+        | Record::Unknown { .. }
+        | Record::Withdrawn { .. } => Ok(()),
+    }
+}
+
+/// A value as it lies in the log.
+#[derive(Debug)]
+pub(super) struct LogValue<'a> {
+    /// Records in it.
+    pub(super) count: u16,
+    /// Their bytes.
+    pub(super) body: &'a [u8],
+}
+
+/// Opens the value stored under a sequence.
+pub(super) fn open_value(sequence: u64, bytes: &[u8]) -> Result<LogValue<'_>, CodecError> {
+    let body = unseal(bytes).ok_or(CodecError::Damaged("its checksum does not agree"))?;
+    let mut decoder = Decoder::new(body);
+    let version = decoder.u8()?;
+    if version != VALUE_VERSION {
+        return Err(CodecError::Unknown(format!("log value, format version {version}")));
+    }
+    if decoder.u64_fixed()? != sequence {
+        return Err(CodecError::Damaged("it was written under another sequence"));
+    }
+    let count = u16::from_be_bytes(decoder.array()?);
+    Ok(LogValue { count, body: &body[HEADER_BYTES..] })
+}
+
+impl<'a> LogValue<'a> {
+    /// The records' bytes, undecoded, in log order.
+    pub(super) fn records(&self) -> impl Iterator<Item = Result<&'a [u8], CodecError>> + use<'a> {
+        let mut decoder = Decoder::new(self.body);
+        let mut left = self.count;
+        std::iter::from_fn(move || {
+            if left == 0 {
+                return None;
+            }
+            left -= 1;
+            Some(decoder.length().and_then(|len| decoder.bytes(len)))
+        })
+    }
+}
+
+/// The subject of an undecoded record.
+pub(super) fn subject_of(record: &[u8]) -> Result<SubjectId, CodecError> {
+    let mut decoder = Decoder::new(record);
+    decoder.u8()?;
+    decoder.array().map(SubjectId)
+}
+
+fn encode_record(record: &Record, out: &mut Vec<u8>) {
+    let tag = match record {
+        Record::Intent { .. } => TAG_INTENT,
+        Record::Synced { .. } => TAG_SYNCED,
+        Record::Refused { .. } => TAG_REFUSED,
+        Record::Deferred { .. } => TAG_DEFERRED,
+        Record::Unknown { .. } => TAG_UNKNOWN,
+        Record::Withdrawn { .. } => TAG_WITHDRAWN,
+    };
+    out.push(tag << 4 | RECORD_VERSION);
+    out.extend_from_slice(&record.subject().0);
+    put_version(out, record.version());
+    match record {
+        Record::Intent { fields, digest, .. } => {
+            put_fields(out, *fields);
+            put_digest(out, *digest);
+        }
+        Record::Synced { version, facts, at_s, .. } => {
+            put_signed(out, *at_s);
+            put_varint(out, facts.len() as u64);
+            facts.iter().for_each(|fact| put_fact(out, fact, *version));
+        }
+        Record::Refused { digest, status, signature, unknown, .. }
+        | Record::Deferred { digest, status, signature, unknown, .. } => {
+            put_digest(out, *digest);
+            put_varint(out, u64::from(*status));
+            put_fields(out, *unknown);
+            put_text(out, cut(signature, SIGNATURE_BYTES_MAX));
+        }
+        Record::Unknown { fields, digest, cause, status, signature, .. } => {
+            put_fields(out, *fields);
+            put_digest(out, *digest);
+            out.push(cause_tag(*cause));
+            put_status(out, *status);
+            put_text(out, cut(signature, SIGNATURE_BYTES_MAX));
+        }
+        Record::Withdrawn { .. } => {}
+    }
+}
+
+fn put_fact(out: &mut Vec<u8>, fact: &FieldFact, record_version: Version) {
+    let own = fact.version != record_version;
+    out.push(fact.kind as u8 | if own { FACT_OWN_VERSION } else { 0 });
+    out.extend_from_slice(&fact.hash.0.to_be_bytes());
+    if own {
+        put_version(out, fact.version);
+    }
+}
+
+fn take_fact(decoder: &mut Decoder<'_>, record_version: Version) -> Result<FieldFact, CodecError> {
+    let byte = decoder.u8()?;
+    let kind = FieldKind::ALL
+        .get(usize::from(byte & !FACT_OWN_VERSION))
+        .copied()
+        .ok_or(CodecError::Damaged("a fact names a field that is none"))?;
+    let hash = FieldHash(decoder.u64_fixed()?);
+    let version = if byte & FACT_OWN_VERSION == 0 { record_version } else { decoder.version()? };
+    Ok(FieldFact { kind, hash, version })
+}
+
+/// Decodes one record.
+pub(super) fn decode_record(bytes: &[u8]) -> Result<Record, CodecError> {
+    let mut decoder = Decoder::new(bytes);
+    let byte = decoder.u8()?;
+    let (tag, format) = (byte >> 4, byte & 0x0f);
+    refuse_unknown(tag, format)?;
+    let subject = SubjectId(decoder.array()?);
+    let version = decoder.version()?;
+    let record = match tag {
+        TAG_INTENT => {
+            Record::Intent { subject, version, fields: decoder.fields()?, digest: decoder.digest()? }
+        }
+        TAG_SYNCED => {
+            let at_s = decoder.signed()?;
+            let count = decoder.length()?;
+            if count > FIELD_COUNT {
+                return Err(CodecError::Damaged("it holds more facts than there are fields"));
+            }
+            let facts = (0..count).map(|_| take_fact(&mut decoder, version)).collect::<Result<_, _>>()?;
+            Record::Synced { subject, version, facts, at_s }
+        }
+        TAG_REFUSED | TAG_DEFERRED => {
+            let digest = decoder.digest()?;
+            let status =
+                u16::try_from(decoder.varint()?).map_err(|_| CodecError::Damaged("a status is none"))?;
+            let unknown = decoder.fields()?;
+            let signature = decoder.text()?;
+            if tag == TAG_REFUSED {
+                Record::Refused { subject, version, digest, status, signature, unknown }
+            } else {
+                Record::Deferred { subject, version, digest, status, signature, unknown }
+            }
+        }
+        TAG_UNKNOWN => Record::Unknown {
+            subject,
+            version,
+            fields: decoder.fields()?,
+            digest: decoder.digest()?,
+            cause: take_cause(&mut decoder)?,
+            status: decoder.status()?,
+            signature: decoder.text()?,
+        },
+        _ => Record::Withdrawn { subject, version },
+    };
+    decoder.end()?;
+    Ok(record)
+}
+
+fn refuse_unknown(tag: u8, format: u8) -> Result<(), CodecError> {
+    let name = match tag {
+        TAG_INTENT => "intent",
+        TAG_SYNCED => "synced",
+        TAG_REFUSED => "refused",
+        TAG_DEFERRED => "deferred",
+        TAG_UNKNOWN => "unknown",
+        TAG_WITHDRAWN => "withdrawn",
+        _ => return Err(CodecError::Unknown(format!("log record of type {tag}, format version {format}"))),
+    };
+    if format != RECORD_VERSION {
+        return Err(CodecError::Unknown(format!("{name} record, format version {format}")));
+    }
+    Ok(())
+}
+
+fn cause_tag(cause: UnknownCause) -> u8 {
+    match cause {
+        UnknownCause::Exhausted => 1,
+        UnknownCause::EchoMismatch => 2,
+        UnknownCause::Cut => 3,
+    }
+}
+
+fn take_cause(decoder: &mut Decoder<'_>) -> Result<UnknownCause, CodecError> {
+    match decoder.u8()? {
+        1 => Ok(UnknownCause::Exhausted),
+        2 => Ok(UnknownCause::EchoMismatch),
+        3 => Ok(UnknownCause::Cut),
+        other => Err(CodecError::Unknown(format!("unknown record, cause {other}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests;

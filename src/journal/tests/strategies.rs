@@ -1,0 +1,152 @@
+//! Arbitrary records and entries.
+
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+
+use crate::digest::{FieldHash, SubjectId, UpdateDigest};
+use crate::ledger::{
+    FailureKind, FieldState, IN_DOUBT_MAX, InDoubt, LedgerEntry, LedgerField, REFUSALS_MAX, Record, Refusal,
+    UnknownCause,
+};
+use crate::row::Version;
+use crate::update::{FIELD_COUNT, FieldFact, FieldKind, FieldSet};
+
+pub(in crate::journal) fn versions() -> impl Strategy<Value = Version> {
+    let number = prop_oneof![0_u64..300, any::<u64>()];
+    (number.clone(), number).prop_map(|(batch, ordinal)| Version { batch, ordinal })
+}
+
+pub(in crate::journal) fn field_sets() -> impl Strategy<Value = FieldSet> {
+    (0_u16..1 << FIELD_COUNT).prop_map(|bits| FieldSet::from_bits(bits).unwrap())
+}
+
+fn kinds() -> impl Strategy<Value = FieldKind> {
+    proptest::sample::select(FieldKind::ALL.to_vec())
+}
+
+fn digests() -> impl Strategy<Value = UpdateDigest> {
+    any::<u64>().prop_map(UpdateDigest)
+}
+
+/// At most 160 bytes: what fits a record whole.
+fn signatures() -> impl Strategy<Value = String> {
+    prop_oneof!["[a-z #]{0,160}", "é{0,80}"]
+}
+
+fn facts() -> impl Strategy<Value = FieldFact> {
+    (kinds(), any::<u64>(), versions()).prop_map(|(kind, hash, version)| FieldFact {
+        kind,
+        hash: FieldHash(hash),
+        version,
+    })
+}
+
+fn causes() -> impl Strategy<Value = UnknownCause> {
+    proptest::sample::select(vec![UnknownCause::Exhausted, UnknownCause::EchoMismatch, UnknownCause::Cut])
+}
+
+pub(in crate::journal) fn any_subjects() -> impl Strategy<Value = SubjectId> {
+    any::<[u8; 16]>().prop_map(SubjectId)
+}
+
+/// Any record about one of these subjects, with one of these versions.
+pub(in crate::journal) fn records_of(
+    subjects: impl Strategy<Value = SubjectId> + Clone + 'static,
+    versions: impl Strategy<Value = Version> + Clone + 'static,
+) -> impl Strategy<Value = Record> {
+    let head = (subjects, versions.clone());
+    let refusals = (digests(), any::<u16>(), signatures(), field_sets());
+    prop_oneof![
+        (head.clone(), field_sets(), digests()).prop_map(|((subject, version), fields, digest)| {
+            Record::Intent { subject, version, fields, digest }
+        }),
+        (head.clone(), vec(facts(), 0..=FIELD_COUNT), any::<i64>(), any::<bool>()).prop_map(
+            |((subject, version), mut facts, at_s, is_plain)| {
+                if is_plain {
+                    facts.iter_mut().for_each(|fact| fact.version = version);
+                }
+                Record::Synced { subject, version, facts, at_s }
+            }
+        ),
+        (head.clone(), refusals, any::<bool>()).prop_map(
+            |((subject, version), (digest, status, signature, unknown), is_deferred)| {
+                if is_deferred {
+                    Record::Deferred { subject, version, digest, status, signature, unknown }
+                } else {
+                    Record::Refused { subject, version, digest, status, signature, unknown }
+                }
+            }
+        ),
+        (head.clone(), field_sets(), digests(), causes(), option::of(any::<u16>()), signatures()).prop_map(
+            |((subject, version), fields, digest, cause, status, signature)| Record::Unknown {
+                subject,
+                version,
+                fields,
+                digest,
+                cause,
+                status,
+                signature,
+            }
+        ),
+        head.prop_map(|(subject, version)| Record::Withdrawn { subject, version }),
+    ]
+}
+
+pub(in crate::journal) fn any_records() -> impl Strategy<Value = Record> {
+    records_of(any_subjects().boxed(), versions().boxed())
+}
+
+fn ledger_fields() -> impl Strategy<Value = LedgerField> {
+    (option::of(any::<u64>()), versions()).prop_map(|(hash, version)| LedgerField {
+        state: hash.map_or(FieldState::Unknown, |hash| FieldState::Known(FieldHash(hash))),
+        version,
+    })
+}
+
+fn refusals() -> impl Strategy<Value = Refusal> {
+    let kinds = proptest::sample::select(vec![
+        FailureKind::Refused,
+        FailureKind::Exhausted,
+        FailureKind::EchoMismatch,
+        FailureKind::Deferred,
+    ]);
+    (versions(), digests(), kinds, any::<u32>(), option::of(any::<u16>()), signatures()).prop_map(
+        |(version, digest, kind, count, status, signature)| Refusal {
+            version,
+            digest,
+            kind,
+            count,
+            status,
+            signature,
+        },
+    )
+}
+
+fn doubts() -> impl Strategy<Value = InDoubt> {
+    (versions(), field_sets(), digests()).prop_map(|(version, fields, digest)| InDoubt {
+        version,
+        fields,
+        digest,
+    })
+}
+
+pub(in crate::journal) fn any_entries() -> impl Strategy<Value = LedgerEntry> {
+    let fields = vec(option::of(ledger_fields()), FIELD_COUNT);
+    (
+        any_subjects(),
+        fields,
+        option::of(versions()),
+        any::<i64>(),
+        vec(doubts(), 0..=IN_DOUBT_MAX),
+        vec(refusals(), 0..=REFUSALS_MAX),
+        any::<bool>(),
+    )
+        .prop_map(|(subject, fields, acked, acked_at_s, in_doubt, refusals, is_plain)| {
+            let mut fields: [Option<LedgerField>; FIELD_COUNT] = fields.try_into().unwrap();
+            if let (true, Some(acked)) = (is_plain, acked) {
+                fields.iter_mut().flatten().for_each(|field| field.version = acked);
+            }
+            LedgerEntry { subject, fields, acked, acked_at_s, in_doubt, refusals }
+        })
+}

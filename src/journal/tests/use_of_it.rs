@@ -1,0 +1,265 @@
+//! The journal as its callers use it.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+
+use crate::digest::BatchId;
+use crate::ledger::FieldState;
+use crate::update::FieldKind;
+
+use super::super::batches::Batch;
+use super::super::error::{JournalError, JournalErrorKind};
+use super::super::handle::{Journal, JournalOptions};
+use super::super::lock::lock_holder;
+use super::super::named::RunBatch;
+use super::super::opening::Recovery;
+use super::*;
+
+const TARGET: &str = "https://api.example.test/api/v1/device_app_user_update/";
+
+fn files_below(dir: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files_below(&path));
+        }
+        found.push(path);
+    }
+    found
+}
+
+#[test]
+fn what_was_acknowledged_is_in_the_ledger_after_finish() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = open(dir.path()).unwrap();
+    assert_eq!(journal.recovered(), None);
+    append(&journal, (1..=500).flat_map(|number| [intent(number), synced(number)]).collect()).unwrap();
+    // The ledger is the one of the opening: this run's facts are the scheduler's own.
+    assert_eq!(entries(&journal), []);
+    let report = journal.finish().unwrap();
+    assert_eq!((report.records, report.subjects_folded, report.ledger_entries), (1000, 500, 500));
+
+    let journal = open(dir.path()).unwrap();
+    assert_eq!(journal.recovered(), None);
+    assert_eq!(acked_numbers(&journal), (1..=500).collect::<Vec<_>>());
+    assert_eq!(journal.ledger().unwrap().entries(), 500);
+    let found = journal.lookup(subject(77)).unwrap().unwrap();
+    assert_eq!(found.field(FieldKind::Imsi).unwrap().state, FieldState::Known(FieldHash(77)));
+    assert_eq!(journal.lookup(subject(501)).unwrap(), None);
+    let ids: Vec<SubjectId> = entries(&journal).iter().map(|entry| entry.subject).collect();
+    assert!(ids.is_sorted());
+}
+
+#[test]
+fn an_intent_without_outcome_is_in_doubt_after_a_crash() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = open(dir.path()).unwrap();
+    append(&journal, vec![intent(1), intent(2), synced(2), intent(3)]).unwrap();
+    drop(journal);
+
+    let journal = open(dir.path()).unwrap();
+    assert_eq!(journal.recovered(), Some(Recovery { in_doubt: 2, subjects: 3, records: 4 }));
+    let doubts = journal.lookup(subject(1)).unwrap().unwrap().in_doubt;
+    assert_eq!(doubts.iter().map(|doubt| doubt.version).collect::<Vec<_>>(), [version(1)]);
+    assert_eq!(journal.lookup(subject(2)).unwrap().unwrap().in_doubt, []);
+    journal.finish().unwrap();
+    assert_eq!(open(dir.path()).unwrap().recovered(), None);
+}
+
+#[test]
+fn a_subject_of_withdrawn_intents_leaves_no_entry() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = open(dir.path()).unwrap();
+    let withdrawn = Record::Withdrawn { subject: subject(1), version: version(1) };
+    append(&journal, vec![intent(1), withdrawn]).unwrap();
+    assert_eq!(journal.finish().unwrap().ledger_entries, 0);
+    assert_eq!(entries(&open(dir.path()).unwrap()), []);
+}
+
+#[test]
+fn a_batch_is_continued_until_it_is_closed() {
+    let dir = tempfile::tempdir().unwrap();
+    let (a, b) = (BatchId([1; 16]), BatchId([2; 16]));
+    let journal = open(dir.path()).unwrap();
+    let fresh = |seq, begun_s| Batch { seq, resumed: false, newest: true, begun_s };
+    assert_eq!(journal.peek_batch(TARGET, a, false).unwrap(), fresh(1, 0));
+    assert_eq!(journal.begin_batch(TARGET, a, 10, 100, false).unwrap(), fresh(1, 100));
+    assert_eq!(journal.begin_batch("other", a, 10, 101, false).unwrap(), fresh(1, 101));
+    assert_eq!(journal.begin_batch(TARGET, b, 10, 102, false).unwrap(), fresh(2, 102));
+    drop(journal);
+
+    let journal = open(dir.path()).unwrap();
+    let resumed = Batch { seq: 1, resumed: true, newest: false, begun_s: 100 };
+    assert_eq!(journal.peek_batch(TARGET, a, false).unwrap(), resumed);
+    assert_eq!(journal.begin_batch(TARGET, a, 10, 103, false).unwrap(), resumed);
+    assert_eq!(journal.begin_batch(TARGET, a, 10, 104, true).unwrap(), fresh(3, 104));
+    // Making the newest one newest changes nothing.
+    let newest = Batch { seq: 3, resumed: true, newest: true, begun_s: 104 };
+    assert_eq!(journal.begin_batch(TARGET, a, 10, 105, true).unwrap(), newest);
+    journal.close_batch(TARGET, 3).unwrap();
+    journal.close_batch(TARGET, 99).unwrap();
+    assert_eq!(journal.begin_batch(TARGET, a, 10, 106, false).unwrap(), fresh(4, 106));
+    // Closing one batch leaves the others of the target and those of other targets.
+    assert!(journal.peek_batch(TARGET, b, false).unwrap().resumed);
+    assert!(journal.peek_batch("other", a, false).unwrap().resumed);
+}
+
+#[test]
+fn key_fields_runs_and_fingerprints_are_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = open(dir.path()).unwrap();
+    assert_eq!(journal.target_key(TARGET).unwrap(), None);
+    assert_eq!(journal.run_batch("run-9").unwrap(), None);
+    assert!(!journal.is_proven("fingerprint").unwrap());
+    journal.set_target_key(TARGET, FieldKind::UserExternalId).unwrap();
+    journal.record_run("run-9", TARGET, 4).unwrap();
+    journal.set_proven("fingerprint").unwrap();
+    let subject_before = journal.key().subject(TARGET, FieldKind::Imsi, "1");
+    drop(journal);
+
+    let journal = open(dir.path()).unwrap();
+    assert_eq!(journal.target_key(TARGET).unwrap(), Some(FieldKind::UserExternalId));
+    assert_eq!(journal.target_key("other").unwrap(), None);
+    let expected = RunBatch { target: TARGET.to_owned(), batch_seq: 4 };
+    assert_eq!(journal.run_batch("run-9").unwrap(), Some(expected));
+    assert!(journal.is_proven("fingerprint").unwrap());
+    assert!(!journal.is_proven("fingerprint2").unwrap());
+    assert_eq!(journal.key().subject(TARGET, FieldKind::Imsi, "1"), subject_before);
+    let too_long = "x".repeat(2000);
+    assert!(matches!(journal.target_key(&too_long), Err(JournalError::Misuse { .. })));
+}
+
+#[test]
+fn a_second_opening_says_who_holds_the_lock() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = open(dir.path()).unwrap();
+    let error = open(dir.path()).unwrap_err();
+    assert_eq!((error.kind(), error.exit_hint()), (JournalErrorKind::Locked, 11));
+    let text = error.to_string();
+    assert!(text.contains("run-1") && text.contains("host-1") && text.contains("1700000000"), "{text}");
+    assert_eq!(lock_holder(dir.path()).unwrap().pid, std::process::id());
+    // The refused one took nothing from the holder.
+    append(&journal, vec![intent(1)]).unwrap();
+    journal.finish().unwrap();
+    assert_eq!(lock_holder(dir.path()), None);
+    open(dir.path()).unwrap();
+}
+
+#[test]
+fn open_existing_creates_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = JournalOptions::new(dir.path().join("state"));
+    assert!(Journal::open_existing(&options, "r", "h", 0).unwrap().is_none());
+    assert!(!options.state_dir.exists());
+    Journal::open(&options, "r", "h", 0).unwrap().finish().unwrap();
+    assert!(Journal::open_existing(&options, "r", "h", 0).unwrap().is_some());
+}
+
+#[test]
+fn files_are_private_small_and_tell_no_value() {
+    let dir = tempfile::tempdir().unwrap();
+    let state_dir = dir.path().join("state");
+    let journal = open(&state_dir).unwrap();
+    let value = "310260123456789";
+    let subject = journal.key().subject(TARGET, FieldKind::Imsi, value);
+    let records = (0..20_000).map(|ordinal| Record::Synced {
+        subject,
+        version: version(ordinal),
+        facts: vec![FieldFact {
+            kind: FieldKind::Imsi,
+            hash: journal.key().field(FieldKind::Imsi, value),
+            version: version(ordinal),
+        }],
+        at_s: 0,
+    });
+    append(&journal, records.collect()).unwrap();
+    drop(journal);
+    let journal = open(&state_dir).unwrap();
+    journal.finish().unwrap();
+    assert_eq!(fs::read_dir(state_dir.join("journal/blobs")).unwrap().count(), 0);
+    for path in files_below(&state_dir) {
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        let inside_sled = path.parent().unwrap().ends_with("journal");
+        // Snapshots are sled's own, inside a directory nobody else can enter.
+        assert!(mode & 0o077 == 0 || inside_sled, "{} {mode:o}", path.display());
+        if path.is_file() {
+            let bytes = fs::read(&path).unwrap();
+            let has_value = bytes.windows(value.len()).any(|window| window == value.as_bytes());
+            assert!(!has_value, "{}", path.display());
+        }
+    }
+}
+
+#[test]
+fn appends_of_many_threads_are_all_kept_and_called_back_in_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = open(dir.path()).unwrap();
+    let (tell, told) = mpsc::channel();
+    std::thread::scope(|scope| {
+        for thread in 0..8_u64 {
+            let (writer, tell) = (journal.writer(), tell.clone());
+            scope.spawn(move || {
+                for number in (0..100).map(|number| thread * 100 + number + 1) {
+                    let tell = tell.clone();
+                    let told = Box::new(move |result: Result<(), _>| {
+                        result.unwrap();
+                        tell.send((thread, number)).unwrap();
+                    });
+                    writer.append(vec![intent(number), synced(number)], told);
+                }
+            });
+        }
+    });
+    drop(tell);
+    let acknowledged: Vec<(u64, u64)> = told.iter().collect();
+    assert_eq!(acknowledged.len(), 800);
+    for thread in 0..8 {
+        let own: Vec<u64> =
+            acknowledged.iter().filter(|(by, _)| *by == thread).map(|(_, number)| *number).collect();
+        assert!(own.is_sorted());
+    }
+    journal.finish().unwrap();
+    assert_eq!(acked_numbers(&open(dir.path()).unwrap()), (1..=800).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_closed_journal_refuses_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = open(dir.path()).unwrap();
+    let writer = journal.writer();
+    journal.finish().unwrap();
+    let (tell, told) = mpsc::channel();
+    writer.append(vec![intent(1)], Box::new(move |result| tell.send(result).unwrap()));
+    assert!(matches!(*told.recv().unwrap().unwrap_err(), JournalError::Closed));
+}
+
+#[test]
+fn an_impossible_record_is_refused_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = open(dir.path()).unwrap();
+    let fact = FieldFact { kind: FieldKind::Imsi, hash: FieldHash(1), version: version(1) };
+    let impossible =
+        Record::Synced { subject: subject(1), version: version(1), facts: vec![fact; 10], at_s: 0 };
+    let error = append(&journal, vec![impossible]).unwrap_err();
+    assert!(matches!(*error, JournalError::Misuse { .. }));
+    append(&journal, vec![synced(2)]).unwrap();
+    journal.finish().unwrap();
+    assert_eq!(acked_numbers(&open(dir.path()).unwrap()), [2]);
+}
+
+#[test]
+fn marks_of_an_idle_journal_do_not_pile_up() {
+    let dir = tempfile::tempdir().unwrap();
+    for round in 0..3 {
+        let journal = open(dir.path()).unwrap();
+        (0..50).for_each(|run| journal.record_run(&format!("{round}-{run}"), TARGET, 1).unwrap());
+        journal.finish().unwrap();
+    }
+    let opened = open_core(dir.path()).unwrap();
+    assert!(opened.core.log.values < 100, "{:?}", opened.core.log);
+    assert!(opened.core.mark.sequence > 150);
+    assert_eq!(opened.core.run_batch("0-0").unwrap().unwrap().batch_seq, 1);
+}
