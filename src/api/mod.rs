@@ -1,0 +1,106 @@
+//! The edge to the API: what a request looks like, who it goes to and under which token, and what an answer means.
+//!
+//! The only user of reqwest. One [`Client::attempt`] is one HTTP request and ends in one
+//! [`Seen`](crate::delivery::outcome::Seen). Not here: when to send, what to retry, how long to wait
+//! (`delivery/`), which runtime runs it and how long it took (`engine/`), what a field may hold (`fields/`).
+
+mod answer;
+mod client;
+mod complaint;
+mod echo;
+mod endpoint;
+mod envelope;
+mod signature;
+mod token;
+mod token_command;
+
+pub use answer::{Answer, Sent, classify};
+pub use client::{
+    ANSWER_BYTES_MAX, ANSWER_HEADERS_MAX, Answered, CONNECT_TIMEOUT_MS, Canonical, Client, ClientOptions,
+    IDEMPOTENCY_KEY_BYTES_MAX, READ_TIMEOUT_MS, Request, TIMEOUT_MS,
+};
+pub use endpoint::{Endpoint, URL_BYTES_MAX};
+pub use envelope::{Envelope, body};
+pub use signature::{Mask, signature};
+pub use token::{TOKEN_BYTES_MAX, Token, TokenError, TokenSource};
+pub use token_command::TOKEN_COMMAND_TIMEOUT_MS;
+
+use std::path::PathBuf;
+
+/// Why no request can be made at all. Nothing has been sent when one of these is returned.
+#[derive(Debug, thiserror::Error)]
+pub enum ApiError {
+    /// The text is no URL, or not one that a request can go to.
+    #[error("the endpoint is no usable URL: {problem}")]
+    Url {
+        /// What is wrong with it, without the text itself: it may hold a password.
+        problem: &'static str,
+    },
+    /// Neither `http` nor `https`.
+    #[error("the endpoint's scheme is neither https nor http")]
+    Scheme,
+    /// `user:password@` in the URL.
+    #[error("the endpoint holds a user name or password")]
+    Credentials,
+    /// A query or a fragment.
+    #[error("the endpoint has a query or a fragment")]
+    Query,
+    /// Plain `http` to another machine: the token would travel in clear.
+    #[error("the endpoint is plain http, so the token would travel in clear")]
+    PlainHttp,
+    /// The path has no trailing slash.
+    #[error("the endpoint's path {path:?} does not end with a slash")]
+    Slash {
+        /// The path.
+        path: String,
+    },
+    /// The file of additional certificate authorities is unreadable.
+    #[error("failed to read the certificate authorities in {}", path.display())]
+    CaFile {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file of additional certificate authorities holds no certificate.
+    #[error("no certificate could be read from {}", path.display())]
+    CaPem {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The user agent holds characters that a header cannot carry.
+    #[error("the user agent holds characters that a header cannot carry")]
+    UserAgent,
+    /// The HTTP client could not be set up: no TLS, no resolver.
+    #[error("failed to set up the HTTP client")]
+    Client {
+        /// Why; its text holds no URL.
+        source: reqwest::Error,
+    },
+}
+
+impl ApiError {
+    /// What the operator can do.
+    pub fn remedy(&self) -> &'static str {
+        match self {
+            ApiError::Url { .. } | ApiError::Scheme => {
+                "give the whole endpoint: https://HOST/api/v1/device_app_user_update/"
+            }
+            ApiError::Credentials => {
+                "leave user and password out of the URL; the token comes from token_file"
+            }
+            ApiError::Query => "leave out everything from ? or # on",
+            ApiError::PlainHttp => {
+                "use https:// (plain http is for loopback, or where allow_plain_http is set)"
+            }
+            ApiError::Slash { .. } => {
+                "add the slash: it is part of the path, and servers answer its absence with a redirect"
+            }
+            ApiError::CaFile { .. } | ApiError::CaPem { .. } => {
+                "ca_file must be a readable file of PEM certificates"
+            }
+            ApiError::UserAgent => "use printable ASCII characters only",
+            ApiError::Client { .. } => "check the system's certificate store",
+        }
+    }
+}
