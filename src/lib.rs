@@ -14,6 +14,7 @@ pub mod journal;
 pub mod ledger;
 pub mod near;
 pub mod plan;
+pub mod report;
 pub mod row;
 pub mod stats;
 pub mod update;

@@ -1,0 +1,295 @@
+//! Fills the summary from the numbers of a run: names instead of indexes, texts beside rule codes, and what to do next.
+//!
+//! Not here: counting (`stats.rs`), the shape (`model.rs`), rendering (`summary.rs`).
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::event::{PlanFacts, PlanRows};
+use crate::exit::Exit;
+use crate::report::model::{
+    Complaint, FileRecord, GateRecord, InputRecord, PlaceRecord, PlanCounts, PlanRecord, Reason, RowCounts,
+    SCHEMA_VERSION, Summary,
+};
+use crate::report::options::{ReportOptions, RuleText};
+use crate::report::rows::WrittenFile;
+use crate::report::style::shell_quote;
+use crate::row::Place;
+use crate::stats::{Rows, Stats, Tally};
+use crate::update::FieldKind;
+
+/// What listeners keep beside the numbers: texts that no count can hold.
+#[derive(Debug, Default)]
+pub(super) struct Notes {
+    /// Inputs in the order they were opened.
+    pub inputs: Vec<InputRecord>,
+    /// Gates that tripped.
+    pub gates: Vec<GateRecord>,
+    /// Row files written.
+    pub files: Vec<WrittenFile>,
+}
+
+impl Notes {
+    /// A place with its file's name.
+    pub(super) fn place(&self, place: Place) -> PlaceRecord {
+        let input = usize::try_from(place.file).ok().and_then(|index| self.inputs.get(index));
+        PlaceRecord {
+            row: place.ordinal,
+            file: input
+                .map_or_else(|| format!("input {}", u64::from(place.file) + 1), |input| input.name.clone()),
+            line: place.line,
+        }
+    }
+}
+
+/// The summary as of now.
+pub(super) fn summary(stats: &Stats, notes: &Notes, options: &ReportOptions) -> Summary {
+    let exit = Exit::ALL.into_iter().find(|exit| Some(exit.code()) == stats.exit_code);
+    let delivery_ms = stats.delivery_began_ms.map_or(0, |began| stats.at_ms.saturating_sub(began));
+    let plan = stats.plan.as_ref();
+    let mut summary = Summary {
+        schema_version: SCHEMA_VERSION,
+        kind: "summary".into(),
+        tool_version: stats.run.tool_version.into(),
+        run_id: stats.run.run_id.clone(),
+        command: stats.run.command.into(),
+        target: stats.run.target.clone(),
+        batch: plan.map_or_else(String::new, |plan| plan.batch.clone()),
+        resumed: plan.is_some_and(|plan| plan.resumed),
+        key: plan.and_then(|plan| plan.key).map(|key| key.name().into()),
+        exit_code: stats.exit_code,
+        exit_meaning: exit.map_or_else(String::new, |exit| exit.meaning().into()),
+        stopped: stats.stopped.clone(),
+        started_at: stats.run.started_at.clone(),
+        ended_at: (options.wall)(),
+        duration_s: seconds(stats.at_ms),
+        delivery_s: seconds(delivery_ms),
+        paused_s: seconds(stats.paused_ms),
+        rows: row_counts(&stats.rows),
+        balanced: stats.rows.is_balanced(),
+        updates: stats.updates,
+        updates_per_s: per_second(stats.updates.saturating_sub(stats.rows.pending), delivery_ms),
+        deferred: stats.deferred,
+        attempts: stats.attempts,
+        retries: stats.retries,
+        http: stats.http.iter().map(|(status, count)| (status_name(*status), *count)).collect(),
+        outcomes: stats.outcomes.iter().map(|(name, count)| ((*name).into(), *count)).collect(),
+        latency_mean_ms: stats.latency_sum_ms.checked_div(stats.attempts).unwrap_or(0),
+        latency_max_ms: stats.latency_max_ms,
+        committed: stats.committed,
+        inputs: notes.inputs.clone(),
+        rejections: reasons(&stats.rejections, notes, options.rule_text),
+        warnings: reasons(&stats.warnings, notes, options.rule_text),
+        fixes: reasons(&stats.fixes, notes, options.rule_text),
+        signatures: complaints(stats, notes),
+        notices: stats.notices.clone(),
+        gates: notes.gates.clone(),
+        plan: plan.map(|plan| plan_record(plan, notes, options)),
+        files: files(notes, options.run_dir.as_deref()),
+        next: Vec::new(),
+    };
+    summary.next = next_steps(&summary, options);
+    summary
+}
+
+/// What the plan found, with names and times.
+pub(super) fn plan_record(plan: &PlanFacts, notes: &Notes, options: &ReportOptions) -> PlanRecord {
+    let changes = FieldKind::ALL.into_iter().zip(plan.field_changes);
+    let duration = options.rate_per_s.and_then(|rate| sending_time(plan.rows.send, rate));
+    PlanRecord {
+        rows: plan_counts(&plan.rows),
+        field_changes: changes.filter(|(_, n)| *n > 0).map(|(kind, n)| (kind.name().into(), n)).collect(),
+        subjects_new: plan.subjects_new,
+        subjects_changed: plan.subjects_changed,
+        in_doubt_resent: plan.in_doubt_resent,
+        in_doubt_places: plan.in_doubt_places.iter().map(|place| notes.place(*place)).collect(),
+        refused_before: plan.refused_before,
+        rate_per_s: options.rate_per_s,
+        duration_s: duration.map(|duration| duration.as_secs_f64()),
+        done_at: duration.and_then(|duration| later(&(options.wall)(), duration)),
+    }
+}
+
+/// How long so many updates take at this many per second, retries aside; `None` for a rate that means nothing.
+fn sending_time(updates: u64, rate_per_s: f64) -> Option<Duration> {
+    let one = Duration::try_from_secs_f64(rate_per_s.recip()).ok()?;
+    let millis = one.as_nanos().checked_mul(u128::from(updates))? / 1_000_000;
+    u64::try_from(millis).ok().map(Duration::from_millis)
+}
+
+/// A wall clock text so much later, in UTC to the second.
+fn later(wall: &str, by: Duration) -> Option<String> {
+    let now: jiff::Timestamp = wall.parse().ok()?;
+    let then = now.checked_add(jiff::SignedDuration::try_from(by).ok()?).ok()?;
+    Some(then.round(jiff::Unit::Second).ok()?.to_string())
+}
+
+/// Key of a status in JSON: the number, or `none` for attempts without an answer.
+pub(super) fn status_name(status: u16) -> String {
+    if status == 0 { "none".into() } else { status.to_string() }
+}
+
+/// Rows by their fate, in their mirror type.
+pub(super) fn row_counts(rows: &Rows) -> RowCounts {
+    let Rows {
+        read,
+        synced,
+        folded,
+        duplicate,
+        unchanged,
+        superseded,
+        conflict,
+        held,
+        rejected,
+        failed,
+        in_doubt,
+        pending,
+        filtered,
+        elsewhere,
+    } = *rows;
+    RowCounts {
+        read,
+        synced,
+        folded,
+        duplicate,
+        unchanged,
+        superseded,
+        conflict,
+        held,
+        rejected,
+        failed,
+        in_doubt,
+        pending,
+        filtered,
+        elsewhere,
+    }
+}
+
+fn plan_counts(rows: &PlanRows) -> PlanCounts {
+    let PlanRows {
+        read,
+        rejected,
+        filtered,
+        elsewhere,
+        duplicate,
+        superseded,
+        unchanged,
+        conflict,
+        held,
+        folded,
+        refused_before,
+        send,
+    } = *rows;
+    PlanCounts {
+        read,
+        rejected,
+        filtered,
+        elsewhere,
+        duplicate,
+        superseded,
+        unchanged,
+        conflict,
+        held,
+        folded,
+        refused_before,
+        send,
+    }
+}
+
+fn reasons(tallies: &BTreeMap<&'static str, Tally>, notes: &Notes, rule_text: RuleText) -> Vec<Reason> {
+    let mut reasons: Vec<Reason> = tallies
+        .iter()
+        .map(|(code, tally)| {
+            let (says, remedy) = rule_text(code).unwrap_or_default();
+            Reason {
+                code: (*code).into(),
+                count: tally.count,
+                field: tally.field.map(|field| field.name().into()),
+                first: notes.place(tally.first),
+                says: says.into(),
+                remedy: remedy.into(),
+            }
+        })
+        .collect();
+    // The sort is stable: equal counts stay in the order of their codes.
+    reasons.sort_by_key(|reason| std::cmp::Reverse(reason.count));
+    reasons
+}
+
+fn complaints(stats: &Stats, notes: &Notes) -> Vec<Complaint> {
+    let mut complaints: Vec<Complaint> = stats
+        .signatures
+        .iter()
+        .map(|(signature, tally)| Complaint {
+            signature: signature.clone(),
+            count: tally.count,
+            kind: tally.kind.name().into(),
+            first: notes.place(tally.first),
+        })
+        .collect();
+    complaints.sort_by_key(|complaint| std::cmp::Reverse(complaint.count));
+    complaints
+}
+
+fn files(notes: &Notes, run_dir: Option<&Path>) -> Vec<FileRecord> {
+    let rows = notes.files.iter().map(|file| FileRecord {
+        name: file.name.into(),
+        path: file.path.to_string_lossy().into_owned(),
+        rows: Some(file.rows),
+    });
+    let own = run_dir.map(|dir| FileRecord {
+        name: super::run_dir::SUMMARY_FILE.into(),
+        path: dir.join(super::run_dir::SUMMARY_FILE).to_string_lossy().into_owned(),
+        rows: None,
+    });
+    rows.chain(own).collect()
+}
+
+/// What to do next, most pressing first.
+fn next_steps(summary: &Summary, options: &ReportOptions) -> Vec<String> {
+    let (again, rows) = (&options.commands.again, &summary.rows);
+    let command = |text: &str| format!("run `{text}`");
+    let mut steps = Vec::new();
+    if again.is_empty() && options.commands.without_inputs.is_empty() {
+        return steps;
+    }
+    let is_survey = matches!(summary.command.as_str(), "plan" | "check");
+    let is_gated = summary.gates.iter().any(|gate| !gate.overridden);
+    if is_gated && summary.command != "check" {
+        if !again.is_empty() {
+            steps.push(format!(
+                "look at what the gate found; {} to send all the same",
+                command(&format!("{again} --yes"))
+            ));
+        }
+    } else if is_survey {
+        let sends = summary.plan.as_ref().is_some_and(|plan| plan.rows.send > 0);
+        if summary.command == "plan" && sends && !again.is_empty() {
+            steps.push(format!("{} to send it", command(again)));
+        }
+    } else if rows.pending + rows.in_doubt > 0 && !again.is_empty() {
+        steps.push(format!("{} to resume", command(again)));
+    }
+    let hints = [
+        (super::RowFileKind::Rejected, "correct"),
+        (super::RowFileKind::Failed, "correct"),
+        (super::RowFileKind::Conflict, "decide in"),
+    ];
+    for (kind, verb) in hints {
+        let Some(file) = summary.files.iter().find(|file| file.name == kind.file_name()) else { continue };
+        let path = shell_quote(Path::new(&file.path));
+        let run = command(&format!("{} {path}", options.commands.without_inputs));
+        steps.push(format!("{verb} {} and {run}", kind.file_name()));
+    }
+    steps
+}
+
+fn seconds(duration_ms: u64) -> f64 {
+    Duration::from_millis(duration_ms).as_secs_f64()
+}
+
+/// Events per second, to the thousandth.
+pub(super) fn per_second(count: u64, duration_ms: u64) -> f64 {
+    seconds(super::style::milli_per_s(count, duration_ms))
+}

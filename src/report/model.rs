@@ -1,0 +1,242 @@
+//! The summary of a run as data: what `summary.json` and the last line of `--json` hold, and what the text for people
+//! is rendered from, at the end of the run as well as years later. Mirror types: the facts know nothing of JSON.
+//!
+//! Not here: filling them from the numbers (`build.rs`), rendering (`summary.rs`, `survey_text.rs`).
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// Version of the shape of everything written as JSON. Members are only added; a change of meaning counts it up.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// Everything a run tells about itself. A member missing in an older file reads as empty.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Summary {
+    /// [`SCHEMA_VERSION`] of the writer.
+    pub schema_version: u32,
+    /// Always `summary`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Version of the program.
+    pub tool_version: String,
+    /// Id of the run.
+    pub run_id: String,
+    /// `sync`, `plan`, `check`, …
+    pub command: String,
+    /// The target, as text for people.
+    pub target: String,
+    /// The batch, as hex; empty where there is none.
+    pub batch: String,
+    /// Whether an open batch was continued.
+    pub resumed: bool,
+    /// The key field.
+    pub key: Option<String>,
+    /// The exit code; `None` when the run has no end (yet).
+    pub exit_code: Option<u8>,
+    /// What the exit code means.
+    pub exit_meaning: String,
+    /// Why the run stopped early, if it did.
+    pub stopped: Option<String>,
+    /// Wall clock at the start, RFC 3339.
+    pub started_at: String,
+    /// Wall clock at the end, RFC 3339.
+    pub ended_at: String,
+    /// Length of the run, in seconds.
+    pub duration_s: f64,
+    /// Length of its delivery, in seconds.
+    pub delivery_s: f64,
+    /// Seconds spent paused.
+    pub paused_s: f64,
+    /// Rows by their fate.
+    pub rows: RowCounts,
+    /// Whether the books close: every row read in exactly one place.
+    pub balanced: bool,
+    /// Updates to send.
+    pub updates: u64,
+    /// Updates settled per second of delivery.
+    pub updates_per_s: f64,
+    /// Updates refused for a conflict and deferred, whatever became of them later.
+    pub deferred: u64,
+    /// Attempts, retries included.
+    pub attempts: u64,
+    /// Attempts of updates that had been attempted before in this run.
+    pub retries: u64,
+    /// Answers by status; `none` for attempts without an answer.
+    pub http: BTreeMap<String, u64>,
+    /// Attempts by what became of them.
+    pub outcomes: BTreeMap<String, u64>,
+    /// Mean time from sending to the end of the answer, in milliseconds.
+    pub latency_mean_ms: u64,
+    /// Longest of them, in milliseconds.
+    pub latency_max_ms: u64,
+    /// Records made durable in the journal.
+    pub committed: u64,
+    /// Inputs in their order.
+    pub inputs: Vec<InputRecord>,
+    /// Reasons of rejected rows, most frequent first.
+    pub rejections: Vec<Reason>,
+    /// Warnings, most frequent first.
+    pub warnings: Vec<Reason>,
+    /// Silent normalisations, most frequent first.
+    pub fixes: Vec<Reason>,
+    /// Server complaints, most frequent first.
+    pub signatures: Vec<Complaint>,
+    /// Things about the whole run.
+    pub notices: Vec<String>,
+    /// Gates that tripped.
+    pub gates: Vec<GateRecord>,
+    /// What the plan found, once it was made.
+    pub plan: Option<PlanRecord>,
+    /// Files of the run.
+    pub files: Vec<FileRecord>,
+    /// What to do next, in sentences.
+    pub next: Vec<String>,
+}
+
+/// Rows by their fate, as in [`crate::stats::Rows`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[expect(missing_docs, reason = "each member is documented where it is defined, in stats::Rows")]
+pub struct RowCounts {
+    pub read: u64,
+    pub synced: u64,
+    pub folded: u64,
+    pub duplicate: u64,
+    pub unchanged: u64,
+    pub superseded: u64,
+    pub conflict: u64,
+    pub held: u64,
+    pub rejected: u64,
+    pub failed: u64,
+    pub in_doubt: u64,
+    pub pending: u64,
+    pub filtered: u64,
+    pub elsewhere: u64,
+}
+
+/// An input.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct InputRecord {
+    /// Name as given.
+    pub name: String,
+    /// Its size in bytes.
+    pub bytes: u64,
+    /// `csv` or `ndjson`.
+    pub format: String,
+}
+
+/// A place, with its file's name.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PlaceRecord {
+    /// Ordinal of the row in the batch, from 1.
+    pub row: u64,
+    /// Name of the input as given.
+    pub file: String,
+    /// Line on which the record begins, from 1.
+    pub line: u64,
+}
+
+/// A rule, how often it applied, and where first.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Reason {
+    /// The rule's code.
+    pub code: String,
+    /// How often it applied.
+    pub count: u64,
+    /// The field, if it is about one.
+    pub field: Option<String>,
+    /// Where first.
+    pub first: PlaceRecord,
+    /// What the rule says.
+    pub says: String,
+    /// What helps.
+    pub remedy: String,
+}
+
+/// A cluster of equal complaints.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Complaint {
+    /// The complaint, masked.
+    pub signature: String,
+    /// How often.
+    pub count: u64,
+    /// How these updates failed.
+    pub kind: String,
+    /// Where first.
+    pub first: PlaceRecord,
+}
+
+/// A gate that tripped.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct GateRecord {
+    /// Its name in the configuration.
+    pub gate: String,
+    /// What it found.
+    pub text: String,
+    /// Whether `--yes` let the run go on.
+    pub overridden: bool,
+}
+
+/// What the plan found.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PlanRecord {
+    /// Rows by disposition.
+    pub rows: PlanCounts,
+    /// Updates that would change a field, by field.
+    pub field_changes: BTreeMap<String, u64>,
+    /// Updates for subjects the ledger does not know.
+    pub subjects_new: u64,
+    /// Updates for subjects the ledger knows.
+    pub subjects_changed: u64,
+    /// Updates left in doubt earlier and sent again.
+    pub in_doubt_resent: u64,
+    /// Places of the first of them.
+    pub in_doubt_places: Vec<PlaceRecord>,
+    /// Updates refused earlier in this batch and not sent again.
+    pub refused_before: u64,
+    /// Attempts per second the limiter allows; `None` without a limit.
+    pub rate_per_s: Option<f64>,
+    /// Seconds sending takes at that rate, without retries.
+    pub duration_s: Option<f64>,
+    /// When it would be done if it began when the plan was made, RFC 3339.
+    pub done_at: Option<String>,
+}
+
+/// Rows by disposition, as in [`crate::event::PlanRows`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[expect(missing_docs, reason = "each member is documented where it is defined, in event::PlanRows")]
+pub struct PlanCounts {
+    pub read: u64,
+    pub rejected: u64,
+    pub filtered: u64,
+    pub elsewhere: u64,
+    pub duplicate: u64,
+    pub superseded: u64,
+    pub unchanged: u64,
+    pub conflict: u64,
+    pub held: u64,
+    pub folded: u64,
+    pub refused_before: u64,
+    pub send: u64,
+}
+
+/// A file of the run.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct FileRecord {
+    /// Its name in the run's directory.
+    pub name: String,
+    /// Its path.
+    pub path: String,
+    /// Rows in it; `None` for a file that holds no rows.
+    pub rows: Option<u64>,
+}
