@@ -16,5 +16,6 @@ pub mod near;
 pub mod plan;
 pub mod report;
 pub mod row;
+pub mod sandbox;
 pub mod stats;
 pub mod update;
