@@ -3,6 +3,7 @@
 
 pub mod api;
 pub mod choice;
+pub mod deliver;
 pub mod delivery;
 pub mod digest;
 pub mod engine;
@@ -18,4 +19,5 @@ pub mod report;
 pub mod row;
 pub mod sandbox;
 pub mod stats;
+pub mod survey;
 pub mod update;

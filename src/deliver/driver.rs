@@ -1,0 +1,574 @@
+//! The driver of pass 2: one loop that owns the run's state, asks the scheduler what to do, and tells the journal, the
+//! senders and the listener. Whatever can wake it arrives on one channel; the loop only names what happened.
+//!
+//! Not here: decisions (`delivery/`), reading (`feed.rs`), what a verdict writes (`settle.rs`).
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender};
+use std::time::Duration;
+
+use super::feed::{Fed, Selection};
+use super::settle::{self, Settled, Unresolved};
+use super::{DEFERRED_MAX, DeliverRules, Delivered, Stopped};
+use crate::api::{Request, Token, TokenSource};
+use crate::delivery::outcome::{Failure, Seen, StopCause};
+use crate::delivery::{Action, Decision, Offer, REASON_THROTTLED, Scheduler, TokenRead, UpdateId};
+use crate::digest::{StateKey, SubjectId, update_digest};
+use crate::engine::chance::Chance;
+use crate::engine::clock;
+use crate::engine::credit::Credit;
+use crate::engine::permits::Permits;
+use crate::engine::senders::Senders;
+use crate::engine::signals::Stop;
+use crate::event::Event;
+use crate::journal::{JournalError, JournalWriter};
+use crate::ledger::Record;
+use crate::row::Place;
+use crate::survey::Emitter;
+
+/// Wakes handled before outcomes are written and new attempts started.
+const WAKES_MAX: usize = 1_024;
+
+/// Longest sleep of the loop, so that status and progress stay alive.
+const IDLE_MS_MAX: u64 = 500;
+
+/// The same while the window is full and nothing is on the wire: only a pause, or what the first-contact guard keeps back.
+const STUCK_MS_MAX: u64 = 10;
+
+/// Everything that can wake the driver.
+pub(super) enum Wake {
+    /// The reading side hands over updates, and says how far it is.
+    Fed { group: Vec<Fed>, rows: u64, bytes: u64 },
+    /// The reading side has ended.
+    FeedEnded(Result<(), Stopped>),
+    /// The limiter has granted permits.
+    Granted(u32),
+    /// An attempt has ended.
+    Answered { id: UpdateId, seen: Seen, latency_ms: u64, trouble: Option<String> },
+    /// A group of records is durable: these updates may be sent, these are settled.
+    Durable(Result<Durable, Arc<JournalError>>),
+    /// The token was read again.
+    TokenRead(Option<Token>),
+    /// The operator wants the run to stop.
+    Signal(Stop),
+}
+
+/// What a durable group stands for.
+#[derive(Default)]
+pub(super) struct Durable {
+    records: u64,
+    open: Vec<UpdateId>,
+    pub(super) settled: Vec<(UpdateId, Settled)>,
+}
+
+/// An attempt, as the senders take it.
+pub(super) struct Job {
+    pub(super) id: UpdateId,
+    pub(super) token: Arc<Token>,
+    pub(super) request: Request,
+}
+
+/// An update between its hand-over and its durable fate.
+pub(super) struct Held {
+    pub(super) fed: Fed,
+    pub(super) request: Request,
+    /// Attempts started in this run.
+    pub(super) attempts: u32,
+    /// It gave its credit back early, because it waits for a retry.
+    pub(super) credited: bool,
+}
+
+/// The loop's state over the passes of a run.
+pub(super) struct Driver<'a, 'e> {
+    pub(super) rules: &'a DeliverRules,
+    pub(super) state_key: &'a StateKey,
+    pub(super) emitter: &'a mut Emitter<'e>,
+    pub(super) scheduler: Scheduler,
+    pub(super) writer: JournalWriter,
+    pub(super) senders: Option<Senders<Job>>,
+    pub(super) permits: Option<Permits>,
+    pub(super) wakes: Receiver<Wake>,
+    pub(super) waker: Sender<Wake>,
+    pub(super) token: Arc<Token>,
+    pub(super) token_source: TokenSource,
+    /// Keeps, durably, that the target has acknowledged something.
+    pub(super) prove: &'a dyn Fn() -> Result<(), JournalError>,
+    pub(super) chance: Chance,
+    pub(super) progress: Progress,
+    pub(super) outcome: Delivered,
+    /// Updates that wait for a later pass, by their last row's ordinal.
+    pub(super) deferred: BTreeMap<u64, Unresolved>,
+    synced: u64,
+    pub(super) held: HashMap<UpdateId, Held>,
+    permits_in_hand: u32,
+    pub(super) pending: Durable,
+    pub(super) records: Vec<Record>,
+    pub(super) commits_open: usize,
+    feeding: bool,
+    /// Why sending pauses, as told last.
+    pub(super) paused: Option<&'static str>,
+    pub(super) quiet_reason: &'static str,
+    pub(super) drain_until_ms: Option<u64>,
+    pub(super) cut: bool,
+    pub(super) signals: u32,
+    beat_ms: u64,
+    pub(super) troubles: Vec<String>,
+    /// Whether the API has answered anything in this run.
+    is_answered: bool,
+}
+
+/// A group on its way to the disk. It answers the driver in any case: a journal thread that died with it would leave the
+/// driver waiting for ever otherwise.
+struct Commit {
+    waker: Sender<Wake>,
+    durable: Option<Durable>,
+}
+
+impl Commit {
+    fn answer(mut self, written: Result<(), Arc<JournalError>>) {
+        let durable = self.durable.take().unwrap_or_default();
+        // The driver outlives its commits; a closed channel means that it has panicked.
+        drop(self.waker.send(Wake::Durable(written.map(|()| durable))));
+    }
+}
+
+impl Drop for Commit {
+    fn drop(&mut self) {
+        if self.durable.is_some() {
+            drop(self.waker.send(Wake::Durable(Err(Arc::new(JournalError::Closed)))));
+        }
+    }
+}
+
+/// How far the current pass is.
+#[derive(Default)]
+pub(super) struct Progress {
+    pub(super) rows: u64,
+    pub(super) bytes: u64,
+    pub(super) bytes_total: u64,
+}
+
+impl<'a, 'e> Driver<'a, 'e> {
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "called once, by the wiring; each argument is a part of the run"
+    )]
+    pub(super) fn new(
+        rules: &'a DeliverRules,
+        state_key: &'a StateKey,
+        emitter: &'a mut Emitter<'e>,
+        scheduler: Scheduler,
+        writer: JournalWriter,
+        channel: (Sender<Wake>, Receiver<Wake>),
+        token: Token,
+        token_source: TokenSource,
+        prove: &'a dyn Fn() -> Result<(), JournalError>,
+    ) -> Driver<'a, 'e> {
+        Driver {
+            rules,
+            state_key,
+            emitter,
+            scheduler,
+            writer,
+            senders: None,
+            permits: None,
+            wakes: channel.1,
+            waker: channel.0,
+            token: Arc::new(token),
+            token_source,
+            prove,
+            chance: Chance::from_entropy(),
+            progress: Progress::default(),
+            outcome: Delivered::default(),
+            deferred: BTreeMap::new(),
+            synced: 0,
+            held: HashMap::new(),
+            permits_in_hand: 0,
+            pending: Durable::default(),
+            records: Vec::new(),
+            commits_open: 0,
+            feeding: false,
+            paused: None,
+            quiet_reason: REASON_THROTTLED,
+            drain_until_ms: None,
+            cut: false,
+            signals: 0,
+            beat_ms: 0,
+            troubles: Vec::new(),
+            is_answered: false,
+        }
+    }
+
+    /// Runs one pass to its end: until everything handed over is durably settled, or the run has stopped and what was
+    /// on the wire has ended or been cut off.
+    pub(super) fn pass(&mut self, credit: &Credit) {
+        self.feeding = true;
+        loop {
+            let is_idle = !self.wait(credit);
+            self.write();
+            self.tell_condition();
+            self.pump();
+            if self.outcome.stopped.is_some() {
+                credit.close();
+                self.finish_draining();
+            }
+            self.beat();
+            let is_written = self.commits_open == 0 && self.records.is_empty();
+            if is_written && !self.feeding && (self.held.is_empty() || self.is_journal_dead()) {
+                return;
+            }
+            // Only what the first-contact guard keeps back is left, or fills the window so that nothing more can come.
+            if is_written && self.is_going() && (!self.feeding || is_idle && credit.is_exhausted()) {
+                let decision = self.scheduler.release_withheld(!self.feeding);
+                self.take(decision, credit);
+                self.write();
+            }
+        }
+    }
+
+    pub(super) fn now_ms(&self) -> u64 {
+        self.emitter.clock().now_ms()
+    }
+
+    /// Sleeps until something happens or time alone makes something possible, and takes what has happened. Whether anything
+    /// has.
+    pub(super) fn wait(&mut self, credit: &Credit) -> bool {
+        let now_ms = self.now_ms();
+        let due_ms =
+            self.scheduler.wake_at(now_ms).unwrap_or(u64::MAX).min(self.drain_until_ms.unwrap_or(u64::MAX));
+        let is_stuck = credit.is_exhausted() && self.commits_open == 0 && self.scheduler.in_flight() == 0;
+        let idle_ms_max = if is_stuck { STUCK_MS_MAX } else { IDLE_MS_MAX };
+        let sleep_ms = due_ms.saturating_sub(now_ms).min(idle_ms_max);
+        let mut next = self.wakes.recv_timeout(Duration::from_millis(sleep_ms)).ok();
+        let mut taken = 0;
+        while let Some(wake) = next {
+            self.on_wake(wake, credit);
+            taken += 1;
+            next = if taken < WAKES_MAX { self.wakes.try_recv().ok() } else { None };
+        }
+        let now_ms = self.now_ms();
+        let decision = self.scheduler.on_tick(now_ms);
+        self.take(decision, credit);
+        taken > 0
+    }
+
+    fn on_wake(&mut self, wake: Wake, credit: &Credit) {
+        match wake {
+            Wake::Fed { group, rows, bytes } => {
+                (self.progress.rows, self.progress.bytes) = (rows, bytes);
+                self.on_fed(group);
+            }
+            Wake::FeedEnded(ended) => {
+                self.feeding = false;
+                if let Err(stopped) = ended {
+                    self.stop(stopped);
+                }
+            }
+            Wake::Granted(count) => self.permits_in_hand += count,
+            Wake::Answered { id, seen, latency_ms, trouble } => {
+                if let Some(trouble) = trouble {
+                    self.tell_trouble(&trouble);
+                }
+                self.on_answered(id, seen, latency_ms, credit);
+            }
+            Wake::Durable(durable) => {
+                self.commits_open -= 1;
+                match durable {
+                    Ok(durable) => self.on_durable(durable),
+                    Err(error) => self.stop(Stopped::Journal(error)),
+                }
+            }
+            Wake::TokenRead(token) => self.on_token(token, credit),
+            Wake::Signal(signal) => self.on_signal(signal),
+        }
+    }
+
+    fn on_fed(&mut self, group: Vec<Fed>) {
+        if self.outcome.stopped.is_some() {
+            // The run is stopping: what arrives now was never on the wire and has no intent; it stays pending.
+            return;
+        }
+        for mut fed in group {
+            let id = fed.place.ordinal;
+            if let Some(unresolved) = self.deferred.get(&id) {
+                // The plan knows nothing of the refusals of this run; a server that honors keys would replay them.
+                fed.refusals = unresolved.refusals;
+            }
+            let digest = update_digest(&fed.update.facts);
+            let key =
+                self.state_key.idempotency(fed.update.subject, fed.update.version, digest, fed.refusals);
+            let request = Request {
+                body: std::mem::take(&mut fed.body),
+                idempotency_key: key,
+                sent: Arc::new(std::mem::take(&mut fed.update.fields)),
+            };
+            self.records.push(settle::intent(&fed.update));
+            self.pending.open.push(id);
+            // A deferred update comes again in a later pass: what is sent then is a retry.
+            let attempts = u32::from(self.deferred.contains_key(&id));
+            self.held.insert(id, Held { fed, request, attempts, credited: false });
+        }
+    }
+
+    fn on_answered(&mut self, id: UpdateId, seen: Seen, latency_ms: u64, credit: &Credit) {
+        let Some(held) = self.held.get(&id) else { return };
+        if self.cut {
+            return;
+        }
+        self.emitter.emit(Event::AttemptEnded {
+            status: seen.status,
+            outcome: seen.outcome.name(),
+            latency_ms,
+            is_retry: held.attempts > 1,
+        });
+        self.is_answered |= seen.status.is_some();
+        let (now_ms, jitter) = (self.now_ms(), self.chance.next_unit());
+        let decision = self.scheduler.on_outcome(id, seen, now_ms, jitter);
+        self.take(decision, credit);
+    }
+
+    /// Carries out what the scheduler has decided.
+    fn take(&mut self, decision: Decision, credit: &Credit) {
+        for (id, verdict) in decision.verdicts {
+            let Some(held) = self.held.get_mut(&id) else { continue };
+            let is_full = self.deferred.len() >= DEFERRED_MAX && !self.deferred.contains_key(&id);
+            let verdict = if is_full { settle::refuse_deferred(verdict) } else { verdict };
+            match settle::settle(&held.fed.update, verdict, clock::wall_s()) {
+                Some((record, settled)) => {
+                    if !held.credited {
+                        credit.give(1);
+                    }
+                    self.records.push(record);
+                    self.pending.settled.push((id, settled));
+                }
+                // An update that waits for its retry does not hold up the reading side.
+                None if !held.credited && self.scheduler.held() < self.rules.rows_held_max => {
+                    held.credited = true;
+                    credit.give(1);
+                }
+                None => {}
+            }
+        }
+        for action in decision.actions {
+            self.act(action);
+        }
+    }
+
+    fn act(&mut self, action: Action) {
+        match action {
+            Action::RereadToken => {
+                let (source, waker, generation) =
+                    (self.token_source.clone(), self.waker.clone(), self.token.generation + 1);
+                std::thread::spawn(move || {
+                    let token = source.read().and_then(|secret| Token::new(generation, &secret)).ok();
+                    // The driver may have ended meanwhile; nobody waits for the token then.
+                    drop(waker.send(Wake::TokenRead(token)));
+                });
+            }
+            Action::Stop(StopCause::Outage) if !self.is_answered => self.stop(self.unreachable()),
+            Action::Stop(cause) => self.stop(Stopped::Cause(cause)),
+            Action::QuietStarted { reason, .. } => self.quiet_reason = reason,
+            // What stands in the way is told from the scheduler's condition, which knows when one pause hides another.
+            Action::QuietEnded | Action::BreakerOpened | Action::BreakerClosed => {}
+            Action::GuardReleased => {
+                if let Err(error) = (self.prove)() {
+                    self.stop(Stopped::Journal(Arc::new(error)));
+                }
+            }
+        }
+    }
+
+    fn on_token(&mut self, token: Option<Token>, credit: &Credit) {
+        let read = match token {
+            Some(token) => {
+                let changed = !token.is_same(&self.token);
+                let generation = token.generation;
+                if changed {
+                    self.token = Arc::new(token);
+                }
+                Ok(TokenRead { generation, changed })
+            }
+            None => Err(()),
+        };
+        let now_ms = self.now_ms();
+        let decision = self.scheduler.on_token(read, now_ms);
+        self.take(decision, credit);
+    }
+
+    fn on_durable(&mut self, durable: Durable) {
+        self.emitter.emit(Event::Committed { records: durable.records });
+        for id in durable.open {
+            if let Some(held) = self.held.get(&id) {
+                let subject = held.fed.update.subject;
+                self.scheduler.offer(Offer { id, subject, chronic: held.fed.chronic });
+            }
+        }
+        for (id, settled) in durable.settled {
+            if let Some(held) = self.held.remove(&id) {
+                self.report(held.fed, settled);
+            }
+        }
+    }
+
+    /// Reports a fact that is durable now.
+    pub(super) fn report(&mut self, fed: Fed, settled: Settled) {
+        if fed.is_part {
+            self.report_part(fed, settled);
+            return;
+        }
+        let (place, subject) = (fed.place, fed.update.subject);
+        match settled {
+            Settled::Synced => {
+                self.synced += 1;
+                self.deferred.remove(&place.ordinal);
+                self.emitter.emit(Event::UpdateSynced { place });
+            }
+            Settled::Failed(failure) => {
+                self.deferred.remove(&place.ordinal);
+                self.fail(place, subject, failure);
+            }
+            Settled::Deferred(failure) => {
+                let unresolved = Unresolved::new(fed, failure);
+                if self.deferred.insert(place.ordinal, unresolved).is_none() {
+                    self.emitter.emit(Event::UpdateDeferred { place });
+                }
+            }
+            Settled::InDoubt => {
+                self.deferred.remove(&place.ordinal);
+                self.outcome.in_doubt.entry(subject).or_default().push(place.ordinal);
+                self.emitter.emit(Event::UpdateInDoubt { place });
+            }
+            Settled::Withdrawn => {}
+        }
+    }
+
+    /// An earlier part of an update, sent ahead for want of room, is booked with the row that carries the update; only
+    /// what went wrong with it is kept, for the row files and the exit code.
+    fn report_part(&mut self, fed: Fed, settled: Settled) {
+        let (place, subject) = (fed.place, fed.update.subject);
+        self.deferred.remove(&place.ordinal);
+        match settled {
+            Settled::Synced => self.synced += 1,
+            Settled::Failed(failure) => {
+                self.outcome.failed.entry(subject).or_default().push((place.ordinal, failure));
+            }
+            Settled::Deferred(failure) => {
+                self.deferred.insert(place.ordinal, Unresolved::new(fed, failure));
+            }
+            Settled::InDoubt => self.outcome.in_doubt.entry(subject).or_default().push(place.ordinal),
+            Settled::Withdrawn => {}
+        }
+    }
+
+    fn fail(&mut self, place: Place, subject: SubjectId, failure: Failure) {
+        self.emitter.emit(Event::UpdateFailed {
+            place,
+            kind: failure.kind,
+            status: failure.status,
+            signature: failure.signature.clone(),
+        });
+        self.outcome.failed.entry(subject).or_default().push((place.ordinal, failure));
+    }
+
+    /// Hands the gathered records to the journal; their facts come back once they are durable.
+    pub(super) fn write(&mut self) {
+        if self.records.is_empty() {
+            return;
+        }
+        let records = std::mem::take(&mut self.records);
+        let mut durable = std::mem::take(&mut self.pending);
+        durable.records = records.len() as u64;
+        self.commits_open += 1;
+        let commit = Commit { waker: self.waker.clone(), durable: Some(durable) };
+        self.writer.append(records, Box::new(move |written| commit.answer(written)));
+    }
+
+    /// Starts attempts: as many as the scheduler wants and the limiter grants.
+    fn pump(&mut self) {
+        let now_ms = self.now_ms();
+        let Some(permits) = &self.permits else {
+            while let Some(attempt) = self.scheduler.next(now_ms) {
+                self.start(attempt.id);
+            }
+            return;
+        };
+        if self.paused.is_some() {
+            // Permits from before a pause would come on top of the burst after it.
+            self.permits_in_hand = 0;
+        }
+        let mut started = Vec::new();
+        while self.permits_in_hand > 0 {
+            let Some(attempt) = self.scheduler.next(now_ms) else { break };
+            self.permits_in_hand -= 1;
+            started.push(attempt.id);
+        }
+        let wanted = self.scheduler.sendable(now_ms);
+        permits.want(u32::try_from(wanted).unwrap_or(u32::MAX));
+        for id in started {
+            self.start(id);
+        }
+    }
+
+    fn start(&mut self, id: UpdateId) {
+        if let (Some(held), Some(senders)) = (self.held.get_mut(&id), &mut self.senders) {
+            held.attempts += 1;
+            let (token, request) = (Arc::clone(&self.token), held.request.clone());
+            senders.send(Job { id, token, request });
+        }
+    }
+
+    /// Keeps progress and status alive, once a second.
+    fn beat(&mut self) {
+        let now_ms = self.now_ms();
+        if now_ms >= self.beat_ms {
+            self.beat_ms = now_ms + 1_000;
+            let Progress { rows, bytes, bytes_total } = self.progress;
+            self.emitter.emit(Event::Progressed { rows, bytes, bytes_total });
+        }
+    }
+}
+
+impl Driver<'_, '_> {
+    /// Makes ready for the next pass over the inputs.
+    pub(super) fn begin_pass(&mut self, bytes_total: u64) {
+        self.progress = Progress { rows: 0, bytes: 0, bytes_total };
+        self.scheduler.begin_pass();
+    }
+
+    /// Announces a pass after the main one.
+    pub(super) fn later(&mut self, about: &'static str, updates: u64) {
+        self.emitter.emit(Event::LaterPassStarted { about, updates });
+    }
+
+    /// Whether nothing has stopped the run.
+    pub(super) fn is_going(&self) -> bool {
+        self.outcome.stopped.is_none()
+    }
+
+    /// Updates acknowledged so far.
+    pub(super) fn synced(&self) -> u64 {
+        self.synced
+    }
+
+    /// The channel that wakes the driver.
+    pub(super) fn waker(&self) -> Sender<Wake> {
+        self.waker.clone()
+    }
+
+    /// The updates that wait for a later pass.
+    pub(super) fn deferred(&self) -> Selection {
+        Selection::Deferred {
+            ordinals: self.deferred.keys().copied().collect(),
+            subjects: self.deferred.values().map(|unresolved| unresolved.update.subject).collect(),
+        }
+    }
+
+    /// Ends the senders and gives up what delivery leaves behind.
+    pub(super) fn end(mut self) -> Delivered {
+        if let Some(senders) = self.senders.take() {
+            senders.stop();
+        }
+        self.outcome
+    }
+}

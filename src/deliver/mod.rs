@@ -1,0 +1,393 @@
+//! Pass 2, deliver: reads the inputs again and sends what the plan ruled to be sent, each intent durable before its
+//! request leaves, each acknowledgement durable before it is reported.
+//!
+//! Wiring. Three threads and a few senders around one loop: the reading side (`feed.rs`) hands over updates, the
+//! driver (`driver.rs`) asks the pure scheduler what to do, the journal's thread makes it durable. Not here: any
+//! decision (`delivery/`, `plan/`).
+
+mod drain;
+mod driver;
+mod feed;
+mod rows;
+mod settle;
+mod tell;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::mpsc;
+
+pub use self::rows::{RowsError, WriteRows, write_rows};
+
+use self::driver::{Driver, Job, Wake};
+use self::feed::{Feed, FeedError, Selection};
+use crate::api::{ApiError, Client, ClientOptions, Envelope, Token, TokenSource};
+use crate::delivery::outcome::{Failure, Outcome, Seen, StopCause};
+use crate::delivery::{DeliveryRules, Scheduler};
+use crate::digest::{StateKey, SubjectId};
+use crate::engine::credit::Credit;
+use crate::engine::permits::{Pace, Permits};
+use crate::engine::senders::Senders;
+use crate::engine::signals::{Signals, Stop};
+use crate::event::Event;
+use crate::exit::Exit;
+use crate::input::{Inputs, SourceError};
+use crate::journal::{JournalError, JournalWriter};
+use crate::plan::{Plan, Ruling};
+use crate::survey::{Emitter, Judge};
+
+/// Updates waiting for a later pass, at most; a conflict beyond that is final at once.
+pub const DEFERRED_MAX: usize = 100_000;
+
+/// Everything that bounds delivery.
+#[derive(Debug, Clone)]
+pub struct DeliverRules {
+    /// The scheduler's rules.
+    pub scheduler: DeliveryRules,
+    /// How fast; `None` for no limit.
+    pub pace: Option<Pace>,
+    /// Threads that send.
+    pub senders: usize,
+    /// Updates handed over and not settled, at most, retries included.
+    pub rows_held_max: usize,
+    /// Rows kept until the last row of their subject arrives, at most.
+    pub rows_folding_max: usize,
+    /// How long attempts on the wire may take to end once the run stops.
+    pub shutdown_grace_ms: u64,
+}
+
+impl DeliverRules {
+    /// Updates whose intents may be open at a time without waiting for a retry: what a crash leaves in doubt. Twice
+    /// what may be in flight keeps the wire busy while intents are made durable; a slow pace needs no more than a
+    /// second's worth.
+    pub fn window(&self) -> usize {
+        let full = 2 * self.scheduler.max_in_flight;
+        match self.pace {
+            None => 2 * full,
+            Some(pace) => {
+                let mut second = 16;
+                while second < full
+                    && pace.period.as_secs_f64() * f64::from(u32::try_from(second).unwrap_or(u32::MAX)) < 1.0
+                {
+                    second *= 2;
+                }
+                second.min(full).max(2)
+            }
+        }
+    }
+}
+
+/// Why a run stopped before its end.
+#[derive(Debug, Clone)]
+pub enum Stopped {
+    /// The scheduler's decision.
+    Cause(StopCause),
+    /// The API never answered, because of this trouble with the connection.
+    Unreachable(String),
+    /// The operator's.
+    Signal(Stop),
+    /// The input cannot be read on.
+    Source(Arc<SourceError>),
+    /// The journal cannot be written.
+    Journal(Arc<JournalError>),
+    /// A fault of the program.
+    Internal(String),
+}
+
+impl Stopped {
+    /// The exit code that follows.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Stopped::Cause(StopCause::TokenRefused) => Exit::Token,
+            Stopped::Cause(StopCause::Outage) | Stopped::Unreachable(_) => Exit::Temporary,
+            Stopped::Cause(StopCause::Redirected { .. }) => Exit::Config,
+            Stopped::Cause(StopCause::NothingAccepted { .. } | StopCause::ErrorBudget { .. }) => {
+                Exit::Stopped
+            }
+            Stopped::Signal(Stop::Interrupt) => Exit::Interrupted,
+            Stopped::Signal(Stop::Terminate) => Exit::Terminated,
+            Stopped::Source(_) => Exit::Input,
+            Stopped::Journal(_) => Exit::Journal,
+            Stopped::Internal(_) => Exit::Unexpected,
+        }
+    }
+
+    /// What to do about it.
+    pub fn remedy(&self) -> String {
+        match self {
+            Stopped::Cause(StopCause::TokenRefused) => {
+                "renew the token, then run the same command again; nothing is lost, no row was marked failed".into()
+            }
+            Stopped::Cause(StopCause::Outage) => "run the same command again when the API is back; it resumes".into(),
+            Stopped::Cause(StopCause::Redirected { .. }) => {
+                "check api.url: scheme, host, path and its trailing slash; redirects are never followed, because they \
+                 would drop the body or leak the token"
+                    .into()
+            }
+            Stopped::Cause(StopCause::NothingAccepted { .. }) => {
+                "check api.envelope (data-string, data-object, flat), api.url and the column mapping; no row was \
+                 marked failed"
+                    .into()
+            }
+            Stopped::Cause(StopCause::ErrorBudget { .. }) => {
+                "look at failed.csv, then run again, with a larger --max-errors if these failures are acceptable".into()
+            }
+            Stopped::Unreachable(_) => {
+                "check scheme, host and port in api.url, DNS and the network; then run the same command again".into()
+            }
+            Stopped::Signal(_) => "run the same command again; it resumes".into(),
+            Stopped::Source(error) => error.remedy(),
+            Stopped::Journal(error) => error.remedy(),
+            Stopped::Internal(_) => "please report this as a bug, with the run's summary.json".into(),
+        }
+    }
+}
+
+impl fmt::Display for Stopped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Stopped::Cause(StopCause::TokenRefused) => {
+                f.write_str("the API refused the token, and reading it again brought none that it accepts")
+            }
+            Stopped::Cause(StopCause::Outage) => {
+                f.write_str("the API is down or keeps pushing back, for longer than outage_max")
+            }
+            Stopped::Cause(StopCause::Redirected { status }) => {
+                write!(f, "the API answered with a redirect (HTTP {status}): this is not the endpoint")
+            }
+            Stopped::Cause(StopCause::NothingAccepted { signature, subjects }) => write!(
+                f,
+                "the API accepted none of the first {subjects} subjects at this target; most frequent complaint: {signature}"
+            ),
+            Stopped::Cause(StopCause::ErrorBudget { failed }) => {
+                write!(f, "{failed} updates failed, more than max_errors allows")
+            }
+            Stopped::Unreachable(trouble) => {
+                write!(f, "the API could not be reached for as long as outage_max: {trouble}")
+            }
+            Stopped::Signal(Stop::Interrupt) => f.write_str("interrupted (SIGINT)"),
+            Stopped::Signal(Stop::Terminate) => f.write_str("asked to terminate (SIGTERM)"),
+            Stopped::Source(error) => write!(f, "{error}"),
+            Stopped::Journal(error) => write!(f, "{error}"),
+            Stopped::Internal(text) => write!(f, "internal error: {text}"),
+        }
+    }
+}
+
+impl From<FeedError> for Stopped {
+    fn from(error: FeedError) -> Stopped {
+        match error {
+            FeedError::Source(error) => Stopped::Source(Arc::new(error)),
+            FeedError::Inconsistent(_) => Stopped::Internal(error.to_string()),
+        }
+    }
+}
+
+/// What cannot be begun at all.
+#[derive(Debug, thiserror::Error)]
+pub enum DeliverError {
+    /// No client.
+    #[error(transparent)]
+    Api(#[from] ApiError),
+    /// No thread or runtime.
+    #[error("cannot start a thread")]
+    Thread(#[from] std::io::Error),
+}
+
+/// What the two passes share, and where delivery gets its parts from.
+pub struct Delivery<'a> {
+    /// The inputs, surveyed.
+    pub inputs: &'a mut Inputs,
+    /// Who judges rows.
+    pub judge: Judge<'a>,
+    /// What the survey ruled.
+    pub plan: &'a Plan,
+    /// The batch's sequence on its target.
+    pub batch: u64,
+    /// The state directory's key.
+    pub state_key: &'a StateKey,
+    /// The journal.
+    pub writer: JournalWriter,
+    /// The API.
+    pub client: ClientOptions,
+    /// The wire format.
+    pub envelope: Envelope,
+    /// The token, as read before the survey.
+    pub token: Token,
+    /// Where it comes from, to be read again when it is refused.
+    pub token_source: TokenSource,
+    /// Keeps, durably, that the target has acknowledged something: called at the first acknowledgement ever.
+    pub prove: &'a dyn Fn() -> Result<(), JournalError>,
+    /// The bounds.
+    pub rules: DeliverRules,
+    /// The signals of this process.
+    pub signals: Signals,
+}
+
+/// What delivery leaves behind for the reports.
+#[derive(Debug, Default)]
+pub struct Delivered {
+    /// Why it stopped before its end.
+    pub stopped: Option<Stopped>,
+    /// Failed updates, by subject: ordinal of the last row, and how.
+    pub failed: HashMap<SubjectId, Vec<(u64, Failure)>>,
+    /// Updates in doubt, by subject: ordinal of the last row.
+    pub in_doubt: HashMap<SubjectId, Vec<u64>>,
+}
+
+/// Delivers what the plan ruled to be sent.
+///
+/// # Errors
+/// When delivery cannot even begin. Everything that goes wrong later is in [`Delivered::stopped`].
+pub fn deliver(delivery: Delivery<'_>, emitter: &mut Emitter<'_>) -> Result<Delivered, DeliverError> {
+    let clock = emitter.clock();
+    let (waker, wakes) = mpsc::channel();
+    let rules = delivery.rules.clone();
+    let state_key = delivery.state_key;
+    let updates = delivery.plan.facts().rows.send;
+    emitter.emit(Event::DeliveryStarted { updates });
+    tracing::info!(
+        "window: at most {} updates can be in doubt after a crash, besides those that wait for a retry",
+        rules.window()
+    );
+    let scheduler = Scheduler::new(rules.scheduler.clone(), clock.now_ms());
+    let permits = match rules.pace {
+        Some(pace) => {
+            let waker = waker.clone();
+            Some(Permits::start(pace, move |count| drop(waker.send(Wake::Granted(count))))?)
+        }
+        None => None,
+    };
+    let senders = start_senders(&rules, &delivery.client, clock, &waker)?;
+    let on_signal = waker.clone();
+    // After the driver has ended, nobody takes these any more; the count of signals tells the rest of the run.
+    delivery.signals.tell(move |stop| drop(on_signal.send(Wake::Signal(stop))));
+    let mut driver = Driver::new(
+        &rules,
+        state_key,
+        emitter,
+        scheduler,
+        delivery.writer.clone(),
+        (waker, wakes),
+        delivery.token.clone(),
+        delivery.token_source.clone(),
+        delivery.prove,
+    );
+    driver.senders = Some(senders);
+    driver.permits = permits;
+    run_passes(&mut driver, delivery);
+    Ok(driver.end())
+}
+
+fn start_senders(
+    rules: &DeliverRules,
+    client: &ClientOptions,
+    clock: crate::engine::clock::Clock,
+    waker: &mpsc::Sender<Wake>,
+) -> Result<Senders<Job>, DeliverError> {
+    // A client that cannot be made is a configuration error and must not surface as a thread's.
+    drop(Client::new(client)?);
+    let senders = Senders::start(rules.senders, || {
+        let client = Arc::new(Client::new(client).map_err(std::io::Error::other)?);
+        let waker = waker.clone();
+        Ok(move |job: Job| {
+            let client = Arc::clone(&client);
+            let mut ending = Ending { waker: waker.clone(), id: job.id, is_told: false };
+            async move {
+                let began_ms = clock.now_ms();
+                let answered = client.attempt(&job.token, &job.request).await;
+                let seen = answered.seen;
+                let latency_ms = clock.now_ms() - began_ms;
+                ending.tell(seen, latency_ms, answered.trouble);
+            }
+        })
+    })?;
+    Ok(senders)
+}
+
+/// The end of an attempt, told in any case: an attempt that panicked would leave the driver waiting for ever.
+struct Ending {
+    waker: mpsc::Sender<Wake>,
+    id: u64,
+    is_told: bool,
+}
+
+impl Ending {
+    fn tell(&mut self, seen: Seen, latency_ms: u64, trouble: Option<String>) {
+        self.is_told = true;
+        // The driver has ended when the attempt was cut off; its outcome is in doubt by then.
+        drop(self.waker.send(Wake::Answered { id: self.id, seen, latency_ms, trouble }));
+    }
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        if !self.is_told {
+            let seen = Seen { outcome: Outcome::Disconnected, status: None, token_generation: 0 };
+            self.tell(seen, 0, None);
+        }
+    }
+}
+
+/// The main pass, the chronic rows, then deferred conflicts until a pass makes no progress.
+fn run_passes(driver: &mut Driver<'_, '_>, mut delivery: Delivery<'_>) {
+    let sent = delivery.plan.facts().rows.send;
+    let late = late_updates(delivery.plan);
+    if late < sent {
+        pass(driver, &mut delivery, Selection::Main);
+    }
+    if late > 0 && driver.is_going() {
+        driver.later("chronic rows", late);
+        pass(driver, &mut delivery, Selection::Late);
+    }
+    while driver.is_going() {
+        let selection = driver.deferred();
+        let Selection::Deferred { ordinals, .. } = &selection else { break };
+        if ordinals.is_empty() {
+            break;
+        }
+        driver.later("deferred conflicts", ordinals.len() as u64);
+        let before = driver.synced();
+        pass(driver, &mut delivery, selection);
+        if driver.synced() == before && driver.is_going() {
+            driver.refuse_unresolved();
+        }
+    }
+}
+
+/// Updates of the plan that failed in earlier batches.
+fn late_updates(plan: &Plan) -> u64 {
+    let late = (1..=plan.facts().rows.read).filter(|ordinal| plan.ruling(*ordinal) == Ruling::SendLate);
+    late.count() as u64
+}
+
+fn pass(driver: &mut Driver<'_, '_>, delivery: &mut Delivery<'_>, selection: Selection) {
+    let credit = Credit::new(delivery.rules.window());
+    driver.begin_pass(delivery.inputs.bytes_total());
+    let waker = driver.waker();
+    let feed = Feed {
+        inputs: &mut *delivery.inputs,
+        judge: delivery.judge.again(),
+        plan: delivery.plan,
+        batch: delivery.batch,
+        envelope: delivery.envelope,
+        rows_held_max: delivery.rules.rows_folding_max,
+        selection,
+    };
+    std::thread::scope(|scope| {
+        let reading = scope.spawn(|| {
+            let send = |group, rows, bytes| waker.send(Wake::Fed { group, rows, bytes }).is_ok();
+            // A panic must reach the driver as an end of the reading side, or it would wait for ever.
+            let ended = catch_unwind(AssertUnwindSafe(|| feed.run(&credit, send)));
+            let ended = match ended {
+                Ok(ended) => ended.map_err(Stopped::from),
+                Err(_) => Err(Stopped::Internal("the reading side panicked".into())),
+            };
+            drop(waker.send(Wake::FeedEnded(ended)));
+        });
+        driver.pass(&credit);
+        credit.close();
+        drop(reading.join());
+    });
+}

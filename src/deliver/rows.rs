@@ -1,0 +1,246 @@
+//! The row files: at the end of a run the inputs are read once more, and every row that was rejected, failed, kept back
+//! or left in doubt is written out, to be corrected and fed back as it is.
+//!
+//! Wiring. Rendered at the end, because then a kill can neither lose nor tear them: the next run lists again what
+//! is still open. Not here: how the files look (`report/rows.rs`).
+
+use std::collections::HashMap;
+
+use super::{Delivered, Stopped};
+use crate::digest::SubjectId;
+use crate::engine::signals::Signals;
+use crate::fields::RuleId;
+use crate::input::{Inputs, Pass, Row, RowError, SourceError};
+use crate::ledger::Refusal;
+use crate::plan::{Plan, Ruling};
+use crate::report::{ReportError, RowFileKind, RowFiles, RowLine, WrittenFile};
+use crate::survey::{Judge, Judged};
+
+/// Rows between two looks for a signal.
+const SIGNAL_ROWS: u64 = 256;
+
+/// What the row files are written from.
+pub struct WriteRows<'a> {
+    /// The inputs, surveyed.
+    pub inputs: &'a mut Inputs,
+    /// Who judges rows.
+    pub judge: Judge<'a>,
+    /// What the survey ruled.
+    pub plan: &'a Plan,
+    /// What delivery left behind.
+    pub delivered: &'a Delivered,
+    /// Id of this run, for rows that have no earlier one.
+    pub run_id: &'a str,
+    /// The files.
+    pub files: RowFiles,
+    /// The signals of this process: one more than there were ends the writing.
+    pub signals: &'a Signals,
+}
+
+/// Why the row files could not be written.
+#[derive(Debug, thiserror::Error)]
+pub enum RowsError {
+    /// The inputs cannot be read again.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// The files cannot be written.
+    #[error(transparent)]
+    Report(#[from] ReportError),
+    /// The operator asked to stop.
+    #[error("the row files were not written: {0}")]
+    Stopped(Stopped),
+}
+
+/// Why a row stands in a file.
+struct Why {
+    kind: RowFileKind,
+    reason: String,
+    signature: String,
+    detail: String,
+}
+
+/// Writes the row files.
+///
+/// # Errors
+/// When the inputs cannot be read again or the files cannot be written.
+pub fn write_rows(write: WriteRows<'_>) -> Result<Vec<WrittenFile>, RowsError> {
+    let WriteRows { inputs, mut judge, plan, delivered, run_id, mut files, signals } = write;
+    let signals_before = signals.count();
+    let names: Vec<String> = inputs.files().iter().map(|file| file.name.clone()).collect();
+    let refused: HashMap<u64, &Refusal> = plan.refused_before().collect();
+    let mut reasons = Reasons { plan, delivered, refused, refused_subjects: HashMap::new() };
+    reasons.find_refused_subjects(inputs, &mut judge)?;
+    let mut reader = inputs.read(Pass::Again);
+    while let Some(row) = reader.next_row()? {
+        let (place, judged) = judge.read(&row);
+        if place.ordinal.is_multiple_of(SIGNAL_ROWS)
+            && let Some(stop) = signals.seen().filter(|_| signals.count() > signals_before)
+        {
+            return Err(RowsError::Stopped(Stopped::Signal(stop)));
+        }
+        let Some(why) = reasons.why(&row, judged, place.ordinal) else { continue };
+        let mut cells = Vec::new();
+        let (mut run, mut number) = (run_id.to_owned(), place.ordinal);
+        let raw = match &row {
+            Ok(row) => {
+                row.originals(&mut cells);
+                if let Some(origin) = row.origin() {
+                    (run, number) = (origin.run, origin.row);
+                }
+                row.carried_raw().map(str::as_bytes)
+            }
+            Err(error) => Some(error.raw.as_slice()),
+        };
+        let file = usize::try_from(place.file).ok().and_then(|index| names.get(index));
+        files.write(
+            why.kind,
+            &RowLine {
+                cells: &cells,
+                run: &run,
+                row: number,
+                file: file.map_or("", String::as_str),
+                line: place.line,
+                reason: &why.reason,
+                signature: &why.signature,
+                detail: &why.detail,
+                raw,
+            },
+        )?;
+    }
+    drop(reader);
+    Ok(files.finish()?)
+}
+
+struct Reasons<'a> {
+    plan: &'a Plan,
+    delivered: &'a Delivered,
+    refused: HashMap<u64, &'a Refusal>,
+    /// Updates refused earlier in this batch, by subject, to find the rows folded into them.
+    refused_subjects: HashMap<SubjectId, Vec<(u64, &'a Refusal)>>,
+}
+
+impl Reasons<'_> {
+    /// Reads once for the subjects of updates refused before, only if there are any: the plan knows their last rows.
+    fn find_refused_subjects(
+        &mut self,
+        inputs: &mut Inputs,
+        judge: &mut Judge<'_>,
+    ) -> Result<(), SourceError> {
+        if self.refused.is_empty() {
+            return Ok(());
+        }
+        let mut reader = inputs.read(Pass::Again);
+        while let Some(row) = reader.next_row()? {
+            let Ok(row) = row else { continue };
+            let ordinal = row.place().ordinal;
+            if let Some(refusal) = self.refused.get(&ordinal)
+                && let Judged::Valid { subject, .. } = judge.row(&row)
+            {
+                self.refused_subjects.entry(subject).or_default().push((ordinal, refusal));
+            }
+        }
+        Ok(())
+    }
+
+    fn why(&self, row: &Result<Row<'_>, RowError>, judged: Judged, ordinal: u64) -> Option<Why> {
+        let subject = match judged {
+            Judged::Valid { subject, .. } => Some(subject),
+            Judged::Rejected { .. } => None,
+        };
+        match self.plan.ruling(ordinal) {
+            Ruling::Rejected => Some(rejected(row, judged)),
+            Ruling::Conflict => Some(self.conflict(ordinal)),
+            Ruling::Held => Some(Why {
+                kind: RowFileKind::InDoubt,
+                reason: "held".into(),
+                signature: String::new(),
+                detail: "an earlier update of this subject is in doubt and in_doubt = \"hold\"".into(),
+            }),
+            Ruling::RefusedBefore | Ruling::FoldedRefused => {
+                let (_, refusal) =
+                    first_from(self.refused_subjects.get(&subject?)?, ordinal, |entry| entry.0)?;
+                Some(Why {
+                    kind: RowFileKind::Failed,
+                    reason: refusal.kind.name().into(),
+                    signature: refusal.signature.clone(),
+                    detail: "refused earlier in this batch; --retry-failed sends it again".into(),
+                })
+            }
+            Ruling::Send | Ruling::SendLate => self.sent(subject?, |of| of == ordinal),
+            // A folded row shares the fate of the first update at or behind it.
+            Ruling::Folded | Ruling::FoldedLate => self.sent(subject?, |of| of >= ordinal),
+            Ruling::Filtered
+            | Ruling::Elsewhere
+            | Ruling::Duplicate
+            | Ruling::Superseded
+            | Ruling::Unchanged => None,
+        }
+    }
+
+    /// Names the field and the other claimants, where the plan lists them.
+    fn conflict(&self, ordinal: u64) -> Why {
+        let group = self.plan.conflicts().iter().find(|group| group.ordinals.contains(&ordinal));
+        let (reason, detail) = match group {
+            Some(group) => {
+                let others = group.ordinals.iter().filter(|other| **other != ordinal);
+                let others: Vec<String> = others.map(u64::to_string).collect();
+                (
+                    format!("conflict.{}", group.field),
+                    format!("{} is claimed by row {} too", group.field, others.join(", ")),
+                )
+            }
+            None => (
+                "conflict".into(),
+                "another subject of this batch claims the same number, imsi or iccid".into(),
+            ),
+        };
+        Why { kind: RowFileKind::Conflict, reason, signature: String::new(), detail }
+    }
+
+    /// What became of the update that a row is part of; `is_it` tells by the ordinal of the update's last row.
+    fn sent(&self, subject: SubjectId, is_it: impl Fn(u64) -> bool) -> Option<Why> {
+        let failed = self.delivered.failed.get(&subject).map_or(&[][..], Vec::as_slice);
+        let in_doubt = self.delivered.in_doubt.get(&subject).map_or(&[][..], Vec::as_slice);
+        let first_failed = failed.iter().filter(|(of, _)| is_it(*of)).min_by_key(|(of, _)| *of);
+        let first_in_doubt = in_doubt.iter().copied().filter(|of| is_it(*of)).min();
+        if let Some((of, failure)) = first_failed
+            && first_in_doubt.is_none_or(|doubt| *of < doubt)
+        {
+            return Some(Why {
+                kind: RowFileKind::Failed,
+                reason: failure.kind.name().into(),
+                signature: failure.signature.clone(),
+                detail: if failure.maybe_applied { "it may have been applied".into() } else { String::new() },
+            });
+        }
+        first_in_doubt.map(|_| Why {
+            kind: RowFileKind::InDoubt,
+            reason: "in-doubt".into(),
+            signature: String::new(),
+            detail: "the run ended while its request was on the wire; it may or may not have been applied"
+                .into(),
+        })
+    }
+}
+
+/// The first update whose last row is this row or a later one: the one this row is part of.
+fn first_from<T>(list: &[T], ordinal: u64, of: impl Fn(&T) -> u64) -> Option<&T> {
+    list.iter().filter(|entry| of(entry) >= ordinal).min_by_key(|entry| of(entry))
+}
+
+fn rejected(row: &Result<Row<'_>, RowError>, judged: Judged) -> Why {
+    let (code, field) = match judged {
+        Judged::Rejected { code, field } => (code, field),
+        Judged::Valid { .. } => ("duplicate.rejected", None),
+    };
+    let mut detail = field.map_or(String::new(), |field| format!("{field}: "));
+    match row {
+        Err(error) if !error.detail.is_empty() => detail.push_str(&error.detail),
+        Ok(_) | Err(_) => {
+            if let Some(id) = RuleId::of(code) {
+                detail.push_str(id.rule().says);
+            }
+        }
+    }
+    Why { kind: RowFileKind::Rejected, reason: code.into(), signature: String::new(), detail }
+}

@@ -1,0 +1,146 @@
+//! From a verdict to the record that makes it durable, and to the fact that is reported once it is.
+//!
+//! Pure. Not here: when records are written (`driver.rs`).
+
+use super::feed::Fed;
+use crate::delivery::outcome::{Failure, Verdict};
+use crate::digest::update_digest;
+use crate::ledger::{FailureKind, Record, UnknownCause};
+use crate::row::Place;
+use crate::update::{FieldSet, Fields, Update};
+
+/// What becomes known of an update once its record is durable.
+#[derive(Debug, Clone)]
+pub(super) enum Settled {
+    /// Acknowledged.
+    Synced,
+    /// Failed for good in this run.
+    Failed(Failure),
+    /// Waits for a later pass.
+    Deferred(Failure),
+    /// It may or may not have been applied.
+    InDoubt,
+    /// Was never on the wire: pending.
+    Withdrawn,
+}
+
+/// The record that opens an update.
+pub(super) fn intent(update: &Update) -> Record {
+    Record::Intent {
+        subject: update.subject,
+        version: update.version,
+        fields: fields_of(update),
+        digest: update_digest(&update.facts),
+    }
+}
+
+/// The record and the fact of a verdict; `None` for a verdict that settles nothing yet.
+pub(super) fn settle(update: &Update, verdict: Verdict, now_s: i64) -> Option<(Record, Settled)> {
+    match verdict {
+        Verdict::Synced => {
+            let record = Record::Synced {
+                subject: update.subject,
+                version: update.version,
+                facts: update.facts.clone(),
+                at_s: now_s,
+            };
+            Some((record, Settled::Synced))
+        }
+        Verdict::Failed(failure) => Some((failed(update, &failure), Settled::Failed(failure))),
+        Verdict::Deferred(failure) => {
+            let record = Record::Deferred {
+                subject: update.subject,
+                version: update.version,
+                digest: update_digest(&update.facts),
+                status: failure.status.unwrap_or(0),
+                signature: failure.signature.clone(),
+                unknown: unknown_fields(update, &failure),
+            };
+            Some((record, Settled::Deferred(failure)))
+        }
+        Verdict::RetryIn { .. } | Verdict::Withheld => None,
+    }
+}
+
+/// The verdict where there is no room to let a deferred update wait: its refusal is final.
+pub(super) fn refuse_deferred(verdict: Verdict) -> Verdict {
+    match verdict {
+        Verdict::Deferred(failure) => Verdict::Failed(Failure { kind: FailureKind::Refused, ..failure }),
+        Verdict::Synced | Verdict::Failed(_) | Verdict::RetryIn { .. } | Verdict::Withheld => verdict,
+    }
+}
+
+/// The record and the fact of an update that the end of the run leaves behind.
+pub(super) fn leave(update: &Update, maybe_applied: bool) -> (Record, Settled) {
+    if maybe_applied {
+        let record = Record::Unknown {
+            subject: update.subject,
+            version: update.version,
+            fields: fields_of(update),
+            digest: update_digest(&update.facts),
+            cause: UnknownCause::Cut,
+            status: None,
+            signature: String::new(),
+        };
+        (record, Settled::InDoubt)
+    } else {
+        (Record::Withdrawn { subject: update.subject, version: update.version }, Settled::Withdrawn)
+    }
+}
+
+/// An update whose conflict no later pass resolved.
+#[derive(Debug, Clone)]
+pub(super) struct Unresolved {
+    pub(super) place: Place,
+    pub(super) update: Update,
+    pub(super) failure: Failure,
+    /// Definite refusals of this version so far, this one among them.
+    pub(super) refusals: u32,
+    pub(super) is_part: bool,
+}
+
+impl Unresolved {
+    /// Keeps the update's facts and lets its values go: a later pass reads them again.
+    pub(super) fn new(fed: Fed, failure: Failure) -> Unresolved {
+        let Fed { place, mut update, refusals, is_part, .. } = fed;
+        update.fields = Fields::default();
+        Unresolved { place, update, failure, refusals: refusals.saturating_add(1), is_part }
+    }
+
+    /// As an update handed over, so that its final verdict takes the way of all verdicts.
+    pub(super) fn into_fed(self) -> Fed {
+        let Unresolved { place, update, refusals, is_part, .. } = self;
+        Fed { place, update, body: Vec::new(), chronic: false, refusals, is_part }
+    }
+
+    /// The final verdict: refused.
+    pub(super) fn verdict(&self) -> Verdict {
+        Verdict::Failed(Failure { kind: FailureKind::Refused, ..self.failure.clone() })
+    }
+}
+
+fn failed(update: &Update, failure: &Failure) -> Record {
+    let (subject, version) = (update.subject, update.version);
+    let digest = update_digest(&update.facts);
+    let signature = failure.signature.clone();
+    let cause = match failure.kind {
+        FailureKind::Refused | FailureKind::Deferred => {
+            let status = failure.status.unwrap_or(0);
+            let unknown = unknown_fields(update, failure);
+            return Record::Refused { subject, version, digest, status, signature, unknown };
+        }
+        FailureKind::Exhausted => UnknownCause::Exhausted,
+        FailureKind::EchoMismatch => UnknownCause::EchoMismatch,
+    };
+    let fields = unknown_fields(update, failure);
+    Record::Unknown { subject, version, fields, digest, cause, status: failure.status, signature }
+}
+
+fn unknown_fields(update: &Update, failure: &Failure) -> FieldSet {
+    if failure.maybe_applied { fields_of(update) } else { FieldSet::EMPTY }
+}
+
+/// By its facts, because an update that waits for a later pass keeps no values.
+fn fields_of(update: &Update) -> FieldSet {
+    update.facts.iter().map(|fact| fact.kind).collect()
+}

@@ -1,0 +1,53 @@
+//! What the driver tells beside the fates of updates: why sending pauses, and what is wrong with the connection.
+//!
+//! Not here: the loop (`driver.rs`), the scheduler's condition itself (`delivery/`).
+
+use super::Stopped;
+use super::driver::Driver;
+use crate::delivery::Condition;
+use crate::delivery::outcome::StopCause;
+use crate::event::Event;
+
+/// Kinds of trouble with the connection that are told.
+const TROUBLES_MAX: usize = 4;
+
+impl Driver<'_, '_> {
+    /// Tells when sending pauses and goes on, once each.
+    pub(super) fn tell_condition(&mut self) {
+        let now_ms = self.now_ms();
+        let (reason, until_ms) = match self.scheduler.condition(now_ms) {
+            Condition::Open | Condition::Guarding | Condition::Draining => (None, None),
+            Condition::Quiet { until_ms } => (Some(self.quiet_reason), Some(until_ms)),
+            Condition::BreakerOpen { .. } => (Some("server is failing, probing"), None),
+            Condition::AwaitingToken => (Some("token refused, reading it again"), None),
+        };
+        if reason == self.paused {
+            return;
+        }
+        self.paused = reason;
+        match reason {
+            Some(reason) => {
+                let for_ms = until_ms.map(|until_ms| until_ms.saturating_sub(now_ms));
+                self.emitter.emit(Event::Paused { reason, for_ms });
+            }
+            None => self.emitter.emit(Event::Resumed),
+        }
+    }
+
+    /// Why the run stops when nothing ever answered: with the trouble, if it has a name.
+    pub(super) fn unreachable(&self) -> Stopped {
+        match self.troubles.last() {
+            Some(trouble) => Stopped::Unreachable(trouble.clone()),
+            None => Stopped::Cause(StopCause::Outage),
+        }
+    }
+
+    /// Names each kind of trouble with the connection once: a name that does not resolve, a refused connection, a
+    /// certificate. Without it an operator sees an outage where there is a typing error.
+    pub(super) fn tell_trouble(&mut self, trouble: &str) {
+        if self.troubles.len() < TROUBLES_MAX && !self.troubles.iter().any(|told| told == trouble) {
+            self.troubles.push(trouble.to_owned());
+            self.emitter.emit(Event::Noticed { text: format!("no answer from the API: {trouble}") });
+        }
+    }
+}

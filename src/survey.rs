@@ -1,0 +1,230 @@
+//! Pass 1, survey: reads every row once, checks it, and notes who it is about and what it sets. No network.
+//!
+//! Wiring. The judgement of one row ([`Judge`]) is the same in every pass, so it lives here. Not here: what the rules
+//! are (`fields/`), how rows are read (`input/`), what follows for the batch (`plan/`).
+
+use std::collections::HashMap;
+
+use crate::digest::{FieldHash, StateKey, SubjectId};
+use crate::engine::clock::Clock;
+use crate::engine::signals::{Signals, Stop};
+use crate::event::{Event, Listener, Stamped};
+use crate::fields::{self, Checked, RuleSet, Severity};
+use crate::input::{Format, Inputs, Pass, Row, RowError, SourceError};
+use crate::plan::{Survey, Surveyed};
+use crate::row::{Place, Version};
+use crate::update::{FieldKind, FieldSet};
+
+/// Runs remembered by name while rows are judged; a file fed back names one, as a rule.
+const RUNS_MAX: usize = 1_024;
+
+/// Rows between two looks for a signal.
+const SIGNAL_ROWS: u64 = 256;
+
+/// Rows between two progress events.
+const PROGRESS_ROWS: u64 = 4_096;
+
+/// Stamps events with the run's clock and hands them to the listener.
+pub struct Emitter<'a> {
+    clock: Clock,
+    listener: &'a mut dyn Listener,
+}
+
+impl<'a> Emitter<'a> {
+    /// Emits to this listener, by this clock.
+    pub fn new(clock: Clock, listener: &'a mut dyn Listener) -> Emitter<'a> {
+        Emitter { clock, listener }
+    }
+
+    /// Emits an event that happened now.
+    pub fn emit(&mut self, event: Event) {
+        self.listener.on_event(&Stamped { at_ms: self.clock.now_ms(), event });
+    }
+
+    /// The run's clock.
+    pub fn clock(&self) -> Clock {
+        self.clock
+    }
+}
+
+/// Finds the batch of a run named in a row's `_run` column; `None` when no run of that id on this target is known.
+pub type FindRun<'a> = dyn Fn(&str) -> Option<u64> + Sync + 'a;
+
+/// Who judges rows: the rules, and what makes a subject out of a key value.
+pub struct Judge<'a> {
+    rules: &'a RuleSet,
+    identity: Option<Identity<'a>>,
+    runs: HashMap<String, Option<u64>>,
+    /// Fields and findings of the row judged last.
+    pub checked: Checked,
+    /// Hashes of the fields of the row judged last, in wire order.
+    pub facts: Vec<(FieldKind, FieldHash)>,
+}
+
+/// What makes a subject out of a row.
+#[derive(Clone, Copy)]
+pub struct Identity<'a> {
+    /// The state directory's key.
+    pub state_key: &'a StateKey,
+    /// The target, as the journal names it.
+    pub target: &'a str,
+    /// The job's key field.
+    pub key_field: FieldKind,
+    /// How a replayed row finds its old batch.
+    pub find_run: &'a FindRun<'a>,
+}
+
+/// The judgement on one row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Judged {
+    /// It is not sent.
+    Rejected {
+        /// The rule's code.
+        code: &'static str,
+        /// The field, if the rule is about one.
+        field: Option<FieldKind>,
+    },
+    /// It is an update.
+    Valid {
+        /// Whom it is about.
+        subject: SubjectId,
+        /// The version it keeps, when it was fed back from one of our own files.
+        version: Option<Version>,
+    },
+}
+
+impl<'a> Judge<'a> {
+    /// A judge by these rules. Without an identity (the `check` command) every valid row gets the same subject and
+    /// no key is asked for.
+    pub fn new(rules: &'a RuleSet, identity: Option<Identity<'a>>) -> Judge<'a> {
+        Judge { rules, identity, runs: HashMap::new(), checked: Checked::default(), facts: Vec::new() }
+    }
+
+    /// Another judge by the same rules, for another reading.
+    pub fn again(&self) -> Judge<'a> {
+        Judge { runs: self.runs.clone(), ..Judge::new(self.rules, self.identity) }
+    }
+
+    /// The job's key field, if there is an identity.
+    pub fn key_field(&self) -> Option<FieldKind> {
+        self.identity.map(|identity| identity.key_field)
+    }
+
+    /// Judges a row that could be read. Its canonical fields, findings and facts stand in the judge until the next.
+    pub fn row(&mut self, row: &Row<'_>) -> Judged {
+        self.facts.clear();
+        fields::check_row(self.rules, &|kind| row.cell(kind), &mut self.checked);
+        if let Some(finding) = self.checked.rejected() {
+            return Judged::Rejected { code: finding.rule.rule().code, field: finding.field };
+        }
+        let Some(identity) = self.identity else {
+            return Judged::Valid { subject: SubjectId([0; 16]), version: None };
+        };
+        let Some(key) = self.checked.fields.get(identity.key_field) else {
+            return Judged::Rejected { code: "key.missing", field: Some(identity.key_field) };
+        };
+        let subject = identity.state_key.subject(identity.target, identity.key_field, key);
+        let version = match row.origin() {
+            None => None,
+            Some(origin) => {
+                if self.runs.len() >= RUNS_MAX {
+                    self.runs.clear();
+                }
+                let batch = *self.runs.entry(origin.run).or_insert_with_key(|run| (identity.find_run)(run));
+                match batch {
+                    Some(batch) => Some(Version { batch, ordinal: origin.row }),
+                    None => return Judged::Rejected { code: "origin.unknown_run", field: None },
+                }
+            }
+        };
+        for (kind, value) in self.checked.fields.iter() {
+            self.facts.push((kind, identity.state_key.field(kind, value)));
+        }
+        Judged::Valid { subject, version }
+    }
+
+    /// Judges whatever the reader yields.
+    pub fn read(&mut self, row: &Result<Row<'_>, RowError>) -> (Place, Judged) {
+        match row {
+            Ok(row) => (row.place(), self.row(row)),
+            Err(error) => {
+                self.checked.clear();
+                (error.place, Judged::Rejected { code: error.code, field: None })
+            }
+        }
+    }
+}
+
+/// Why a survey ended early.
+#[derive(Debug)]
+pub enum SurveyError {
+    /// The input cannot be read on.
+    Source(SourceError),
+    /// The operator asked to stop. Nothing was sent.
+    Stopped(Stop),
+}
+
+/// Surveys all inputs: one call of the judge per row, one event per finding.
+///
+/// # Errors
+/// What stops the run: the input cannot be read on, or the operator asked to stop.
+pub fn survey(
+    inputs: &mut Inputs,
+    judge: &mut Judge<'_>,
+    emitter: &mut Emitter<'_>,
+    signals: &Signals,
+) -> Result<Survey, SurveyError> {
+    let bytes_total = inputs.bytes_total();
+    let mut survey = Survey::new(mappable(inputs));
+    let mut reader = inputs.read(Pass::Survey);
+    loop {
+        let row = match reader.next_row() {
+            Ok(Some(row)) => row,
+            Ok(None) => break,
+            Err(error) => {
+                // The books say how far the reading came.
+                emitter.emit(Event::Progressed { rows: survey.rows(), bytes: 0, bytes_total });
+                return Err(SurveyError::Source(error));
+            }
+        };
+        let (place, judged) = judge.read(&row);
+        match judged {
+            Judged::Rejected { code, field } => {
+                survey.rejected(place.ordinal);
+                emitter.emit(Event::RowRejected { place, code, field });
+            }
+            Judged::Valid { subject, version } => {
+                for finding in &judge.checked.findings {
+                    let warning = match finding.severity {
+                        Severity::Warn => true,
+                        Severity::Fix => false,
+                        Severity::Off | Severity::Error => continue,
+                    };
+                    let code = finding.rule.rule().code;
+                    emitter.emit(Event::RuleApplied { place, code, warning, field: finding.field });
+                }
+                survey.row(&Surveyed { ordinal: place.ordinal, subject, version, facts: &judge.facts });
+            }
+        }
+        if place.ordinal.is_multiple_of(SIGNAL_ROWS)
+            && let Some(stop) = signals.seen()
+        {
+            let (rows, bytes) = (survey.rows(), reader.bytes_read());
+            emitter.emit(Event::Progressed { rows, bytes, bytes_total });
+            return Err(SurveyError::Stopped(stop));
+        }
+        if place.ordinal.is_multiple_of(PROGRESS_ROWS) {
+            let bytes = reader.bytes_read();
+            emitter.emit(Event::Progressed { rows: place.ordinal, bytes, bytes_total });
+        }
+    }
+    let (rows, bytes) = (survey.rows(), reader.bytes_read());
+    emitter.emit(Event::Progressed { rows, bytes, bytes_total });
+    Ok(survey)
+}
+
+/// NDJSON may show further members later in the file, so that only CSV headers bound what can be mapped.
+fn mappable(inputs: &Inputs) -> FieldSet {
+    let is_open = inputs.files().iter().any(|file| file.format == Format::Ndjson);
+    if is_open { FieldKind::ALL.into_iter().collect() } else { inputs.mapped() }
+}
