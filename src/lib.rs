@@ -3,6 +3,7 @@
 
 pub mod api;
 pub mod choice;
+pub mod config;
 pub mod deliver;
 pub mod delivery;
 pub mod digest;
@@ -18,6 +19,7 @@ pub mod plan;
 pub mod report;
 pub mod row;
 pub mod sandbox;
+pub mod settings;
 pub mod stats;
 pub mod survey;
 pub mod update;

@@ -1,0 +1,189 @@
+//! From the table's values to the final types: one line for each setting.
+//!
+//! The table bounds every value, so nothing can fail here; that each key is of the kind its line expects is held by
+//! every test that makes settings, since defaults pass through the same lines.
+
+use std::path::PathBuf;
+
+use crate::api::Envelope;
+use crate::fields::{BareNumbers, Imei14, Imei16, NumberFormat, Preset, RuleOptions, Severity, Spare0};
+use crate::input::Format;
+use crate::plan::{ConflictPolicy, DuplicatePolicy, InDoubtPolicy};
+use crate::report::ColorChoice;
+use crate::settings::resolve::Values;
+use crate::settings::units::{ErrorBudget, Rate, Share};
+use crate::settings::value::Value;
+use crate::settings::{
+    ApiSettings, DeliverySettings, InputSettings, JournalSettings, PlanSettings, ReportSettings, RunSettings,
+    Settings, TokenChoice,
+};
+use crate::update::FieldKind;
+
+/// The final settings.
+pub(crate) fn settings(values: &Values, token: TokenChoice) -> Settings {
+    let v = Reader { values };
+    Settings {
+        state: PathBuf::from(v.text("state").expect("the table has a default for it")),
+        api: ApiSettings {
+            url: v.text("api.url"),
+            target: v.text("api.target"),
+            envelope: v.choice("api.envelope", Envelope::from_name),
+            token,
+            timeout_ms: v.number("api.timeout"),
+            connect_timeout_ms: v.number("api.connect_timeout"),
+            allow_plain_http: v.is_on("api.allow_plain_http"),
+        },
+        input: v.input(),
+        rules: v.rules(),
+        plan: PlanSettings {
+            duplicates: v.choice("plan.duplicates", DuplicatePolicy::from_name),
+            conflicts: v.choice("plan.conflicts", ConflictPolicy::from_name),
+            in_doubt: v.choice("plan.in_doubt", InDoubtPolicy::from_name),
+            resend_after_ms: v.number_if_set("plan.resend_after"),
+            rejected_max: v.share("plan.rejected_max"),
+            rejected_rows_min: v.number("plan.rejected_rows_min"),
+        },
+        delivery: v.delivery(),
+        journal: JournalSettings {
+            commit_rows_max: v.number("journal.commit_rows_max"),
+            commit_delay_max_ms: v.number("journal.commit_delay_max"),
+        },
+        report: ReportSettings {
+            status_every_ms: v.number("report.status_every"),
+            color: v.choice("report.color", ColorChoice::from_name),
+        },
+        run: RunSettings {
+            full: v.is_on("run.full"),
+            retry_failed: v.is_on("run.retry_failed"),
+            new_batch: v.is_on("run.new_batch"),
+            sandbox: v.is_on("run.sandbox"),
+            yes: v.is_on("run.yes"),
+            json: v.is_on("run.json"),
+            quiet: v.is_on("run.quiet"),
+            verbose: v.number("run.verbose"),
+        },
+    }
+}
+
+/// Takes values out of the table in the type that a line asks for.
+struct Reader<'a> {
+    values: &'a Values,
+}
+
+impl Reader<'_> {
+    fn input(&self) -> InputSettings {
+        let columns = FieldKind::ALL.into_iter().filter_map(|kind| {
+            let mut pairs = self.values.pairs("columns");
+            pairs.find(|(name, _, _)| *name == kind.name()).map(|(_, column, _)| (kind, column.to_owned()))
+        });
+        InputSettings {
+            format: self.choice("input.format", Format::from_name),
+            key: self.field("input.key"),
+            require_rows: self.is_on("input.require_rows"),
+            columns: columns.collect(),
+            row_bytes_max: self.number("input.row_bytes_max"),
+            field_bytes_max: self.number("input.field_bytes_max"),
+            columns_max: self.number("input.columns_max"),
+        }
+    }
+
+    fn rules(&self) -> RuleOptions {
+        let pairs = |key| self.values.pairs(key).map(|(name, text, _)| (name.to_owned(), text.to_owned()));
+        let severity = |(code, name): (String, String)| {
+            (code, Severity::from_name(&name).expect("the table takes no other severities"))
+        };
+        RuleOptions {
+            preset: self.choice("rules.preset", Preset::from_name),
+            bare_numbers: self.choice("rules.bare_numbers", BareNumbers::from_name),
+            number_format: self.choice("rules.number_format", NumberFormat::from_name),
+            imei_14: self.choice("rules.imei_14", Imei14::from_name),
+            imei_16: self.choice("rules.imei_16", Imei16::from_name),
+            imei_spare0: self.choice("rules.imei_spare0", Spare0::from_name),
+            allow_plaintext_passwords: self.is_on("rules.allow_plaintext_passwords"),
+            default_country: self.text("input.default_country"),
+            null_markers: self.list("rules.null_markers").unwrap_or(RuleOptions::default().null_markers),
+            class_allowed: self.list("rules.class_allowed").unwrap_or_default(),
+            class_map: pairs("rules.class_map").collect(),
+            severities: pairs("rules.severity").map(severity).collect(),
+        }
+    }
+
+    fn delivery(&self) -> DeliverySettings {
+        DeliverySettings {
+            rate: self.rate("delivery.rate"),
+            burst: self.number("delivery.burst"),
+            max_in_flight: self.number("delivery.max_in_flight"),
+            attempts_max: self.number("delivery.attempts_max"),
+            backoff_initial_ms: self.number("delivery.backoff_initial"),
+            backoff_max_ms: self.number("delivery.backoff_max"),
+            retry_after_max_ms: self.number("delivery.retry_after_max"),
+            outage_max_ms: self.number("delivery.outage_max"),
+            breaker_failures: self.number("delivery.breaker_failures"),
+            breaker_subjects: self.number("delivery.breaker_subjects"),
+            max_errors: self.budget("delivery.max_errors"),
+            shutdown_grace_ms: self.number("delivery.shutdown_grace"),
+            senders: Some(self.number("delivery.senders")).filter(|senders: &usize| *senders != 0),
+        }
+    }
+
+    fn value(&self, key: &str) -> &Value {
+        &self.values.get(key).0
+    }
+
+    fn text(&self, key: &str) -> Option<String> {
+        let Value::Text(text) = self.value(key) else { return self.unset(key) };
+        Some(text.clone())
+    }
+
+    fn list(&self, key: &str) -> Option<Vec<String>> {
+        let Value::List(items) = self.value(key) else { return self.unset(key) };
+        Some(items.clone())
+    }
+
+    fn field(&self, key: &str) -> Option<FieldKind> {
+        let Value::Field(kind) = self.value(key) else { return self.unset(key) };
+        Some(*kind)
+    }
+
+    fn budget(&self, key: &str) -> Option<ErrorBudget> {
+        let Value::Budget(budget) = self.value(key) else { return self.unset(key) };
+        Some(*budget)
+    }
+
+    fn number_if_set<N: TryFrom<u64>>(&self, key: &str) -> Option<N> {
+        let (Value::Count(number) | Value::Duration(number) | Value::Bytes(number)) = self.value(key) else {
+            return self.unset(key);
+        };
+        Some(N::try_from(*number).unwrap_or_else(|_| panic!("{key}: the table bounds it for its type")))
+    }
+
+    fn number<N: TryFrom<u64>>(&self, key: &str) -> N {
+        self.number_if_set(key).unwrap_or_else(|| panic!("{key}: the table has a default for it"))
+    }
+
+    fn choice<C>(&self, key: &str, from_name: fn(&str) -> Option<C>) -> C {
+        let Value::Choice(name) = self.value(key) else { panic!("{key} is no choice in the table") };
+        from_name(name).unwrap_or_else(|| panic!("{key}: the table has the names of another choice"))
+    }
+
+    fn is_on(&self, key: &str) -> bool {
+        let Value::Bool(is_on) = self.value(key) else { panic!("{key} is no truth in the table") };
+        *is_on
+    }
+
+    fn rate(&self, key: &str) -> Rate {
+        let Value::Rate(rate) = self.value(key) else { panic!("{key} is no rate in the table") };
+        *rate
+    }
+
+    fn share(&self, key: &str) -> Share {
+        let Value::Share(share) = self.value(key) else { panic!("{key} is no share in the table") };
+        *share
+    }
+
+    /// What is not of the kind a line asks for may only be unset.
+    fn unset<T>(&self, key: &str) -> Option<T> {
+        assert!(*self.value(key) == Value::Unset, "{key} is of another kind in the table");
+        None
+    }
+}

@@ -1,0 +1,235 @@
+//! The settings, each once: key, default, kind, flag, and what it means. Everything else that names a setting
+//! (the file, the environment, `config show`, `config.example.toml`, suggestions) reads this list.
+//!
+//! Not here: how text becomes a value (`value.rs`), and the final types (`build.rs`).
+
+use crate::api::Envelope;
+use crate::fields::{BareNumbers, Imei14, Imei16, NumberFormat, Preset, Spare0};
+use crate::input::Format;
+use crate::plan::{ConflictPolicy, DuplicatePolicy, InDoubtPolicy};
+use crate::report::ColorChoice;
+use crate::settings::table::Setting;
+use crate::settings::value::{Kind, Pairs};
+
+const SECOND: u64 = 1_000;
+const MINUTE: u64 = 60 * SECOND;
+const HOUR: u64 = 60 * MINUTE;
+const DAY: u64 = 24 * HOUR;
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+
+const fn count(min: u64, max: u64) -> Kind {
+    Kind::Count { min, max }
+}
+
+const fn duration(min: u64, max: u64) -> Kind {
+    Kind::Duration { min, max }
+}
+
+const fn bytes(min: u64, max: u64) -> Kind {
+    Kind::Bytes { min, max }
+}
+
+const fn new(key: &'static str, kind: Kind, default: &'static str, doc: &'static str) -> Setting {
+    Setting::new(key, kind, default, doc)
+}
+
+/// Every setting, in the order it is shown; those of one section stand together.
+pub static SETTINGS: &[Setting] = &[
+    new("state", Kind::Path, "./simsync-state", "Directory of the journal and the runs.").flag("state"),
+    new("api.url", Kind::Url, "", "The whole endpoint, with its trailing slash. There is no default.")
+        .flag("api-url")
+        .sample("\"https://gate.zequenze.com/api/v1/device_app_user_update/\"")
+        .private(),
+    new("api.target", Kind::Text, "", "Name of the target, to keep its journal when the address changes.")
+        .sample("\"production\""),
+    new("api.envelope", Kind::Choice(Envelope::NAMES), "data-string", "Shape of the request's body.")
+        .flag("envelope"),
+    new("api.token_file", Kind::Path, "", "File that holds the token; readable by its owner alone.")
+        .sample("\"/etc/simsync/token\""),
+    new(
+        "api.token_command",
+        Kind::Text,
+        "",
+        "Command (sh -c) that prints the token, where no file may hold it.",
+    )
+    .sample("\"secret-tool lookup service simsync\"")
+    .private(),
+    new(
+        "api.timeout",
+        duration(100, HOUR),
+        "30s",
+        "Longest time for one attempt, from connecting to the last byte.",
+    ),
+    new("api.connect_timeout", duration(100, HOUR), "10s", "Longest time for connecting."),
+    new(
+        "api.allow_plain_http",
+        Kind::Bool,
+        "false",
+        "Lets http:// addresses beyond loopback have the token, in clear.",
+    ),
+    new("input.format", Kind::Choice(Format::NAMES), "auto", "Format of the inputs.").flag("format"),
+    new(
+        "input.key",
+        Kind::Field,
+        "",
+        "The key field: whose value names the subject. Chosen once per target.",
+    )
+    .flag("key")
+    .sample("\"user_external_id\""),
+    new(
+        "input.default_country",
+        Kind::Country,
+        "",
+        "Country of numbers written without one, ISO 3166-1 alpha-2.",
+    )
+    .flag("default-country")
+    .sample("\"GB\""),
+    new(
+        "input.require_rows",
+        Kind::Bool,
+        "false",
+        "Makes an input without rows an error instead of a warning.",
+    )
+    .flag("require-rows"),
+    new("input.row_bytes_max", bytes(KIB, 64 * MIB), "1MiB", "Longest row."),
+    new("input.field_bytes_max", bytes(64, 16 * MIB), "64KiB", "Longest cell."),
+    new("input.columns_max", count(1, 65_536), "1024", "Most columns."),
+    new(
+        "columns",
+        Kind::Pairs(Pairs::Columns),
+        "",
+        "Columns by name, field = column. Passwords are read from no other column than one named here.",
+    )
+    .flag("map")
+    .sample("number = \"Mobile Phone\""),
+    new("rules.preset", Kind::Choice(Preset::NAMES), "default", "Severities the rules start from.")
+        .flag("preset"),
+    new(
+        "rules.bare_numbers",
+        Kind::Choice(BareNumbers::NAMES),
+        "reject",
+        "Numbers without + and without a default country: rejected, or read as if they began with +.",
+    ),
+    new(
+        "rules.number_format",
+        Kind::Choice(NumberFormat::NAMES),
+        "e164",
+        "Numbers as sent: with + or without.",
+    ),
+    new("rules.imei_14", Kind::Choice(Imei14::NAMES), "reject", "IMEIs of 14 digits."),
+    new(
+        "rules.imei_16",
+        Kind::Choice(Imei16::NAMES),
+        "reject",
+        "IMEIs of 16 digits, with a software version.",
+    ),
+    new("rules.imei_spare0", Kind::Choice(Spare0::NAMES), "keep", "IMEIs that end in the spare digit 0."),
+    new(
+        "rules.allow_plaintext_passwords",
+        Kind::Bool,
+        "false",
+        "Sends passwords that are no sound hash. They would be stored as they are.",
+    ),
+    new(
+        "rules.null_markers",
+        Kind::List,
+        "",
+        "Texts that stand for an empty cell, instead of the built-in list.",
+    )
+    .sample("[\"NULL\", \"N/A\"]"),
+    new("rules.class_allowed", Kind::List, "", "The only classes sent, where given.")
+        .sample("[\"basic\", \"premium\"]"),
+    new("rules.class_map", Kind::Pairs(Pairs::Classes), "", "Classes by their names in the export.")
+        .sample("Gold = \"premium\""),
+    new(
+        "rules.severity",
+        Kind::Pairs(Pairs::Severities),
+        "",
+        "Severities of single rules: off, fix, warn, error.",
+    )
+    .flag("severity")
+    .sample("\"imei.luhn\" = \"error\""),
+    new("plan.duplicates", Kind::Choice(DuplicatePolicy::NAMES), "fold", "Several rows for one subject.")
+        .flag("duplicates"),
+    new(
+        "plan.conflicts",
+        Kind::Choice(ConflictPolicy::NAMES),
+        "hold",
+        "Rows whose number, IMSI or ICCID another subject claims too.",
+    )
+    .flag("conflicts"),
+    new(
+        "plan.in_doubt",
+        Kind::Choice(InDoubtPolicy::NAMES),
+        "resend",
+        "Updates that may or may not have been applied.",
+    )
+    .flag("in-doubt"),
+    new(
+        "plan.resend_after",
+        duration(MINUTE, 3_650 * DAY),
+        "",
+        "Age after which an acknowledgment is refreshed.",
+    )
+    .sample("\"30d\""),
+    new("plan.rejected_max", Kind::Share, "30%", "Share of rejected rows above which nothing is sent."),
+    new(
+        "plan.rejected_rows_min",
+        count(0, u64::MAX),
+        "20",
+        "Rejected rows below which that share is not judged.",
+    ),
+    new("delivery.rate", Kind::Rate, "50/s", "Attempts per unit of time, retries included.").flag("rate"),
+    new("delivery.burst", count(1, 100_000), "1", "Attempts that may begin at once after a silence.")
+        .flag("burst"),
+    new("delivery.max_in_flight", count(1, 4_096), "64", "Attempts on the wire at once.")
+        .flag("max-in-flight"),
+    new("delivery.attempts_max", count(1, 100), "8", "Attempts for one update before it is given up."),
+    new("delivery.backoff_initial", duration(1, HOUR), "500ms", "Longest wait before the first retry."),
+    new("delivery.backoff_max", duration(1, DAY), "30s", "Longest wait before any retry."),
+    new("delivery.retry_after_max", duration(0, DAY), "5m", "Longest Retry-After that is obeyed in full."),
+    new("delivery.outage_max", duration(0, 30 * DAY), "15m", "Longest outage that is waited out."),
+    new("delivery.breaker_failures", count(1, 100_000), "10", "Failures in a row that open the breaker."),
+    new("delivery.breaker_subjects", count(1, 100_000), "5", "Subjects those failures must be spread over."),
+    new(
+        "delivery.max_errors",
+        Kind::Budget,
+        "",
+        "Failed updates above which the run stops: a count, or a share of the rows read.",
+    )
+    .flag("max-errors")
+    .sample("\"2%\""),
+    new(
+        "delivery.shutdown_grace",
+        duration(0, HOUR),
+        "30s",
+        "Longest time for attempts on the wire after a signal.",
+    ),
+    new("delivery.senders", count(0, 64), "0", "Sending threads; 0 chooses by the machine."),
+    new("journal.commit_rows_max", count(1, 65_536), "8192", "Most outcomes in one commit."),
+    new("journal.commit_delay_max", duration(0, 10 * SECOND), "1ms", "Longest wait for a commit to fill."),
+    new(
+        "report.status_every",
+        duration(0, DAY),
+        "60s",
+        "Time between status lines off a terminal; 0s for none.",
+    ),
+    new("report.color", Kind::Choice(ColorChoice::NAMES), "auto", "Colors on the terminal.").flag("color"),
+    new("run.full", Kind::Bool, "false", "Sends everything, also what is unchanged.").flag("full").of_run(),
+    new("run.retry_failed", Kind::Bool, "false", "Sends updates again that this batch saw refused.")
+        .flag("retry-failed")
+        .of_run(),
+    new("run.new_batch", Kind::Bool, "false", "Begins a new batch where an open one would be continued.")
+        .flag("new-batch")
+        .of_run(),
+    new("run.sandbox", Kind::Bool, "false", "Sends to an embedded sandbox instead of the API.")
+        .flag("sandbox")
+        .of_run(),
+    new("run.yes", Kind::Bool, "false", "Goes on where a gate of the plan would stop.").flag("yes").of_run(),
+    new("run.json", Kind::Bool, "false", "Prints JSON Lines on standard output.").flag("json").of_run(),
+    new("run.quiet", Kind::Bool, "false", "Prints nothing on success.").flag("quiet").of_run(),
+    new("run.verbose", count(0, 2), "0", "Detail of the log: 1 for steps, 2 for everything.")
+        .flag("verbose")
+        .of_run(),
+];

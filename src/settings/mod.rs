@@ -1,0 +1,330 @@
+//! Settings: as typed ─▶ as meant. One final, validated, bounded [`Settings`], made by [`resolve`] from flags,
+//! environment, configuration file and defaults, in this precedence; each value remembers its origin.
+//!
+//! One table, [`SETTINGS`], drives it: a setting is named there once, and the file's keys, the variables, the
+//! suggestions, `config show` and `config.example.toml` are read from it. To add a setting: a line in `entries.rs`, a
+//! field here and its line in `build.rs` (and a flag in `cli/args.rs`, if it has one); the tests say what is missing.
+//!
+//! Not here: the command line (`cli/`), the file's syntax (`config.rs`), and what the settings do. Settings never
+//! hold the token, only the [`TokenChoice`] of where it is read from.
+
+mod build;
+mod entries;
+mod error;
+mod resolve;
+mod show;
+mod surroundings;
+mod table;
+mod units;
+mod value;
+
+use std::fmt;
+use std::path::PathBuf;
+
+use secrecy::SecretString;
+
+use crate::api::Envelope;
+use crate::fields::RuleOptions;
+use crate::input::Format;
+use crate::plan::{ConflictPolicy, DuplicatePolicy, InDoubtPolicy};
+use crate::report::ColorChoice;
+use crate::update::FieldKind;
+
+pub use entries::SETTINGS;
+pub use error::ConfigError;
+pub use resolve::resolve;
+pub use show::{checked, example, show};
+pub use surroundings::Surroundings;
+pub use table::{ENV_CONFIG, ENV_PREFIX, ENV_TOKEN, Setting, by_flag, by_key};
+pub use units::{ErrorBudget, Per, Rate, Share};
+pub use value::{Kind, Pairs};
+
+/// Flags as typed: the long names of the table and their texts.
+#[derive(Debug, Clone, Default)]
+pub struct Flags {
+    given: Vec<(&'static str, String)>,
+    config: Option<PathBuf>,
+}
+
+impl Flags {
+    /// Names the configuration file.
+    pub fn set_config(&mut self, path: PathBuf) {
+        self.config = Some(path);
+    }
+
+    /// Sets a flag by its long name, which must be in the table; tables of names and texts may be set many times.
+    pub fn set(&mut self, flag: &'static str, text: impl Into<String>) {
+        assert!(by_flag(flag).is_some(), "--{flag} is in the table of settings");
+        self.given.push((flag, text.into()));
+    }
+}
+
+/// Where a value came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// A flag, by its long name.
+    Flag(&'static str),
+    /// A variable, by its name.
+    Variable(String),
+    /// The configuration file.
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Line, from 1.
+        line: usize,
+    },
+    /// Nobody set it.
+    Default,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Origin::Flag(flag) => write!(f, "--{flag}"),
+            Origin::Variable(name) => f.write_str(name),
+            Origin::File { path, line } => write!(f, "{}:{line}", path.display()),
+            Origin::Default => f.write_str("default"),
+        }
+    }
+}
+
+/// The settings, and how they came about.
+#[derive(Debug, Clone)]
+pub struct Resolved {
+    /// The settings.
+    pub settings: Settings,
+    /// What the operator should read once: variables that mean nothing, a token source passed over.
+    pub warnings: Vec<String>,
+    /// The configuration file that was read, if any.
+    pub config_file: Option<PathBuf>,
+    values: resolve::Values,
+}
+
+impl Resolved {
+    /// Where a setting's value came from; `None` for a key that is no single setting.
+    pub fn origin(&self, key: &str) -> Option<&Origin> {
+        let setting = by_key(key).filter(|setting| !setting.is_pairs())?;
+        Some(&self.values.get(setting.key).1)
+    }
+}
+
+/// Every setting, final: defaults filled in, bounds held, units in the names.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Directory of the journal and the runs.
+    pub state: PathBuf,
+    /// The API.
+    pub api: ApiSettings,
+    /// The inputs.
+    pub input: InputSettings,
+    /// `[rules]` and the default country. Null markers nobody set are the built-in ones; codes and country are not
+    /// checked here.
+    pub rules: RuleOptions,
+    /// The plan.
+    pub plan: PlanSettings,
+    /// Delivery.
+    pub delivery: DeliverySettings,
+    /// The journal.
+    pub journal: JournalSettings,
+    /// The reports.
+    pub report: ReportSettings,
+    /// This run alone.
+    pub run: RunSettings,
+}
+
+/// Where the token is read from.
+#[derive(Clone)]
+pub enum TokenChoice {
+    /// A file.
+    File(PathBuf),
+    /// What a command prints, run by `sh -c`.
+    Command(String),
+    /// systemd's credential: `$CREDENTIALS_DIRECTORY/token`.
+    Credential(PathBuf),
+    /// The variable `SIMSYNC_TOKEN`, with its value.
+    Variable(SecretString),
+    /// Nobody said.
+    None,
+}
+
+impl TokenChoice {
+    /// In words, without the token and without a command's arguments, which may carry another credential.
+    pub fn describe(&self) -> String {
+        match self {
+            TokenChoice::File(path) => format!("file {}", path.display()),
+            TokenChoice::Command(command) => format!("command {}", show::masked_command(command)),
+            TokenChoice::Credential(path) => format!("credential {}", path.display()),
+            TokenChoice::Variable(_) => format!("variable {ENV_TOKEN}"),
+            TokenChoice::None => "nowhere".to_owned(),
+        }
+    }
+}
+
+impl fmt::Debug for TokenChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.describe())
+    }
+}
+
+/// `[api]`
+#[derive(Debug, Clone)]
+pub struct ApiSettings {
+    /// The whole endpoint. [`Settings::url`] asks for it where there must be one.
+    pub url: Option<String>,
+    /// Name of the target, instead of the address.
+    pub target: Option<String>,
+    /// Shape of the request's body.
+    pub envelope: Envelope,
+    /// Where the token is read from.
+    pub token: TokenChoice,
+    /// Longest time for one attempt.
+    pub timeout_ms: u64,
+    /// Longest time for connecting; not more than `timeout_ms`.
+    pub connect_timeout_ms: u64,
+    /// Whether the token may go out in clear beyond loopback.
+    pub allow_plain_http: bool,
+}
+
+/// `[input]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InputSettings {
+    /// Format of the inputs.
+    pub format: Format,
+    /// The key field, where given.
+    pub key: Option<FieldKind>,
+    /// Whether an input without rows is an error.
+    pub require_rows: bool,
+    /// Columns by name, in wire order of their fields.
+    pub columns: Vec<(FieldKind, String)>,
+    /// Longest row.
+    pub row_bytes_max: usize,
+    /// Longest cell; not more than `row_bytes_max`.
+    pub field_bytes_max: usize,
+    /// Most columns.
+    pub columns_max: usize,
+}
+
+/// `[plan]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlanSettings {
+    /// Several rows for one subject.
+    pub duplicates: DuplicatePolicy,
+    /// Rows that claim what another subject claims.
+    pub conflicts: ConflictPolicy,
+    /// Updates that may have been applied.
+    pub in_doubt: InDoubtPolicy,
+    /// Age after which an acknowledgment is refreshed.
+    pub resend_after_ms: Option<u64>,
+    /// Share of rejected rows above which nothing is sent.
+    pub rejected_max: Share,
+    /// Rejected rows below which that share is not judged.
+    pub rejected_rows_min: u64,
+}
+
+/// `[delivery]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeliverySettings {
+    /// Attempts per unit of time.
+    pub rate: Rate,
+    /// Attempts that may begin at once.
+    pub burst: u32,
+    /// Attempts on the wire at once.
+    pub max_in_flight: usize,
+    /// Attempts for one update.
+    pub attempts_max: u32,
+    /// Longest wait before the first retry; not more than `backoff_max_ms`.
+    pub backoff_initial_ms: u64,
+    /// Longest wait before any retry.
+    pub backoff_max_ms: u64,
+    /// Longest `Retry-After` that is obeyed in full.
+    pub retry_after_max_ms: u64,
+    /// Longest outage that is waited out.
+    pub outage_max_ms: u64,
+    /// Failures in a row that open the breaker.
+    pub breaker_failures: u32,
+    /// Subjects those failures must be spread over.
+    pub breaker_subjects: u32,
+    /// Failed updates above which the run stops; `None` for never.
+    pub max_errors: Option<ErrorBudget>,
+    /// Longest time for attempts on the wire after a signal.
+    pub shutdown_grace_ms: u64,
+    /// Sending threads; `None` chooses by the machine.
+    pub senders: Option<usize>,
+}
+
+/// `[journal]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JournalSettings {
+    /// Most outcomes in one commit.
+    pub commit_rows_max: usize,
+    /// Longest wait for a commit to fill.
+    pub commit_delay_max_ms: u64,
+}
+
+/// `[report]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReportSettings {
+    /// Time between status lines off a terminal; 0 for none.
+    pub status_every_ms: u64,
+    /// Colors.
+    pub color: ColorChoice,
+}
+
+/// What belongs to one run and has no place in the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunSettings {
+    /// `--full`
+    pub full: bool,
+    /// `--retry-failed`
+    pub retry_failed: bool,
+    /// `--new-batch`
+    pub new_batch: bool,
+    /// `--sandbox`
+    pub sandbox: bool,
+    /// `--yes`
+    pub yes: bool,
+    /// `--json`
+    pub json: bool,
+    /// `--quiet`
+    pub quiet: bool,
+    /// `--verbose`, how often: 0 to 2.
+    pub verbose: u8,
+}
+
+/// The defaults, as if nobody had set anything anywhere.
+impl Default for Settings {
+    fn default() -> Settings {
+        build::settings(&resolve::Values::defaults(), TokenChoice::None)
+    }
+}
+
+impl Settings {
+    /// The address of the API, for commands that send.
+    ///
+    /// # Errors
+    /// [`ConfigError::NoUrl`] when none is set.
+    pub fn url(&self) -> Result<&str, ConfigError> {
+        self.api.url.as_deref().ok_or(ConfigError::NoUrl)
+    }
+
+    /// Refuses settings that do not go together.
+    fn check(&self, values: &resolve::Values) -> Result<(), ConfigError> {
+        let (api, input, delivery) = (&self.api, &self.input, &self.delivery);
+        let are_right = [
+            api.connect_timeout_ms <= api.timeout_ms,
+            input.field_bytes_max <= input.row_bytes_max,
+            delivery.backoff_initial_ms <= delivery.backoff_max_ms,
+        ];
+        for ((first, second), is_right) in resolve::BOUNDED.into_iter().zip(are_right) {
+            if !is_right {
+                let origin = |key: &str| values.get(key).1.clone();
+                let (first_origin, second_origin) = (origin(first), origin(second));
+                return Err(ConfigError::Relation { first, first_origin, second, second_origin });
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;
