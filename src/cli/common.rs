@@ -1,0 +1,36 @@
+//! What several commands share: standard output, standard error, and how reports are to look.
+//!
+//! Not here: any command.
+
+use super::fatal::Fatal;
+use crate::engine::clock;
+use crate::fields::RuleId;
+use crate::report::{self, Console, Out, ReportOptions};
+use crate::settings::Settings;
+
+/// Prints data to standard output; a reader that has gone away is no error.
+pub(super) fn print(text: &str) {
+    Out::stdout().write(text);
+}
+
+/// Standard error as logs and reports of this process share it.
+pub(super) fn console(settings: &Settings) -> Result<Console, Fatal> {
+    let options = report_options(settings);
+    let console = Console::stderr(&options);
+    report::init_logs(&options, console.log_writer())?;
+    Ok(console)
+}
+
+/// What settings and process say about reporting.
+pub(super) fn report_options(settings: &Settings) -> ReportOptions {
+    ReportOptions {
+        quiet: settings.run.quiet,
+        json: settings.run.json,
+        verbose: settings.run.verbose,
+        color: settings.report.color,
+        status_every_ms: settings.report.status_every_ms,
+        rule_text: |code| RuleId::of(code).map(|id| (id.rule().says, id.rule().remedy)),
+        wall: clock::wall_rfc3339,
+        ..ReportOptions::of_process()
+    }
+}

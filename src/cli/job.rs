@@ -1,0 +1,481 @@
+//! `sync` and `plan`: the one job in its steps, from the inputs to the closed books.
+//!
+//! Not here: the steps themselves (`survey.rs`, `plan/`, `deliver/`), and how the settings came about.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::fatal::Fatal;
+use super::parts::{self, Destination};
+use crate::api::Token;
+use crate::deliver::{self, Delivered, Delivery, WriteRows};
+use crate::digest::{self, BatchId, StateKey};
+use crate::engine::clock::{self, Clock};
+use crate::engine::signals::Signals;
+use crate::event::{Event, RunFacts};
+use crate::exit::Exit;
+use crate::fields::RuleSet;
+use crate::input::Inputs;
+use crate::journal::{Batch, Journal};
+use crate::ledger::LedgerEntry;
+use crate::plan::{self, Plan, PlanRules, Survey};
+use crate::report::{Reporters, RowFiles, WrittenFile};
+use crate::row::Place;
+use crate::settings::Settings;
+use crate::survey::{self, Emitter, Identity, Judge};
+use crate::update::FieldKind;
+
+/// Key fields in the order in which one is chosen when none is given: the CRM's id first, because it alone survives
+/// SIM swap, porting and a change of device.
+const KEYS: [FieldKind; 4] =
+    [FieldKind::UserExternalId, FieldKind::Number, FieldKind::GenericId, FieldKind::Imei];
+
+/// Places of in-doubt rows named in an event, at most.
+const IN_DOUBT_PLACES_MAX: usize = 20;
+
+/// One run of the job.
+pub(super) struct Job<'a> {
+    pub(super) settings: &'a Settings,
+    pub(super) run_id: &'a str,
+    pub(super) is_plan: bool,
+    pub(super) destination: Destination,
+    /// The token, read before anything else; none for a plan.
+    pub(super) token: Option<Token>,
+    pub(super) rules: Arc<RuleSet>,
+    pub(super) inputs: Inputs,
+    pub(super) signals: Signals,
+    /// The journal; a plan may have none yet.
+    pub(super) journal: Option<Journal>,
+    pub(super) run_dir: Option<PathBuf>,
+    /// Row files written.
+    pub(super) files: Vec<WrittenFile>,
+    /// The batch, once every row of it is ruled on.
+    pub(super) settled: Option<u64>,
+}
+
+/// What is left to do after the summary is out.
+pub(super) struct Closing {
+    journal: Option<Journal>,
+    target: String,
+    batch: Option<u64>,
+}
+
+impl Closing {
+    /// Closes the batch, and the journal. It comes last: a run killed before its summary is out is run again, and must
+    /// find its batch open, or `each` and `--full` would send everything once more.
+    pub(super) fn close(self) -> Result<(), Fatal> {
+        let Some(journal) = self.journal else { return Ok(()) };
+        if let Some(batch) = self.batch {
+            journal.close_batch(&self.target, batch)?;
+        }
+        journal.finish()?;
+        Ok(())
+    }
+}
+
+/// How the job ended.
+pub(super) struct Ended {
+    pub(super) exit: Exit,
+    pub(super) fatal: Option<Fatal>,
+}
+
+/// What the survey leads to.
+struct Surveyed {
+    plan: Plan,
+    batch: Batch,
+    key_field: FieldKind,
+    proof: String,
+}
+
+impl Job<'_> {
+    /// Runs the job to its end. Everything that is told about it goes through the reporters; the books are closed.
+    pub(super) fn run(mut self, clock: Clock, mut reporters: Reporters) -> (Ended, Reporters, Closing) {
+        let mut emitter = Emitter::new(clock, &mut reporters);
+        emitter.emit(Event::RunStarted(RunFacts {
+            run_id: self.run_id.to_owned(),
+            command: if self.is_plan { "plan" } else { "sync" },
+            target: self.destination.target.clone(),
+            started_at: clock::wall_rfc3339(),
+            tool_version: env!("CARGO_PKG_VERSION"),
+        }));
+        let outcome = self.steps(&mut emitter);
+        let finished = self.journal.as_ref().and_then(|journal| journal.fold().err()).map(Fatal::from);
+        reporters.files_written(std::mem::take(&mut self.files));
+        let stats = reporters.stats();
+        let (exit, fatal) = match (outcome, finished) {
+            (Err(fatal), _) | (Ok(None), Some(fatal)) => (fatal.exit, Some(fatal)),
+            (Ok(Some(exit)), Some(fatal)) => {
+                (if exit == Exit::Success { fatal.exit } else { exit }, Some(fatal))
+            }
+            (Ok(Some(exit)), None) => (exit, None),
+            (Ok(None), None) if stats.rows.leaves_rows() => (Exit::RowsLeft, None),
+            (Ok(None), None) => (Exit::Success, None),
+        };
+        // Promise 1, in release builds too: a row that is in no column of the books is a fault that must not pass
+        // as a success.
+        assert!(stats.rows.is_balanced(), "the books do not close: {:?}", stats.rows);
+        let stopped = fatal.as_ref().map(|fatal| fatal.explanation.message.clone());
+        Emitter::new(clock, &mut reporters).emit(Event::RunEnded { exit_code: exit.code(), stopped });
+        let closing = Closing { journal: self.journal, target: self.destination.target, batch: self.settled };
+        (Ended { exit, fatal }, reporters, closing)
+    }
+
+    /// All steps; `None` when only the books decide on the exit code.
+    fn steps(&mut self, emitter: &mut Emitter<'_>) -> Result<Option<Exit>, Fatal> {
+        self.announce(emitter);
+        let key_field = self.key_field(emitter)?;
+        let state_key = match &self.journal {
+            Some(journal) => journal.key().clone(),
+            // A plan without a journal compares with nothing; any key will do.
+            None => StateKey::new(&[0; StateKey::LEN]),
+        };
+        let journal = self.journal.take();
+        let target = self.destination.target.clone();
+        let rules = Arc::clone(&self.rules);
+        let find_run = |run: &str| {
+            let found = journal.as_ref()?.run_batch(run).ok().flatten()?;
+            (found.target == target).then_some(found.batch_seq)
+        };
+        let identity = Identity { state_key: &state_key, target: &target, key_field, find_run: &find_run };
+        let mut judge = Judge::new(&rules, Some(identity));
+        let outcome = self.judged(&mut judge, journal.as_ref(), &state_key, emitter);
+        drop(judge);
+        self.journal = journal;
+        outcome
+    }
+
+    fn judged(
+        &mut self,
+        judge: &mut Judge<'_>,
+        journal: Option<&Journal>,
+        state_key: &StateKey,
+        emitter: &mut Emitter<'_>,
+    ) -> Result<Option<Exit>, Fatal> {
+        let survey = survey::survey(&mut self.inputs, judge, emitter, &self.signals)?;
+        if survey.rows() == 0 {
+            if self.settings.input.require_rows {
+                return Err(Fatal::new(
+                    Exit::Input,
+                    "the input has no rows",
+                    "check the export; without --require-rows an empty input is a success with a warning",
+                ));
+            }
+            emitter.emit(Event::Noticed { text: "the input has no rows; there is nothing to do".into() });
+        }
+        let surveyed = self.plan(survey, judge, journal, emitter)?;
+        let in_doubt = self.tell_places(&surveyed.plan, emitter)?;
+        emitter.emit(Event::PlanMade(crate::event::PlanFacts {
+            batch: self.batch_id(surveyed.key_field).to_string(),
+            resumed: surveyed.batch.resumed,
+            key: Some(surveyed.key_field),
+            in_doubt_places: in_doubt,
+            ..surveyed.plan.facts()
+        }));
+        let refused_before = surveyed.plan.facts().refused_before;
+        if refused_before > 0 {
+            let text = format!(
+                "refused earlier in this batch, not sent again and counted failed: {refused_before} (see failed.csv; \
+                 --retry-failed sends them again)"
+            );
+            emitter.emit(Event::Noticed { text });
+        }
+        if let Some(stop) = self.gates(&surveyed.plan, emitter) {
+            // Nothing was sent, but the rows to be corrected are wanted all the more.
+            let written = self.write_rows(&surveyed, judge, &Delivered::default());
+            return Err(first_told(stop, written, emitter));
+        }
+        if self.is_plan {
+            return Ok(None);
+        }
+        let Some(journal) = journal else { return Ok(None) };
+        // Kept from here on: a run that a gate stopped has decided nothing for those to come.
+        let target = &self.destination.target;
+        if surveyed.plan.facts().rows.send > 0 && journal.target_key(target)?.is_none() {
+            journal.set_target_key(target, surveyed.key_field)?;
+        }
+        let delivered = self.deliver(&surveyed, judge, journal, state_key, emitter)?;
+        let written = self.write_rows(&surveyed, judge, &delivered);
+        if let Some(stopped) = &delivered.stopped {
+            return Err(first_told(Fatal::from(stopped), written, emitter));
+        }
+        written?;
+        // What is held waits for the operator's word on this very update: closed, the batch run again would be a new
+        // one, and its rows new updates that nothing holds back.
+        // An older batch that was overtaken stays open, too: closed, the same command would begin it anew and send its
+        // old values over the newer ones.
+        let rows = surveyed.plan.facts().rows;
+        let is_overtaken = !surveyed.batch.newest && rows.superseded > 0;
+        if rows.held == 0 && !is_overtaken {
+            self.settled = Some(surveyed.batch.seq);
+        }
+        Ok(if delivered.failed.is_empty() { None } else { Some(Exit::RowsLeft) })
+    }
+
+    /// Tells what was opened and how it is read.
+    fn announce(&self, emitter: &mut Emitter<'_>) {
+        for file in self.inputs.files() {
+            let (name, bytes) = (file.name.clone(), file.bytes);
+            emitter.emit(Event::InputOpened { name, bytes, format: file.format.name() });
+        }
+        for note in self.inputs.mapping_notes() {
+            if note.by.is_none() {
+                let text = format!(
+                    "{}: no column `{}` for {} here; its rows leave it as it is",
+                    note.file, note.column, note.field
+                );
+                emitter.emit(Event::Noticed { text });
+            }
+        }
+        let unknown = self.inputs.unknown_columns();
+        if !unknown.is_empty() {
+            let names = unknown.iter().map(|column| match column.suggestion {
+                Some(field) => format!("{} (like {field}? --map {field}={})", column.name, column.name),
+                None => column.name.clone(),
+            });
+            let text = format!("columns not used: {}", names.collect::<Vec<_>>().join(", "));
+            emitter.emit(Event::Noticed { text });
+        }
+        if let Some(recovery) = self.journal.as_ref().and_then(Journal::recovered)
+            && recovery.in_doubt > 0
+        {
+            let text = format!(
+                "an earlier run did not end in order: {} updates are in doubt, their requests may or may not have been applied",
+                recovery.in_doubt
+            );
+            emitter.emit(Event::Noticed { text });
+        }
+    }
+
+    /// The job's key field: given, or the one kept with the target, or chosen once from the mapped fields.
+    fn key_field(&self, emitter: &mut Emitter<'_>) -> Result<FieldKind, Fatal> {
+        let (journal, target) = (self.journal.as_ref(), &self.destination.target);
+        let kept = journal.map(|journal| journal.target_key(target)).transpose()?.flatten();
+        let mapped = self.inputs.mapped();
+        let given = self.settings.input.key;
+        let chosen = given.or(kept).or_else(|| KEYS.into_iter().find(|kind| mapped.contains(*kind)));
+        // Nothing is mapped only where there is no row at all; any key will do then.
+        let Some(key) = chosen.or(mapped.is_empty().then_some(FieldKind::UserExternalId)) else {
+            return Err(Fatal::new(
+                Exit::Input,
+                "no mapped column can name the subject: none of user_external_id, number, generic_id, imei is mapped",
+                "map one with --map FIELD=COLUMN, or name another key field with --key FIELD",
+            ));
+        };
+        if key == FieldKind::Password {
+            return Err(Fatal::new(
+                Exit::Config,
+                "the password cannot be the key",
+                "name another key field with --key",
+            ));
+        }
+        if mapped.is_empty() {
+            return Ok(key);
+        }
+        if !mapped.contains(key) {
+            return Err(Fatal::new(
+                Exit::Input,
+                format!("the key field of this target is {key}, and no column is mapped to it"),
+                format!("map it with --map {key}=COLUMN, or choose another with --key FIELD"),
+            ));
+        }
+        let origin = if given.is_some() {
+            "as given"
+        } else if kept.is_some() {
+            "as kept for this target"
+        } else if self.is_plan {
+            "chosen from the header"
+        } else {
+            "chosen from the header, kept for this target"
+        };
+        emitter.emit(Event::Noticed { text: format!("key field: {key} ({origin})") });
+        Ok(key)
+    }
+
+    /// Identity of the batch: bytes, target, and every setting that shapes updates.
+    fn batch_id(&self, key_field: FieldKind) -> BatchId {
+        let hashes = self.inputs.content_hashes();
+        let texts = [
+            self.destination.target.clone(),
+            self.rules.fingerprint(),
+            self.inputs.shaping(),
+            key_field.name().to_owned(),
+            self.settings.plan.duplicates.name().to_owned(),
+            self.settings.run.full.to_string(),
+        ];
+        let count = (hashes.len() as u64).to_be_bytes();
+        let parts = std::iter::once(count.as_slice())
+            .chain(hashes.iter().map(<[u8; 32]>::as_slice))
+            .chain(texts.iter().map(String::as_bytes));
+        digest::batch_id(parts)
+    }
+
+    fn plan(
+        &self,
+        survey: Survey,
+        judge: &Judge<'_>,
+        journal: Option<&Journal>,
+        emitter: &mut Emitter<'_>,
+    ) -> Result<Surveyed, Fatal> {
+        let key_field = judge.key_field().unwrap_or(FieldKind::UserExternalId);
+        let (id, target) = (self.batch_id(key_field), &self.destination.target);
+        let batch = match journal {
+            Some(journal) if self.is_plan => journal.peek_batch(target, id, self.settings.run.new_batch)?,
+            Some(journal) => {
+                let make_newest = self.settings.run.new_batch;
+                let batch = journal.begin_batch(target, id, survey.rows(), clock::wall_s(), make_newest)?;
+                journal.record_run(self.run_id, target, batch.seq)?;
+                batch
+            }
+            None => Batch { seq: 1, resumed: false, newest: true, begun_s: 0 },
+        };
+        if !batch.newest {
+            emitter.emit(Event::Noticed {
+                text: "this batch is older than the newest of its target; it continues under its old version and \
+                       overwrites nothing newer (--new-batch makes it the newest)"
+                    .into(),
+            });
+        }
+        let rules = self.plan_rules(&batch, key_field);
+        let plan = match journal {
+            Some(journal) => survey.finish(&rules, journal.ledger()?)?,
+            None => survey.finish(&rules, std::iter::empty::<Result<LedgerEntry, Fatal>>())?,
+        };
+        // As many files as there are, a mapping is proven once.
+        let shaping = self.inputs.shaping();
+        let mapping: BTreeSet<&str> = shaping.lines().collect();
+        let proof = format!(
+            "{target}\n{}\n{}",
+            self.settings.api.envelope.name(),
+            digest::batch_id(mapping.into_iter().map(str::as_bytes))
+        );
+        Ok(Surveyed { plan, batch, key_field, proof })
+    }
+
+    fn plan_rules(&self, batch: &Batch, key: FieldKind) -> PlanRules {
+        let (settings, run) = (&self.settings.plan, &self.settings.run);
+        PlanRules {
+            duplicates: settings.duplicates,
+            conflicts: settings.conflicts,
+            in_doubt: settings.in_doubt,
+            full: run.full,
+            resend_after_s: settings.resend_after_ms.map(|ms| ms / 1_000),
+            retry_failed: run.retry_failed,
+            now_s: clock::wall_s(),
+            batch: batch.seq,
+            key,
+        }
+    }
+
+    /// Tells the places of rows that the plan rejected by policy, and finds those of the first rows in doubt: the plan
+    /// knows ordinals only, so the inputs are read once more where there are any.
+    fn tell_places(&mut self, plan: &Plan, emitter: &mut Emitter<'_>) -> Result<Vec<Place>, Fatal> {
+        let in_doubt = plan.in_doubt_ordinals();
+        let by_policy: Vec<u64> = plan.rejected_by_policy().collect();
+        let mut places = Vec::new();
+        if in_doubt.is_empty() && by_policy.is_empty() {
+            return Ok(places);
+        }
+        let mut reader = self.inputs.read(crate::input::Pass::Again);
+        while let Some(row) = reader.next_row()? {
+            let place = match row {
+                Ok(row) => row.place(),
+                Err(error) => error.place,
+            };
+            if by_policy.binary_search(&place.ordinal).is_ok() {
+                emitter.emit(Event::RowRejected { place, code: "duplicate.rejected", field: None });
+            }
+            if places.len() < IN_DOUBT_PLACES_MAX && in_doubt.binary_search(&place.ordinal).is_ok() {
+                places.push(place);
+            }
+        }
+        Ok(places)
+    }
+
+    /// Asks the gates; the first that stops the run is why.
+    fn gates(&self, plan: &Plan, emitter: &mut Emitter<'_>) -> Option<Fatal> {
+        let tripped = plan::gates(&plan.facts(), &parts::gate_rules(self.settings));
+        let mut stop = None;
+        for gate in tripped {
+            let overridden = self.settings.run.yes && gate.may_override;
+            emitter.emit(Event::GateTripped { gate: gate.gate, text: gate.text.clone(), overridden });
+            if !overridden {
+                let found = if self.is_plan { "the reasons above" } else { "rejected.csv" };
+                let or = if gate.may_override { "; --yes goes on nevertheless" } else { "" };
+                stop.get_or_insert_with(|| {
+                    Fatal::new(
+                        Exit::Stopped,
+                        format!("the plan's gate {} stopped the run: {}", gate.gate, gate.text),
+                        format!("look at {found} and correct the export or the mapping{or}"),
+                    )
+                });
+            }
+        }
+        stop
+    }
+
+    fn deliver(
+        &mut self,
+        surveyed: &Surveyed,
+        judge: &Judge<'_>,
+        journal: &Journal,
+        state_key: &StateKey,
+        emitter: &mut Emitter<'_>,
+    ) -> Result<Delivered, Fatal> {
+        if surveyed.plan.facts().rows.send == 0 {
+            return Ok(Delivered::default());
+        }
+        let Some(endpoint) = self.destination.endpoint.clone() else { return Ok(Delivered::default()) };
+        let tokens = self.token.clone().zip(self.destination.token.clone());
+        let Some((token, token_source)) = tokens else { return Ok(Delivered::default()) };
+        let is_proven = journal.is_proven(&surveyed.proof)?;
+        let delivered = deliver::deliver(
+            Delivery {
+                client: parts::client_options(self.settings, endpoint, &self.rules),
+                rules: parts::deliver_rules(self.settings, surveyed.plan.facts().rows.read, is_proven),
+                envelope: self.settings.api.envelope,
+                inputs: &mut self.inputs,
+                judge: judge.again(),
+                plan: &surveyed.plan,
+                batch: surveyed.batch.seq,
+                state_key,
+                writer: journal.writer(),
+                token,
+                token_source,
+                prove: &|| journal.set_proven(&surveyed.proof),
+                signals: self.signals.clone(),
+            },
+            emitter,
+        )?;
+        Ok(delivered)
+    }
+
+    fn write_rows(
+        &mut self,
+        surveyed: &Surveyed,
+        judge: &Judge<'_>,
+        delivered: &Delivered,
+    ) -> Result<(), Fatal> {
+        let Some(run_dir) = &self.run_dir else { return Ok(()) };
+        let files = RowFiles::create(run_dir, self.inputs.columns(), self.run_id)?;
+        self.files = deliver::write_rows(WriteRows {
+            inputs: &mut self.inputs,
+            judge: judge.again(),
+            plan: &surveyed.plan,
+            delivered,
+            run_id: self.run_id,
+            files,
+            signals: &self.signals,
+        })?;
+        Ok(())
+    }
+}
+
+/// What stopped the run is what the operator has to know first; that there are no row files is only noticed, because the
+/// next run lists the rows again.
+fn first_told(stop: Fatal, written: Result<(), Fatal>, emitter: &mut Emitter<'_>) -> Fatal {
+    if let Err(fatal) = written {
+        emitter.emit(Event::Noticed { text: format!("no row files: {}", fatal.explanation.message) });
+    }
+    stop
+}

@@ -1,0 +1,208 @@
+//! From settings to what each room wants to be told: rules, inputs, API, bounds.
+//!
+//! Not here: precedence and bounds of settings (`settings/`).
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::fatal::Fatal;
+use crate::api::{ClientOptions, Endpoint, Envelope, TokenSource};
+use crate::deliver::DeliverRules;
+use crate::delivery::DeliveryRules;
+use crate::engine::clock;
+use crate::engine::permits::Pace;
+use crate::exit::Exit;
+use crate::fields::{self, RuleSet};
+use crate::input::{Bounds, InputOptions};
+use crate::journal::JournalOptions;
+use crate::plan::GateRules;
+use crate::sandbox::{Sandbox, SandboxEnvelope, SandboxOptions};
+use crate::settings::{Rate, Settings, TokenChoice};
+
+/// Sending threads at most, unless set: more only compete with the one driver.
+const SENDERS_MAX: usize = 4;
+
+/// Name of the target that `--sandbox` sends to.
+const SANDBOX_TARGET: &str = "sandbox";
+
+/// Where updates go.
+pub(super) struct Destination {
+    /// As the journal names it.
+    pub(super) target: String,
+    /// The endpoint; `None` for a plan that has none to name.
+    pub(super) endpoint: Option<Endpoint>,
+    /// Where the token comes from.
+    pub(super) token: Option<TokenSource>,
+    /// State directory of this target: the sandbox has its own.
+    pub(super) state: PathBuf,
+    /// The sandbox of this process, if it is the destination.
+    #[expect(dead_code, reason = "held so that it serves as long as the destination is used")]
+    pub(super) sandbox: Option<Sandbox>,
+}
+
+/// Where updates go, by the settings. A plan needs no token and no server.
+pub(super) fn destination(settings: &Settings, is_plan: bool) -> Result<Destination, Fatal> {
+    if settings.run.sandbox {
+        return sandbox_destination(settings, is_plan);
+    }
+    let endpoint = Endpoint::parse(settings.url()?, settings.api.allow_plain_http)?;
+    let target = settings.api.target.clone().unwrap_or_else(|| endpoint.target());
+    let token = if is_plan { None } else { Some(token_source(&settings.api.token)?) };
+    Ok(Destination { target, endpoint: Some(endpoint), token, state: settings.state.clone(), sandbox: None })
+}
+
+fn sandbox_destination(settings: &Settings, is_plan: bool) -> Result<Destination, Fatal> {
+    let state = settings.state.join(SANDBOX_TARGET);
+    let target = SANDBOX_TARGET.to_owned();
+    if is_plan {
+        return Ok(Destination { target, endpoint: None, token: None, state, sandbox: None });
+    }
+    let envelope = sandbox_envelope(settings.api.envelope);
+    start_sandbox(target, state, SandboxOptions { envelope, ..SandboxOptions::default() })
+}
+
+/// The envelope as the sandbox knows it: edges never import each other.
+pub(super) const fn sandbox_envelope(envelope: Envelope) -> SandboxEnvelope {
+    match envelope {
+        Envelope::DataString => SandboxEnvelope::DataString,
+        Envelope::DataObject => SandboxEnvelope::DataObject,
+        Envelope::Flat => SandboxEnvelope::Flat,
+    }
+}
+
+/// A sandbox in this process as the destination.
+pub(super) fn start_sandbox(
+    target: String,
+    state: PathBuf,
+    options: SandboxOptions,
+) -> Result<Destination, Fatal> {
+    let token = TokenSource::Fixed(options.token.clone().into());
+    let sandbox = Sandbox::start(options)
+        .map_err(|error| Fatal::new(Exit::Unexpected, error.to_string(), error.remedy()))?;
+    let endpoint = Endpoint::parse(&sandbox.url(), false)?;
+    Ok(Destination { target, endpoint: Some(endpoint), token: Some(token), state, sandbox: Some(sandbox) })
+}
+
+fn token_source(choice: &TokenChoice) -> Result<TokenSource, Fatal> {
+    Ok(match choice {
+        TokenChoice::File(path) => TokenSource::File { path: path.clone(), any_permissions: false },
+        TokenChoice::Command(command) => TokenSource::Command(command.clone()),
+        TokenChoice::Credential(path) => {
+            TokenSource::Systemd { directory: path.parent().unwrap_or(Path::new("/")).to_owned() }
+        }
+        TokenChoice::Variable(token) => TokenSource::Env(token.clone()),
+        TokenChoice::None => {
+            return Err(Fatal::new(
+                Exit::Config,
+                "there is no token for the API",
+                "set api.token_file or api.token_command in the configuration file, or SIMSYNC_TOKEN; or try \
+                 --sandbox",
+            ));
+        }
+    })
+}
+
+/// The rules of the fields.
+pub(super) fn rule_set(settings: &Settings) -> Result<RuleSet, Fatal> {
+    Ok(RuleSet::new(&settings.rules)?)
+}
+
+/// What to read.
+pub(super) fn input_options(settings: &Settings, inputs: &[String], spool_dir: PathBuf) -> InputOptions {
+    let input = &settings.input;
+    let bounds = Bounds {
+        record_bytes_max: input.row_bytes_max,
+        field_bytes_max: input.field_bytes_max,
+        columns_max: input.columns_max,
+        ..Bounds::default()
+    };
+    InputOptions {
+        inputs: inputs.to_vec(),
+        format: input.format,
+        columns: input.columns.clone(),
+        spool_dir,
+        bounds,
+    }
+}
+
+/// The API's client.
+pub(super) fn client_options(settings: &Settings, endpoint: Endpoint, rules: &Arc<RuleSet>) -> ClientOptions {
+    let rules = Arc::clone(rules);
+    let canonical = Arc::new(move |kind, value: &str| fields::canonical(&rules, kind, value));
+    ClientOptions {
+        connect_timeout_ms: settings.api.connect_timeout_ms,
+        timeout_ms: settings.api.timeout_ms,
+        in_flight: settings.delivery.max_in_flight,
+        ..ClientOptions::new(endpoint, canonical, clock::wall)
+    }
+}
+
+/// The journal.
+pub(super) fn journal_options(settings: &Settings, state: &Path) -> JournalOptions {
+    JournalOptions {
+        state_dir: state.to_owned(),
+        commit_rows_max: settings.journal.commit_rows_max,
+        commit_delay_max_ms: settings.journal.commit_delay_max_ms,
+    }
+}
+
+/// The gates.
+pub(super) fn gate_rules(settings: &Settings) -> GateRules {
+    GateRules {
+        rejected_share_max: settings.plan.rejected_max.fraction(),
+        rejected_rows_min: settings.plan.rejected_rows_min,
+    }
+}
+
+/// The bounds of delivery.
+pub(super) fn deliver_rules(settings: &Settings, rows_read: u64, is_proven: bool) -> DeliverRules {
+    let delivery = &settings.delivery;
+    let defaults = DeliveryRules::default();
+    let scheduler = DeliveryRules {
+        max_in_flight: delivery.max_in_flight,
+        attempts_max: delivery.attempts_max,
+        backoff_initial_ms: delivery.backoff_initial_ms,
+        backoff_max_ms: delivery.backoff_max_ms,
+        retry_after_max_ms: delivery.retry_after_max_ms,
+        outage_max_ms: delivery.outage_max_ms,
+        breaker_failures: delivery.breaker_failures,
+        breaker_subjects: delivery.breaker_subjects,
+        proven: is_proven,
+        failures_max: delivery.max_errors.map(|budget| budget.failures_max(rows_read)),
+        ready_max: defaults.ready_max.max(4 * delivery.max_in_flight),
+        held_max: defaults.held_max.max(8 * delivery.max_in_flight),
+        ..defaults
+    };
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    DeliverRules {
+        rows_held_max: scheduler.held_max,
+        scheduler,
+        pace: pace(delivery.rate, delivery.burst),
+        senders: delivery.senders.unwrap_or(cores.min(SENDERS_MAX)).min(delivery.max_in_flight),
+        rows_folding_max: crate::plan::ROWS_HELD_MAX_DEFAULT,
+        shutdown_grace_ms: delivery.shutdown_grace_ms,
+    }
+}
+
+fn pace(rate: Rate, burst: u32) -> Option<Pace> {
+    match rate {
+        Rate::Unlimited => None,
+        Rate::Every { count, per } => {
+            Some(Pace { period: Duration::from_millis(per.ms()) / count.max(1), burst })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::Per;
+
+    #[test]
+    fn a_pace_is_the_rate_as_a_period() {
+        let rate = Rate::Every { count: 200, per: Per::Second };
+        assert_eq!(pace(rate, 3), Some(Pace { period: Duration::from_millis(5), burst: 3 }));
+        assert_eq!(pace(Rate::Unlimited, 1), None);
+    }
+}

@@ -1,0 +1,73 @@
+//! From a parsed command line to its exit code: which command does what.
+//!
+//! Not here: parsing (`args.rs`), the commands themselves.
+
+use std::ffi::OsString;
+
+use super::common::{print, report_options};
+use super::fatal::Fatal;
+use super::start::job_command;
+use super::{Cli, Command, ConfigCommand, check, demo, parts, serve};
+use crate::exit::Exit;
+use crate::report::{self, Console, ReportOptions};
+use crate::settings::{self, Flags, Surroundings};
+
+/// Runs a parsed command line to its exit code. `args` are as typed, the program's name first, to be named in hints.
+pub fn run(cli: &Cli, args: &[OsString]) -> Exit {
+    let (is_json, is_quiet) = (cli.command.is_json(), cli.command.is_quiet());
+    let outcome = surroundings().and_then(|around| dispatch(cli, args, &around));
+    outcome.unwrap_or_else(|fatal| {
+        fatal.explanation.print(&Console::stderr(&ReportOptions::of_process()), is_json, is_quiet);
+        fatal.exit
+    })
+}
+
+fn surroundings() -> Result<Surroundings, Fatal> {
+    Ok(Surroundings::new(std::env::vars_os(), std::env::current_dir()?))
+}
+
+fn dispatch(cli: &Cli, args: &[OsString], around: &Surroundings) -> Result<Exit, Fatal> {
+    let flags = cli.command.flags().unwrap_or_default();
+    match &cli.command {
+        Command::Sync(sync) => job_command(&flags, around, &sync.input.inputs, false, args),
+        Command::Plan(sync) => job_command(&flags, around, &sync.input.inputs, true, args),
+        Command::Check(check) => check::check(&settings::resolve(&flags, around)?.settings, check),
+        Command::Runs(_) => {
+            let settings = settings::resolve(&flags, around)?.settings;
+            print(&report::list_runs(&settings.state, settings.run.json)?);
+            Ok(Exit::Success)
+        }
+        Command::Show(show) => {
+            let settings = settings::resolve(&flags, around)?.settings;
+            let paint = Console::stderr(&report_options(&settings)).paint();
+            print(&report::show_run(&settings.state, &show.run, settings.run.json, paint)?);
+            Ok(Exit::Success)
+        }
+        Command::Config(config) => config_command(config, &flags, around),
+        Command::Sandbox(sandbox) => serve::serve(sandbox),
+        Command::Demo(demo) => demo::demo(demo),
+    }
+}
+
+fn config_command(config: &ConfigCommand, flags: &Flags, around: &Surroundings) -> Result<Exit, Fatal> {
+    match config {
+        ConfigCommand::Init(init) => {
+            crate::config::init(&init.file, init.force).map_err(settings::ConfigError::from)?;
+            print(&format!("wrote {}\n", init.file.display()));
+        }
+        ConfigCommand::Show(_) => {
+            let resolved = settings::resolve(flags, around)?;
+            print(&settings::show(&resolved, resolved.settings.run.json));
+        }
+        ConfigCommand::Check(_) => {
+            let resolved = settings::resolve(flags, around)?;
+            parts::rule_set(&resolved.settings)?;
+            let console = Console::stderr(&report_options(&resolved.settings));
+            for warning in &resolved.warnings {
+                console.line(&format!("warning: {warning}"));
+            }
+            print(&settings::checked(&resolved));
+        }
+    }
+    Ok(Exit::Success)
+}

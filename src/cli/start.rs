@@ -1,0 +1,167 @@
+//! `sync` and `plan` from the command line to the job, and the job's start for everybody who runs it: rules, token,
+//! inputs, journal, reporters.
+//!
+//! Not here: the job's steps (`job.rs`).
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::common::{console, report_options};
+use super::fatal::Fatal;
+use super::job::Job;
+use super::parts::{self, Destination};
+use crate::api::TokenSource;
+use crate::engine::clock::{self, Clock};
+use crate::engine::signals::Signals;
+use crate::engine::{self, chance::Chance};
+use crate::exit::Exit;
+use crate::input::Inputs;
+use crate::journal::{Journal, JournalOptions};
+use crate::report::{self, Console, NextCommands, Out, ReportOptions, Reporters};
+use crate::settings::{self, Flags, Settings, Surroundings};
+
+/// `sync` and `plan`. `args` are as typed, the program's name first, to be named in hints.
+pub(super) fn job_command(
+    flags: &Flags,
+    around: &Surroundings,
+    inputs: &[String],
+    is_plan: bool,
+    args: &[OsString],
+) -> Result<Exit, Fatal> {
+    let resolved = settings::resolve(flags, around)?;
+    let settings = &resolved.settings;
+    let console = console(settings)?;
+    for warning in &resolved.warnings {
+        tracing::warn!("{warning}");
+    }
+    let destination = parts::destination(settings, is_plan)?;
+    run_job(settings, destination, inputs, is_plan, next_commands(args, inputs), console)
+}
+
+/// Runs the job against a destination: the rest of `sync`, `plan` and `demo`.
+pub(super) fn run_job(
+    settings: &Settings,
+    destination: Destination,
+    inputs: &[String],
+    is_plan: bool,
+    commands: NextCommands,
+    console: Console,
+) -> Result<Exit, Fatal> {
+    let rules = Arc::new(parts::rule_set(settings)?);
+    // Read before anything else, so that a missing token is known before the first row is.
+    let token = destination.token.as_ref().map(TokenSource::first).transpose()?;
+    let spool_dir = spool_dir(&destination.state, inputs, is_plan)?;
+    let inputs = Inputs::open(&parts::input_options(settings, inputs, spool_dir))?;
+    let clock = Clock::start();
+    let signals = Signals::listen()?;
+    let run_id = clock::run_id(Chance::from_entropy().next_u64());
+    let options = parts::journal_options(settings, &destination.state);
+    let journal = open_journal(&options, &run_id, is_plan)?;
+    let run_dir = (!is_plan).then(|| report::run_dir(&destination.state, &run_id));
+    let options = ReportOptions {
+        run_dir: run_dir.clone(),
+        commands,
+        rate_per_s: settings.delivery.rate.per_second(),
+        ..report_options(settings)
+    };
+    let reporters = Reporters::on(options, console.clone(), Out::stdout())?;
+    let files = Vec::new();
+    let job = Job {
+        settings,
+        run_id: &run_id,
+        is_plan,
+        destination,
+        token,
+        rules,
+        inputs,
+        signals,
+        journal,
+        run_dir,
+        files,
+        settled: None,
+    };
+    let (mut ended, reporters, closing) = job.run(clock, reporters);
+    let finished = reporters.finish();
+    if let Some(fatal) = &ended.fatal {
+        fatal.explanation.print(&console, settings.run.json, settings.run.quiet);
+    }
+    if let Err(fatal) = closing.close()
+        && ended.fatal.is_none()
+    {
+        fatal.explanation.print(&console, settings.run.json, settings.run.quiet);
+        ended.exit = if ended.exit == Exit::Success { fatal.exit } else { ended.exit };
+    }
+    match finished.problem {
+        // A report that could not be written does not undo the run, but it must not pass as a success either.
+        Some(problem) if ended.exit == Exit::Success => Err(problem.into()),
+        Some(problem) => {
+            Fatal::from(problem).explanation.print(&console, settings.run.json, settings.run.quiet);
+            Ok(ended.exit)
+        }
+        None => Ok(ended.exit),
+    }
+}
+
+fn open_journal(options: &JournalOptions, run_id: &str, is_plan: bool) -> Result<Option<Journal>, Fatal> {
+    let host = engine::host_name();
+    let now_s = clock::wall_s();
+    Ok(if is_plan {
+        Journal::open_existing(options, run_id, &host, now_s)?
+    } else {
+        Some(Journal::open(options, run_id, &host, now_s)?)
+    })
+}
+
+/// A private directory for what can be read only once. A plan leaves no trace in the state directory, and neither does
+/// a run whose inputs are plain files until they could be opened.
+fn spool_dir(state: &Path, inputs: &[String], is_plan: bool) -> Result<PathBuf, Fatal> {
+    let is_plain = |input: &String| match fs::metadata(input) {
+        Ok(metadata) => metadata.is_file() || metadata.is_dir(),
+        // A pattern may find anything; what is missing is told by whoever opens it.
+        Err(_) => input != "-" && !input.contains(['*', '?', '[']),
+    };
+    if is_plan || inputs.iter().all(is_plain) {
+        return Ok(std::env::temp_dir());
+    }
+    fs::create_dir_all(state).map_err(|error| {
+        Fatal::new(
+            Exit::Journal,
+            format!("cannot create the state directory {}: {error}", state.display()),
+            "choose another with --state DIR, or make its parent writable for this user",
+        )
+    })?;
+    Ok(state.to_owned())
+}
+
+/// The command as typed, for hints: with its inputs, and without them.
+fn next_commands(args: &[OsString], inputs: &[String]) -> NextCommands {
+    let words: Vec<String> = args.iter().skip(1).map(|arg| arg.to_string_lossy().into_owned()).collect();
+    let without: Vec<String> = words.iter().filter(|word| !inputs.contains(word)).cloned().collect();
+    let line = |words: &[String]| {
+        std::iter::once("simsync".to_owned())
+            .chain(words.iter().map(|word| report::shell_word(word)))
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    let again = if inputs.iter().any(|input| input == "-") { String::new() } else { line(&words) };
+    NextCommands {
+        again: again.replacen("simsync plan", "simsync sync", 1),
+        without_inputs: line(&without).replacen("simsync plan", "simsync sync", 1),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hints_name_the_command_as_typed() {
+        let args: Vec<OsString> =
+            ["/usr/bin/simsync", "sync", "my export.csv", "--rate", "200/s"].map(OsString::from).into();
+        let next = next_commands(&args, &["my export.csv".to_owned()]);
+        assert_eq!(next.again, "simsync sync 'my export.csv' --rate 200/s");
+        assert_eq!(next.without_inputs, "simsync sync --rate 200/s");
+    }
+}
