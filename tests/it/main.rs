@@ -1,0 +1,46 @@
+//! The integration tests, in one binary: linking is what costs.
+#![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
+
+// What holds for every source file: layers, doors, sizes, headers.
+mod tidy;
+
+// What every test of the real binary needs.
+mod support;
+
+// The front door: settings and their origins, address, token, help, usage.
+mod door;
+
+// Inputs that cannot be used, and every fixture by its table.
+mod bad_input;
+
+// What a run tells: summary, JSON Lines, run directory, history, terminal.
+mod reports;
+
+// The demo, the sandbox command, and rehearsals with `--sandbox`.
+mod demo;
+
+// What the README says, held to the code.
+mod readme;
+// What an answer, or the lack of one, leads to on the wire: the verdict table, seen from both ends.
+mod wire;
+
+// What is sent at all: rulings of the plan over several runs, replays, policies.
+mod rulings;
+
+// What can be known from outside about a run that was killed.
+mod witness;
+
+// SIGKILL at any instant, two runs at once, signals.
+mod kill;
+
+// What may change between an interrupted run and the next.
+mod resume;
+
+// SIGKILL with many rows of few subjects under `each`.
+mod each;
+
+// The state directory damaged, unwritable, full; and what must not stand in it in clear.
+mod state_dir;
+
+// Faults that were found once, each by the scenario that showed it.
+mod regressions;

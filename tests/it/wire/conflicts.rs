@@ -1,0 +1,88 @@
+//! 409, and refusals that read like one: deferred, resolved by a later pass, or failed in the end.
+
+use simsync::sandbox::{Faults, SandboxOptions, Uniqueness};
+
+use super::http;
+use crate::support::{Ran, Workspace};
+
+const BEFORE: &str = "crm id,imsi\nCRM-A1,234150000000001\nCRM-B1,234150000000002\nCRM-C1,234150000000003\n";
+
+/// Every row takes what the next one gives up, so that only the last can pass at first.
+const CHAIN: &str = "crm id,imsi\nCRM-A1,234150000000002\nCRM-B1,234150000000003\nCRM-C1,234150000000004\n";
+
+/// Two subjects swap.
+const SWAP: &str = "crm id,imsi\nCRM-A1,234150000000002\nCRM-B1,234150000000001\nCRM-C1,234150000000009\n";
+
+fn after_before(uniqueness: Uniqueness, honor_idempotency_key: bool) -> Workspace {
+    let faults = Faults { uniqueness, ..Faults::default() };
+    let workspace =
+        Workspace::of(SandboxOptions { honor_idempotency_key, faults, ..SandboxOptions::default() });
+    workspace.write("before.csv", BEFORE);
+    workspace.sync(&["before.csv"]).expect(0);
+    workspace
+}
+
+fn deferred(ran: &Ran) -> u64 {
+    ran.summary()["deferred"].as_u64().unwrap()
+}
+
+#[test]
+fn a_chain_of_swaps_in_the_wrong_order_is_resolved() {
+    for (uniqueness, status) in [(Uniqueness::Refuse409, "409"), (Uniqueness::Refuse422, "422")] {
+        let workspace = after_before(uniqueness, false);
+        workspace.write("chain.csv", CHAIN);
+        let ran = workspace.sync(&["--max-in-flight", "1", "chain.csv"]).expect(0).expect_books();
+        assert_eq!((ran.rows("synced"), ran.rows("failed"), deferred(&ran)), (3, 0, 2), "{status}");
+        // A and B refused, C passes; A refused, B passes; A passes.
+        assert_eq!((http(&ran, status), http(&ran, "201")), (3, 3), "{status}");
+        for (subject, imsi) in
+            [("CRM-A1", "234150000000002"), ("CRM-B1", "234150000000003"), ("CRM-C1", "234150000000004")]
+        {
+            assert_eq!(workspace.at_server(subject, "imsi").as_deref(), Some(imsi));
+        }
+        assert!(workspace.last_run_file("failed.csv").is_none());
+        let again = workspace.sync(&["chain.csv"]).expect(0);
+        assert_eq!(again.rows("unchanged"), 3);
+    }
+}
+
+#[test]
+fn a_server_that_replays_refusals_by_key_does_not_hold_a_chain_up() {
+    let workspace = after_before(Uniqueness::Refuse409, true);
+    workspace.write("chain.csv", CHAIN);
+    let ran = workspace.sync(&["--max-in-flight", "1", "chain.csv"]).expect(0).expect_books();
+    assert_eq!(ran.rows("synced"), 3);
+    assert_eq!(workspace.sandbox.stats().replayed, 0);
+}
+
+#[test]
+fn a_swap_of_two_is_tried_until_a_pass_makes_no_progress_and_fails() {
+    for (uniqueness, status) in [(Uniqueness::Refuse409, "409"), (Uniqueness::Refuse422, "422")] {
+        let workspace = after_before(uniqueness, false);
+        workspace.write("swap.csv", SWAP);
+        let ran = workspace.sync(&["--max-in-flight", "1", "swap.csv"]).expect(3).expect_books();
+        assert_eq!((ran.rows("synced"), ran.rows("failed"), deferred(&ran)), (1, 2, 2), "{status}");
+        // Once in the main pass, once in the pass that makes no progress.
+        assert_eq!((http(&ran, status), workspace.history("CRM-A1").len()), (4, 3), "{status}");
+        let rows = workspace.last_rows("failed.csv");
+        assert_eq!(rows.len(), 2, "{rows:?}");
+        for row in &rows {
+            assert_eq!(row["_reason"], "refused");
+            assert_eq!(row["_signature"], format!("{status} imsi: imsi already assigned to #"));
+        }
+        // Nothing but a definite refusal: what the server held before is still known.
+        workspace.write("before.csv", BEFORE);
+        let back = workspace.sync(&["before.csv"]).expect(0);
+        assert_eq!((back.rows("unchanged"), back.rows("synced")), (2, 1), "{status}");
+    }
+}
+
+#[test]
+fn a_409_without_words_is_deferred_and_then_refused() {
+    let workspace = Workspace::with(super::subject_status("C-000002", 409));
+    workspace.write("crm.csv", crate::support::export(5));
+    let ran = workspace.sync(&["crm.csv"]).expect(3).expect_books();
+    assert_eq!((ran.rows("synced"), ran.rows("failed"), deferred(&ran)), (4, 1, 1));
+    assert_eq!(workspace.history("C-000002").len(), 2);
+    super::assert_failed_row(&workspace, 2, "refused", "409 ");
+}

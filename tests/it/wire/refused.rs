@@ -1,0 +1,68 @@
+//! Definite refusals: one attempt, one failed row, its neighbours untouched.
+
+use super::scripted::{Scripted, answer, echo};
+use super::{assert_failed_row, http, subject_status};
+use crate::support::{Workspace, export, imei};
+
+#[test]
+fn a_definite_refusal_fails_its_row_alone_and_at_once() {
+    for status in [400, 402, 403, 404, 405, 410, 413, 415, 422] {
+        let workspace = Workspace::with(subject_status("C-000002", status));
+        workspace.write("crm.csv", export(5));
+        let ran = workspace.sync(&["--max-in-flight", "1", "crm.csv"]).expect(3).expect_books();
+        assert_eq!((ran.rows("synced"), ran.rows("failed")), (4, 1), "{status}");
+        assert_eq!((http(&ran, "201"), http(&ran, &status.to_string())), (4, 1), "{status}");
+        assert_eq!(ran.summary()["retries"], 0, "{status}");
+        assert_eq!(workspace.history("C-000002").len(), 1, "{status}: not tried again");
+        assert_failed_row(&workspace, 2, "refused", &format!("{status} "));
+    }
+}
+
+#[test]
+fn a_complaint_that_quotes_the_row_is_clustered_without_its_values() {
+    let server = Scripted::start(|ordinal, heard| {
+        if ordinal == 0 {
+            return echo(201, heard);
+        }
+        let (imei, id) =
+            (heard.update["imei"].as_str().unwrap(), heard.update["user_external_id"].as_str().unwrap());
+        let says = format!("device {imei} of '{id}' is not ours, ask 1234");
+        answer(422, "application/json", &serde_json::json!({ "detail": says }).to_string())
+    });
+    let workspace = Workspace::new();
+    workspace.write("crm.csv", export(4));
+    let url = server.url();
+    let args =
+        ["sync", "--api-url", &url, "--rate", "unlimited", "--max-in-flight", "1", "--json", "crm.csv"];
+    let ran = workspace.run(&args).expect(3).expect_books();
+    assert_eq!(ran.rows("failed"), 3);
+    let summary = ran.summary();
+    let signatures = summary["signatures"].as_array().unwrap();
+    assert_eq!(signatures.len(), 1, "{signatures:?}");
+    assert_eq!(signatures[0]["count"], 3);
+    let rows = workspace.last_rows("failed.csv");
+    assert_eq!(rows.len(), 3);
+    for row in &rows {
+        assert_eq!(row["_signature"], "422 device # of # is not ours, ask #");
+    }
+    // Identifiers stand in the private row files and nowhere else.
+    for text in [ran.stdout, ran.stderr, workspace.last_run_file("summary.json").unwrap()] {
+        for row in 0..4 {
+            assert!(!text.contains(&imei(row)) && !text.contains(&format!("C-{row:06}")), "{text}");
+        }
+    }
+}
+
+#[test]
+fn the_error_budget_stops_the_run() {
+    let mut faults = super::Faults::default();
+    for row in 1..20 {
+        faults.subject_statuses.insert(format!("C-{row:06}"), 422);
+    }
+    let workspace = Workspace::with(faults);
+    workspace.write("crm.csv", export(40));
+    let ran =
+        workspace.sync(&["--max-in-flight", "1", "--max-errors", "5", "crm.csv"]).expect(4).expect_books();
+    assert_eq!((ran.rows("synced"), ran.rows("failed"), ran.rows("pending")), (1, 6, 33));
+    assert_eq!(workspace.last_rows("failed.csv").len(), 6);
+}

@@ -1,0 +1,150 @@
+//! What is tried again: answers that promise nothing, answers that never came; and when it stops.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+
+use simsync::sandbox::{Faults, OutageKind, Shares};
+
+use super::{HASTY, IMPATIENT, http, outage, subject_status};
+use crate::support::{Ran, Workspace, export, ran};
+
+#[test]
+fn one_temporary_failure_is_one_retry() {
+    for status in [408, 425, 500, 502, 503, 504] {
+        let workspace = Workspace::with(outage(3, 1, OutageKind::Status(status)));
+        workspace.configure(HASTY);
+        workspace.write("crm.csv", export(6));
+        let ran = workspace.sync(&["--max-in-flight", "1", "crm.csv"]).expect(0).expect_books();
+        assert_eq!((ran.rows("synced"), ran.summary()["retries"].as_u64()), (6, Some(1)), "{status}");
+        assert_eq!((http(&ran, "201"), http(&ran, &status.to_string())), (6, 1), "{status}");
+        assert_eq!(workspace.history("C-000002").len(), 2, "{status}");
+    }
+}
+
+#[test]
+fn a_connection_that_ends_without_an_answer_is_a_retry() {
+    for how in [OutageKind::Reset, OutageKind::Hang] {
+        let workspace = Workspace::with(outage(3, 1, how));
+        workspace.configure(IMPATIENT);
+        workspace.write("crm.csv", export(6));
+        let ran = workspace.sync(&["--max-in-flight", "1", "crm.csv"]).expect(0).expect_books();
+        assert_eq!((ran.rows("synced"), http(&ran, "none")), (6, 1), "{how:?}");
+        assert_eq!(workspace.history("C-000002").len(), 2, "{how:?}");
+    }
+}
+
+#[test]
+fn what_happened_all_the_same_is_sent_again_and_changes_nothing() {
+    type Fault = (&'static str, fn(&mut Shares));
+    let faults: [Fault; 4] = [
+        ("error_500_after", |shares| shares.error_500_after = 0.3),
+        ("reset_after", |shares| shares.reset_after = 0.3),
+        ("cut_answer", |shares| shares.cut_answer = 0.3),
+        ("hang_after", |shares| shares.hang_after = 0.1),
+    ];
+    for (name, set) in faults {
+        let mut shares = Shares::default();
+        set(&mut shares);
+        let workspace = Workspace::with(Faults { seed: 7, shares, ..Faults::default() });
+        workspace.configure(&IMPATIENT.replace("attempts_max = 3", "attempts_max = 20"));
+        workspace.write("crm.csv", export(30));
+        let ran = workspace.sync(&["--max-in-flight", "4", "crm.csv"]).expect(0).expect_books();
+        let stats = workspace.sandbox.stats();
+        assert_eq!((ran.rows("synced"), stats.subjects), (30, 30), "{name}");
+        let struck = stats.by_fault.get(name).copied().unwrap_or(0);
+        assert!(struck > 0, "{name} never struck");
+        assert_eq!(ran.summary()["retries"].as_u64(), Some(stats.requests - 30), "{name}");
+        assert_eq!(stats.duplicates, struck, "{name}: each was applied before");
+        assert_eq!(workspace.at_server("C-000029", "user_class").as_deref(), Some("basic"));
+    }
+}
+
+#[test]
+fn failures_before_and_resets_by_chance_lose_nothing() {
+    let shares =
+        Shares { error_500_before: 0.1, unavailable_503: 0.1, reset_before: 0.1, ..Shares::default() };
+    let workspace = Workspace::with(Faults { seed: 3, shares, ..Faults::default() });
+    workspace.configure(&HASTY.replace("attempts_max = 3", "attempts_max = 20"));
+    workspace.write("crm.csv", export(60));
+    let ran = workspace.sync(&["crm.csv"]).expect(0).expect_books();
+    let stats = workspace.sandbox.stats();
+    assert_eq!((ran.rows("synced"), stats.applied, stats.duplicates), (60, 60, 0));
+    assert_eq!(http(&ran, "201"), 60);
+    let failed = http(&ran, "500") + http(&ran, "503") + http(&ran, "none");
+    assert_eq!(Some(failed), ran.summary()["retries"].as_u64());
+}
+
+#[test]
+fn a_redirect_stops_the_run_as_a_wrong_address() {
+    let workspace = Workspace::with(Faults {
+        shares: Shares { redirect_307: 1.0, ..Shares::default() },
+        ..Faults::default()
+    });
+    workspace.write("crm.csv", export(9));
+    let ran = workspace.sync(&["--max-in-flight", "1", "crm.csv"]).expect(10).expect_books();
+    assert_eq!((ran.rows("failed"), ran.rows("pending"), http(&ran, "307")), (0, 9, 1));
+    assert_eq!(workspace.sandbox.stats().requests, 1, "neither followed nor repeated");
+    assert!(ran.stderr.contains("api.url"), "{}", ran.stderr);
+    workspace.fault(Faults::default());
+    assert_eq!(workspace.sync(&["crm.csv"]).expect(0).rows("synced"), 9);
+}
+
+#[test]
+fn a_poison_row_is_quarantined_alone() {
+    let workspace = Workspace::with(subject_status("C-000005", 500));
+    workspace.configure(HASTY);
+    workspace.write("crm.csv", export(60));
+    let ran = workspace.sync(&["--max-in-flight", "4", "crm.csv"]).expect(3).expect_books();
+    assert_eq!((ran.rows("synced"), ran.rows("failed")), (59, 1));
+    assert_eq!(workspace.history("C-000005").len(), 3, "attempts_max");
+    assert_eq!(workspace.sandbox.stats().requests, 62);
+    super::assert_failed_row(&workspace, 5, "exhausted", "500 ");
+}
+
+#[test]
+fn a_closed_port_is_waited_for_and_costs_no_row_its_verdict() {
+    let workspace = Workspace::new();
+    workspace.configure("[api]\ntarget = \"production\"\n[delivery]\noutage_max = \"1500ms\"\n");
+    workspace.write("crm.csv", export(30));
+    // Nothing listens on port 1 of loopback.
+    let nowhere = "http://127.0.0.1:1/api/v1/device_app_user_update/";
+    let args = ["sync", "--api-url", nowhere, "--rate", "unlimited", "--json", "crm.csv"];
+    let down = workspace.run(&args).expect(5).expect_books();
+    assert_eq!((down.rows("failed"), down.rows("in_doubt"), down.rows("pending")), (0, 0, 30));
+    assert!(workspace.last_run_file("failed.csv").is_none());
+    assert!(down.stderr.contains("run the same command again"), "{}", down.stderr);
+    let up = workspace.sync(&["crm.csv"]).expect(0).expect_books();
+    assert_eq!((up.rows("synced"), workspace.sandbox.stats().requests), (30, 30));
+}
+
+#[test]
+fn a_server_that_answers_nothing_but_503_ends_the_run_and_no_row() {
+    let workspace = Workspace::with(outage(6, 1_000_000, OutageKind::Status(503)));
+    workspace
+        .configure("[delivery]\nattempts_max = 2\noutage_max = \"1500ms\"\nbackoff_initial = \"10ms\"\n");
+    workspace.write("crm.csv", export(40));
+    let down = workspace.sync(&["--max-in-flight", "4", "crm.csv"]).expect(5).expect_books();
+    assert_eq!((down.rows("synced"), down.rows("failed")), (5, 0));
+    assert_eq!(down.rows("pending") + down.rows("in_doubt"), 35);
+    workspace.fault(Faults::default());
+    let up = workspace.sync(&["crm.csv"]).expect(0).expect_books();
+    assert_eq!((up.rows("synced"), up.rows("unchanged")), (35, 5));
+}
+
+#[test]
+fn an_outage_in_the_middle_is_waited_out() {
+    let workspace = Workspace::with(outage(20, 1_000_000, OutageKind::Status(500)));
+    workspace.configure("[delivery]\nattempts_max = 2\nbackoff_initial = \"10ms\"\nbackoff_max = \"50ms\"\n");
+    workspace.write("crm.csv", export(80));
+    let mut child = workspace.sync_command(&["--max-in-flight", "4", "crm.csv"]).spawn().unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let mut told = String::new();
+    while !told.contains(r#""reason":"server is failing, probing""#) {
+        assert!(stdout.read_line(&mut told).unwrap() > 0, "it ended: {told}");
+    }
+    workspace.fault(Faults::default());
+    stdout.read_to_string(&mut told).unwrap();
+    let ran = Ran { stdout: told, ..ran(child.wait_with_output().unwrap()) }.expect(0).expect_books();
+    assert_eq!((ran.rows("synced"), ran.rows("failed")), (80, 0));
+    assert!(http(&ran, "500") >= 10);
+    assert_eq!(workspace.sandbox.stats().duplicates, 0);
+}

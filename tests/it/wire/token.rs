@@ -1,0 +1,92 @@
+//! 401 and 403: the token's fault, or the row's.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
+
+use simsync::sandbox::{Faults, OutageKind, TokenAfter};
+
+use super::{http, outage, subject_status};
+use crate::support::{TOKEN, Workspace, export, ran};
+
+const OTHER: &str = "canary-token-9e77";
+
+fn expiring(requests: u64, latency_ms: u64) -> Faults {
+    Faults {
+        token_after: Some(TokenAfter { requests, token: OTHER.into() }),
+        latency_ms,
+        ..Faults::default()
+    }
+}
+
+#[test]
+fn a_token_refused_in_the_middle_stops_the_run_and_costs_no_row_its_verdict() {
+    let workspace = Workspace::with(expiring(4, 0));
+    workspace.write("crm.csv", export(12));
+    let first = workspace.sync(&["--max-in-flight", "1", "crm.csv"]).expect(12).expect_books();
+    assert_eq!((first.rows("synced"), first.rows("failed"), first.rows("pending")), (4, 0, 8));
+    assert_eq!(http(&first, "401"), 1, "the same token is not tried again");
+    assert!(workspace.last_run_file("failed.csv").is_none());
+    assert!(!first.stderr.contains(TOKEN) && !first.stdout.contains(TOKEN));
+
+    let second = ran(workspace.sync_command(&["crm.csv"]).env("SIMSYNC_TOKEN", OTHER).output().unwrap());
+    let second = second.expect(0).expect_books();
+    assert_eq!((second.rows("synced"), second.rows("unchanged")), (8, 4));
+    assert_eq!(workspace.sandbox.stats().duplicates, 0);
+}
+
+#[test]
+fn a_renewed_token_is_read_and_the_same_rows_go_on() {
+    let workspace = Workspace::with(expiring(3, 100));
+    workspace.write("crm.csv", export(12));
+    let file = workspace.write("token", TOKEN);
+    fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
+    let mut command = workspace.sync_command(&["--max-in-flight", "1", "crm.csv"]);
+    command.env_remove("SIMSYNC_TOKEN").env("SIMSYNC_API_TOKEN_FILE", &file);
+    let child = command.spawn().unwrap();
+    workspace.wait_for_requests(1);
+    // Rotated while the run holds the old one.
+    fs::write(&file, OTHER).unwrap();
+    let ran = ran(child.wait_with_output().unwrap()).expect(0).expect_books();
+    assert_eq!((ran.rows("synced"), http(&ran, "401")), (12, 1));
+}
+
+#[test]
+fn a_new_token_that_is_refused_too_stops_the_run() {
+    let faults = Faults {
+        token_after: Some(TokenAfter { requests: 2, token: "nobody-has-this".into() }),
+        latency_ms: 100,
+        ..Faults::default()
+    };
+    let workspace = Workspace::with(faults);
+    workspace.write("crm.csv", export(6));
+    let file = workspace.write("token", TOKEN);
+    fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
+    let mut command = workspace.sync_command(&["--max-in-flight", "1", "crm.csv"]);
+    command.env_remove("SIMSYNC_TOKEN").env("SIMSYNC_API_TOKEN_FILE", &file);
+    let child = command.spawn().unwrap();
+    workspace.wait_for_requests(1);
+    fs::write(&file, OTHER).unwrap();
+    let ran = ran(child.wait_with_output().unwrap()).expect(12).expect_books();
+    assert_eq!((ran.rows("synced"), ran.rows("failed"), ran.rows("pending")), (2, 0, 4));
+    assert_eq!(http(&ran, "401"), 2, "once under each token");
+}
+
+#[test]
+fn a_403_for_everybody_is_the_tokens_fault() {
+    let workspace = Workspace::with(outage(1, 1_000, OutageKind::Status(403)));
+    workspace.write("crm.csv", export(30));
+    let ran = workspace.sync(&["crm.csv"]).expect(12).expect_books();
+    assert_eq!((ran.rows("failed"), ran.rows("pending")), (0, 30));
+    assert!(workspace.last_run_file("failed.csv").is_none());
+    workspace.fault(Faults::default());
+    assert_eq!(workspace.sync(&["crm.csv"]).expect(0).rows("synced"), 30);
+}
+
+#[test]
+fn a_403_for_one_row_while_others_pass_is_that_rows() {
+    let workspace = Workspace::with(subject_status("C-000004", 403));
+    workspace.write("crm.csv", export(10));
+    let ran = workspace.sync(&["--max-in-flight", "1", "crm.csv"]).expect(3).expect_books();
+    assert_eq!((ran.rows("synced"), ran.rows("failed"), http(&ran, "403")), (9, 1, 1));
+    super::assert_failed_row(&workspace, 4, "refused", "403 ");
+}
