@@ -1,0 +1,148 @@
+//! The journal alone: durable acknowledgements per second with group commit, held against a plain file that is synced
+//! once per 8,192 records of about the same size.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::Write as _;
+use std::path::Path;
+use std::sync::mpsc::sync_channel;
+use std::time::Duration;
+
+use simsync::digest::{FieldHash, SubjectId, UpdateDigest};
+use simsync::journal::{COMMIT_ROWS_MAX, Journal, JournalOptions};
+use simsync::ledger::Record;
+use simsync::row::Version;
+use simsync::update::{FieldFact, FieldKind, FieldSet};
+
+mod rounds;
+
+use rounds::{Bench, Contestant, say, timed};
+
+/// Records of one append, as the driver hands them over on a fast server.
+const APPEND_ROWS: u64 = 128;
+
+/// Appends on their way at once: 64 Ki records, so that commits can fill.
+const APPENDS_OPEN: usize = 512;
+
+/// Bytes of a record in the plain file.
+const RECORD_BYTES: usize = 24;
+
+/// Commits one after the other for the latency.
+const COMMITS: u64 = 200;
+
+const FIELDS: [FieldKind; 3] = [FieldKind::Number, FieldKind::Imei, FieldKind::UserExternalId];
+
+fn main() {
+    let bench = Bench::from_args("journal", 1_000_000);
+    let contestants: Vec<Contestant<'_>> = vec![
+        ("plain file, synced every 8,192 records", Box::new(|| plain(&bench.path("plain"), bench.rows))),
+        ("journal: acknowledgements", Box::new(|| acknowledge(&bench.path("acks"), bench.rows, false))),
+        (
+            "journal: intents and acknowledgements",
+            Box::new(|| acknowledge(&bench.path("both"), bench.rows, true)),
+        ),
+    ];
+    bench.run("acknowledgements", contestants);
+    latency(&bench.path("latency"));
+}
+
+fn plain(path: &Path, rows: u64) -> Duration {
+    let time = timed(|| {
+        let mut file = File::create(path).expect("the build's directory can be written");
+        let mut left = rows;
+        while left > 0 {
+            let group = left.min(COMMIT_ROWS_MAX as u64);
+            let bytes = vec![7; usize::try_from(group).expect("a group is small") * RECORD_BYTES];
+            file.write_all(&bytes).expect("the disk has room");
+            file.sync_data().expect("the disk can sync");
+            left -= group;
+        }
+    });
+    std::fs::remove_file(path).expect("it was written above");
+    time
+}
+
+fn open(dir: &Path) -> Journal {
+    Journal::open(&JournalOptions::new(dir), "bench", "bench", 0).expect("a new journal can be made")
+}
+
+fn acknowledge(dir: &Path, rows: u64, with_intents: bool) -> Duration {
+    let journal = open(dir);
+    let writer = journal.writer();
+    let time = timed(|| {
+        let append = |records: Vec<Record>| {
+            let (durable, is_durable) = sync_channel(1);
+            writer.append(records, Box::new(move |result| durable.send(result.is_ok()).unwrap_or_default()));
+            is_durable
+        };
+        let mut open = VecDeque::new();
+        let mut row = 0;
+        while row < rows {
+            let group = row..(row + APPEND_ROWS).min(rows);
+            row = group.end;
+            if with_intents {
+                open.push_back(append(group.clone().map(intent).collect()));
+            }
+            open.push_back(append(group.map(synced).collect()));
+            while open.len() > APPENDS_OPEN {
+                assert!(open.pop_front().is_some_and(|one| one.recv().unwrap_or(false)), "it is durable");
+            }
+        }
+        for one in open {
+            assert!(one.recv().unwrap_or(false), "it is durable");
+        }
+    });
+    drop(journal);
+    std::fs::remove_dir_all(dir).expect("it was made above");
+    time
+}
+
+/// One acknowledgement at a time, each waited for.
+fn latency(dir: &Path) {
+    let journal = open(dir);
+    let writer = journal.writer();
+    let mut ms: Vec<f64> = (0..COMMITS)
+        .map(|row| {
+            let time = timed(|| {
+                let (durable, is_durable) = sync_channel(1);
+                let told =
+                    Box::new(move |result: Result<_, _>| durable.send(result.is_ok()).unwrap_or_default());
+                writer.append(vec![synced(row)], told);
+                assert!(is_durable.recv().unwrap_or(false), "it is durable");
+            });
+            time.as_secs_f64() * 1e3
+        })
+        .collect();
+    ms.sort_by(f64::total_cmp);
+    say(&format!(
+        "one acknowledgement, waited for: median {:.2} ms, 99th percentile {:.2} ms, worst {:.2} ms of {COMMITS}",
+        rounds::median(&ms),
+        ms[ms.len() * 99 / 100],
+        ms[ms.len() - 1],
+    ));
+    drop(journal);
+    std::fs::remove_dir_all(dir).expect("it was made above");
+}
+
+/// Subjects as hashes are: spread over the whole range.
+fn subject(row: u64) -> SubjectId {
+    let mut id = [0; 16];
+    id[..8].copy_from_slice(&row.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes());
+    id[8..].copy_from_slice(&row.wrapping_mul(0xd6e8_feb8_6659_fd93).to_be_bytes());
+    SubjectId(id)
+}
+
+fn intent(row: u64) -> Record {
+    Record::Intent {
+        subject: subject(row),
+        version: Version { batch: 1, ordinal: row + 1 },
+        fields: FIELDS.into_iter().collect::<FieldSet>(),
+        digest: UpdateDigest(row),
+    }
+}
+
+fn synced(row: u64) -> Record {
+    let version = Version { batch: 1, ordinal: row + 1 };
+    let facts = FIELDS.into_iter().map(|kind| FieldFact { kind, hash: FieldHash(row), version }).collect();
+    Record::Synced { subject: subject(row), version, facts, at_s: 0 }
+}
