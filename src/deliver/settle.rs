@@ -144,3 +144,26 @@ fn unknown_fields(update: &Update, failure: &Failure) -> FieldSet {
 fn fields_of(update: &Update) -> FieldSet {
     update.facts.iter().map(|fact| fact.kind).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_room_to_wait_a_deferral_is_a_refusal_and_nothing_else_changes() {
+        let failure =
+            |kind| Failure { kind, status: Some(409), signature: "409 taken".into(), maybe_applied: true };
+        assert_eq!(
+            refuse_deferred(Verdict::Deferred(failure(FailureKind::Deferred))),
+            Verdict::Failed(failure(FailureKind::Refused))
+        );
+        for verdict in [
+            Verdict::Synced,
+            Verdict::Withheld,
+            Verdict::RetryIn { delay_ms: 7 },
+            Verdict::Failed(failure(FailureKind::Exhausted)),
+        ] {
+            assert_eq!(refuse_deferred(verdict.clone()), verdict);
+        }
+    }
+}

@@ -203,3 +203,29 @@ fn rows_behind_an_unresolved_conflict_are_sent_in_their_turn() {
     assert_eq!((ran.rows("failed"), ran.rows("synced")), (1, 2));
     assert_eq!(ws.at_server("W-1", "imsi").as_deref(), Some("234150000000004"));
 }
+
+/// What a later pass sent counted as first attempts.
+#[test]
+fn attempts_of_a_later_pass_are_retries() {
+    let ws = Workspace::with(Faults { uniqueness: Uniqueness::Refuse409, ..Faults::default() });
+    ws.write("first.csv", "crm id,imsi\nA-1,234150000000001\nB-1,234150000000002\n");
+    ws.sync(&["first.csv"]).expect(0);
+    ws.write("swap.csv", "crm id,imsi\nA-1,234150000000002\nB-1,234150000000001\n");
+    let ran = ws.sync(&["swap.csv"]).expect(3).expect_books();
+    assert_eq!((ran.summary()["attempts"].as_u64(), ran.summary()["retries"].as_u64()), (Some(4), Some(2)));
+}
+
+/// With the lock file taken away under a run, a second run was told of a broken disk.
+#[test]
+fn a_lock_file_taken_away_under_a_run_is_told_as_a_lock() {
+    let ws = Workspace::with(Faults { latency_ms: 50, ..Faults::default() });
+    ws.write("export.csv", export(2_000));
+    let mut child = ws.sync_in_background(&["export.csv", "--max-in-flight", "4"]);
+    ws.wait_for_requests(8);
+    fs::remove_file(ws.path("simsync-state/lock")).unwrap();
+    ws.write("other.csv", export(1));
+    let second = ws.run(&["sync", "other.csv", "--api-url", &ws.sandbox.url(), "--json"]).expect(11);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(second.stderr.contains("another run"), "{}", second.stderr);
+}
