@@ -10,7 +10,7 @@ use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser, TypedValueP
 use clap::{ArgAction, Args};
 
 use crate::api::Envelope;
-use crate::fields::Preset;
+use crate::fields::{ClearAs, Preset};
 use crate::input::Format;
 use crate::plan::{ConflictPolicy, DuplicatePolicy, InDoubtPolicy};
 use crate::report::ColorChoice;
@@ -59,6 +59,42 @@ pub struct RowArgs {
     /// Format of the inputs
     #[arg(long, value_name = "FORMAT", value_parser = one_of(Format::NAMES))]
     pub format: Option<String>,
+    /// Encoding of the inputs, such as windows-1252; UTF-8 and marked UTF-16 need no word
+    #[arg(long, value_name = "LABEL")]
+    pub encoding: Option<String>,
+    /// What separates CSV cells: a character, or comma, semicolon, tab, bar, space
+    #[arg(long, value_name = "CHAR")]
+    pub delimiter: Option<String>,
+    /// Lines before the header of each CSV input
+    #[arg(long, value_name = "N")]
+    pub skip_rows: Option<String>,
+    /// CSV inputs begin with a row; --columns names the columns
+    #[arg(long)]
+    pub no_header: bool,
+    /// Names of the columns, for --no-header
+    #[arg(long, value_name = "NAME,NAME…")]
+    pub columns: Option<String>,
+    /// Take the last columns for empty where a CSV row is too short
+    #[arg(long)]
+    pub flexible: bool,
+    /// Leave out rows that do not meet a condition (=, !=, <, <=, >, >=); may be repeated
+    #[arg(long = "where", value_name = "COLUMN=VALUE")]
+    pub conditions: Vec<String>,
+    /// Column with a date or number that says which of a subject's rows is newer
+    #[arg(long, value_name = "COLUMN")]
+    pub order_by: Option<String>,
+    /// Text of a cell that clears its field at the API
+    #[arg(long, value_name = "TEXT")]
+    pub clear_token: Option<String>,
+    /// Fields that may be cleared
+    #[arg(long, value_name = "FIELD,FIELD…")]
+    pub clearable: Option<String>,
+    /// How clearing is sent
+    #[arg(long, value_name = "HOW", value_parser = one_of(ClearAs::NAMES))]
+    pub clear_as: Option<String>,
+    /// Let a JSON null clear its field
+    #[arg(long)]
+    pub null_clears: bool,
     /// Country of numbers written without one, such as GB
     #[arg(long, value_name = "CC")]
     pub default_country: Option<String>,
@@ -301,14 +337,31 @@ const VERBOSE_MAX: u8 = 2;
 
 impl RowArgs {
     fn add_to(&self, flags: &mut Flags) {
-        let RowArgs { key, map, format, default_country, severity, preset, require_rows } = self;
+        let RowArgs { key, map, format, default_country, severity, preset, require_rows, .. } = self;
         add(flags, "key", key.as_ref());
         add(flags, "map", map);
         add(flags, "format", format.as_ref());
+        self.add_text_to(flags);
         add(flags, "default-country", default_country.as_ref());
         add(flags, "severity", severity);
         add(flags, "preset", preset.as_ref());
         add_switch(flags, "require-rows", *require_rows);
+    }
+
+    /// What says how bytes become rows, and which rows count.
+    fn add_text_to(&self, flags: &mut Flags) {
+        add(flags, "encoding", self.encoding.as_ref());
+        add(flags, "delimiter", self.delimiter.as_ref());
+        add(flags, "skip-rows", self.skip_rows.as_ref());
+        add_switch(flags, "no-header", self.no_header);
+        add(flags, "columns", self.columns.as_ref());
+        add_switch(flags, "flexible", self.flexible);
+        add(flags, "where", &self.conditions);
+        add(flags, "order-by", self.order_by.as_ref());
+        add(flags, "clear-token", self.clear_token.as_ref());
+        add(flags, "clearable", self.clearable.as_ref());
+        add(flags, "clear-as", self.clear_as.as_ref());
+        add_switch(flags, "null-clears", self.null_clears);
     }
 }
 

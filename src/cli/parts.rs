@@ -115,12 +115,23 @@ pub(super) fn input_options(settings: &Settings, inputs: &[String], spool_dir: P
         record_bytes_max: input.row_bytes_max,
         field_bytes_max: input.field_bytes_max,
         columns_max: input.columns_max,
+        record_lines_max: input.row_lines_max,
+        json_depth_max: input.json_depth_max,
+        expansion_max: input.expansion_max,
         ..Bounds::default()
     };
     InputOptions {
         inputs: inputs.to_vec(),
         format: input.format,
         columns: input.columns.clone(),
+        encoding: input.encoding.clone(),
+        delimiter: input.delimiter,
+        skip_rows: input.skip_rows,
+        column_names: input.no_header.then(|| input.column_names.clone()),
+        flexible: input.flexible,
+        trailer_counts: input.trailer_counts,
+        unsafe_integers: input.unsafe_integers,
+        watched: Vec::new(),
         spool_dir,
         bounds,
     }

@@ -90,7 +90,11 @@ fn every_flag_reaches_its_setting() {
             Kind::Count { .. } if flag == "verbose" => ("1", true),
             Kind::Count { .. } | Kind::Budget => ("7", false),
             Kind::Path | Kind::Text => ("elsewhere", false),
-            Kind::Duration { .. } | Kind::Bytes { .. } | Kind::Share | Kind::List => {
+            Kind::Delimiter => (";", false),
+            Kind::List => ("one,two", false),
+            Kind::Texts => ("status=Active", false),
+            Kind::Fields => ("imsi,iccid", false),
+            Kind::Duration { .. } | Kind::Bytes { .. } | Kind::Share => {
                 panic!("{flag}: give it a sample")
             }
         };

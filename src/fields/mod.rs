@@ -35,8 +35,8 @@ mod username;
 
 pub use clean::Cleaning;
 pub use options::{
-    BareNumbers, Imei14, Imei16, NULL_MARKERS, NumberFormat, Preset, RuleOptions, RuleSet, RuleSetError,
-    Spare0,
+    BareNumbers, ClearAs, Imei14, Imei16, NULL_MARKERS, NumberFormat, Preset, RuleOptions, RuleSet,
+    RuleSetError, Spare0,
 };
 pub use rules::{RULES, Rule, RuleId, SUGGESTIONS_MAX, Severity, suggest};
 

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use crate::choice::choice;
+use crate::update::FieldSet;
 
 use super::clean::trim;
 use super::number::Country;
@@ -89,6 +90,18 @@ choice! {
     }
 }
 
+choice! {
+    /// How a field is cleared at the API.
+    #[derive(Default)]
+    pub enum ClearAs {
+        /// As an empty string.
+        #[default]
+        Empty = "empty",
+        /// As `null`.
+        Null = "null",
+    }
+}
+
 /// Cells that mean "no value", beside the empty one (field-rules 4.2). `0` counts in digit fields only.
 pub const NULL_MARKERS: [&str; 15] = [
     "NULL", "null", "(null)", "\\N", "N/A", "#N/A", "NA", "None", "nil", "-", "--", "?", "unknown", "TBD",
@@ -118,6 +131,14 @@ pub struct RuleOptions {
     pub allow_plaintext_passwords: bool,
     /// Cells taken as absent, instead of [`NULL_MARKERS`]. Digit fields compare them without regard to case.
     pub null_markers: Vec<String>,
+    /// Text of a cell that clears its field; `None`: no text does.
+    pub clear_token: Option<String>,
+    /// How clearing is sent.
+    pub clear_as: ClearAs,
+    /// Fields that may be cleared.
+    pub clearable: FieldSet,
+    /// Whether a JSON null clears its field.
+    pub null_clears: bool,
     /// Values allowed in `user_class`, after mapping; empty allows all.
     pub class_allowed: Vec<String>,
     /// Values of `user_class` and what is sent for them (an empty one: nothing); applied once, not in chains.
@@ -137,6 +158,10 @@ impl Default for RuleOptions {
             imei_spare0: Spare0::default(),
             allow_plaintext_passwords: false,
             null_markers: NULL_MARKERS.map(str::to_owned).to_vec(),
+            clear_token: None,
+            clear_as: ClearAs::default(),
+            clearable: FieldSet::EMPTY,
+            null_clears: false,
             class_allowed: Vec::new(),
             class_map: Vec::new(),
         }

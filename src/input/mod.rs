@@ -45,6 +45,12 @@ pub const COLUMNS_MAX: usize = 1024;
 /// Longest cell, in bytes.
 pub const FIELD_BYTES_MAX: usize = 64 << 10;
 
+/// Deepest nesting of a JSON row.
+pub const JSON_DEPTH_MAX: usize = 64;
+
+/// Bytes of text that one byte of a compressed input may stand for. An archive made to fill disks has a thousand.
+pub const EXPANSION_MAX: u64 = 250;
+
 /// Inputs of one run; each is an open handle.
 pub const FILES_MAX: usize = 512;
 
@@ -62,6 +68,30 @@ choice! {
         Csv = "csv",
         /// One JSON object per line.
         Ndjson = "ndjson",
+    }
+}
+
+choice! {
+    /// What becomes of a count in a trailer.
+    #[derive(Default)]
+    pub enum TrailerCounts {
+        /// It is held against the rows read: a file with fewer was cut off.
+        #[default]
+        Check = "check",
+        /// It is passed over.
+        Ignore = "ignore",
+    }
+}
+
+choice! {
+    /// What becomes of a JSON integer above 2^53-1: its writer may have rounded it already.
+    #[derive(Default)]
+    pub enum UnsafeIntegers {
+        /// Its row is rejected.
+        #[default]
+        Reject = "reject",
+        /// Its digits are taken as they stand.
+        Accept = "accept",
     }
 }
 
@@ -85,6 +115,10 @@ pub struct Bounds {
     pub columns_max: usize,
     /// See [`FIELD_BYTES_MAX`].
     pub field_bytes_max: usize,
+    /// See [`JSON_DEPTH_MAX`].
+    pub json_depth_max: usize,
+    /// See [`EXPANSION_MAX`].
+    pub expansion_max: u64,
     /// See [`FILES_MAX`].
     pub files_max: usize,
     /// See [`RAW_BYTES_MAX`].
@@ -98,6 +132,8 @@ impl Default for Bounds {
             record_lines_max: RECORD_LINES_MAX,
             columns_max: COLUMNS_MAX,
             field_bytes_max: FIELD_BYTES_MAX,
+            json_depth_max: JSON_DEPTH_MAX,
+            expansion_max: EXPANSION_MAX,
             files_max: FILES_MAX,
             raw_bytes_max: RAW_BYTES_MAX,
         }
@@ -113,6 +149,22 @@ pub struct InputOptions {
     pub format: Format,
     /// Columns mapped by name.
     pub columns: Vec<(FieldKind, String)>,
+    /// Encoding of all of them, by a label of the WHATWG Encoding Standard; `None`: UTF-8, or UTF-16 with a mark.
+    pub encoding: Option<String>,
+    /// What separates CSV cells; `None`: as a `sep=` line or the header tells.
+    pub delimiter: Option<u8>,
+    /// Physical lines before the header of each CSV input.
+    pub skip_rows: u64,
+    /// Names of the columns of CSV inputs without a header; `None`: each has one.
+    pub column_names: Option<Vec<String>>,
+    /// Whether a CSV row may lack its last cells.
+    pub flexible: bool,
+    /// What counts in trailers are for.
+    pub trailer_counts: TrailerCounts,
+    /// JSON integers that may have been rounded.
+    pub unsafe_integers: UnsafeIntegers,
+    /// Columns to be read beside those of fields: [`Row::watched`] gives their cells by their position here.
+    pub watched: Vec<String>,
     /// A private directory for copies of inputs that can be read only once.
     pub spool_dir: PathBuf,
     /// Bounds on what is read.

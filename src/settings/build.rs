@@ -6,18 +6,20 @@
 use std::path::PathBuf;
 
 use crate::api::Envelope;
-use crate::fields::{BareNumbers, Imei14, Imei16, NumberFormat, Preset, RuleOptions, Severity, Spare0};
-use crate::input::Format;
+use crate::fields::{
+    BareNumbers, ClearAs, Imei14, Imei16, NumberFormat, Preset, RuleOptions, Severity, Spare0,
+};
+use crate::input::{Format, TrailerCounts, UnsafeIntegers};
 use crate::plan::{ConflictPolicy, DuplicatePolicy, InDoubtPolicy};
 use crate::report::ColorChoice;
 use crate::settings::resolve::Values;
-use crate::settings::units::{ErrorBudget, Rate, Share};
+use crate::settings::units::{self, ErrorBudget, Rate, Share};
 use crate::settings::value::Value;
 use crate::settings::{
     ApiSettings, DeliverySettings, InputSettings, JournalSettings, PlanSettings, ReportSettings, RunSettings,
     Settings, TokenChoice,
 };
-use crate::update::FieldKind;
+use crate::update::{FieldKind, FieldSet};
 
 /// The final settings.
 pub(crate) fn settings(values: &Values, token: TokenChoice) -> Settings {
@@ -42,6 +44,9 @@ pub(crate) fn settings(values: &Values, token: TokenChoice) -> Settings {
             resend_after_ms: v.number_if_set("plan.resend_after"),
             rejected_max: v.share("plan.rejected_max"),
             rejected_rows_min: v.number("plan.rejected_rows_min"),
+            clears_max: v.share("plan.clears_max"),
+            damage_max: v.share("plan.damage_max"),
+            alarm_rows_min: v.number("plan.alarm_rows_min"),
         },
         delivery: v.delivery(),
         journal: JournalSettings {
@@ -81,9 +86,24 @@ impl Reader<'_> {
             key: self.field("input.key"),
             require_rows: self.is_on("input.require_rows"),
             columns: columns.collect(),
+            encoding: self.text("input.encoding"),
+            delimiter: self
+                .text("input.delimiter")
+                .map(|text| units::delimiter(&text).expect("the table takes no other delimiters")),
+            skip_rows: self.number("input.skip_rows"),
+            no_header: self.is_on("input.no_header"),
+            column_names: self.list("input.column_names").unwrap_or_default(),
+            flexible: self.is_on("input.flexible"),
+            trailer_counts: self.choice("input.trailer_counts", TrailerCounts::from_name),
+            unsafe_integers: self.choice("input.unsafe_integers", UnsafeIntegers::from_name),
+            conditions: self.list("input.where").unwrap_or_default(),
+            order_by: self.text("input.order_by"),
             row_bytes_max: self.number("input.row_bytes_max"),
+            row_lines_max: self.number("input.row_lines_max"),
             field_bytes_max: self.number("input.field_bytes_max"),
             columns_max: self.number("input.columns_max"),
+            json_depth_max: self.number("input.json_depth_max"),
+            expansion_max: self.number("input.expansion_max"),
         }
     }
 
@@ -104,6 +124,10 @@ impl Reader<'_> {
             null_markers: self.list("rules.null_markers").unwrap_or(RuleOptions::default().null_markers),
             class_allowed: self.list("rules.class_allowed").unwrap_or_default(),
             class_map: pairs("rules.class_map").collect(),
+            clear_token: self.text("rules.clear_token"),
+            clear_as: self.choice("rules.clear_as", ClearAs::from_name),
+            clearable: self.fields("rules.clearable"),
+            null_clears: self.is_on("rules.null_clears"),
             severities: pairs("rules.severity").map(severity).collect(),
         }
     }
@@ -143,6 +167,12 @@ impl Reader<'_> {
     fn field(&self, key: &str) -> Option<FieldKind> {
         let Value::Field(kind) = self.value(key) else { return self.unset(key) };
         Some(*kind)
+    }
+
+    fn fields(&self, key: &str) -> FieldSet {
+        let names = self.list(key).unwrap_or_default();
+        let kind = |name: &String| FieldKind::from_name(name).expect("the table takes no other fields");
+        names.iter().map(kind).collect()
     }
 
     fn budget(&self, key: &str) -> Option<ErrorBudget> {

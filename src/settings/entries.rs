@@ -4,8 +4,8 @@
 //! Not here: how text becomes a value (`value.rs`), and the final types (`build.rs`).
 
 use crate::api::Envelope;
-use crate::fields::{BareNumbers, Imei14, Imei16, NumberFormat, Preset, Spare0};
-use crate::input::Format;
+use crate::fields::{BareNumbers, ClearAs, Imei14, Imei16, NumberFormat, Preset, Spare0};
+use crate::input::{Format, TrailerCounts, UnsafeIntegers};
 use crate::plan::{ConflictPolicy, DuplicatePolicy, InDoubtPolicy};
 use crate::report::ColorChoice;
 use crate::settings::table::Setting;
@@ -92,9 +92,75 @@ pub static SETTINGS: &[Setting] = &[
         "Makes an input without rows an error instead of a warning.",
     )
     .flag("require-rows"),
+    new(
+        "input.encoding",
+        Kind::Text,
+        "",
+        "Encoding of the inputs. UTF-8, and UTF-16 with a mark, need no word.",
+    )
+    .flag("encoding")
+    .sample("\"windows-1252\""),
+    new("input.delimiter", Kind::Delimiter, "", "What separates CSV cells, where the header does not tell.")
+        .flag("delimiter")
+        .sample("\";\""),
+    new("input.skip_rows", count(0, 1_000_000), "0", "Lines before the header of each CSV input.")
+        .flag("skip-rows"),
+    new(
+        "input.no_header",
+        Kind::Bool,
+        "false",
+        "CSV inputs begin with a row; column_names names the columns.",
+    )
+    .flag("no-header"),
+    new("input.column_names", Kind::List, "", "Names of the columns of CSV inputs without a header.")
+        .flag("columns")
+        .sample("[\"msisdn\", \"iccid\"]"),
+    new(
+        "input.flexible",
+        Kind::Bool,
+        "false",
+        "Takes the last columns for empty where a CSV row is too short.",
+    )
+    .flag("flexible"),
+    new(
+        "input.trailer_counts",
+        Kind::Choice(TrailerCounts::NAMES),
+        "check",
+        "Counts in trailers: held against the rows read, or ignored.",
+    ),
+    new(
+        "input.unsafe_integers",
+        Kind::Choice(UnsafeIntegers::NAMES),
+        "reject",
+        "JSON integers beyond 2^53-1, which their writer may have rounded.",
+    ),
+    new(
+        "input.where",
+        Kind::Texts,
+        "",
+        "Conditions on columns; rows that do not meet them are left out and counted as filtered.",
+    )
+    .flag("where")
+    .sample("[\"status=Active\"]"),
+    new(
+        "input.order_by",
+        Kind::Text,
+        "",
+        "Column with a date or number that says which of a subject's rows is newer, instead of their order.",
+    )
+    .flag("order-by")
+    .sample("\"Last Modified\""),
     new("input.row_bytes_max", bytes(KIB, 64 * MIB), "1MiB", "Longest row."),
+    new("input.row_lines_max", count(1, 100_000), "100", "Lines a CSV row may stretch over."),
     new("input.field_bytes_max", bytes(64, 16 * MIB), "64KiB", "Longest cell."),
     new("input.columns_max", count(1, 65_536), "1024", "Most columns."),
+    new("input.json_depth_max", count(1, 1_024), "64", "Deepest nesting of a JSON row."),
+    new(
+        "input.expansion_max",
+        count(1, 10_000),
+        "250",
+        "Most bytes of text that a byte of a compressed input may stand for.",
+    ),
     new(
         "columns",
         Kind::Pairs(Pairs::Columns),
@@ -140,6 +206,21 @@ pub static SETTINGS: &[Setting] = &[
     .sample("[\"NULL\", \"N/A\"]"),
     new("rules.class_allowed", Kind::List, "", "The only classes sent, where given.")
         .sample("[\"basic\", \"premium\"]"),
+    new("rules.clear_token", Kind::Text, "", "Text of a cell that clears its field at the API.")
+        .flag("clear-token")
+        .sample("\"#CLEAR#\""),
+    new("rules.clear_as", Kind::Choice(ClearAs::NAMES), "empty", "How clearing is sent: as \"\" or as null.")
+        .flag("clear-as"),
+    new(
+        "rules.clearable",
+        Kind::Fields,
+        "",
+        "Fields that may be cleared; never the key, never the password.",
+    )
+    .flag("clearable")
+    .sample("[\"imsi\", \"iccid\"]"),
+    new("rules.null_clears", Kind::Bool, "false", "Lets a JSON null clear its field instead of leaving it.")
+        .flag("null-clears"),
     new("rules.class_map", Kind::Pairs(Pairs::Classes), "", "Classes by their names in the export.")
         .sample("Gold = \"premium\""),
     new(
@@ -179,6 +260,24 @@ pub static SETTINGS: &[Setting] = &[
         count(0, u64::MAX),
         "20",
         "Rejected rows below which that share is not judged.",
+    ),
+    new(
+        "plan.clears_max",
+        Kind::Share,
+        "10%",
+        "Share of rows that clear a field above which nothing is sent.",
+    ),
+    new(
+        "plan.damage_max",
+        Kind::Share,
+        "5%",
+        "Share of a column's values with spreadsheet damage above which nothing is sent.",
+    ),
+    new(
+        "plan.alarm_rows_min",
+        count(0, u64::MAX),
+        "20",
+        "Rows with clears or damage below which those shares are not judged.",
     ),
     new("delivery.rate", Kind::Rate, "50/s", "Attempts per unit of time, retries included.").flag("rate"),
     new("delivery.burst", count(1, 100_000), "1", "Attempts that may begin at once after a silence.")

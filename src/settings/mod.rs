@@ -25,7 +25,7 @@ use secrecy::SecretString;
 
 use crate::api::Envelope;
 use crate::fields::RuleOptions;
-use crate::input::Format;
+use crate::input::{Format, TrailerCounts, UnsafeIntegers};
 use crate::plan::{ConflictPolicy, DuplicatePolicy, InDoubtPolicy};
 use crate::report::ColorChoice;
 use crate::update::FieldKind;
@@ -196,12 +196,38 @@ pub struct InputSettings {
     pub require_rows: bool,
     /// Columns by name, in wire order of their fields.
     pub columns: Vec<(FieldKind, String)>,
+    /// Encoding, by a label, where given.
+    pub encoding: Option<String>,
+    /// What separates CSV cells, where given.
+    pub delimiter: Option<u8>,
+    /// Lines before the header of a CSV input.
+    pub skip_rows: u64,
+    /// Whether CSV inputs have no header.
+    pub no_header: bool,
+    /// Names of the columns of CSV inputs without a header.
+    pub column_names: Vec<String>,
+    /// Whether a CSV row may lack its last cells.
+    pub flexible: bool,
+    /// What counts in trailers are for.
+    pub trailer_counts: TrailerCounts,
+    /// JSON integers that may have been rounded.
+    pub unsafe_integers: UnsafeIntegers,
+    /// Conditions on columns, as written.
+    pub conditions: Vec<String>,
+    /// Column that orders a subject's rows, where given.
+    pub order_by: Option<String>,
     /// Longest row.
     pub row_bytes_max: usize,
+    /// Most lines of a CSV row.
+    pub row_lines_max: u64,
     /// Longest cell; not more than `row_bytes_max`.
     pub field_bytes_max: usize,
     /// Most columns.
     pub columns_max: usize,
+    /// Deepest nesting of a JSON row.
+    pub json_depth_max: usize,
+    /// Most bytes of text that a byte of a compressed input may stand for.
+    pub expansion_max: u64,
 }
 
 /// `[plan]`
@@ -219,6 +245,12 @@ pub struct PlanSettings {
     pub rejected_max: Share,
     /// Rejected rows below which that share is not judged.
     pub rejected_rows_min: u64,
+    /// Share of rows that clear a field above which nothing is sent.
+    pub clears_max: Share,
+    /// Share of a column's values with spreadsheet damage above which nothing is sent.
+    pub damage_max: Share,
+    /// Rows with clears or damage below which those shares are not judged.
+    pub alarm_rows_min: u64,
 }
 
 /// `[delivery]`

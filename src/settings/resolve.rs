@@ -116,6 +116,15 @@ fn take_flag(values: &mut Values, flag: &'static str, text: &str) -> Result<(), 
         return take_pair(values, setting, pairs, name, text, &origin).map_err(refuse);
     }
     let value = setting.kind.parse(text).map_err(refuse)?;
+    if setting.kind == Kind::Texts
+        && let Value::List(items) = &value
+        && let (Value::List(earlier), earlier_origin) = values.get(setting.key)
+        && *earlier_origin == origin
+    {
+        let all = earlier.iter().chain(items).cloned().collect();
+        values.set(setting, Value::List(all), origin);
+        return Ok(());
+    }
     values.set(setting, value, origin);
     Ok(())
 }
@@ -191,7 +200,7 @@ fn beside(file: &Path, cwd: &Path, path: &str) -> Result<String, ConfigError> {
 fn from_raw(kind: Kind, raw: &Raw) -> Result<Value, String> {
     let is_bare = matches!(kind, Kind::Bool | Kind::Count { .. });
     match (kind, raw) {
-        (Kind::List, Raw::List(items)) => {
+        (Kind::List | Kind::Texts, Raw::List(items)) => {
             let is_right = items.iter().all(|item| !item.chars().any(char::is_control));
             if is_right {
                 Ok(Value::List(items.clone()))
@@ -199,7 +208,8 @@ fn from_raw(kind: Kind, raw: &Raw) -> Result<Value, String> {
                 Err("it has control characters".to_owned())
             }
         }
-        (Kind::List, _) => Err("it is no array of texts".to_owned()),
+        (Kind::Fields, Raw::List(items)) => kind.parse(&items.join(",")),
+        (Kind::List | Kind::Texts | Kind::Fields, _) => Err("it is no array of texts".to_owned()),
         (Kind::Bool, Raw::Bool(is_on)) => Ok(Value::Bool(*is_on)),
         (
             Kind::Count { .. } | Kind::Budget | Kind::Duration { .. } | Kind::Bytes { .. },

@@ -229,6 +229,19 @@ pub(crate) fn whole(text: &str) -> Option<u64> {
     if is_digits { text.parse().ok() } else { None }
 }
 
+/// What separates CSV cells: a punctuation character, or its name.
+pub(crate) fn delimiter(text: &str) -> Result<u8, String> {
+    match (text, text.as_bytes()) {
+        ("comma", _) => Ok(b','),
+        ("semicolon", _) => Ok(b';'),
+        ("tab" | "\\t" | "\t", _) => Ok(b'\t'),
+        ("bar" | "pipe", _) => Ok(b'|'),
+        ("space", _) => Ok(b' '),
+        (_, [byte]) if byte.is_ascii_punctuation() && *byte != b'"' => Ok(*byte),
+        (_, _) => Err(format!("`{text}` is no delimiter")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

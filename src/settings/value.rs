@@ -56,8 +56,14 @@ pub enum Kind {
     Share,
     /// A count or a percentage.
     Budget,
-    /// Texts.
+    /// What separates CSV cells.
+    Delimiter,
+    /// Texts; on the command line and in a variable, separated by commas.
     List,
+    /// Texts that may hold commas: the flag is repeated instead, each time with one of them.
+    Texts,
+    /// Some of the nine fields.
+    Fields,
     /// Names with a text each.
     Pairs(Pairs),
 }
@@ -118,8 +124,14 @@ impl Kind {
             Kind::Rate => Rate::parse(text).map(Value::Rate),
             Kind::Share => Share::parse(text).map(Value::Share),
             Kind::Budget => ErrorBudget::parse(text).map(Value::Budget),
+            Kind::Delimiter => units::delimiter(text).map(|_| Value::Text(text.to_owned())),
             Kind::List => {
                 text.split(',').map(|item| plain(item.trim())).collect::<Result<_, _>>().map(Value::List)
+            }
+            Kind::Texts => plain(text).map(|text| Value::List(vec![text])),
+            Kind::Fields => {
+                let names = text.split(',').map(|name| field(name.trim()).map(|kind| kind.name().to_owned()));
+                names.collect::<Result<_, _>>().map(Value::List)
             }
             Kind::Pairs(_) => {
                 text.split(',').try_for_each(|pair| split_pair(pair).map(drop)).map(|()| Value::Unset)
@@ -149,7 +161,10 @@ impl Kind {
             }
             Kind::Share => "a percentage, such as 30% or 0.5%".to_owned(),
             Kind::Budget => "a count or a percentage, such as 500 or 2%".to_owned(),
+            Kind::Delimiter => "a punctuation character, or comma, semicolon, tab, bar or space".to_owned(),
             Kind::List => "texts; in a variable, separated by commas".to_owned(),
+            Kind::Texts => "texts; as a flag, one each time".to_owned(),
+            Kind::Fields => format!("some of {}", FieldKind::NAMES.join(", ")),
             Kind::Pairs(Pairs::Columns) => {
                 format!("FIELD=COLUMN with a field of {}", FieldKind::NAMES.join(", "))
             }

@@ -64,13 +64,16 @@ pub(crate) const DOORS: &[(&str, &[&str])] = &[
     ("blake3", &["digest.rs"]),
     ("clap", &["cli"]),
     ("csv", &["input/csv.rs", "report/rows.rs"]),
+    ("encoding_rs", &["input/encoding.rs"]),
+    ("flate2", &["input/expand.rs"]),
     ("glob", &["input"]),
     ("governor", &["engine/permits.rs"]),
     ("grenad", &["journal"]),
     ("httpdate", &["api", "sandbox"]),
     ("humantime", &["settings/units.rs"]),
     ("indicatif", &["report/progress.rs"]),
-    ("jiff", &["report", "engine/clock.rs", "sandbox"]),
+    ("jiff", &["report", "engine/clock.rs", "plan/order.rs", "sandbox"]),
+    ("memchr", &["input"]),
     ("reqwest", &["api"]),
     ("rlibphonenumber", &["fields/number.rs"]),
     ("rustix", &["main.rs", "engine", "journal"]),
@@ -79,6 +82,7 @@ pub(crate) const DOORS: &[(&str, &[&str])] = &[
     ("tempfile", &["config.rs", "input", "spill", "journal", "report"]),
     ("toml", &["config.rs"]),
     ("tracing_subscriber", &["report"]),
+    ("zstd", &["input/expand.rs"]),
 ];
 
 /// Crates without a door: vocabulary, not behavior. Pure code is still kept from some of them.
