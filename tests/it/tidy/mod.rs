@@ -64,14 +64,14 @@ fn pure_code_touches_nothing() {
 
 #[test]
 fn files_and_functions_can_be_read_at_once() {
-    for dir in ["src", "tests", "benches"] {
+    for dir in ["src", "tests", "benches", "fuzz/src", "fuzz/targets"] {
         assert_none(dir, checks::sizes);
     }
 }
 
 #[test]
 fn files_open_with_what_they_are_and_leave_nothing_over() {
-    for dir in ["src", "tests", "benches"] {
+    for dir in ["src", "tests", "benches", "fuzz/src", "fuzz/targets"] {
         assert_none(dir, checks::header);
         assert_none(dir, checks::leftovers);
     }

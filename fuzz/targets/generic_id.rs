@@ -1,0 +1,4 @@
+//! The fuzz target `generic_id`: see `simsync_fuzz::field`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| simsync_fuzz::field(simsync::update::FieldKind::GenericId, bytes));

@@ -1,0 +1,4 @@
+//! The fuzz target `password`: see `simsync_fuzz::field`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| simsync_fuzz::field(simsync::update::FieldKind::Password, bytes));
