@@ -39,8 +39,6 @@ impl Seen {
 pub(crate) struct Reading {
     pub(crate) inputs: Inputs,
     pub(crate) rows: Vec<Seen>,
-    /// The input was read to its end.
-    pub(crate) complete: bool,
 }
 
 /// The file that every input is written to: one, because making one costs more than reading it.
@@ -86,7 +84,7 @@ pub(crate) fn read(content: &[u8], options: &InputOptions) -> Option<Reading> {
         assert!(again == rows, "both passes see the same rows");
         assert_eq!(inputs.shaping(), shaping, "decisions stay");
     }
-    Some(Reading { inputs, rows, complete })
+    Some(Reading { inputs, rows })
 }
 
 /// An error has a text and a remedy for the operator.
