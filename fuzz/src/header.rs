@@ -29,7 +29,9 @@ pub fn header(bytes: &[u8]) {
         ..InputOptions::default()
     };
     let forward = map(&names, &options);
-    assert_eq!(map(&names, &options), forward, "the same header maps the same way");
+    if choices.flag() {
+        assert_eq!(map(&names, &options), forward, "the same header maps the same way");
+    }
     let unique = names.iter().map(|name| name.trim()).collect::<BTreeSet<_>>().len() == names.len();
     names.reverse();
     let backward = map(&names, &options);
@@ -55,7 +57,7 @@ fn map(names: &[String], options: &InputOptions) -> Option<Vec<(FieldKind, Strin
         let cells: Vec<String> = row.iter().map(|cell| format!("\"{cell}\"")).collect();
         writeln!(content, "{}", cells.join(",")).expect("writing to a string does not fail");
     }
-    let reading = reading::read(content.as_bytes(), options)?;
+    let reading = reading::read_once(content.as_bytes(), options)?;
     let notes = reading.inputs.mapping_notes();
     one_column_a_field(&notes);
     let by_synonym = |note: &&MappingNote| note.by == Some(MappedBy::Synonym);

@@ -39,6 +39,8 @@ impl Seen {
 pub(crate) struct Reading {
     pub(crate) inputs: Inputs,
     pub(crate) rows: Vec<Seen>,
+    /// The input was read to its end.
+    complete: bool,
 }
 
 /// The file that every input is written to: one, because making one costs more than reading it.
@@ -70,21 +72,28 @@ impl Feed {
 
 /// Reads the content under the options, and holds it against the laws of every format. `None`: it was refused.
 pub(crate) fn read(content: &[u8], options: &InputOptions) -> Option<Reading> {
+    let mut reading = read_once(content, options)?;
+    if reading.complete {
+        let (inputs, rows) = (&mut reading.inputs, &reading.rows);
+        assert_eq!(inputs.files()[0].rows_seen, count(rows), "rows are counted");
+        let shaping = inputs.shaping();
+        let (again, complete) = pass(inputs, Pass::Again);
+        assert!(complete, "what was surveyed can be read again");
+        assert!(again == *rows, "both passes see the same rows");
+        assert_eq!(inputs.shaping(), shaping, "decisions stay");
+    }
+    Some(reading)
+}
+
+/// The same with the survey alone, for what is decided before the first row.
+pub(crate) fn read_once(content: &[u8], options: &InputOptions) -> Option<Reading> {
     let name = FEED.with(|feed| feed.get_or_init(Feed::open).write(content));
     let options = InputOptions { inputs: vec![name], spool_dir: std::env::temp_dir(), ..options.clone() };
     let mut inputs = Inputs::open(&options).inspect_err(explain).ok()?;
     let (rows, complete) = pass(&mut inputs, Pass::Survey);
     places_ascend(&rows, content);
     bounds_hold(&rows, &options);
-    if complete {
-        assert_eq!(inputs.files()[0].rows_seen, count(&rows), "rows are counted");
-        let shaping = inputs.shaping();
-        let (again, complete_again) = pass(&mut inputs, Pass::Again);
-        assert!(complete_again, "what was surveyed can be read again");
-        assert!(again == rows, "both passes see the same rows");
-        assert_eq!(inputs.shaping(), shaping, "decisions stay");
-    }
-    Some(Reading { inputs, rows })
+    Some(Reading { inputs, rows, complete })
 }
 
 /// An error has a text and a remedy for the operator.
