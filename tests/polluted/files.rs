@@ -220,7 +220,7 @@ pub(crate) fn spreadsheet(scene: &Scene<'_>) -> Vec<Case> {
         ("with an apostrophe", |cell| format!("'{cell}")),
         ("with a tab", |cell| format!("\t{cell}")),
         ("without its plus", |cell| cell.trim_start_matches('+').to_owned()),
-        ("as a decimal", |cell| format!("{}.0", cell.trim_start_matches('+'))),
+        ("as a decimal", |cell| number(cell).map_or(cell.to_owned(), |value| format!("{value:.1}"))),
         ("in scientific notation", |cell| scientific(cell, 6)),
         ("in longer scientific notation", |cell| scientific(cell, 15)),
         ("with digits zeroed", zeroed),

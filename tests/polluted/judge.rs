@@ -49,10 +49,12 @@ pub(crate) fn judge(base: &Base, bytes: &[u8], read: &Read) -> Judgment {
     let mut judgment = Judgment::default();
     let mut told: BTreeSet<usize> = BTreeSet::new();
     let on_line = rows_on_lines(base, bytes);
-    for seen in &read.rows {
+    for (at, seen) in read.rows.iter().enumerate() {
+        let end = read.rows.get(at + 1).map_or(on_line.len(), |next| next.line - 1);
+        let span = on_line.get(seen.line - 1..end).unwrap_or_default();
         if seen.rejected {
             judgment.rejected += 1;
-            told.extend(on_line.get(seen.line - 1).into_iter().flatten());
+            told.extend(told_by(span));
             continue;
         }
         match compare(base, seen) {
@@ -63,7 +65,7 @@ pub(crate) fn judge(base: &Base, bytes: &[u8], read: &Read) -> Judgment {
             }
             Match::Other { row, warned, what } => {
                 told.extend(row);
-                told.extend(on_line.get(seen.line - 1).into_iter().flatten());
+                told.extend(told_by(span));
                 if warned {
                     judgment.warned += 1;
                 } else {
@@ -73,18 +75,34 @@ pub(crate) fn judge(base: &Base, bytes: &[u8], read: &Read) -> Judgment {
             }
         }
     }
-    for (at, rows) in on_line.iter().enumerate() {
-        for row in rows {
-            if told.insert(*row) {
-                judgment.vanished += 1;
-                judgment.note(Fault::Vanished, || format!("the row on line {} is not told of", at + 1));
-            }
-        }
+    if judgment.right + judgment.warned + judgment.wrong > 0 {
+        judgment.count_vanished(&on_line, told);
     }
     judgment
 }
 
+/// The rows that a rejected record tells of: those on its first line, or else the first one within it. What else it
+/// holds it has swallowed.
+fn told_by(span: &[Vec<usize>]) -> Vec<usize> {
+    match span.first() {
+        Some(first) if !first.is_empty() => first.clone(),
+        Some(_) | None => span.iter().flatten().take(1).copied().collect(),
+    }
+}
+
 impl Judgment {
+    /// A file of which nothing was accepted is as good as refused; in any other, every row must be told of.
+    fn count_vanished(&mut self, on_line: &[Vec<usize>], mut told: BTreeSet<usize>) {
+        for (at, rows) in on_line.iter().enumerate() {
+            for row in rows {
+                if told.insert(*row) {
+                    self.vanished += 1;
+                    self.note(Fault::Vanished, || format!("the row on line {} is not told of", at + 1));
+                }
+            }
+        }
+    }
+
     fn note(&mut self, fault: Fault, text: impl FnOnce() -> String) {
         if !self.faults.iter().any(|(known, _)| *known == fault) {
             self.faults.push((fault, text()));

@@ -30,7 +30,9 @@ pub(crate) fn extra_before(scene: &Scene<'_>) -> Vec<Case> {
 
 pub(crate) fn extra_inside(scene: &Scene<'_>) -> Vec<Case> {
     scene.each_cell(|text, record, column| {
-        let at = middle(text, record, column);
+        // Within quotes it is part of the value, and the value another one.
+        let is_bare = |at: &usize| text.bytes[text.cells[record][column].start] != b'"' && *at > 0;
+        let at = middle(text, record, column).filter(is_bare);
         at.map(|at| ("a delimiter inside".to_owned(), inserted(text, at, ","))).into_iter().collect()
     })
 }
