@@ -44,8 +44,17 @@ struct Figures {
     wrong: usize,
     vanished: usize,
     by_binary: usize,
-    /// The shortest example of each fault.
-    examples: Vec<(Fault, usize, String)>,
+    /// Of each fault in each field, the example with the fewest of them.
+    examples: Vec<Example>,
+}
+
+/// A fault, told for people.
+struct Example {
+    fault: Fault,
+    /// What the fault is in, without places and values.
+    about: String,
+    weight: usize,
+    text: String,
 }
 
 fn main() -> ExitCode {
@@ -67,7 +76,7 @@ fn main() -> ExitCode {
         let cases = sample((pollution.make)(&scene), told.files, &mut chance);
         let figures = run(&base, cases, dir.path(), told.binary);
         say(&figures.line(pollution.name));
-        let told = figures.examples.iter().map(|(_, _, text)| format!("{}: {text}", pollution.name));
+        let told = figures.examples.iter().map(|example| format!("{}: {}", pollution.name, example.text));
         examples.extend(told);
         all.add(&figures);
     }
@@ -124,13 +133,16 @@ impl Figures {
         self.warned += judgment.warned;
         self.wrong += judgment.wrong;
         self.vanished += judgment.vanished;
+        let weight = judgment.wrong + judgment.vanished;
         for (fault, what) in judgment.faults {
             let text = format!("{}: {what}{}", case.told, excerpt(&case.bytes, &what));
-            let known = self.examples.iter_mut().find(|(known, _, _)| *known == fault);
-            match known {
-                Some((_, weight, _)) if *weight <= judgment.wrong + judgment.vanished => {}
-                Some(example) => *example = (fault, judgment.wrong + judgment.vanished, text),
-                None => self.examples.push((fault, judgment.wrong + judgment.vanished, text)),
+            let about: String =
+                what.split(" is ").next().unwrap().chars().filter(|c| !c.is_ascii_digit()).collect();
+            let same = |known: &&mut Example| known.fault == fault && known.about == about;
+            match self.examples.iter_mut().find(same) {
+                Some(known) if known.weight <= weight => {}
+                Some(known) => *known = Example { fault, about, weight, text },
+                None => self.examples.push(Example { fault, about, weight, text }),
             }
         }
     }
