@@ -10,6 +10,7 @@ mod demo;
 mod fatal;
 mod help;
 mod job;
+mod key;
 mod parts;
 mod run;
 mod serve;

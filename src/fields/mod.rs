@@ -14,6 +14,7 @@ use std::borrow::Cow;
 use crate::update::{FIELD_COUNT, FieldKind, Fields};
 
 mod clean;
+pub mod columns;
 mod cross;
 mod generic_id;
 mod iccid;

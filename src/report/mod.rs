@@ -30,6 +30,7 @@ pub use error::ReportError;
 pub use explain::Explanation;
 pub use history::{LATEST, list_runs, show_run};
 pub use model::{
+    AlarmRecord, ColumnRecord, SkippedRecord,
     Complaint, FileRecord, GateRecord, InputRecord, PlaceRecord, PlanCounts, PlanRecord, Reason, RowCounts,
     SCHEMA_VERSION, Summary,
 };
@@ -221,11 +222,17 @@ impl Listener for Reporters {
                     overridden: *overridden,
                 });
             }
+            Event::ColumnsMapped { columns, key, key_by } => {
+                self.notes.columns.clone_from(columns);
+                self.notes.key = key.map(|key| (key, *key_by));
+            }
             Event::RunStarted(_)
             | Event::Noticed { .. }
             | Event::Progressed { .. }
             | Event::RuleApplied { .. }
             | Event::RowRejected { .. }
+            | Event::LinesSkipped { .. }
+            | Event::ColumnAlarmed(_)
             | Event::PlanMade(_)
             | Event::DeliveryStarted { .. }
             | Event::AttemptEnded { .. }

@@ -165,7 +165,7 @@ fn many_reasons_are_counted_not_listed() {
     const CODES: [&str; 14] = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m", "n"];
     let mut told = Told::new(options());
     for (ordinal, code) in (1..).zip(CODES) {
-        told.at(ordinal, Event::RowRejected { place: place(ordinal), code, field: None });
+        told.at(ordinal, Event::RowRejected { place: place(ordinal), code, field: None, also: Vec::new() });
     }
     told.at(20, Event::RunEnded { exit_code: 3, stopped: None });
     let (_, stderr) = told.end();
