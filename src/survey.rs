@@ -168,9 +168,11 @@ impl<'a> Judge<'a> {
         if let (Some(rejected), Some(key)) = (self.checked.rejected(), self.key_field())
             && first.code == rejected.rule.rule().code
             && self.checked.fields.get(key).is_none()
-            && !self.checked.findings.iter().any(|finding| {
-                finding.field == Some(key) && finding.severity == Severity::Error
-            })
+            && !self
+                .checked
+                .findings
+                .iter()
+                .any(|finding| finding.field == Some(key) && finding.severity == Severity::Error)
         {
             also.push(Breach { code: "key.missing", field: Some(key) });
         }

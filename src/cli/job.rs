@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::common::unused_columns;
 use super::fatal::Fatal;
 use super::key;
 use super::parts::{self, Destination};
@@ -226,13 +227,7 @@ impl Job<'_> {
                 emitter.emit(Event::Noticed { text });
             }
         }
-        let unknown = self.inputs.unknown_columns();
-        if !unknown.is_empty() {
-            let names = unknown.iter().map(|column| match column.suggestion {
-                Some(field) => format!("{} (like {field}? --map {field}={})", column.name, column.name),
-                None => column.name.clone(),
-            });
-            let text = format!("columns not used: {}", names.collect::<Vec<_>>().join(", "));
+        if let Some(text) = unused_columns(&self.inputs) {
             emitter.emit(Event::Noticed { text });
         }
         if let Some(recovery) = self.journal.as_ref().and_then(Journal::recovered)
@@ -352,7 +347,12 @@ impl Job<'_> {
                 Err(error) => error.place,
             };
             if by_policy.binary_search(&place.ordinal).is_ok() {
-                emitter.emit(Event::RowRejected { place, code: "duplicate.rejected", field: None, also: Vec::new() });
+                emitter.emit(Event::RowRejected {
+                    place,
+                    code: "duplicate.rejected",
+                    field: None,
+                    also: Vec::new(),
+                });
             }
             if places.len() < IN_DOUBT_PLACES_MAX && in_doubt.binary_search(&place.ordinal).is_ok() {
                 places.push(place);

@@ -72,7 +72,8 @@ mod tests {
     fn the_key_is_given_or_kept_or_the_first_that_is_mapped() {
         use FieldKind::{Iccid, Imei, Number, UserExternalId};
         let mapped = set(&[Iccid, Number, Imei]);
-        let choose = |given, kept| choose(given, kept, mapped).map(|choice| (choice.field, choice.origin)).unwrap();
+        let choose =
+            |given, kept| choose(given, kept, mapped).map(|choice| (choice.field, choice.origin)).unwrap();
         assert_eq!(choose(Some(Iccid), Some(Imei)), (Iccid, "as given"));
         assert_eq!(choose(None, Some(Imei)), (Imei, "as kept for this target"));
         assert_eq!(choose(None, None), (Number, FROM_HEADER));

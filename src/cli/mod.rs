@@ -7,6 +7,7 @@ mod args;
 mod check;
 mod common;
 mod demo;
+mod explain;
 mod fatal;
 mod help;
 mod job;
@@ -15,6 +16,7 @@ mod parts;
 mod run;
 mod serve;
 mod start;
+mod verdicts;
 
 use std::ffi::OsString;
 

@@ -154,7 +154,11 @@ mod tests {
             assert_eq!(!tripped.is_empty(), expected, "{affected} of {values}");
             if let [tripped] = &tripped[..] {
                 assert_eq!(tripped.gate, "damage_max");
-                assert!(tripped.text.contains(&format!("iccid ({affected} of {values})")), "{}", tripped.text);
+                assert!(
+                    tripped.text.contains(&format!("iccid ({affected} of {values})")),
+                    "{}",
+                    tripped.text
+                );
                 assert!(!tripped.text.contains("imei") && tripped.may_override, "{}", tripped.text);
             }
         }

@@ -8,8 +8,8 @@ use std::time::Duration;
 use crate::event::{AlarmFacts, MappedColumn, PlanFacts, PlanRows};
 use crate::exit::Exit;
 use crate::report::model::{
-    AlarmRecord, ColumnRecord, Complaint, FileRecord, GateRecord, InputRecord, PlaceRecord, PlanCounts, PlanRecord, Reason, RowCounts,
-    SCHEMA_VERSION, SkippedRecord, Summary,
+    AlarmRecord, ColumnRecord, Complaint, FileRecord, GateRecord, InputRecord, PlaceRecord, PlanCounts,
+    PlanRecord, Reason, RowCounts, SCHEMA_VERSION, SkippedRecord, Summary,
 };
 use crate::report::options::{ReportOptions, RuleText};
 use crate::report::rows::WrittenFile;

@@ -162,9 +162,9 @@ impl Json {
                 field: field.map(crate::update::FieldKind::name),
                 also: also.iter().map(|breach| Also::of(*breach)).collect(),
             },
-            Event::ColumnAlarmed(alarm) => Body::ColumnAlarm {
-                alarm: alarm_record(alarm, view.notes, self.options.rule_text),
-            },
+            Event::ColumnAlarmed(alarm) => {
+                Body::ColumnAlarm { alarm: alarm_record(alarm, view.notes, self.options.rule_text) }
+            }
             Event::PlanMade(facts) => Body::Plan {
                 batch: &facts.batch,
                 resumed: facts.resumed,

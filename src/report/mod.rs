@@ -24,15 +24,15 @@ mod summary;
 mod survey_text;
 #[cfg(test)]
 mod tests;
+mod verdicts;
 
 pub use console::{Console, LogWriter, init_logs};
 pub use error::ReportError;
 pub use explain::Explanation;
 pub use history::{LATEST, list_runs, show_run};
 pub use model::{
-    AlarmRecord, ColumnRecord, SkippedRecord,
-    Complaint, FileRecord, GateRecord, InputRecord, PlaceRecord, PlanCounts, PlanRecord, Reason, RowCounts,
-    SCHEMA_VERSION, Summary,
+    AlarmRecord, ColumnRecord, Complaint, FileRecord, GateRecord, InputRecord, PlaceRecord, PlanCounts,
+    PlanRecord, Reason, RowCounts, SCHEMA_VERSION, SkippedRecord, Summary,
 };
 pub use options::{ColorChoice, NextCommands, ReportOptions, RuleText, STATUS_EVERY_MS};
 pub use out::Out;
@@ -42,6 +42,7 @@ pub use style::{
     Align, Paint, clean, clock, is_hostile, percent, plural, shell_quote, shell_word, span, table, thousands,
 };
 pub use summary::{QUIET_LINES_MAX, quiet, render};
+pub use verdicts::{CellLine, CellVerdict, RowVerdict, VERDICTS_STDOUT, VerdictLine, Verdicts};
 
 use crate::event::{Event, Listener, Stamped};
 use crate::report::build::Notes;

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use super::out::tests::Shared;
 use super::*;
-use crate::event::{PlanFacts, PlanRows, RunFacts};
+use crate::event::{AlarmFacts, MappedColumn, PlanFacts, PlanRows, RunFacts};
 use crate::ledger::FailureKind;
 use crate::row::Place;
 use crate::update::FieldKind;
