@@ -83,7 +83,7 @@ pub(super) fn list(settings: &Settings, rules: &RuleSet) -> Result<Exit, Fatal> 
             out.push('\n');
         }
         group = of;
-        write!(out, "{:width$}  {:5}  {}\n", told.code, told.severity.in_force, told.says)
+        writeln!(out, "{:width$}  {:5}  {}", told.code, told.severity.in_force, told.says)
             .expect("a String takes every text");
     }
     print(&out);
@@ -162,10 +162,10 @@ fn text(told: &Told, settings: &Settings) -> String {
     );
     for (nth, change) in told.change.iter().enumerate() {
         let label = if nth == 0 { "change:   " } else { "          " };
-        write!(out, "  {label}{change}\n").expect("a String takes every text");
+        writeln!(out, "  {label}{change}").expect("a String takes every text");
     }
     if let Some(example) = told.example {
-        write!(out, "  example:  {example}\n").expect("a String takes every text");
+        writeln!(out, "  example:  {example}").expect("a String takes every text");
     }
     out
 }

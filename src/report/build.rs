@@ -8,14 +8,14 @@ use std::time::Duration;
 use crate::event::{AlarmFacts, MappedColumn, PlanFacts, PlanRows};
 use crate::exit::Exit;
 use crate::report::model::{
-    AlarmRecord, ColumnRecord, Complaint, FileRecord, GateRecord, InputRecord, PlaceRecord, PlanCounts,
-    PlanRecord, Reason, RowCounts, SCHEMA_VERSION, SkippedRecord, Summary,
+    AlarmRecord, ColumnRecord, Complaint, FieldReason, FileRecord, GateRecord, InputRecord, PlaceRecord,
+    PlanCounts, PlanRecord, Reason, RowCounts, SCHEMA_VERSION, SkippedRecord, Summary,
 };
 use crate::report::options::{ReportOptions, RuleText};
 use crate::report::rows::WrittenFile;
 use crate::report::style::{percent, shell_quote, thousands};
 use crate::row::Place;
-use crate::stats::{Rows, Stats, Tallies};
+use crate::stats::{PLACES_MAX, Rows, Stats, Tallies};
 use crate::update::FieldKind;
 
 /// Code of the alarm that has a sentence of its own.
@@ -207,25 +207,59 @@ fn plan_counts(rows: &PlanRows) -> PlanCounts {
     }
 }
 
+/// The rules that applied, one reason per code: of several fields the numbers are added up and told apart beneath.
 fn reasons(tallies: &Tallies, notes: &Notes, rule_text: RuleText) -> Vec<Reason> {
-    let mut reasons: Vec<Reason> = tallies
-        .iter()
-        .map(|((code, field), tally)| {
-            let (says, remedy) = rule_text(code).unwrap_or_default();
-            Reason {
-                code: (*code).into(),
-                count: tally.count,
-                field: field.map(|field| field.name().into()),
-                first: notes.place(tally.first),
-                next: tally.next.iter().map(|place| notes.place(*place)).collect(),
-                says: says.into(),
-                remedy: remedy.into(),
+    let mut reasons: Vec<Reason> = Vec::new();
+    // The tallies come by code, so that those of one code are neighbors.
+    for ((code, field), tally) in tallies {
+        let of_field = FieldReason {
+            field: field.map(|field| field.name().into()),
+            count: tally.count,
+            first: notes.place(tally.first),
+            next: tally.next.iter().map(|place| notes.place(*place)).collect(),
+        };
+        match reasons.last_mut().filter(|reason| reason.code == *code) {
+            Some(reason) => add(reason, of_field),
+            None => {
+                let (says, remedy) = rule_text(code).unwrap_or_default();
+                reasons.push(Reason {
+                    code: (*code).into(),
+                    count: of_field.count,
+                    field: of_field.field.clone(),
+                    first: of_field.first.clone(),
+                    next: of_field.next.clone(),
+                    fields: Vec::new(),
+                    says: says.into(),
+                    remedy: remedy.into(),
+                });
             }
-        })
-        .collect();
+        }
+    }
     // The sort is stable: equal counts stay in the order of their codes.
     reasons.sort_by_key(|reason| std::cmp::Reverse(reason.count));
     reasons
+}
+
+/// Adds what happened to another field.
+fn add(reason: &mut Reason, of_field: FieldReason) {
+    if reason.fields.is_empty() {
+        let Reason { field, count, first, next, .. } = &*reason;
+        let (field, first, next) = (field.clone(), first.clone(), next.clone());
+        reason.fields.push(FieldReason { field, count: *count, first, next });
+    }
+    let mut places: Vec<PlaceRecord> = std::mem::take(&mut reason.next);
+    places.push(reason.first.clone());
+    places.push(of_field.first.clone());
+    places.extend(of_field.next.iter().cloned());
+    places.sort_by_key(|place| place.row);
+    reason.count += of_field.count;
+    if of_field.first.row < reason.first.row {
+        reason.field.clone_from(&of_field.field);
+    }
+    reason.first = places.remove(0);
+    places.truncate(PLACES_MAX - 1);
+    reason.next = places;
+    reason.fields.push(of_field);
 }
 
 fn column_record(column: &MappedColumn) -> ColumnRecord {

@@ -31,8 +31,8 @@ pub use error::ReportError;
 pub use explain::Explanation;
 pub use history::{LATEST, list_runs, show_run};
 pub use model::{
-    AlarmRecord, ColumnRecord, Complaint, FileRecord, GateRecord, InputRecord, PlaceRecord, PlanCounts,
-    PlanRecord, Reason, RowCounts, SCHEMA_VERSION, SkippedRecord, Summary,
+    AlarmRecord, ColumnRecord, Complaint, FieldReason, FileRecord, GateRecord, InputRecord, PlaceRecord,
+    PlanCounts, PlanRecord, Reason, RowCounts, SCHEMA_VERSION, SkippedRecord, Summary,
 };
 pub use options::{ColorChoice, NextCommands, ReportOptions, RuleText, STATUS_EVERY_MS};
 pub use out::Out;

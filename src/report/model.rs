@@ -206,10 +206,27 @@ pub struct Reason {
     pub first: PlaceRecord,
     /// The next places, a few of them.
     pub next: Vec<PlaceRecord>,
+    /// The same by field, where it applied to several.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub fields: Vec<FieldReason>,
     /// What the rule says.
     pub says: String,
     /// What helps.
     pub remedy: String,
+}
+
+/// How often a rule applied to one of several fields, and where first.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct FieldReason {
+    /// The field.
+    pub field: Option<String>,
+    /// How often the rule applied to it.
+    pub count: u64,
+    /// Where first.
+    pub first: PlaceRecord,
+    /// The next places, a few of them.
+    pub next: Vec<PlaceRecord>,
 }
 
 /// A cluster of equal complaints.

@@ -63,7 +63,12 @@ pub fn quiet(summary: &Summary) -> String {
         summary.stopped.as_deref().map_or_else(|| clean(&summary.exit_meaning), clean)
     )];
     if summary.rows.read > 0 {
-        lines.push(books(summary, Paint::PLAIN));
+        let is_check = summary.command == "check";
+        lines.push(if is_check {
+            survey_text::check_books(summary, Paint::PLAIN)
+        } else {
+            books(summary, Paint::PLAIN)
+        });
     }
     lines.extend(summary.gates.iter().filter(|gate| !gate.overridden).take(1).map(gate_line));
     if let Some(first) = summary.rejections.first() {

@@ -3,7 +3,7 @@
 //! Not here: the summary of a run that sent something (`summary.rs`).
 
 use crate::exit::Exit;
-use crate::report::model::{PlanRecord, Reason, SkippedRecord, Summary};
+use crate::report::model::{FieldReason, PlanRecord, Reason, SkippedRecord, Summary};
 use crate::report::style::{Align, Paint, clean, clock, percent, plural, rate, span, table, thousands};
 use crate::report::summary::{block, ending, gates, in_doubt, millis, place, reasons, warnings};
 
@@ -31,25 +31,29 @@ pub(super) fn plan(summary: &Summary, paint: Paint) -> String {
     text
 }
 
-/// The text of `check`.
-pub(super) fn check(summary: &Summary, paint: Paint) -> String {
+/// The line of the books of `check`, which sends nothing: what is valid and what is not.
+pub(super) fn check_books(summary: &Summary, paint: Paint) -> String {
     let rows = &summary.rows;
     let valid = rows.read.saturating_sub(rows.rejected);
     let warned: u64 = summary.warnings.iter().map(|reason| reason.count).sum();
     let fixed: u64 = summary.fixes.iter().map(|reason| reason.count).sum();
     let rejected = format!("rejected {}", thousands(rows.rejected));
-    let books = format!(
-        "{} · {} · {} · normalized {}      ({} read, {})\n",
+    format!(
+        "{} · {} · {} · normalized {}      ({} read, {})",
         paint.green(&format!("valid {}", thousands(valid))),
         if rows.rejected > 0 { paint.red(&rejected) } else { rejected },
         plural(warned, "warning"),
         plural(fixed, "cell"),
         plural(rows.read, "row"),
         clock(millis(summary.duration_s)),
-    );
+    )
+}
+
+/// The text of `check`.
+pub(super) fn check(summary: &Summary, paint: Paint) -> String {
     // An input that could not be read to its end has no books, and zeros would look like some.
-    let is_read = rows.read > 0 || summary.exit_code == Some(Exit::Success.code());
-    let mut text = if is_read { books } else { String::new() };
+    let is_read = summary.rows.read > 0 || summary.exit_code == Some(Exit::Success.code());
+    let mut text = if is_read { format!("{}\n", check_books(summary, paint)) } else { String::new() };
     text.push_str(&skipped(summary));
     text.push_str(&columns(summary));
     text.push_str(&findings(&paint.red("rejected:"), &summary.rejections, summary));
@@ -106,13 +110,16 @@ fn columns(summary: &Summary) -> String {
 fn findings(label: &str, reasons: &[Reason], summary: &Summary) -> String {
     let mut rows = Vec::new();
     for reason in reasons.iter().take(FINDINGS_SHOWN_MAX) {
-        rows.push(vec![
-            format!("{} ×", thousands(reason.count)),
-            clean(&reason.code).into_owned(),
-            column_of(reason, summary),
-            places(reason, summary),
-            clean(&reason.says).into_owned(),
-        ]);
+        for (nth, of) in by_field(reason).iter().enumerate() {
+            let says = if nth == 0 { clean(&reason.says).into_owned() } else { String::new() };
+            rows.push(vec![
+                format!("{} ×", thousands(of.count)),
+                clean(&reason.code).into_owned(),
+                column_of(reason, of, summary),
+                places(of, summary),
+                says,
+            ]);
+        }
         if !reason.remedy.is_empty() {
             let remedy = format!("→ {}", clean(&reason.remedy));
             rows.push(vec![String::new(), String::new(), String::new(), String::new(), remedy]);
@@ -124,11 +131,21 @@ fn findings(label: &str, reasons: &[Reason], summary: &Summary) -> String {
     block(label, &body, &rest, summary)
 }
 
+/// A rule by the fields it applied to; by itself where it is only one.
+fn by_field(reason: &Reason) -> Vec<FieldReason> {
+    if !reason.fields.is_empty() {
+        return reason.fields.clone();
+    }
+    let Reason { field, count, first, next, .. } = reason;
+    let (field, first, next) = (field.clone(), first.clone(), next.clone());
+    vec![FieldReason { field, count: *count, first, next }]
+}
+
 /// The column a rule applied to, as the input of the first place names it, or its field; neither where the code says it.
-fn column_of(reason: &Reason, summary: &Summary) -> String {
-    let Some(field) = &reason.field else { return String::new() };
+fn column_of(reason: &Reason, of: &FieldReason, summary: &Summary) -> String {
+    let Some(field) = &of.field else { return String::new() };
     let columns = || summary.columns.iter().filter(|column| column.field == *field);
-    let column = columns().find(|column| column.file == reason.first.file).or_else(|| columns().next());
+    let column = columns().find(|column| column.file == of.first.file).or_else(|| columns().next());
     match column.filter(|column| column.column != *field) {
         Some(column) => clean(&column.column).into_owned(),
         None if reason.code.split('.').next() == Some(field) => String::new(),
@@ -137,7 +154,7 @@ fn column_of(reason: &Reason, summary: &Summary) -> String {
 }
 
 /// The first lines on which a rule applied.
-fn places(reason: &Reason, summary: &Summary) -> String {
+fn places(reason: &FieldReason, summary: &Summary) -> String {
     if reason.count == 1 {
         return place(summary, &reason.first);
     }
@@ -162,8 +179,10 @@ fn normalized(summary: &Summary) -> String {
         .fixes
         .iter()
         .map(|fix| {
-            let field = fix.field.as_ref().map_or_else(String::new, |field| format!(" ({})", clean(field)));
-            format!("{} × {}{field}", thousands(fix.count), clean(&fix.code))
+            let fields = by_field(fix).into_iter().filter_map(|of| of.field);
+            let fields: Vec<String> = fields.map(|field| clean(&field).into_owned()).collect();
+            let fields = if fields.is_empty() { String::new() } else { format!(" ({})", fields.join(", ")) };
+            format!("{} × {}{fields}", thousands(fix.count), clean(&fix.code))
         })
         .collect();
     if fixes.is_empty() { String::new() } else { format!("normalized: {}\n", fixes.join(" · ")) }

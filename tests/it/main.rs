@@ -13,6 +13,9 @@ mod door;
 // Inputs that cannot be used, and every fixture by its table.
 mod bad_input;
 
+// Validation alone: verdicts row by row, the table, alarms, explanations.
+mod check;
+
 // What a run tells: summary, JSON Lines, run directory, history, terminal.
 mod reports;
 
