@@ -30,7 +30,9 @@ impl Output {
             ));
         }
         let files: Vec<String> = inputs.files().iter().map(|file| file.name.clone()).collect();
-        let paths: Vec<&Path> = files.iter().map(Path::new).collect();
+        // Standard input may be a file too, and the shell knows its name alone.
+        let stdin = Path::new("/dev/stdin");
+        let paths: Vec<&Path> = files.iter().map(Path::new).chain([stdin]).collect();
         let verdicts = output.map(|output| Verdicts::create(Path::new(output), &paths)).transpose()?;
         Ok(Output { verdicts, files })
     }

@@ -205,6 +205,9 @@ fn an_output_that_cannot_be_written_is_told_and_loses_nothing_else() {
     };
     expect(workspace.run(&["check", "a.csv", "-o", "a.csv"]), 2, "one of the inputs");
     expect(workspace.run(&["check", "a.csv", "-o", "./a.csv"]), 2, "one of the inputs");
+    let mut command = workspace.command(&["check", "-", "-o", "a.csv"]);
+    command.stdin(fs::File::open(workspace.path("a.csv")).unwrap());
+    expect(finish(command), 2, "one of the inputs");
     assert_eq!(fs::read_to_string(workspace.path("a.csv")).unwrap(), MESSY);
     expect(workspace.run(&["check", "a.csv", "-o", "none/out"]), 1, "none/out");
     expect(workspace.run(&["check", "a.csv", "-o", "."]), 1, "cannot write the verdicts");
