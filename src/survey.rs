@@ -9,8 +9,7 @@ use crate::digest::{FieldHash, StateKey, SubjectId};
 use crate::engine::clock::Clock;
 use crate::engine::signals::{Signals, Stop};
 use crate::event::{AlarmFacts, Breach, ColumnDamage, Event, Listener, MappedColumn, Stamped};
-use crate::fields::columns::ColumnBook;
-use crate::fields::{self, Checked, RuleSet, Severity};
+use crate::fields::{self, Checked, ColumnBook, RuleSet, Severity};
 use crate::input::{Format, Inputs, MappedBy, Pass, Row, RowError, SourceError};
 use crate::plan::{Survey, Surveyed};
 use crate::row::{Place, Version};
@@ -106,7 +105,7 @@ impl<'a> Judge<'a> {
             runs: HashMap::new(),
             checked: Checked::default(),
             facts: Vec::new(),
-            columns: ColumnBook::new(rules),
+            columns: ColumnBook::new(rules, FieldSet::EMPTY),
         }
     }
 
@@ -233,6 +232,7 @@ pub fn survey_watched(
     signals: &Signals,
     watch: &mut Watch<'_>,
 ) -> Result<Survey, SurveyError> {
+    judge.columns = ColumnBook::new(judge.rules, mapped_everywhere(inputs));
     let read = read_all(inputs, judge, emitter, signals, watch);
     if read.is_ok() {
         tell_columns(inputs, judge, emitter);
@@ -261,8 +261,8 @@ fn read_all(
             }
         };
         let (place, judged) = judge.read(&row);
-        if let Ok(row) = &row {
-            judge.columns.observe(place, row.filled(), &judge.checked);
+        if row.is_ok() {
+            judge.columns.observe(place, &judge.checked);
         }
         watch(&row, judged, judge);
         match judged {
@@ -332,6 +332,14 @@ fn tell_columns(inputs: &Inputs, judge: &Judge<'_>, emitter: &mut Emitter<'_>) {
             first: alarm.first,
         }));
     }
+}
+
+/// Fields that have a column in every input; of NDJSON, as far as it was read.
+fn mapped_everywhere(inputs: &Inputs) -> FieldSet {
+    let columns = mapped_columns(inputs);
+    let has = |file: &str, field| columns.iter().any(|column| column.field == field && column.file == file);
+    let is_everywhere = |field: &FieldKind| inputs.files().iter().all(|file| has(&file.name, *field));
+    FieldKind::ALL.into_iter().filter(is_everywhere).collect()
 }
 
 /// Which column stands for which field, input by input; complete after a survey.

@@ -43,14 +43,15 @@ pub struct ColumnBook {
 }
 
 impl ColumnBook {
-    /// An empty book.
-    pub fn new(_rules: &RuleSet) -> ColumnBook {
+    /// Empty books. `mapped` are the fields that have a column in every input.
+    pub fn new(_rules: &RuleSet, _mapped: FieldSet) -> ColumnBook {
         ColumnBook { columns: [Column::default(); FIELD_COUNT] }
     }
 
-    /// Takes a readable row: its checked fields, and which of them had a value in the input.
-    pub fn observe(&mut self, place: Place, present: FieldSet, checked: &Checked) {
-        for field in present.iter() {
+    /// Notes a row that was checked, rejected ones too.
+    pub fn observe(&mut self, place: Place, checked: &Checked) {
+        let found: FieldSet = checked.findings.iter().filter_map(|finding| finding.field).collect();
+        for field in found.union(checked.fields.present()).iter() {
             self.columns[field.index()].values += 1;
         }
         let mut damaged = FieldSet::EMPTY;

@@ -276,17 +276,6 @@ impl<'r> Row<'r> {
         }
     }
 
-    /// Fields that have a value in the row: a cell that is not empty.
-    pub fn filled(&self) -> FieldSet {
-        let mut filled = FieldSet::EMPTY;
-        for (field, cell) in FieldKind::ALL.into_iter().zip(self.cells) {
-            if cell.is_some_and(|cell| !cell.is_empty()) {
-                filled.insert(field);
-            }
-        }
-        filled
-    }
-
     /// What `_run` and `_row` say of the row's past.
     pub fn origin(&self) -> Option<Origin> {
         self.origin.map(|(run, row)| Origin { run: run.trim().to_owned(), row })
