@@ -63,7 +63,27 @@ pub enum Event {
         code: &'static str,
         /// The field, if the rule is about one.
         field: Option<FieldKind>,
+        /// Every further reason for which it is rejected, each once.
+        also: Vec<Breach>,
     },
+    /// The survey knows which column stands for which field; of NDJSON that takes the whole input.
+    ColumnsMapped {
+        /// The columns, input by input, in wire order.
+        columns: Vec<MappedColumn>,
+        /// The key field.
+        key: Option<FieldKind>,
+        /// How it came to be the key, in a few words.
+        key_by: &'static str,
+    },
+    /// Lines that are no rows were passed over in the survey.
+    LinesSkipped {
+        /// Blank lines: empty, of white space, or of delimiters only.
+        blank: u64,
+        /// Lines of footers and trailers.
+        footer: u64,
+    },
+    /// A whole column shows something that no single row can show.
+    ColumnAlarmed(AlarmFacts),
     /// The survey ended and every row has its disposition.
     PlanMade(PlanFacts),
     /// A gate stopped the run before the first request, or was overridden.
@@ -154,6 +174,56 @@ pub enum Event {
     },
 }
 
+/// A rule that a row broke, and the field it was found in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Breach {
+    /// The rule's code.
+    pub code: &'static str,
+    /// The field, if the rule is about one.
+    pub field: Option<FieldKind>,
+}
+
+/// A column that stands for a field in one input.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MappedColumn {
+    /// The input's name.
+    pub file: String,
+    /// The field.
+    pub field: FieldKind,
+    /// The column, as the input names it.
+    pub column: String,
+    /// How it came to stand for the field, in a few words.
+    pub by: &'static str,
+}
+
+/// An alarm about a column.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AlarmFacts {
+    /// The column, as the input names it.
+    pub column: String,
+    /// The field it stands for.
+    pub field: FieldKind,
+    /// The rule's code.
+    pub code: &'static str,
+    /// Values that show it.
+    pub affected: u64,
+    /// Values in the column.
+    pub values: u64,
+    /// Where first, if it has a place.
+    pub first: Option<Place>,
+}
+
+/// How many values of a column carry spreadsheet damage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ColumnDamage {
+    /// The field the column stands for.
+    pub field: FieldKind,
+    /// Values with damage.
+    pub affected: u64,
+    /// Values in the column.
+    pub values: u64,
+}
+
 /// What a run is about.
 #[derive(Debug, Clone, Default)]
 pub struct RunFacts {
@@ -192,6 +262,8 @@ pub struct PlanFacts {
     pub in_doubt_places: Vec<Place>,
     /// Updates refused earlier in this batch, not sent again and counted failed.
     pub refused_before: u64,
+    /// Columns with spreadsheet damage, in wire order.
+    pub damaged: Vec<ColumnDamage>,
 }
 
 /// Rows by disposition, as the plan rules.

@@ -3,8 +3,9 @@
 //! Not here: printing (`report/`). Nothing else counts anything.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
-use crate::event::{Event, PlanFacts, RunFacts, Stamped};
+use crate::event::{AlarmFacts, Breach, Event, PlanFacts, RunFacts, Stamped};
 use crate::ledger::FailureKind;
 use crate::row::Place;
 use crate::update::FieldKind;
@@ -75,6 +76,9 @@ impl Rows {
     }
 }
 
+/// Places kept of whatever is counted: the first ones.
+pub const PLACES_MAX: usize = 3;
+
 /// How often something happened and where first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tally {
@@ -82,9 +86,12 @@ pub struct Tally {
     pub count: u64,
     /// Where first.
     pub first: Place,
-    /// The field, if it was about one.
-    pub field: Option<FieldKind>,
+    /// The places after the first, at most [`PLACES_MAX`] with it.
+    pub next: Vec<Place>,
 }
+
+/// Rules that applied: by code, and by field where a rule is about several.
+pub type Tallies = BTreeMap<(&'static str, Option<FieldKind>), Tally>;
 
 /// A cluster of equal complaints.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -120,12 +127,18 @@ pub struct Stats {
     pub updates: u64,
     /// Updates refused for a conflict so far, whatever became of them later.
     pub deferred: u64,
-    /// Reasons of rejected rows, by code.
-    pub rejections: BTreeMap<&'static str, Tally>,
-    /// Warnings, by code.
-    pub warnings: BTreeMap<&'static str, Tally>,
-    /// Silent normalisations, by code.
-    pub fixes: BTreeMap<&'static str, Tally>,
+    /// Reasons of rejected rows. A row of several reasons counts in each.
+    pub rejections: Tallies,
+    /// Warnings.
+    pub warnings: Tallies,
+    /// Silent normalisations.
+    pub fixes: Tallies,
+    /// Alarms about whole columns.
+    pub alarms: Vec<AlarmFacts>,
+    /// Blank lines passed over.
+    pub lines_blank: u64,
+    /// Lines of footers and trailers passed over.
+    pub lines_footer: u64,
     /// Server complaints, by signature.
     pub signatures: BTreeMap<String, SignatureTally>,
     /// Things about the whole run to be read once.
@@ -166,7 +179,13 @@ impl Stats {
                 self.run = facts.clone();
                 self.phase = "survey";
             }
-            Event::InputOpened { .. } => {}
+            // Texts that no count can hold are the reporters' own to keep.
+            Event::InputOpened { .. } | Event::ColumnsMapped { .. } => {}
+            Event::LinesSkipped { blank, footer } => {
+                self.lines_blank += blank;
+                self.lines_footer += footer;
+            }
+            Event::ColumnAlarmed(alarm) => self.alarms.push(alarm.clone()),
             Event::Noticed { text } => self.notices.push(text.clone()),
             Event::Progressed { rows, bytes, bytes_total } => {
                 self.pass_rows = *rows;
@@ -182,15 +201,7 @@ impl Stats {
                 let tallies = if *warning { &mut self.warnings } else { &mut self.fixes };
                 tally(tallies, code, *place, *field);
             }
-            Event::RowRejected { place, code, field } => {
-                self.rows.rejected += 1;
-                if self.plan.is_none() {
-                    // Progress comes in steps; a reading that ends between two of them must close its books too.
-                    self.rows.read = self.rows.read.max(place.ordinal);
-                    self.rows.pending = self.rows.read.saturating_sub(self.rows.rejected);
-                }
-                tally(&mut self.rejections, code, *place, *field);
-            }
+            Event::RowRejected { place, code, field, also } => self.reject(*place, code, *field, also),
             Event::PlanMade(facts) => self.take_plan(facts),
             Event::GateTripped { text, .. } => self.notices.push(text.clone()),
             Event::DeliveryStarted { updates } => {
@@ -219,6 +230,19 @@ impl Stats {
                 self.exit_code = Some(*exit_code);
                 self.stopped.clone_from(stopped);
             }
+        }
+    }
+
+    fn reject(&mut self, place: Place, code: &'static str, field: Option<FieldKind>, also: &[Breach]) {
+        self.rows.rejected += 1;
+        if self.plan.is_none() {
+            // Progress comes in steps; a reading that ends between two of them must close its books too.
+            self.rows.read = self.rows.read.max(place.ordinal);
+            self.rows.pending = self.rows.read.saturating_sub(self.rows.rejected);
+        }
+        tally(&mut self.rejections, code, place, field);
+        for breach in also {
+            tally(&mut self.rejections, breach.code, place, breach.field);
         }
     }
 
@@ -290,13 +314,19 @@ impl Stats {
     }
 }
 
-fn tally(
-    tallies: &mut BTreeMap<&'static str, Tally>,
-    code: &'static str,
-    place: Place,
-    field: Option<FieldKind>,
-) {
-    tallies.entry(code).or_insert(Tally { count: 0, first: place, field }).count += 1;
+fn tally(tallies: &mut Tallies, code: &'static str, place: Place, field: Option<FieldKind>) {
+    match tallies.entry((code, field)) {
+        Entry::Vacant(entry) => {
+            entry.insert(Tally { count: 1, first: place, next: Vec::new() });
+        }
+        Entry::Occupied(mut entry) => {
+            let tally = entry.get_mut();
+            tally.count += 1;
+            if tally.next.len() + 1 < PLACES_MAX {
+                tally.next.push(place);
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -314,11 +344,16 @@ mod tests {
 
     const HERE: Place = Place { ordinal: 1, file: 0, line: 2 };
 
+    fn rejected(ordinal: u64) -> Event {
+        let place = Place { ordinal, ..HERE };
+        Event::RowRejected { place, code: "imei.14", field: Some(FieldKind::Imei), also: Vec::new() }
+    }
+
     #[test]
     fn the_books_close_at_every_moment() {
         let rows = PlanRows { read: 5, rejected: 1, folded: 1, send: 3, ..PlanRows::default() };
         let events = vec![
-            Event::RowRejected { place: HERE, code: "imei.14", field: Some(FieldKind::Imei) },
+            rejected(1),
             Event::Progressed { rows: 5, bytes: 9, bytes_total: 9 },
             Event::PlanMade(PlanFacts { rows, ..PlanFacts::default() }),
             Event::UpdateSynced { place: HERE },
@@ -344,11 +379,20 @@ mod tests {
 
     #[test]
     fn the_books_close_when_a_reading_ends_between_two_steps_of_progress() {
-        let rejected =
-            |ordinal| Event::RowRejected { place: Place { ordinal, ..HERE }, code: "imei.14", field: None };
         let stats = fold(vec![rejected(1), rejected(3)]);
         assert!(stats.rows.is_balanced(), "{:?}", stats.rows);
         assert_eq!((stats.rows.read, stats.rows.pending), (3, 1));
+    }
+
+    #[test]
+    fn a_row_of_several_reasons_is_one_row_and_counts_in_each() {
+        let also = vec![Breach { code: "imei.14", field: None }, Breach { code: "key.missing", field: None }];
+        let twice = Event::RowRejected { place: HERE, code: "imei.14", field: Some(FieldKind::Imei), also };
+        let stats = fold(vec![twice, rejected(2), rejected(3), rejected(4)]);
+        assert_eq!((stats.rows.rejected, stats.rejections.len()), (4, 3));
+        let tally = &stats.rejections[&("imei.14", Some(FieldKind::Imei))];
+        assert_eq!((tally.count, tally.first.ordinal, tally.next.len()), (4, 1, PLACES_MAX - 1));
+        assert_eq!(stats.rejections[&("key.missing", None)].count, 1);
     }
 
     #[test]

@@ -8,9 +8,9 @@ use std::collections::HashMap;
 use crate::digest::{FieldHash, StateKey, SubjectId};
 use crate::engine::clock::Clock;
 use crate::engine::signals::{Signals, Stop};
-use crate::event::{Event, Listener, Stamped};
-use crate::fields::{self, Checked, RuleSet, Severity};
-use crate::input::{Format, Inputs, Pass, Row, RowError, SourceError};
+use crate::event::{AlarmFacts, Breach, ColumnDamage, Event, Listener, MappedColumn, Stamped};
+use crate::fields::{self, Checked, ColumnBook, RuleSet, Severity};
+use crate::input::{Format, Inputs, MappedBy, Pass, Row, RowError, SourceError};
 use crate::plan::{Survey, Surveyed};
 use crate::row::{Place, Version};
 use crate::update::{FieldKind, FieldSet};
@@ -59,6 +59,8 @@ pub struct Judge<'a> {
     pub checked: Checked,
     /// Hashes of the fields of the row judged last, in wire order.
     pub facts: Vec<(FieldKind, FieldHash)>,
+    /// What the survey saw of whole columns.
+    pub columns: ColumnBook,
 }
 
 /// What makes a subject out of a row.
@@ -97,7 +99,14 @@ impl<'a> Judge<'a> {
     /// A judge by these rules. Without an identity (the `check` command) every valid row gets the same subject and
     /// no key is asked for.
     pub fn new(rules: &'a RuleSet, identity: Option<Identity<'a>>) -> Judge<'a> {
-        Judge { rules, identity, runs: HashMap::new(), checked: Checked::default(), facts: Vec::new() }
+        Judge {
+            rules,
+            identity,
+            runs: HashMap::new(),
+            checked: Checked::default(),
+            facts: Vec::new(),
+            columns: ColumnBook::new(rules, FieldSet::EMPTY),
+        }
     }
 
     /// Another judge by the same rules, for another reading.
@@ -143,6 +152,38 @@ impl<'a> Judge<'a> {
         Judged::Valid { subject, version }
     }
 
+    /// Every reason beside the first for which the row judged last is rejected, each once.
+    pub fn also(&self, judged: Judged) -> Vec<Breach> {
+        let Judged::Rejected { code, field } = judged else { return Vec::new() };
+        let first = Breach { code, field };
+        let mut also: Vec<Breach> = Vec::new();
+        for finding in self.checked.findings.iter().filter(|finding| finding.severity == Severity::Error) {
+            let breach = Breach { code: finding.rule.rule().code, field: finding.field };
+            if breach != first && !also.contains(&breach) {
+                also.push(breach);
+            }
+        }
+        // A key that was rejected itself is told by its own rule.
+        if let (Some(rejected), Some(key)) = (self.checked.rejected(), self.key_field())
+            && first.code == rejected.rule.rule().code
+            && self.checked.fields.get(key).is_none()
+            && !self
+                .checked
+                .findings
+                .iter()
+                .any(|finding| finding.field == Some(key) && finding.severity == Severity::Error)
+        {
+            also.push(Breach { code: "key.missing", field: Some(key) });
+        }
+        also
+    }
+
+    /// Columns with spreadsheet damage, as far as the survey saw them.
+    pub fn damaged(&self) -> Vec<ColumnDamage> {
+        let damaged = self.columns.damaged();
+        damaged.map(|(field, affected, values)| ColumnDamage { field, affected, values }).collect()
+    }
+
     /// Judges whatever the reader yields.
     pub fn read(&mut self, row: &Result<Row<'_>, RowError>) -> (Place, Judged) {
         match row {
@@ -164,7 +205,10 @@ pub enum SurveyError {
     Stopped(Stop),
 }
 
-/// Surveys all inputs: one call of the judge per row, one event per finding.
+/// Who looks at every row of a survey beside the plan: the row as it was read, the judgement, and who made it.
+pub type Watch<'a> = dyn FnMut(&Result<Row<'_>, RowError>, Judged, &Judge<'_>) + 'a;
+
+/// Surveys all inputs: one call of the judge per row, one event per finding, then those about the whole input.
 ///
 /// # Errors
 /// What stops the run: the input cannot be read on, or the operator asked to stop.
@@ -173,6 +217,35 @@ pub fn survey(
     judge: &mut Judge<'_>,
     emitter: &mut Emitter<'_>,
     signals: &Signals,
+) -> Result<Survey, SurveyError> {
+    survey_watched(inputs, judge, emitter, signals, &mut |_, _, _| {})
+}
+
+/// Like [`survey`], with somebody who looks at every row.
+///
+/// # Errors
+/// Those of [`survey`].
+pub fn survey_watched(
+    inputs: &mut Inputs,
+    judge: &mut Judge<'_>,
+    emitter: &mut Emitter<'_>,
+    signals: &Signals,
+    watch: &mut Watch<'_>,
+) -> Result<Survey, SurveyError> {
+    judge.columns = ColumnBook::new(judge.rules, mapped_everywhere(inputs));
+    let read = read_all(inputs, judge, emitter, signals, watch);
+    if read.is_ok() {
+        tell_columns(inputs, judge, emitter);
+    }
+    read
+}
+
+fn read_all(
+    inputs: &mut Inputs,
+    judge: &mut Judge<'_>,
+    emitter: &mut Emitter<'_>,
+    signals: &Signals,
+    watch: &mut Watch<'_>,
 ) -> Result<Survey, SurveyError> {
     let bytes_total = inputs.bytes_total();
     let mut survey = Survey::new(mappable(inputs));
@@ -188,21 +261,17 @@ pub fn survey(
             }
         };
         let (place, judged) = judge.read(&row);
+        if row.is_ok() {
+            judge.columns.observe(place, &judge.checked);
+        }
+        watch(&row, judged, judge);
         match judged {
             Judged::Rejected { code, field } => {
                 survey.rejected(place.ordinal);
-                emitter.emit(Event::RowRejected { place, code, field });
+                emitter.emit(Event::RowRejected { place, code, field, also: judge.also(judged) });
             }
             Judged::Valid { subject, version } => {
-                for finding in &judge.checked.findings {
-                    let warning = match finding.severity {
-                        Severity::Warn => true,
-                        Severity::Fix => false,
-                        Severity::Off | Severity::Error => continue,
-                    };
-                    let code = finding.rule.rule().code;
-                    emitter.emit(Event::RuleApplied { place, code, warning, field: finding.field });
-                }
+                tell_findings(place, &judge.checked, emitter);
                 survey.row(&Surveyed { ordinal: place.ordinal, subject, version, facts: &judge.facts });
             }
         }
@@ -220,7 +289,73 @@ pub fn survey(
     }
     let (rows, bytes) = (survey.rows(), reader.bytes_read());
     emitter.emit(Event::Progressed { rows, bytes, bytes_total });
+    let (blank, footer) = (reader.blank_rows(), 0);
+    if blank + footer > 0 {
+        emitter.emit(Event::LinesSkipped { blank, footer });
+    }
     Ok(survey)
+}
+
+/// What was normalized, and what is worth a warning, in a row that goes on.
+fn tell_findings(place: Place, checked: &Checked, emitter: &mut Emitter<'_>) {
+    for finding in &checked.findings {
+        let warning = match finding.severity {
+            Severity::Warn => true,
+            Severity::Fix => false,
+            Severity::Off | Severity::Error => continue,
+        };
+        let code = finding.rule.rule().code;
+        emitter.emit(Event::RuleApplied { place, code, warning, field: finding.field });
+    }
+}
+
+/// What only the whole input shows: alarms about columns.
+fn tell_columns(inputs: &Inputs, judge: &Judge<'_>, emitter: &mut Emitter<'_>) {
+    let alarms = judge.columns.alarms();
+    if alarms.is_empty() {
+        return;
+    }
+    let mapped = mapped_columns(inputs);
+    for alarm in alarms {
+        let file = alarm.first.and_then(|place| inputs.files().get(usize::try_from(place.file).ok()?));
+        let columns = || mapped.iter().filter(|column| column.field == alarm.field);
+        let column = columns()
+            .find(|column| file.is_some_and(|file| file.name == column.file))
+            .or_else(|| columns().next())
+            .map_or_else(|| alarm.field.name().to_owned(), |column| column.column.clone());
+        emitter.emit(Event::ColumnAlarmed(AlarmFacts {
+            column,
+            field: alarm.field,
+            code: alarm.code,
+            affected: alarm.affected,
+            values: alarm.values,
+            first: alarm.first,
+        }));
+    }
+}
+
+/// Fields that have a column in every input; of NDJSON, as far as it was read.
+fn mapped_everywhere(inputs: &Inputs) -> FieldSet {
+    let columns = mapped_columns(inputs);
+    let has = |file: &str, field| columns.iter().any(|column| column.field == field && column.file == file);
+    let is_everywhere = |field: &FieldKind| inputs.files().iter().all(|file| has(&file.name, *field));
+    FieldKind::ALL.into_iter().filter(is_everywhere).collect()
+}
+
+/// Which column stands for which field, input by input; complete after a survey.
+pub fn mapped_columns(inputs: &Inputs) -> Vec<MappedColumn> {
+    let mapped = |by| match by {
+        MappedBy::Synonym => "by synonym",
+        MappedBy::NameAlike => "by a name alike",
+        MappedBy::Name => "by name",
+    };
+    let notes = inputs.mapping_notes().into_iter();
+    notes
+        .filter_map(|note| {
+            let by = mapped(note.by?);
+            Some(MappedColumn { file: note.file, field: note.field, column: note.column, by })
+        })
+        .collect()
 }
 
 /// NDJSON may show further members later in the file, so that only CSV headers bound what can be mapped.

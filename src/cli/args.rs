@@ -203,11 +203,17 @@ pub struct SettingArgs {
 #[derive(Debug, Clone, Default, Args)]
 pub struct CheckArgs {
     /// Files and patterns; - for standard input
-    #[arg(value_name = "INPUT", required_unless_present = "explain", value_parser = NonEmptyStringValueParser::new())]
+    #[arg(value_name = "INPUT", required_unless_present_any = ["explain", "codes"], value_parser = NonEmptyStringValueParser::new())]
     pub inputs: Vec<String>,
-    /// Explain a rule and read nothing
+    /// Write a line of JSON per row, in order, to a private file; - for standard output
+    #[arg(long, short, value_name = "FILE", value_parser = NonEmptyStringValueParser::new(), conflicts_with_all = ["explain", "codes"])]
+    pub output: Option<String>,
+    /// Explain a rule, a group of rules or all, and read nothing
     #[arg(long, value_name = "CODE", conflicts_with = "inputs")]
     pub explain: Option<String>,
+    /// List every rule in a line, and read nothing
+    #[arg(long, conflicts_with_all = ["inputs", "explain"])]
+    pub codes: bool,
     /// About reading rows.
     #[command(flatten)]
     pub rows: RowArgs,

@@ -5,6 +5,7 @@
 use super::fatal::Fatal;
 use crate::engine::clock;
 use crate::fields::RuleId;
+use crate::input::Inputs;
 use crate::report::{self, Console, Out, ReportOptions};
 use crate::settings::Settings;
 
@@ -19,6 +20,19 @@ pub(super) fn console(settings: &Settings) -> Result<Console, Fatal> {
     let console = Console::stderr(&options);
     report::init_logs(&options, console.log_writer())?;
     Ok(console)
+}
+
+/// The columns that are not used, each with the field it may be meant for; `None` when all are used.
+pub(super) fn unused_columns(inputs: &Inputs) -> Option<String> {
+    let names: Vec<String> = inputs
+        .unknown_columns()
+        .into_iter()
+        .map(|column| match column.suggestion {
+            Some(field) => format!("{} (like {field}? --map {field}={})", column.name, column.name),
+            None => column.name,
+        })
+        .collect();
+    (!names.is_empty()).then(|| format!("columns not used: {}", names.join(", ")))
 }
 
 /// What settings and process say about reporting.

@@ -29,9 +29,12 @@ pub(crate) const CHECK: &str = "\
 Examples:
   simsync check export.csv               reasons, counts and first lines of what is wrong
   simsync check --severity imei.luhn=error export.csv
-  simsync check --explain imei.luhn      what a rule means, where it comes from, and what to do
+  simsync check export.csv --output verdicts.ndjson  a line of JSON per row, with every cell, in a private file
+  simsync check export.csv -o - -q | jq -c 'select(.verdict == \"rejected\")'
+  simsync check --codes                  every rule in a line
+  simsync check --explain imei.luhn      what a rule means, where it comes from, and how to change it
 
-Exit codes: 0 every row is valid, 3 some rows are rejected, 6 the input is unusable; all others as in
+Exit codes: 0 no row is rejected, 3 some rows are rejected, 6 the input is unusable; all others as in
 `simsync sync --help`.";
 
 pub(crate) const RUNS: &str = "\

@@ -6,14 +6,16 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::common::unused_columns;
 use super::fatal::Fatal;
+use super::key;
 use super::parts::{self, Destination};
 use crate::api::Token;
 use crate::deliver::{self, Delivered, Delivery, WriteRows};
 use crate::digest::{self, BatchId, StateKey};
 use crate::engine::clock::{self, Clock};
 use crate::engine::signals::Signals;
-use crate::event::{Event, RunFacts};
+use crate::event::{Event, PlanFacts, RunFacts};
 use crate::exit::Exit;
 use crate::fields::RuleSet;
 use crate::input::Inputs;
@@ -25,11 +27,6 @@ use crate::row::Place;
 use crate::settings::Settings;
 use crate::survey::{self, Emitter, Identity, Judge};
 use crate::update::FieldKind;
-
-/// Key fields in the order in which one is chosen when none is given: the CRM's id first, because it alone survives
-/// SIM swap, porting and a change of device.
-const KEYS: [FieldKind; 4] =
-    [FieldKind::UserExternalId, FieldKind::Number, FieldKind::GenericId, FieldKind::Imei];
 
 /// Places of in-doubt rows named in an event, at most.
 const IN_DOUBT_PLACES_MAX: usize = 20;
@@ -153,6 +150,8 @@ impl Job<'_> {
         emitter: &mut Emitter<'_>,
     ) -> Result<Option<Exit>, Fatal> {
         let survey = survey::survey(&mut self.inputs, judge, emitter, &self.signals)?;
+        let columns = survey::mapped_columns(&self.inputs);
+        emitter.emit(Event::ColumnsMapped { columns, key: judge.key_field(), key_by: "" });
         if survey.rows() == 0 {
             if self.settings.input.require_rows {
                 return Err(Fatal::new(
@@ -165,11 +164,12 @@ impl Job<'_> {
         }
         let surveyed = self.plan(survey, judge, journal, emitter)?;
         let in_doubt = self.tell_places(&surveyed.plan, emitter)?;
-        emitter.emit(Event::PlanMade(crate::event::PlanFacts {
+        emitter.emit(Event::PlanMade(PlanFacts {
             batch: self.batch_id(surveyed.key_field).to_string(),
             resumed: surveyed.batch.resumed,
             key: Some(surveyed.key_field),
             in_doubt_places: in_doubt,
+            damaged: judge.damaged(),
             ..surveyed.plan.facts()
         }));
         let refused_before = surveyed.plan.facts().refused_before;
@@ -180,7 +180,7 @@ impl Job<'_> {
             );
             emitter.emit(Event::Noticed { text });
         }
-        if let Some(stop) = self.gates(&surveyed.plan, emitter) {
+        if let Some(stop) = self.gates(&surveyed.plan, judge, emitter) {
             // Nothing was sent, but the rows to be corrected are wanted all the more.
             let written = self.write_rows(&surveyed, judge, &Delivered::default());
             return Err(first_told(stop, written, emitter));
@@ -227,13 +227,7 @@ impl Job<'_> {
                 emitter.emit(Event::Noticed { text });
             }
         }
-        let unknown = self.inputs.unknown_columns();
-        if !unknown.is_empty() {
-            let names = unknown.iter().map(|column| match column.suggestion {
-                Some(field) => format!("{} (like {field}? --map {field}={})", column.name, column.name),
-                None => column.name.clone(),
-            });
-            let text = format!("columns not used: {}", names.collect::<Vec<_>>().join(", "));
+        if let Some(text) = unused_columns(&self.inputs) {
             emitter.emit(Event::Noticed { text });
         }
         if let Some(recovery) = self.journal.as_ref().and_then(Journal::recovered)
@@ -252,44 +246,14 @@ impl Job<'_> {
         let (journal, target) = (self.journal.as_ref(), &self.destination.target);
         let kept = journal.map(|journal| journal.target_key(target)).transpose()?.flatten();
         let mapped = self.inputs.mapped();
-        let given = self.settings.input.key;
-        let chosen = given.or(kept).or_else(|| KEYS.into_iter().find(|kind| mapped.contains(*kind)));
-        // Nothing is mapped only where there is no row at all; any key will do then.
-        let Some(key) = chosen.or(mapped.is_empty().then_some(FieldKind::UserExternalId)) else {
-            return Err(Fatal::new(
-                Exit::Input,
-                "no mapped column can name the subject: none of user_external_id, number, generic_id, imei is mapped",
-                "map one with --map FIELD=COLUMN, or name another key field with --key FIELD",
-            ));
-        };
-        if key == FieldKind::Password {
-            return Err(Fatal::new(
-                Exit::Config,
-                "the password cannot be the key",
-                "name another key field with --key",
-            ));
+        let chosen = key::choose(self.settings.input.key, kept, mapped)?;
+        if !mapped.is_empty() {
+            let is_new = chosen.origin == key::FROM_HEADER && !self.is_plan;
+            let keeps = if is_new { ", kept for this target" } else { "" };
+            let text = format!("key field: {} ({}{keeps})", chosen.field, chosen.origin);
+            emitter.emit(Event::Noticed { text });
         }
-        if mapped.is_empty() {
-            return Ok(key);
-        }
-        if !mapped.contains(key) {
-            return Err(Fatal::new(
-                Exit::Input,
-                format!("the key field of this target is {key}, and no column is mapped to it"),
-                format!("map it with --map {key}=COLUMN, or choose another with --key FIELD"),
-            ));
-        }
-        let origin = if given.is_some() {
-            "as given"
-        } else if kept.is_some() {
-            "as kept for this target"
-        } else if self.is_plan {
-            "chosen from the header"
-        } else {
-            "chosen from the header, kept for this target"
-        };
-        emitter.emit(Event::Noticed { text: format!("key field: {key} ({origin})") });
-        Ok(key)
+        Ok(chosen.field)
     }
 
     /// Identity of the batch: bytes, target, and every setting that shapes updates.
@@ -383,7 +347,12 @@ impl Job<'_> {
                 Err(error) => error.place,
             };
             if by_policy.binary_search(&place.ordinal).is_ok() {
-                emitter.emit(Event::RowRejected { place, code: "duplicate.rejected", field: None });
+                emitter.emit(Event::RowRejected {
+                    place,
+                    code: "duplicate.rejected",
+                    field: None,
+                    also: Vec::new(),
+                });
             }
             if places.len() < IN_DOUBT_PLACES_MAX && in_doubt.binary_search(&place.ordinal).is_ok() {
                 places.push(place);
@@ -393,8 +362,9 @@ impl Job<'_> {
     }
 
     /// Asks the gates; the first that stops the run is why.
-    fn gates(&self, plan: &Plan, emitter: &mut Emitter<'_>) -> Option<Fatal> {
-        let tripped = plan::gates(&plan.facts(), &parts::gate_rules(self.settings));
+    fn gates(&self, plan: &Plan, judge: &Judge<'_>, emitter: &mut Emitter<'_>) -> Option<Fatal> {
+        let facts = PlanFacts { damaged: judge.damaged(), ..plan.facts() };
+        let tripped = plan::gates(&facts, &parts::gate_rules(self.settings));
         let mut stop = None;
         for gate in tripped {
             let overridden = self.settings.run.yes && gate.may_override;

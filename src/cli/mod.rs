@@ -7,13 +7,16 @@ mod args;
 mod check;
 mod common;
 mod demo;
+mod explain;
 mod fatal;
 mod help;
 mod job;
+mod key;
 mod parts;
 mod run;
 mod serve;
 mod start;
+mod verdicts;
 
 use std::ffi::OsString;
 

@@ -163,6 +163,8 @@ pub(super) fn gate_rules(settings: &Settings) -> GateRules {
     GateRules {
         rejected_share_max: settings.plan.rejected_max.fraction(),
         rejected_rows_min: settings.plan.rejected_rows_min,
+        damage_share_max: settings.plan.damage_max.fraction(),
+        alarm_rows_min: settings.plan.alarm_rows_min,
     }
 }
 

@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use super::{Delivered, Stopped};
 use crate::digest::SubjectId;
 use crate::engine::signals::Signals;
+use crate::event::Breach;
 use crate::fields::RuleId;
 use crate::input::{Inputs, Pass, Row, RowError, SourceError};
 use crate::ledger::Refusal;
@@ -78,7 +79,10 @@ pub fn write_rows(write: WriteRows<'_>) -> Result<Vec<WrittenFile>, RowsError> {
         {
             return Err(RowsError::Stopped(Stopped::Signal(stop)));
         }
-        let Some(why) = reasons.why(&row, judged, place.ordinal) else { continue };
+        let Some(mut why) = reasons.why(&row, judged, place.ordinal) else { continue };
+        if why.kind == RowFileKind::Rejected {
+            add_also(&mut why.detail, &judge.also(judged));
+        }
         let mut cells = Vec::new();
         let (mut run, mut number) = (run_id.to_owned(), place.ordinal);
         let raw = match &row {
@@ -226,6 +230,15 @@ impl Reasons<'_> {
 /// The first update whose last row is this row or a later one: the one this row is part of.
 fn first_from<T>(list: &[T], ordinal: u64, of: impl Fn(&T) -> u64) -> Option<&T> {
     list.iter().filter(|entry| of(entry) >= ordinal).min_by_key(|entry| of(entry))
+}
+
+/// Adds the further reasons for which a row was rejected, so that one correction serves for all.
+fn add_also(detail: &mut String, also: &[Breach]) {
+    for breach in also {
+        let field = breach.field.map_or(String::new(), |field| format!("{field}: "));
+        let says = RuleId::of(breach.code).map_or("", |id| id.rule().says);
+        detail.push_str(&format!("; {field}{says} ({})", breach.code));
+    }
 }
 
 fn rejected(row: &Result<Row<'_>, RowError>, judged: Judged) -> Why {

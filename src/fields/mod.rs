@@ -14,6 +14,7 @@ use std::borrow::Cow;
 use crate::update::{FIELD_COUNT, FieldKind, Fields};
 
 mod clean;
+mod columns;
 mod cross;
 mod generic_id;
 mod iccid;
@@ -34,6 +35,7 @@ mod user_external_id;
 mod username;
 
 pub use clean::Cleaning;
+pub use columns::{ColumnAlarm, ColumnBook};
 pub use options::{
     BareNumbers, ClearAs, Imei14, Imei16, NULL_MARKERS, NumberFormat, Preset, RuleOptions, RuleSet,
     RuleSetError, Spare0,

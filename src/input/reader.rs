@@ -12,7 +12,7 @@ use super::layout::{Layout, Shape};
 use super::ndjson::NdjsonRows;
 use super::{Inputs, Pass};
 use crate::row::{Origin, Place};
-use crate::update::{FIELD_COUNT, FieldKind};
+use crate::update::{FIELD_COUNT, FieldKind, FieldSet};
 
 /// Where the pass is.
 #[derive(Debug)]
@@ -264,6 +264,16 @@ impl<'r> Row<'r> {
     /// empty cell is `Some("")`.
     pub fn cell(&self, field: FieldKind) -> Option<&'r str> {
         self.cells[field.index()]
+    }
+
+    /// Fields that have a column in the row's input; of NDJSON, as far as it was read.
+    pub fn mapped(&self) -> FieldSet {
+        match self.view {
+            View::Csv { shape, .. } | View::Ndjson { shape, .. } => {
+                shape.layout.claims().into_iter().map(|(field, _, _)| field).collect()
+            }
+            View::Nothing { .. } => FieldSet::EMPTY,
+        }
     }
 
     /// What `_run` and `_row` say of the row's past.

@@ -3,13 +3,19 @@
 //! A gate is a function over the plan's numbers, listed in `GATES`; another one is another function and another line.
 //! Not here: whether `--yes` overrides one, and who is told.
 
-use crate::event::PlanFacts;
+use crate::event::{ColumnDamage, PlanFacts};
 
 /// Largest share of rejected rows that lets the run go on.
 pub const REJECTED_SHARE_MAX_DEFAULT: f64 = 0.30;
 
 /// Rejected rows below which their share is not looked at: in a small file a few bad rows are a large share.
 pub const REJECTED_ROWS_MIN_DEFAULT: u64 = 20;
+
+/// Largest share of damaged values in a column that lets the run go on.
+pub const DAMAGE_SHARE_MAX_DEFAULT: f64 = 0.05;
+
+/// Rows with damage below which its share is not looked at.
+pub const ALARM_ROWS_MIN_DEFAULT: u64 = 20;
 
 /// The bounds of the gates.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -18,6 +24,10 @@ pub struct GateRules {
     pub rejected_share_max: f64,
     /// Rejected rows from which the share counts.
     pub rejected_rows_min: u64,
+    /// Largest share of a column's values with spreadsheet damage, 0 to 1.
+    pub damage_share_max: f64,
+    /// Damaged rows from which that share counts.
+    pub alarm_rows_min: u64,
 }
 
 impl Default for GateRules {
@@ -25,6 +35,8 @@ impl Default for GateRules {
         GateRules {
             rejected_share_max: REJECTED_SHARE_MAX_DEFAULT,
             rejected_rows_min: REJECTED_ROWS_MIN_DEFAULT,
+            damage_share_max: DAMAGE_SHARE_MAX_DEFAULT,
+            alarm_rows_min: ALARM_ROWS_MIN_DEFAULT,
         }
     }
 }
@@ -42,7 +54,7 @@ pub struct Tripped {
 
 type Gate = fn(&PlanFacts, &GateRules) -> Option<Tripped>;
 
-const GATES: [Gate; 1] = [rejected_share];
+const GATES: [Gate; 2] = [rejected_share, damaged_share];
 
 /// Holds the plan against every gate.
 pub fn gates(facts: &PlanFacts, rules: &GateRules) -> Vec<Tripped> {
@@ -61,6 +73,32 @@ fn rejected_share(facts: &PlanFacts, rules: &GateRules) -> Option<Tripped> {
         rules.rejected_share_max * 100.0
     );
     Some(Tripped { gate: "rejected_max", text, may_override: true })
+}
+
+/// One damaged column is enough; all that are beyond the bound are named.
+fn damaged_share(facts: &PlanFacts, rules: &GateRules) -> Option<Tripped> {
+    let is_beyond = |column: &&ColumnDamage| {
+        column.affected >= rules.alarm_rows_min
+            && share(column.affected, column.values) > rules.damage_share_max
+    };
+    let found: Vec<String> = facts
+        .damaged
+        .iter()
+        .filter(is_beyond)
+        .map(|column| {
+            let share = share(column.affected, column.values) * 100.0;
+            format!("{share:.1} % of {} ({} of {})", column.field, column.affected, column.values)
+        })
+        .collect();
+    if found.is_empty() {
+        return None;
+    }
+    let text = format!(
+        "values carry spreadsheet damage, more than the {:.1} % allowed: {}; export these columns as text",
+        rules.damage_share_max * 100.0,
+        found.join(", ")
+    );
+    Some(Tripped { gate: "damage_max", text, may_override: true })
 }
 
 /// A part of a whole, 0 to 1. Of numbers beyond 32 bits the lowest bits do not matter to a share.
@@ -94,6 +132,35 @@ mod tests {
             (1 << 40, 1 << 39, true),
         ] {
             assert_eq!(tripped(read, rejected), expected, "{rejected} of {read}");
+        }
+    }
+
+    #[test]
+    fn a_damaged_column_counts_from_a_number_and_a_share_on() {
+        use crate::update::FieldKind;
+        for (affected, values, expected) in [
+            (0, 0, false),
+            (19, 19, false),
+            (20, 20, true),
+            (20, 400, false),
+            (21, 400, true),
+            (50_000, 1_000_000, false),
+            (50_001, 1_000_000, true),
+        ] {
+            let column = |field, affected| ColumnDamage { field, affected, values };
+            let damaged = vec![column(FieldKind::Imei, 0), column(FieldKind::Iccid, affected)];
+            let facts = PlanFacts { damaged, ..PlanFacts::default() };
+            let tripped = gates(&facts, &GateRules::default());
+            assert_eq!(!tripped.is_empty(), expected, "{affected} of {values}");
+            if let [tripped] = &tripped[..] {
+                assert_eq!(tripped.gate, "damage_max");
+                assert!(
+                    tripped.text.contains(&format!("iccid ({affected} of {values})")),
+                    "{}",
+                    tripped.text
+                );
+                assert!(!tripped.text.contains("imei") && tripped.may_override, "{}", tripped.text);
+            }
         }
     }
 

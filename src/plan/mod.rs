@@ -7,7 +7,10 @@
 pub use conflict::{CONFLICT_GROUPS_MAX, CONFLICT_ORDINALS_MAX, ConflictGroup};
 pub use dispositions::{IN_DOUBT_ORDINALS_MAX, Plan};
 pub use folding::{Folded, Folding, ROWS_HELD_MAX_DEFAULT};
-pub use gates::{GateRules, REJECTED_ROWS_MIN_DEFAULT, REJECTED_SHARE_MAX_DEFAULT, Tripped, gates};
+pub use gates::{
+    ALARM_ROWS_MIN_DEFAULT, DAMAGE_SHARE_MAX_DEFAULT, GateRules, REJECTED_ROWS_MIN_DEFAULT,
+    REJECTED_SHARE_MAX_DEFAULT, Tripped, gates,
+};
 pub use rules::{ConflictPolicy, DuplicatePolicy, InDoubtPolicy, PlanRules};
 pub use ruling::Ruling;
 pub use survey::{Survey, Surveyed};

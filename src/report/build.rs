@@ -2,22 +2,24 @@
 //!
 //! Not here: counting (`stats.rs`), the shape (`model.rs`), rendering (`summary.rs`).
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::event::{PlanFacts, PlanRows};
+use crate::event::{AlarmFacts, MappedColumn, PlanFacts, PlanRows};
 use crate::exit::Exit;
 use crate::report::model::{
-    Complaint, FileRecord, GateRecord, InputRecord, PlaceRecord, PlanCounts, PlanRecord, Reason, RowCounts,
-    SCHEMA_VERSION, Summary,
+    AlarmRecord, ColumnRecord, Complaint, FieldReason, FileRecord, GateRecord, InputRecord, PlaceRecord,
+    PlanCounts, PlanRecord, Reason, RowCounts, SCHEMA_VERSION, SkippedRecord, Summary,
 };
 use crate::report::options::{ReportOptions, RuleText};
 use crate::report::rows::WrittenFile;
-use crate::report::style::shell_quote;
+use crate::report::style::{percent, shell_quote, thousands};
 use crate::row::Place;
-use crate::stats::{Rows, Stats, Tally};
+use crate::stats::{PLACES_MAX, Rows, Stats, Tallies};
 use crate::update::FieldKind;
+
+/// Code of the alarm that has a sentence of its own.
+const DAMAGE: &str = "column.damage";
 
 /// What listeners keep beside the numbers: texts that no count can hold.
 #[derive(Debug, Default)]
@@ -28,6 +30,10 @@ pub(super) struct Notes {
     pub gates: Vec<GateRecord>,
     /// Row files written.
     pub files: Vec<WrittenFile>,
+    /// Columns of fields.
+    pub columns: Vec<MappedColumn>,
+    /// The key field and how it came to be the key, where no plan tells.
+    pub key: Option<(FieldKind, &'static str)>,
 }
 
 impl Notes {
@@ -57,7 +63,8 @@ pub(super) fn summary(stats: &Stats, notes: &Notes, options: &ReportOptions) -> 
         target: stats.run.target.clone(),
         batch: plan.map_or_else(String::new, |plan| plan.batch.clone()),
         resumed: plan.is_some_and(|plan| plan.resumed),
-        key: plan.and_then(|plan| plan.key).map(|key| key.name().into()),
+        key: plan.and_then(|plan| plan.key).or(notes.key.map(|(key, _)| key)).map(|key| key.name().into()),
+        key_by: notes.key.map_or_else(String::new, |(_, by)| by.into()),
         exit_code: stats.exit_code,
         exit_meaning: exit.map_or_else(String::new, |exit| exit.meaning().into()),
         stopped: stats.stopped.clone(),
@@ -82,6 +89,9 @@ pub(super) fn summary(stats: &Stats, notes: &Notes, options: &ReportOptions) -> 
         rejections: reasons(&stats.rejections, notes, options.rule_text),
         warnings: reasons(&stats.warnings, notes, options.rule_text),
         fixes: reasons(&stats.fixes, notes, options.rule_text),
+        column_alarms: alarms(stats, notes, options.rule_text),
+        skipped: SkippedRecord { blank: stats.lines_blank, footer: stats.lines_footer },
+        columns: notes.columns.iter().map(column_record).collect(),
         signatures: complaints(stats, notes),
         notices: stats.notices.clone(),
         gates: notes.gates.clone(),
@@ -197,24 +207,98 @@ fn plan_counts(rows: &PlanRows) -> PlanCounts {
     }
 }
 
-fn reasons(tallies: &BTreeMap<&'static str, Tally>, notes: &Notes, rule_text: RuleText) -> Vec<Reason> {
-    let mut reasons: Vec<Reason> = tallies
-        .iter()
-        .map(|(code, tally)| {
-            let (says, remedy) = rule_text(code).unwrap_or_default();
-            Reason {
-                code: (*code).into(),
-                count: tally.count,
-                field: tally.field.map(|field| field.name().into()),
-                first: notes.place(tally.first),
-                says: says.into(),
-                remedy: remedy.into(),
+/// The rules that applied, one reason per code: of several fields the numbers are added up and told apart beneath.
+fn reasons(tallies: &Tallies, notes: &Notes, rule_text: RuleText) -> Vec<Reason> {
+    let mut reasons: Vec<Reason> = Vec::new();
+    // The tallies come by code, so that those of one code are neighbors.
+    for ((code, field), tally) in tallies {
+        let of_field = FieldReason {
+            field: field.map(|field| field.name().into()),
+            count: tally.count,
+            first: notes.place(tally.first),
+            next: tally.next.iter().map(|place| notes.place(*place)).collect(),
+        };
+        match reasons.last_mut().filter(|reason| reason.code == *code) {
+            Some(reason) => add(reason, of_field),
+            None => {
+                let (says, remedy) = rule_text(code).unwrap_or_default();
+                reasons.push(Reason {
+                    code: (*code).into(),
+                    count: of_field.count,
+                    field: of_field.field.clone(),
+                    first: of_field.first.clone(),
+                    next: of_field.next.clone(),
+                    fields: Vec::new(),
+                    says: says.into(),
+                    remedy: remedy.into(),
+                });
             }
-        })
-        .collect();
+        }
+    }
     // The sort is stable: equal counts stay in the order of their codes.
     reasons.sort_by_key(|reason| std::cmp::Reverse(reason.count));
     reasons
+}
+
+/// Adds what happened to another field.
+fn add(reason: &mut Reason, of_field: FieldReason) {
+    if reason.fields.is_empty() {
+        let Reason { field, count, first, next, .. } = &*reason;
+        let (field, first, next) = (field.clone(), first.clone(), next.clone());
+        reason.fields.push(FieldReason { field, count: *count, first, next });
+    }
+    let mut places: Vec<PlaceRecord> = std::mem::take(&mut reason.next);
+    places.push(reason.first.clone());
+    places.push(of_field.first.clone());
+    places.extend(of_field.next.iter().cloned());
+    places.sort_by_key(|place| place.row);
+    reason.count += of_field.count;
+    if of_field.first.row < reason.first.row {
+        reason.field.clone_from(&of_field.field);
+    }
+    reason.first = places.remove(0);
+    places.truncate(PLACES_MAX - 1);
+    reason.next = places;
+    reason.fields.push(of_field);
+}
+
+fn column_record(column: &MappedColumn) -> ColumnRecord {
+    ColumnRecord {
+        file: column.file.clone(),
+        field: column.field.name().into(),
+        column: column.column.clone(),
+        by: column.by.into(),
+    }
+}
+
+fn alarms(stats: &Stats, notes: &Notes, rule_text: RuleText) -> Vec<AlarmRecord> {
+    stats.alarms.iter().map(|alarm| alarm_record(alarm, notes, rule_text)).collect()
+}
+
+/// An alarm with names, and in a sentence.
+pub(super) fn alarm_record(alarm: &AlarmFacts, notes: &Notes, rule_text: RuleText) -> AlarmRecord {
+    let AlarmFacts { column, field, code, affected, values, first } = alarm;
+    let text = if *code == DAMAGE {
+        let share = percent(*affected, *values);
+        format!("column {column}: {share} of values carry spreadsheet damage; export it as text")
+    } else {
+        let (says, remedy) = rule_text(code).unwrap_or((code, ""));
+        let counts = match (*affected, *values) {
+            (0, _) => String::new(),
+            (affected, values) => format!(" ({} of {} values)", thousands(affected), thousands(values)),
+        };
+        let remedy = if remedy.is_empty() { String::new() } else { format!("; {remedy}") };
+        format!("column {column}: {says}{counts}{remedy}")
+    };
+    AlarmRecord {
+        column: column.clone(),
+        field: field.name().into(),
+        code: (*code).into(),
+        affected: *affected,
+        values: *values,
+        first: first.map(|place| notes.place(place)),
+        text,
+    }
 }
 
 fn complaints(stats: &Stats, notes: &Notes) -> Vec<Complaint> {

@@ -21,6 +21,20 @@ pub enum ReportError {
         /// Why.
         source: io::Error,
     },
+    /// The file of verdicts could not be written.
+    #[error("cannot write the verdicts to {}", path.display())]
+    Verdicts {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file of verdicts would replace an input.
+    #[error("the output {} is one of the inputs", path.display())]
+    OutputIsInput {
+        /// Where.
+        path: PathBuf,
+    },
     /// A file or directory of past runs could not be read.
     #[error("cannot read {}", path.display())]
     Read {
@@ -88,6 +102,12 @@ impl ReportError {
                 "free some space or make the directory writable, then run the same command again; the journal is intact"
                     .into()
             }
+            ReportError::Verdicts { .. } => {
+                "free some space or name a file in a directory this user may write to, then run the check again; \
+                 what was there before is as it was"
+                    .into()
+            }
+            ReportError::OutputIsInput { .. } => "name another file with --output".into(),
             ReportError::Read { .. } => "check that the state directory exists and is readable (--state)".into(),
             ReportError::Unreadable { .. } => {
                 "the file was damaged or edited; remove that run's directory to silence this".into()
@@ -107,8 +127,11 @@ impl ReportError {
     /// The exit code a run ends with because of it.
     pub fn exit(&self) -> Exit {
         match self {
-            ReportError::UnknownRun { .. } | ReportError::NoRuns { .. } => Exit::Usage,
+            ReportError::UnknownRun { .. }
+            | ReportError::NoRuns { .. }
+            | ReportError::OutputIsInput { .. } => Exit::Usage,
             ReportError::Write { .. }
+            | ReportError::Verdicts { .. }
             | ReportError::Read { .. }
             | ReportError::Unreadable { .. }
             | ReportError::Newer { .. }

@@ -5,10 +5,10 @@
 
 use serde::Serialize;
 
-use crate::event::{Event, Stamped};
-use crate::report::build::plan_record;
+use crate::event::{Breach, Event, Stamped};
+use crate::report::build::{alarm_record, plan_record};
 use crate::report::glance::Glance;
-use crate::report::model::{PlaceRecord, PlanRecord, SCHEMA_VERSION, Summary};
+use crate::report::model::{AlarmRecord, PlaceRecord, PlanRecord, SCHEMA_VERSION, Summary};
 use crate::report::options::ReportOptions;
 use crate::report::out::Out;
 use crate::report::style::is_hostile;
@@ -64,6 +64,12 @@ enum Body<'a> {
         place: PlaceRecord,
         code: &'a str,
         field: Option<&'a str>,
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        also: Vec<Also>,
+    },
+    ColumnAlarm {
+        #[serde(flatten)]
+        alarm: AlarmRecord,
     },
     Plan {
         batch: &'a str,
@@ -104,12 +110,25 @@ enum Body<'a> {
     },
 }
 
+/// A further reason for which a row is rejected.
+#[derive(Serialize)]
+struct Also {
+    code: &'static str,
+    field: Option<&'static str>,
+}
+
 #[derive(Serialize)]
 struct Progress {
     #[serde(rename = "type")]
     kind: &'static str,
     #[serde(flatten)]
     glance: Glance,
+}
+
+impl Also {
+    fn of(breach: Breach) -> Also {
+        Also { code: breach.code, field: breach.field.map(crate::update::FieldKind::name) }
+    }
 }
 
 /// Writes messages.
@@ -137,11 +156,15 @@ impl Json {
             },
             Event::InputOpened { name, bytes, format } => Body::InputOpened { name, bytes: *bytes, format },
             Event::Noticed { text } => Body::Notice { text },
-            Event::RowRejected { place, code, field } => Body::RowRejected {
+            Event::RowRejected { place, code, field, also } => Body::RowRejected {
                 place: view.notes.place(*place),
                 code,
                 field: field.map(crate::update::FieldKind::name),
+                also: also.iter().map(|breach| Also::of(*breach)).collect(),
             },
+            Event::ColumnAlarmed(alarm) => {
+                Body::ColumnAlarm { alarm: alarm_record(alarm, view.notes, self.options.rule_text) }
+            }
             Event::PlanMade(facts) => Body::Plan {
                 batch: &facts.batch,
                 resumed: facts.resumed,
@@ -163,8 +186,11 @@ impl Json {
             Event::Resumed => Body::Resumed,
             Event::LaterPassStarted { about, updates } => Body::PassStarted { about, updates: *updates },
             Event::DrainStarted { reason, in_flight } => Body::Draining { reason, in_flight: *in_flight },
-            // One message per row that went well or per attempt would bury the others; `progress` counts them.
+            // One message per row that went well or per attempt would bury the others; `progress` counts them. What
+            // is known once, when the survey is over, stands in the summary.
             Event::Progressed { .. }
+            | Event::ColumnsMapped { .. }
+            | Event::LinesSkipped { .. }
             | Event::RuleApplied { .. }
             | Event::AttemptEnded { .. }
             | Event::UpdateSynced { .. }

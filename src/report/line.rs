@@ -59,6 +59,9 @@ impl Lines {
             | Event::Progressed { .. }
             | Event::RuleApplied { .. }
             | Event::RowRejected { .. }
+            | Event::ColumnsMapped { .. }
+            | Event::LinesSkipped { .. }
+            | Event::ColumnAlarmed(_)
             | Event::PlanMade(_)
             | Event::GateTripped { .. }
             | Event::DeliveryStarted { .. }

@@ -24,14 +24,15 @@ mod summary;
 mod survey_text;
 #[cfg(test)]
 mod tests;
+mod verdicts;
 
 pub use console::{Console, LogWriter, init_logs};
 pub use error::ReportError;
 pub use explain::Explanation;
 pub use history::{LATEST, list_runs, show_run};
 pub use model::{
-    Complaint, FileRecord, GateRecord, InputRecord, PlaceRecord, PlanCounts, PlanRecord, Reason, RowCounts,
-    SCHEMA_VERSION, Summary,
+    AlarmRecord, ColumnRecord, Complaint, FieldReason, FileRecord, GateRecord, InputRecord, PlaceRecord,
+    PlanCounts, PlanRecord, Reason, RowCounts, SCHEMA_VERSION, SkippedRecord, Summary,
 };
 pub use options::{ColorChoice, NextCommands, ReportOptions, RuleText, STATUS_EVERY_MS};
 pub use out::Out;
@@ -41,6 +42,7 @@ pub use style::{
     Align, Paint, clean, clock, is_hostile, percent, plural, shell_quote, shell_word, span, table, thousands,
 };
 pub use summary::{QUIET_LINES_MAX, quiet, render};
+pub use verdicts::{CellLine, CellVerdict, RowVerdict, VERDICTS_STDOUT, VerdictLine, Verdicts};
 
 use crate::event::{Event, Listener, Stamped};
 use crate::report::build::Notes;
@@ -221,11 +223,17 @@ impl Listener for Reporters {
                     overridden: *overridden,
                 });
             }
+            Event::ColumnsMapped { columns, key, key_by } => {
+                self.notes.columns.clone_from(columns);
+                self.notes.key = key.map(|key| (key, *key_by));
+            }
             Event::RunStarted(_)
             | Event::Noticed { .. }
             | Event::Progressed { .. }
             | Event::RuleApplied { .. }
             | Event::RowRejected { .. }
+            | Event::LinesSkipped { .. }
+            | Event::ColumnAlarmed(_)
             | Event::PlanMade(_)
             | Event::DeliveryStarted { .. }
             | Event::AttemptEnded { .. }

@@ -33,6 +33,8 @@ pub struct Summary {
     pub resumed: bool,
     /// The key field.
     pub key: Option<String>,
+    /// How it came to be the key, in a few words; empty where a notice tells.
+    pub key_by: String,
     /// The exit code; `None` when the run has no end (yet).
     pub exit_code: Option<u8>,
     /// What the exit code means.
@@ -81,6 +83,12 @@ pub struct Summary {
     pub warnings: Vec<Reason>,
     /// Silent normalisations, most frequent first.
     pub fixes: Vec<Reason>,
+    /// Alarms about whole columns.
+    pub column_alarms: Vec<AlarmRecord>,
+    /// Lines that are no rows.
+    pub skipped: SkippedRecord,
+    /// Which column stands for which field, input by input.
+    pub columns: Vec<ColumnRecord>,
     /// Server complaints, most frequent first.
     pub signatures: Vec<Complaint>,
     /// Things about the whole run.
@@ -140,6 +148,50 @@ pub struct PlaceRecord {
     pub line: u64,
 }
 
+/// Lines passed over because they are no rows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SkippedRecord {
+    /// Blank lines: empty, of white space, or of delimiters only.
+    pub blank: u64,
+    /// Lines of footers and trailers.
+    pub footer: u64,
+}
+
+/// A column that stands for a field.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ColumnRecord {
+    /// Name of the input as given.
+    pub file: String,
+    /// The field.
+    pub field: String,
+    /// The column, as the input names it.
+    pub column: String,
+    /// How it came to stand for the field.
+    pub by: String,
+}
+
+/// An alarm about a column.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AlarmRecord {
+    /// The column, as the input names it.
+    pub column: String,
+    /// The field it stands for.
+    pub field: String,
+    /// The rule's code.
+    pub code: String,
+    /// Values that show it.
+    pub affected: u64,
+    /// Values in the column.
+    pub values: u64,
+    /// Where first, if it has a place.
+    pub first: Option<PlaceRecord>,
+    /// All of it in a sentence.
+    pub text: String,
+}
+
 /// A rule, how often it applied, and where first.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -152,10 +204,29 @@ pub struct Reason {
     pub field: Option<String>,
     /// Where first.
     pub first: PlaceRecord,
+    /// The next places, a few of them.
+    pub next: Vec<PlaceRecord>,
+    /// The same by field, where it applied to several.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub fields: Vec<FieldReason>,
     /// What the rule says.
     pub says: String,
     /// What helps.
     pub remedy: String,
+}
+
+/// How often a rule applied to one of several fields, and where first.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct FieldReason {
+    /// The field.
+    pub field: Option<String>,
+    /// How often the rule applied to it.
+    pub count: u64,
+    /// Where first.
+    pub first: PlaceRecord,
+    /// The next places, a few of them.
+    pub next: Vec<PlaceRecord>,
 }
 
 /// A cluster of equal complaints.

@@ -44,6 +44,8 @@ fn sync(summary: &Summary, paint: Paint) -> String {
     text.push_str(&complaints(summary, paint));
     text.push_str(&in_doubt(summary, paint));
     text.push_str(&warnings(summary, paint));
+    text.push_str(&survey_text::skipped(summary));
+    text.push_str(&survey_text::alarms(summary, paint));
     text.push_str(&gates(&summary.gates, paint));
     text.push_str(&ending(summary, paint));
     text
@@ -61,7 +63,12 @@ pub fn quiet(summary: &Summary) -> String {
         summary.stopped.as_deref().map_or_else(|| clean(&summary.exit_meaning), clean)
     )];
     if summary.rows.read > 0 {
-        lines.push(books(summary, Paint::PLAIN));
+        let is_check = summary.command == "check";
+        lines.push(if is_check {
+            survey_text::check_books(summary, Paint::PLAIN)
+        } else {
+            books(summary, Paint::PLAIN)
+        });
     }
     lines.extend(summary.gates.iter().filter(|gate| !gate.overridden).take(1).map(gate_line));
     if let Some(first) = summary.rejections.first() {
@@ -293,7 +300,7 @@ fn files(summary: &Summary) -> String {
 }
 
 /// A labeled block of table lines, with a last line for what is not listed.
-fn block(label: &str, body: &str, rest: &[u64], summary: &Summary) -> String {
+pub(super) fn block(label: &str, body: &str, rest: &[u64], summary: &Summary) -> String {
     if body.is_empty() {
         return String::new();
     }
@@ -320,7 +327,7 @@ fn shortened(signature: &str) -> String {
 }
 
 /// `line 14`, or `crm-export.csv:14` where there are several inputs.
-fn place(summary: &Summary, place: &PlaceRecord) -> String {
+pub(super) fn place(summary: &Summary, place: &PlaceRecord) -> String {
     if summary.inputs.len() == 1 { format!("line {}", place.line) } else { file_and_line(place) }
 }
 

@@ -3,9 +3,12 @@
 //! Not here: the summary of a run that sent something (`summary.rs`).
 
 use crate::exit::Exit;
-use crate::report::model::{PlanRecord, Summary};
+use crate::report::model::{FieldReason, PlanRecord, Reason, SkippedRecord, Summary};
 use crate::report::style::{Align, Paint, clean, clock, percent, plural, rate, span, table, thousands};
-use crate::report::summary::{ending, gates, in_doubt, millis, reasons, warnings};
+use crate::report::summary::{block, ending, gates, in_doubt, millis, place, reasons, warnings};
+
+/// Rules that `check` lists one by one: it is its business, so more than in a run's summary.
+const FINDINGS_SHOWN_MAX: usize = 40;
 
 /// The text of `plan`.
 pub(super) fn plan(summary: &Summary, paint: Paint) -> String {
@@ -16,39 +19,194 @@ pub(super) fn plan(summary: &Summary, paint: Paint) -> String {
         return text;
     };
     text.push_str(&dispositions(plan));
+    text.push_str(&skipped(summary));
     text.push_str(&changes(plan));
     text.push_str(&reasons(&paint.red("rejected:"), &summary.rejections, summary));
     text.push_str(&in_doubt(summary, paint));
     text.push_str(&warnings(summary, paint));
+    text.push_str(&alarms(summary, paint));
     text.push_str(&gates(&summary.gates, paint));
     text.push_str(&finishing(plan));
     text.push_str(&ending(summary, paint));
     text
 }
 
-/// The text of `check`.
-pub(super) fn check(summary: &Summary, paint: Paint) -> String {
+/// The line of the books of `check`, which sends nothing: what is valid and what is not.
+pub(super) fn check_books(summary: &Summary, paint: Paint) -> String {
     let rows = &summary.rows;
     let valid = rows.read.saturating_sub(rows.rejected);
     let warned: u64 = summary.warnings.iter().map(|reason| reason.count).sum();
     let fixed: u64 = summary.fixes.iter().map(|reason| reason.count).sum();
     let rejected = format!("rejected {}", thousands(rows.rejected));
-    let books = format!(
-        "{} · {} · {} · normalized {}      ({} read, {})\n",
+    format!(
+        "{} · {} · {} · normalized {}      ({} read, {})",
         paint.green(&format!("valid {}", thousands(valid))),
         if rows.rejected > 0 { paint.red(&rejected) } else { rejected },
         plural(warned, "warning"),
         plural(fixed, "cell"),
         plural(rows.read, "row"),
         clock(millis(summary.duration_s)),
-    );
+    )
+}
+
+/// The text of `check`.
+pub(super) fn check(summary: &Summary, paint: Paint) -> String {
     // An input that could not be read to its end has no books, and zeros would look like some.
-    let is_read = rows.read > 0 || summary.exit_code == Some(Exit::Success.code());
-    let mut text = if is_read { books } else { String::new() };
-    text.push_str(&reasons(&paint.red("rejected:"), &summary.rejections, summary));
-    text.push_str(&reasons(&paint.yellow("warnings:"), &summary.warnings, summary));
+    let is_read = summary.rows.read > 0 || summary.exit_code == Some(Exit::Success.code());
+    let mut text = if is_read { format!("{}\n", check_books(summary, paint)) } else { String::new() };
+    text.push_str(&skipped(summary));
+    text.push_str(&columns(summary));
+    text.push_str(&findings(&paint.red("rejected:"), &summary.rejections, summary));
+    text.push_str(&findings(&paint.yellow("warnings:"), &summary.warnings, summary));
+    text.push_str(&normalized(summary));
+    text.push_str(&alarms(summary, paint));
     text.push_str(&gates(&summary.gates, paint));
+    if !(summary.rejections.is_empty() && summary.warnings.is_empty()) {
+        text.push_str("`simsync check --explain CODE` tells what a rule means and how to change it\n");
+    }
     text.push_str(&ending(summary, paint));
+    text
+}
+
+/// Which column stands for which field, once where all inputs agree, and the key.
+fn columns(summary: &Summary) -> String {
+    let mut rows: Vec<Vec<String>> = Vec::new();
+    for column in &summary.columns {
+        let has_several = summary.columns.iter().any(|other| other.file != column.file);
+        let mut row = vec![
+            clean(&column.field).into_owned(),
+            format!("<- {}", clean(&column.column)),
+            format!("({})", clean(&column.by)),
+        ];
+        if Some(&column.field) == summary.key.as_ref() {
+            let by = clean(&summary.key_by);
+            row.push(if by.is_empty() { "the key".into() } else { format!("the key, {by}") });
+        }
+        if rows.contains(&row) {
+            continue;
+        }
+        // Where another input reads the field otherwise, each of its columns is told with its file.
+        let differs = has_several
+            && summary.columns.iter().any(|other| {
+                other.field == column.field && (&other.column, &other.by) != (&column.column, &column.by)
+            });
+        if differs {
+            row.push(format!("in {}", clean(&column.file)));
+        }
+        if !rows.contains(&row) {
+            rows.push(row);
+        }
+    }
+    if rows.is_empty() {
+        return String::new();
+    }
+    format!(
+        "columns:\n{}",
+        table(2, &[Align::Left, Align::Left, Align::Left, Align::Left, Align::Left], &rows)
+    )
+}
+
+/// A list of rules that applied, with the column and the first lines of each.
+fn findings(label: &str, reasons: &[Reason], summary: &Summary) -> String {
+    let mut rows = Vec::new();
+    for reason in reasons.iter().take(FINDINGS_SHOWN_MAX) {
+        for (nth, of) in by_field(reason).iter().enumerate() {
+            let says = if nth == 0 { clean(&reason.says).into_owned() } else { String::new() };
+            rows.push(vec![
+                format!("{} ×", thousands(of.count)),
+                clean(&reason.code).into_owned(),
+                column_of(reason, of, summary),
+                places(of, summary),
+                says,
+            ]);
+        }
+        if !reason.remedy.is_empty() {
+            let remedy = format!("→ {}", clean(&reason.remedy));
+            rows.push(vec![String::new(), String::new(), String::new(), String::new(), remedy]);
+        }
+    }
+    let align = [Align::Right, Align::Left, Align::Left, Align::Left, Align::Left];
+    let body = table(2, &align, &rows);
+    let rest: Vec<u64> = reasons.iter().skip(FINDINGS_SHOWN_MAX).map(|reason| reason.count).collect();
+    block(label, &body, &rest, summary)
+}
+
+/// A rule by the fields it applied to; by itself where it is only one.
+fn by_field(reason: &Reason) -> Vec<FieldReason> {
+    if !reason.fields.is_empty() {
+        return reason.fields.clone();
+    }
+    let Reason { field, count, first, next, .. } = reason;
+    let (field, first, next) = (field.clone(), first.clone(), next.clone());
+    vec![FieldReason { field, count: *count, first, next }]
+}
+
+/// The column a rule applied to, as the input of the first place names it, or its field; neither where the code says it.
+fn column_of(reason: &Reason, of: &FieldReason, summary: &Summary) -> String {
+    let Some(field) = &of.field else { return String::new() };
+    let columns = || summary.columns.iter().filter(|column| column.field == *field);
+    let column = columns().find(|column| column.file == of.first.file).or_else(|| columns().next());
+    match column.filter(|column| column.column != *field) {
+        Some(column) => clean(&column.column).into_owned(),
+        None if reason.code.split('.').next() == Some(field) => String::new(),
+        None => clean(field).into_owned(),
+    }
+}
+
+/// The first lines on which a rule applied.
+fn places(reason: &FieldReason, summary: &Summary) -> String {
+    if reason.count == 1 {
+        return place(summary, &reason.first);
+    }
+    let has_one_input = summary.inputs.len() == 1;
+    let all = std::iter::once(&reason.first).chain(&reason.next);
+    let mut lines: Vec<String> =
+        all.map(|at| if has_one_input { at.line.to_string() } else { place(summary, at) }).collect();
+    lines.dedup();
+    let shown = 1 + u64::try_from(reason.next.len()).unwrap_or(u64::MAX);
+    let more = if reason.count > shown { ", …" } else { "" };
+    let label = match (has_one_input, lines.len()) {
+        (true, 1) => "line ",
+        (true, _) => "lines ",
+        (false, _) => "",
+    };
+    format!("{label}{}{more}", lines.join(", "))
+}
+
+/// Normalizations in one line: they cost nothing and need no one.
+fn normalized(summary: &Summary) -> String {
+    let fixes: Vec<String> = summary
+        .fixes
+        .iter()
+        .map(|fix| {
+            let fields = by_field(fix).into_iter().filter_map(|of| of.field);
+            let fields: Vec<String> = fields.map(|field| clean(&field).into_owned()).collect();
+            let fields = if fields.is_empty() { String::new() } else { format!(" ({})", fields.join(", ")) };
+            format!("{} × {}{fields}", thousands(fix.count), clean(&fix.code))
+        })
+        .collect();
+    if fixes.is_empty() { String::new() } else { format!("normalized: {}\n", fixes.join(" · ")) }
+}
+
+/// Lines passed over because they are no rows.
+pub(super) fn skipped(summary: &Summary) -> String {
+    let SkippedRecord { blank, footer } = summary.skipped;
+    let parts: Vec<String> = [(blank, "blank line"), (footer, "footer line")]
+        .into_iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, noun)| plural(count, noun))
+        .collect();
+    if parts.is_empty() { String::new() } else { format!("skipped: {}\n", parts.join(", ")) }
+}
+
+/// Alarms about whole columns, a line each.
+pub(super) fn alarms(summary: &Summary, paint: Paint) -> String {
+    let mut text = String::new();
+    for alarm in &summary.column_alarms {
+        let first =
+            alarm.first.as_ref().map_or_else(String::new, |at| format!(" (first: {})", place(summary, at)));
+        text.push_str(&format!("{} {}{first}\n", paint.yellow("alarm:"), clean(&alarm.text)));
+    }
     text
 }
 

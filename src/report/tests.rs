@@ -10,7 +10,7 @@ use std::path::Path;
 
 use super::out::tests::Shared;
 use super::*;
-use crate::event::{PlanFacts, PlanRows, RunFacts};
+use crate::event::{AlarmFacts, MappedColumn, PlanFacts, PlanRows, RunFacts};
 use crate::ledger::FailureKind;
 use crate::row::Place;
 use crate::update::FieldKind;
@@ -68,7 +68,8 @@ fn started(command: &'static str, file: &str) -> Vec<(u64, Event)> {
         started_at: "2026-11-22T01:00:00Z".into(),
         tool_version: "0.1.0",
     };
-    let rejected = |ordinal, code, field| Event::RowRejected { place: place(ordinal), code, field };
+    let rejected =
+        |ordinal, code, field| Event::RowRejected { place: place(ordinal), code, field, also: Vec::new() };
     let mut events = vec![
         (0, Event::RunStarted(facts)),
         (1, Event::InputOpened { name: file.into(), bytes: 20_000, format: "csv" }),

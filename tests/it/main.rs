@@ -16,6 +16,9 @@ mod bad_input;
 // A corpus of CSV dialects.
 mod spectrum;
 
+// Validation alone: verdicts row by row, the table, alarms, explanations.
+mod check;
+
 // What a run tells: summary, JSON Lines, run directory, history, terminal.
 mod reports;
 

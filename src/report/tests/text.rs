@@ -66,17 +66,70 @@ fn the_text_of_a_check() {
     for (at_ms, event) in started("check", "crm-export.csv") {
         told.at(at_ms, event);
     }
+    let column = |field, column: &str, by| MappedColumn {
+        file: "crm-export.csv".into(),
+        field,
+        column: column.into(),
+        by,
+    };
+    let columns = vec![
+        column(FieldKind::Number, "Mobile Phone", "by synonym"),
+        column(FieldKind::Imei, "IMEI No", "by name"),
+        column(FieldKind::UserExternalId, "user_external_id", "by synonym"),
+    ];
+    for ordinal in [3, 4] {
+        let field = Some(FieldKind::Imei);
+        told.at(9, Event::RuleApplied { place: place(ordinal), code: "text.cleaned", warning: false, field });
+    }
+    told.at(9, Event::LinesSkipped { blank: 3, footer: 1 });
+    for (code, affected, first) in [("column.damage", 12, Some(place(13))), ("column.blank", 297, None)] {
+        let (column, field) = ("IMEI No".into(), FieldKind::Imei);
+        told.at(9, Event::ColumnAlarmed(AlarmFacts { column, field, code, affected, values: 300, first }));
+    }
+    let key = Some(FieldKind::UserExternalId);
+    told.at(9, Event::ColumnsMapped { columns, key, key_by: "chosen from the header" });
     told.at(12, Event::RunEnded { exit_code: 3, stopped: None });
     insta::assert_snapshot!(told.end().1, @r#"
     note: column Notes is not used
-    valid 286 · rejected 14 · 1 warning · normalized 0 cells      (300 rows read, 00:00)
+    valid 286 · rejected 14 · 1 warning · normalized 2 cells      (300 rows read, 00:00)
+    skipped: 3 blank lines, 1 footer line
+    columns:
+      number            <- Mobile Phone      (by synonym)
+      imei              <- IMEI No           (by name)
+      user_external_id  <- user_external_id  (by synonym)  the key, chosen from the header
     rejected:
-      8 ×  imei.luhn          from line 41
-      6 ×  number.no_country  from line 14  national number and no default country
-                                            → set default_country
+      8 ×  imei.luhn          IMEI No       lines 41, 42, 43, …
+      6 ×  number.no_country  Mobile Phone  lines 14, 15, 16, …  national number and no default country
+                                                                 → set default_country
     warnings:
-      1 ×  iccid.short  line 61
+      1 ×  iccid.short    line 61
+    normalized: 2 × text.cleaned (imei)
+    alarm: column IMEI No: 4 % of values carry spreadsheet damage; export it as text (first: line 14)
+    alarm: column IMEI No: column.blank (297 of 300 values)
+    `simsync check --explain CODE` tells what a rule means and how to change it
     "#);
+}
+
+#[test]
+fn columns_that_inputs_name_differently_are_told_with_their_files() {
+    let mut told = Told::new(options());
+    for (at_ms, event) in started("check", "a.csv") {
+        told.at(at_ms, event);
+    }
+    let columns = [("a.csv", "Mobile"), ("b.csv", "Mobile"), ("c.csv", "Phone")];
+    let column = |(file, column): (&str, &str)| MappedColumn {
+        file: file.into(),
+        field: FieldKind::Number,
+        column: column.into(),
+        by: "by synonym",
+    };
+    let columns = columns.into_iter().map(column).collect();
+    told.at(9, Event::ColumnsMapped { columns, key: None, key_by: "" });
+    told.at(12, Event::RunEnded { exit_code: 3, stopped: None });
+    let text = told.end().1;
+    for says in ["number  <- Mobile  (by synonym)  in a.csv", "number  <- Phone   (by synonym)  in c.csv"] {
+        assert!(text.contains(says), "{text}");
+    }
 }
 
 #[test]
@@ -165,7 +218,7 @@ fn many_reasons_are_counted_not_listed() {
     const CODES: [&str; 14] = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m", "n"];
     let mut told = Told::new(options());
     for (ordinal, code) in (1..).zip(CODES) {
-        told.at(ordinal, Event::RowRejected { place: place(ordinal), code, field: None });
+        told.at(ordinal, Event::RowRejected { place: place(ordinal), code, field: None, also: Vec::new() });
     }
     told.at(20, Event::RunEnded { exit_code: 3, stopped: None });
     let (_, stderr) = told.end();
