@@ -9,7 +9,7 @@ use crate::digest::{FieldHash, StateKey, SubjectId};
 use crate::engine::clock::Clock;
 use crate::engine::signals::{Signals, Stop};
 use crate::event::{Event, Listener, Stamped};
-use crate::fields::{self, Checked, RuleSet, Severity};
+use crate::fields::{self, Checked, Cleaning, FIELDS, Finding, RuleId, RuleSet, Severity};
 use crate::input::{Format, Inputs, Pass, Row, RowError, SourceError};
 use crate::plan::{Survey, Surveyed};
 use crate::row::{Place, Version};
@@ -23,6 +23,12 @@ const SIGNAL_ROWS: u64 = 256;
 
 /// Rows between two progress events.
 const PROGRESS_ROWS: u64 = 4_096;
+
+/// A number of no country: as a rule no fault of its row, but one setting that is missing for all of them.
+const NO_COUNTRY: [RuleId; 2] = [RuleId::known("number.bare"), RuleId::known("number.no_country")];
+
+/// An identifier that a JSON number holds.
+const JSON_NUMBER: RuleId = RuleId::known("json.number");
 
 /// Stamps events with the run's clock and hands them to the listener.
 pub struct Emitter<'a> {
@@ -114,6 +120,7 @@ impl<'a> Judge<'a> {
     pub fn row(&mut self, row: &Row<'_>) -> Judged {
         self.facts.clear();
         fields::check_row(self.rules, &|kind| row.cell(kind), &mut self.checked);
+        self.find_numbers(row.numbers());
         if let Some(finding) = self.checked.rejected() {
             return Judged::Rejected { code: finding.rule.rule().code, field: finding.field };
         }
@@ -141,6 +148,26 @@ impl<'a> Judge<'a> {
             self.facts.push((kind, identity.state_key.field(kind, value)));
         }
         Judged::Valid { subject, version }
+    }
+
+    /// Notes the identifiers that were JSON numbers. A number of no identifier (a class, say) is one by right.
+    fn find_numbers(&mut self, numbers: FieldSet) {
+        let severity = self.rules.severity(JSON_NUMBER);
+        if numbers.is_empty() || severity == Severity::Off {
+            return;
+        }
+        for spec in &FIELDS {
+            let is_identifier = matches!(spec.cleaning, Cleaning::Digits | Cleaning::Opaque);
+            if is_identifier && numbers.contains(spec.kind) && self.checked.fields.get(spec.kind).is_some() {
+                let field = Some(spec.kind);
+                self.checked.findings.push(Finding { rule: JSON_NUMBER, severity, field });
+            }
+        }
+    }
+
+    /// Whether the row judged last has a number that no setting gives a country.
+    fn countryless(&self) -> bool {
+        self.checked.findings.iter().any(|finding| NO_COUNTRY.contains(&finding.rule))
     }
 
     /// Judges whatever the reader yields.
@@ -176,6 +203,7 @@ pub fn survey(
 ) -> Result<Survey, SurveyError> {
     let bytes_total = inputs.bytes_total();
     let mut survey = Survey::new(mappable(inputs));
+    let mut countryless = 0;
     let mut reader = inputs.read(Pass::Survey);
     loop {
         let row = match reader.next_row() {
@@ -188,6 +216,7 @@ pub fn survey(
             }
         };
         let (place, judged) = judge.read(&row);
+        countryless += u64::from(judge.countryless());
         match judged {
             Judged::Rejected { code, field } => {
                 survey.rejected(place.ordinal);
@@ -220,7 +249,19 @@ pub fn survey(
     }
     let (rows, bytes) = (survey.rows(), reader.bytes_read());
     emitter.emit(Event::Progressed { rows, bytes, bytes_total });
+    tell_countryless(countryless, emitter);
     Ok(survey)
+}
+
+/// One hint for all the numbers of a file that lack the same setting.
+fn tell_countryless(rows: u64, emitter: &mut Emitter<'_>) {
+    if rows > 0 {
+        let text = format!(
+            "numbers that neither + nor a country tells apart, by rows: {rows}; --default-country CC completes national \
+             numbers, rules.bare_numbers = \"e164\" takes bare digits as international"
+        );
+        emitter.emit(Event::Noticed { text });
+    }
 }
 
 /// NDJSON may show further members later in the file, so that only CSV headers bound what can be mapped.

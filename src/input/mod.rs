@@ -10,17 +10,21 @@ mod csv;
 mod error;
 mod header;
 mod inputs;
+mod json_file;
 mod layout;
 mod map;
 mod members;
 mod names;
 mod ndjson;
+mod nested;
 mod open;
+mod pointer;
 mod reader;
 mod sniff;
 mod split;
 #[cfg(test)]
 mod tests;
+mod value;
 
 use std::path::PathBuf;
 

@@ -3,7 +3,7 @@
 //! Pure. Not here: which column of a file is taken for a field (`map.rs`). The known names are those of
 //! `field-rules.md` 4.3; they stand here already normalised.
 
-use crate::near::edits;
+use crate::near::{self, edits};
 use crate::update::FieldKind;
 
 /// Names that are taken for a field without being told. A password is never among them: it is mapped by name only.
@@ -94,6 +94,9 @@ const ABOUT_THE_ROW: [&str; 8] = [
 /// Our own columns in row files. They are never mapped to a field and never reported as unknown.
 const RESERVED: [&str; 8] = ["_run", "_row", "_file", "_line", "_reason", "_signature", "_detail", "_raw"];
 
+/// Near names that an error text lists at most.
+const NEAR_MAX: usize = 3;
+
 /// Longest name, in characters, that the search for similar names looks at.
 const NEAR_NAME_CHARS_MAX: usize = 40;
 
@@ -145,6 +148,12 @@ pub(super) fn is_reserved(name: &str) -> bool {
     name.starts_with('_') && RESERVED.contains(&name)
 }
 
+/// Whether a column is known to be of no use: Dynamics writes three of its own into every export.
+pub(super) fn is_silent(name: &str) -> bool {
+    const DYNAMICS: &str = "(do not modify)";
+    name.get(..DYNAMICS.len()).is_some_and(|start| start.eq_ignore_ascii_case(DYNAMICS))
+}
+
 /// Whether a column of this name tells that the line is a header, whatever is mapped in the end.
 pub(super) fn is_header_like(name: &str) -> bool {
     let normal = normalize(name);
@@ -180,6 +189,24 @@ pub(super) fn suggestion(name: &str) -> Option<FieldKind> {
         .map(|(_, kind)| kind)
 }
 
+/// Names that are near one that no column has, the nearest first; none where a name looks like data.
+pub(super) fn near<'n>(name: &str, columns: impl Iterator<Item = &'n str>) -> Vec<&'n str> {
+    let columns: Vec<&str> = columns.filter(|column| !column.is_empty()).collect();
+    if columns.iter().any(|column| looks_like_data(column)) || name.chars().count() > NEAR_NAME_CHARS_MAX {
+        return Vec::new();
+    }
+    let normal = normalize(name);
+    let distance_max = (normal.chars().count() / 3).clamp(1, near::EDITS_MAX);
+    let mut near: Vec<(usize, &str)> = columns
+        .into_iter()
+        .filter(|column| column.chars().count() <= NEAR_NAME_CHARS_MAX)
+        .map(|column| (edits(&normal, &normalize(column)), column))
+        .filter(|(distance, _)| *distance <= distance_max)
+        .collect();
+    near.sort_by_key(|(distance, _)| *distance);
+    near.into_iter().map(|(_, column)| column).take(NEAR_MAX).collect()
+}
+
 /// The known names of all fields, for an error text.
 pub(super) fn known_names() -> String {
     let fields: Vec<String> = SYNONYMS.iter().map(|(kind, names)| list(*kind, names)).collect();
@@ -196,7 +223,7 @@ fn list(kind: FieldKind, names: &[&str]) -> String {
 /// Column names as an error text may show them. A file without a header has data in its first line, and no error
 /// text may hold a value: one name that looks like data hides them all.
 pub(super) fn shown<'n>(names: impl IntoIterator<Item = &'n str>) -> String {
-    let names: Vec<&str> = names.into_iter().collect();
+    let names: Vec<&str> = names.into_iter().filter(|name| !name.is_empty()).collect();
     if names.iter().any(|name| looks_like_data(name)) {
         return format!("{} columns, not shown because they look like data, not like names", names.len());
     }
