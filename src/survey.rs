@@ -257,8 +257,8 @@ pub fn survey(
 fn tell_countryless(rows: u64, emitter: &mut Emitter<'_>) {
     if rows > 0 {
         let text = format!(
-            "numbers that neither + nor a country tells apart, by rows: {rows}; --default-country CC completes national \
-             numbers, rules.bare_numbers = \"e164\" takes bare digits as international"
+            "rows with a number of no country: {rows}; name it with --default-country CC, or set bare_numbers = \"e164\" if \
+             only the + is missing"
         );
         emitter.emit(Event::Noticed { text });
     }

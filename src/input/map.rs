@@ -220,6 +220,8 @@ impl Trail {
 
 #[cfg(test)]
 mod tests {
+    use proptest::strategy::Strategy as _;
+
     use super::*;
     use FieldKind::{Iccid, Number, Password, Username};
 
@@ -256,6 +258,65 @@ mod tests {
             assert_eq!(header(explicit, names).as_deref(), Ok(*expected), "{explicit:?} {names:?}");
         }
     }
+
+    #[test]
+    fn paths_map_below_a_column_unless_it_has_that_name() {
+        type Case<'c> = (&'c [(FieldKind, &'c str)], &'c [&'c str], &'c [(FieldKind, usize)]);
+        let cases: &[Case<'_>] = &[
+            (&[(Number, "/contact/phone")], &["contact", "sim"], &[(Number, 0), (Iccid, 1)]),
+            (&[(Number, "contact.phone")], &["contact"], &[(Number, 0)]),
+            // The literal name wins, and a name that is alike to a dotted one.
+            (&[(Number, "/contact/phone")], &["contact", "/contact/phone"], &[(Number, 1)]),
+            (&[(Number, "contact.phone")], &["contact", "contact.phone"], &[(Number, 1)]),
+            (&[(Number, "contact.phone")], &["contact", "Contact Phone"], &[(Number, 1)]),
+            // A pointer is alike to no name.
+            (&[(Number, "/contact/phone")], &["contact", "contactphone"], &[(Number, 0)]),
+            // One column may be where several paths begin; it is not free for the synonyms.
+            (&[(Iccid, "/phone/sim"), (Username, "/phone/user")], &["phone"], &[(Iccid, 0), (Username, 0)]),
+            (&[(Number, "/phone")], &["phone", "mobile"], &[(Number, 0)]),
+            // The names are compared letter by letter.
+            (&[(Number, "/Contact/phone")], &["contact"], &[]),
+        ];
+        for (explicit, names, expected) in cases {
+            assert_eq!(header(explicit, names).as_deref(), Ok(*expected), "{explicit:?} {names:?}");
+        }
+    }
+
+    proptest::proptest! {
+        /// Which column stands for which field does not hang on the order of the columns.
+        #[test]
+        fn the_order_of_columns_decides_nothing(
+            names in proptest::sample::subsequence(NAMES.to_vec(), 0..NAMES.len()).prop_shuffle(),
+            mapped in proptest::option::of(proptest::sample::select(NAMES.to_vec())),
+        ) {
+            let explicit: Vec<_> = mapped.map(|name| (Number, name)).into_iter().collect();
+            let by_name = |names: &[&str]| {
+                let decided = header(&explicit, names);
+                let named = |columns: Vec<(FieldKind, usize)>| -> Vec<(FieldKind, String)> {
+                    columns.into_iter().map(|(field, column)| (field, names[column].to_owned())).collect()
+                };
+                decided.map(named).map_err(|ambiguity| ambiguity.field)
+            };
+            let mut sorted = names.clone();
+            sorted.sort_unstable();
+            proptest::prop_assert_eq!(by_name(&names), by_name(&sorted));
+        }
+    }
+
+    const NAMES: [&str; 12] = [
+        "phone",
+        "Mobile",
+        "sim",
+        "ICCID__c",
+        "imei",
+        "login",
+        "contact",
+        "/contact/phone",
+        "contact.phone",
+        "x",
+        "tier",
+        "new_iccid",
+    ];
 
     #[test]
     fn two_candidates_are_a_question() {
