@@ -13,6 +13,9 @@ mod door;
 // Inputs that cannot be used, and every fixture by its table.
 mod bad_input;
 
+// NDJSON and the mapping of columns: nested members, files of other forms, hints.
+mod ndjson_cases;
+
 // What a run tells: summary, JSON Lines, run directory, history, terminal.
 mod reports;
 
