@@ -81,9 +81,11 @@ pub(super) fn spans_lines(text: &[u8]) -> Option<Whole> {
 pub(super) fn wrapper(text: &[u8], rules: &Rules) -> Option<String> {
     let mut search = Search { rules, path: Vec::new(), found: None, is_row: false };
     let mut deserializer = serde_json::Deserializer::from_slice(text);
-    // An error is the end of the text, or of its sense: what was found before stands.
-    let ended = Below { search: &mut search, is_element: false }.deserialize(&mut deserializer);
-    drop(ended);
+    let searched = Below { search: &mut search, is_element: false }.deserialize(&mut deserializer);
+    // Text that makes no sense is no wrapper: a row that was cut off, rather, and the next one.
+    if searched.is_err_and(|error| !error.is_eof()) {
+        return None;
+    }
     let path = search.found.filter(|_| !search.is_row)?;
     let steps: Vec<String> = path.iter().map(|step| jq_step(step)).collect::<Option<_>>()?;
     Some(format!("{}[]", steps.concat()))
@@ -222,6 +224,7 @@ mod tests {
             ("{\"done\":true,\"data\":[{\"imei\":1},{\"im", false, wrapped(".data[]")),
             ("{\"d\":{\"results\":[{\"imei\":1},{\"im", false, wrapped(".d.results[]")),
             ("{\"odata.value\":[{\"imei\":1},{\"im", false, wrapped(".[\"odata.value\"][]")),
+            ("{\"x\":[{\"a\":1\n{\"imei\":1}\n", false, None),
             ("\u{1e}{\n\"a\":1}\n", true, Some(Whole::Pretty)),
             ("\u{1e}{\"a\":1}\n\u{1e}{\"a\":1}\n", true, None),
         ] {

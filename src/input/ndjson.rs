@@ -16,9 +16,10 @@ use super::error::{Problem, SourceError};
 use super::json_file::{self, Whole};
 use super::map::{Claim, Meaning, Rules};
 use super::members::{Fault, LOOKS_MAX, Members};
+use super::names::looks_like_data;
 use super::pointer::Pointer;
 use super::reader::{Spot, Step, origin_row};
-use super::value::{self, Scalar, Taking, nested_in, nesting, scalar, told};
+use super::value::{self, Scalar, Taking, is_too_deep, nested_in, scalar, told};
 use crate::update::{FIELD_COUNT, FieldKind, FieldSet};
 
 /// Where the text of a cell is.
@@ -199,16 +200,16 @@ impl NdjsonRows {
             Fault::LongName => Problem::new("field.too_long", "a very long member name").into(),
             Fault::Duplicate(member) => {
                 let problem = Problem::new("json.duplicate_member", "a member stands twice");
-                problem.of_column(members.name(member)).into()
+                named(problem, members.name(member)).into()
             }
         })?;
         let is_deep = |(_, at): &(usize, Range<usize>)| {
             let value = &line[at.clone()];
-            value.starts_with(['{', '[']) && nesting(value) >= bounds.json_depth_max
+            value.starts_with(['{', '[']) && is_too_deep(value, bounds.json_depth_max)
         };
         match self.found.iter().find(|found| is_deep(found)) {
             Some((member, _)) => {
-                Err(value::too_deep(bounds.json_depth_max).of_column(members.name(*member)).into())
+                Err(named(value::too_deep(bounds.json_depth_max), members.name(*member)).into())
             }
             None => Ok(()),
         }
@@ -340,6 +341,11 @@ impl From<Problem> for Wrong {
     fn from(problem: Problem) -> Wrong {
         Wrong::Row(problem)
     }
+}
+
+/// Names any member in a problem, unless its name is rather a value: some exports have identifiers for names.
+fn named(problem: Problem, name: &str) -> Problem {
+    if looks_like_data(name) { problem } else { problem.of_column(name) }
 }
 
 /// Follows a path below a member; the text of a string is looked into as a CSV cell is, since row files hold it so.

@@ -202,6 +202,7 @@ fn duplicate_member() {
         (r#"{"imei":"1","imei":"1"}"#, "imei"),
         (r#"{"imei":"1","\u0069mei":"2"}"#, "imei"),
         (r#"{"x":1,"imei":"1","x":1}"#, "x"),
+        (r#"{"447911123456":1,"447911123456":1}"#, ""),
     ] {
         let (code, column, _) = told(line);
         assert_eq!((code.as_str(), column.as_str()), ("json.duplicate_member", named), "{line}");
