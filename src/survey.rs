@@ -9,7 +9,7 @@ use crate::digest::{FieldHash, StateKey, SubjectId};
 use crate::engine::clock::Clock;
 use crate::engine::signals::{Signals, Stop};
 use crate::event::{AlarmFacts, Breach, ColumnDamage, Event, Listener, MappedColumn, Stamped};
-use crate::fields::{self, Checked, ColumnBook, RuleSet, Severity};
+use crate::fields::{self, Checked, Cleaning, ColumnBook, FIELDS, Finding, RuleId, RuleSet, Severity};
 use crate::input::{Format, Inputs, MappedBy, Pass, Row, RowError, SourceError};
 use crate::plan::{Survey, Surveyed};
 use crate::row::{Place, Version};
@@ -23,6 +23,12 @@ const SIGNAL_ROWS: u64 = 256;
 
 /// Rows between two progress events.
 const PROGRESS_ROWS: u64 = 4_096;
+
+/// A number of no country: as a rule no fault of its row, but one setting that is missing for all of them.
+const NO_COUNTRY: [RuleId; 2] = [RuleId::known("number.bare"), RuleId::known("number.no_country")];
+
+/// An identifier that a JSON number holds.
+const JSON_NUMBER: RuleId = RuleId::known("json.number");
 
 /// Stamps events with the run's clock and hands them to the listener.
 pub struct Emitter<'a> {
@@ -123,6 +129,7 @@ impl<'a> Judge<'a> {
     pub fn row(&mut self, row: &Row<'_>) -> Judged {
         self.facts.clear();
         fields::check_row(self.rules, &|kind| row.cell(kind), &mut self.checked);
+        self.find_numbers(row.numbers());
         if let Some(finding) = self.checked.rejected() {
             return Judged::Rejected { code: finding.rule.rule().code, field: finding.field };
         }
@@ -182,6 +189,26 @@ impl<'a> Judge<'a> {
     pub fn damaged(&self) -> Vec<ColumnDamage> {
         let damaged = self.columns.damaged();
         damaged.map(|(field, affected, values)| ColumnDamage { field, affected, values }).collect()
+    }
+
+    /// Notes the identifiers that were JSON numbers. A number of no identifier (a class, say) is one by right.
+    fn find_numbers(&mut self, numbers: FieldSet) {
+        let severity = self.rules.severity(JSON_NUMBER);
+        if numbers.is_empty() || severity == Severity::Off {
+            return;
+        }
+        for spec in &FIELDS {
+            let is_identifier = matches!(spec.cleaning, Cleaning::Digits | Cleaning::Opaque);
+            if is_identifier && numbers.contains(spec.kind) && self.checked.fields.get(spec.kind).is_some() {
+                let field = Some(spec.kind);
+                self.checked.findings.push(Finding { rule: JSON_NUMBER, severity, field });
+            }
+        }
+    }
+
+    /// Whether the row judged last has a number that no setting gives a country.
+    fn countryless(&self) -> bool {
+        self.checked.findings.iter().any(|finding| NO_COUNTRY.contains(&finding.rule))
     }
 
     /// Judges whatever the reader yields.
@@ -249,6 +276,7 @@ fn read_all(
 ) -> Result<Survey, SurveyError> {
     let bytes_total = inputs.bytes_total();
     let mut survey = Survey::new(mappable(inputs));
+    let mut countryless = 0;
     let mut reader = inputs.read(Pass::Survey);
     loop {
         let row = match reader.next_row() {
@@ -265,6 +293,7 @@ fn read_all(
             judge.columns.observe(place, &judge.checked);
         }
         watch(&row, judged, judge);
+        countryless += u64::from(judge.countryless());
         match judged {
             Judged::Rejected { code, field } => {
                 survey.rejected(place.ordinal);
@@ -293,6 +322,7 @@ fn read_all(
     if blank + footer > 0 {
         emitter.emit(Event::LinesSkipped { blank, footer });
     }
+    tell_countryless(countryless, emitter);
     Ok(survey)
 }
 
@@ -346,6 +376,7 @@ fn mapped_everywhere(inputs: &Inputs) -> FieldSet {
 pub fn mapped_columns(inputs: &Inputs) -> Vec<MappedColumn> {
     let mapped = |by| match by {
         MappedBy::Synonym => "by synonym",
+        MappedBy::Path => "by path",
         MappedBy::NameAlike => "by a name alike",
         MappedBy::Name => "by name",
     };
@@ -356,6 +387,17 @@ pub fn mapped_columns(inputs: &Inputs) -> Vec<MappedColumn> {
             Some(MappedColumn { file: note.file, field: note.field, column: note.column, by })
         })
         .collect()
+}
+
+/// One hint for all the numbers of a file that lack the same setting.
+fn tell_countryless(rows: u64, emitter: &mut Emitter<'_>) {
+    if rows > 0 {
+        let text = format!(
+            "rows with a number of no country: {rows}; name it with --default-country CC, or set bare_numbers = \"e164\" if \
+             only the + is missing"
+        );
+        emitter.emit(Event::Noticed { text });
+    }
 }
 
 /// NDJSON may show further members later in the file, so that only CSV headers bound what can be mapped.

@@ -89,13 +89,19 @@ pub(super) const RULES: &[Rule] = &[
         "json.nested",
         "a field holds an object, an array or a boolean instead of text",
         JSON,
-        "write the field as a string",
+        "write the field as a string, or name the value in it: --map number=/contact/phone",
+    ),
+    structural(
+        "json.too_deep",
+        "the object is nested deeper than the bound for nesting",
+        "RFC 8259 clause 9: an implementation may set limits; design 3, promise 10",
+        "write flat rows, or raise input.json_depth_max",
     ),
     structural(
         "json.unsafe_integer",
         "an integer above 2^53-1, which its writer may have rounded already",
         "RFC 7493 clause 2.2; RFC 8259 clause 6",
-        "write identifiers as strings",
+        "write identifiers as strings; unsafe_integers = \"accept\" takes the digits as they stand",
     ),
     structural(
         "json.duplicate_member",

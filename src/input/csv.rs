@@ -11,8 +11,10 @@ use super::Bounds;
 use super::blocks::{Source, Window, as_u64, find};
 use super::error::{Problem, SourceError};
 use super::header::CsvLayout;
+use super::nested::NestedCells;
 use super::reader::{Spot, Step, origin_row};
 use super::split::{self, Split, Splitter};
+use crate::update::FieldKind;
 
 /// The csv crate, fed one record at a time. Its reader is made once: making one costs more than many records.
 pub(super) struct Parser {
@@ -63,6 +65,8 @@ pub(super) struct CsvRows {
     parser: Parser,
     /// The record read last.
     pub(super) record: StringRecord,
+    /// What the operator's paths came to in its cells.
+    pub(super) nested: NestedCells,
 }
 
 impl CsvRows {
@@ -80,6 +84,7 @@ impl CsvRows {
             splitter: Splitter::new(),
             parser: Parser::new(layout.delimiter),
             record: StringRecord::new(),
+            nested: NestedCells::begin(&layout.nested),
         })
     }
 
@@ -125,7 +130,11 @@ impl CsvRows {
                     offset: window.offset_of(start + bad),
                 });
             }
-            let checked = self.check(layout, bytes, breaks > 0, bounds);
+            let record = &self.record;
+            let checked = self.check(layout, bytes, breaks > 0, bounds).and_then(|origin_row| {
+                self.nested.read(&layout.nested, |column| record.get(column), bounds)?;
+                Ok(origin_row)
+            });
             let step = match checked {
                 Ok(origin_row) => Step::Row { place, origin_row },
                 Err(problem) => Step::Bad(problem.at(place, bytes, bounds.raw_bytes_max)),
@@ -201,9 +210,9 @@ impl CsvRows {
 
     /// A line end within an identifier: a quote was most likely lost, and cells of two rows are one.
     fn check_breaks(&self, layout: &CsvLayout) -> Result<(), Problem> {
-        let mapped = layout.columns.iter().flatten().map(|(column, _)| *column);
-        let broken = mapped
-            .into_iter()
+        let of_text = FieldKind::ALL.into_iter().filter(|field| !layout.nested.contains(*field));
+        let broken = of_text
+            .filter_map(|field| Some(layout.columns[field.index()]?.0))
             .find(|column| self.record.get(*column).is_some_and(|cell| cell.contains(['\n', '\r'])));
         match broken {
             None => Ok(()),

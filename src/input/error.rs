@@ -6,6 +6,8 @@
 use std::fmt;
 use std::io;
 
+use super::json_file::Whole;
+use super::pointer::Pointer;
 use super::sniff::Foreign;
 use super::{Bounds, names};
 use crate::row::Place;
@@ -237,16 +239,28 @@ pub enum SourceError {
         columns: ColumnNames,
     },
     /// The file is one JSON array.
-    #[error("{file}: is one JSON array, not one object per line")]
+    #[error("{}", begins(file, *line, "is one JSON array", "a JSON array"))]
     JsonArray {
         /// The input as given.
         file: String,
+        /// The line on which the array begins.
+        line: u64,
     },
     /// Objects stretch over several lines.
-    #[error("{file}: is pretty-printed JSON, not one object per line")]
+    #[error("{}", begins(file, *line, "is pretty-printed JSON", "pretty-printed JSON"))]
     JsonPretty {
         /// The input as given.
         file: String,
+        /// The line on which the first of them begins.
+        line: u64,
+    },
+    /// The rows are an array within one JSON object.
+    #[error("{file}: is one JSON object around the rows ({path}), not one object per line")]
+    JsonWrapped {
+        /// The input as given.
+        file: String,
+        /// The way to the rows, as jq writes it.
+        path: String,
     },
     /// Objects follow each other on one line.
     #[error("{file}: has several JSON objects on one line")]
@@ -269,6 +283,17 @@ pub enum SourceError {
 }
 
 impl SourceError {
+    /// JSON that is not one object per line from this line on.
+    pub(super) fn of_whole(whole: Whole, file: &str, line: u64) -> SourceError {
+        let file = file.to_owned();
+        match whole {
+            Whole::Array => SourceError::JsonArray { file, line },
+            Whole::Pretty => SourceError::JsonPretty { file, line },
+            Whole::Concatenated => SourceError::JsonConcatenated { file },
+            Whole::Wrapped(path) => SourceError::JsonWrapped { file, path },
+        }
+    }
+
     /// What the operator can do about it.
     pub fn remedy(&self) -> String {
         match self {
@@ -296,13 +321,9 @@ impl SourceError {
             SourceError::TooManyColumns { .. } => "export only the columns that are needed".into(),
             SourceError::DelimiterAmbiguous { .. } => "begin the file with a line like sep=;".into(),
             SourceError::NoKnownColumn { columns, .. } => no_known_column(columns),
-            SourceError::AmbiguousColumns { field, candidates, .. } => {
-                let column = candidates.0.first().map_or("COLUMN", String::as_str);
-                format!("say which one is meant: --map {field}={}", shell_word(column))
-            }
-            SourceError::NoSuchColumn { field, .. } => {
-                format!("write the column as the input does: --map {field}=COLUMN")
-            }
+            SourceError::AmbiguousColumns { field, candidates, .. } => which_one(*field, candidates),
+            SourceError::NoSuchColumn { field, column, columns } => no_such_column(*field, column, columns),
+            SourceError::JsonWrapped { path, .. } => format!("convert it: jq -c '{path}' FILE > FILE.ndjson"),
             SourceError::JsonArray { .. } => "convert it: jq -c '.[]' FILE > FILE.ndjson".into(),
             SourceError::JsonPretty { .. } | SourceError::JsonConcatenated { .. } => {
                 "convert it: jq -c . FILE > FILE.ndjson".into()
@@ -327,8 +348,44 @@ fn no_known_column(columns: &ColumnNames) -> String {
     )
 }
 
+fn which_one(field: FieldKind, candidates: &ColumnNames) -> String {
+    let mut names: Vec<&str> = candidates.0.iter().map(String::as_str).collect();
+    names.sort_unstable();
+    names.dedup();
+    if names.len() < candidates.0.len() {
+        return "give every column a name of its own, or leave one of them out of the export".into();
+    }
+    let maps = candidates.0.iter().map(|name| format!("--map {field}={}", shell_word(name)));
+    format!("say which one is meant: {}", maps.collect::<Vec<_>>().join(", or "))
+}
+
+/// Columns whose names are near the one that is missing, each ready to be given.
+fn no_such_column(field: FieldKind, column: &str, columns: &ColumnNames) -> String {
+    let pointer = Pointer::parse(column);
+    let names = || columns.0.iter().map(String::as_str);
+    let mut near: Vec<String> = names::near(column, names()).into_iter().map(str::to_owned).collect();
+    if let Some(pointer) = &pointer {
+        if names().any(|name| name == pointer.head) {
+            return "no row has a value there; look at one: head -1 FILE | jq .".into();
+        }
+        near.extend(names::near(&pointer.head, names()).into_iter().map(|head| pointer.below(head)));
+    }
+    if near.is_empty() {
+        return format!("write the column as the input does: --map {field}=COLUMN");
+    }
+    let maps: Vec<String> = near.iter().map(|name| format!("--map {field}={}", shell_word(name))).collect();
+    format!("did you mean {}?", maps.join(", or "))
+}
+
+fn begins(file: &str, line: u64, whole: &str, from_here: &str) -> String {
+    match line {
+        1 => format!("{file}: {whole}, not one object per line"),
+        _ => format!("{file} line {line}: {from_here} begins here, not one object per line"),
+    }
+}
+
 fn shell_word(name: &str) -> String {
-    let plain = name.chars().all(|letter| letter.is_alphanumeric() || "_-.".contains(letter));
+    let plain = name.chars().all(|letter| letter.is_alphanumeric() || "_-./~".contains(letter));
     if plain { name.to_owned() } else { format!("'{}'", name.replace('\'', "'\\''")) }
 }
 

@@ -7,6 +7,7 @@ use super::blocks::Window;
 use super::csv::{Parser, line_breaks};
 use super::error::{ColumnNames, SourceError};
 use super::map::{self, FieldColumns};
+use super::nested::NestedColumns;
 use super::split::{self, Split, Splitter};
 
 /// Delimiters that are recognised.
@@ -18,6 +19,8 @@ pub(super) struct CsvLayout {
     /// The header, as it stands in the file but for white space around the names.
     pub(super) names: Vec<String>,
     pub(super) columns: FieldColumns,
+    /// Columns in whose cells a path goes on.
+    pub(super) nested: NestedColumns,
     /// The columns `_run` and `_row`.
     pub(super) origin: [Option<usize>; 2],
     /// The column `_raw`.
@@ -73,6 +76,7 @@ impl CsvLayout {
         let reserved = |wanted: &str| header.names.iter().position(|name| name == wanted);
         Ok(CsvLayout {
             delimiter: header.delimiter,
+            nested: NestedColumns::new(&columns, &meanings, rules),
             columns,
             origin: [reserved("_run"), reserved("_row")],
             raw: reserved("_raw"),
@@ -87,6 +91,7 @@ impl CsvLayout {
             delimiter: DELIMITERS[0],
             names: Vec::new(),
             columns: FieldColumns::default(),
+            nested: NestedColumns::default(),
             origin: [None; 2],
             raw: None,
             body,

@@ -12,7 +12,7 @@ use super::layout::{Layout, Shape};
 use super::map::Rules;
 use super::members::Members;
 use super::reader::RowReader;
-use super::{Bounds, Format, InputFile, InputOptions, MappingNote, Pass, UnknownColumn};
+use super::{Bounds, Format, InputFile, InputOptions, MappingNote, Pass, UnknownColumn, UnsafeIntegers};
 use super::{names, open, sniff};
 use crate::digest::ContentHash;
 use crate::update::FieldSet;
@@ -40,7 +40,8 @@ impl Inputs {
     pub(super) fn open_with(options: &InputOptions, stdin: &mut dyn Read) -> Result<Inputs, SourceError> {
         let bounds = options.bounds;
         let sources = open::open_all(&options.inputs, &options.spool_dir, bounds.files_max, stdin)?;
-        let rules = Rules::new(&options.columns);
+        let mut rules = Rules::new(&options.columns);
+        rules.unsafe_integers = options.unsafe_integers;
         let mut inputs = Inputs {
             files: Vec::new(),
             shapes: Vec::new(),
@@ -113,7 +114,11 @@ impl Inputs {
 
     /// Fields that have a column in at least one input.
     pub fn mapped(&self) -> FieldSet {
-        self.shapes.iter().flat_map(|shape| shape.layout.claims()).map(|(field, _, _)| field).collect()
+        self.shapes
+            .iter()
+            .flat_map(|shape| shape.layout.claims(&self.rules))
+            .map(|(field, _, _)| field)
+            .collect()
     }
 
     /// Which column stands for which field, input by input. Of NDJSON, as far as it was read.
@@ -127,11 +132,15 @@ impl Inputs {
                 by,
             };
             notes.extend(
-                shape.layout.claims().into_iter().map(|(field, column, by)| note(field, column, Some(by))),
+                shape
+                    .layout
+                    .claims(&self.rules)
+                    .into_iter()
+                    .map(|(field, column, by)| note(field, column, Some(by))),
             );
-            let names = shape.layout.names();
-            if !names.is_empty() {
-                notes.extend(self.rules.missing(&names).map(|(field, column)| note(field, column, None)));
+            if !shape.layout.names().is_empty() {
+                let missing = shape.layout.missing(&self.rules).into_iter();
+                notes.extend(missing.map(|(field, column)| note(field, column, None)));
             }
         }
         notes
@@ -190,15 +199,21 @@ impl Inputs {
             Layout::Csv(_) => true,
             Layout::Ndjson(members) => members.complete || surveyed,
         };
-        let names: Vec<&str> = self.shapes.iter().flat_map(|shape| shape.layout.names()).collect();
-        if names.is_empty() || !self.shapes.iter().all(complete) {
+        let mut with_names = self.shapes.iter().filter(|shape| !shape.layout.names().is_empty());
+        let Some(first) = with_names.next() else { return Ok(()) };
+        if !self.shapes.iter().all(complete) {
             return Ok(());
         }
-        match self.rules.missing(&names).next() {
+        let mut missing = first.layout.missing(&self.rules);
+        for shape in with_names {
+            let here = shape.layout.missing(&self.rules);
+            missing.retain(|column| here.contains(column));
+        }
+        match missing.first() {
             None => Ok(()),
             Some((field, column)) => Err(SourceError::NoSuchColumn {
-                field,
-                column: column.to_owned(),
+                field: *field,
+                column: (*column).to_owned(),
                 columns: ColumnNames(self.columns.clone()),
             }),
         }
@@ -213,9 +228,18 @@ impl Inputs {
                     text.push_str("csv ");
                     text.extend(delimiter.escape_default());
                 }
-                Layout::Ndjson(_) => text.push_str("ndjson"),
+                Layout::Ndjson(_) => {
+                    text.push_str("ndjson");
+                    if self.rules.unsafe_integers == UnsafeIntegers::Accept {
+                        text.push_str(" unsafe_integers");
+                    }
+                    // A member mapped by name may come after the head, which alone is known here.
+                    for (field, name) in self.rules.explicit() {
+                        write!(text, " {field}:{name:?}").unwrap_or_default();
+                    }
+                }
             }
-            for (field, column, _) in shape.layout.claims() {
+            for (field, column, _) in shape.layout.claims(&self.rules) {
                 // Writing to a string cannot fail.
                 write!(text, " {field}={column:?}").unwrap_or_default();
             }

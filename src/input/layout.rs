@@ -4,9 +4,9 @@
 
 use super::blocks::Source;
 use super::header::CsvLayout;
-use super::map::{self, MappedBy, Meaning};
+use super::map::{self, MappedBy, Meaning, Rules};
 use super::members::Members;
-use super::names::is_reserved;
+use super::names::{is_reserved, is_silent};
 use crate::update::FieldKind;
 
 /// Columns of an input.
@@ -32,22 +32,35 @@ impl Layout {
         }
     }
 
-    /// The columns that stand for a field, in wire order. Of NDJSON several may: each row has its own members.
-    pub(super) fn claims(&self) -> Vec<(FieldKind, &str, MappedBy)> {
+    /// The columns mapped by name that the input lacks. A path is asked for in its rows, too.
+    pub(super) fn missing<'r>(&self, rules: &'r Rules) -> Vec<(FieldKind, &'r str)> {
+        rules.missing(&self.names(), &|path| match self {
+            // A file fed back holds what failed: it may well lack what the path leads to.
+            Layout::Csv(layout) => layout.origin[0].is_some() || layout.nested.leads(path),
+            Layout::Ndjson(members) => members.leads(path),
+        })
+    }
+
+    /// The columns that stand for a field, in wire order, or the paths that begin at one. Of NDJSON several may: each
+    /// row has its own members.
+    pub(super) fn claims<'s>(&'s self, rules: &'s Rules) -> Vec<(FieldKind, &'s str, MappedBy)> {
+        let path_name = |path: Option<usize>| Some(rules.path(path?)?.1);
         match self {
             Layout::Csv(layout) => FieldKind::ALL
                 .into_iter()
                 .filter_map(|field| {
                     let (column, by) = layout.columns[field.index()]?;
-                    Some((field, layout.names[column].as_str(), by))
+                    let name = layout.names[column].as_str();
+                    let claim = map::claim_on(field, &rules.meaning(name)).filter(|claim| claim.by == by);
+                    Some((field, claim.and_then(|claim| path_name(claim.path)).unwrap_or(name), by))
                 })
                 .collect(),
             Layout::Ndjson(members) => FieldKind::ALL
                 .into_iter()
                 .flat_map(|field| {
                     members.meanings().filter_map(move |(name, meaning)| {
-                        let by = map::claim_on(field, meaning)?;
-                        Some((field, name, by))
+                        let claim = map::claim_on(field, meaning)?;
+                        Some((field, path_name(claim.path).unwrap_or(name), claim.by))
                     })
                 })
                 .collect(),
@@ -61,13 +74,17 @@ impl Layout {
                 let taken: Vec<usize> = layout.columns.iter().flatten().map(|(column, _)| *column).collect();
                 let names = layout.names.iter().enumerate();
                 names
-                    .filter(|(column, name)| !taken.contains(column) && !is_reserved(name))
+                    .filter(|(column, name)| {
+                        !taken.contains(column) && !is_reserved(name) && !is_silent(name)
+                    })
                     .map(|(_, name)| name.as_str())
                     .collect()
             }
             Layout::Ndjson(members) => members
                 .meanings()
                 .filter(|(_, meaning)| matches!(meaning, Meaning::Fields(claims) if claims.is_empty()))
+                // Salesforce puts type and address of the record there.
+                .filter(|(name, _)| *name != "attributes" && !is_silent(name))
                 .map(|(name, _)| name)
                 .collect(),
         }

@@ -4,7 +4,9 @@
 //! serve the other fields; two candidates for one field are a question to the operator and never a guess. Not here:
 //! the known names (`names.rs`), reading headers (`csv.rs`) or members (`ndjson.rs`).
 
+use super::UnsafeIntegers;
 use super::names::{is_header_like, is_reserved, normalize, synonym};
+use super::pointer::Pointer;
 use crate::update::{FIELD_COUNT, FieldKind, FieldSet};
 
 /// How a column came to stand for its field. The order is that of strength.
@@ -12,17 +14,21 @@ use crate::update::{FIELD_COUNT, FieldKind, FieldSet};
 pub enum MappedBy {
     /// By a known name.
     Synonym,
+    /// By the operator, as the member at which a path into nested JSON begins.
+    Path,
     /// By the operator, who wrote the name a little differently than the input does.
     NameAlike,
     /// By the operator, in the input's own letters.
     Name,
 }
 
-/// What the operator said about columns.
+/// What the operator said about columns, and about numbers in them.
 #[derive(Debug, Default)]
 pub(super) struct Rules {
     explicit: Vec<Explicit>,
     fields: FieldSet,
+    /// JSON integers that may have been rounded.
+    pub(super) unsafe_integers: UnsafeIntegers,
 }
 
 #[derive(Debug)]
@@ -30,12 +36,20 @@ struct Explicit {
     field: FieldKind,
     name: String,
     normal: String,
+    /// The path that the name is where no column has it as its name.
+    pointer: Option<Pointer>,
 }
 
 impl Explicit {
-    /// Whether a normalised column name is the one meant; a name of punctuation only is like no other.
+    /// Whether a normalised column name is the one meant; a name of punctuation only is like no other, and a JSON
+    /// pointer like no name.
     fn is_like(&self, normal: &str) -> bool {
-        !normal.is_empty() && self.normal == normal
+        let is_pointer = self.pointer.as_ref().is_some_and(|pointer| pointer.is_slashed);
+        !normal.is_empty() && !is_pointer && self.normal == normal
+    }
+
+    fn begins_at(&self, name: &str) -> bool {
+        self.pointer.as_ref().is_some_and(|pointer| pointer.head == name)
     }
 }
 
@@ -44,6 +58,8 @@ impl Explicit {
 pub(super) struct Claim {
     pub(super) field: FieldKind,
     pub(super) by: MappedBy,
+    /// Which of the operator's paths, when it is one.
+    pub(super) path: Option<usize>,
 }
 
 /// What a column name says by itself. The same name says the same in every row and in every pass.
@@ -61,8 +77,24 @@ impl Rules {
             field: *field,
             name: name.trim().to_owned(),
             normal: normalize(name),
+            pointer: Pointer::parse(name.trim()),
         });
-        Rules { explicit: explicit.collect(), fields: columns.iter().map(|(field, _)| *field).collect() }
+        Rules {
+            explicit: explicit.collect(),
+            fields: columns.iter().map(|(field, _)| *field).collect(),
+            unsafe_integers: UnsafeIntegers::default(),
+        }
+    }
+
+    /// A path and its name, by the number that a [`Claim`] has of it.
+    pub(super) fn path(&self, path: usize) -> Option<(&Pointer, &str)> {
+        let explicit = self.explicit.get(path)?;
+        Some((explicit.pointer.as_ref()?, &explicit.name))
+    }
+
+    /// The columns mapped by name, as (field, name).
+    pub(super) fn explicit(&self) -> impl Iterator<Item = (FieldKind, &str)> {
+        self.explicit.iter().map(|explicit| (explicit.field, explicit.name.as_str()))
     }
 
     /// What a column name says.
@@ -71,38 +103,53 @@ impl Rules {
             return Meaning::Reserved;
         }
         let claims = |by, fits: &dyn Fn(&Explicit) -> bool| -> Vec<Claim> {
-            let fitting = self.explicit.iter().filter(|explicit| fits(explicit));
-            fitting.map(|explicit| Claim { field: explicit.field, by }).collect()
+            let fitting = self.explicit.iter().enumerate().filter(|(_, explicit)| fits(explicit));
+            fitting
+                .map(|(at, explicit)| Claim {
+                    field: explicit.field,
+                    by,
+                    path: (by == MappedBy::Path).then_some(at),
+                })
+                .collect()
         };
-        let exact = claims(MappedBy::Name, &|explicit| explicit.name == name);
-        if !exact.is_empty() {
-            return Meaning::Fields(exact);
-        }
         let normal = normalize(name);
-        let alike = claims(MappedBy::NameAlike, &|explicit| explicit.is_like(&normal));
-        if !alike.is_empty() {
-            return Meaning::Fields(alike);
+        let mut told = claims(MappedBy::Name, &|explicit| explicit.name == name);
+        if told.is_empty() {
+            told = claims(MappedBy::NameAlike, &|explicit| explicit.is_like(&normal));
+        }
+        // A name may be a field's own column and the beginning of other fields' paths.
+        told.extend(claims(MappedBy::Path, &|explicit| explicit.begins_at(name)));
+        if !told.is_empty() {
+            return Meaning::Fields(told);
         }
         // A field with a column mapped by name takes no other column, even where that one is missing.
         let known = synonym(&normal).filter(|field| !self.fields.contains(*field));
-        Meaning::Fields(known.map(|field| Claim { field, by: MappedBy::Synonym }).into_iter().collect())
+        let claim = known.map(|field| Claim { field, by: MappedBy::Synonym, path: None });
+        Meaning::Fields(claim.into_iter().collect())
     }
 
     /// Whether a column of this name tells that its line is a header.
     pub(super) fn is_header_like(&self, name: &str) -> bool {
         let normal = normalize(name);
-        let is_meant = |explicit: &Explicit| explicit.name == name || explicit.is_like(&normal);
+        let is_meant = |explicit: &Explicit| {
+            explicit.name == name || explicit.is_like(&normal) || explicit.begins_at(name)
+        };
         is_header_like(name) || self.explicit.iter().any(is_meant)
     }
 
-    /// The columns mapped by name that are not among `names`, as (field, name). Our own columns cannot be mapped.
-    pub(super) fn missing<'s>(&'s self, names: &[&str]) -> impl Iterator<Item = (FieldKind, &'s str)> {
-        let present = |explicit: &Explicit| {
+    /// The columns mapped by name that are not among `names`, as (field, name). Our own columns cannot be mapped. Of a
+    /// path, whose number `leads` is asked with, its first member must be there, and it must lead somewhere.
+    pub(super) fn missing(&self, names: &[&str], leads: &dyn Fn(usize) -> bool) -> Vec<(FieldKind, &str)> {
+        let present = |(at, explicit): &(usize, &Explicit)| {
             let mut names = names.iter().filter(|name| !is_reserved(name));
-            names.any(|name| explicit.name == *name || explicit.is_like(&normalize(name)))
+            names.any(|name| {
+                explicit.name == *name
+                    || explicit.is_like(&normalize(name))
+                    || (explicit.begins_at(name) && leads(*at))
+            })
         };
-        let missing: Vec<_> = self.explicit.iter().filter(|explicit| !present(explicit)).collect();
-        missing.into_iter().map(|explicit| (explicit.field, explicit.name.as_str()))
+        let missing = self.explicit.iter().enumerate().filter(|explicit| !present(explicit));
+        missing.map(|(_, explicit)| (explicit.field, explicit.name.as_str())).collect()
     }
 }
 
@@ -142,19 +189,39 @@ pub(super) fn decide(meanings: &[Meaning]) -> Result<FieldColumns, Ambiguity> {
 
 fn claims_on(field: FieldKind, meanings: &[Meaning]) -> impl Iterator<Item = (usize, MappedBy)> {
     let columns = meanings.iter().enumerate();
-    columns.filter_map(move |(column, meaning)| Some((column, claim_on(field, meaning)?)))
+    columns.filter_map(move |(column, meaning)| Some((column, claim_on(field, meaning)?.by)))
 }
 
-/// How a column of this meaning stands for the field, if it does.
-pub(super) fn claim_on(field: FieldKind, meaning: &Meaning) -> Option<MappedBy> {
+/// How a column of this meaning stands for the field, if it does: the strongest claim of it.
+pub(super) fn claim_on(field: FieldKind, meaning: &Meaning) -> Option<Claim> {
     match meaning {
         Meaning::Reserved => None,
-        Meaning::Fields(claims) => claims.iter().find(|claim| claim.field == field).map(|claim| claim.by),
+        Meaning::Fields(claims) => {
+            claims.iter().filter(|claim| claim.field == field).max_by_key(|claim| claim.by).copied()
+        }
+    }
+}
+
+/// How far a path was followed in an input.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Trail {
+    /// It met a member with something in it.
+    pub(super) tried: bool,
+    /// It led to a value at least once.
+    pub(super) led: bool,
+}
+
+impl Trail {
+    /// Whether nothing speaks against the path: it may lead somewhere yet where it met nothing at all.
+    pub(super) fn leads(self) -> bool {
+        self.led || !self.tried
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::strategy::Strategy as _;
+
     use super::*;
     use FieldKind::{Iccid, Number, Password, Username};
 
@@ -193,6 +260,65 @@ mod tests {
     }
 
     #[test]
+    fn paths_map_below_a_column_unless_it_has_that_name() {
+        type Case<'c> = (&'c [(FieldKind, &'c str)], &'c [&'c str], &'c [(FieldKind, usize)]);
+        let cases: &[Case<'_>] = &[
+            (&[(Number, "/contact/phone")], &["contact", "sim"], &[(Number, 0), (Iccid, 1)]),
+            (&[(Number, "contact.phone")], &["contact"], &[(Number, 0)]),
+            // The literal name wins, and a name that is alike to a dotted one.
+            (&[(Number, "/contact/phone")], &["contact", "/contact/phone"], &[(Number, 1)]),
+            (&[(Number, "contact.phone")], &["contact", "contact.phone"], &[(Number, 1)]),
+            (&[(Number, "contact.phone")], &["contact", "Contact Phone"], &[(Number, 1)]),
+            // A pointer is alike to no name.
+            (&[(Number, "/contact/phone")], &["contact", "contactphone"], &[(Number, 0)]),
+            // One column may be where several paths begin; it is not free for the synonyms.
+            (&[(Iccid, "/phone/sim"), (Username, "/phone/user")], &["phone"], &[(Iccid, 0), (Username, 0)]),
+            (&[(Number, "/phone")], &["phone", "mobile"], &[(Number, 0)]),
+            // The names are compared letter by letter.
+            (&[(Number, "/Contact/phone")], &["contact"], &[]),
+        ];
+        for (explicit, names, expected) in cases {
+            assert_eq!(header(explicit, names).as_deref(), Ok(*expected), "{explicit:?} {names:?}");
+        }
+    }
+
+    proptest::proptest! {
+        /// Which column stands for which field does not hang on the order of the columns.
+        #[test]
+        fn the_order_of_columns_decides_nothing(
+            names in proptest::sample::subsequence(NAMES.to_vec(), 0..NAMES.len()).prop_shuffle(),
+            mapped in proptest::option::of(proptest::sample::select(NAMES.to_vec())),
+        ) {
+            let explicit: Vec<_> = mapped.map(|name| (Number, name)).into_iter().collect();
+            let by_name = |names: &[&str]| {
+                let decided = header(&explicit, names);
+                let named = |columns: Vec<(FieldKind, usize)>| -> Vec<(FieldKind, String)> {
+                    columns.into_iter().map(|(field, column)| (field, names[column].to_owned())).collect()
+                };
+                decided.map(named).map_err(|ambiguity| ambiguity.field)
+            };
+            let mut sorted = names.clone();
+            sorted.sort_unstable();
+            proptest::prop_assert_eq!(by_name(&names), by_name(&sorted));
+        }
+    }
+
+    const NAMES: [&str; 12] = [
+        "phone",
+        "Mobile",
+        "sim",
+        "ICCID__c",
+        "imei",
+        "login",
+        "contact",
+        "/contact/phone",
+        "contact.phone",
+        "x",
+        "tier",
+        "new_iccid",
+    ];
+
+    #[test]
     fn two_candidates_are_a_question() {
         for (explicit, names, columns) in [
             (&[][..], &["Phone", "sim", "Mobile"][..], [0, 2]),
@@ -208,7 +334,6 @@ mod tests {
     #[test]
     fn a_name_that_is_nowhere_is_missing() {
         let rules = Rules::new(&[(Number, "Handset".into()), (Iccid, "sim".into())]);
-        let missing: Vec<_> = rules.missing(&["SIM", "x"]).collect();
-        assert_eq!(missing, [(Number, "Handset")]);
+        assert_eq!(rules.missing(&["SIM", "x"], &|_| true), [(Number, "Handset")]);
     }
 }

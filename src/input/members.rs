@@ -7,13 +7,20 @@ use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
 
-use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::Bounds;
-use super::blocks::Window;
+use super::blocks::{Window, as_u64};
 use super::error::{ColumnNames, SourceError};
-use super::map::{Ambiguity, FieldColumns, Meaning, Rules, decide};
+use super::json_file::{self, Whole};
+use super::map::{Ambiguity, FieldColumns, Meaning, Rules, Trail, decide};
+
+/// Longest name of a member, in bytes: all names are kept, so that their length is a bound on memory.
+const NAME_BYTES_MAX: usize = 1024;
+
+/// Lines of the head that end too early and are looked at for a value over several lines.
+pub(super) const LOOKS_MAX: u32 = 4;
 
 /// A member name seen so far.
 struct Member {
@@ -30,6 +37,8 @@ pub(super) struct Members {
     index: HashMap<String, usize>,
     rows: u64,
     columns_max: usize,
+    /// How far each path was followed, by its number among the operator's.
+    pub(super) trails: Vec<Trail>,
     /// The file's first block was all of it, so that no further name can come.
     pub(super) complete: bool,
 }
@@ -38,6 +47,7 @@ pub(super) struct Members {
 pub(super) enum Fault {
     Json(serde_json::Error),
     Duplicate(usize),
+    LongName,
     TooMany,
 }
 
@@ -52,38 +62,86 @@ impl Members {
         let mut members =
             Members { columns_max: bounds.columns_max, complete: window.at_end(), ..Members::default() };
         let head = &window.bytes()[window.start()..];
-        let whole = match head.iter().rposition(|byte| *byte == b'\n') {
+        if let Some(whole) = json_file::whole(head, window.at_end(), rules) {
+            return Err(SourceError::of_whole(whole, file, 1));
+        }
+        let head = match head.iter().rposition(|byte| *byte == b'\n') {
             _ if window.at_end() => head,
             Some(last) => &head[..last],
             None => return Ok(members),
         };
-        let mut lines =
-            whole.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty());
-        let mut ahead = lines.clone();
-        if let (Some(first), second) = (ahead.next(), ahead.next()) {
-            diagnose(file, first, second)?;
-        }
-        let mut found = Vec::new();
-        let too_many =
-            || SourceError::TooManyColumns { file: file.to_owned(), columns_max: bounds.columns_max };
-        lines.try_for_each(|line| match std::str::from_utf8(line) {
-            Ok(line) => match members.parse(line, rules, &mut found) {
-                Err(Fault::TooMany) => Err(too_many()),
-                Ok(()) | Err(Fault::Json(_) | Fault::Duplicate(_)) => Ok(()),
-            },
-            Err(_) => Ok(()),
-        })?;
-        match members.columns() {
-            Ok(columns) if columns.iter().any(Option::is_some) || members.list.is_empty() => Ok(members),
-            Ok(_) => {
-                let columns = ColumnNames(members.meanings().map(|(name, _)| name.to_owned()).collect());
-                Err(SourceError::NoKnownColumn { file: file.to_owned(), columns })
+        members.take_names(file, head, rules)?;
+        members.check(file, head, rules)?;
+        Ok(members)
+    }
+
+    /// Takes the names of all lines of the head, and follows the operator's paths in them.
+    fn take_names(&mut self, file: &str, head: &[u8], rules: &Rules) -> Result<(), SourceError> {
+        let (mut found, mut at, mut looks) = (Vec::new(), 0, 0);
+        for (index, line) in head.split(|byte| *byte == b'\n').enumerate() {
+            let begin = at + json_file::separators(line);
+            at += line.len() + 1;
+            let Ok(line) = std::str::from_utf8(line[json_file::separators(line)..].trim_ascii()) else {
+                continue;
+            };
+            match self.parse(line, rules, &mut found) {
+                Ok(()) => self.follow(line, rules, &found),
+                Err(Fault::TooMany) => {
+                    let columns_max = self.columns_max;
+                    return Err(SourceError::TooManyColumns { file: file.to_owned(), columns_max });
+                }
+                Err(Fault::Json(error)) if error.is_eof() && !line.is_empty() && looks < LOOKS_MAX => {
+                    looks += 1;
+                    if let Some(whole) = json_file::spans_lines(&head[begin..]) {
+                        return Err(SourceError::of_whole(whole, file, as_u64(index) + 1));
+                    }
+                }
+                Err(Fault::Json(_) | Fault::Duplicate(_) | Fault::LongName) => {}
             }
+        }
+        Ok(())
+    }
+
+    /// Notes which paths lead somewhere in a row whose members were found.
+    fn follow(&mut self, line: &str, rules: &Rules, found: &[(usize, Range<usize>)]) {
+        for (member, place) in found {
+            let Meaning::Fields(claims) = &self.list[*member].meaning else { continue };
+            for path in claims.iter().filter_map(|claim| claim.path) {
+                let value = &line[place.clone()];
+                let led = rules.path(path).is_some_and(|(pointer, _)| {
+                    pointer.is_flat() || matches!(pointer.follow(value), Ok(Some(_)) | Err(_))
+                });
+                note(&mut self.trails, path, value, led);
+            }
+        }
+    }
+
+    /// Notes whether a path led somewhere from this value.
+    pub(super) fn note(&mut self, path: usize, value: &str, led: bool) {
+        note(&mut self.trails, path, value, led);
+    }
+
+    /// Whether nothing speaks against a path.
+    pub(super) fn leads(&self, path: usize) -> bool {
+        self.trails.get(path).copied().unwrap_or_default().leads()
+    }
+
+    /// Whether the names tell which member stands for which field.
+    fn check(&self, file: &str, head: &[u8], rules: &Rules) -> Result<(), SourceError> {
+        match self.columns() {
+            Ok(columns) if columns.iter().any(Option::is_some) || self.list.is_empty() => Ok(()),
+            Ok(_) => Err(match json_file::wrapper(head, rules) {
+                Some(path) => SourceError::of_whole(Whole::Wrapped(path), file, 1),
+                None => {
+                    let columns = ColumnNames(self.meanings().map(|(name, _)| name.to_owned()).collect());
+                    SourceError::NoKnownColumn { file: file.to_owned(), columns }
+                }
+            }),
             Err(Ambiguity { field, columns }) => Err(SourceError::AmbiguousColumns {
                 file: file.to_owned(),
                 field,
                 candidates: ColumnNames(
-                    columns.iter().map(|column| members.list[*column].name.clone()).collect(),
+                    columns.iter().map(|column| self.list[*column].name.clone()).collect(),
                 ),
             }),
         }
@@ -143,6 +201,9 @@ impl Members {
         if let Some(known) = self.index.get(name) {
             return Ok(*known);
         }
+        if name.len() > NAME_BYTES_MAX {
+            return Err(Fault::LongName);
+        }
         if self.list.len() >= self.columns_max {
             return Err(Fault::TooMany);
         }
@@ -153,25 +214,12 @@ impl Members {
     }
 }
 
-/// Recognises JSON that is not one object per line. Judged by the first line; `second` is the next one.
-fn diagnose(file: &str, first: &[u8], second: Option<&[u8]>) -> Result<(), SourceError> {
-    let file = || file.to_owned();
-    if first.starts_with(b"[") {
-        return Err(SourceError::JsonArray { file: file() });
+fn note(trails: &mut Vec<Trail>, path: usize, value: &str, led: bool) {
+    if trails.len() <= path {
+        trails.resize(path + 1, Trail::default());
     }
-    if !first.starts_with(b"{") {
-        return Ok(());
-    }
-    let mut values = serde_json::Deserializer::from_slice(first).into_iter::<IgnoredAny>();
-    match values.next() {
-        Some(Ok(_)) if first[values.byte_offset()..].trim_ascii_start().starts_with(b"{") => {
-            Err(SourceError::JsonConcatenated { file: file() })
-        }
-        Some(Err(error)) if error.is_eof() && second.is_some_and(|line| !line.starts_with(b"{")) => {
-            Err(SourceError::JsonPretty { file: file() })
-        }
-        _ => Ok(()),
-    }
+    trails[path].led |= led;
+    trails[path].tried |= !matches!(value, "null" | "\"\"" | "{}" | "[]");
 }
 
 /// Reads one object into `found`.
@@ -243,7 +291,7 @@ impl Visitor<'_> for Name<'_> {
     fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<usize, E> {
         self.members.find_or_add(name, self.guess, self.rules).map_err(|fault| {
             *self.fault = Some(fault);
-            E::custom("too many members")
+            E::custom("a name beyond the bounds")
         })
     }
 }

@@ -10,17 +10,21 @@ mod csv;
 mod error;
 mod header;
 mod inputs;
+mod json_file;
 mod layout;
 mod map;
 mod members;
 mod names;
 mod ndjson;
+mod nested;
 mod open;
+mod pointer;
 mod reader;
 mod sniff;
 mod split;
 #[cfg(test)]
 mod tests;
+mod value;
 
 use std::path::PathBuf;
 
@@ -147,7 +151,8 @@ pub struct InputOptions {
     pub inputs: Vec<String>,
     /// Format of all of them.
     pub format: Format,
-    /// Columns mapped by name.
+    /// Columns mapped by name; or by a path into nested JSON, where no column has it as its name: a JSON pointer
+    /// (`/contact/phone`, RFC 6901) or names with dots between them.
     pub columns: Vec<(FieldKind, String)>,
     /// Encoding of all of them, by a label of the WHATWG Encoding Standard; `None`: UTF-8, or UTF-16 with a mark.
     pub encoding: Option<String>,

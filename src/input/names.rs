@@ -3,7 +3,7 @@
 //! Pure. Not here: which column of a file is taken for a field (`map.rs`). The known names are those of
 //! `field-rules.md` 4.3; they stand here already normalised.
 
-use crate::near::edits;
+use crate::near::{self, edits};
 use crate::update::FieldKind;
 
 /// Names that are taken for a field without being told. A password is never among them: it is mapped by name only.
@@ -94,6 +94,9 @@ const ABOUT_THE_ROW: [&str; 8] = [
 /// Our own columns in row files. They are never mapped to a field and never reported as unknown.
 const RESERVED: [&str; 8] = ["_run", "_row", "_file", "_line", "_reason", "_signature", "_detail", "_raw"];
 
+/// Near names that an error text lists at most.
+const NEAR_MAX: usize = 3;
+
 /// Longest name, in characters, that the search for similar names looks at.
 const NEAR_NAME_CHARS_MAX: usize = 40;
 
@@ -106,9 +109,10 @@ const LISTED_CHARS_MAX: usize = 60;
 /// Digits in a column name from which on it is taken for a value: a file without a header shows its first row.
 const DATA_DIGITS_MIN: usize = 6;
 
-/// A name as it is compared: lower case, without accents, `__c`, punctuation and spaces.
+/// A name as it is compared: lower case, without accents, `__c`, punctuation and spaces; quotes and marks that were
+/// left around it are punctuation.
 pub(super) fn normalize(name: &str) -> String {
-    let lower = name.trim().to_lowercase();
+    let lower = name.trim_matches(|letter: char| !letter.is_alphanumeric()).to_lowercase();
     let bare = lower.strip_suffix("__c").unwrap_or(&lower);
     bare.chars().map(without_accent).filter(|letter| letter.is_alphanumeric()).collect()
 }
@@ -117,20 +121,25 @@ pub(super) fn normalize(name: &str) -> String {
 fn without_accent(letter: char) -> char {
     match letter {
         'à'..='å' | 'ā' | 'ă' | 'ą' => 'a',
-        'ç' | 'ć' | 'č' => 'c',
+        'ç' | 'ć' | 'č' | 'ċ' | 'ĉ' => 'c',
         'ď' | 'đ' => 'd',
         'è'..='ë' | 'ē' | 'ė' | 'ę' | 'ě' => 'e',
-        'ğ' => 'g',
+        'ğ' | 'ģ' | 'ġ' | 'ĝ' => 'g',
+        'ķ' => 'k',
         'ì'..='ï' | 'ī' | 'į' | 'ı' => 'i',
-        'ł' | 'ľ' | 'ĺ' => 'l',
-        'ñ' | 'ń' | 'ň' => 'n',
+        'ł' | 'ľ' | 'ĺ' | 'ļ' => 'l',
+        'ñ' | 'ń' | 'ň' | 'ņ' => 'n',
         'ò'..='ö' | 'ø' | 'ō' | 'ő' => 'o',
-        'ŕ' | 'ř' => 'r',
-        'ś' | 'š' | 'ş' => 's',
-        'ť' | 'ţ' => 't',
-        'ù'..='ü' | 'ū' | 'ů' | 'ű' => 'u',
+        'ŕ' | 'ř' | 'ŗ' => 'r',
+        'ś' | 'š' | 'ş' | 'ș' => 's',
+        'ť' | 'ţ' | 'ț' => 't',
+        'ù'..='ü' | 'ū' | 'ů' | 'ű' | 'ų' | 'ŭ' => 'u',
         'ý' | 'ÿ' => 'y',
         'ź' | 'ż' | 'ž' => 'z',
+        // The full-width forms of ASCII, in East Asian exports.
+        '\u{ff01}'..='\u{ff5e}' => {
+            u32::from(letter).checked_sub(0xfee0).and_then(char::from_u32).unwrap_or(letter)
+        }
         other => other,
     }
 }
@@ -143,6 +152,12 @@ pub(super) fn synonym(normal: &str) -> Option<FieldKind> {
 /// Whether the column is our own (see [`RESERVED`]).
 pub(super) fn is_reserved(name: &str) -> bool {
     name.starts_with('_') && RESERVED.contains(&name)
+}
+
+/// Whether a column is known to be of no use: Dynamics writes three of its own into every export.
+pub(super) fn is_silent(name: &str) -> bool {
+    const DYNAMICS: &str = "(do not modify)";
+    name.get(..DYNAMICS.len()).is_some_and(|start| start.eq_ignore_ascii_case(DYNAMICS))
 }
 
 /// Whether a column of this name tells that the line is a header, whatever is mapped in the end.
@@ -162,7 +177,7 @@ pub(super) fn suggestion(name: &str) -> Option<FieldKind> {
         return Some(kind);
     }
     let state_of_a_swap = normal.starts_with("old") || normal.starts_with("new");
-    if state_of_a_swap || ABOUT_THE_ROW.contains(&normal.as_str()) {
+    if state_of_a_swap || is_second(&normal) || ABOUT_THE_ROW.contains(&normal.as_str()) {
         return None;
     }
     let letters = normal.chars().count();
@@ -178,6 +193,31 @@ pub(super) fn suggestion(name: &str) -> Option<FieldKind> {
         .filter(|(distance, _)| *distance <= slips_max)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, kind)| kind)
+}
+
+/// Whether a name is that of a second device, card or number: `imei2`. Near as it is, it is not the one that is meant.
+fn is_second(normal: &str) -> bool {
+    let stem = normal.trim_end_matches(|letter: char| letter.is_ascii_digit());
+    let number = &normal[stem.len()..];
+    !matches!(number, "" | "1") && (synonym(stem).is_some() || synonym(&format!("{stem}1")).is_some())
+}
+
+/// Names that are near one that no column has, the nearest first; none where a name looks like data.
+pub(super) fn near<'n>(name: &str, columns: impl Iterator<Item = &'n str>) -> Vec<&'n str> {
+    let columns: Vec<&str> = columns.filter(|column| !column.is_empty()).collect();
+    if columns.iter().any(|column| looks_like_data(column)) || name.chars().count() > NEAR_NAME_CHARS_MAX {
+        return Vec::new();
+    }
+    let normal = normalize(name);
+    let distance_max = (normal.chars().count() / 3).clamp(1, near::EDITS_MAX);
+    let mut near: Vec<(usize, &str)> = columns
+        .into_iter()
+        .filter(|column| column.chars().count() <= NEAR_NAME_CHARS_MAX)
+        .map(|column| (edits(&normal, &normalize(column)), column))
+        .filter(|(distance, _)| *distance <= distance_max)
+        .collect();
+    near.sort_by_key(|(distance, _)| *distance);
+    near.into_iter().map(|(_, column)| column).take(NEAR_MAX).collect()
 }
 
 /// The known names of all fields, for an error text.
@@ -196,7 +236,7 @@ fn list(kind: FieldKind, names: &[&str]) -> String {
 /// Column names as an error text may show them. A file without a header has data in its first line, and no error
 /// text may hold a value: one name that looks like data hides them all.
 pub(super) fn shown<'n>(names: impl IntoIterator<Item = &'n str>) -> String {
-    let names: Vec<&str> = names.into_iter().collect();
+    let names: Vec<&str> = names.into_iter().filter(|name| !name.is_empty()).collect();
     if names.iter().any(|name| looks_like_data(name)) {
         return format!("{} columns, not shown because they look like data, not like names", names.len());
     }
@@ -220,77 +260,4 @@ pub(super) fn looks_like_data(name: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_are_compared_without_case_accent_suffix_and_punctuation() {
-        for (name, normal) in [
-            ("IMEI__c", "imei"),
-            (" SIM Serial-Number ", "simserialnumber"),
-            ("Téléphone", "telephone"),
-            ("mo\u{301}vil", "movil"),
-            ("Telemóvel", "telemovel"),
-            ("Phone #", "phone"),
-            ("user_external_id", "userexternalid"),
-        ] {
-            assert_eq!(normalize(name), normal, "{name}");
-        }
-    }
-
-    #[test]
-    fn known_names_are_normalised_and_stand_for_one_field() {
-        let all: Vec<&str> = SYNONYMS.iter().flat_map(|(_, names)| names.iter().copied()).collect();
-        for (at, name) in all.iter().enumerate() {
-            assert_eq!(normalize(name), **name);
-            assert!(!all[..at].contains(name), "{name} stands twice");
-            assert_eq!(ambiguous(name), None, "{name} is both taken and only suggested");
-        }
-    }
-
-    #[test]
-    fn every_wire_name_but_the_password_is_known() {
-        for kind in FieldKind::ALL {
-            let expected = (kind != FieldKind::Password).then_some(kind);
-            assert_eq!(synonym(&normalize(kind.name())), expected);
-        }
-    }
-
-    #[test]
-    fn suggestions_come_for_slips_and_ambiguous_names_only() {
-        for (name, field) in [
-            ("Acount ID", None),
-            ("Account ID", Some(FieldKind::UserExternalId)),
-            ("id", Some(FieldKind::UserExternalId)),
-            ("Device Id", Some(FieldKind::GenericId)),
-            ("User ID", Some(FieldKind::Username)),
-            ("password", Some(FieldKind::Password)),
-            ("imssi", Some(FieldKind::Imsi)),
-            ("iccd", Some(FieldKind::Iccid)),
-            ("usrename", Some(FieldKind::Username)),
-            ("old_imsi", None),
-            ("new_imei", None),
-            ("status", None),
-            ("isDeleted", None),
-            ("city", None),
-        ] {
-            assert_eq!(suggestion(name), field, "{name}");
-        }
-    }
-
-    #[test]
-    fn reserved_names_are_exact() {
-        assert!(is_reserved("_run"));
-        assert!(!is_reserved("_runs"));
-        assert!(!is_reserved("run"));
-    }
-
-    #[test]
-    fn a_first_line_of_data_is_not_shown() {
-        assert_eq!(shown(["first name", "city"]), "`first name`, `city`");
-        for value in ["+447700900123", "someone@example.com"] {
-            let text = shown(["bob", value]);
-            assert!(!text.contains("bob") && !text.contains(value), "{text}");
-        }
-    }
-}
+mod tests;

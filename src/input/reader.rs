@@ -9,7 +9,8 @@ use super::blocks::Window;
 use super::csv::CsvRows;
 use super::error::{Problem, RowError, SourceError};
 use super::layout::{Layout, Shape};
-use super::ndjson::NdjsonRows;
+use super::map::Rules;
+use super::ndjson::{NdjsonRows, Own};
 use super::{Inputs, Pass};
 use crate::row::{Origin, Place};
 use crate::update::{FIELD_COUNT, FieldKind, FieldSet};
@@ -166,7 +167,11 @@ impl<'i> RowReader<'i> {
 
     fn end_file(&mut self) -> Result<(), SourceError> {
         let index = file_index(self.spot.file);
-        let source = &self.inputs.shapes[index].source;
+        let shape = &mut self.inputs.shapes[index];
+        if let (Some(Rows::Csv(rows)), Layout::Csv(layout)) = (&mut self.rows, &mut shape.layout) {
+            layout.nested.trails = std::mem::take(&mut rows.nested.trails);
+        }
+        let source = &shape.source;
         source.check_length()?;
         self.bytes_done += source.bytes;
         self.inputs.files[index].rows_seen = self.spot.ordinal - self.rows_done;
@@ -181,22 +186,26 @@ impl<'i> RowReader<'i> {
     fn row(&self) -> Row<'_> {
         let shape = &self.inputs.shapes[file_index(self.place.file)];
         let columns = self.inputs.columns().len();
-        let (cells, run, view) = match (&self.rows, &shape.layout) {
+        let (cells, numbers, run, view) = match (&self.rows, &shape.layout) {
             (Some(Rows::Csv(rows)), Layout::Csv(layout)) => {
                 let cell = |column: usize| rows.record.get(column);
-                let cells = layout.columns.map(|taken| taken.and_then(|(column, _)| cell(column)));
-                (cells, layout.origin[0].and_then(cell), View::Csv { rows, shape, columns })
+                let mut cells = layout.columns.map(|taken| taken.and_then(|(column, _)| cell(column)));
+                for (field, value) in rows.nested.values() {
+                    cells[field.index()] = value;
+                }
+                let run = layout.origin[0].and_then(cell);
+                (cells, rows.nested.numbers, run, View::Csv { rows, shape, columns })
             }
             (Some(Rows::Ndjson(rows)), Layout::Ndjson(_)) => {
                 let view = View::Ndjson { rows, window: &self.window, shape, columns };
-                (rows.cells(&self.window), rows.origin_run(&self.window), view)
+                (rows.cells(&self.window), rows.numbers, rows.own(Own::Run, &self.window), view)
             }
             (Some(Rows::Csv(_)), Layout::Ndjson(_)) | (Some(Rows::Ndjson(_)), Layout::Csv(_)) | (None, _) => {
-                ([None; FIELD_COUNT], None, View::Nothing { columns })
+                ([None; FIELD_COUNT], FieldSet::EMPTY, None, View::Nothing { columns })
             }
         };
         let origin = self.origin_row.and_then(|row| Some((run?, row)));
-        Row { place: self.place, cells, origin, view }
+        Row { place: self.place, cells, numbers, origin, rules: &self.inputs.rules, view }
     }
 }
 
@@ -242,7 +251,9 @@ pub(super) fn origin_row(cells: [Option<&str>; 2]) -> Result<Option<u64>, Proble
 pub struct Row<'r> {
     place: Place,
     cells: [Option<&'r str>; FIELD_COUNT],
+    numbers: FieldSet,
     origin: Option<(&'r str, u64)>,
+    rules: &'r Rules,
     view: View<'r>,
 }
 
@@ -270,10 +281,15 @@ impl<'r> Row<'r> {
     pub fn mapped(&self) -> FieldSet {
         match self.view {
             View::Csv { shape, .. } | View::Ndjson { shape, .. } => {
-                shape.layout.claims().into_iter().map(|(field, _, _)| field).collect()
+                shape.layout.claims(self.rules).into_iter().map(|(field, _, _)| field).collect()
             }
             View::Nothing { .. } => FieldSet::EMPTY,
         }
+    }
+
+    /// The fields whose value was a JSON number: its digits are those of the input, but a number has no leading zeros.
+    pub fn numbers(&self) -> FieldSet {
+        self.numbers
     }
 
     /// What `_run` and `_row` say of the row's past.
@@ -290,7 +306,8 @@ impl<'r> Row<'r> {
                 }
                 Layout::Ndjson(_) => None,
             },
-            View::Ndjson { .. } | View::Nothing { .. } => None,
+            View::Ndjson { rows, window, .. } => rows.own(Own::Raw, window).filter(|raw| !raw.is_empty()),
+            View::Nothing { .. } => None,
         }
     }
 

@@ -106,7 +106,9 @@ pub(super) fn format(told: Format, name: &str, head: &[u8]) -> Format {
         Format::Csv | Format::Ndjson => return told,
         Format::Auto => {}
     }
+    // A record separator begins each text of a JSON text sequence (RFC 7464).
     let text = without_bom(head).trim_ascii_start();
+    let text = text.strip_prefix(b"\x1e").unwrap_or(text).trim_ascii_start();
     let extension = name.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());
     let is_json_name = matches!(extension.as_deref(), Some("ndjson" | "jsonl" | "json" | "ldjson"));
     // An array is told by its first element: `[` may begin a CSV header as well.
@@ -115,7 +117,15 @@ pub(super) fn format(told: Format, name: &str, head: &[u8]) -> Format {
         Some((b'[', rest)) => rest.trim_ascii_start().starts_with(b"{"),
         _ => false,
     };
-    if begins_json || is_json_name { Format::Ndjson } else { Format::Csv }
+    if begins_json || (is_json_name && !looks_like_header(text)) { Format::Ndjson } else { Format::Csv }
+}
+
+/// Whether the first line is a row of names with delimiters, and no JSON however broken.
+fn looks_like_header(text: &[u8]) -> bool {
+    let line = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let begins_name = line.first().is_some_and(|byte| byte.is_ascii_alphabetic() || *byte == b'"');
+    let has = |bytes: &[u8]| line.iter().any(|byte| bytes.contains(byte));
+    begins_name && has(b",;\t|") && !has(b"{}[]:")
 }
 
 #[cfg(test)]
@@ -154,6 +164,11 @@ mod tests {
             (Format::Auto, "-", "\u{feff}\n {\"a\":1}", Format::Ndjson),
             (Format::Auto, "-", "[ {\"a\":1}]", Format::Ndjson),
             (Format::Auto, "-", "[imei],imsi", Format::Csv),
+            (Format::Auto, "a.json", "imei,imsi\n1,2\n", Format::Csv),
+            (Format::Auto, "a.ndjson", "\"imei\";\"imsi\"\n", Format::Csv),
+            (Format::Auto, "a.json", "imei: 1, imsi: 2\n", Format::Ndjson),
+            (Format::Auto, "a.json", "\"imei\"\n", Format::Ndjson),
+            (Format::Auto, "-", "\u{1e}{\"imei\":1}\n", Format::Ndjson),
             (Format::Ndjson, "a.csv", "imei", Format::Ndjson),
         ] {
             assert_eq!(format(told, name, head.as_bytes()), expected, "{name} {head}");

@@ -19,6 +19,9 @@ mod spectrum;
 // Validation alone: verdicts row by row, the table, alarms, explanations.
 mod check;
 
+// NDJSON and the mapping of columns: nested members, files of other forms, hints.
+mod ndjson_cases;
+
 // What a run tells: summary, JSON Lines, run directory, history, terminal.
 mod reports;
 

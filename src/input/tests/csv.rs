@@ -174,7 +174,7 @@ fn headers_without_a_clear_mapping_are_refused() {
 
     let twice = Scene::csv("Phone,Mobile,imsi\n").open_error();
     assert!(twice.to_string().ends_with("several columns stand for number: `Phone`, `Mobile`"), "{twice}");
-    assert_eq!(twice.remedy(), "say which one is meant: --map number=Phone");
+    assert_eq!(twice.remedy(), "say which one is meant: --map number=Phone, or --map number=Mobile");
 
     let nowhere = Scene::csv("imsi,name\n").map(Number, "Handset").open_error();
     assert!(nowhere.to_string().contains("`Handset`") && nowhere.to_string().contains("`name`"), "{nowhere}");

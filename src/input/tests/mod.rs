@@ -1,6 +1,8 @@
 //! Tests of the whole room on real files: what is read, with which places, and what is refused.
 
 mod csv;
+mod json_cases;
+mod json_laws;
 mod laws;
 mod ndjson;
 mod opening;
