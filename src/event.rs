@@ -64,6 +64,11 @@ pub enum Event {
         /// The field, if the rule is about one.
         field: Option<FieldKind>,
     },
+    /// A readable row was left out by a condition: no rule was asked about it.
+    RowFiltered {
+        /// Where.
+        place: Place,
+    },
     /// The survey ended and every row has its disposition.
     PlanMade(PlanFacts),
     /// A gate stopped the run before the first request, or was overridden.
@@ -192,6 +197,8 @@ pub struct PlanFacts {
     pub in_doubt_places: Vec<Place>,
     /// Updates refused earlier in this batch, not sent again and counted failed.
     pub refused_before: u64,
+    /// Rows to send, or folded into one to send, that clear a field which is not known as cleared.
+    pub clears: u64,
 }
 
 /// Rows by disposition, as the plan rules.

@@ -173,9 +173,10 @@ impl Stats {
                 self.pass_bytes = *bytes;
                 self.pass_bytes_total = *bytes_total;
                 if self.plan.is_none() {
-                    // Until the plan is made every row read is pending or rejected; the books close at any moment.
+                    // Until the plan is made every row read is pending, rejected or filtered; the books close at any
+                    // moment.
                     self.rows.read = *rows;
-                    self.rows.pending = rows.saturating_sub(self.rows.rejected);
+                    self.leave_pending();
                 }
             }
             Event::RuleApplied { place, code, warning, field } => {
@@ -187,9 +188,14 @@ impl Stats {
                 if self.plan.is_none() {
                     // Progress comes in steps; a reading that ends between two of them must close its books too.
                     self.rows.read = self.rows.read.max(place.ordinal);
-                    self.rows.pending = self.rows.read.saturating_sub(self.rows.rejected);
+                    self.leave_pending();
                 }
                 tally(&mut self.rejections, code, *place, *field);
+            }
+            Event::RowFiltered { place } => {
+                self.rows.filtered += 1;
+                self.rows.read = self.rows.read.max(place.ordinal);
+                self.leave_pending();
             }
             Event::PlanMade(facts) => self.take_plan(facts),
             Event::GateTripped { text, .. } => self.notices.push(text.clone()),
@@ -220,6 +226,11 @@ impl Stats {
                 self.stopped.clone_from(stopped);
             }
         }
+    }
+
+    /// Before the plan is made: what is neither rejected nor filtered is pending.
+    fn leave_pending(&mut self) {
+        self.rows.pending = self.rows.read.saturating_sub(self.rows.rejected + self.rows.filtered);
     }
 
     fn end_pause(&mut self, at_ms: u64) {

@@ -4,16 +4,20 @@
 //! are (`fields/`), how rows are read (`input/`), what follows for the batch (`plan/`).
 
 use std::collections::HashMap;
+use std::sync::LazyLock;
 
 use crate::digest::{FieldHash, StateKey, SubjectId};
 use crate::engine::clock::Clock;
 use crate::engine::signals::{Signals, Stop};
 use crate::event::{Event, Listener, Stamped};
-use crate::fields::{self, Checked, RuleSet, Severity};
+use crate::fields::{self, Checked, Finding, RuleId, RuleOptions, RuleSet, Severity};
 use crate::input::{Format, Inputs, Pass, Row, RowError, SourceError};
-use crate::plan::{Survey, Surveyed};
+use crate::plan::{Filter, Kept, OrderError, OrderKind, OrderValue, RANK_OLDEST, Survey, Surveyed};
 use crate::row::{Place, Version};
 use crate::update::{FieldKind, FieldSet};
+
+/// A cell or member that asks to clear a field that may not be cleared.
+const CLEAR_NOT_ALLOWED: RuleId = RuleId::known("clear.not_allowed");
 
 /// Runs remembered by name while rows are judged; a file fed back names one, as a rule.
 const RUNS_MAX: usize = 1_024;
@@ -50,11 +54,82 @@ impl<'a> Emitter<'a> {
 /// Finds the batch of a run named in a row's `_run` column; `None` when no run of that id on this target is known.
 pub type FindRun<'a> = dyn Fn(&str) -> Option<u64> + Sync + 'a;
 
+/// What the operator says of whole rows: which of them count, which is newer, what clears a field.
+#[derive(Debug, Clone, Default)]
+pub struct RowRules {
+    /// Conditions; rows that do not meet them are filtered.
+    pub filter: Filter,
+    /// The column that orders the rows of a subject; `None` for their order in the inputs.
+    pub order_by: Option<String>,
+    /// What clears a field.
+    pub clears: Clears,
+}
+
+impl RowRules {
+    /// Columns to be read beside those of fields, as [`crate::input::InputOptions::watched`] wants them: those of the
+    /// conditions, then that of the order.
+    pub fn watched(&self) -> Vec<String> {
+        self.filter.columns().chain(self.order_by.as_deref()).map(str::to_owned).collect()
+    }
+
+    /// What of it shapes the batch, as a text that is equal when that is; empty when there is nothing. What clears a
+    /// field is part of the rules' fingerprint.
+    pub fn shaping(&self) -> String {
+        let order =
+            self.order_by.as_ref().map_or_else(String::new, |column| format!("order by {column:?}\n"));
+        format!("{}{order}", self.filter.canonical())
+    }
+}
+
+/// What clears a field.
+#[derive(Debug, Clone, Default)]
+pub struct Clears {
+    token: Option<String>,
+    clearable: FieldSet,
+    null_clears: bool,
+}
+
+impl Clears {
+    /// What the options of the rules say of it.
+    pub fn new(options: &RuleOptions) -> Clears {
+        let token = options.clear_token.as_deref().map(str::trim).filter(|token| !token.is_empty());
+        let mut clearable = options.clearable;
+        clearable.remove(FieldKind::Password);
+        Clears { token: token.map(str::to_owned), clearable, null_clears: options.null_clears }
+    }
+
+    /// The fields that a row clears, and those that it asks to clear and may not. A null says nothing where it may not
+    /// clear: exports write it for whatever they lack. Nothing clears the key.
+    fn of(&self, row: &Row<'_>, key: Option<FieldKind>) -> (FieldSet, FieldSet) {
+        let (mut cleared, mut refused) = (FieldSet::EMPTY, FieldSet::EMPTY);
+        for kind in FieldKind::ALL {
+            let may = self.clearable.contains(kind) && Some(kind) != key;
+            let is_token = || row.cell(kind).map(str::trim) == self.token.as_deref();
+            if self.token.is_some() && is_token() {
+                if may { cleared.insert(kind) } else { refused.insert(kind) }
+            } else if self.null_clears && may && row.is_null(kind) {
+                cleared.insert(kind);
+            }
+        }
+        (cleared, refused)
+    }
+
+    fn is_any(&self) -> bool {
+        self.token.is_some() || self.null_clears
+    }
+}
+
+/// What is asked of rows when the operator says nothing.
+static NO_ROW_RULES: LazyLock<RowRules> = LazyLock::new(RowRules::default);
+
 /// Who judges rows: the rules, and what makes a subject out of a key value.
 pub struct Judge<'a> {
     rules: &'a RuleSet,
+    row_rules: &'a RowRules,
     identity: Option<Identity<'a>>,
     runs: HashMap<String, Option<u64>>,
+    /// What the first row with an order value has: numbers and dates have no order among each other.
+    order_kind: Option<OrderKind>,
     /// Fields and findings of the row judged last.
     pub checked: Checked,
     /// Hashes of the fields of the row judged last, in wire order.
@@ -84,12 +159,16 @@ pub enum Judged {
         /// The field, if the rule is about one.
         field: Option<FieldKind>,
     },
+    /// A condition leaves it out; no rule was asked.
+    Filtered,
     /// It is an update.
     Valid {
         /// Whom it is about.
         subject: SubjectId,
         /// The version it keeps, when it was fed back from one of our own files.
         version: Option<Version>,
+        /// Its rank, where a column gives the order (see [`Surveyed::rank`]).
+        rank: Option<i128>,
     },
 }
 
@@ -97,12 +176,25 @@ impl<'a> Judge<'a> {
     /// A judge by these rules. Without an identity (the `check` command) every valid row gets the same subject and
     /// no key is asked for.
     pub fn new(rules: &'a RuleSet, identity: Option<Identity<'a>>) -> Judge<'a> {
-        Judge { rules, identity, runs: HashMap::new(), checked: Checked::default(), facts: Vec::new() }
+        Judge {
+            rules,
+            row_rules: &NO_ROW_RULES,
+            identity,
+            runs: HashMap::new(),
+            order_kind: None,
+            checked: Checked::default(),
+            facts: Vec::new(),
+        }
+    }
+
+    /// The same judge, minding these rules of whole rows. The inputs must watch [`RowRules::watched`].
+    pub fn minding(self, row_rules: &'a RowRules) -> Judge<'a> {
+        Judge { row_rules, ..self }
     }
 
     /// Another judge by the same rules, for another reading.
     pub fn again(&self) -> Judge<'a> {
-        Judge { runs: self.runs.clone(), ..Judge::new(self.rules, self.identity) }
+        Judge { runs: self.runs.clone(), ..Judge::new(self.rules, self.identity).minding(self.row_rules) }
     }
 
     /// The job's key field, if there is an identity.
@@ -113,15 +205,53 @@ impl<'a> Judge<'a> {
     /// Judges a row that could be read. Its canonical fields, findings and facts stand in the judge until the next.
     pub fn row(&mut self, row: &Row<'_>) -> Judged {
         self.facts.clear();
-        fields::check_row(self.rules, &|kind| row.cell(kind), &mut self.checked);
+        self.checked.clear();
+        match self.row_rules.filter.keeps(|column| row.watched(column)) {
+            Kept::Yes => {}
+            Kept::No => return Judged::Filtered,
+            Kept::Unknown(_) => return rejected("where.incomparable"),
+        }
+        self.check_fields(row);
         if let Some(finding) = self.checked.rejected() {
             return Judged::Rejected { code: finding.rule.rule().code, field: finding.field };
         }
-        let Some(identity) = self.identity else {
-            return Judged::Valid { subject: SubjectId([0; 16]), version: None };
+        let (subject, version) = match self.identify(row) {
+            Ok(identified) => identified,
+            Err(judged) => return judged,
         };
+        match self.rank(row) {
+            Ok(rank) => Judged::Valid { subject, version, rank },
+            Err(code) => rejected(code),
+        }
+    }
+
+    /// Checks the fields of a row. What clears a field is asked for first: no rule of a field is about that.
+    fn check_fields(&mut self, row: &Row<'_>) {
+        let clears = &self.row_rules.clears;
+        if !clears.is_any() {
+            fields::check_row(self.rules, &|kind| row.cell(kind), &mut self.checked);
+            return;
+        }
+        let (cleared, refused) = clears.of(row, self.key_field());
+        let asked = cleared.union(refused);
+        let cell = |kind| row.cell(kind).filter(|_| !asked.contains(kind));
+        fields::check_row(self.rules, &cell, &mut self.checked);
+        for kind in cleared.iter() {
+            self.checked.fields.set(kind, "");
+        }
+        let findings = refused.iter().map(|kind| Finding {
+            rule: CLEAR_NOT_ALLOWED,
+            severity: Severity::Error,
+            field: Some(kind),
+        });
+        self.checked.findings.splice(0..0, findings);
+    }
+
+    /// Whom a valid row is about, the version it keeps, and what it sets, as facts.
+    fn identify(&mut self, row: &Row<'_>) -> Result<(SubjectId, Option<Version>), Judged> {
+        let Some(identity) = self.identity else { return Ok((SubjectId([0; 16]), None)) };
         let Some(key) = self.checked.fields.get(identity.key_field) else {
-            return Judged::Rejected { code: "key.missing", field: Some(identity.key_field) };
+            return Err(Judged::Rejected { code: "key.missing", field: Some(identity.key_field) });
         };
         let subject = identity.state_key.subject(identity.target, identity.key_field, key);
         let version = match row.origin() {
@@ -131,16 +261,32 @@ impl<'a> Judge<'a> {
                     self.runs.clear();
                 }
                 let batch = *self.runs.entry(origin.run).or_insert_with_key(|run| (identity.find_run)(run));
-                match batch {
-                    Some(batch) => Some(Version { batch, ordinal: origin.row }),
-                    None => return Judged::Rejected { code: "origin.unknown_run", field: None },
-                }
+                let batch = batch.ok_or(rejected("origin.unknown_run"))?;
+                Some(Version { batch, ordinal: origin.row })
             }
         };
         for (kind, value) in self.checked.fields.iter() {
             self.facts.push((kind, identity.state_key.field(kind, value)));
         }
-        Judged::Valid { subject, version }
+        Ok((subject, version))
+    }
+
+    /// The row's place among its subject's rows, where a column gives it, or the code of the rule against it. What the
+    /// first valid row has decides for all whether the column holds numbers or dates.
+    fn rank(&mut self, row: &Row<'_>) -> Result<Option<i128>, &'static str> {
+        if self.row_rules.order_by.is_none() {
+            return Ok(None);
+        }
+        let column = self.row_rules.filter.columns().count();
+        match OrderValue::parse(row.watched(column).unwrap_or_default()) {
+            Ok(None) => Ok(Some(RANK_OLDEST)),
+            Ok(Some(value)) if *self.order_kind.get_or_insert(value.kind) == value.kind => {
+                Ok(Some(value.rank))
+            }
+            Ok(Some(_)) => Err("order.mixed"),
+            Err(OrderError::Ambiguous) => Err("order.ambiguous"),
+            Err(OrderError::Invalid) => Err("order.invalid"),
+        }
     }
 
     /// Judges whatever the reader yields.
@@ -153,6 +299,11 @@ impl<'a> Judge<'a> {
             }
         }
     }
+}
+
+/// Rejected by a rule of whole rows.
+fn rejected(code: &'static str) -> Judged {
+    Judged::Rejected { code, field: None }
 }
 
 /// Why a survey ended early.
@@ -193,7 +344,11 @@ pub fn survey(
                 survey.rejected(place.ordinal);
                 emitter.emit(Event::RowRejected { place, code, field });
             }
-            Judged::Valid { subject, version } => {
+            Judged::Filtered => {
+                survey.filtered(place.ordinal);
+                emitter.emit(Event::RowFiltered { place });
+            }
+            Judged::Valid { subject, version, rank } => {
                 for finding in &judge.checked.findings {
                     let warning = match finding.severity {
                         Severity::Warn => true,
@@ -203,7 +358,8 @@ pub fn survey(
                     let code = finding.rule.rule().code;
                     emitter.emit(Event::RuleApplied { place, code, warning, field: finding.field });
                 }
-                survey.row(&Surveyed { ordinal: place.ordinal, subject, version, facts: &judge.facts });
+                let ordinal = place.ordinal;
+                survey.row(&Surveyed { ordinal, subject, version, rank, facts: &judge.facts });
             }
         }
         if place.ordinal.is_multiple_of(SIGNAL_ROWS)

@@ -23,7 +23,9 @@ pub(super) fn check(settings: &Settings, args: &CheckArgs) -> Result<Exit, Fatal
     }
     let console = console(settings)?;
     let rules = parts::rule_set(settings)?;
-    let mut inputs = Inputs::open(&parts::input_options(settings, &args.inputs, std::env::temp_dir()))?;
+    let row_rules = parts::row_rules(settings)?;
+    let options = parts::input_options(settings, &row_rules, &args.inputs, std::env::temp_dir());
+    let mut inputs = Inputs::open(&options)?;
     let mut reporters = Reporters::on(report_options(settings), console, Out::stdout())?;
     let clock = Clock::start();
     let mut emitter = Emitter::new(clock, &mut reporters);
@@ -42,7 +44,7 @@ pub(super) fn check(settings: &Settings, args: &CheckArgs) -> Result<Exit, Fatal
     if !unknown.is_empty() {
         emitter.emit(Event::Noticed { text: format!("columns not used: {}", unknown.join(", ")) });
     }
-    let mut judge = Judge::new(&rules, None);
+    let mut judge = Judge::new(&rules, None).minding(&row_rules);
     let surveyed = survey::survey(&mut inputs, &mut judge, &mut emitter, &Signals::listen()?);
     let fatal = match surveyed {
         Ok(survey) if survey.rows() > 0 => None,

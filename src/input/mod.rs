@@ -21,6 +21,7 @@ mod sniff;
 mod split;
 #[cfg(test)]
 mod tests;
+mod watched;
 
 use std::path::PathBuf;
 

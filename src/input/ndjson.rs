@@ -26,6 +26,8 @@ const SAFE_INTEGER_MAX: u64 = (1 << 53) - 1;
 enum Text {
     #[default]
     Absent,
+    /// The member is there and null.
+    Null,
     /// In the line, as it stands there.
     Line(Range<usize>),
     /// In the scratch, because it had escapes.
@@ -203,7 +205,7 @@ impl NdjsonRows {
                 self.scratch.push_str(&decoded);
                 Text::Scratch(begin..self.scratch.len())
             }
-            Some(b'n') => Text::Absent,
+            Some(b'n') => Text::Null,
             Some(b't' | b'f') => return Err(nested("a boolean", name)),
             Some(b'[') => return Err(nested("an array", name)),
             Some(b'{') => return Err(nested("an object", name)),
@@ -214,7 +216,7 @@ impl NdjsonRows {
             _ => Text::Line(place),
         };
         let len = match &text {
-            Text::Absent => 0,
+            Text::Absent | Text::Null => 0,
             Text::Line(range) | Text::Scratch(range) => range.len(),
         };
         if len > bounds.field_bytes_max {
@@ -226,7 +228,7 @@ impl NdjsonRows {
 
     fn resolve<'t>(&'t self, text: &Text, line: &'t [u8]) -> Option<&'t str> {
         match text {
-            Text::Absent => None,
+            Text::Absent | Text::Null => None,
             Text::Line(range) => std::str::from_utf8(&line[range.clone()]).ok(),
             Text::Scratch(range) => Some(&self.scratch[range.clone()]),
         }
@@ -236,6 +238,16 @@ impl NdjsonRows {
     pub(super) fn cells<'t>(&'t self, window: &'t Window) -> [Option<&'t str>; FIELD_COUNT] {
         let line = &window.bytes()[self.line.clone()];
         std::array::from_fn(|field| self.resolve(&self.cells[field], line))
+    }
+
+    /// Whether the member of a field was null in the row read last.
+    pub(super) fn is_null(&self, field: FieldKind) -> bool {
+        matches!(self.cells[field.index()], Text::Null)
+    }
+
+    /// The line of the row read last.
+    pub(super) fn line<'t>(&self, window: &'t Window) -> &'t [u8] {
+        &window.bytes()[self.line.clone()]
     }
 
     /// The text of `_run` of the row read last.

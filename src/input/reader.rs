@@ -10,6 +10,7 @@ use super::csv::CsvRows;
 use super::error::{Problem, RowError, SourceError};
 use super::layout::{Layout, Shape};
 use super::ndjson::NdjsonRows;
+use super::watched::WatchedCells;
 use super::{Inputs, Pass};
 use crate::row::{Origin, Place};
 use crate::update::{FIELD_COUNT, FieldKind};
@@ -61,6 +62,8 @@ pub struct RowReader<'i> {
     inputs: &'i mut Inputs,
     window: Window,
     rows: Option<Rows>,
+    /// Watched cells of the row read last, of NDJSON.
+    watched: WatchedCells,
     spot: Spot,
     /// Bytes of the files read to their end.
     bytes_done: u64,
@@ -79,6 +82,7 @@ impl<'i> RowReader<'i> {
             inputs,
             window: Window::default(),
             rows: None,
+            watched: WatchedCells::default(),
             spot: Spot { pass, file: 0, line: 1, ordinal: 0, blank_rows: 0 },
             bytes_done: 0,
             rows_done: 0,
@@ -130,6 +134,7 @@ impl<'i> RowReader<'i> {
             };
             if self.rows.is_none() {
                 self.rows = Some(begin(shape, &mut self.window, &mut self.spot)?);
+                self.watched.begin_file();
             }
             let (source, window, spot) = (&mut shape.source, &mut self.window, &mut self.spot);
             let bounds = &self.inputs.bounds;
@@ -142,7 +147,18 @@ impl<'i> RowReader<'i> {
                     let known = members.len();
                     let step = rows.next(members, &self.inputs.rules, source, window, spot, bounds)?;
                     names_added = members.len() > known;
-                    step
+                    match &step {
+                        Step::Row { place, .. } if !self.inputs.watched.is_empty() => {
+                            let row = rows.members(window);
+                            match self.watched.read(&mut self.inputs.watched, members, row) {
+                                Ok(()) => step,
+                                Err(problem) => {
+                                    Step::Bad(problem.at(*place, rows.line(window), bounds.raw_bytes_max))
+                                }
+                            }
+                        }
+                        Step::Row { .. } | Step::Bad(_) | Step::End => step,
+                    }
                 }
                 // A reader is made for its file's layout, and both are replaced together.
                 (Some(Rows::Csv(_)), Layout::Ndjson(_))
@@ -188,7 +204,8 @@ impl<'i> RowReader<'i> {
                 (cells, layout.origin[0].and_then(cell), View::Csv { rows, shape, columns })
             }
             (Some(Rows::Ndjson(rows)), Layout::Ndjson(_)) => {
-                let view = View::Ndjson { rows, window: &self.window, shape, columns };
+                let watched = &self.watched;
+                let view = View::Ndjson { rows, window: &self.window, shape, columns, watched };
                 (rows.cells(&self.window), rows.origin_run(&self.window), view)
             }
             (Some(Rows::Csv(_)), Layout::Ndjson(_)) | (Some(Rows::Ndjson(_)), Layout::Csv(_)) | (None, _) => {
@@ -248,9 +265,21 @@ pub struct Row<'r> {
 
 #[derive(Clone, Copy)]
 enum View<'r> {
-    Csv { rows: &'r CsvRows, shape: &'r Shape, columns: usize },
-    Ndjson { rows: &'r NdjsonRows, window: &'r Window, shape: &'r Shape, columns: usize },
-    Nothing { columns: usize },
+    Csv {
+        rows: &'r CsvRows,
+        shape: &'r Shape,
+        columns: usize,
+    },
+    Ndjson {
+        rows: &'r NdjsonRows,
+        window: &'r Window,
+        shape: &'r Shape,
+        columns: usize,
+        watched: &'r WatchedCells,
+    },
+    Nothing {
+        columns: usize,
+    },
 }
 
 impl<'r> Row<'r> {
@@ -264,6 +293,24 @@ impl<'r> Row<'r> {
     /// empty cell is `Some("")`.
     pub fn cell(&self, field: FieldKind) -> Option<&'r str> {
         self.cells[field.index()]
+    }
+
+    /// The text of a watched column, by its position in [`super::InputOptions::watched`]; of NDJSON booleans as they are
+    /// written, too. `None`: the row has no such cell, or it is null.
+    pub fn watched(&self, column: usize) -> Option<&'r str> {
+        match self.view {
+            View::Csv { rows, shape, .. } => rows.record.get(*shape.watched.get(column)?),
+            View::Ndjson { watched, .. } => watched.get(column),
+            View::Nothing { .. } => None,
+        }
+    }
+
+    /// Whether the member of a field is there and null. A CSV cell never is.
+    pub fn is_null(&self, field: FieldKind) -> bool {
+        match self.view {
+            View::Ndjson { rows, .. } => rows.is_null(field),
+            View::Csv { .. } | View::Nothing { .. } => false,
+        }
     }
 
     /// What `_run` and `_row` say of the row's past.
@@ -297,7 +344,7 @@ impl<'r> Row<'r> {
                     }
                 }
             }
-            View::Ndjson { rows, window, shape, columns } => {
+            View::Ndjson { rows, window, shape, columns, .. } => {
                 out.resize(columns, None);
                 for (member, value) in rows.members(window) {
                     if let Some(position) = shape.positions.get(member).copied().flatten() {

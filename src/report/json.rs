@@ -166,6 +166,7 @@ impl Json {
             // One message per row that went well or per attempt would bury the others; `progress` counts them.
             Event::Progressed { .. }
             | Event::RuleApplied { .. }
+            | Event::RowFiltered { .. }
             | Event::AttemptEnded { .. }
             | Event::UpdateSynced { .. }
             | Event::UpdateDeferred { .. }

@@ -59,6 +59,7 @@ impl Lines {
             | Event::Progressed { .. }
             | Event::RuleApplied { .. }
             | Event::RowRejected { .. }
+            | Event::RowFiltered { .. }
             | Event::PlanMade(_)
             | Event::GateTripped { .. }
             | Event::DeliveryStarted { .. }

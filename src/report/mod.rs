@@ -226,6 +226,7 @@ impl Listener for Reporters {
             | Event::Progressed { .. }
             | Event::RuleApplied { .. }
             | Event::RowRejected { .. }
+            | Event::RowFiltered { .. }
             | Event::PlanMade(_)
             | Event::DeliveryStarted { .. }
             | Event::AttemptEnded { .. }
