@@ -17,7 +17,7 @@ use crate::fields::{self, RuleSet};
 use crate::input::{Bounds, InputOptions};
 use crate::journal::JournalOptions;
 use crate::plan::{DuplicatePolicy, Filter, GateRules};
-use crate::sandbox::{Sandbox, SandboxEnvelope, SandboxOptions};
+use crate::sandbox::{Clears as SandboxClears, Sandbox, SandboxEnvelope, SandboxOptions};
 use crate::settings::{Rate, Settings, TokenChoice};
 use crate::survey::{Clears, RowRules};
 use crate::update::FieldKind;
@@ -61,7 +61,8 @@ fn sandbox_destination(settings: &Settings, is_plan: bool) -> Result<Destination
         return Ok(Destination { target, endpoint: None, token: None, state, sandbox: None });
     }
     let envelope = sandbox_envelope(settings.api.envelope);
-    start_sandbox(target, state, SandboxOptions { envelope, ..SandboxOptions::default() })
+    let clears = SandboxClears::Both;
+    start_sandbox(target, state, SandboxOptions { envelope, clears, ..SandboxOptions::default() })
 }
 
 /// The envelope as the sandbox knows it: edges never import each other.
