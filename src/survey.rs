@@ -237,6 +237,7 @@ impl<'a> Judge<'a> {
         let cell = |kind| row.cell(kind).filter(|_| !asked.contains(kind));
         fields::check_row(self.rules, &cell, &mut self.checked);
         for kind in cleared.iter() {
+            // No value is empty otherwise (see `Fields`).
             self.checked.fields.set(kind, "");
         }
         let findings = refused.iter().map(|kind| Finding {
