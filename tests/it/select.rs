@@ -40,7 +40,9 @@ fn rows_that_do_not_meet_a_condition_are_filtered() {
     let args = ["crm.csv", "--where", "status=active", "--where", "status=Pending"];
     let ran = ws.sync(&args).expect(0).expect_books();
     assert_eq!((ran.rows("read"), ran.rows("synced"), ran.rows("filtered")), (5, 2, 3));
-    assert_eq!(ws.arrivals(), ["C-0", "C-2"]);
+    let mut arrivals = ws.arrivals();
+    arrivals.sort();
+    assert_eq!(arrivals, ["C-0", "C-2"]);
     assert!(!ran.stdout.contains("columns not used"), "a watched column is used: {}", ran.stdout);
     assert!(ws.last_run_file("rejected.csv").is_none());
     let again = ws.sync(&args).expect(0).expect_books();
