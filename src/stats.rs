@@ -363,6 +363,22 @@ mod tests {
     }
 
     #[test]
+    fn a_filtered_row_is_neither_pending_nor_rejected() {
+        let filtered = |ordinal| Event::RowFiltered { place: Place { ordinal, ..HERE } };
+        let rejected =
+            Event::RowRejected { place: Place { ordinal: 4, ..HERE }, code: "imei.14", field: None };
+        let mut events = vec![filtered(1), filtered(3), rejected];
+        let stats = fold(events.clone());
+        assert!(stats.rows.is_balanced(), "{:?}", stats.rows);
+        assert_eq!((stats.rows.read, stats.rows.filtered, stats.rows.pending), (4, 2, 1));
+        // The plan counts them once more, and not on top.
+        let rows = PlanRows { read: 4, filtered: 2, rejected: 1, send: 1, ..PlanRows::default() };
+        events.push(Event::PlanMade(PlanFacts { rows, ..PlanFacts::default() }));
+        let stats = fold(events);
+        assert!(stats.rows.is_balanced() && stats.rows.filtered == 2, "{:?}", stats.rows);
+    }
+
+    #[test]
     fn a_pause_ends_with_the_run() {
         let ended = Event::RunEnded { exit_code: 5, stopped: None };
         let stats = fold(vec![Event::Paused { reason: "down", for_ms: None }, ended]);

@@ -205,11 +205,14 @@ impl<'a> Judge<'a> {
     /// Judges a row that could be read. Its canonical fields, findings and facts stand in the judge until the next.
     pub fn row(&mut self, row: &Row<'_>) -> Judged {
         self.facts.clear();
-        self.checked.clear();
-        match self.row_rules.filter.keeps(|column| row.watched(column)) {
-            Kept::Yes => {}
-            Kept::No => return Judged::Filtered,
-            Kept::Unknown(_) => return rejected("where.incomparable"),
+        let left_out = match self.row_rules.filter.keeps(|column| row.watched(column)) {
+            Kept::Yes => None,
+            Kept::No => Some(Judged::Filtered),
+            Kept::Unknown(_) => Some(rejected("where.incomparable")),
+        };
+        if let Some(judged) = left_out {
+            self.checked.clear();
+            return judged;
         }
         self.check_fields(row);
         if let Some(finding) = self.checked.rejected() {

@@ -424,13 +424,17 @@ impl Job<'_> {
             let overridden = self.settings.run.yes && gate.may_override;
             emitter.emit(Event::GateTripped { gate: gate.gate, text: gate.text.clone(), overridden });
             if !overridden {
-                let found = if self.is_plan { "the reasons above" } else { "rejected.csv" };
+                let look = match gate.gate {
+                    "rejected_max" if self.is_plan => "look at the reasons above and",
+                    "rejected_max" => "look at rejected.csv and",
+                    _ => "make sure that this is meant, or",
+                };
                 let or = if gate.may_override { "; --yes goes on nevertheless" } else { "" };
                 stop.get_or_insert_with(|| {
                     Fatal::new(
                         Exit::Stopped,
                         format!("the plan's gate {} stopped the run: {}", gate.gate, gate.text),
-                        format!("look at {found} and correct the export or the mapping{or}"),
+                        format!("{look} correct the export or the mapping{or}"),
                     )
                 });
             }

@@ -272,6 +272,18 @@ fn a_token_clears_a_field_once() {
 }
 
 #[test]
+fn a_rehearsal_clears_either_way() {
+    let ws = Workspace::new();
+    ws.write("crm.csv", "crm id,imsi\nC-1,#CLEAR#\n");
+    for clear_as in ["empty", "null"] {
+        let args = ["crm.csv", "--clear-token", "#CLEAR#", "--clearable", "imsi", "--clear-as", clear_as];
+        let mut all = vec!["sync", "--sandbox", "--full", "--json"];
+        all.extend_from_slice(&args);
+        assert_eq!(ws.run(&all).expect(0).rows("synced"), 1, "{clear_as}");
+    }
+}
+
+#[test]
 fn a_token_where_nothing_may_be_cleared_rejects_the_row() {
     let ws = clearing(Clears::Both);
     let text = "crm id,imsi,tier,pw\n#CLEAR#,310260123456789,gold,\nC-1,310260123456789,#CLEAR#,\n\
