@@ -15,7 +15,7 @@ use super::error::{Problem, SourceError};
 use super::map::{MappedBy, Meaning, Rules};
 use super::members::{Fault, Members};
 use super::reader::{Spot, Step, origin_row};
-use crate::update::{FIELD_COUNT, FieldKind};
+use crate::update::{FIELD_COUNT, FieldKind, FieldSet};
 
 /// Largest integer that every JSON writer holds exactly (RFC 8259 clause 6, RFC 7493 clause 2.2): beyond it the
 /// digits may have been rounded before they were written.
@@ -26,8 +26,6 @@ const SAFE_INTEGER_MAX: u64 = (1 << 53) - 1;
 enum Text {
     #[default]
     Absent,
-    /// The member is there and null.
-    Null,
     /// In the line, as it stands there.
     Line(Range<usize>),
     /// In the scratch, because it had escapes.
@@ -43,6 +41,8 @@ pub(super) struct NdjsonRows {
     cells: [Text; FIELD_COUNT],
     origin: [Text; 2],
     scratch: String,
+    /// Fields of the row read last whose member is there and null.
+    pub(super) nulls: FieldSet,
 }
 
 impl NdjsonRows {
@@ -141,9 +141,13 @@ impl NdjsonRows {
         }
         self.scratch.clear();
         self.cells = Default::default();
+        self.nulls = FieldSet::EMPTY;
         self.origin = Default::default();
         for (field, taken) in FieldKind::ALL.into_iter().zip(self.choose(members)?) {
             if let Some(at) = taken {
+                if &line[self.found[at].1.clone()] == "null" {
+                    self.nulls.insert(field);
+                }
                 self.cells[field.index()] = self.text(line, at, members, bounds)?;
             }
         }
@@ -205,7 +209,7 @@ impl NdjsonRows {
                 self.scratch.push_str(&decoded);
                 Text::Scratch(begin..self.scratch.len())
             }
-            Some(b'n') => Text::Null,
+            Some(b'n') => Text::Absent,
             Some(b't' | b'f') => return Err(nested("a boolean", name)),
             Some(b'[') => return Err(nested("an array", name)),
             Some(b'{') => return Err(nested("an object", name)),
@@ -216,7 +220,7 @@ impl NdjsonRows {
             _ => Text::Line(place),
         };
         let len = match &text {
-            Text::Absent | Text::Null => 0,
+            Text::Absent => 0,
             Text::Line(range) | Text::Scratch(range) => range.len(),
         };
         if len > bounds.field_bytes_max {
@@ -228,7 +232,7 @@ impl NdjsonRows {
 
     fn resolve<'t>(&'t self, text: &Text, line: &'t [u8]) -> Option<&'t str> {
         match text {
-            Text::Absent | Text::Null => None,
+            Text::Absent => None,
             Text::Line(range) => std::str::from_utf8(&line[range.clone()]).ok(),
             Text::Scratch(range) => Some(&self.scratch[range.clone()]),
         }
@@ -238,11 +242,6 @@ impl NdjsonRows {
     pub(super) fn cells<'t>(&'t self, window: &'t Window) -> [Option<&'t str>; FIELD_COUNT] {
         let line = &window.bytes()[self.line.clone()];
         std::array::from_fn(|field| self.resolve(&self.cells[field], line))
-    }
-
-    /// Whether the member of a field was null in the row read last.
-    pub(super) fn is_null(&self, field: FieldKind) -> bool {
-        matches!(self.cells[field.index()], Text::Null)
     }
 
     /// The line of the row read last.

@@ -308,7 +308,7 @@ impl<'r> Row<'r> {
     /// Whether the member of a field is there and null. A CSV cell never is.
     pub fn is_null(&self, field: FieldKind) -> bool {
         match self.view {
-            View::Ndjson { rows, .. } => rows.is_null(field),
+            View::Ndjson { rows, .. } => rows.nulls.contains(field),
             View::Csv { .. } | View::Nothing { .. } => false,
         }
     }

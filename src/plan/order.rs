@@ -101,6 +101,7 @@ fn billionths(fraction: &str) -> Option<i32> {
 /// A date as a rank; `None` for what does not look like one.
 fn date(text: &str) -> Result<Option<i128>, OrderError> {
     let (day, time) = text.split_once(['T', 't', ' ']).unwrap_or((text, ""));
+    let day = day.trim_end_matches(',');
     let separator = ['-', '/', '.'].into_iter().find(|separator| day.matches(*separator).count() == 2);
     let Some(separator) = separator else { return compact(day, time) };
     let parts: Vec<&str> = day.split(separator).collect();
@@ -275,7 +276,15 @@ mod tests {
 
     #[test]
     fn a_date_of_two_readings_is_not_guessed() {
-        for text in ["01/02/2026", "31/12/2026", "1-2-2026", "01/02/26", "01.02.26", "1/2/26 10:00"] {
+        for text in [
+            "01/02/2026",
+            "31/12/2026",
+            "1-2-2026",
+            "01/02/26",
+            "01.02.26",
+            "1/2/26 10:00",
+            "1/15/2026, 10:00 AM",
+        ] {
             assert_eq!(OrderValue::parse(text), Err(OrderError::Ambiguous), "{text}");
         }
     }
