@@ -16,6 +16,11 @@ pub struct SubjectId(pub [u8; 16]);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FieldHash(pub u64);
 
+impl FieldHash {
+    /// Stands for a field that is cleared. No value has this hash, nor the hash 0.
+    pub const CLEARED: FieldHash = FieldHash(u64::MAX);
+}
+
 /// Digest of what an update sets: 8 bytes over its fields' hashes in wire order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UpdateDigest(pub u64);
@@ -66,8 +71,12 @@ impl StateKey {
         SubjectId(id)
     }
 
-    /// Hash of a field's canonical value. The same value in another field hashes differently.
+    /// Hash of a field's canonical value. The same value in another field hashes differently. The empty value is that
+    /// of a cleared field: [`FieldHash::CLEARED`].
     pub fn field(&self, kind: FieldKind, value: &str) -> FieldHash {
+        if value.is_empty() {
+            return FieldHash::CLEARED;
+        }
         // One buffer on the stack for all usual values: the hasher's own set-up costs more than the hash.
         let mut short = [0_u8; 64];
         let bytes = value.as_bytes();
@@ -81,7 +90,7 @@ impl StateKey {
             hasher.update(bytes);
             hasher.finalize()
         };
-        FieldHash(first_u64(hash.as_bytes()))
+        FieldHash(unreserved(first_u64(hash.as_bytes())))
     }
 
     /// The `Idempotency-Key` of an attempt: the same after an unknown outcome, a new one after each definite
@@ -148,6 +157,15 @@ fn update_with_len(hasher: &mut blake3::Hasher, bytes: &[u8]) {
     hasher.update(bytes);
 }
 
+/// A hash that is none of the two with a meaning of their own: absent, and cleared.
+const fn unreserved(hash: u64) -> u64 {
+    match hash {
+        0 => 1,
+        u64::MAX => u64::MAX - 1,
+        hash => hash,
+    }
+}
+
 fn first_u64(hash: &[u8; 32]) -> u64 {
     let mut first = [0; 8];
     first.copy_from_slice(&hash[..8]);
@@ -174,13 +192,20 @@ mod tests {
     #[test]
     fn long_and_short_values_hash_alike() {
         // The stack buffer and the streaming path must agree at their border.
-        for len in [0, 1, 62, 63, 64, 65, 300] {
+        for len in [1, 62, 63, 64, 65, 300] {
             let value = "x".repeat(len);
             let mut hasher = blake3::Hasher::new_keyed(&key().fields);
             hasher.update(&[FieldKind::Imei as u8]);
             hasher.update(value.as_bytes());
             assert_eq!(key().field(FieldKind::Imei, &value).0, first_u64(hasher.finalize().as_bytes()));
         }
+    }
+
+    #[test]
+    fn no_value_has_the_hash_of_a_cleared_field_or_of_an_absent_one() {
+        assert_eq!(key().field(FieldKind::Imsi, ""), FieldHash::CLEARED);
+        assert_eq!(unreserved(FieldHash::CLEARED.0), u64::MAX - 1);
+        assert_eq!((unreserved(0), unreserved(1), unreserved(77)), (1, 1, 77));
     }
 
     #[test]

@@ -84,6 +84,11 @@ pub enum Event {
     },
     /// A whole column shows something that no single row can show.
     ColumnAlarmed(AlarmFacts),
+    /// A readable row was left out by a condition: no rule was asked about it.
+    RowFiltered {
+        /// Where.
+        place: Place,
+    },
     /// The survey ended and every row has its disposition.
     PlanMade(PlanFacts),
     /// A gate stopped the run before the first request, or was overridden.
@@ -264,6 +269,8 @@ pub struct PlanFacts {
     pub refused_before: u64,
     /// Columns with spreadsheet damage, in wire order.
     pub damaged: Vec<ColumnDamage>,
+    /// Rows to send, or folded into one to send, that clear a field which is not known as cleared.
+    pub clears: u64,
 }
 
 /// Rows by disposition, as the plan rules.

@@ -192,9 +192,10 @@ impl Stats {
                 self.pass_bytes = *bytes;
                 self.pass_bytes_total = *bytes_total;
                 if self.plan.is_none() {
-                    // Until the plan is made every row read is pending or rejected; the books close at any moment.
+                    // Until the plan is made every row read is pending, rejected or filtered; the books close at any
+                    // moment.
                     self.rows.read = *rows;
-                    self.rows.pending = rows.saturating_sub(self.rows.rejected);
+                    self.leave_pending();
                 }
             }
             Event::RuleApplied { place, code, warning, field } => {
@@ -202,6 +203,11 @@ impl Stats {
                 tally(tallies, code, *place, *field);
             }
             Event::RowRejected { place, code, field, also } => self.reject(*place, code, *field, also),
+            Event::RowFiltered { place } => {
+                self.rows.filtered += 1;
+                self.rows.read = self.rows.read.max(place.ordinal);
+                self.leave_pending();
+            }
             Event::PlanMade(facts) => self.take_plan(facts),
             Event::GateTripped { text, .. } => self.notices.push(text.clone()),
             Event::DeliveryStarted { updates } => {
@@ -238,12 +244,17 @@ impl Stats {
         if self.plan.is_none() {
             // Progress comes in steps; a reading that ends between two of them must close its books too.
             self.rows.read = self.rows.read.max(place.ordinal);
-            self.rows.pending = self.rows.read.saturating_sub(self.rows.rejected);
+            self.leave_pending();
         }
         tally(&mut self.rejections, code, place, field);
         for breach in also {
             tally(&mut self.rejections, breach.code, place, breach.field);
         }
+    }
+
+    /// Before the plan is made: what is neither rejected nor filtered is pending.
+    fn leave_pending(&mut self) {
+        self.rows.pending = self.rows.read.saturating_sub(self.rows.rejected + self.rows.filtered);
     }
 
     fn end_pause(&mut self, at_ms: u64) {
@@ -393,6 +404,26 @@ mod tests {
         let tally = &stats.rejections[&("imei.14", Some(FieldKind::Imei))];
         assert_eq!((tally.count, tally.first.ordinal, tally.next.len()), (4, 1, PLACES_MAX - 1));
         assert_eq!(stats.rejections[&("key.missing", None)].count, 1);
+    }
+
+    #[test]
+    fn a_filtered_row_is_neither_pending_nor_rejected() {
+        let filtered = |ordinal| Event::RowFiltered { place: Place { ordinal, ..HERE } };
+        let rejected = Event::RowRejected {
+            place: Place { ordinal: 4, ..HERE },
+            code: "imei.14",
+            field: None,
+            also: Vec::new(),
+        };
+        let mut events = vec![filtered(1), filtered(3), rejected];
+        let stats = fold(events.clone());
+        assert!(stats.rows.is_balanced(), "{:?}", stats.rows);
+        assert_eq!((stats.rows.read, stats.rows.filtered, stats.rows.pending), (4, 2, 1));
+        // The plan counts them once more, and not on top.
+        let rows = PlanRows { read: 4, filtered: 2, rejected: 1, send: 1, ..PlanRows::default() };
+        events.push(Event::PlanMade(PlanFacts { rows, ..PlanFacts::default() }));
+        let stats = fold(events);
+        assert!(stats.rows.is_balanced() && stats.rows.filtered == 2, "{:?}", stats.rows);
     }
 
     #[test]

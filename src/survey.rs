@@ -11,9 +11,18 @@ use crate::engine::signals::{Signals, Stop};
 use crate::event::{AlarmFacts, Breach, ColumnDamage, Event, Listener, MappedColumn, Stamped};
 use crate::fields::{self, Checked, Cleaning, ColumnBook, FIELDS, Finding, RuleId, RuleSet, Severity};
 use crate::input::{Format, Inputs, MappedBy, Pass, Row, RowError, SourceError};
-use crate::plan::{Survey, Surveyed};
+use crate::plan::{Kept, OrderError, OrderKind, OrderValue, RANK_OLDEST, Survey, Surveyed};
 use crate::row::{Place, Version};
 use crate::update::{FieldKind, FieldSet};
+
+pub use row_rules::{Clears, RowRules};
+
+use row_rules::NO_ROW_RULES;
+
+mod row_rules;
+
+/// A cell or member that asks to clear a field that may not be cleared.
+const CLEAR_NOT_ALLOWED: RuleId = RuleId::known("clear.not_allowed");
 
 /// Runs remembered by name while rows are judged; a file fed back names one, as a rule.
 const RUNS_MAX: usize = 1_024;
@@ -59,8 +68,11 @@ pub type FindRun<'a> = dyn Fn(&str) -> Option<u64> + Sync + 'a;
 /// Who judges rows: the rules, and what makes a subject out of a key value.
 pub struct Judge<'a> {
     rules: &'a RuleSet,
+    row_rules: &'a RowRules,
     identity: Option<Identity<'a>>,
     runs: HashMap<String, Option<u64>>,
+    /// What the first row with an order value has: numbers and dates have no order among each other.
+    order_kind: Option<OrderKind>,
     /// Fields and findings of the row judged last.
     pub checked: Checked,
     /// Hashes of the fields of the row judged last, in wire order.
@@ -92,12 +104,16 @@ pub enum Judged {
         /// The field, if the rule is about one.
         field: Option<FieldKind>,
     },
+    /// A condition leaves it out; no rule was asked.
+    Filtered,
     /// It is an update.
     Valid {
         /// Whom it is about.
         subject: SubjectId,
         /// The version it keeps, when it was fed back from one of our own files.
         version: Option<Version>,
+        /// Its rank, where a column gives the order (see [`Surveyed::rank`]).
+        rank: Option<i128>,
     },
 }
 
@@ -107,17 +123,24 @@ impl<'a> Judge<'a> {
     pub fn new(rules: &'a RuleSet, identity: Option<Identity<'a>>) -> Judge<'a> {
         Judge {
             rules,
+            row_rules: &NO_ROW_RULES,
             identity,
             runs: HashMap::new(),
+            order_kind: None,
             checked: Checked::default(),
             facts: Vec::new(),
             columns: ColumnBook::new(rules, FieldSet::EMPTY),
         }
     }
 
+    /// The same judge, minding these rules of whole rows. The inputs must watch [`RowRules::watched`].
+    pub fn minding(self, row_rules: &'a RowRules) -> Judge<'a> {
+        Judge { row_rules, ..self }
+    }
+
     /// Another judge by the same rules, for another reading.
     pub fn again(&self) -> Judge<'a> {
-        Judge { runs: self.runs.clone(), ..Judge::new(self.rules, self.identity) }
+        Judge { runs: self.runs.clone(), ..Judge::new(self.rules, self.identity).minding(self.row_rules) }
     }
 
     /// The job's key field, if there is an identity.
@@ -128,16 +151,58 @@ impl<'a> Judge<'a> {
     /// Judges a row that could be read. Its canonical fields, findings and facts stand in the judge until the next.
     pub fn row(&mut self, row: &Row<'_>) -> Judged {
         self.facts.clear();
-        fields::check_row(self.rules, &|kind| row.cell(kind), &mut self.checked);
+        let left_out = match self.row_rules.filter.keeps(|column| row.watched(column)) {
+            Kept::Yes => None,
+            Kept::No => Some(Judged::Filtered),
+            Kept::Unknown(_) => Some(rejected("where.incomparable")),
+        };
+        if let Some(judged) = left_out {
+            self.checked.clear();
+            return judged;
+        }
+        self.check_fields(row);
         self.find_numbers(row.numbers());
         if let Some(finding) = self.checked.rejected() {
             return Judged::Rejected { code: finding.rule.rule().code, field: finding.field };
         }
-        let Some(identity) = self.identity else {
-            return Judged::Valid { subject: SubjectId([0; 16]), version: None };
+        let (subject, version) = match self.identify(row) {
+            Ok(identified) => identified,
+            Err(judged) => return judged,
         };
+        match self.rank(row) {
+            Ok(rank) => Judged::Valid { subject, version, rank },
+            Err(code) => rejected(code),
+        }
+    }
+
+    /// Checks the fields of a row. What clears a field is asked for first: no rule of a field is about that.
+    fn check_fields(&mut self, row: &Row<'_>) {
+        let clears = &self.row_rules.clears;
+        if !clears.is_any() {
+            fields::check_row(self.rules, &|kind| row.cell(kind), &mut self.checked);
+            return;
+        }
+        let (cleared, refused) = clears.of(row, self.key_field());
+        let asked = cleared.union(refused);
+        let cell = |kind| row.cell(kind).filter(|_| !asked.contains(kind));
+        fields::check_row(self.rules, &cell, &mut self.checked);
+        for kind in cleared.iter() {
+            // No value is empty otherwise (see `Fields`).
+            self.checked.fields.set(kind, "");
+        }
+        let findings = refused.iter().map(|kind| Finding {
+            rule: CLEAR_NOT_ALLOWED,
+            severity: Severity::Error,
+            field: Some(kind),
+        });
+        self.checked.findings.splice(0..0, findings);
+    }
+
+    /// Whom a valid row is about, the version it keeps, and what it sets, as facts.
+    fn identify(&mut self, row: &Row<'_>) -> Result<(SubjectId, Option<Version>), Judged> {
+        let Some(identity) = self.identity else { return Ok((SubjectId([0; 16]), None)) };
         let Some(key) = self.checked.fields.get(identity.key_field) else {
-            return Judged::Rejected { code: "key.missing", field: Some(identity.key_field) };
+            return Err(Judged::Rejected { code: "key.missing", field: Some(identity.key_field) });
         };
         let subject = identity.state_key.subject(identity.target, identity.key_field, key);
         let version = match row.origin() {
@@ -147,16 +212,32 @@ impl<'a> Judge<'a> {
                     self.runs.clear();
                 }
                 let batch = *self.runs.entry(origin.run).or_insert_with_key(|run| (identity.find_run)(run));
-                match batch {
-                    Some(batch) => Some(Version { batch, ordinal: origin.row }),
-                    None => return Judged::Rejected { code: "origin.unknown_run", field: None },
-                }
+                let batch = batch.ok_or(rejected("origin.unknown_run"))?;
+                Some(Version { batch, ordinal: origin.row })
             }
         };
         for (kind, value) in self.checked.fields.iter() {
             self.facts.push((kind, identity.state_key.field(kind, value)));
         }
-        Judged::Valid { subject, version }
+        Ok((subject, version))
+    }
+
+    /// The row's place among its subject's rows, where a column gives it, or the code of the rule against it. What the
+    /// first valid row has decides for all whether the column holds numbers or dates.
+    fn rank(&mut self, row: &Row<'_>) -> Result<Option<i128>, &'static str> {
+        if self.row_rules.order_by.is_none() {
+            return Ok(None);
+        }
+        let column = self.row_rules.filter.columns().count();
+        match OrderValue::parse(row.watched(column).unwrap_or_default()) {
+            Ok(None) => Ok(Some(RANK_OLDEST)),
+            Ok(Some(value)) if *self.order_kind.get_or_insert(value.kind) == value.kind => {
+                Ok(Some(value.rank))
+            }
+            Ok(Some(_)) => Err("order.mixed"),
+            Err(OrderError::Ambiguous) => Err("order.ambiguous"),
+            Err(OrderError::Invalid) => Err("order.invalid"),
+        }
     }
 
     /// Every reason beside the first for which the row judged last is rejected, each once.
@@ -221,6 +302,11 @@ impl<'a> Judge<'a> {
             }
         }
     }
+}
+
+/// Rejected by a rule of whole rows.
+fn rejected(code: &'static str) -> Judged {
+    Judged::Rejected { code, field: None }
 }
 
 /// Why a survey ended early.
@@ -289,7 +375,7 @@ fn read_all(
             }
         };
         let (place, judged) = judge.read(&row);
-        if row.is_ok() {
+        if row.is_ok() && judged != Judged::Filtered {
             judge.columns.observe(place, &judge.checked);
         }
         watch(&row, judged, judge);
@@ -299,9 +385,14 @@ fn read_all(
                 survey.rejected(place.ordinal);
                 emitter.emit(Event::RowRejected { place, code, field, also: judge.also(judged) });
             }
-            Judged::Valid { subject, version } => {
+            Judged::Filtered => {
+                survey.filtered(place.ordinal);
+                emitter.emit(Event::RowFiltered { place });
+            }
+            Judged::Valid { subject, version, rank } => {
                 tell_findings(place, &judge.checked, emitter);
-                survey.row(&Surveyed { ordinal: place.ordinal, subject, version, facts: &judge.facts });
+                let ordinal = place.ordinal;
+                survey.row(&Surveyed { ordinal, subject, version, rank, facts: &judge.facts });
             }
         }
         if place.ordinal.is_multiple_of(SIGNAL_ROWS)

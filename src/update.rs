@@ -129,7 +129,8 @@ impl FromIterator<FieldKind> for FieldSet {
     }
 }
 
-/// The canonical values of a row's present fields. An absent field is not sent.
+/// The canonical values of a row's present fields. An absent field is not sent; an empty value clears its field, and no
+/// value is empty otherwise.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Fields {
     values: [Option<Box<str>>; FIELD_COUNT],

@@ -77,10 +77,12 @@ fn agrees(
     sent: &str,
     canonical: &dyn Fn(FieldKind, &str) -> Option<String>,
 ) -> bool {
+    if sent.is_empty() {
+        // Cleared: empty, or null as it is in the server's database. Any value means that it is still there.
+        return raw.get() == "null" || text_of(raw).is_some_and(|text| text.trim().is_empty());
+    }
     let text = match text_of(raw) {
         Some(text) => text,
-        // A cleared field is empty here and, as a rule, null in the server's database.
-        None if raw.get() == "null" => return sent.is_empty(),
         // A server that keeps identifiers as numbers echoes bare digits; taken as text, because a 20-digit ICCID
         // does not survive as a number.
         None if raw.get().starts_with(|c: char| c.is_ascii_digit()) => Cow::Borrowed(raw.get()),

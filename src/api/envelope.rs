@@ -5,6 +5,7 @@
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use crate::choice::choice;
+use crate::fields::ClearAs;
 use crate::update::Fields;
 
 choice! {
@@ -22,13 +23,15 @@ choice! {
     }
 }
 
-/// The body of a request that sets these fields, in wire order. Every text passes through the JSON serializer,
+/// The body of a request that sets these fields, in wire order; an empty value clears its field, as `clear_as` says. Every
+/// text passes through the JSON serializer,
 /// twice where it is JSON within a string.
-pub fn body(envelope: Envelope, fields: &Fields) -> Vec<u8> {
+pub fn body(envelope: Envelope, clear_as: ClearAs, fields: &Fields) -> Vec<u8> {
+    let members = Members { fields, clear_as };
     match envelope {
-        Envelope::DataString => json(&Data { data: json_text(&Members(fields)) }),
-        Envelope::DataObject => json(&Data { data: Members(fields) }),
-        Envelope::Flat => json(&Members(fields)),
+        Envelope::DataString => json(&Data { data: json_text(&members) }),
+        Envelope::DataObject => json(&Data { data: members }),
+        Envelope::Flat => json(&members),
     }
 }
 
@@ -37,13 +40,19 @@ struct Data<T> {
     data: T,
 }
 
-struct Members<'a>(&'a Fields);
+struct Members<'a> {
+    fields: &'a Fields,
+    clear_as: ClearAs,
+}
 
 impl Serialize for Members<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(self.0.present().len()))?;
-        for (kind, value) in self.0.iter() {
-            map.serialize_entry(kind.name(), value)?;
+        let mut map = serializer.serialize_map(Some(self.fields.present().len()))?;
+        for (kind, value) in self.fields.iter() {
+            match (value, self.clear_as) {
+                ("", ClearAs::Null) => map.serialize_entry(kind.name(), &())?,
+                (value, ClearAs::Empty | ClearAs::Null) => map.serialize_entry(kind.name(), value)?,
+            }
         }
         map.end()
     }
@@ -69,7 +78,7 @@ mod tests {
     use crate::update::FieldKind;
 
     fn text(envelope: Envelope, fields: &Fields) -> String {
-        String::from_utf8(body(envelope, fields)).expect("UTF-8")
+        String::from_utf8(body(envelope, ClearAs::Empty, fields)).expect("UTF-8")
     }
 
     #[test]
@@ -96,10 +105,15 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_value_is_sent_as_an_empty_string() {
+    fn a_cleared_field_is_sent_as_an_empty_string_or_as_null() {
         let mut fields = Fields::default();
         fields.set(FieldKind::UserClass, "");
         assert_eq!(text(Envelope::Flat, &fields), r#"{"user_class":""}"#);
+        fields.set(FieldKind::Imsi, "1");
+        let null = |envelope| String::from_utf8(body(envelope, ClearAs::Null, &fields)).expect("UTF-8");
+        assert_eq!(null(Envelope::Flat), r#"{"imsi":"1","user_class":null}"#);
+        assert_eq!(null(Envelope::DataObject), r#"{"data":{"imsi":"1","user_class":null}}"#);
+        assert_eq!(null(Envelope::DataString), r#"{"data":"{\"imsi\":\"1\",\"user_class\":null}"}"#);
     }
 
     proptest! {
@@ -110,7 +124,7 @@ mod tests {
                 fields.set(kind, value);
             }
             for envelope in Envelope::ALL {
-                let outer: Value = serde_json::from_slice(&body(envelope, &fields)).expect("JSON");
+                let outer: Value = serde_json::from_slice(&body(envelope, ClearAs::Empty, &fields)).expect("JSON");
                 let inner = match envelope {
                     Envelope::DataString => {
                         serde_json::from_str(outer["data"].as_str().expect("a string")).expect("JSON within")

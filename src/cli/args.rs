@@ -77,13 +77,14 @@ pub struct RowArgs {
     /// Take the last columns for empty where a CSV row is too short
     #[arg(long)]
     pub flexible: bool,
-    /// Leave out rows that do not meet a condition (=, !=, <, <=, >, >=); may be repeated
+    /// Leave out rows that do not meet a condition (= != < <= > >=); may be repeated: of several = on one column any,
+    /// everything else together. Case does not matter; < and > compare numbers and dates
     #[arg(long = "where", value_name = "COLUMN=VALUE")]
     pub conditions: Vec<String>,
-    /// Column with a date or number that says which of a subject's rows is newer
+    /// Column with a date or number that says which of a subject's rows is newer; an empty cell is the oldest
     #[arg(long, value_name = "COLUMN")]
     pub order_by: Option<String>,
-    /// Text of a cell that clears its field at the API
+    /// Text of a cell that clears its field at the API; --clearable names the fields
     #[arg(long, value_name = "TEXT")]
     pub clear_token: Option<String>,
     /// Fields that may be cleared

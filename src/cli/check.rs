@@ -18,7 +18,7 @@ use crate::fields::RuleSet;
 use crate::input::Inputs;
 use crate::report::{Out, Reporters};
 use crate::settings::Settings;
-use crate::survey::{self, Emitter, Identity, Judge};
+use crate::survey::{self, Emitter, Identity, Judge, RowRules};
 
 /// Checks the inputs, or explains rules.
 pub(super) fn check(settings: &Settings, args: &CheckArgs) -> Result<Exit, Fatal> {
@@ -30,13 +30,21 @@ pub(super) fn check(settings: &Settings, args: &CheckArgs) -> Result<Exit, Fatal
         return explain::explain(settings, &rules, code);
     }
     let console = console(settings)?;
-    let mut inputs = Inputs::open(&parts::input_options(settings, &args.inputs, std::env::temp_dir()))?;
+    let row_rules = parts::row_rules(settings)?;
+    let options = parts::input_options(settings, &row_rules, &args.inputs, std::env::temp_dir());
+    let mut inputs = Inputs::open(&options)?;
     let key = key::choose(settings.input.key, None, inputs.mapped())?;
     let mut output = Output::open(args.output.as_deref(), &inputs, settings.run.json)?;
     let mut reporters = Reporters::on(report_options(settings), console.clone(), Out::stdout())?;
     let clock = Clock::start();
-    let fatal =
-        read(settings, &rules, &mut inputs, key, &mut Emitter::new(clock, &mut reporters), &mut output);
+    let fatal = read(
+        settings,
+        (&rules, &row_rules),
+        &mut inputs,
+        key,
+        &mut Emitter::new(clock, &mut reporters),
+        &mut output,
+    );
     let fatal = fatal.err();
     // An output of a check that did not come to its end must not get a name that says so.
     let written = if fatal.is_none() { output.finish() } else { Ok(None) };
@@ -67,7 +75,7 @@ pub(super) fn check(settings: &Settings, args: &CheckArgs) -> Result<Exit, Fatal
 /// The check itself: what was opened, every row, and what is known when all are read.
 fn read(
     settings: &Settings,
-    rules: &RuleSet,
+    (rules, row_rules): (&RuleSet, &RowRules),
     inputs: &mut Inputs,
     key: KeyChoice,
     emitter: &mut Emitter<'_>,
@@ -91,7 +99,7 @@ fn read(
     // Without a journal nobody knows the runs that rows were fed back from; whether they are known is the plan's to say.
     let find_run = |_: &str| Some(1);
     let identity = Identity { state_key: &state_key, target: "", key_field: key.field, find_run: &find_run };
-    let mut judge = Judge::new(rules, Some(identity));
+    let mut judge = Judge::new(rules, Some(identity)).minding(row_rules);
     let signals = Signals::listen()?;
     let survey = survey::survey_watched(inputs, &mut judge, emitter, &signals, &mut |row, judged, judge| {
         output.row(row, judged, judge);

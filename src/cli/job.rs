@@ -17,15 +17,15 @@ use crate::engine::clock::{self, Clock};
 use crate::engine::signals::Signals;
 use crate::event::{Event, PlanFacts, RunFacts};
 use crate::exit::Exit;
-use crate::fields::RuleSet;
+use crate::fields::{RuleId, RuleSet, Severity};
 use crate::input::Inputs;
 use crate::journal::{Batch, Journal};
 use crate::ledger::LedgerEntry;
-use crate::plan::{self, Plan, PlanRules, Survey};
+use crate::plan::{self, Plan, PlanRules, SharedKind, Survey};
 use crate::report::{Reporters, RowFiles, WrittenFile};
 use crate::row::Place;
 use crate::settings::Settings;
-use crate::survey::{self, Emitter, Identity, Judge};
+use crate::survey::{self, Emitter, Identity, Judge, RowRules};
 use crate::update::FieldKind;
 
 /// Places of in-doubt rows named in an event, at most.
@@ -40,6 +40,7 @@ pub(super) struct Job<'a> {
     /// The token, read before anything else; none for a plan.
     pub(super) token: Option<Token>,
     pub(super) rules: Arc<RuleSet>,
+    pub(super) row_rules: Arc<RowRules>,
     pub(super) inputs: Inputs,
     pub(super) signals: Signals,
     /// The journal; a plan may have none yet.
@@ -129,13 +130,13 @@ impl Job<'_> {
         };
         let journal = self.journal.take();
         let target = self.destination.target.clone();
-        let rules = Arc::clone(&self.rules);
+        let (rules, row_rules) = (Arc::clone(&self.rules), Arc::clone(&self.row_rules));
         let find_run = |run: &str| {
             let found = journal.as_ref()?.run_batch(run).ok().flatten()?;
             (found.target == target).then_some(found.batch_seq)
         };
         let identity = Identity { state_key: &state_key, target: &target, key_field, find_run: &find_run };
-        let mut judge = Judge::new(&rules, Some(identity));
+        let mut judge = Judge::new(&rules, Some(identity)).minding(&row_rules);
         let outcome = self.judged(&mut judge, journal.as_ref(), &state_key, emitter);
         drop(judge);
         self.journal = journal;
@@ -259,7 +260,7 @@ impl Job<'_> {
     /// Identity of the batch: bytes, target, and every setting that shapes updates.
     fn batch_id(&self, key_field: FieldKind) -> BatchId {
         let hashes = self.inputs.content_hashes();
-        let texts = [
+        let mut texts = vec![
             self.destination.target.clone(),
             self.rules.fingerprint(),
             self.inputs.shaping(),
@@ -267,6 +268,8 @@ impl Job<'_> {
             self.settings.plan.duplicates.name().to_owned(),
             self.settings.run.full.to_string(),
         ];
+        // Without conditions and order a batch is the same as it ever was.
+        texts.extend(Some(self.row_rules.shaping()).filter(|shaping| !shaping.is_empty()));
         let count = (hashes.len() as u64).to_be_bytes();
         let parts = std::iter::once(count.as_slice())
             .chain(hashes.iter().map(<[u8; 32]>::as_slice))
@@ -331,13 +334,18 @@ impl Job<'_> {
         }
     }
 
-    /// Tells the places of rows that the plan rejected by policy, and finds those of the first rows in doubt: the plan
-    /// knows ordinals only, so the inputs are read once more where there are any.
+    /// Tells the places of rows that the plan rejected by policy or warns of, and finds those of the first rows in doubt:
+    /// the plan knows ordinals only, so the inputs are read once more where there are any.
     fn tell_places(&mut self, plan: &Plan, emitter: &mut Emitter<'_>) -> Result<Vec<Place>, Fatal> {
         let in_doubt = plan.in_doubt_ordinals();
         let by_policy: Vec<u64> = plan.rejected_by_policy().collect();
         let mut places = Vec::new();
-        if in_doubt.is_empty() && by_policy.is_empty() {
+        let shared: Vec<(SharedKind, bool)> = SharedKind::ALL
+            .into_iter()
+            .filter(|kind| plan.is_any_shared(*kind))
+            .filter_map(|kind| Some((kind, self.is_warning(kind)?)))
+            .collect();
+        if in_doubt.is_empty() && by_policy.is_empty() && shared.is_empty() {
             return Ok(places);
         }
         let mut reader = self.inputs.read(crate::input::Pass::Again);
@@ -354,11 +362,27 @@ impl Job<'_> {
                     also: Vec::new(),
                 });
             }
+            for kind in plan.shared(place.ordinal) {
+                if let Some((_, warning)) = shared.iter().find(|(told, _)| *told == kind) {
+                    let (code, field) = (kind.name(), Some(kind.field()));
+                    emitter.emit(Event::RuleApplied { place, code, warning: *warning, field });
+                }
+            }
             if places.len() < IN_DOUBT_PLACES_MAX && in_doubt.binary_search(&place.ordinal).is_ok() {
                 places.push(place);
             }
         }
         Ok(places)
+    }
+
+    /// Whether what rows share is told as a warning; `None` when it is not told at all. An error is none here: which of
+    /// the rows is the wrong one nobody knows.
+    fn is_warning(&self, kind: SharedKind) -> Option<bool> {
+        match RuleId::of(kind.name()).map(|id| self.rules.severity(id)) {
+            Some(Severity::Warn | Severity::Error) => Some(true),
+            Some(Severity::Fix) => Some(false),
+            Some(Severity::Off) | None => None,
+        }
     }
 
     /// Asks the gates; the first that stops the run is why.
@@ -370,13 +394,17 @@ impl Job<'_> {
             let overridden = self.settings.run.yes && gate.may_override;
             emitter.emit(Event::GateTripped { gate: gate.gate, text: gate.text.clone(), overridden });
             if !overridden {
-                let found = if self.is_plan { "the reasons above" } else { "rejected.csv" };
+                let look = match gate.gate {
+                    "rejected_max" if self.is_plan => "look at the reasons above and",
+                    "rejected_max" => "look at rejected.csv and",
+                    _ => "make sure that this is meant, or",
+                };
                 let or = if gate.may_override { "; --yes goes on nevertheless" } else { "" };
                 stop.get_or_insert_with(|| {
                     Fatal::new(
                         Exit::Stopped,
                         format!("the plan's gate {} stopped the run: {}", gate.gate, gate.text),
-                        format!("look at {found} and correct the export or the mapping{or}"),
+                        format!("{look} correct the export or the mapping{or}"),
                     )
                 });
             }
@@ -404,6 +432,7 @@ impl Job<'_> {
                 client: parts::client_options(self.settings, endpoint, &self.rules),
                 rules: parts::deliver_rules(self.settings, surveyed.plan.facts().rows.read, is_proven),
                 envelope: self.settings.api.envelope,
+                clear_as: self.settings.rules.clear_as,
                 inputs: &mut self.inputs,
                 judge: judge.again(),
                 plan: &surveyed.plan,

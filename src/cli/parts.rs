@@ -16,9 +16,11 @@ use crate::exit::Exit;
 use crate::fields::{self, RuleSet};
 use crate::input::{Bounds, InputOptions};
 use crate::journal::JournalOptions;
-use crate::plan::GateRules;
-use crate::sandbox::{Sandbox, SandboxEnvelope, SandboxOptions};
+use crate::plan::{DuplicatePolicy, Filter, GateRules};
+use crate::sandbox::{Clears as SandboxClears, Sandbox, SandboxEnvelope, SandboxOptions};
 use crate::settings::{Rate, Settings, TokenChoice};
+use crate::survey::{Clears, RowRules};
+use crate::update::FieldKind;
 
 /// Sending threads at most, unless set: more only compete with the one driver.
 const SENDERS_MAX: usize = 4;
@@ -59,7 +61,8 @@ fn sandbox_destination(settings: &Settings, is_plan: bool) -> Result<Destination
         return Ok(Destination { target, endpoint: None, token: None, state, sandbox: None });
     }
     let envelope = sandbox_envelope(settings.api.envelope);
-    start_sandbox(target, state, SandboxOptions { envelope, ..SandboxOptions::default() })
+    let clears = SandboxClears::Both;
+    start_sandbox(target, state, SandboxOptions { envelope, clears, ..SandboxOptions::default() })
 }
 
 /// The envelope as the sandbox knows it: edges never import each other.
@@ -108,8 +111,48 @@ pub(super) fn rule_set(settings: &Settings) -> Result<RuleSet, Fatal> {
     Ok(RuleSet::new(&settings.rules)?)
 }
 
+/// The rules of whole rows: conditions, order, clears. What does not go together is told before anything is read.
+pub(super) fn row_rules(settings: &Settings) -> Result<RowRules, Fatal> {
+    let (input, rules) = (&settings.input, &settings.rules);
+    let filter = Filter::parse(&input.conditions)
+        .map_err(|error| Fatal::new(Exit::Config, format!("--where: {error}"), error.remedy()))?;
+    let order_by = input.order_by.as_deref().map(str::trim).filter(|column| !column.is_empty());
+    if order_by.is_some() && settings.plan.duplicates == DuplicatePolicy::Each {
+        return Err(Fatal::new(
+            Exit::Config,
+            "--order-by and --duplicates each do not go together: each sends the rows as they stand in the file",
+            "sort the export by that column, or choose another --duplicates policy",
+        ));
+    }
+    let is_token = rules.clear_token.as_deref().is_some_and(|token| !token.trim().is_empty());
+    let (problem, hint) = match (is_token || rules.null_clears, rules.clearable.is_empty()) {
+        _ if rules.clearable.contains(FieldKind::Password) => (
+            "rules.clearable names the password, which is never cleared",
+            "leave password out of rules.clearable",
+        ),
+        (true, true) => (
+            "something clears a field, and no field may be cleared",
+            "name the fields in rules.clearable (--clearable), or unset rules.clear_token and rules.null_clears",
+        ),
+        (false, false) => (
+            "fields may be cleared, and nothing clears one",
+            "set rules.clear_token (--clear-token) or rules.null_clears, or unset rules.clearable",
+        ),
+        (true, false) | (false, true) => {
+            let order_by = order_by.map(str::to_owned);
+            return Ok(RowRules { filter, order_by, clears: Clears::new(rules) });
+        }
+    };
+    Err(Fatal::new(Exit::Config, problem, hint))
+}
+
 /// What to read.
-pub(super) fn input_options(settings: &Settings, inputs: &[String], spool_dir: PathBuf) -> InputOptions {
+pub(super) fn input_options(
+    settings: &Settings,
+    rows: &RowRules,
+    inputs: &[String],
+    spool_dir: PathBuf,
+) -> InputOptions {
     let input = &settings.input;
     let bounds = Bounds {
         record_bytes_max: input.row_bytes_max,
@@ -131,7 +174,7 @@ pub(super) fn input_options(settings: &Settings, inputs: &[String], spool_dir: P
         flexible: input.flexible,
         trailer_counts: input.trailer_counts,
         unsafe_integers: input.unsafe_integers,
-        watched: Vec::new(),
+        watched: rows.watched(),
         spool_dir,
         bounds,
     }
@@ -164,6 +207,7 @@ pub(super) fn gate_rules(settings: &Settings) -> GateRules {
         rejected_share_max: settings.plan.rejected_max.fraction(),
         rejected_rows_min: settings.plan.rejected_rows_min,
         damage_share_max: settings.plan.damage_max.fraction(),
+        clears_share_max: settings.plan.clears_max.fraction(),
         alarm_rows_min: settings.plan.alarm_rows_min,
     }
 }

@@ -62,6 +62,7 @@ fn config_command(config: &ConfigCommand, flags: &Flags, around: &Surroundings) 
         ConfigCommand::Check(_) => {
             let resolved = settings::resolve(flags, around)?;
             parts::rule_set(&resolved.settings)?;
+            parts::row_rules(&resolved.settings)?;
             let console = Console::stderr(&report_options(&resolved.settings));
             for warning in &resolved.warnings {
                 console.line(&format!("warning: {warning}"));

@@ -32,6 +32,7 @@ pub(super) fn serve(args: &SandboxArgs) -> Result<Exit, Fatal> {
         listen: args.listen,
         token: token.clone(),
         envelope: parts::sandbox_envelope(args.envelope),
+        clears: sandbox::Clears::Both,
         faults,
         ..SandboxOptions::default()
     };

@@ -50,10 +50,11 @@ pub(super) fn run_job(
     console: Console,
 ) -> Result<Exit, Fatal> {
     let rules = Arc::new(parts::rule_set(settings)?);
+    let row_rules = Arc::new(parts::row_rules(settings)?);
     // Read before anything else, so that a missing token is known before the first row is.
     let token = destination.token.as_ref().map(TokenSource::first).transpose()?;
     let spool_dir = spool_dir(&destination.state, inputs, is_plan)?;
-    let inputs = Inputs::open(&parts::input_options(settings, inputs, spool_dir))?;
+    let inputs = Inputs::open(&parts::input_options(settings, &row_rules, inputs, spool_dir))?;
     let clock = Clock::start();
     let signals = Signals::listen()?;
     let run_id = clock::run_id(Chance::from_entropy().next_u64());
@@ -75,6 +76,7 @@ pub(super) fn run_job(
         destination,
         token,
         rules,
+        row_rules,
         inputs,
         signals,
         journal,

@@ -44,7 +44,10 @@ impl Output {
             Ok(row) => row.place(),
             Err(error) => error.place,
         };
-        let cells = row.as_ref().map_or_else(|_| Vec::new(), |row| cells(row, judge));
+        let cells = match row {
+            Ok(row) if judged != Judged::Filtered => cells(row, judge),
+            Ok(_) | Err(_) => Vec::new(),
+        };
         let codes = row_codes(judged, judge);
         let key = judge.key_field();
         let subject = cells.iter().find(|cell| Some(cell.field) == key).and_then(|cell| cell.value);
@@ -66,9 +69,14 @@ impl Output {
     }
 }
 
+/// The code of a row that a condition leaves out. It is no rule: nothing is wrong with the row.
+const FILTERED: &str = "row.filtered";
+
 fn verdict(judged: Judged, judge: &Judge<'_>) -> RowVerdict {
     match judged {
         Judged::Rejected { .. } => RowVerdict::Rejected,
+        // Nobody asked a rule about it.
+        Judged::Filtered => RowVerdict::Ok,
         Judged::Valid { .. } => {
             let is_warning = |finding: &Finding| finding.severity == Severity::Warn;
             if judge.checked.findings.iter().any(is_warning) { RowVerdict::Warned } else { RowVerdict::Ok }
@@ -103,6 +111,9 @@ fn cell<'a>(field: FieldKind, raw: Option<&'a str>, judge: &'a Judge<'_>) -> Cel
 
 /// Codes about the row: what it was rejected for beside its cells, and findings of no field.
 fn row_codes(judged: Judged, judge: &Judge<'_>) -> Vec<&'static str> {
+    if judged == Judged::Filtered {
+        return vec![FILTERED];
+    }
     let mut codes = Vec::new();
     let in_cells = |code| judge.checked.findings.iter().any(|finding| finding.rule.rule().code == code);
     if let Judged::Rejected { code, .. } = judged

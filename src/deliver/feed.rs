@@ -8,6 +8,7 @@ use std::collections::HashSet;
 use crate::api::{self, Envelope};
 use crate::digest::SubjectId;
 use crate::engine::credit::Credit;
+use crate::fields::ClearAs;
 use crate::input::{Inputs, Pass, SourceError};
 use crate::plan::{Folded, Folding, Plan, Ruling};
 use crate::row::{Place, Version};
@@ -57,6 +58,7 @@ pub(super) struct Feed<'a> {
     pub(super) plan: &'a Plan,
     pub(super) batch: u64,
     pub(super) envelope: Envelope,
+    pub(super) clear_as: ClearAs,
     pub(super) rows_held_max: usize,
     pub(super) selection: Selection,
 }
@@ -93,13 +95,14 @@ impl Feed<'_> {
             if !self.selection.may_concern(ruling, place.ordinal) {
                 continue;
             }
-            let Judged::Valid { subject, version } = self.judge.row(&row) else {
+            let Judged::Valid { subject, version, .. } = self.judge.row(&row) else {
                 return Err(FeedError::Inconsistent(place.ordinal));
             };
             if !self.selection.concerns(subject) {
                 continue;
             }
-            let version = version.unwrap_or(Version { batch: self.batch, ordinal: place.ordinal });
+            let ordinal = self.plan.version_ordinal(place.ordinal);
+            let version = version.unwrap_or(Version { batch: self.batch, ordinal });
             let fields = &self.judge.checked.fields;
             let left_out = self.plan.left_out(place.ordinal);
             let as_sent = self.selection.as_sent(ruling, place.ordinal);
@@ -111,7 +114,7 @@ impl Feed<'_> {
             };
             let fed = Fed {
                 place,
-                body: api::body(self.envelope, &update.fields),
+                body: api::body(self.envelope, self.clear_as, &update.fields),
                 chronic: matches!(ruling, Ruling::SendLate | Ruling::FoldedLate),
                 refusals: self.plan.refusals(place.ordinal),
                 is_part,

@@ -32,6 +32,7 @@ use crate::engine::senders::Senders;
 use crate::engine::signals::{Signals, Stop};
 use crate::event::Event;
 use crate::exit::Exit;
+use crate::fields::ClearAs;
 use crate::input::{Inputs, SourceError};
 use crate::journal::{JournalError, JournalWriter};
 use crate::plan::{Plan, Ruling};
@@ -213,6 +214,8 @@ pub struct Delivery<'a> {
     pub client: ClientOptions,
     /// The wire format.
     pub envelope: Envelope,
+    /// How clearing is sent.
+    pub clear_as: ClearAs,
     /// The token, as read before the survey.
     pub token: Token,
     /// Where it comes from, to be read again when it is refused.
@@ -372,6 +375,7 @@ fn pass(driver: &mut Driver<'_, '_>, delivery: &mut Delivery<'_>, selection: Sel
         plan: delivery.plan,
         batch: delivery.batch,
         envelope: delivery.envelope,
+        clear_as: delivery.clear_as,
         rows_held_max: delivery.rules.rows_folding_max,
         selection,
     };

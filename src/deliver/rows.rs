@@ -84,7 +84,8 @@ pub fn write_rows(write: WriteRows<'_>) -> Result<Vec<WrittenFile>, RowsError> {
             add_also(&mut why.detail, &judge.also(judged));
         }
         let mut cells = Vec::new();
-        let (mut run, mut number) = (run_id.to_owned(), place.ordinal);
+        // Fed back, the row has to keep its place among its subject's rows, which a column may have given it.
+        let (mut run, mut number) = (run_id.to_owned(), plan.version_ordinal(place.ordinal));
         let raw = match &row {
             Ok(row) => {
                 row.originals(&mut cells);
@@ -149,7 +150,7 @@ impl Reasons<'_> {
     fn why(&self, row: &Result<Row<'_>, RowError>, judged: Judged, ordinal: u64) -> Option<Why> {
         let subject = match judged {
             Judged::Valid { subject, .. } => Some(subject),
-            Judged::Rejected { .. } => None,
+            Judged::Rejected { .. } | Judged::Filtered => None,
         };
         match self.plan.ruling(ordinal) {
             Ruling::Rejected => Some(rejected(row, judged)),
@@ -244,7 +245,7 @@ fn add_also(detail: &mut String, also: &[Breach]) {
 fn rejected(row: &Result<Row<'_>, RowError>, judged: Judged) -> Why {
     let (code, field) = match judged {
         Judged::Rejected { code, field } => (code, field),
-        Judged::Valid { .. } => ("duplicate.rejected", None),
+        Judged::Valid { .. } | Judged::Filtered => ("duplicate.rejected", None),
     };
     let mut detail = field.map_or(String::new(), |field| format!("{field}: "));
     match row {

@@ -135,6 +135,36 @@ pub(super) const RULES: &[Rule] = &[
         "use the state directory of that run, or remove the columns _run and _row",
     ),
     structural(
+        "where.incomparable",
+        "a condition with < or > cannot be decided: the cell is neither a number nor a date of one reading",
+        "design 2: filtered; promise 7",
+        "write the column as numbers or as dates such as 2026-01-31, or add a condition that leaves the row out",
+    ),
+    structural(
+        "order.invalid",
+        "the cell of the column of --order-by is neither a number nor a date",
+        "ISO 8601; design 2: rows for the same subject",
+        "write numbers, or dates such as 2026-01-31 or 2026-01-31T12:00:00Z; an empty cell is the oldest",
+    ),
+    structural(
+        "order.ambiguous",
+        "day, month and year cannot be told apart in the cell of the column of --order-by",
+        "ISO 8601; design 2: rows for the same subject",
+        "export the column as YYYY-MM-DD or DD.MM.YYYY",
+    ),
+    structural(
+        "order.mixed",
+        "the column of --order-by holds dates and numbers, which have no order among each other",
+        "design 2: rows for the same subject",
+        "export the column in one form",
+    ),
+    structural(
+        "clear.not_allowed",
+        "the cell asks to clear a field that may not be cleared",
+        "design 3, promise 8",
+        "name the field in rules.clearable; the key and the password are never cleared",
+    ),
+    structural(
         "duplicate.rejected",
         "another row has the same subject, and the policy for duplicates is reject",
         "design 2: rows for the same subject",
@@ -160,6 +190,13 @@ pub(super) const RULES: &[Rule] = &[
         "several subjects claim the same ICCID",
         "design 2: conflicts; ITU-T E.118",
         "leave the ICCID with one subject",
+    ),
+    rule(
+        "x.imei_shared",
+        WARN_BUT_LENIENT,
+        "several subjects have the same IMEI",
+        "field-rules 1.11",
+        "check which of them has the device; a placeholder or a device passed on looks the same",
     ),
     rule(
         "x.pair",

@@ -10,8 +10,12 @@ use super::json_file::Whole;
 use super::pointer::Pointer;
 use super::sniff::Foreign;
 use super::{Bounds, names};
+use crate::near::edits;
 use crate::row::Place;
 use crate::update::FieldKind;
+
+/// Slips of the pen after which a column is still suggested.
+const NEAR_SLIPS_MAX: usize = 3;
 
 /// A row that could not be read. The rows after it can.
 #[derive(Clone, PartialEq, Eq)]
@@ -238,6 +242,28 @@ pub enum SourceError {
         /// The columns there are.
         columns: ColumnNames,
     },
+    /// A column that a condition or the order of rows needs is missing.
+    #[error(
+        "{file}: there is no column `{column}`, which --where or --order-by asks for; the columns are {columns}"
+    )]
+    NoWatchedColumn {
+        /// The input as given, or that it is all of them.
+        file: String,
+        /// The name as the operator wrote it.
+        column: String,
+        /// The columns there are.
+        columns: ColumnNames,
+    },
+    /// A column that a condition or the order of rows needs is there more than once.
+    #[error("{file}: several columns could be `{column}`: {candidates}")]
+    AmbiguousWatched {
+        /// The input as given.
+        file: String,
+        /// The name as the operator wrote it.
+        column: String,
+        /// The columns.
+        candidates: ColumnNames,
+    },
     /// The file is one JSON array.
     #[error("{}", begins(file, *line, "is one JSON array", "a JSON array"))]
     JsonArray {
@@ -324,6 +350,10 @@ impl SourceError {
             SourceError::AmbiguousColumns { field, candidates, .. } => which_one(*field, candidates),
             SourceError::NoSuchColumn { field, column, columns } => no_such_column(*field, column, columns),
             SourceError::JsonWrapped { path, .. } => format!("convert it: jq -c '{path}' FILE > FILE.ndjson"),
+            SourceError::NoWatchedColumn { column, columns, .. } => no_watched_column(column, columns),
+            SourceError::AmbiguousWatched { .. } => {
+                "write the column's name exactly as the input does, or rename one of them".into()
+            }
             SourceError::JsonArray { .. } => "convert it: jq -c '.[]' FILE > FILE.ndjson".into(),
             SourceError::JsonPretty { .. } | SourceError::JsonConcatenated { .. } => {
                 "convert it: jq -c . FILE > FILE.ndjson".into()
@@ -382,6 +412,16 @@ fn begins(file: &str, line: u64, whole: &str, from_here: &str) -> String {
         1 => format!("{file}: {whole}, not one object per line"),
         _ => format!("{file} line {line}: {from_here} begins here, not one object per line"),
     }
+}
+
+fn no_watched_column(column: &str, columns: &ColumnNames) -> String {
+    let near = |name: &&String| {
+        let slips = edits(&names::normalize(name), &names::normalize(column));
+        !names::looks_like_data(name) && slips <= (column.chars().count() / 3).clamp(1, NEAR_SLIPS_MAX)
+    };
+    let near: Vec<String> = columns.0.iter().filter(near).map(|name| format!("`{name}`")).collect();
+    let hint = "write the column of --where or --order-by as the input does";
+    if near.is_empty() { hint.to_owned() } else { format!("{hint}; did you mean {}?", near.join(", ")) }
 }
 
 fn shell_word(name: &str) -> String {

@@ -12,6 +12,7 @@ use super::layout::{Layout, Shape};
 use super::map::Rules;
 use super::members::Members;
 use super::reader::RowReader;
+use super::watched::Watched;
 use super::{Bounds, Format, InputFile, InputOptions, MappingNote, Pass, UnknownColumn, UnsafeIntegers};
 use super::{names, open, sniff};
 use crate::digest::ContentHash;
@@ -24,6 +25,7 @@ pub struct Inputs {
     columns: Vec<String>,
     pub(super) rules: Rules,
     pub(super) bounds: Bounds,
+    pub(super) watched: Watched,
     shaping: String,
 }
 
@@ -48,6 +50,7 @@ impl Inputs {
             columns: Vec::new(),
             rules,
             bounds,
+            watched: Watched::new(&options.watched),
             shaping: String::new(),
         };
         let mut window = Window::default();
@@ -75,8 +78,12 @@ impl Inputs {
                 Layout::Csv(CsvLayout::inspect(head, &self.rules)?)
             }
         };
+        let watched = match &layout {
+            Layout::Csv(layout) => self.watched.in_header(file, &layout.names)?,
+            Layout::Ndjson(_) => Vec::new(),
+        };
         self.files.push(InputFile { name: file.to_owned(), bytes: source.bytes, format, rows_seen: 0 });
-        self.shapes.push(Shape { source, layout, positions: Vec::new() });
+        self.shapes.push(Shape { source, layout, positions: Vec::new(), watched });
         self.extend_columns(self.shapes.len() - 1);
         Ok(())
     }
@@ -150,7 +157,10 @@ impl Inputs {
     pub fn unknown_columns(&self) -> Vec<UnknownColumn> {
         let mut unknown: Vec<UnknownColumn> = Vec::new();
         for name in self.shapes.iter().flat_map(|shape| shape.layout.unmapped()) {
-            if !name.is_empty() && !unknown.iter().any(|known| known.name == name) {
+            if !name.is_empty()
+                && !self.watched.takes(name)
+                && !unknown.iter().any(|known| known.name == name)
+            {
                 unknown.push(UnknownColumn { name: name.to_owned(), suggestion: names::suggestion(name) });
             }
         }
@@ -187,7 +197,10 @@ impl Inputs {
     /// All inputs were read.
     pub(super) fn finish(&self, pass: Pass) -> Result<(), SourceError> {
         match pass {
-            Pass::Survey => self.check_missing(true),
+            Pass::Survey => {
+                self.check_missing(true)?;
+                self.watched.check_seen(&self.columns)
+            }
             Pass::Again => Ok(()),
         }
     }

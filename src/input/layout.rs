@@ -21,6 +21,8 @@ pub(super) struct Shape {
     pub(super) layout: Layout,
     /// For each of its columns, the position in [`super::Inputs::columns`]; `None` for our own.
     pub(super) positions: Vec<Option<usize>>,
+    /// Of CSV: positions in the header of the watched columns, in the order of [`super::InputOptions::watched`].
+    pub(super) watched: Vec<usize>,
 }
 
 impl Layout {

@@ -25,6 +25,7 @@ mod split;
 #[cfg(test)]
 mod tests;
 mod value;
+mod watched;
 
 use std::path::PathBuf;
 

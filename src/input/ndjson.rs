@@ -57,6 +57,8 @@ pub(super) struct NdjsonRows {
     pub(super) numbers: FieldSet,
     /// Lines that ended too early and were looked at for a value over several lines.
     looks: u32,
+    /// Fields of the row read last whose member is there and null.
+    pub(super) nulls: FieldSet,
 }
 
 impl NdjsonRows {
@@ -153,25 +155,28 @@ impl NdjsonRows {
         self.cells = Default::default();
         self.own = Default::default();
         self.numbers = FieldSet::EMPTY;
+        self.nulls = FieldSet::EMPTY;
         let taking = Taking { unsafe_integers: rules.unsafe_integers, depth_max: bounds.json_depth_max };
         for (field, taken) in FieldKind::ALL.into_iter().zip(self.choose(members)?) {
             let Some((at, claim)) = taken else { continue };
             let path = claim.path.and_then(|path| Some((path, rules.path(path)?)));
-            let (scalar, name) = match path {
+            let (is_led, scalar, name) = match path {
                 Some((path, (pointer, name))) if !pointer.is_flat() => {
                     let value = &line[self.found[at].1.clone()];
                     let found = follow(value, pointer, taking).map_err(|problem| problem.of_column(name))?;
                     members.note(path, value, found.0);
-                    (found.1, name)
+                    (found.0, found.1, name)
                 }
                 Some(_) | None => {
                     let name = members.name(self.found[at].0);
                     let value = &line[self.found[at].1.clone()];
-                    (scalar(value, taking).map_err(|problem| problem.of_column(name))?, name)
+                    (true, scalar(value, taking).map_err(|problem| problem.of_column(name))?, name)
                 }
             };
-            if matches!(scalar, Scalar::Number(_)) {
-                self.numbers.insert(field);
+            match scalar {
+                Scalar::Number(_) => self.numbers.insert(field),
+                Scalar::Absent if is_led => self.nulls.insert(field),
+                Scalar::Absent | Scalar::Text(_) => {}
             }
             self.cells[field.index()] = self.keep(line, scalar, name, bounds)?;
         }
@@ -311,6 +316,11 @@ impl NdjsonRows {
     /// The text of a column of ours of the row read last.
     pub(super) fn own<'t>(&'t self, own: Own, window: &'t Window) -> Option<&'t str> {
         self.resolve(&self.own[own as usize], &window.bytes()[self.line.clone()])
+    }
+
+    /// The line of the row read last.
+    pub(super) fn line<'t>(&self, window: &'t Window) -> &'t [u8] {
+        &window.bytes()[self.line.clone()]
     }
 
     /// The members of the row read last, each with its value as written.

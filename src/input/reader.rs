@@ -11,6 +11,7 @@ use super::error::{Problem, RowError, SourceError};
 use super::layout::{Layout, Shape};
 use super::map::Rules;
 use super::ndjson::{NdjsonRows, Own};
+use super::watched::WatchedCells;
 use super::{Inputs, Pass};
 use crate::row::{Origin, Place};
 use crate::update::{FIELD_COUNT, FieldKind, FieldSet};
@@ -62,6 +63,8 @@ pub struct RowReader<'i> {
     inputs: &'i mut Inputs,
     window: Window,
     rows: Option<Rows>,
+    /// Watched cells of the row read last, of NDJSON.
+    watched: WatchedCells,
     spot: Spot,
     /// Bytes of the files read to their end.
     bytes_done: u64,
@@ -80,6 +83,7 @@ impl<'i> RowReader<'i> {
             inputs,
             window: Window::default(),
             rows: None,
+            watched: WatchedCells::default(),
             spot: Spot { pass, file: 0, line: 1, ordinal: 0, blank_rows: 0 },
             bytes_done: 0,
             rows_done: 0,
@@ -131,6 +135,7 @@ impl<'i> RowReader<'i> {
             };
             if self.rows.is_none() {
                 self.rows = Some(begin(shape, &mut self.window, &mut self.spot)?);
+                self.watched.begin_file();
             }
             let (source, window, spot) = (&mut shape.source, &mut self.window, &mut self.spot);
             let bounds = &self.inputs.bounds;
@@ -143,7 +148,18 @@ impl<'i> RowReader<'i> {
                     let known = members.len();
                     let step = rows.next(members, &self.inputs.rules, source, window, spot, bounds)?;
                     names_added = members.len() > known;
-                    step
+                    match &step {
+                        Step::Row { place, .. } if !self.inputs.watched.is_empty() => {
+                            let row = rows.members(window);
+                            match self.watched.read(&mut self.inputs.watched, members, row) {
+                                Ok(()) => step,
+                                Err(problem) => {
+                                    Step::Bad(problem.at(*place, rows.line(window), bounds.raw_bytes_max))
+                                }
+                            }
+                        }
+                        Step::Row { .. } | Step::Bad(_) | Step::End => step,
+                    }
                 }
                 // A reader is made for its file's layout, and both are replaced together.
                 (Some(Rows::Csv(_)), Layout::Ndjson(_))
@@ -197,7 +213,8 @@ impl<'i> RowReader<'i> {
                 (cells, rows.nested.numbers, run, View::Csv { rows, shape, columns })
             }
             (Some(Rows::Ndjson(rows)), Layout::Ndjson(_)) => {
-                let view = View::Ndjson { rows, window: &self.window, shape, columns };
+                let watched = &self.watched;
+                let view = View::Ndjson { rows, window: &self.window, shape, columns, watched };
                 (rows.cells(&self.window), rows.numbers, rows.own(Own::Run, &self.window), view)
             }
             (Some(Rows::Csv(_)), Layout::Ndjson(_)) | (Some(Rows::Ndjson(_)), Layout::Csv(_)) | (None, _) => {
@@ -259,9 +276,21 @@ pub struct Row<'r> {
 
 #[derive(Clone, Copy)]
 enum View<'r> {
-    Csv { rows: &'r CsvRows, shape: &'r Shape, columns: usize },
-    Ndjson { rows: &'r NdjsonRows, window: &'r Window, shape: &'r Shape, columns: usize },
-    Nothing { columns: usize },
+    Csv {
+        rows: &'r CsvRows,
+        shape: &'r Shape,
+        columns: usize,
+    },
+    Ndjson {
+        rows: &'r NdjsonRows,
+        window: &'r Window,
+        shape: &'r Shape,
+        columns: usize,
+        watched: &'r WatchedCells,
+    },
+    Nothing {
+        columns: usize,
+    },
 }
 
 impl<'r> Row<'r> {
@@ -290,6 +319,24 @@ impl<'r> Row<'r> {
     /// The fields whose value was a JSON number: its digits are those of the input, but a number has no leading zeros.
     pub fn numbers(&self) -> FieldSet {
         self.numbers
+    }
+
+    /// The text of a watched column, by its position in [`super::InputOptions::watched`]; of NDJSON booleans as they are
+    /// written, too. `None`: the row has no such cell, or it is null.
+    pub fn watched(&self, column: usize) -> Option<&'r str> {
+        match self.view {
+            View::Csv { rows, shape, .. } => rows.record.get(*shape.watched.get(column)?),
+            View::Ndjson { watched, .. } => watched.get(column),
+            View::Nothing { .. } => None,
+        }
+    }
+
+    /// Whether the member of a field is there and null. A CSV cell never is.
+    pub fn is_null(&self, field: FieldKind) -> bool {
+        match self.view {
+            View::Ndjson { rows, .. } => rows.nulls.contains(field),
+            View::Csv { .. } | View::Nothing { .. } => false,
+        }
     }
 
     /// What `_run` and `_row` say of the row's past.
@@ -324,7 +371,7 @@ impl<'r> Row<'r> {
                     }
                 }
             }
-            View::Ndjson { rows, window, shape, columns } => {
+            View::Ndjson { rows, window, shape, columns, .. } => {
                 out.resize(columns, None);
                 for (member, value) in rows.members(window) {
                     if let Some(position) = shape.positions.get(member).copied().flatten() {

@@ -172,13 +172,19 @@ fn exclusive(table: &HashTable, key: FieldKind) -> impl Iterator<Item = FieldKin
     EXCLUSIVE.into_iter().filter(move |field| *field != key && mapped.contains(*field))
 }
 
-/// The value of the field that the row claims.
+/// The value of the field that the row claims, [`FieldHash::CLEARED`] where it gives it up.
 fn claim(row: &RowRecord, table: &HashTable, field: FieldKind) -> Option<FieldHash> {
     let claims = row.marks.has(Marks::PART) && row.present.contains(field);
     claims.then(|| table.hash(row.ordinal, field))
 }
 
-/// The value that the subject claims in the end, and the row that sets it. Rows stand in the order of versions.
-fn last_claim(rows: &[RowRecord], table: &HashTable, field: FieldKind) -> Option<(FieldHash, u64)> {
-    rows.iter().rev().find_map(|row| Some((claim(row, table, field)?, row.ordinal)))
+/// The value that the subject claims in the end, and the row that sets it. Rows stand in the order of versions. Many
+/// subjects may clear a field: that is no claim.
+pub(super) fn last_claim(
+    rows: &[RowRecord],
+    table: &HashTable,
+    field: FieldKind,
+) -> Option<(FieldHash, u64)> {
+    let last = rows.iter().rev().find_map(|row| Some((claim(row, table, field)?, row.ordinal)));
+    last.filter(|(hash, _)| *hash != FieldHash::CLEARED)
 }

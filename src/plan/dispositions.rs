@@ -3,14 +3,17 @@
 //! Not here: the rulings subject by subject (`join.rs`); this puts them in order, has the last word on conflicts and
 //! on `each`, and closes the books.
 
+use crate::digest::FieldHash;
 use crate::event::{PlanFacts, PlanRows};
 use crate::ledger::{LedgerEntry, Refusal};
+use crate::row::Version;
 use crate::update::{FIELD_COUNT, FieldKind, FieldSet};
 
 use super::conflict::{ConflictGroup, Conflicts, same_subject};
 use super::join::Join;
 use super::rules::{ConflictPolicy, DuplicatePolicy, PlanRules};
 use super::ruling::Ruling;
+use super::shared::{Shared, SharedKind};
 use super::survey::{Marks, RowRecord, Survey, index_of};
 
 /// Updates in doubt that are named by ordinal; the rest is counted.
@@ -23,6 +26,8 @@ const LEFT_OUT: u8 = 0x10;
 const IN_DOUBT: u8 = 0x20;
 /// The row was rejected by the policy on duplicates.
 const BY_POLICY: u8 = 0x40;
+/// A column gives the row another version than its place.
+const REORDERED: u8 = 0x80;
 
 /// One ruling per row, with all that pass 2 and the reports ask about it.
 #[derive(Debug)]
@@ -30,6 +35,9 @@ pub struct Plan {
     /// Ruling and flags, by ordinal.
     rows: Vec<u8>,
     left_out: Vec<(u64, FieldSet)>,
+    /// Ordinals of the versions of reordered rows.
+    reordered: Vec<(u64, u64)>,
+    shared: Shared,
     refusals: Vec<(u64, u32)>,
     refused_before: Vec<(u64, Refusal)>,
     conflicts: Vec<ConflictGroup>,
@@ -57,6 +65,29 @@ impl Plan {
             return FieldSet::EMPTY;
         }
         find(&self.left_out, ordinal).copied().unwrap_or(FieldSet::EMPTY)
+    }
+
+    /// The ordinal in the row's version: its own, unless a column gives the order. The rows of a subject then have
+    /// their ordinals as versions in that order, so that newer is newer in the ledger, too.
+    ///
+    /// # Panics
+    /// When no such row was surveyed.
+    pub fn version_ordinal(&self, ordinal: u64) -> u64 {
+        if self.rows[index_of(ordinal)] & REORDERED == 0 {
+            return ordinal;
+        }
+        find(&self.reordered, ordinal).copied().unwrap_or(ordinal)
+    }
+
+    /// What a row shares with rows of other subjects, or pairs differently than another row does: to be told, and no
+    /// reason to hold it back.
+    pub fn shared(&self, ordinal: u64) -> impl Iterator<Item = SharedKind> {
+        self.shared.of(ordinal)
+    }
+
+    /// Whether there is such a row of this kind.
+    pub fn is_any_shared(&self, kind: SharedKind) -> bool {
+        self.shared.is_any(kind)
     }
 
     /// Definite refusals so far of the update the row carries, in exactly its version; part of the idempotency key.
@@ -111,6 +142,7 @@ pub(super) fn plan_of<E>(
     ledger: impl Iterator<Item = Result<LedgerEntry, E>>,
 ) -> Result<Plan, E> {
     survey.records.sort_unstable_by_key(|row| (row.subject, row.ordinal));
+    let reordered = reorder(&mut survey, rules.batch);
     let mut join = Join::new(rules, &survey.table, &survey.replayed);
     let mut ledger = Ledger { entries: ledger.fuse(), current: None };
     for rows in survey.records.chunk_by_mut(same_subject) {
@@ -124,6 +156,12 @@ pub(super) fn plan_of<E>(
     }
     let (listed, conflicts_total) = conflicts.list(&survey.records, &survey.table, rules.key);
     let mut plan = close_books(&survey, rules.key);
+    for (ordinal, _) in &reordered {
+        plan.rows[index_of(*ordinal)] |= REORDERED;
+    }
+    plan.reordered = reordered;
+    plan.shared = Shared::find(&survey.records, &survey.table, rules.key, survey.rows());
+    plan.facts.clears = clears(&survey);
     plan.refusals = refusals;
     plan.refusals.sort_unstable();
     plan.refused_before = refused_before;
@@ -133,6 +171,59 @@ pub(super) fn plan_of<E>(
     plan.conflicts = listed;
     plan.conflicts_total = conflicts_total;
     Ok(plan)
+}
+
+/// Gives the rows of a subject the versions of the order that a column says: the ordinals they have, dealt out anew,
+/// the newest row getting the last one. From here on they are rows with a version of their own, as replayed rows are,
+/// and everything that versions decide (folding, the ledger, a resume, a replay) follows the column. Rows that are
+/// replayed keep the version they have. Returns the new ordinals of those that got another one, by ordinal.
+fn reorder(survey: &mut Survey, batch: u64) -> Vec<(u64, u64)> {
+    let mut reordered = Vec::new();
+    if !survey.is_ranked() {
+        return reordered;
+    }
+    let mut records = std::mem::take(&mut survey.records);
+    let mut order: Vec<u64> = Vec::new();
+    for rows in records.chunk_by_mut(same_subject) {
+        let ordinals = || rows.iter().filter(|row| !row.marks.has(Marks::REPLAYED)).map(|row| row.ordinal);
+        order.clear();
+        order.extend(ordinals());
+        // Rows of equal rank stay in the order of the file.
+        order.sort_by_key(|ordinal| survey.rank(*ordinal));
+        let moved = order.iter().copied().zip(ordinals()).filter(|(ordinal, dealt)| ordinal != dealt);
+        let begin = reordered.len();
+        reordered.extend(moved);
+        reordered[begin..].sort_unstable();
+        for row in rows {
+            let is_moved = reordered[begin..].binary_search_by_key(&row.ordinal, |(ordinal, _)| *ordinal);
+            row.marks.add_if(is_moved.is_ok(), Marks::REPLAYED);
+        }
+    }
+    survey.records = records;
+    reordered.sort_unstable();
+    let versions = reordered.iter().map(|(ordinal, dealt)| (*ordinal, Version { batch, ordinal: *dealt }));
+    survey.replayed.extend(versions);
+    survey.replayed.sort_unstable_by_key(|(ordinal, _)| *ordinal);
+    reordered
+}
+
+/// Rows that clear a field which the ledger does not hold as cleared: those to send, and what folds into them.
+fn clears(survey: &Survey) -> u64 {
+    let mut count = 0;
+    for rows in survey.records.chunk_by(same_subject) {
+        let carriers = rows.iter().filter(|row| row.ruling.is_sent());
+        let changed = carriers.fold(FieldSet::EMPTY, |all, row| all.union(row.changed));
+        if changed.is_empty() {
+            continue;
+        }
+        let clears = |row: &&RowRecord| {
+            let fields = row.present.intersect(changed);
+            fields.iter().any(|kind| survey.table.hash(row.ordinal, kind) == FieldHash::CLEARED)
+        };
+        let taken = rows.iter().filter(|row| row.ruling.is_sent() || row.ruling.is_folded());
+        count += taken.filter(clears).count() as u64;
+    }
+    count
 }
 
 /// The sorted ledger, read along with the sorted subjects.
@@ -188,6 +279,8 @@ fn close_books(survey: &Survey, key: FieldKind) -> Plan {
     let mut plan = Plan {
         rows: vec![Ruling::Rejected as u8; surveyed],
         left_out: Vec::new(),
+        reordered: Vec::new(),
+        shared: Shared::default(),
         refusals: Vec::new(),
         refused_before: Vec::new(),
         conflicts: Vec::new(),
@@ -197,8 +290,12 @@ fn close_books(survey: &Survey, key: FieldKind) -> Plan {
     };
     let facts = &mut plan.facts;
     facts.rows.read = survey.rows();
-    // A rejected row has no record.
-    facts.rows.rejected = survey.rows() - survey.records.len() as u64;
+    facts.rows.filtered = survey.filtered.len() as u64;
+    for ordinal in &survey.filtered {
+        plan.rows[index_of(*ordinal)] = Ruling::Filtered as u8;
+    }
+    // A rejected row has no record, and neither has a filtered one.
+    facts.rows.rejected = survey.rows() - survey.records.len() as u64 - facts.rows.filtered;
     for row in &survey.records {
         *counter(&mut facts.rows, row.ruling) += 1;
         let mut byte = row.ruling as u8;

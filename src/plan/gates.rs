@@ -14,7 +14,10 @@ pub const REJECTED_ROWS_MIN_DEFAULT: u64 = 20;
 /// Largest share of damaged values in a column that lets the run go on.
 pub const DAMAGE_SHARE_MAX_DEFAULT: f64 = 0.05;
 
-/// Rows with damage below which its share is not looked at.
+/// Largest share of rows that clear a field which lets the run go on.
+pub const CLEARS_SHARE_MAX_DEFAULT: f64 = 0.10;
+
+/// Rows with damage or clears below which their share is not looked at.
 pub const ALARM_ROWS_MIN_DEFAULT: u64 = 20;
 
 /// The bounds of the gates.
@@ -26,7 +29,9 @@ pub struct GateRules {
     pub rejected_rows_min: u64,
     /// Largest share of a column's values with spreadsheet damage, 0 to 1.
     pub damage_share_max: f64,
-    /// Damaged rows from which that share counts.
+    /// Largest share of rows that clear a field among the rows read, 0 to 1.
+    pub clears_share_max: f64,
+    /// Rows with damage or clears from which those shares count.
     pub alarm_rows_min: u64,
 }
 
@@ -36,6 +41,7 @@ impl Default for GateRules {
             rejected_share_max: REJECTED_SHARE_MAX_DEFAULT,
             rejected_rows_min: REJECTED_ROWS_MIN_DEFAULT,
             damage_share_max: DAMAGE_SHARE_MAX_DEFAULT,
+            clears_share_max: CLEARS_SHARE_MAX_DEFAULT,
             alarm_rows_min: ALARM_ROWS_MIN_DEFAULT,
         }
     }
@@ -54,7 +60,7 @@ pub struct Tripped {
 
 type Gate = fn(&PlanFacts, &GateRules) -> Option<Tripped>;
 
-const GATES: [Gate; 2] = [rejected_share, damaged_share];
+const GATES: [Gate; 3] = [rejected_share, damaged_share, clears_share];
 
 /// Holds the plan against every gate.
 pub fn gates(facts: &PlanFacts, rules: &GateRules) -> Vec<Tripped> {
@@ -99,6 +105,21 @@ fn damaged_share(facts: &PlanFacts, rules: &GateRules) -> Option<Tripped> {
         found.join(", ")
     );
     Some(Tripped { gate: "damage_max", text, may_override: true })
+}
+
+/// An export whose columns went blank behind a formula, or a token that is a value in this export after all.
+fn clears_share(facts: &PlanFacts, rules: &GateRules) -> Option<Tripped> {
+    let (clears, read) = (facts.clears, facts.rows.read);
+    let share = share(clears, read);
+    if clears < rules.alarm_rows_min || share <= rules.clears_share_max {
+        return None;
+    }
+    let text = format!(
+        "{:.1} % of the rows clear a field ({clears} of {read}), more than the {:.1} % allowed",
+        share * 100.0,
+        rules.clears_share_max * 100.0
+    );
+    Some(Tripped { gate: "clears_max", text, may_override: true })
 }
 
 /// A part of a whole, 0 to 1. Of numbers beyond 32 bits the lowest bits do not matter to a share.
@@ -161,6 +182,19 @@ mod tests {
                 );
                 assert!(!tripped.text.contains("imei") && tripped.may_override, "{}", tripped.text);
             }
+        }
+    }
+
+    #[test]
+    fn the_share_of_clears_counts_from_a_number_on() {
+        for (read, clears, expected) in
+            [(0, 0, false), (19, 19, false), (20, 20, true), (200, 20, false), (200, 21, true)]
+        {
+            let rows = PlanRows { read, ..PlanRows::default() };
+            let facts = PlanFacts { rows, clears, ..PlanFacts::default() };
+            let tripped = gates(&facts, &GateRules::default());
+            assert_eq!(tripped.iter().any(|gate| gate.gate == "clears_max"), expected, "{clears} of {read}");
+            assert!(tripped.iter().all(|gate| gate.may_override));
         }
     }
 

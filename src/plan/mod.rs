@@ -1,19 +1,25 @@
 //! The plan: one ruling per row, made before the first request leaves.
 //!
-//! Pure over iterators. Pass 1 feeds a [`Survey`] row by row, joins it with the ledger, and gets a [`Plan`]: rulings
+//! Pure over iterators. Conditions ([`Filter`]) say which rows are rows of the job. Pass 1 feeds a [`Survey`] row by row, joins it with the ledger, and gets a [`Plan`]: rulings
 //! by ordinal, counts, conflicts. [`gates()`] looks at the counts. Pass 2 asks the plan row by row and folds the rows of
 //! a subject into updates with [`Folding`]. Not here: reading rows, hashing values, sending, printing, any clock.
 
 pub use conflict::{CONFLICT_GROUPS_MAX, CONFLICT_ORDINALS_MAX, ConflictGroup};
 pub use dispositions::{IN_DOUBT_ORDINALS_MAX, Plan};
+pub use filter::{Filter, FilterError, Kept, Operator};
 pub use folding::{Folded, Folding, ROWS_HELD_MAX_DEFAULT};
 pub use gates::{
-    ALARM_ROWS_MIN_DEFAULT, DAMAGE_SHARE_MAX_DEFAULT, GateRules, REJECTED_ROWS_MIN_DEFAULT,
-    REJECTED_SHARE_MAX_DEFAULT, Tripped, gates,
+    ALARM_ROWS_MIN_DEFAULT, CLEARS_SHARE_MAX_DEFAULT, DAMAGE_SHARE_MAX_DEFAULT, GateRules,
+    REJECTED_ROWS_MIN_DEFAULT, REJECTED_SHARE_MAX_DEFAULT, Tripped, gates,
 };
+pub use order::{OrderError, OrderKind, OrderValue, RANK_OLDEST};
 pub use rules::{ConflictPolicy, DuplicatePolicy, InDoubtPolicy, PlanRules};
 pub use ruling::Ruling;
+pub use shared::SharedKind;
 pub use survey::{Survey, Surveyed};
+
+mod filter;
+mod order;
 
 mod rules;
 mod ruling;
@@ -25,6 +31,7 @@ mod join;
 mod judge;
 
 mod conflict;
+mod shared;
 
 mod dispositions;
 

@@ -1,7 +1,7 @@
 //! Pass 1: takes the rows one by one and keeps of each what the rulings need, in a bounded number of bytes.
 //!
-//! A row costs 32 bytes and 8 per mapped field, however long its values are; a replayed row 24 more. Not here: the
-//! rulings themselves (`join.rs`). A spilling survey would partition the same records by subject.
+//! A row costs 32 bytes and 8 per mapped field, however long its values are; a replayed row 24 more, a filtered one 8,
+//! and every row 16 more where a column gives the order. Not here: the rulings themselves (`join.rs`). A spilling survey would partition the same records by subject.
 
 use crate::digest::{FieldHash, SubjectId};
 use crate::ledger::LedgerEntry;
@@ -9,6 +9,7 @@ use crate::row::Version;
 use crate::update::{FieldKind, FieldSet};
 
 use super::dispositions::{Plan, plan_of};
+use super::order::RANK_OLDEST;
 use super::rules::PlanRules;
 use super::ruling::Ruling;
 
@@ -22,6 +23,9 @@ pub struct Surveyed<'a> {
     /// The version it keeps from an earlier batch (`_run,_row`); `None` for an ordinary row, whose version is the
     /// batch and its ordinal.
     pub version: Option<Version>,
+    /// Its place among its subject's rows, where a column gives it: the rank of its order value, or
+    /// [`super::RANK_OLDEST`] for an empty cell. `None` where the order is that of the file.
+    pub rank: Option<i128>,
     /// Its present fields in wire order, the key field among them.
     pub facts: &'a [(FieldKind, FieldHash)],
 }
@@ -57,7 +61,7 @@ pub(super) struct Marks(u8);
 
 impl Marks {
     pub(super) const NONE: Marks = Marks(0);
-    /// Keeps the version of an earlier batch.
+    /// Has a version other than that of its place: of an earlier batch, or given by a column.
     pub(super) const REPLAYED: Marks = Marks(1);
     /// Is an update or part of one, and so claims what it sets.
     pub(super) const PART: Marks = Marks(1 << 1);
@@ -140,6 +144,10 @@ pub struct Survey {
     pub(super) table: HashTable,
     /// Versions of replayed rows, by ordinal.
     pub(super) replayed: Vec<(u64, Version)>,
+    /// Rank of every row up to the last one that has one, by position.
+    ranks: Vec<i128>,
+    /// Ordinals of the rows left out by a filter, ascending.
+    pub(super) filtered: Vec<u64>,
     rows: u64,
 }
 
@@ -147,7 +155,8 @@ impl Survey {
     /// An empty survey for exports with these columns mapped.
     pub fn new(mapped: FieldSet) -> Survey {
         let table = HashTable { mapped, hashes: Vec::new() };
-        Survey { records: Vec::new(), table, replayed: Vec::new(), rows: 0 }
+        let (records, replayed, ranks, filtered) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Survey { records, table, replayed, ranks, filtered, rows: 0 }
     }
 
     /// Takes a rejected row. It has no subject.
@@ -157,6 +166,15 @@ impl Survey {
     pub fn rejected(&mut self, ordinal: u64) {
         self.count(ordinal);
         self.table.push_line(&[]);
+    }
+
+    /// Takes a row that a filter leaves out. Nobody asks whom it is about.
+    ///
+    /// # Panics
+    /// As [`Survey::rejected`].
+    pub fn filtered(&mut self, ordinal: u64) {
+        self.rejected(ordinal);
+        self.filtered.push(ordinal);
     }
 
     /// Takes a valid row.
@@ -171,6 +189,10 @@ impl Survey {
             marks.add(Marks::REPLAYED);
             self.replayed.push((row.ordinal, version));
         }
+        if let Some(rank) = row.rank {
+            self.ranks.resize(index_of(row.ordinal), RANK_OLDEST);
+            self.ranks.push(rank);
+        }
         self.records.push(RowRecord {
             subject: row.subject,
             ordinal: row.ordinal,
@@ -180,6 +202,16 @@ impl Survey {
             marks,
             ruling: Ruling::Send,
         });
+    }
+
+    /// Rank of a row, where a column gives one.
+    pub(super) fn rank(&self, ordinal: u64) -> i128 {
+        self.ranks.get(index_of(ordinal)).copied().unwrap_or(RANK_OLDEST)
+    }
+
+    /// Whether a column gives the order of rows.
+    pub(super) fn is_ranked(&self) -> bool {
+        !self.ranks.is_empty()
     }
 
     /// Rows taken so far, the rejected ones included.

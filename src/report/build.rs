@@ -115,6 +115,7 @@ pub(super) fn plan_record(plan: &PlanFacts, notes: &Notes, options: &ReportOptio
         in_doubt_resent: plan.in_doubt_resent,
         in_doubt_places: plan.in_doubt_places.iter().map(|place| notes.place(*place)).collect(),
         refused_before: plan.refused_before,
+        clears: plan.clears,
         rate_per_s: options.rate_per_s,
         duration_s: duration.map(|duration| duration.as_secs_f64()),
         done_at: duration.and_then(|duration| later(&(options.wall)(), duration)),

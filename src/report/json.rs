@@ -192,6 +192,7 @@ impl Json {
             | Event::ColumnsMapped { .. }
             | Event::LinesSkipped { .. }
             | Event::RuleApplied { .. }
+            | Event::RowFiltered { .. }
             | Event::AttemptEnded { .. }
             | Event::UpdateSynced { .. }
             | Event::UpdateDeferred { .. }

@@ -62,6 +62,7 @@ impl Lines {
             | Event::ColumnsMapped { .. }
             | Event::LinesSkipped { .. }
             | Event::ColumnAlarmed(_)
+            | Event::RowFiltered { .. }
             | Event::PlanMade(_)
             | Event::GateTripped { .. }
             | Event::DeliveryStarted { .. }

@@ -234,6 +234,7 @@ impl Listener for Reporters {
             | Event::RowRejected { .. }
             | Event::LinesSkipped { .. }
             | Event::ColumnAlarmed(_)
+            | Event::RowFiltered { .. }
             | Event::PlanMade(_)
             | Event::DeliveryStarted { .. }
             | Event::AttemptEnded { .. }

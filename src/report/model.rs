@@ -273,6 +273,8 @@ pub struct PlanRecord {
     pub in_doubt_places: Vec<PlaceRecord>,
     /// Updates refused earlier in this batch and not sent again.
     pub refused_before: u64,
+    /// Rows to send that clear a field.
+    pub clears: u64,
     /// Attempts per second the limiter allows; `None` without a limit.
     pub rate_per_s: Option<f64>,
     /// Seconds sending takes at that rate, without retries.

@@ -40,6 +40,9 @@ fn sync(summary: &Summary, paint: Paint) -> String {
     if let Some(line) = traffic(summary) {
         push(&mut text, &line);
     }
+    if let Some(plan) = &summary.plan {
+        text.push_str(&survey_text::clears(plan));
+    }
     text.push_str(&reasons(&paint.red("rejected:"), &summary.rejections, summary));
     text.push_str(&complaints(summary, paint));
     text.push_str(&in_doubt(summary, paint));

@@ -21,6 +21,7 @@ pub(super) fn plan(summary: &Summary, paint: Paint) -> String {
     text.push_str(&dispositions(plan));
     text.push_str(&skipped(summary));
     text.push_str(&changes(plan));
+    text.push_str(&clears(plan));
     text.push_str(&reasons(&paint.red("rejected:"), &summary.rejections, summary));
     text.push_str(&in_doubt(summary, paint));
     text.push_str(&warnings(summary, paint));
@@ -34,12 +35,14 @@ pub(super) fn plan(summary: &Summary, paint: Paint) -> String {
 /// The line of the books of `check`, which sends nothing: what is valid and what is not.
 pub(super) fn check_books(summary: &Summary, paint: Paint) -> String {
     let rows = &summary.rows;
-    let valid = rows.read.saturating_sub(rows.rejected);
+    let valid = rows.read.saturating_sub(rows.rejected + rows.filtered);
     let warned: u64 = summary.warnings.iter().map(|reason| reason.count).sum();
     let fixed: u64 = summary.fixes.iter().map(|reason| reason.count).sum();
     let rejected = format!("rejected {}", thousands(rows.rejected));
+    let filtered =
+        if rows.filtered > 0 { format!(" · filtered {}", thousands(rows.filtered)) } else { String::new() };
     format!(
-        "{} · {} · {} · normalized {}      ({} read, {})",
+        "{} · {} · {} · normalized {}{filtered}      ({} read, {})",
         paint.green(&format!("valid {}", thousands(valid))),
         if rows.rejected > 0 { paint.red(&rejected) } else { rejected },
         plural(warned, "warning"),
@@ -263,6 +266,19 @@ fn changes(plan: &PlanRecord) -> String {
         .map(|(name, count)| format!("{} {}", clean(name), thousands(*count)))
         .collect();
     format!("changes by field: {}\n", fields.join(" · "))
+}
+
+/// Clears are told wherever there are any: they are what cannot be got back.
+pub(super) fn clears(plan: &PlanRecord) -> String {
+    if plan.clears == 0 {
+        return String::new();
+    }
+    format!("clears: {} a field\n", rows_that(plan.clears, "clear"))
+}
+
+fn rows_that(rows: u64, verb: &str) -> String {
+    let verb = if rows == 1 { format!("{verb}s") } else { verb.to_owned() };
+    format!("{} {verb}", plural(rows, "row"))
 }
 
 fn finishing(plan: &PlanRecord) -> String {

@@ -42,6 +42,9 @@ mod witness;
 // SIGKILL at any instant, two runs at once, signals.
 mod kill;
 
+// Which rows count, in which order, and what clears a field.
+mod select;
+
 // What may change between an interrupted run and the next.
 mod resume;
 

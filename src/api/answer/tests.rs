@@ -179,6 +179,35 @@ fn an_acknowledgement_needs_success_and_an_agreeing_echo() {
 }
 
 #[test]
+fn a_cleared_field_agrees_with_nothing_but_nothing() {
+    let mut fields = Fields::default();
+    for kind in FieldKind::ALL {
+        fields.set(kind, "");
+    }
+    for kind in FieldKind::ALL.into_iter().filter(|kind| *kind != FieldKind::Password) {
+        for (value, agrees) in [
+            ("\"\"", true),
+            ("\" \"", true),
+            ("null", true),
+            ("\"1\"", false),
+            ("\"+\"", false),
+            ("\"F\"", false),
+            ("0", false),
+            ("false", false),
+            ("[]", false),
+        ] {
+            let body = format!("{{\"{kind}\":{value}}}");
+            let answer = Answer { status: 201, retry_after: None, body: body.as_bytes(), cut: false };
+            let seen = classify(&answer, &Sent { fields: &fields, token: None }, &canonical, now());
+            assert_eq!(seen == Outcome::Acknowledged, agrees, "{body}");
+        }
+        let answer = Answer { status: 201, retry_after: None, body: b"{}", cut: false };
+        let seen = classify(&answer, &Sent { fields: &fields, token: None }, &canonical, now());
+        assert_eq!(seen, Outcome::Acknowledged, "absent");
+    }
+}
+
+#[test]
 fn a_success_that_says_otherwise_is_a_mismatch() {
     use FieldKind::{Iccid, Imsi, Number, Username};
     let table: [(&str, &[FieldKind], &str); 21] = [

@@ -109,7 +109,7 @@ fn request() -> Request {
     fields.set(FieldKind::Number, "+1234567890");
     fields.set(FieldKind::Username, "jane.doe");
     Request {
-        body: body(Envelope::DataString, &fields),
+        body: body(Envelope::DataString, crate::fields::ClearAs::Empty, &fields),
         idempotency_key: "0123456789abcdef".to_owned(),
         sent: Arc::new(fields),
     }

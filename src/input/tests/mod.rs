@@ -7,6 +7,7 @@ mod laws;
 mod ndjson;
 mod opening;
 mod passes;
+mod watched;
 
 use std::fs;
 use std::io::Read;

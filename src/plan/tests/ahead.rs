@@ -236,8 +236,12 @@ impl World {
 }
 
 fn any_export() -> impl Strategy<Value = Vec<TestRow>> {
-    let any_row =
-        (1..3_u8, any_fields()).prop_map(|(subject, fields)| TestRow { subject, version: None, fields });
+    let any_row = (1..3_u8, any_fields()).prop_map(|(subject, fields)| TestRow {
+        subject,
+        version: None,
+        rank: None,
+        fields,
+    });
     prop::collection::vec(any_row, 1..90)
 }
 

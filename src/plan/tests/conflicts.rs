@@ -27,7 +27,7 @@ fn the_key_field_is_never_in_conflict() {
     for (ordinal, subject) in [(1, 1), (2, 2)] {
         // Equal keys of two subjects cannot be; the hash is made equal here to show that nobody looks at it.
         let facts = [(IMSI, FieldHash(7)), (CLASS, FieldHash(ordinal))];
-        survey.row(&Surveyed { ordinal, subject: id(subject), version: None, facts: &facts });
+        survey.row(&Surveyed { ordinal, subject: id(subject), version: None, rank: None, facts: &facts });
     }
     let by_imsi = PlanRules { key: IMSI, ..rules() };
     let plan = survey.finish(&by_imsi, std::iter::empty::<Result<LedgerEntry, Infallible>>()).unwrap();

@@ -17,8 +17,10 @@ mod conflicts;
 mod folding;
 mod history;
 mod model;
+mod ordered;
 mod passes;
 mod rulings;
+mod shared;
 
 const KEY: FieldKind = FieldKind::UserExternalId;
 const IMSI: FieldKind = FieldKind::Imsi;
@@ -33,6 +35,8 @@ const NOW_S: i64 = 1_000_000;
 struct TestRow {
     subject: u8,
     version: Option<Version>,
+    /// What a column says of its age, if one does.
+    rank: Option<i128>,
     fields: BTreeMap<FieldKind, u64>,
 }
 
@@ -46,7 +50,7 @@ impl TestRow {
 }
 
 fn row(subject: u8, fields: &[(FieldKind, u64)]) -> TestRow {
-    TestRow { subject, version: None, fields: fields.iter().copied().collect() }
+    TestRow { subject, version: None, rank: None, fields: fields.iter().copied().collect() }
 }
 
 fn replayed(batch: u64, ordinal: u64, subject: u8, fields: &[(FieldKind, u64)]) -> TestRow {
@@ -119,8 +123,8 @@ fn plan(rows: &[TestRow], ledger: &[LedgerEntry], rules: &PlanRules) -> Plan {
             survey.rejected(ordinal);
             continue;
         }
-        let (subject, version, facts) = (id(row.subject), row.version, row.facts());
-        survey.row(&Surveyed { ordinal, subject, version, facts: &facts });
+        let (subject, version, rank, facts) = (id(row.subject), row.version, row.rank, row.facts());
+        survey.row(&Surveyed { ordinal, subject, version, rank, facts: &facts });
     }
     let entries = ledger.iter().cloned().map(Ok::<_, Infallible>);
     match survey.finish(rules, entries) {

@@ -229,7 +229,7 @@ fn the_ledger_may_hold_other_subjects() {
 fn an_error_of_the_ledger_ends_the_planning() {
     let mut survey = Survey::new(set(&MAPPED));
     let facts = row(2, &[]).facts();
-    survey.row(&Surveyed { ordinal: 1, subject: id(2), version: None, facts: &facts });
+    survey.row(&Surveyed { ordinal: 1, subject: id(2), version: None, rank: None, facts: &facts });
     let entries = [Ok(LedgerEntry::new(id(1))), Err("torn")];
     assert_eq!(survey.finish(&rules(), entries.into_iter()).err(), Some("torn"));
 }
@@ -253,7 +253,7 @@ fn a_row_passed_over_is_a_bug() {
 fn a_row_without_the_key_is_a_bug() {
     let mut survey = Survey::new(set(&MAPPED));
     let facts = [(IMSI, FieldHash(1))];
-    survey.row(&Surveyed { ordinal: 1, subject: id(1), version: None, facts: &facts });
+    survey.row(&Surveyed { ordinal: 1, subject: id(1), version: None, rank: None, facts: &facts });
     let _never = survey.finish(&rules(), std::iter::empty::<Result<LedgerEntry, Infallible>>());
 }
 

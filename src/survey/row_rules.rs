@@ -1,0 +1,79 @@
+//! What the operator says of whole rows: which of them count, which is newer, what clears a field.
+//!
+//! Not here: the judgement itself (`survey.rs`), conditions and order values (`plan/`), the rules of fields (`fields/`).
+
+use std::sync::LazyLock;
+
+use crate::fields::RuleOptions;
+use crate::input::Row;
+use crate::plan::Filter;
+use crate::update::{FieldKind, FieldSet};
+
+/// What the operator says of whole rows: which of them count, which is newer, what clears a field.
+#[derive(Debug, Clone, Default)]
+pub struct RowRules {
+    /// Conditions; rows that do not meet them are filtered.
+    pub filter: Filter,
+    /// The column that orders the rows of a subject; `None` for their order in the inputs.
+    pub order_by: Option<String>,
+    /// What clears a field.
+    pub clears: Clears,
+}
+
+impl RowRules {
+    /// Columns to be read beside those of fields, as [`crate::input::InputOptions::watched`] wants them: those of the
+    /// conditions, then that of the order.
+    pub fn watched(&self) -> Vec<String> {
+        self.filter.columns().chain(self.order_by.as_deref()).map(str::to_owned).collect()
+    }
+
+    /// What of it shapes the batch, as a text that is equal when that is; empty when there is nothing. What clears a
+    /// field is part of the rules' fingerprint.
+    pub fn shaping(&self) -> String {
+        let order =
+            self.order_by.as_ref().map_or_else(String::new, |column| format!("order by {column:?}\n"));
+        format!("{}{order}", self.filter.canonical())
+    }
+}
+
+/// What clears a field.
+#[derive(Debug, Clone, Default)]
+pub struct Clears {
+    token: Option<String>,
+    clearable: FieldSet,
+    null_clears: bool,
+}
+
+impl Clears {
+    /// What the options of the rules say of it.
+    pub fn new(options: &RuleOptions) -> Clears {
+        let token = options.clear_token.as_deref().map(str::trim).filter(|token| !token.is_empty());
+        let mut clearable = options.clearable;
+        clearable.remove(FieldKind::Password);
+        Clears { token: token.map(str::to_owned), clearable, null_clears: options.null_clears }
+    }
+
+    /// The fields that a row clears, and those that it asks to clear and may not. A null says nothing where it may not
+    /// clear: exports write it for whatever they lack. Nothing clears the key.
+    pub(super) fn of(&self, row: &Row<'_>, key: Option<FieldKind>) -> (FieldSet, FieldSet) {
+        let (mut cleared, mut refused) = (FieldSet::EMPTY, FieldSet::EMPTY);
+        for kind in FieldKind::ALL {
+            let may = self.clearable.contains(kind) && Some(kind) != key;
+            let is_token = || row.cell(kind).map(str::trim) == self.token.as_deref();
+            if self.token.is_some() && is_token() {
+                if may { cleared.insert(kind) } else { refused.insert(kind) }
+            } else if self.null_clears && may && row.is_null(kind) {
+                cleared.insert(kind);
+            }
+        }
+        (cleared, refused)
+    }
+
+    /// Whether anything does.
+    pub(super) fn is_any(&self) -> bool {
+        self.token.is_some() || self.null_clears
+    }
+}
+
+/// What is asked of rows when the operator says nothing.
+pub(super) static NO_ROW_RULES: LazyLock<RowRules> = LazyLock::new(RowRules::default);
