@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use super::rules::{ERROR, FIX, Rule, RuleId, rule};
+use super::rules::{Damage, ERROR, FIX, Rule, RuleId, rule};
 
 pub(super) const RULES: &[Rule] = &[
     rule(
@@ -28,7 +28,8 @@ pub(super) const RULES: &[Rule] = &[
         "a spreadsheet's text marker (leading apostrophe or =\"...\") was removed",
         "OWASP CSV injection; field-rules 4.2",
         "nothing to do; the marker only protected the cell inside the spreadsheet",
-    ),
+    )
+    .of_damage(Damage::Marked),
     rule(
         "excel.error_value",
         ERROR,

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use super::Context;
 use super::clean::has_control;
 use super::mangle::is_scientific;
-use super::rules::{ERROR, Rule, RuleId, WARN_BUT_LENIENT, rule};
+use super::rules::{Damage, ERROR, Rule, RuleId, WARN_BUT_LENIENT, rule};
 
 /// Longest identifier in bytes.
 pub(super) const LEN_MAX_BYTES: usize = 255;
@@ -47,7 +47,8 @@ pub(super) const RULES: &[Rule] = &[
         "reads like a number in scientific notation; a spreadsheet may have destroyed it",
         "field-rules 1.5, 1.10",
         "export again with the column formatted as Text",
-    ),
+    )
+    .of_damage(Damage::Lost),
 ];
 
 const CONTROL: RuleId = RuleId::known("generic_id.control");

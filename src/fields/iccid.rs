@@ -10,7 +10,9 @@ use super::Context;
 use super::clean::{is_spacing, without};
 use super::luhn::{all_same, is_digits, passes};
 use super::mangle::{PLACEHOLDER, check_as_digits};
-use super::rules::{ERROR, FIX, OFF_OR_STRICT, Rule, RuleId, WARN, WARN_BUT_LENIENT, WARN_OR_STRICT, rule};
+use super::rules::{
+    Damage, ERROR, FIX, OFF_OR_STRICT, Rule, RuleId, WARN, WARN_BUT_LENIENT, WARN_OR_STRICT, rule,
+};
 
 const E_118: &str = "ITU-T E.118 clause 4";
 const SGP_29: &str = "GSMA SGP.29 clause 4";
@@ -86,35 +88,40 @@ pub(super) const RULES: &[Rule] = &[
         "20 digits that end in five zeros: a spreadsheet kept 15 digits",
         "Microsoft KB 269370",
         "export again with the column formatted as Text",
-    ),
+    )
+    .of_damage(Damage::Lost),
     rule(
         "iccid.zeros_luhn",
         ERROR,
         "three or more zeros at the end and no check digit: the digits were rounded away",
         "field-rules 1.4: shortest form of a double",
         "export again with the column as text",
-    ),
+    )
+    .of_damage(Damage::Suspected),
     rule(
         "iccid.zeros",
         WARN,
         "three or more zeros at the end: the digits may have been rounded away",
         "field-rules 1.4: shortest form of a double",
         "compare with the card; export again with the column as text if several rows are so",
-    ),
+    )
+    .of_damage(Damage::Suspected),
     rule(
         "iccid.float_luhn",
         ERROR,
         "a number that a double holds exactly, and no check digit: it was rounded",
         "IEEE 754: 53 bits; one genuine value of 19 digits in 1024 is so too",
         "read the column as text where the file is made (pandas: dtype=str)",
-    ),
+    )
+    .of_damage(Damage::Suspected),
     rule(
         "iccid.float",
         WARN,
         "a number that a double holds exactly: it may have been rounded",
         "IEEE 754: 53 bits; one genuine value of 19 digits in 1024 is so too",
         "compare with the card; read the column as text if several rows are so",
-    ),
+    )
+    .of_damage(Damage::Suspected),
 ];
 
 const FORMAT: RuleId = RuleId::known("iccid.format");

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use super::Context;
 use super::luhn::is_digits;
-use super::rules::{ERROR, FIX_AND_WARN, Rule, RuleId, rule};
+use super::rules::{Damage, ERROR, FIX_AND_WARN, Rule, RuleId, rule};
 
 pub(super) const RULES: &[Rule] = &[
     rule(
@@ -16,35 +16,40 @@ pub(super) const RULES: &[Rule] = &[
         "scientific notation, digits are lost",
         "Microsoft KB 269370: 15 significant digits; field-rules 1.10",
         "export again with the column formatted as Text",
-    ),
+    )
+    .of_damage(Damage::Lost),
     rule(
         "excel.scientific_whole",
         FIX_AND_WARN,
         "scientific notation with all digits present was written out",
         "Microsoft KB 269370: 15 significant digits; field-rules 1.10",
         "export again with the column formatted as Text",
-    ),
+    )
+    .of_damage(Damage::Kept),
     rule(
         "excel.decimal",
         FIX_AND_WARN,
         "a decimal part of zeros was removed",
         "IEEE 754: integers up to 2^53 are exact; field-rules 1.10",
         "read the column as text where the file is made (pandas: dtype=str)",
-    ),
+    )
+    .of_damage(Damage::Kept),
     rule(
         "excel.decimal_lost",
         ERROR,
         "a decimal number too large to be exact, digits are lost",
         "IEEE 754: integers above 2^53 are rounded; field-rules 1.10",
         "read the column as text where the file is made (pandas: dtype=str)",
-    ),
+    )
+    .of_damage(Damage::Lost),
     rule(
         "excel.thousands",
         ERROR,
         "thousands separators in an identifier",
         "field-rules 1.10",
         "export again with the column formatted as Text",
-    ),
+    )
+    .of_damage(Damage::Kept),
     rule(
         "placeholder",
         ERROR,

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use super::Context;
 use super::clean::has_control;
 use super::mangle::is_scientific;
-use super::rules::{ERROR, Rule, RuleId, WARN_BUT_LENIENT, rule};
+use super::rules::{Damage, ERROR, Rule, RuleId, WARN_BUT_LENIENT, rule};
 
 /// Longest identifier that no CRM exceeds, in bytes.
 const LEN_MAX_BYTES: usize = 255;
@@ -26,7 +26,8 @@ pub(super) const RULES: &[Rule] = &[
         "scientific notation: a spreadsheet destroyed the identifier",
         "field-rules 1.8, 1.10",
         "export again with the column formatted as Text",
-    ),
+    )
+    .of_damage(Damage::Lost),
     rule(
         "user_external_id.long",
         WARN_BUT_LENIENT,
