@@ -140,6 +140,8 @@ const ZEROS: RuleId = RuleId::known("iccid.zeros");
 const FLOAT_LUHN: RuleId = RuleId::known("iccid.float_luhn");
 const FLOAT: RuleId = RuleId::known("iccid.float");
 
+/// Most filler digits at one end: 18 digits in ten bytes need two.
+const FILLERS_MAX: usize = 2;
 /// Digits of an EID.
 const EID_LEN: usize = 32;
 
@@ -148,12 +150,15 @@ pub(super) fn check<'a>(value: &'a str, context: &mut Context<'_>) -> Option<Cow
         return checked;
     }
     let bare = without(value, is_spacing);
-    if bare.is_empty() || !bare.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return context.pass_as_is(CHARS, value);
+    // Readers print the ten bytes of the card's file, which are filled up with F, behind the digits or before them.
+    let mut unfilled = bare.as_ref();
+    for _ in 0..FILLERS_MAX {
+        unfilled = unfilled.strip_suffix(['F', 'f']).unwrap_or(unfilled);
+        unfilled = unfilled.strip_prefix(['F', 'f']).unwrap_or(unfilled);
     }
-    // Readers print the ten bytes of the card's file, which are filled up with F.
-    let unfilled = bare.trim_matches(['F', 'f']);
-    if unfilled.is_empty() {
+    // Any other F is no digit of a number: the hexadecimal ones in use are A to E.
+    let is_digit = |byte: u8| byte.is_ascii_hexdigit() && !matches!(byte, b'F' | b'f');
+    if unfilled.is_empty() || !unfilled.bytes().all(is_digit) {
         return context.pass_as_is(CHARS, value);
     }
     let upper = unfilled.to_ascii_uppercase();
@@ -235,6 +240,7 @@ mod tests {
         for (value, want, codes) in [
             ("8944476500008878576F", "8944476500008878576", &["iccid.format"][..]),
             ("F8944476500008878576", "8944476500008878576", &["iccid.format"]),
+            ("894447650000887857FF", "894447650000887857", &["iccid.format", "iccid.luhn"]),
             ("8944 4765 0000 8878 576ff", "8944476500008878576", &["iccid.format"]),
             ("898600b5000000000001", "898600B5000000000001", &["iccid.format", "iccid.hex"]),
             ("898600E5000000000001", "898600E5000000000001", &["iccid.hex"]),
@@ -251,6 +257,10 @@ mod tests {
             ("89444765000088785761234", false, &["iccid.length"]),
             ("1244476500008878578", true, &["iccid.prefix"]),
             ("FFFF", false, &["iccid.chars"]),
+            ("89444765000088785FFF", false, &["iccid.chars"]),
+            ("894447F500008878576", false, &["iccid.chars"]),
+            ("8944476500008878\n576", false, &["iccid.chars"]),
+            ("-9432640862591040896", false, &["excel.negative"]),
             ("0000000000000000000", false, &["placeholder"]),
             ("89049032000000000000000000000067", false, &["iccid.eid_check"]),
         ] {

@@ -51,6 +51,14 @@ pub(super) const RULES: &[Rule] = &[
     )
     .of_damage(Damage::Kept),
     rule(
+        "excel.negative",
+        ERROR,
+        "a minus sign: an identifier that outgrew a signed integer, or a sum",
+        "two's complement of 64 bits; field-rules 4.1: trailing minus of SAP",
+        "read the column as text where the file is made",
+    )
+    .of_damage(Damage::Lost),
+    rule(
         "placeholder",
         ERROR,
         "a placeholder (one digit repeated), not an identifier",
@@ -64,6 +72,7 @@ pub(super) const SCIENTIFIC: RuleId = RuleId::known("excel.scientific");
 const SCIENTIFIC_WHOLE: RuleId = RuleId::known("excel.scientific_whole");
 const DECIMAL: RuleId = RuleId::known("excel.decimal");
 const DECIMAL_LOST: RuleId = RuleId::known("excel.decimal_lost");
+const NEGATIVE: RuleId = RuleId::known("excel.negative");
 const THOUSANDS: RuleId = RuleId::known("excel.thousands");
 
 /// Most significant digits a spreadsheet keeps of a number.
@@ -91,7 +100,8 @@ pub(super) fn examine(value: &str) -> Mangled {
         Some(rest) => ("+", rest),
         None => ("", value.strip_prefix('-').unwrap_or(value)),
     };
-    if !unsigned.starts_with(|c: char| c.is_ascii_digit()) || is_digits(unsigned) {
+    let is_sound = !value.starts_with('-') && is_digits(unsigned);
+    if !unsigned.starts_with(|c: char| c.is_ascii_digit()) || is_sound {
         return Mangled::No;
     }
     if let Some(scientific) = Scientific::parse(unsigned) {
@@ -101,6 +111,9 @@ pub(super) fn examine(value: &str) -> Mangled {
             }
             Some(_) | None => Mangled::Broken(SCIENTIFIC),
         };
+    }
+    if is_negative(value) {
+        return Mangled::Broken(NEGATIVE);
     }
     if value.starts_with('-') {
         return Mangled::No;
@@ -141,9 +154,16 @@ pub(super) fn check_as_digits<'a>(
     }
 }
 
-/// One to three digits, then groups of three behind commas. Points are not asked: they group telephone numbers.
+/// Digits with a minus sign before or behind them.
+fn is_negative(value: &str) -> bool {
+    let minus = ['-', '\u{2212}'];
+    value.strip_prefix(minus).or_else(|| value.strip_suffix(minus)).is_some_and(is_digits)
+}
+
+/// One to three digits, then groups of three behind commas or apostrophes. Points are not asked: they group telephone
+/// numbers.
 fn has_thousands_groups(value: &str) -> bool {
-    let mut groups = value.split(',');
+    let mut groups = value.split([',', '\'', '\u{2019}']);
     let first = groups.next().unwrap_or("");
     let mut rest = groups.peekable();
     rest.peek().is_some()
@@ -156,6 +176,11 @@ fn has_thousands_groups(value: &str) -> bool {
 /// Only the sure sign counts, a decimal point before or a sign behind the `E`.
 pub(super) fn is_scientific(value: &str) -> bool {
     Scientific::parse(value).is_some_and(|number| number.sure)
+}
+
+/// Whether opaque text reads like a whole number that a data frame kept as a decimal one: `1001.0`.
+pub(super) fn is_decimal(value: &str) -> bool {
+    value.split_once('.').is_some_and(|(integer, fraction)| is_digits(integer) && fraction == "0")
 }
 
 /// The parts of `1.23457E+14`.
@@ -223,6 +248,11 @@ mod tests {
             ("89014103211118510720.0", Mangled::Broken(DECIMAL_LOST)),
             ("356,868,000,041,418", Mangled::Broken(THOUSANDS)),
             ("356,000", Mangled::Broken(THOUSANDS)),
+            ("356'868'000'041'418", Mangled::Broken(THOUSANDS)),
+            // The doc's ICCID as a signed integer of 64 bits.
+            ("-9432640862591040896", Mangled::Broken(NEGATIVE)),
+            ("356868000041418-", Mangled::Broken(NEGATIVE)),
+            ("-35-686800-004141-8", Mangled::No),
             ("612.345.678", Mangled::No),
             ("35686800.004141.8", Mangled::No),
             // Hexadecimal identifiers with an E among their digits.
