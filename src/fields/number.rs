@@ -277,8 +277,10 @@ fn check_abroad<'a>(
     abroad: &str,
     context: &mut Context<'_>,
 ) -> Option<Cow<'a, str>> {
-    let is_possible =
-        |digits: &str| calling_code(digits).is_some_and(|(code, rest)| has_possible_length(code, rest));
+    let is_possible = |digits: &str| {
+        let has_length = |(code, rest): (u16, &str)| has_possible_length(code, rest);
+        !has_no_area(digits) && calling_code(digits).is_some_and(has_length)
+    };
     if !is_possible(abroad)
         && let Some(country) = context.rules.country
         && let Ok(number) = PHONE_NUMBER_UTIL.parse(digits, Some(country.0))
@@ -291,12 +293,17 @@ fn check_abroad<'a>(
             return check_e164(value, dialed, context);
         }
     }
-    // No area code of North America begins with 0 or 1: this was another country's `0011`.
-    if calling_code(abroad).is_none() || abroad.starts_with("10") || abroad.starts_with("11") {
+    if calling_code(abroad).is_none() || has_no_area(abroad) {
         return context.pass_as_is(COUNTRY_CODE, value);
     }
     context.raise(PREFIX);
     check_e164(value, abroad, context)
+}
+
+/// Whether the digits behind `00` are nobody's: no area code of North America begins with 0 or 1. They are what is left
+/// of another country's `0011`.
+fn has_no_area(digits: &str) -> bool {
+    digits.starts_with("10") || digits.starts_with("11")
 }
 
 /// Digits of an international number without `+`. `value` is the cell, which is borrowed from where it can be.
@@ -340,7 +347,13 @@ fn without_own_trunk_zero(code: u16, national: &str, context: &Context<'_>) -> O
     let dialed = national.strip_prefix('0').filter(|_| context.applies(TRUNK_ZERO))?;
     let is_valid =
         |digits: &str| number_of(digits).is_some_and(|number| PHONE_NUMBER_UTIL.is_valid_number(&number));
+    // Where no zero is dialed at home, this one is something else.
+    let home = PHONE_NUMBER_UTIL.get_region_for_country_code(i32::from(code))?;
+    let number = PHONE_NUMBER_UTIL.parse(national, Some(home)).ok()?;
     let without = format!("{code}{dialed}");
+    if number.format_as(PhoneNumberFormat::E164).strip_prefix('+') != Some(without.as_str()) {
+        return None;
+    }
     (is_valid(&without) && !is_valid(&format!("{code}{national}"))).then_some(without)
 }
 

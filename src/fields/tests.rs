@@ -94,6 +94,37 @@ fn empty_cells_and_null_markers_are_absent_and_markers_are_counted() {
 }
 
 #[test]
+fn every_null_marker_of_the_list_is_absent_in_every_field_but_zero_in_digits_only() {
+    for marker in NULL_MARKERS {
+        for kind in FieldKind::ALL {
+            let (sent, codes) = verdict(kind, marker);
+            let is_text = !matches!(kind, Number | Imei | Imsi | Iccid);
+            if kind == Password {
+                // What stands for a password is dropped with a warning, and `0` may be one.
+                let want = if marker == "0" { "password.plaintext" } else { "password.masked" };
+                assert_eq!((sent, codes), (None, vec![want]), "{marker}");
+            } else if marker == "0" && is_text {
+                assert_eq!(sent.as_deref(), Some("0"), "{kind}");
+            } else {
+                assert_eq!((sent, codes), (None, vec![]), "{kind} {marker}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_fields_that_were_given_are_told_apart_from_those_that_are_sent() {
+    let rules = RuleSet::new(&RuleOptions::default()).unwrap();
+    let mut checked = Checked::default();
+    let cells = [(Number, "NULL"), (Imei, "1"), (Imsi, "310260123456789"), (Iccid, " "), (Username, "")];
+    check_row(&rules, &cell_of(&cells), &mut checked);
+    assert_eq!(checked.given, [Imei, Imsi].into_iter().collect());
+    assert_eq!(checked.fields.present(), FieldSet::only(Imsi));
+    checked.clear();
+    assert!(checked.given.is_empty());
+}
+
+#[test]
 fn a_reused_checked_holds_nothing_of_the_row_before() {
     let rules = RuleSet::new(&RuleOptions::default()).unwrap();
     let mut checked = Checked::default();

@@ -117,6 +117,8 @@ fn national_numbers_need_a_country_and_its_lengths() {
     for (country, value, want) in [
         ("AU", "0011447911123456", "+447911123456"),
         ("AU", "001161412345678", "+61412345678"),
+        ("AU", "001146812319300", "+46812319300"),
+        ("AU", "0011299381633", "+299381633"),
         ("AU", "00447911123456", "+447911123456"),
         ("RU", "810447911123456", "+447911123456"),
         ("KR", "0012025550143", "+12025550143"),
@@ -134,6 +136,10 @@ fn national_numbers_need_a_country_and_its_lengths() {
 fn a_trunk_zero_behind_the_calling_code_is_removed_where_that_is_certain() {
     for (value, want) in [("+4407911123456", "+447911123456"), ("+4903012345678", "+493012345678")] {
         assert_eq!(verdict(Number, value), sent(want, "number.trunk_zero"), "{value}");
+    }
+    // Iceland and North America dial no zero.
+    for value in ["+35408077599", "+102522133124"] {
+        assert_eq!(verdict(Number, value), sent(value, "number.length"), "{value}");
     }
     let severities = vec![("number.trunk_zero".to_owned(), Severity::Off)];
     let off = RuleOptions { severities, ..RuleOptions::default() };
