@@ -111,9 +111,7 @@ pub struct Checked {
 impl Checked {
     /// Forgets the row and keeps the buffers.
     pub fn clear(&mut self) {
-        for kind in FieldKind::ALL {
-            self.fields.clear(kind);
-        }
+        self.fields.clear_all();
         self.given = FieldSet::EMPTY;
         self.findings.clear();
         self.absent_markers = 0;
