@@ -194,6 +194,10 @@ struct Scientific<'a> {
 
 impl<'a> Scientific<'a> {
     fn parse(value: &'a str) -> Option<Scientific<'a>> {
+        // The usual identifier is told apart by its first character.
+        if !value.starts_with(|c: char| c.is_ascii_digit()) {
+            return None;
+        }
         let (mantissa, exponent) = value.split_once(['e', 'E'])?;
         let (integer, fraction) = mantissa.split_once(['.', ',']).unwrap_or((mantissa, ""));
         let unsigned = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
