@@ -237,20 +237,22 @@ impl ColumnBook {
     /// Notes a row that was checked, rejected ones too: they are what an alarm is about, often.
     pub fn observe(&mut self, place: Place, checked: &Checked) {
         self.rows += 1;
-        for kind in checked.given.iter() {
+        // A field that is cleared has a value for us, though an empty one.
+        for kind in checked.given.union(checked.fields.present()).iter() {
             self.columns[kind.index()].values += 1;
         }
         if !checked.findings.is_empty() {
             self.observe_findings(place, checked);
         }
-        if let Some(iccid) = checked.fields.get(FieldKind::Iccid) {
+        let value = |kind: FieldKind| checked.fields.get(kind).filter(|value| !value.is_empty());
+        if let Some(iccid) = value(FieldKind::Iccid) {
             self.note_iccid_length(iccid.len());
             self.cards.observe(place, iccid);
         }
-        if let Some(id) = checked.fields.get(FieldKind::UserExternalId) {
+        if let Some(id) = value(FieldKind::UserExternalId) {
             self.ids.observe(place, id);
         }
-        if let Some(class) = checked.fields.get(FieldKind::UserClass) {
+        if let Some(class) = value(FieldKind::UserClass) {
             self.classes.observe(place, class);
         }
     }

@@ -125,6 +125,18 @@ fn a_mapped_column_without_a_value_is_blank_and_no_other() {
 }
 
 #[test]
+fn a_column_of_clears_is_not_blank_and_has_no_classes() {
+    let rules = RuleSet::new(&RuleOptions::default()).unwrap();
+    let mut book = ColumnBook::new(&rules, FieldSet::only(UserClass));
+    let mut checked = Checked::default();
+    checked.fields.set(UserClass, "");
+    for ordinal in 1..=BLANK_ROWS_MIN {
+        book.observe(Place { ordinal, file: 0, line: ordinal + 1 }, &checked);
+    }
+    assert_eq!(alarms(&book), []);
+}
+
+#[test]
 fn one_card_in_two_forms() {
     let values =
         ["8944476500008878576", "8944476500008878577", "89444765000088785761", "89444765000088785761"];
