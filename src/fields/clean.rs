@@ -74,7 +74,8 @@ pub(super) fn clean(cell: &str, cleaning: Cleaning) -> Cleaned<'_> {
         return untouched;
     }
     let mut fixes = [None; 3];
-    if cleaning == Cleaning::Text || !cell.contains(|c| is_mark(c) || is_foreign_digit(c, cleaning)) {
+    let is_plain = cleaning == Cleaning::Text || cell.is_ascii();
+    if is_plain || !cell.contains(|c| is_mark(c) || is_foreign_digit(c, cleaning)) {
         let (inner, marked) = unwrap(cell, cleaning);
         if inner.len() != cell.len() {
             fixes[usize::from(marked)] = Some(if marked { TEXT_MARKER } else { CLEANED });

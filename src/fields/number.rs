@@ -193,7 +193,8 @@ fn check_formatted<'a>(value: &'a str, context: &mut Context<'_>) -> Option<Cow<
     {
         return context.pass_as_is(culprit(rest), value);
     }
-    let digits: String = rest.chars().filter(char::is_ascii_digit).collect();
+    let mut digits = String::with_capacity(rest.len());
+    digits.extend(rest.chars().filter(char::is_ascii_digit));
     let abroad =
         if international { Some(rest) } else { rest.trim_start_matches(['(', ' ']).strip_prefix("00") };
     let digits = match abroad.and_then(without_trunk_zero) {
@@ -233,6 +234,9 @@ fn culprit(number: &str) -> RuleId {
 /// The digits of an international number without the `(0)` that is dialed within the country only. Where a leading
 /// zero is part of the number (Italy), it stays. `None` when there is no `(0)`.
 fn without_trunk_zero(international: &str) -> Option<String> {
+    if !international.as_bytes().contains(&b'(') {
+        return None;
+    }
     let (before, behind) = international.split_once("(0)")?;
     let digits = |text: &str| text.chars().filter(char::is_ascii_digit).collect::<String>();
     let (code, rest) = (digits(before), digits(behind));
