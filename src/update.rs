@@ -131,30 +131,56 @@ impl FromIterator<FieldKind> for FieldSet {
 
 /// The canonical values of a row's present fields. An absent field is not sent; an empty value clears its field, and no
 /// value is empty otherwise.
-#[derive(Clone, PartialEq, Eq, Default)]
+#[derive(Clone, Default)]
 pub struct Fields {
-    values: [Option<Box<str>>; FIELD_COUNT],
+    /// The values, one behind the other in the order they were set. One text for all of them, since every row of a file
+    /// passes through here.
+    text: String,
+    /// Where each present field's value stands in the text: its beginning and its length in bytes.
+    spans: [(usize, usize); FIELD_COUNT],
+    present: FieldSet,
 }
 
 impl Fields {
     /// The canonical value of a field, if present.
     pub fn get(&self, kind: FieldKind) -> Option<&str> {
-        self.values[kind.index()].as_deref()
+        let (start, len) = self.spans[kind.index()];
+        self.present.contains(kind).then(|| self.text.get(start..start + len).unwrap_or_default())
     }
 
     /// Sets or replaces a field.
     pub fn set(&mut self, kind: FieldKind, value: &str) {
-        self.values[kind.index()] = Some(value.into());
+        self.clear(kind);
+        self.spans[kind.index()] = (self.text.len(), value.len());
+        self.text.push_str(value);
+        self.present.insert(kind);
     }
 
     /// Takes a field out.
     pub fn clear(&mut self, kind: FieldKind) {
-        self.values[kind.index()] = None;
+        if !self.present.contains(kind) {
+            return;
+        }
+        let (start, len) = self.spans[kind.index()];
+        self.text.replace_range(start..start + len, "");
+        self.present.remove(kind);
+        for kind in self.present.iter() {
+            let behind = &mut self.spans[kind.index()].0;
+            if *behind > start {
+                *behind -= len;
+            }
+        }
+    }
+
+    /// Takes every field out and keeps the memory.
+    pub fn clear_all(&mut self) {
+        self.text.clear();
+        self.present = FieldSet::EMPTY;
     }
 
     /// Which fields are present.
     pub fn present(&self) -> FieldSet {
-        self.iter().map(|(kind, _)| kind).collect()
+        self.present
     }
 
     /// The present fields in wire order.
@@ -162,6 +188,15 @@ impl Fields {
         FieldKind::ALL.into_iter().filter_map(|kind| Some((kind, self.get(kind)?)))
     }
 }
+
+/// Equal when the same fields have the same values, in whatever order they were set.
+impl PartialEq for Fields {
+    fn eq(&self, other: &Fields) -> bool {
+        self.present == other.present && self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for Fields {}
 
 /// Prints which fields are present and never a value: values of identifiers belong in no log.
 impl fmt::Debug for Fields {
@@ -210,6 +245,41 @@ mod tests {
     fn a_set_refuses_bits_that_are_no_field() {
         assert_eq!(FieldSet::from_bits(0b1_1111_1111).map(FieldSet::len), Some(9));
         assert_eq!(FieldSet::from_bits(1 << 9), None);
+    }
+
+    #[test]
+    fn fields_are_set_replaced_and_taken_out_in_any_order() {
+        use FieldKind::{Iccid, Imei, Imsi, UserClass};
+        let mut fields = Fields::default();
+        let steps = [(Imsi, "1"), (Imei, "22"), (UserClass, ""), (Imsi, "333"), (Iccid, "4"), (Imei, "5")];
+        for (kind, value) in steps {
+            fields.set(kind, value);
+            assert_eq!(fields.get(kind), Some(value));
+        }
+        let all = [(Imei, "5"), (Imsi, "333"), (Iccid, "4"), (UserClass, "")];
+        assert_eq!(fields.iter().collect::<Vec<_>>(), all);
+        fields.clear(Imsi);
+        fields.clear(Imsi);
+        assert_eq!(fields.iter().collect::<Vec<_>>(), [all[0], all[2], all[3]]);
+
+        let mut same = Fields::default();
+        for (kind, value) in [(UserClass, ""), (Imei, "5"), (Iccid, "4")] {
+            same.set(kind, value);
+        }
+        assert_eq!(fields, same);
+        same.clear(UserClass);
+        assert_ne!(fields, same);
+        same.clear_all();
+        assert_eq!(same, Fields::default());
+        assert_eq!(same.get(Imei), None);
+        // What stood behind a value in the row before is nowhere in this one.
+        let mut reused = Fields::default();
+        reused.set(Imei, "356868000041418");
+        reused.set(Imsi, "1");
+        reused.clear_all();
+        reused.set(Imei, "a value longer than the one before");
+        reused.clear(Imei);
+        assert_eq!(reused, Fields::default());
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use super::rules::{ERROR, FIX, Rule, RuleId, rule};
+use super::rules::{Damage, ERROR, FIX, Rule, RuleId, rule};
 
 pub(super) const RULES: &[Rule] = &[
     rule(
@@ -28,7 +28,8 @@ pub(super) const RULES: &[Rule] = &[
         "a spreadsheet's text marker (leading apostrophe or =\"...\") was removed",
         "OWASP CSV injection; field-rules 4.2",
         "nothing to do; the marker only protected the cell inside the spreadsheet",
-    ),
+    )
+    .of_damage(Damage::Marked),
     rule(
         "excel.error_value",
         ERROR,
@@ -73,7 +74,8 @@ pub(super) fn clean(cell: &str, cleaning: Cleaning) -> Cleaned<'_> {
         return untouched;
     }
     let mut fixes = [None; 3];
-    if cleaning == Cleaning::Text || !cell.contains(|c| is_mark(c) || is_foreign_digit(c, cleaning)) {
+    let is_plain = cleaning == Cleaning::Text || cell.is_ascii();
+    if is_plain || !cell.contains(|c| is_mark(c) || is_foreign_digit(c, cleaning)) {
         let (inner, marked) = unwrap(cell, cleaning);
         if inner.len() != cell.len() {
             fixes[usize::from(marked)] = Some(if marked { TEXT_MARKER } else { CLEANED });
@@ -127,10 +129,11 @@ pub(super) fn trim(cell: &str) -> &str {
     cell.trim_matches(|c: char| c.is_whitespace() || is_mark(c))
 }
 
-/// Byte order mark, zero-width and direction marks: they come with copied text and are invisible in a spreadsheet.
+/// Byte order mark, soft hyphen, zero-width and direction marks: they come with copied text and are invisible in a
+/// spreadsheet.
 fn is_mark(c: char) -> bool {
     matches!(c,
-        '\u{FEFF}' | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{2064}'
+        '\u{AD}' | '\u{61C}' | '\u{FEFF}' | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{2064}'
         | '\u{2066}'..='\u{2069}')
 }
 
@@ -156,12 +159,14 @@ fn ascii_digit(c: char) -> Option<char> {
     }
 }
 
-/// Whether the cell shows a spreadsheet's error instead of a value.
+/// Whether the cell shows a spreadsheet's error instead of a value: `#N/A`, a column too narrow (`####`), or capitals
+/// between `#` and `!` or `?`, as in `#REF!` and, since spreadsheets translate them, `#BEZUG!` and `#¿NOMBRE?`.
 pub(super) fn is_error_value(value: &str) -> bool {
-    value.starts_with('#')
-        && (["#REF!", "#VALUE!", "#NAME?", "#DIV/0!", "#NUM!", "#NULL!", "#SPILL!", "#CALC!", "#N/A"]
-            .contains(&value)
-            || (value.len() > 2 && value.bytes().all(|byte| byte == b'#')))
+    let Some(name) = value.strip_prefix('#') else { return false };
+    let is_capital = |c: char| c.is_uppercase() || c.is_ascii_digit() || matches!(c, '/' | '_' | '¡' | '¿');
+    name == "N/A"
+        || (name.len() > 1 && name.bytes().all(|byte| byte == b'#'))
+        || name.strip_suffix(['!', '?']).is_some_and(|name| !name.is_empty() && name.chars().all(is_capital))
 }
 
 /// Whether the text holds a control character. None of them can be typed, so the cell is damaged.
@@ -174,9 +179,17 @@ pub(super) fn has_control(value: &str) -> bool {
     }
 }
 
-/// Whether the character separates groups of digits only to the eye: white space and dashes of any kind.
+/// Whether the character separates groups of digits only to the eye: white space and dashes of any kind, those of
+/// full width too. A line break or a tab does not: it separates values.
 pub(super) fn is_spacing(c: char) -> bool {
-    c == '-' || c.is_whitespace() || matches!(c, '\u{2010}'..='\u{2015}' | '\u{2212}')
+    match c {
+        '-' | ' ' => true,
+        '\0'..='\x7F' => false,
+        _ => {
+            matches!(c, '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{30FC}' | '\u{FF0D}')
+                || (c.is_whitespace() && !matches!(c, '\u{85}' | '\u{2028}' | '\u{2029}'))
+        }
+    }
 }
 
 /// The value without the characters that `is_separator` names; borrowed when there are none.
@@ -207,6 +220,7 @@ mod tests {
             ("\t356868000041418", "356868000041418", &["text.cleaned"]),
             ("\u{FEFF}3568\u{200B}68", "356868", &["text.cleaned"]),
             ("\u{202A}+44791\u{202C}", "+44791", &["text.cleaned"]),
+            ("\u{61C}35\u{AD}68", "3568", &["text.cleaned"]),
             ("'+4479", "+4479", &["excel.text_marker"]),
             ("=\"0123\"", "0123", &["excel.text_marker"]),
             ("=\"0123", "0123", &["excel.text_marker"]),
@@ -232,7 +246,23 @@ mod tests {
 
     #[test]
     fn spreadsheet_errors_are_recognized() {
-        assert!(is_error_value("#REF!") && is_error_value("#####"));
-        assert!(!is_error_value("#tag") && !is_error_value("#"));
+        for shown in [
+            "#REF!",
+            "#VALUE!",
+            "#NAME?",
+            "#DIV/0!",
+            "#N/A",
+            "#####",
+            "####",
+            "#BEZUG!",
+            "#¡REF!",
+            "#¿NOMBRE?",
+            "#ЗНАЧ!",
+        ] {
+            assert!(is_error_value(shown), "{shown}");
+        }
+        for value in ["#tag", "#", "#!", "##", "#Wow!", "REF!"] {
+            assert!(!is_error_value(value), "{value}");
+        }
     }
 }

@@ -6,8 +6,8 @@ use std::borrow::Cow;
 
 use super::Context;
 use super::clean::has_control;
-use super::mangle::is_scientific;
-use super::rules::{ERROR, Rule, RuleId, WARN_BUT_LENIENT, rule};
+use super::mangle::{is_decimal, is_scientific};
+use super::rules::{Damage, ERROR, Rule, RuleId, WARN_BUT_LENIENT, rule};
 
 /// Longest identifier in bytes.
 pub(super) const LEN_MAX_BYTES: usize = 255;
@@ -47,7 +47,16 @@ pub(super) const RULES: &[Rule] = &[
         "reads like a number in scientific notation; a spreadsheet may have destroyed it",
         "field-rules 1.5, 1.10",
         "export again with the column formatted as Text",
-    ),
+    )
+    .of_damage(Damage::Lost),
+    rule(
+        "generic_id.decimal",
+        WARN_BUT_LENIENT,
+        "reads like 1001.0: a data frame may have kept a column of whole numbers as decimal ones",
+        "field-rules 1.10",
+        "read the column as text where the file is made (pandas: dtype=str)",
+    )
+    .of_damage(Damage::Kept),
 ];
 
 const CONTROL: RuleId = RuleId::known("generic_id.control");
@@ -55,6 +64,7 @@ const TOO_LONG: RuleId = RuleId::known("generic_id.too_long");
 const ZERO_UUID: RuleId = RuleId::known("generic_id.zero_uuid");
 const SHARED: RuleId = RuleId::known("generic_id.shared");
 const SCIENTIFIC: RuleId = RuleId::known("generic_id.scientific");
+const DECIMAL: RuleId = RuleId::known("generic_id.decimal");
 
 pub(super) fn check<'a>(value: &'a str, context: &mut Context<'_>) -> Option<Cow<'a, str>> {
     if has_control(value) {
@@ -63,7 +73,7 @@ pub(super) fn check<'a>(value: &'a str, context: &mut Context<'_>) -> Option<Cow
     if value.len() > LEN_MAX_BYTES {
         return context.pass_as_is(TOO_LONG, value);
     }
-    if value == "00000000-0000-0000-0000-000000000000" {
+    if is_zero(value) {
         context.raise(ZERO_UUID);
     }
     if value.eq_ignore_ascii_case("9774d56d682e549c") {
@@ -72,7 +82,16 @@ pub(super) fn check<'a>(value: &'a str, context: &mut Context<'_>) -> Option<Cow
     if is_scientific(value) {
         context.raise(SCIENTIFIC);
     }
+    if is_decimal(value) {
+        context.raise(DECIMAL);
+    }
     Some(Cow::Borrowed(value))
+}
+
+/// Zeros and nothing else: as a UUID, in braces too, or as the sixteen digits of an Android ID.
+fn is_zero(value: &str) -> bool {
+    let bare = value.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).unwrap_or(value);
+    matches!(bare.len(), 16 | 32 | 36) && bare.bytes().all(|byte| matches!(byte, b'0' | b'-'))
 }
 
 #[cfg(test)]
@@ -91,6 +110,9 @@ mod tests {
     fn shared_and_damaged_identifiers() {
         for (value, sent, code) in [
             ("00000000-0000-0000-0000-000000000000", true, "generic_id.zero_uuid"),
+            ("{00000000-0000-0000-0000-000000000000}", true, "generic_id.zero_uuid"),
+            ("0000000000000000", true, "generic_id.zero_uuid"),
+            ("1001.0", true, "generic_id.decimal"),
             ("9774D56D682E549C", true, "generic_id.shared"),
             ("1.23457E+14", true, "generic_id.scientific"),
             ("a\u{7}b", false, "generic_id.control"),

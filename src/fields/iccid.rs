@@ -10,7 +10,9 @@ use super::Context;
 use super::clean::{is_spacing, without};
 use super::luhn::{all_same, is_digits, passes};
 use super::mangle::{PLACEHOLDER, check_as_digits};
-use super::rules::{ERROR, FIX, OFF_OR_STRICT, Rule, RuleId, WARN, WARN_BUT_LENIENT, WARN_OR_STRICT, rule};
+use super::rules::{
+    Damage, ERROR, FIX, OFF_OR_STRICT, Rule, RuleId, WARN, WARN_BUT_LENIENT, WARN_OR_STRICT, rule,
+};
 
 const E_118: &str = "ITU-T E.118 clause 4";
 const SGP_29: &str = "GSMA SGP.29 clause 4";
@@ -86,35 +88,40 @@ pub(super) const RULES: &[Rule] = &[
         "20 digits that end in five zeros: a spreadsheet kept 15 digits",
         "Microsoft KB 269370",
         "export again with the column formatted as Text",
-    ),
+    )
+    .of_damage(Damage::Lost),
     rule(
         "iccid.zeros_luhn",
         ERROR,
         "three or more zeros at the end and no check digit: the digits were rounded away",
         "field-rules 1.4: shortest form of a double",
         "export again with the column as text",
-    ),
+    )
+    .of_damage(Damage::Suspected),
     rule(
         "iccid.zeros",
         WARN,
         "three or more zeros at the end: the digits may have been rounded away",
         "field-rules 1.4: shortest form of a double",
         "compare with the card; export again with the column as text if several rows are so",
-    ),
+    )
+    .of_damage(Damage::Suspected),
     rule(
         "iccid.float_luhn",
         ERROR,
         "a number that a double holds exactly, and no check digit: it was rounded",
         "IEEE 754: 53 bits; one genuine value of 19 digits in 1024 is so too",
         "read the column as text where the file is made (pandas: dtype=str)",
-    ),
+    )
+    .of_damage(Damage::Suspected),
     rule(
         "iccid.float",
         WARN,
         "a number that a double holds exactly: it may have been rounded",
         "IEEE 754: 53 bits; one genuine value of 19 digits in 1024 is so too",
         "compare with the card; read the column as text if several rows are so",
-    ),
+    )
+    .of_damage(Damage::Suspected),
 ];
 
 const FORMAT: RuleId = RuleId::known("iccid.format");
@@ -133,6 +140,8 @@ const ZEROS: RuleId = RuleId::known("iccid.zeros");
 const FLOAT_LUHN: RuleId = RuleId::known("iccid.float_luhn");
 const FLOAT: RuleId = RuleId::known("iccid.float");
 
+/// Most filler digits at one end: 18 digits in ten bytes need two.
+const FILLERS_MAX: usize = 2;
 /// Digits of an EID.
 const EID_LEN: usize = 32;
 
@@ -141,12 +150,15 @@ pub(super) fn check<'a>(value: &'a str, context: &mut Context<'_>) -> Option<Cow
         return checked;
     }
     let bare = without(value, is_spacing);
-    if bare.is_empty() || !bare.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return context.pass_as_is(CHARS, value);
+    // Readers print the ten bytes of the card's file, which are filled up with F, behind the digits or before them.
+    let mut unfilled = bare.as_ref();
+    for _ in 0..FILLERS_MAX {
+        unfilled = unfilled.strip_suffix(['F', 'f']).unwrap_or(unfilled);
+        unfilled = unfilled.strip_prefix(['F', 'f']).unwrap_or(unfilled);
     }
-    // Readers print the ten bytes of the card's file, which are filled up with F.
-    let unfilled = bare.trim_matches(['F', 'f']);
-    if unfilled.is_empty() {
+    // Any other F is no digit of a number: the hexadecimal ones in use are A to E.
+    let is_digit = |byte: u8| byte.is_ascii_hexdigit() && !matches!(byte, b'F' | b'f');
+    if unfilled.is_empty() || !unfilled.bytes().all(is_digit) {
         return context.pass_as_is(CHARS, value);
     }
     let upper = unfilled.to_ascii_uppercase();
@@ -207,6 +219,14 @@ fn check_decimal(iccid: &str, context: &mut Context<'_>) {
 
 /// Whether a double holds the integer exactly: its bits below the 53 leading ones are zero.
 fn is_exact_double(digits: &str) -> bool {
+    // From 18 digits on at least four bits must be zero. The last three digits tell three of them, and most values go no
+    // further.
+    let last_three = digits.len().checked_sub(3).and_then(|at| digits.get(at..));
+    if digits.len() >= 18
+        && !last_three.is_some_and(|last| last.parse::<u16>().is_ok_and(|last| last % 8 == 0))
+    {
+        return false;
+    }
     digits.parse::<u128>().is_ok_and(|number| {
         let bits = u128::BITS - number.leading_zeros();
         number.trailing_zeros() >= bits.saturating_sub(f64::MANTISSA_DIGITS)
@@ -228,6 +248,7 @@ mod tests {
         for (value, want, codes) in [
             ("8944476500008878576F", "8944476500008878576", &["iccid.format"][..]),
             ("F8944476500008878576", "8944476500008878576", &["iccid.format"]),
+            ("894447650000887857FF", "894447650000887857", &["iccid.format", "iccid.luhn"]),
             ("8944 4765 0000 8878 576ff", "8944476500008878576", &["iccid.format"]),
             ("898600b5000000000001", "898600B5000000000001", &["iccid.format", "iccid.hex"]),
             ("898600E5000000000001", "898600E5000000000001", &["iccid.hex"]),
@@ -244,6 +265,10 @@ mod tests {
             ("89444765000088785761234", false, &["iccid.length"]),
             ("1244476500008878578", true, &["iccid.prefix"]),
             ("FFFF", false, &["iccid.chars"]),
+            ("89444765000088785FFF", false, &["iccid.chars"]),
+            ("894447F500008878576", false, &["iccid.chars"]),
+            ("8944476500008878\n576", false, &["iccid.chars"]),
+            ("-9432640862591040896", false, &["excel.negative"]),
             ("0000000000000000000", false, &["placeholder"]),
             ("89049032000000000000000000000067", false, &["iccid.eid_check"]),
         ] {

@@ -10,7 +10,9 @@ use super::clean::{is_spacing, without};
 use super::luhn::{all_same, check_digit, is_digits, passes};
 use super::mangle::{PLACEHOLDER, check_as_digits};
 use super::options::{Imei14, Imei16, Spare0};
-use super::rules::{ERROR, ERROR_BUT_LENIENT, FIX, Rule, RuleId, WARN_BUT_LENIENT, WARN_OR_STRICT, rule};
+use super::rules::{
+    Damage, ERROR, ERROR_BUT_LENIENT, FIX, Rule, RuleId, WARN_BUT_LENIENT, WARN_OR_STRICT, rule,
+};
 
 const TS_23_003: &str = "3GPP TS 23.003 clause 6.2.1";
 const TS_23_003_SV: &str = "3GPP TS 23.003 clause 6.2.2";
@@ -53,7 +55,8 @@ pub(super) const RULES: &[Rule] = &[
         "with a zero in front the check digit matches: a spreadsheet may have removed it",
         "field-rules 1.2",
         "export again with the column formatted as Text, or set imei_14 = \"zero-pad\"",
-    ),
+    )
+    .of_damage(Damage::Suspected),
     rule("imei.completed", FIX, "the check digit was appended to 14 digits", TS_23_003, "nothing to do"),
     rule("imei.zero_padded", FIX, "a leading zero was put before 14 digits", TS_23_003, "nothing to do"),
     rule(

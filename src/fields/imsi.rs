@@ -11,7 +11,7 @@ use super::clean::{is_spacing, without};
 use super::luhn::{all_same, is_digits, passes};
 use super::mangle::{PLACEHOLDER, check_as_digits};
 use super::mcc::{Mcc, of_imsi};
-use super::rules::{ERROR, FIX, Rule, RuleId, WARN_BUT_LENIENT, WARN_OR_STRICT, rule};
+use super::rules::{Damage, ERROR, FIX, Rule, RuleId, WARN_BUT_LENIENT, WARN_OR_STRICT, rule};
 
 const E_212: &str = "ITU-T E.212; 3GPP TS 23.003 clause 2.2";
 
@@ -38,7 +38,8 @@ pub(super) const RULES: &[Rule] = &[
         "with a zero in front this is an IMSI of the test network 001: a spreadsheet may have removed it",
         "field-rules 1.3",
         "export again with the column formatted as Text",
-    ),
+    )
+    .of_damage(Damage::Lost),
     rule(
         "imsi.mcc_invalid",
         ERROR,

@@ -26,18 +26,20 @@ pub(super) fn check_digit(digits: &str) -> char {
 
 /// Luhn sum from the right; `double_last` says whether the rightmost digit is one of those doubled.
 fn sum(digits: &str, double_last: bool) -> u32 {
-    let mut double = double_last;
-    let mut sum = 0;
-    for byte in digits.bytes().rev() {
-        let digit = u32::from(byte.wrapping_sub(b'0'));
-        sum += match double {
-            true if digit > 4 => digit * 2 - 9,
-            true => digit * 2,
-            false => digit,
-        };
-        double = !double;
-    }
-    sum
+    /// Twice a digit, its own digits added up.
+    const DOUBLED: [u32; 10] = [0, 2, 4, 6, 8, 1, 3, 5, 7, 9];
+    let digit = |byte: &u8| u32::from(byte.wrapping_sub(b'0'));
+    let doubled = |byte: &u8| DOUBLED.get(usize::from(byte.wrapping_sub(b'0'))).copied().unwrap_or(0);
+    digits.as_bytes().rchunks(2).fold(0, |sum, pair| {
+        // Only the leftmost digit stands alone.
+        let (left, right) =
+            if let [left, right] = pair { (Some(left), Some(right)) } else { (None, pair.first()) };
+        sum + if double_last {
+            left.map_or(0, digit) + right.map_or(0, doubled)
+        } else {
+            left.map_or(0, doubled) + right.map_or(0, digit)
+        }
+    })
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use super::Context;
 use super::luhn::is_digits;
-use super::rules::{ERROR, FIX_AND_WARN, Rule, RuleId, rule};
+use super::rules::{Damage, ERROR, FIX_AND_WARN, Rule, RuleId, rule};
 
 pub(super) const RULES: &[Rule] = &[
     rule(
@@ -16,35 +16,48 @@ pub(super) const RULES: &[Rule] = &[
         "scientific notation, digits are lost",
         "Microsoft KB 269370: 15 significant digits; field-rules 1.10",
         "export again with the column formatted as Text",
-    ),
+    )
+    .of_damage(Damage::Lost),
     rule(
         "excel.scientific_whole",
         FIX_AND_WARN,
         "scientific notation with all digits present was written out",
         "Microsoft KB 269370: 15 significant digits; field-rules 1.10",
         "export again with the column formatted as Text",
-    ),
+    )
+    .of_damage(Damage::Kept),
     rule(
         "excel.decimal",
         FIX_AND_WARN,
         "a decimal part of zeros was removed",
         "IEEE 754: integers up to 2^53 are exact; field-rules 1.10",
         "read the column as text where the file is made (pandas: dtype=str)",
-    ),
+    )
+    .of_damage(Damage::Kept),
     rule(
         "excel.decimal_lost",
         ERROR,
         "a decimal number too large to be exact, digits are lost",
         "IEEE 754: integers above 2^53 are rounded; field-rules 1.10",
         "read the column as text where the file is made (pandas: dtype=str)",
-    ),
+    )
+    .of_damage(Damage::Lost),
     rule(
         "excel.thousands",
         ERROR,
         "thousands separators in an identifier",
         "field-rules 1.10",
         "export again with the column formatted as Text",
-    ),
+    )
+    .of_damage(Damage::Kept),
+    rule(
+        "excel.negative",
+        ERROR,
+        "a minus sign: an identifier that outgrew a signed integer, or a sum",
+        "two's complement of 64 bits; field-rules 4.1: trailing minus of SAP",
+        "read the column as text where the file is made",
+    )
+    .of_damage(Damage::Lost),
     rule(
         "placeholder",
         ERROR,
@@ -59,6 +72,7 @@ pub(super) const SCIENTIFIC: RuleId = RuleId::known("excel.scientific");
 const SCIENTIFIC_WHOLE: RuleId = RuleId::known("excel.scientific_whole");
 const DECIMAL: RuleId = RuleId::known("excel.decimal");
 const DECIMAL_LOST: RuleId = RuleId::known("excel.decimal_lost");
+const NEGATIVE: RuleId = RuleId::known("excel.negative");
 const THOUSANDS: RuleId = RuleId::known("excel.thousands");
 
 /// Most significant digits a spreadsheet keeps of a number.
@@ -86,7 +100,8 @@ pub(super) fn examine(value: &str) -> Mangled {
         Some(rest) => ("+", rest),
         None => ("", value.strip_prefix('-').unwrap_or(value)),
     };
-    if !unsigned.starts_with(|c: char| c.is_ascii_digit()) || is_digits(unsigned) {
+    let is_sound = !value.starts_with('-') && is_digits(unsigned);
+    if !unsigned.starts_with(|c: char| c.is_ascii_digit()) || is_sound {
         return Mangled::No;
     }
     if let Some(scientific) = Scientific::parse(unsigned) {
@@ -96,6 +111,9 @@ pub(super) fn examine(value: &str) -> Mangled {
             }
             Some(_) | None => Mangled::Broken(SCIENTIFIC),
         };
+    }
+    if is_negative(value) {
+        return Mangled::Broken(NEGATIVE);
     }
     if value.starts_with('-') {
         return Mangled::No;
@@ -136,9 +154,16 @@ pub(super) fn check_as_digits<'a>(
     }
 }
 
-/// One to three digits, then groups of three behind commas. Points are not asked: they group telephone numbers.
+/// Digits with a minus sign before or behind them.
+fn is_negative(value: &str) -> bool {
+    let minus = ['-', '\u{2212}'];
+    value.strip_prefix(minus).or_else(|| value.strip_suffix(minus)).is_some_and(is_digits)
+}
+
+/// One to three digits, then groups of three behind commas or apostrophes. Points are not asked: they group telephone
+/// numbers.
 fn has_thousands_groups(value: &str) -> bool {
-    let mut groups = value.split(',');
+    let mut groups = value.split([',', '\'', '\u{2019}']);
     let first = groups.next().unwrap_or("");
     let mut rest = groups.peekable();
     rest.peek().is_some()
@@ -153,6 +178,11 @@ pub(super) fn is_scientific(value: &str) -> bool {
     Scientific::parse(value).is_some_and(|number| number.sure)
 }
 
+/// Whether opaque text reads like a whole number that a data frame kept as a decimal one: `1001.0`.
+pub(super) fn is_decimal(value: &str) -> bool {
+    value.split_once('.').is_some_and(|(integer, fraction)| is_digits(integer) && fraction == "0")
+}
+
 /// The parts of `1.23457E+14`.
 struct Scientific<'a> {
     integer: &'a str,
@@ -164,6 +194,10 @@ struct Scientific<'a> {
 
 impl<'a> Scientific<'a> {
     fn parse(value: &'a str) -> Option<Scientific<'a>> {
+        // The usual identifier is told apart by its first character.
+        if !value.starts_with(|c: char| c.is_ascii_digit()) {
+            return None;
+        }
         let (mantissa, exponent) = value.split_once(['e', 'E'])?;
         let (integer, fraction) = mantissa.split_once(['.', ',']).unwrap_or((mantissa, ""));
         let unsigned = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
@@ -218,6 +252,11 @@ mod tests {
             ("89014103211118510720.0", Mangled::Broken(DECIMAL_LOST)),
             ("356,868,000,041,418", Mangled::Broken(THOUSANDS)),
             ("356,000", Mangled::Broken(THOUSANDS)),
+            ("356'868'000'041'418", Mangled::Broken(THOUSANDS)),
+            // The doc's ICCID as a signed integer of 64 bits.
+            ("-9432640862591040896", Mangled::Broken(NEGATIVE)),
+            ("356868000041418-", Mangled::Broken(NEGATIVE)),
+            ("-35-686800-004141-8", Mangled::No),
             ("612.345.678", Mangled::No),
             ("35686800.004141.8", Mangled::No),
             // Hexadecimal identifiers with an E among their digits.

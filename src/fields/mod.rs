@@ -11,7 +11,7 @@
 
 use std::borrow::Cow;
 
-use crate::update::{FIELD_COUNT, FieldKind, Fields};
+use crate::update::{FIELD_COUNT, FieldKind, FieldSet, Fields};
 
 mod clean;
 mod columns;
@@ -40,7 +40,7 @@ pub use options::{
     BareNumbers, ClearAs, Imei14, Imei16, NULL_MARKERS, NumberFormat, Preset, RuleOptions, RuleSet,
     RuleSetError, Spare0,
 };
-pub use rules::{RULES, Rule, RuleId, SUGGESTIONS_MAX, Severity, suggest};
+pub use rules::{Damage, RULES, Rule, RuleId, SUGGESTIONS_MAX, Severity, suggest};
 
 /// Checks a cleaned cell: the canonical value, or `None` when the field is not sent.
 type Check = for<'a> fn(&'a str, &mut Context<'_>) -> Option<Cow<'a, str>>;
@@ -100,6 +100,8 @@ pub struct Finding {
 pub struct Checked {
     /// Canonical values of the fields to send. A field with a finding of severity error is not among them.
     pub fields: Fields,
+    /// Fields whose cell held a value, sent or not: neither empty nor a null marker.
+    pub given: FieldSet,
     /// Broken rules, field by field in wire order, then those between fields.
     pub findings: Vec<Finding>,
     /// Cells that held a null marker (not: empty cells) and were taken as absent.
@@ -109,9 +111,8 @@ pub struct Checked {
 impl Checked {
     /// Forgets the row and keeps the buffers.
     pub fn clear(&mut self) {
-        for kind in FieldKind::ALL {
-            self.fields.clear(kind);
-        }
+        self.fields.clear_all();
+        self.given = FieldSet::EMPTY;
         self.findings.clear();
         self.absent_markers = 0;
     }
@@ -168,7 +169,7 @@ impl Context<'_> {
 /// absent; they are never an empty value.
 pub fn check_row<'a>(rules: &RuleSet, cell: &dyn Fn(FieldKind) -> Option<&'a str>, checked: &mut Checked) {
     checked.clear();
-    let Checked { fields, findings, absent_markers } = checked;
+    let Checked { fields, given, findings, absent_markers } = checked;
     for spec in &SPECS {
         let Some(cell) = cell(spec.kind).filter(|cell| !cell.is_empty()) else { continue };
         let cleaned = clean::clean(cell, spec.cleaning);
@@ -182,6 +183,7 @@ pub fn check_row<'a>(rules: &RuleSet, cell: &dyn Fn(FieldKind) -> Option<&'a str
             *absent_markers += 1;
             continue;
         }
+        given.insert(spec.kind);
         let mut context = Context { rules, kind: spec.kind, findings: Some(&mut *findings), rejected: false };
         for fix in cleaned.fixes.into_iter().flatten() {
             context.raise(fix);

@@ -17,7 +17,7 @@ use super::clean::is_spacing;
 use super::luhn::{all_same, is_digits};
 use super::mangle::{Mangled, PLACEHOLDER, examine};
 use super::options::{BareNumbers, NumberFormat};
-use super::rules::{ERROR, FIX, OFF, Rule, RuleId, WARN_BUT_LENIENT, rule};
+use super::rules::{ERROR, FIX, FIX_AND_WARN, OFF, Rule, RuleId, WARN_BUT_LENIENT, rule};
 
 const E_164: &str = "ITU-T E.164 clause 6";
 const PLAN: &str = "national numbering plans, as libphonenumber knows them";
@@ -51,6 +51,13 @@ pub(super) const RULES: &[Rule] = &[
         "digits without +: an international number that lost it, or a national one",
         "field-rules 1.1",
         "set bare_numbers = \"e164\", or name the country with --default-country",
+    ),
+    rule(
+        "number.trunk_zero",
+        FIX_AND_WARN,
+        "the zero that is dialed within the country only stood behind the calling code and was removed",
+        "ITU-T E.164 clause 6: no trunk prefix; ITU-T E.123",
+        "write the number without it; set number.trunk_zero=off to send it as it stands",
     ),
     rule(
         "number.no_country",
@@ -106,6 +113,7 @@ const PREFIX: RuleId = RuleId::known("number.prefix");
 const NATIONAL: RuleId = RuleId::known("number.national");
 const ASSUMED: RuleId = RuleId::known("number.assumed");
 const BARE: RuleId = RuleId::known("number.bare");
+const TRUNK_ZERO: RuleId = RuleId::known("number.trunk_zero");
 const NO_COUNTRY: RuleId = RuleId::known("number.no_country");
 const NOT_NATIONAL: RuleId = RuleId::known("number.not_national");
 const CHARS: RuleId = RuleId::known("number.chars");
@@ -180,12 +188,13 @@ fn check_formatted<'a>(value: &'a str, context: &mut Context<'_>) -> Option<Cow<
         Some(rest) => (true, rest),
         None => (false, body),
     };
-    let is_allowed = |c: char| c.is_ascii_digit() || is_spacing(c) || matches!(c, '.' | '/' | '(' | ')');
+    let is_allowed = |c: char| c.is_ascii_digit() || is_spacing(c) || "./()．／（）".contains(c);
     if !rest.contains(|c: char| c.is_ascii_digit()) || !rest.chars().all(is_allowed) || rest.starts_with('-')
     {
         return context.pass_as_is(culprit(rest), value);
     }
-    let digits: String = rest.chars().filter(char::is_ascii_digit).collect();
+    let mut digits = String::with_capacity(rest.len());
+    digits.extend(rest.chars().filter(char::is_ascii_digit));
     let abroad =
         if international { Some(rest) } else { rest.trim_start_matches(['(', ' ']).strip_prefix("00") };
     let digits = match abroad.and_then(without_trunk_zero) {
@@ -225,6 +234,9 @@ fn culprit(number: &str) -> RuleId {
 /// The digits of an international number without the `(0)` that is dialed within the country only. Where a leading
 /// zero is part of the number (Italy), it stays. `None` when there is no `(0)`.
 fn without_trunk_zero(international: &str) -> Option<String> {
+    if !international.as_bytes().contains(&b'(') {
+        return None;
+    }
     let (before, behind) = international.split_once("(0)")?;
     let digits = |text: &str| text.chars().filter(char::is_ascii_digit).collect::<String>();
     let (code, rest) = (digits(before), digits(behind));
@@ -242,11 +254,7 @@ fn check_national<'a>(value: &'a str, digits: &str, context: &mut Context<'_>) -
     }
     // `00` begins no national number, so it needs no country; other prefixes are known for a country only.
     if let Some(abroad) = digits.strip_prefix("00") {
-        if calling_code(abroad).is_none() {
-            return context.pass_as_is(COUNTRY_CODE, value);
-        }
-        context.raise(PREFIX);
-        return check_e164(value, abroad, context);
+        return check_abroad(value, digits, abroad, context);
     }
     let Some(country) = context.rules.country else {
         return context.pass_as_is(NO_COUNTRY, value);
@@ -265,6 +273,43 @@ fn check_national<'a>(value: &'a str, digits: &str, context: &mut Context<'_>) -
     check_e164(value, e164, context)
 }
 
+/// Digits behind `00`. Some countries dial `0011` or `001` and a carrier: where `00` leaves no number that is possible,
+/// the prefix of the default country is asked.
+fn check_abroad<'a>(
+    value: &'a str,
+    digits: &str,
+    abroad: &str,
+    context: &mut Context<'_>,
+) -> Option<Cow<'a, str>> {
+    let is_possible = |digits: &str| {
+        let has_length = |(code, rest): (u16, &str)| has_possible_length(code, rest);
+        !has_no_area(digits) && calling_code(digits).is_some_and(has_length)
+    };
+    if !is_possible(abroad)
+        && let Some(country) = context.rules.country
+        && let Ok(number) = PHONE_NUMBER_UTIL.parse(digits, Some(country.0))
+    {
+        let e164 = number.format_as(PhoneNumberFormat::E164);
+        let dialed = e164.strip_prefix('+').unwrap_or(&e164);
+        // Anything else was taken for a national number.
+        if digits.ends_with(dialed) && is_possible(dialed) {
+            context.raise(PREFIX);
+            return check_e164(value, dialed, context);
+        }
+    }
+    if calling_code(abroad).is_none() || has_no_area(abroad) {
+        return context.pass_as_is(COUNTRY_CODE, value);
+    }
+    context.raise(PREFIX);
+    check_e164(value, abroad, context)
+}
+
+/// Whether the digits behind `00` are nobody's: no area code of North America begins with 0 or 1. They are what is left
+/// of another country's `0011`.
+fn has_no_area(digits: &str) -> bool {
+    digits.starts_with("10") || digits.starts_with("11")
+}
+
 /// Digits of an international number without `+`. `value` is the cell, which is borrowed from where it can be.
 fn check_e164<'a>(value: &'a str, digits: &str, context: &mut Context<'_>) -> Option<Cow<'a, str>> {
     let blocked = match calling_code(digits) {
@@ -274,6 +319,10 @@ fn check_e164<'a>(value: &'a str, digits: &str, context: &mut Context<'_>) -> Op
         None => Some(COUNTRY_CODE),
         Some((_, national)) if national.bytes().all(|byte| byte == b'0') => Some(PLACEHOLDER),
         Some((code, national)) => {
+            if let Some(without) = without_own_trunk_zero(code, national, context) {
+                context.raise(TRUNK_ZERO);
+                return check_e164(value, &without, context);
+            }
             if !has_possible_length(code, national) {
                 context.raise(LENGTH);
             }
@@ -295,6 +344,21 @@ fn check_e164<'a>(value: &'a str, digits: &str, context: &mut Context<'_>) -> Op
         (NumberFormat::E164, _) => Cow::Owned(format!("+{digits}")),
         (NumberFormat::Plain, _) => Cow::Owned(digits.to_owned()),
     })
+}
+
+/// The digits of `+44 07911…` without the zero, when that alone makes a number in use of one that is not.
+fn without_own_trunk_zero(code: u16, national: &str, context: &Context<'_>) -> Option<String> {
+    let dialed = national.strip_prefix('0').filter(|_| context.applies(TRUNK_ZERO))?;
+    let is_valid =
+        |digits: &str| number_of(digits).is_some_and(|number| PHONE_NUMBER_UTIL.is_valid_number(&number));
+    // Where no zero is dialed at home, this one is something else.
+    let home = PHONE_NUMBER_UTIL.get_region_for_country_code(i32::from(code))?;
+    let number = PHONE_NUMBER_UTIL.parse(national, Some(home)).ok()?;
+    let without = format!("{code}{dialed}");
+    if number.format_as(PhoneNumberFormat::E164).strip_prefix('+') != Some(without.as_str()) {
+        return None;
+    }
+    (is_valid(&without) && !is_valid(&format!("{code}{national}"))).then_some(without)
 }
 
 fn check_range(number: &PhoneNumber, context: &mut Context<'_>) {

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use crate::choice::choice;
-use crate::update::FieldSet;
+use crate::update::{FieldKind, FieldSet};
 
 use super::clean::trim;
 use super::number::Country;
@@ -297,8 +297,15 @@ impl RuleSet {
         // Debug quotes and escapes, so that no list can read like another option.
         let lists = write!(
             text,
-            " severities={:?} nulls={:?} classes={:?} class_map={:?}",
-            self.overrides, self.null_markers, self.class_allowed, self.class_map
+            " severities={:?} nulls={:?} classes={:?} class_map={:?} clear={:?} as={} clearable={:?} null_clears={}",
+            self.overrides,
+            self.null_markers,
+            self.class_allowed,
+            self.class_map,
+            options.clear_token,
+            options.clear_as.name(),
+            options.clearable.iter().map(FieldKind::name).collect::<Vec<_>>(),
+            options.null_clears,
         );
         debug_assert!(lists.is_ok(), "writing to a string does not fail");
         text
@@ -431,7 +438,30 @@ mod tests {
             RuleOptions { null_markers: vec!["-".to_owned()], ..base.clone() },
             RuleOptions { class_allowed: vec!["gold".to_owned()], ..base.clone() },
             RuleOptions { class_map: vec![("1".to_owned(), "gold".to_owned())], ..base.clone() },
+            RuleOptions { clear_token: Some("#CLEAR#".to_owned()), ..base.clone() },
+            RuleOptions { clear_as: ClearAs::Null, ..base.clone() },
+            RuleOptions { clearable: FieldSet::only(FieldKind::Imsi), ..base.clone() },
+            RuleOptions { null_clears: true, ..base.clone() },
         ];
+        // A new option shows here as soon as it exists: every member is named, and none may be forgotten above.
+        let RuleOptions {
+            preset: _,
+            severities: _,
+            default_country: _,
+            bare_numbers: _,
+            number_format: _,
+            imei_14: _,
+            imei_16: _,
+            imei_spare0: _,
+            allow_plaintext_passwords: _,
+            null_markers: _,
+            class_allowed: _,
+            class_map: _,
+            clear_token: _,
+            clear_as: _,
+            clearable: _,
+            null_clears: _,
+        } = &base;
         let prints: BTreeSet<String> = changed.iter().chain([&base]).map(&print).collect();
         assert_eq!(prints.len(), changed.len() + 1);
 

@@ -6,7 +6,8 @@
 use std::borrow::Cow;
 
 use super::Context;
-use super::clean::{is_error_value, trim};
+use super::clean::{has_control, is_error_value, trim};
+use super::luhn::is_digits;
 use super::rules::{ERROR, ERROR_BUT_LENIENT, Rule, RuleId, WARN, WARN_BUT_LENIENT, rule};
 
 const STRINGS: &str = "PHC string format; crypt(5)";
@@ -41,6 +42,13 @@ pub(super) const RULES: &[Rule] = &[
         "export hashes, do not map the column, or set allow_plaintext_passwords",
     ),
     rule(
+        "password.control",
+        ERROR,
+        "control characters or a line break",
+        "field-rules 1.7",
+        "remove line breaks and control characters from the cell",
+    ),
+    rule(
         "password.scheme",
         WARN_BUT_LENIENT,
         "a hash of a weak scheme, or one that few servers know",
@@ -60,11 +68,14 @@ const MASKED: RuleId = RuleId::known("password.masked");
 const TRUNCATED: RuleId = RuleId::known("password.truncated");
 const UNSALTED: RuleId = RuleId::known("password.unsalted");
 pub(super) const PLAINTEXT: RuleId = RuleId::known("password.plaintext");
+const CONTROL: RuleId = RuleId::known("password.control");
 const SCHEME: RuleId = RuleId::known("password.scheme");
 const COST: RuleId = RuleId::known("password.cost");
 
 /// Lowest bcrypt cost that needs no warning.
 const BCRYPT_COST_MIN: u32 = 10;
+/// So many `x` in a row stand for a password, not for one.
+const CROSSES_MIN: usize = 4;
 /// Lengths of bare hexadecimal digests: MD5 and NT, SHA-1, SHA-224, SHA-256, SHA-384, SHA-512.
 const HEX_DIGEST_LENS: [usize; 6] = [32, 40, 56, 64, 96, 128];
 
@@ -77,7 +88,12 @@ pub(super) fn check<'a>(value: &'a str, context: &mut Context<'_>) -> Option<Cow
         context.raise(MASKED);
         return None;
     }
-    match judge(hash) {
+    let kind = judge(hash);
+    let sent = if kind == Kind::Plaintext { value } else { hash };
+    if has_control(sent) {
+        return context.pass_as_is(CONTROL, sent);
+    }
+    match kind {
         Kind::Sound => Some(Cow::Borrowed(hash)),
         Kind::Cheap => context.pass_as_is(COST, hash),
         Kind::Foreign => context.pass_as_is(SCHEME, hash),
@@ -101,10 +117,13 @@ enum Kind {
 
 /// What exports put in place of a password.
 fn is_masked(value: &str) -> bool {
-    const WORDS: [&str; 5] = ["hidden", "masked", "redacted", "filtered", "protected"];
+    const WORDS: [&str; 8] =
+        ["hidden", "masked", "redacted", "filtered", "protected", "encrypted", "removed", "omitted"];
     let dots = |c: char| matches!(c, '*' | '•' | '●' | '∙' | '·' | '⁎' | '＊');
     let word = value.trim_matches(['(', ')', '[', ']', '<', '>']);
     value.chars().all(dots)
+        || (value.len() >= CROSSES_MIN
+            && (value.bytes().all(|b| b == b'x') || value.bytes().all(|b| b == b'X')))
         || is_error_value(value)
         || (word.len() + 2 == value.len() && WORDS.iter().any(|known| known.eq_ignore_ascii_case(word)))
 }
@@ -134,13 +153,40 @@ fn judge_braced(scheme: &str, inner: &str) -> Kind {
     {
         return Kind::Plaintext;
     }
-    match inner.strip_prefix('$').map(judge_modular) {
-        Some(Kind::Truncated) => Kind::Truncated,
-        Some(_) => Kind::Foreign,
-        None if inner.len() < 16 => Kind::Truncated,
-        None => Kind::Foreign,
+    let whole = |complete: bool| if complete { Kind::Foreign } else { Kind::Truncated };
+    let base64 = |length_min: usize| whole(is_base64(inner) && inner.len() >= length_min);
+    let modular = || match inner.strip_prefix('$').map(judge_modular) {
+        Some(Kind::Sound | Kind::Cheap | Kind::Foreign) => Kind::Foreign,
+        Some(Kind::Truncated | Kind::Unsalted | Kind::Plaintext) | None => Kind::Truncated,
+    };
+    match scheme.to_ascii_lowercase().as_str() {
+        "noop" | "plain" | "plaintext" | "clear" | "cleartext" => Kind::Plaintext,
+        // Digest and at least four bytes of salt, in base64.
+        "smd5" => base64(28),
+        "ssha" | "ssha1" => base64(32),
+        "ssha256" => base64(48),
+        "ssha384" => base64(72),
+        "ssha512" => base64(92),
+        // Spring puts the salt in braces of its own; LDAP has none under these names.
+        "md5" | "sha" | "sha1" | "sha-1" | "sha256" | "sha-256" | "sha384" | "sha512" | "sha-512" | "nt"
+        | "ntlm" | "lanman"
+            if !inner.starts_with('{') =>
+        {
+            Kind::Unsalted
+        }
+        "bcrypt" | "argon2" | "argon2i" | "argon2id" | "blf-crypt" | "sha256-crypt" | "sha512-crypt" => {
+            modular()
+        }
+        "crypt" if !inner.starts_with('$') => whole(inner.len() == DES_CRYPT_LEN && is_base64(inner)),
+        "crypt" => modular(),
+        _ => whole(inner.len() >= BRACED_LEN_MIN),
     }
 }
+
+/// Characters of a hash of the old DES crypt(3): two of salt, eleven of digest.
+const DES_CRYPT_LEN: usize = 13;
+/// Fewest characters behind a scheme in braces of which nothing else is known: a digest of 12 bytes in base64.
+const BRACED_LEN_MIN: usize = 16;
 
 /// `$id$…$salt$digest`, without the first `$`.
 fn judge_modular(hash: &str) -> Kind {
@@ -173,7 +219,8 @@ fn judge_modular(hash: &str) -> Kind {
 /// Cost, `$`, 22 characters of salt and 31 of digest.
 fn judge_bcrypt(rest: &str) -> Kind {
     let Some((cost, body)) = rest.split_once('$') else { return Kind::Truncated };
-    let whole = cost.len() == 2 && body.len() == 53 && is_base64(body);
+    let alphabet = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'/');
+    let whole = cost.len() == 2 && is_digits(cost) && body.len() == 53 && body.bytes().all(alphabet);
     match cost.parse::<u32>() {
         Ok(4..BCRYPT_COST_MIN) if whole => Kind::Cheap,
         Ok(BCRYPT_COST_MIN..=31) if whole => Kind::Sound,
@@ -196,7 +243,7 @@ fn judge_argon2(rest: &str) -> Kind {
     let parts: Vec<&str> = unversioned.split('$').collect();
     let whole = match parts.as_slice() {
         [parameters, salt, digest] => {
-            ["m=", "t=", "p="].iter().all(|name| parameters.contains(name))
+            ["m=", "t=", "p="].iter().all(|name| has_number(parameters, name))
                 && is_base64(salt)
                 && salt.len() >= ARGON2_SALT_LEN_MIN
                 && is_base64(digest)
@@ -207,7 +254,12 @@ fn judge_argon2(rest: &str) -> Kind {
     if whole { Kind::Sound } else { Kind::Truncated }
 }
 
-/// Django's `algorithm$…`.
+/// Whether a list such as `m=65536,t=3,p=4` gives a number for the name.
+fn has_number(parameters: &str, name: &str) -> bool {
+    parameters.split(',').filter_map(|parameter| parameter.strip_prefix(name)).any(is_digits)
+}
+
+/// Django's `algorithm$…`, and Werkzeug's `algorithm:parameters$…`.
 fn judge_django(hash: &str) -> Kind {
     let Some((algorithm, rest)) = hash.split_once('$') else { return Kind::Plaintext };
     let parts: Vec<&str> = rest.split('$').collect();
@@ -225,10 +277,17 @@ fn judge_django(hash: &str) -> Kind {
             || if algorithm == "argon2" { judge_modular(rest) } else { Kind::Truncated },
             judge_modular,
         ),
+        _ if algorithm.starts_with("pbkdf2:") || algorithm.starts_with("scrypt:") => {
+            let hex = digest.len() >= WERKZEUG_HEX_MIN && digest.bytes().all(|byte| byte.is_ascii_hexdigit());
+            if hex && parts.len() == 2 { Kind::Foreign } else { Kind::Truncated }
+        }
         "md5" | "sha1" | "unsalted_md5" | "unsalted_sha1" | "crypt" => Kind::Foreign,
         _ => Kind::Plaintext,
     }
 }
+
+/// Fewest hexadecimal digits of Werkzeug's digests, those of SHA-1.
+const WERKZEUG_HEX_MIN: usize = 40;
 
 /// Characters of every alphabet that hashes are written in.
 fn is_base64(text: &str) -> bool {
@@ -273,14 +332,36 @@ mod tests {
         let old = BCRYPT.replace("$2a$", "$2x$");
         let phpass = format!("$P${}", "B".repeat(31));
         let mysql = format!("*{}", "A1".repeat(20));
-        for hash in [&spring, &old, &phpass, &mysql, "{SSHA}0c0blFTXXNuAMHECS4uxrj3ZieMoWImr"] {
+        let werkzeug = format!("pbkdf2:sha256:260000$salt${}", "a0".repeat(32));
+        let des = "{CRYPT}ab01FAX.bQRSU";
+        let crypt = format!("{{CRYPT}}$6$saltsalt${}", "a".repeat(86));
+        let md5 = format!("$1$saltsalt${}", "a".repeat(22));
+        let apr1 = format!("$apr1$saltsalt${}", "a".repeat(22));
+        let oldest = BCRYPT.replace("$2a$", "$2$");
+        let spring_salted = format!("{{SHA-256}}{{c2FsdA==}}{}", "a0".repeat(32));
+        for hash in [
+            &spring,
+            &old,
+            &oldest,
+            &phpass,
+            &mysql,
+            &werkzeug,
+            &crypt,
+            &md5,
+            &apr1,
+            &spring_salted,
+            des,
+            "{SSHA}0c0blFTXXNuAMHECS4uxrj3ZieMoWImr",
+        ] {
             assert_eq!(verdict(Password, hash), (Some(hash.to_owned()), vec!["password.scheme"]), "{hash}");
         }
     }
 
     #[test]
     fn masks_drop_the_field_and_keep_the_row() {
-        for mask in ["****", "*", "••••••", "(hidden)", "[REDACTED]", "NULL", "########"] {
+        for mask in
+            ["****", "*", "••••••", "(hidden)", "[REDACTED]", "NULL", "########", "xxxxxx", "<encrypted>"]
+        {
             assert_eq!(verdict(Password, mask), (None, vec!["password.masked"]), "{mask}");
         }
         assert_eq!(verdict(Password, " "), (None, vec![]));
@@ -290,7 +371,22 @@ mod tests {
     fn everything_else_rejects_the_row() {
         let md5 = "5f4dcc3b5aa765d61d8327deb882cf99";
         assert_eq!(verdict(Password, md5), (None, vec!["password.unsalted"]));
-        for text in ["hunter2", "$ecret$1", "{x y}z", "pass$word", "hidden"] {
+        assert_eq!(verdict(Password, "{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g="), (None, vec!["password.unsalted"]));
+        for length in [32, 40, 64, 128] {
+            assert_eq!(verdict(Password, &"aB".repeat(length / 2)), (None, vec!["password.unsalted"]));
+        }
+        for cut in [
+            "{bcrypt}$2a$10$N9qo8uLOickgx2ZMRZoMye",
+            "{SSHA}0c0blFTXXNuAMHECS4uxrj3ZieMo",
+            "{CRYPT}ab01FAX",
+            "$argon2id$v=19$m=,t=3,p=4$c2FsdHNhbHRzYWx0$c2FsdHNhbHRzYWx0c2FsdHNhbHQ",
+            "pbkdf2:sha256:260000$salt$a0a0",
+        ] {
+            assert_eq!(verdict(Password, cut), (None, vec!["password.truncated"]), "{cut}");
+        }
+        assert_eq!(verdict(Password, "hun\tter2"), (None, vec!["password.control"]));
+        let noop = "{noop}a long password in clear";
+        for text in ["hunter2", "$ecret$1", "{x y}z", "pass$word", "hidden", "xxx", noop] {
             assert_eq!(verdict(Password, text), (None, vec!["password.plaintext"]), "{text}");
         }
     }

@@ -9,7 +9,7 @@ use crate::choice::choice;
 use crate::near::edits;
 use crate::update::FieldKind;
 
-use super::{FIELDS, clean, cross, mangle, structure};
+use super::{FIELDS, clean, columns, cross, mangle, structure};
 
 choice! {
     /// What a broken rule does to its row. Ordered by consequence.
@@ -29,6 +29,24 @@ choice! {
 impl fmt::Display for Severity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
+    }
+}
+
+choice! {
+    /// What a broken rule says about spreadsheets and doubles, which take identifiers for numbers. The rules that say
+    /// anything but `none` are one family, over which `columns.rs` keeps the books of each column.
+    #[derive(PartialOrd, Ord, Hash)]
+    pub enum Damage {
+        /// Nothing.
+        None = "none",
+        /// A mark that kept the value from damage was taken off; the value is whole.
+        Marked = "marked",
+        /// Sound values break the rule by chance, too; only their share in the column tells.
+        Suspected = "suspected",
+        /// The value was taken for a number; all of its digits are there.
+        Kept = "kept",
+        /// Digits are gone. No sound value breaks the rule.
+        Lost = "lost",
     }
 }
 
@@ -53,6 +71,15 @@ pub struct Rule {
     pub remedy: &'static str,
     /// A structural rule is an error under every preset and cannot be lowered: without it there is no row to send.
     pub structural: bool,
+    /// Whether breaking it is a sign of spreadsheet damage, and how sure a one.
+    pub damage: Damage,
+}
+
+impl Rule {
+    /// The same rule as one of the family of spreadsheet damage.
+    pub(super) const fn of_damage(self, damage: Damage) -> Rule {
+        Rule { damage, ..self }
+    }
 }
 
 /// The severities of a rule in the order lenient, default, strict.
@@ -86,7 +113,8 @@ pub(super) const fn rule(
     remedy: &'static str,
 ) -> Rule {
     let [lenient, severity, strict] = levels;
-    Rule { code, field: None, severity, lenient, strict, says, source, remedy, structural: false }
+    let damage = Damage::None;
+    Rule { code, field: None, severity, lenient, strict, says, source, remedy, structural: false, damage }
 }
 
 /// A rule without which a row cannot be told from its neighbors: always an error.
@@ -100,7 +128,7 @@ pub(super) const fn structural(
 }
 
 /// The groups of rules that belong to no single field.
-const SHARED: [&[Rule]; 4] = [clean::RULES, mangle::RULES, cross::RULES, structure::RULES];
+const SHARED: [&[Rule]; 5] = [clean::RULES, mangle::RULES, cross::RULES, columns::RULES, structure::RULES];
 
 const COUNT: usize = {
     let mut count = 0;
@@ -138,7 +166,8 @@ const TABLE: [Rule; COUNT] = {
     table
 };
 
-/// Every rule of the product: the fields in wire order, then the rules they share, then those of whole rows.
+/// Every rule of the product: the fields in wire order, then the rules they share, then those of whole
+/// columns and of whole rows.
 pub static RULES: &[Rule] = &TABLE;
 
 /// A rule by its position in [`RULES`]. Positions change between versions; only codes may be stored.

@@ -6,8 +6,8 @@ use std::borrow::Cow;
 
 use super::Context;
 use super::clean::has_control;
-use super::mangle::is_scientific;
-use super::rules::{ERROR, Rule, RuleId, WARN_BUT_LENIENT, rule};
+use super::mangle::{is_decimal, is_scientific};
+use super::rules::{Damage, ERROR, Rule, RuleId, WARN_BUT_LENIENT, rule};
 
 /// Longest identifier that no CRM exceeds, in bytes.
 const LEN_MAX_BYTES: usize = 255;
@@ -26,7 +26,16 @@ pub(super) const RULES: &[Rule] = &[
         "scientific notation: a spreadsheet destroyed the identifier",
         "field-rules 1.8, 1.10",
         "export again with the column formatted as Text",
-    ),
+    )
+    .of_damage(Damage::Lost),
+    rule(
+        "user_external_id.decimal",
+        WARN_BUT_LENIENT,
+        "reads like 1001.0: a data frame may have kept a column of whole numbers as decimal ones",
+        "field-rules 1.10",
+        "read the column as text where the file is made (pandas: dtype=str)",
+    )
+    .of_damage(Damage::Kept),
     rule(
         "user_external_id.long",
         WARN_BUT_LENIENT,
@@ -38,6 +47,7 @@ pub(super) const RULES: &[Rule] = &[
 
 const CONTROL: RuleId = RuleId::known("user_external_id.control");
 const SCIENTIFIC: RuleId = RuleId::known("user_external_id.scientific");
+const DECIMAL: RuleId = RuleId::known("user_external_id.decimal");
 const LONG: RuleId = RuleId::known("user_external_id.long");
 
 pub(super) fn check<'a>(value: &'a str, context: &mut Context<'_>) -> Option<Cow<'a, str>> {
@@ -49,6 +59,9 @@ pub(super) fn check<'a>(value: &'a str, context: &mut Context<'_>) -> Option<Cow
     }
     if value.len() > LEN_MAX_BYTES {
         context.raise(LONG);
+    }
+    if is_decimal(value) {
+        context.raise(DECIMAL);
     }
     Some(Cow::Borrowed(value))
 }
@@ -69,6 +82,8 @@ mod tests {
             ("12e4", Some("12e4"), &[]),
             ("=\"000042\"", Some("000042"), &["excel.text_marker"]),
             ("1.23457E+14", None, &["user_external_id.scientific"]),
+            ("1001.0", Some("1001.0"), &["user_external_id.decimal"]),
+            ("1001.5", Some("1001.5"), &[]),
             ("a\u{0}b", None, &["user_external_id.control"]),
             ("#REF!", None, &["excel.error_value"]),
         ] {

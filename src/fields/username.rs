@@ -56,6 +56,9 @@ pub(super) fn check<'a>(value: &'a str, context: &mut Context<'_>) -> Option<Cow
     if value.len() > LEN_MAX_CHARS && value.chars().count() > LEN_MAX_CHARS {
         context.raise(LONG);
     }
+    if value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"@.+-_".contains(&byte)) {
+        return Some(Cow::Borrowed(value));
+    }
     if value.contains(char::is_whitespace) {
         context.raise(SPACE);
     }

@@ -23,6 +23,7 @@ fn numbers_as_people_write_them() {
         ("+44 (0)7911 123456", "+447911123456"),
         ("+49 (0) 30/1234567", "+49301234567"),
         ("+44\u{2011}7911\u{A0}123456", "+447911123456"),
+        ("+81（3）1234－5678", "+81312345678"),
         // In Italy the zero belongs to the number.
         ("+39 (0)6 12345678", "+390612345678"),
     ] {
@@ -37,7 +38,10 @@ fn what_is_no_single_number_is_named() {
         ("+4479111234l56", "number.chars"),
         ("+44 7911 123456 (mobile)", "number.chars"),
         ("++447911123456", "number.chars"),
-        ("-447911123456", "number.chars"),
+        ("-447911123456", "excel.negative"),
+        ("+4479\n11123456", "number.chars"),
+        ("0011447911123456", "number.country_code"),
+        ("00102025550143", "number.country_code"),
         ("+", "number.chars"),
         ("ext 5", "number.chars"),
         ("*21#", "number.chars"),
@@ -93,6 +97,9 @@ fn national_numbers_need_a_country_and_its_lengths() {
         ("RU", "89161234567", "+79161234567"),
         ("HU", "06201234567", "+36201234567"),
         ("IT", "0612345678", "+390612345678"),
+        ("KZ", "87011234567", "+77011234567"),
+        ("AR", "0111523456789", "+5491123456789"),
+        ("JP", "0312345678", "+81312345678"),
     ] {
         assert_eq!(
             verdict_under(&in_country(country), Number, value),
@@ -106,9 +113,37 @@ fn national_numbers_need_a_country_and_its_lengths() {
         sent("+442079460018", "number.prefix")
     );
     assert_eq!(verdict(Number, "00442079460018"), sent("+442079460018", "number.prefix"));
+    // Prefixes that begin with 00 and are longer; 00 itself stays what it is.
+    for (country, value, want) in [
+        ("AU", "0011447911123456", "+447911123456"),
+        ("AU", "001161412345678", "+61412345678"),
+        ("AU", "001146812319300", "+46812319300"),
+        ("AU", "0011299381633", "+299381633"),
+        ("AU", "00447911123456", "+447911123456"),
+        ("RU", "810447911123456", "+447911123456"),
+        ("KR", "0012025550143", "+12025550143"),
+        ("TH", "001447911123456", "+447911123456"),
+    ] {
+        let found = verdict_under(&in_country(country), Number, value);
+        assert_eq!(found, sent(want, "number.prefix"), "{country} {value}");
+    }
     // A guess that gives no possible number is not sent.
     assert_eq!(verdict_under(&in_country("US"), Number, "447911123456").1, ["number.not_national"]);
     assert_eq!(verdict_under(&in_country("GB"), Number, "0791").1, ["number.not_national"]);
+}
+
+#[test]
+fn a_trunk_zero_behind_the_calling_code_is_removed_where_that_is_certain() {
+    for (value, want) in [("+4407911123456", "+447911123456"), ("+4903012345678", "+493012345678")] {
+        assert_eq!(verdict(Number, value), sent(want, "number.trunk_zero"), "{value}");
+    }
+    // Iceland and North America dial no zero.
+    for value in ["+35408077599", "+102522133124"] {
+        assert_eq!(verdict(Number, value), sent(value, "number.length"), "{value}");
+    }
+    let severities = vec![("number.trunk_zero".to_owned(), Severity::Off)];
+    let off = RuleOptions { severities, ..RuleOptions::default() };
+    assert_eq!(verdict_under(&off, Number, "+4407911123456"), sent("+4407911123456", "number.length"));
 }
 
 #[test]
@@ -120,7 +155,7 @@ fn zeros_that_belong_to_the_number_stay() {
 
 #[test]
 fn lengths_and_ranges_are_asked_as_the_severities_say() {
-    for value in ["+1234567890", "+47580012345678", "+4407911123456"] {
+    for value in ["+1234567890", "+47580012345678", "+44079111234567"] {
         assert_eq!(verdict(Number, value), sent(value, "number.length"), "{value}");
     }
     let severities = vec![
