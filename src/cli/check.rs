@@ -44,6 +44,7 @@ pub(super) fn check(settings: &Settings, args: &CheckArgs) -> Result<Exit, Fatal
     }
     let mut judge = Judge::new(&rules, None);
     let surveyed = survey::survey(&mut inputs, &mut judge, &mut emitter, &Signals::listen()?);
+    inputs.text_notes().iter().for_each(|note| emitter.emit(Event::Noticed { text: note.to_string() }));
     let fatal = match surveyed {
         Ok(survey) if survey.rows() > 0 => None,
         Ok(_) if settings.input.require_rows => {

@@ -153,6 +153,10 @@ impl Job<'_> {
         emitter: &mut Emitter<'_>,
     ) -> Result<Option<Exit>, Fatal> {
         let survey = survey::survey(&mut self.inputs, judge, emitter, &self.signals)?;
+        self.inputs
+            .text_notes()
+            .iter()
+            .for_each(|note| emitter.emit(Event::Noticed { text: note.to_string() }));
         if survey.rows() == 0 {
             if self.settings.input.require_rows {
                 return Err(Fatal::new(
