@@ -337,7 +337,7 @@ impl SourceError {
 }
 
 fn inside_of(packing: Option<Packing>) -> String {
-    packing.map_or_else(String::new, |packing| format!("behind {packing} is something that is "))
+    packing.map_or_else(String::new, |packing| format!("decompressed by {packing}, it is "))
 }
 
 fn no_known_column(columns: &ColumnNames) -> String {

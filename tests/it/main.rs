@@ -13,6 +13,9 @@ mod door;
 // Inputs that cannot be used, and every fixture by its table.
 mod bad_input;
 
+// Compressed inputs, other encodings, transfers that broke off.
+mod bytes;
+
 // What a run tells: summary, JSON Lines, run directory, history, terminal.
 mod reports;
 
