@@ -90,6 +90,7 @@ fn every_flag_reaches_its_setting() {
             Kind::Count { .. } if flag == "verbose" => ("1", true),
             Kind::Count { .. } | Kind::Budget => ("7", false),
             Kind::Path | Kind::Text => ("elsewhere", false),
+            Kind::Encoding => ("windows-1252", false),
             Kind::Delimiter => (";", false),
             Kind::List => ("one,two", false),
             Kind::Texts => ("status=Active", false),

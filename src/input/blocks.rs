@@ -1,14 +1,17 @@
 //! Bytes of an input, block by block: a block is used only when its hash is recorded, or equals the recorded one.
 //!
-//! Not here: what the bytes mean. [`Source`] is an open handle that several passes read; [`Window`] is the stretch
-//! of it that is in memory, always whole blocks at its end.
+//! [`Source`] is an open handle that several passes read; [`Window`] is the stretch of its text that is in memory,
+//! always whole blocks at its end: of the file itself, or of what `feed.rs` makes of it. Not here: what the text means.
 
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
 use super::Pass;
+use super::encoding::{Counted, HexBytes};
 use super::error::SourceError;
+use super::feed::{Feed, Reading, chars};
+use super::mojibake;
 use crate::digest::{ContentHash, content_hash};
 
 /// Size of a block in bytes.
@@ -17,7 +20,8 @@ pub(super) const BLOCK_BYTES: usize = 1 << 20;
 /// The end-of-file mark of DOS; some exports still end with it.
 const CTRL_Z: u8 = 0x1a;
 
-const BOM: &[u8] = b"\xef\xbb\xbf";
+/// The byte order mark of UTF-8.
+pub(super) const BOM: &[u8] = b"\xef\xbb\xbf";
 
 /// An input that is open and can be read at any place, any number of times.
 #[derive(Debug)]
@@ -28,11 +32,15 @@ pub(super) struct Source {
     /// Its length when it was opened. Another length later means that it changed.
     pub(super) bytes: u64,
     hashes: Vec<ContentHash>,
+    /// How its bytes become text, once that was found out.
+    pub(super) reading: Reading,
+    /// The line of the first row that was decoded wrongly somewhere before, once the survey met one.
+    pub(super) mojibake_line: Option<u64>,
 }
 
 impl Source {
     pub(super) fn new(name: String, file: File, bytes: u64) -> Source {
-        Source { name, file, bytes, hashes: Vec::new() }
+        Source { name, file, bytes, hashes: Vec::new(), reading: Reading::default(), mojibake_line: None }
     }
 
     /// Hash over the hashes of the blocks; of the whole content once a survey has read everything.
@@ -41,7 +49,12 @@ impl Source {
     }
 
     /// Reads one block to the beginning of `into` and returns its length, 0 after the last one.
-    fn read_block(&mut self, index: usize, into: &mut [u8], pass: Pass) -> Result<usize, SourceError> {
+    pub(super) fn read_block(
+        &mut self,
+        index: usize,
+        into: &mut [u8],
+        pass: Pass,
+    ) -> Result<usize, SourceError> {
         let offset = as_u64(index).saturating_mul(as_u64(BLOCK_BYTES));
         let left = self.bytes.saturating_sub(offset);
         let len = usize::try_from(left).map_or(BLOCK_BYTES, |left| left.min(BLOCK_BYTES));
@@ -84,16 +97,26 @@ pub(super) struct Window {
     buffer: Vec<u8>,
     start: usize,
     end: usize,
-    /// Offset in the file of the buffer's first byte.
+    /// Offset in the text of the buffer's first byte.
     offset: u64,
     next_block: usize,
     at_end: bool,
+    /// What makes the text, of an input that is not plain UTF-8.
+    feed: Option<Box<Feed>>,
+    /// Offset in the text of the first sign of mojibake.
+    suspect: Option<u64>,
 }
 
 impl Window {
     /// Goes back to the beginning of a file, keeping the buffer.
     pub(super) fn rewind(&mut self) {
         *self = Window { buffer: std::mem::take(&mut self.buffer), ..Window::default() };
+    }
+
+    /// Goes to the beginning of another file, or of the same in another reading, and reads the first of its text.
+    pub(super) fn open(&mut self, source: &mut Source) -> Result<(), SourceError> {
+        self.rewind();
+        self.fill(source, Pass::Survey).map(drop)
     }
 
     /// Everything read so far; records begin at [`Window::start`].
@@ -112,7 +135,7 @@ impl Window {
         self.start = to;
     }
 
-    /// Offset in the file of a place in [`Window::bytes`].
+    /// Offset in the text of a place in [`Window::bytes`]; of a plain input, in the file.
     pub(super) fn offset_of(&self, at: usize) -> u64 {
         self.offset + as_u64(at)
     }
@@ -136,17 +159,76 @@ impl Window {
             self.buffer.resize(self.end + BLOCK_BYTES, 0);
         }
         let first = self.next_block == 0;
-        let len = source.read_block(self.next_block, &mut self.buffer[self.end..], pass)?;
+        if first && !source.reading.is_plain() {
+            self.feed = Some(Box::new(Feed::new(source)?));
+        }
+        let room = &mut self.buffer[self.end..self.end + BLOCK_BYTES];
+        let before = self.end;
+        match &mut self.feed {
+            None => {
+                self.end += source.read_block(self.next_block, room, pass)?;
+                self.at_end = self.offset_of(self.end) >= source.bytes;
+            }
+            Some(feed) => {
+                self.end += feed.fill(source, pass, room)?;
+                self.at_end = feed.is_over();
+            }
+        }
         self.next_block += 1;
-        self.end += len;
-        self.at_end = self.offset_of(self.end) >= source.bytes;
         if first && self.bytes().starts_with(BOM) {
             self.start = BOM.len();
+        }
+        if pass == Pass::Survey && self.suspect.is_none() && source.mojibake_line.is_none() {
+            self.suspect = self.look_for_mojibake(before).map(|at| self.offset_of(at));
         }
         while self.at_end && self.end > self.start && self.buffer[self.end - 1] == CTRL_Z {
             self.end -= 1;
         }
         Ok(moved)
+    }
+
+    /// The first sign of text that was decoded wrongly before, in what was added after `before`.
+    fn look_for_mojibake(&self, before: usize) -> Option<usize> {
+        // A sign may lie across the border of two blocks; and the first place to look at is after a byte order mark.
+        let from = before.saturating_sub(mojibake::SIGN_BYTES_MAX).max(self.start);
+        let added = self.bytes().get(from..)?;
+        mojibake::find(added).map(|at| from + at)
+    }
+
+    /// Offset in the text of a sign of mojibake before the next record; told once.
+    pub(super) fn take_suspect(&mut self) -> Option<u64> {
+        let next = self.offset_of(self.start);
+        self.suspect.take_if(|at| *at < next)
+    }
+
+    /// What could not be read on after the text that is there, for whoever needs more of it.
+    pub(super) fn take_failure(&mut self) -> Option<SourceError> {
+        self.feed.as_mut().and_then(|feed| feed.take_failure())
+    }
+
+    /// Bytes of the file that are behind the next record; of an input that is not plain, behind the text in memory.
+    pub(super) fn bytes_behind(&self) -> u64 {
+        match &self.feed {
+            None => self.offset_of(self.start),
+            Some(feed) => feed.used(),
+        }
+    }
+
+    /// The error about a byte at `bad` in [`Window::bytes`] that is not UTF-8, in the line that begins at `line_begin`.
+    pub(super) fn not_utf8(&self, file: &str, line: u64, line_begin: usize, bad: usize) -> SourceError {
+        let rest = &self.bytes()[bad..];
+        // No sequence has more than four bytes.
+        let look = &rest[..rest.len().min(4)];
+        let len = std::str::from_utf8(look).err().and_then(|error| error.error_len()).unwrap_or(look.len());
+        let column = as_u64(chars(&self.bytes()[line_begin..bad])) + 1;
+        SourceError::NotUtf8 {
+            file: file.to_owned(),
+            line,
+            column,
+            offset: self.offset_of(bad),
+            of: self.feed.as_ref().map_or(Counted::File, |feed| feed.counted()),
+            bytes: HexBytes(look[..len].to_vec()),
+        }
     }
 }
 

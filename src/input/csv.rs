@@ -124,11 +124,13 @@ impl CsvRows {
             }
             let place = spot.next_place(line);
             if let Err(bad) = self.parser.parse(bytes, &mut self.record) {
-                return Err(SourceError::NotUtf8 {
-                    file: source.name.clone(),
-                    line: line + line_breaks(&bytes[..bad]),
-                    offset: window.offset_of(start + bad),
-                });
+                let line = line + line_breaks(&bytes[..bad]);
+                return Err(window.not_utf8(
+                    &source.name,
+                    line,
+                    start + last_line(&bytes[..bad]),
+                    start + bad,
+                ));
             }
             let record = &self.record;
             let checked = self.check(layout, bytes, breaks > 0, bounds).and_then(|origin_row| {
@@ -228,6 +230,11 @@ impl CsvRows {
 /// Whether a record has no cell with a content: an empty line, white space, delimiters.
 fn is_blank(bytes: &[u8], delimiter: u8) -> bool {
     bytes.iter().all(|byte| byte.is_ascii_whitespace() || *byte == delimiter)
+}
+
+/// Where the last line of some bytes begins.
+pub(super) fn last_line(bytes: &[u8]) -> usize {
+    bytes.iter().rposition(|byte| matches!(byte, b'\n' | b'\r')).map_or(0, |at| at + 1)
 }
 
 /// Line ends in a stretch of bytes, CRLF counting once.

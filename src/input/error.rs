@@ -6,6 +6,8 @@
 use std::fmt;
 use std::io;
 
+use super::encoding::{Counted, EncodingError, HexBytes};
+use super::expand::{PackedError, Packing};
 use super::json_file::Whole;
 use super::pointer::Pointer;
 use super::sniff::Foreign;
@@ -165,23 +167,37 @@ pub enum SourceError {
         source: io::Error,
     },
     /// The bytes are those of another kind of file.
-    #[error("{file}: {found}, not CSV or NDJSON text")]
+    #[error("{file}: {}{found}, not CSV or NDJSON text", inside_of(*inside))]
     Foreign {
         /// The input as given.
         file: String,
         /// What it is.
         found: Foreign,
+        /// What it was compressed by.
+        inside: Option<Packing>,
     },
     /// A byte sequence that is not UTF-8.
-    #[error("{file} line {line}: invalid UTF-8 at byte {offset} of the file")]
+    #[error("{file} line {line} column {column}: invalid UTF-8 at byte {offset} of {of} ({bytes})")]
     NotUtf8 {
         /// The input as given.
         file: String,
         /// The physical line of the bad byte.
         line: u64,
-        /// Its offset from the beginning of the file; the first byte is 0.
+        /// Its column in characters; the first is 1.
+        column: u64,
+        /// Its offset; the first byte is 0.
         offset: u64,
+        /// What the offset counts in.
+        of: Counted,
+        /// The bytes.
+        bytes: HexBytes,
     },
+    /// The encoding is unclear or wrong.
+    #[error(transparent)]
+    Encoding(EncodingError),
+    /// Compressed bytes are damaged, cut off, or too many.
+    #[error(transparent)]
+    Packed(PackedError),
     /// A quote that is never closed, or not before the record outgrew its bounds.
     #[error("{file} line {line}: unbalanced quote opened at line {line}")]
     UnbalancedQuote {
@@ -340,8 +356,13 @@ impl SourceError {
             SourceError::Read { .. } => "check the disk or network share, then run again".into(),
             SourceError::Foreign { found, .. } => found.remedy().into(),
             SourceError::NotUtf8 { .. } => {
-                "export as UTF-8, or convert: iconv -f WINDOWS-1252 -t UTF-8 FILE > FILE.utf8".into()
+                "if the whole file is in another encoding, name it: --encoding windows-1252 (or iso-8859-2, utf-16le, \
+                 ...; input.encoding in the configuration); else export as UTF-8, or convert: iconv -f WINDOWS-1252 \
+                 -t UTF-8 FILE > FILE.utf8"
+                    .into()
             }
+            SourceError::Encoding(error) => error.remedy(),
+            SourceError::Packed(error) => error.remedy(),
             SourceError::UnbalancedQuote { .. } => "close the quote on that line, or double it (\"\")".into(),
             SourceError::HeaderTooLong { .. } => "check that the first line is a header".into(),
             SourceError::TooManyColumns { .. } => "export only the columns that are needed".into(),
@@ -364,6 +385,10 @@ impl SourceError {
             SourceError::NotSurveyed { .. } => "this is a defect of simsync; please report it".into(),
         }
     }
+}
+
+fn inside_of(packing: Option<Packing>) -> String {
+    packing.map_or_else(String::new, |packing| format!("decompressed by {packing}, it is "))
 }
 
 fn no_known_column(columns: &ColumnNames) -> String {

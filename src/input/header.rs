@@ -4,7 +4,7 @@
 
 use super::Bounds;
 use super::blocks::Window;
-use super::csv::{Parser, line_breaks};
+use super::csv::{Parser, last_line, line_breaks};
 use super::error::{ColumnNames, SourceError};
 use super::map::{self, FieldColumns};
 use super::nested::NestedColumns;
@@ -136,10 +136,10 @@ impl Header {
                 return Err(SourceError::UnbalancedQuote { file: file(), line });
             }
         };
-        let names = Parser::new(delimiter).names(&bytes[at..end]).map_err(|bad| SourceError::NotUtf8 {
-            file: file(),
-            line: 1 + line_breaks(&bytes[..at + bad]),
-            offset: head.window.offset_of(at + bad),
+        let names = Parser::new(delimiter).names(&bytes[at..end]).map_err(|bad| {
+            let (begin, bad) = (head.window.start(), at + bad);
+            let line_begin = begin + last_line(&bytes[begin..bad]);
+            head.window.not_utf8(head.file, 1 + line_breaks(&bytes[..bad]), line_begin, bad)
         })?;
         Ok(Header { delimiter, names, next, lines: breaks + u64::from(next > end) })
     }

@@ -6,14 +6,18 @@ use std::fmt::{self, Write as _};
 use std::io::Read;
 
 use super::blocks::{Source, Window};
+use super::encoding::{self, Told};
 use super::error::{ColumnNames, SourceError};
+use super::feed::Reading;
 use super::header::{CsvLayout, Head};
 use super::layout::{Layout, Shape};
 use super::map::Rules;
 use super::members::Members;
 use super::reader::RowReader;
 use super::watched::Watched;
-use super::{Bounds, Format, InputFile, InputOptions, MappingNote, Pass, UnknownColumn, UnsafeIntegers};
+use super::{
+    Bounds, Format, InputFile, InputOptions, MappingNote, Pass, TextNote, UnknownColumn, UnsafeIntegers,
+};
 use super::{names, open, sniff};
 use crate::digest::ContentHash;
 use crate::update::FieldSet;
@@ -27,6 +31,8 @@ pub struct Inputs {
     pub(super) bounds: Bounds,
     pub(super) watched: Watched,
     shaping: String,
+    /// Whether the operator told the encoding.
+    encoding: Option<Told>,
 }
 
 impl Inputs {
@@ -41,6 +47,7 @@ impl Inputs {
 
     pub(super) fn open_with(options: &InputOptions, stdin: &mut dyn Read) -> Result<Inputs, SourceError> {
         let bounds = options.bounds;
+        let encoding = options.encoding.as_deref().map(Told::of).transpose()?;
         let sources = open::open_all(&options.inputs, &options.spool_dir, bounds.files_max, stdin)?;
         let mut rules = Rules::new(&options.columns);
         rules.unsafe_integers = options.unsafe_integers;
@@ -52,6 +59,7 @@ impl Inputs {
             bounds,
             watched: Watched::new(&options.watched),
             shaping: String::new(),
+            encoding,
         };
         let mut window = Window::default();
         for source in sources {
@@ -63,14 +71,9 @@ impl Inputs {
     }
 
     fn add(&mut self, mut source: Source, told: Format, window: &mut Window) -> Result<(), SourceError> {
-        window.rewind();
-        window.fill(&mut source, Pass::Survey)?;
+        self.find_reading(&mut source, window)?;
         let file = source.name.as_str();
-        let head = window.bytes();
-        if let Some(found) = sniff::foreign(head) {
-            return Err(SourceError::Foreign { file: file.to_owned(), found });
-        }
-        let format = sniff::format(told, file, head);
+        let format = sniff::format(told, file, window.bytes());
         let layout = match format {
             Format::Ndjson => Layout::Ndjson(Members::inspect(file, window, &self.rules, &self.bounds)?),
             Format::Csv | Format::Auto => {
@@ -86,6 +89,33 @@ impl Inputs {
         self.shapes.push(Shape { source, layout, positions: Vec::new(), watched });
         self.extend_columns(self.shapes.len() - 1);
         Ok(())
+    }
+
+    /// Finds out how the bytes of an input become text, and leaves the first of it in the window.
+    fn find_reading(&self, source: &mut Source, window: &mut Window) -> Result<(), SourceError> {
+        let name = source.name.clone();
+        let foreign = |found, inside| Err(SourceError::Foreign { file: name.clone(), found, inside });
+        source.reading = Reading { expansion_max: self.bounds.expansion_max, ..Reading::default() };
+        window.open(source)?;
+        let packing = sniff::packing(window.bytes());
+        if packing.is_some() {
+            source.reading.packing = packing;
+            window.open(source)?;
+            if let Some(again) = sniff::packing(window.bytes()) {
+                return foreign(again.twice(), packing);
+            }
+        }
+        if let Some(found) = sniff::foreign(window.bytes()) {
+            return foreign(found, packing);
+        }
+        source.reading.charset = encoding::decide(&name, self.encoding, window.bytes())?;
+        if source.reading.charset.is_some() {
+            window.open(source)?;
+            if let Some(found) = sniff::markup(sniff::without_bom(window.bytes())) {
+                return foreign(found, packing);
+            }
+        }
+        window.take_failure().map_or(Ok(()), Err)
     }
 
     /// Gives every column of an input its position among the columns of all.
@@ -148,6 +178,21 @@ impl Inputs {
             if !shape.layout.names().is_empty() {
                 let missing = shape.layout.missing(&self.rules).into_iter();
                 notes.extend(missing.map(|(field, column)| note(field, column, None)));
+            }
+        }
+        notes
+    }
+
+    /// What is worth knowing about the text of the inputs; complete after a survey that was read to its end.
+    pub fn text_notes(&self) -> Vec<TextNote> {
+        let mut notes = Vec::new();
+        for source in self.shapes.iter().map(|shape| &shape.source) {
+            let file = || source.name.clone();
+            if let (Some(charset), None) = (source.reading.charset, self.encoding) {
+                notes.push(TextNote::Decoded { file: file(), encoding: charset.name() });
+            }
+            if let Some(line) = source.mojibake_line {
+                notes.push(TextNote::Mojibake { file: file(), line });
             }
         }
         notes
@@ -251,6 +296,10 @@ impl Inputs {
                         write!(text, " {field}:{name:?}").unwrap_or_default();
                     }
                 }
+            }
+            if let Some(charset) = shape.source.reading.charset {
+                text.push(' ');
+                text.push_str(charset.name());
             }
             for (field, column, _) in shape.layout.claims(&self.rules) {
                 // Writing to a string cannot fail.

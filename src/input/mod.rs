@@ -7,13 +7,17 @@
 
 mod blocks;
 mod csv;
+mod encoding;
 mod error;
+mod expand;
+mod feed;
 mod header;
 mod inputs;
 mod json_file;
 mod layout;
 mod map;
 mod members;
+mod mojibake;
 mod names;
 mod ndjson;
 mod nested;
@@ -29,9 +33,12 @@ mod watched;
 
 use std::path::PathBuf;
 
+pub use encoding::{Counted, EncodingError, HexBytes, check_encoding};
 pub use error::{ColumnNames, RowError, SourceError};
+pub use expand::{PackedError, Packing};
 pub use inputs::Inputs;
 pub use map::MappedBy;
+pub use mojibake::TextNote;
 pub use reader::{Row, RowReader};
 pub use sniff::Foreign;
 

@@ -115,11 +115,8 @@ impl NdjsonRows {
                 continue;
             }
             let place = spot.next_place(place_line);
-            let line = std::str::from_utf8(bytes).map_err(|bad| SourceError::NotUtf8 {
-                file: source.name.clone(),
-                line: place_line,
-                offset: window.offset_of(start + bad.valid_up_to()),
-            })?;
+            let line = std::str::from_utf8(bytes)
+                .map_err(|bad| window.not_utf8(&source.name, place_line, start, start + bad.valid_up_to()))?;
             self.line = start..start + bytes.len();
             return match self.read(line, members, rules, bounds) {
                 Ok(origin_row) => Ok(Step::Row { place, origin_row }),

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use super::blocks::Window;
-use super::csv::CsvRows;
+use super::csv::{CsvRows, line_breaks};
 use super::error::{Problem, RowError, SourceError};
 use super::layout::{Layout, Shape};
 use super::map::Rules;
@@ -118,7 +118,7 @@ impl<'i> RowReader<'i> {
 
     /// Bytes of all inputs that are behind the reader.
     pub fn bytes_read(&self) -> u64 {
-        let here = if self.rows.is_some() { self.window.offset_of(self.window.start()) } else { 0 };
+        let here = if self.rows.is_some() { self.window.bytes_behind() } else { 0 };
         self.bytes_done + here
     }
 
@@ -173,11 +173,25 @@ impl<'i> RowReader<'i> {
                 Step::Row { place, origin_row } => {
                     self.place = place;
                     self.origin_row = origin_row;
+                    self.note_mojibake(place.line);
                     return Ok(Some(Ok(())));
                 }
-                Step::Bad(error) => return Ok(Some(Err(error))),
-                Step::End => self.end_file()?,
+                Step::Bad(error) => {
+                    self.note_mojibake(error.place.line);
+                    return Ok(Some(Err(error)));
+                }
+                Step::End => {
+                    self.note_mojibake(self.spot.line);
+                    self.end_file()?;
+                }
             }
+        }
+    }
+
+    /// Keeps the line of the first record that holds a sign of mojibake.
+    fn note_mojibake(&mut self, line: u64) {
+        if self.window.take_suspect().is_some() {
+            self.inputs.shapes[file_index(self.spot.file)].source.mojibake_line = Some(line);
         }
     }
 
@@ -235,7 +249,14 @@ impl fmt::Debug for RowReader<'_> {
 
 fn begin(shape: &mut Shape, window: &mut Window, spot: &mut Spot) -> Result<Rows, SourceError> {
     Ok(match &shape.layout {
-        Layout::Csv(layout) => Rows::Csv(Box::new(CsvRows::begin(layout, &mut shape.source, window, spot)?)),
+        Layout::Csv(layout) => {
+            let rows = CsvRows::begin(layout, &mut shape.source, window, spot)?;
+            if let Some(at) = window.take_suspect().and_then(|at| usize::try_from(at).ok()) {
+                // It stands in the header, which is within the first block.
+                shape.source.mojibake_line = Some(1 + line_breaks(&window.bytes()[..at]));
+            }
+            Rows::Csv(Box::new(rows))
+        }
         Layout::Ndjson(_) => Rows::Ndjson(Box::new(NdjsonRows::begin(&mut shape.source, window, spot)?)),
     })
 }

@@ -94,7 +94,7 @@ pub static SETTINGS: &[Setting] = &[
     .flag("require-rows"),
     new(
         "input.encoding",
-        Kind::Text,
+        Kind::Encoding,
         "",
         "Encoding of the inputs. UTF-8, and UTF-16 with a mark, need no word.",
     )

@@ -5,6 +5,7 @@
 use std::fmt;
 
 use crate::fields::Severity;
+use crate::input::check_encoding;
 use crate::near::nearest;
 use crate::settings::units::{self, ErrorBudget, Rate, Share};
 use crate::update::FieldKind;
@@ -56,6 +57,8 @@ pub enum Kind {
     Share,
     /// A count or a percentage.
     Budget,
+    /// An encoding, by a label of the WHATWG Encoding Standard.
+    Encoding,
     /// What separates CSV cells.
     Delimiter,
     /// Texts; on the command line and in a variable, separated by commas.
@@ -124,6 +127,7 @@ impl Kind {
             Kind::Rate => Rate::parse(text).map(Value::Rate),
             Kind::Share => Share::parse(text).map(Value::Share),
             Kind::Budget => ErrorBudget::parse(text).map(Value::Budget),
+            Kind::Encoding => encoding(text).map(Value::Text),
             Kind::Delimiter => units::delimiter(text).map(|_| Value::Text(text.to_owned())),
             Kind::List => {
                 text.split(',').map(|item| plain(item.trim())).collect::<Result<_, _>>().map(Value::List)
@@ -161,6 +165,9 @@ impl Kind {
             }
             Kind::Share => "a percentage, such as 30% or 0.5%".to_owned(),
             Kind::Budget => "a count or a percentage, such as 500 or 2%".to_owned(),
+            Kind::Encoding => {
+                "an encoding of the WHATWG Encoding Standard, such as windows-1252 or utf-16le".to_owned()
+            }
             Kind::Delimiter => "a punctuation character, or comma, semicolon, tab, bar or space".to_owned(),
             Kind::List => "texts; in a variable, separated by commas".to_owned(),
             Kind::Texts => "texts; as a flag, one each time".to_owned(),
@@ -236,6 +243,14 @@ fn country(text: &str) -> Result<String, String> {
         return Ok(text.to_ascii_uppercase());
     }
     Err(format!("`{text}` is no country code"))
+}
+
+fn encoding(text: &str) -> Result<String, String> {
+    match check_encoding(text) {
+        Ok(()) => Ok(text.trim().to_owned()),
+        Err(Some(near)) => Err(format!("`{text}` is no encoding; did you mean `{near}`?")),
+        Err(None) => Err(format!("`{text}` is no encoding")),
+    }
 }
 
 fn field(text: &str) -> Result<FieldKind, String> {
@@ -324,6 +339,8 @@ mod tests {
             (Kind::Url, "ftp://api.example.net/", None),
             (Kind::Url, "https:///v1/", None),
             (Kind::Url, "https://host/v1/?token=x", None),
+            (Kind::Encoding, "latin1", Some("\"latin1\"")),
+            (Kind::Encoding, "ebcdic", None),
             (Kind::Path, "", None),
             (Kind::Text, "a\u{1b}[2J", None),
             (Kind::Budget, "2%", Some("\"2%\"")),
@@ -364,5 +381,7 @@ mod tests {
     fn a_near_name_is_suggested() {
         let complaint = Kind::Choice(&["fold", "last"]).parse("flod").unwrap_err();
         assert!(complaint.contains("did you mean `fold`"), "{complaint}");
+        let complaint = Kind::Encoding.parse("windows-1225").unwrap_err();
+        assert!(complaint.contains("did you mean `windows-1252`"), "{complaint}");
     }
 }

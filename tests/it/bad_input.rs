@@ -40,9 +40,15 @@ fn inputs_that_cannot_be_read_say_why() {
     let cases: &[Case<'_>] = &[
         // First, while the target has no key yet.
         ("nokey.csv", b"tier\nbasic\n", &[], 6, &["subject", "--key"]),
-        ("latin1.csv", &latin1, &[], 6, &["latin1.csv", "line 2", "byte 46", "UTF-8", "iconv"]),
-        ("a.csv.gz", b"\x1f\x8b\x08\0\0\0\0\0", &[], 6, &["a.csv.gz", "gzip", "gzip -dc"]),
-        ("book.csv", b"PK\x03\x04\x14\0\x06\0", &[], 6, &["book.csv", "workbook", "CSV"]),
+        (
+            "latin1.csv",
+            &latin1,
+            &[],
+            6,
+            &["latin1.csv line 2 column 23", "byte 46", "0xe9", "--encoding", "iconv"],
+        ),
+        ("a.csv.gz", b"\x1f\x8b\x08\0\0\0\0\0", &[], 6, &["a.csv.gz", "gzip", "cut off", "gzip -t"]),
+        ("book.csv", b"PK\x03\x04\x14\0\x06\0", &[], 6, &["book.csv", "zip", "unzip"]),
         ("old.csv", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", &[], 6, &["old.csv", "CSV"]),
         ("page.csv", b"<!DOCTYPE html><html><body>", &[], 6, &["page.csv", "web page", "login"]),
         (
@@ -54,7 +60,7 @@ fn inputs_that_cannot_be_read_say_why() {
         ),
         ("pretty.json", b"{\n  \"number\": \"+447911123456\"\n}\n", &[], 6, &["pretty.json", "jq -c ."]),
         ("rubbish.csv", &rubbish, &[], 6, &["rubbish.csv"]),
-        ("utf16.csv", b"\xff\xfec\0r\0m\0 \0i\0d\0\n\0", &[], 6, &["utf16.csv", "UTF-16"]),
+        ("utf16.csv", b"\xff\xfec\0r\0m\0 \0i\0d\0\n", &[], 6, &["utf16.csv", "UTF-16", "cut off"]),
         ("quote.csv", unbalanced.as_bytes(), &[], 6, &["quote.csv", "line 2", "unbalanced quote"]),
         (
             "unknown.csv",

@@ -22,6 +22,9 @@ mod check;
 // NDJSON and the mapping of columns: nested members, files of other forms, hints.
 mod ndjson_cases;
 
+// Compressed inputs, other encodings, transfers that broke off.
+mod bytes;
+
 // What a run tells: summary, JSON Lines, run directory, history, terminal.
 mod reports;
 

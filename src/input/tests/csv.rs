@@ -145,14 +145,16 @@ fn a_long_line_is_passed_over_whatever_its_length() {
 
 #[test]
 fn invalid_utf8_is_told_with_line_and_byte() {
-    for (content, line, offset) in [
-        (&b"imsi,name\n1,a\n2,M\xfcller\n"[..], 3, 17),
-        (b"\xef\xbb\xbfimsi,name\n1,\"a\r\nb\n\xff\"\n", 4, 21),
-        (b"imsi,name\n1,a\xc3", 2, 13),
+    for (content, line, column, offset, bytes) in [
+        (&b"imsi,name\n1,a\n2,M\xfcller\n"[..], 3, 4, 17, "0xfc"),
+        (b"\xef\xbb\xbfimsi,name\n1,\"a\r\nb\n\xff\"\n", 4, 1, 21, "0xff"),
+        (b"imsi,name\n1,a\xc3", 2, 4, 13, "0xc3"),
     ] {
         let scene = Scene::csv(content);
         let error = scene.read_error();
-        let expected = format!("a.csv line {line}: invalid UTF-8 at byte {offset} of the file");
+        let expected = format!(
+            "a.csv line {line} column {column}: invalid UTF-8 at byte {offset} of the file ({bytes})"
+        );
         assert_eq!(text_of(&error, scene.dir.path()), expected);
         assert!(error.remedy().contains("iconv"));
     }

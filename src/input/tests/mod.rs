@@ -1,5 +1,6 @@
 //! Tests of the whole room on real files: what is read, with which places, and what is refused.
 
+mod coded;
 mod csv;
 mod json_cases;
 mod json_laws;

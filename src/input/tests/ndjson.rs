@@ -158,7 +158,10 @@ fn marks_line_ends_and_blank_lines_are_accepted() {
 fn invalid_utf8_is_told_with_line_and_byte() {
     let scene = Scene::ndjson(b"{\"imei\":1}\n{\"imei\":2,\"n\":\"\xfc\"}\n");
     let error = scene.read_error();
-    assert_eq!(text_of(&error, scene.dir.path()), "a.ndjson line 2: invalid UTF-8 at byte 26 of the file");
+    assert_eq!(
+        text_of(&error, scene.dir.path()),
+        "a.ndjson line 2 column 16: invalid UTF-8 at byte 26 of the file (0xfc)"
+    );
 }
 
 #[test]

@@ -80,13 +80,10 @@ fn a_pipe_is_read_once_and_passed_over_often() {
 
 #[test]
 fn files_of_other_kinds_are_refused_whatever_their_name() {
-    let utf16: Vec<u8> = "imei,imsi\n1,2\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
     for (content, kind) in [
-        (&b"\x1f\x8b\x08\0"[..], Foreign::Gzip),
-        (b"\x28\xb5\x2f\xfd", Foreign::Zstd),
-        (b"PK\x03\x04", Foreign::Zip),
+        (&b"PK\x03\x04"[..], Foreign::Zip),
+        (b"%PDF-1.4\n", Foreign::Pdf),
         (b"<!DOCTYPE html><title>Login</title>", Foreign::Html),
-        (&utf16, Foreign::Utf16),
     ] {
         for told in [Format::Auto, Format::Csv, Format::Ndjson] {
             let mut scene = Scene::csv(content);
