@@ -347,6 +347,9 @@ pub fn survey_watched(
 ) -> Result<Survey, SurveyError> {
     judge.columns = ColumnBook::new(judge.rules, mapped_everywhere(inputs));
     let read = read_all(inputs, judge, emitter, signals, watch);
+    for note in inputs.text_notes() {
+        emitter.emit(Event::Noticed { text: note.to_string() });
+    }
     if read.is_ok() {
         tell_columns(inputs, judge, emitter);
     }

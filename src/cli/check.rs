@@ -104,7 +104,6 @@ fn read(
     let survey = survey::survey_watched(inputs, &mut judge, emitter, &signals, &mut |row, judged, judge| {
         output.row(row, judged, judge);
     })?;
-    inputs.text_notes().iter().for_each(|note| emitter.emit(Event::Noticed { text: note.to_string() }));
     let columns = survey::mapped_columns(inputs);
     if !columns.is_empty() {
         emitter.emit(Event::ColumnsMapped { columns, key: Some(key.field), key_by: key.origin });

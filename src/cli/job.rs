@@ -153,10 +153,6 @@ impl Job<'_> {
         let survey = survey::survey(&mut self.inputs, judge, emitter, &self.signals)?;
         let columns = survey::mapped_columns(&self.inputs);
         emitter.emit(Event::ColumnsMapped { columns, key: judge.key_field(), key_by: "" });
-        self.inputs
-            .text_notes()
-            .iter()
-            .for_each(|note| emitter.emit(Event::Noticed { text: note.to_string() }));
         if survey.rows() == 0 {
             if self.settings.input.require_rows {
                 return Err(Fatal::new(
