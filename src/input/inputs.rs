@@ -7,7 +7,8 @@ use std::io::Read;
 
 use super::blocks::{Source, Window};
 use super::error::{ColumnNames, SourceError};
-use super::header::{CsvLayout, Head};
+use super::head::{CsvOptions, Head};
+use super::header::CsvLayout;
 use super::layout::{Layout, Shape};
 use super::map::Rules;
 use super::members::Members;
@@ -24,6 +25,7 @@ pub struct Inputs {
     columns: Vec<String>,
     pub(super) rules: Rules,
     pub(super) bounds: Bounds,
+    csv: CsvOptions,
     shaping: String,
 }
 
@@ -47,6 +49,7 @@ impl Inputs {
             columns: Vec::new(),
             rules,
             bounds,
+            csv: CsvOptions::new(options),
             shaping: String::new(),
         };
         let mut window = Window::default();
@@ -70,11 +73,18 @@ impl Inputs {
         let layout = match format {
             Format::Ndjson => Layout::Ndjson(Members::inspect(file, window, &self.rules, &self.bounds)?),
             Format::Csv | Format::Auto => {
-                let head = Head { file, window, bounds: &self.bounds };
+                let head = Head { file, window, bounds: &self.bounds, options: &self.csv };
                 Layout::Csv(CsvLayout::inspect(head, &self.rules)?)
             }
         };
-        self.files.push(InputFile { name: file.to_owned(), bytes: source.bytes, format, rows_seen: 0 });
+        self.files.push(InputFile {
+            name: file.to_owned(),
+            bytes: source.bytes,
+            format,
+            rows_seen: 0,
+            footer_rows: 0,
+            header_rows: 0,
+        });
         self.shapes.push(Shape { source, layout, positions: Vec::new() });
         self.extend_columns(self.shapes.len() - 1);
         Ok(())
@@ -212,6 +222,7 @@ impl Inputs {
                     let delimiter = char::from(layout.delimiter);
                     text.push_str("csv ");
                     text.extend(delimiter.escape_default());
+                    text.push_str(&layout.told);
                 }
                 Layout::Ndjson(_) => text.push_str("ndjson"),
             }

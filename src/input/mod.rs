@@ -7,7 +7,10 @@
 
 mod blocks;
 mod csv;
+mod doubt;
 mod error;
+mod footer;
+mod head;
 mod header;
 mod inputs;
 mod layout;
@@ -16,9 +19,11 @@ mod members;
 mod names;
 mod ndjson;
 mod open;
+mod quotes;
 mod reader;
 mod sniff;
 mod split;
+mod tail;
 #[cfg(test)]
 mod tests;
 
@@ -182,6 +187,10 @@ pub struct InputFile {
     pub format: Format,
     /// Rows in it, erroneous ones included; 0 until a pass has read it to its end.
     pub rows_seen: u64,
+    /// Footers at its end, which are no rows; 0 until a pass has read it to its end.
+    pub footer_rows: u64,
+    /// Headers repeated within it, which are no rows; 0 until a pass has read it to its end.
+    pub header_rows: u64,
 }
 
 /// A field and the column that stands for it in one input.
