@@ -4,7 +4,7 @@
 
 use super::error::Problem;
 use super::header::CsvLayout;
-use super::quotes::{Form, NeedsMore, Other, Others, Reading, RowsWithin, Text, Winner};
+use super::quotes::{Contest, Form, Other, Others, Reading, RowsWithin, Text};
 use super::split::{Quotes, Splitter, count_breaks};
 
 /// A record as it was cut.
@@ -46,8 +46,8 @@ pub(super) fn judge(text: Text<'_>, splitter: &mut Splitter, layout: &CsvLayout,
     let Some(reading) = text.as_cut(start) else { return Trust::Ambiguous };
     let form = layout.form();
     let within = if breaks > 0 { text.rows_within(&reading, form) } else { RowsWithin::None };
-    let problem = problem(text, &reading, layout, cut, within);
-    if problem.is_none() && quotes != Quotes::Stray {
+    let problem = problem(text, &reading, layout, cut);
+    if problem.is_none() && within == RowsWithin::None && quotes != Quotes::Stray {
         match may_go_on() {
             None => return Trust::More,
             Some(false) => return Trust::Sound,
@@ -69,9 +69,21 @@ pub(super) fn judge(text: Text<'_>, splitter: &mut Splitter, layout: &CsvLayout,
         }
         (Some(problem), _) => Trust::Doubt { problem, until: next },
         (None, Some(others)) if quotes == Quotes::Stray => stray(&others, &reading, form),
-        (None, Some(others)) => contest(text, others, cut),
+        (None, Some(others)) => match contest(text, &others, cut) {
+            // Either two quotes too many have swallowed rows, or a note quotes some. They are not read as rows, since
+            // nothing tells which it is.
+            Trust::Sound if within != RowsWithin::None => {
+                Trust::Doubt { problem: swallowed(cut, "lines within it read like rows"), until: next }
+            }
+            trust => trust,
+        },
         (None, None) => Trust::Ambiguous,
     }
+}
+
+/// A quote that took in what may be rows. The first cell that stretches over lines begins on the record's own line.
+fn swallowed(cut: Cut, what: &str) -> Problem {
+    Problem::new("csv.unbalanced_quote", format!("unbalanced quote opened at line {}: {what}", cut.line))
 }
 
 /// A record with a stray quote that seems to do no harm: it is a row when every sound reading gives the same.
@@ -83,40 +95,25 @@ fn stray(others: &[Other], reading: &Reading, form: Form<'_>) -> Trust {
     Trust::Doubt { problem, until: common_end(others) }
 }
 
-/// A record that reads soundly in several ways is what the reading says that holds longer.
-fn contest(text: Text<'_>, others: Vec<Other>, cut: Cut) -> Trust {
-    let mut winners = Vec::new();
+/// A record that reads soundly in several ways: the one that stands is taken where all others come to nothing.
+fn contest(text: Text<'_>, others: &[Other], cut: Cut) -> Trust {
+    let mut doubt_to = None;
     for other in others {
         let end = other.ends.last().copied().unwrap_or(cut.next);
         match text.contest(cut.next, end) {
-            Err(NeedsMore) => return Trust::More,
-            Ok(None) => return Trust::Ambiguous,
-            Ok(Some(Winner::Mine)) => {}
-            Ok(Some(Winner::Other)) => winners.push(other),
+            Contest::More => return Trust::More,
+            Contest::Untold => return Trust::Ambiguous,
+            Contest::Mine => {}
+            Contest::Other(until) => doubt_to = doubt_to.max(Some(until)),
         }
     }
-    if winners.is_empty() {
-        return Trust::Sound;
-    }
-    let detail =
-        format!("unbalanced quote opened at line {}: what follows reads soundly without it", cut.line);
-    Trust::Doubt { problem: Problem::new("csv.unbalanced_quote", detail), until: common_end(&winners) }
+    let Some(until) = doubt_to else { return Trust::Sound };
+    Trust::Doubt { problem: swallowed(cut, "what follows reads soundly without it"), until }
 }
 
 /// What is wrong with a record's quotes, read as they stand.
-fn problem(
-    text: Text<'_>,
-    reading: &Reading,
-    layout: &CsvLayout,
-    cut: Cut,
-    within: RowsWithin,
-) -> Option<Problem> {
+fn problem(text: Text<'_>, reading: &Reading, layout: &CsvLayout, cut: Cut) -> Option<Problem> {
     let name = |column: usize| layout.names.get(column).map_or("", String::as_str);
-    let swallowed = |what: &str| {
-        // The first cell that stretches over lines begins on the record's own.
-        let line = cut.line;
-        Problem::new("csv.unbalanced_quote", format!("unbalanced quote opened at line {line}: {what}"))
-    };
     let broken = |column: &&usize| {
         reading.cells.get(**column).is_some_and(|cell| count_breaks(&text.bytes[cell.clone()]) > 0)
     };
@@ -127,7 +124,7 @@ fn problem(
         return Some(Problem::new("csv.newline_in_identifier", detail).of_column(name(*column)));
     }
     if reading.strays.iter().any(|stray| stray.merged) && cut.breaks > 0 {
-        return Some(swallowed("text goes on after the quote that closes it"));
+        return Some(swallowed(cut, "text goes on after the quote that closes it"));
     }
     if let Some(stray) = reading.strays.iter().find(|stray| layout.mapped.contains(&stray.cell)) {
         let detail = "a quote within an identifier";
@@ -143,7 +140,7 @@ fn problem(
             return Some(Problem::new("csv.stray_quote", detail).of_column(name(stray.cell)));
         }
     }
-    (within != RowsWithin::None).then(|| swallowed("lines within it read like rows"))
+    None
 }
 
 /// Whether another reading gives the same row: its place and the cells of all fields.

@@ -6,7 +6,7 @@
 use super::blocks::Window;
 use super::error::SourceError;
 use super::map;
-use super::quotes::{Form, Others, Text};
+use super::quotes::{Contest, Form, Others, Text};
 use super::split::{self, Quotes, Split, Splitter};
 use super::{Bounds, InputOptions, TrailerCounts};
 
@@ -149,8 +149,12 @@ impl Head<'_> {
             Quotes::Sound if text.may_go_on(at, next, next_quote) == Some(false) => true,
             Quotes::Sound => {
                 let form = Form { width: None, mapped: &[], flexible: false };
-                let others = text.as_cut(at).map(|cut| text.others(at, &cut, form));
-                matches!(others, Some(Others::Known(others)) if others.is_empty())
+                let Some(cut) = text.as_cut(at) else { return false };
+                let Others::Known(others) = text.others(at, &cut, form) else { return false };
+                others.iter().all(|other| {
+                    let end = other.ends.last().copied().unwrap_or(next);
+                    matches!(text.contest(next, end), Contest::Mine)
+                })
             }
         }
     }

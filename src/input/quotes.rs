@@ -80,18 +80,18 @@ pub(super) enum Others {
     More,
 }
 
-/// One of two readings.
+/// What a contest of two readings came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Winner {
+pub(super) enum Contest {
     /// The bytes as they stand.
     Mine,
-    /// The one with a quote less.
-    Other,
+    /// The one with a quote less may be true as well. Here it begins a record, and the doubt ends.
+    Other(usize),
+    /// It cannot be told: the decision is too far away, or a quote is never closed.
+    Untold,
+    /// More of the file has to be in memory.
+    More,
 }
-
-/// More of the file has to be in memory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct NeedsMore;
 
 /// Why a reading is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -183,31 +183,38 @@ impl Text<'_> {
         Others::Known(others)
     }
 
-    /// Which of two readings is the true one, each of which begins a record at its place: they are followed until one
-    /// meets a quote that it cannot explain. One of them does so at the end of the file at the latest, since one of them
-    /// has an odd number of quotes. `None`: that is too far away.
-    pub(super) fn contest(&self, mine: usize, other: usize) -> Result<Option<Winner>, NeedsMore> {
-        let mut places = [mine, other];
+    /// Which of two readings is the true one, each of which begins a record at its place. Both are followed until the
+    /// other one meets a quote that it cannot explain, or has explained one that the bytes as they stand cannot.
+    pub(super) fn contest(&self, mine: usize, other: usize) -> Contest {
+        let (mut mine, mut other) = (mine, other);
+        let mut refuted_at = None;
         let mut looked = 0;
-        let mut reading = Reading::default();
         while looked <= OTHER_READINGS_BYTES_MAX {
-            let behind = usize::from(places[1] < places[0]);
-            let (winner, loser) =
-                if behind == 0 { (Winner::Mine, Winner::Other) } else { (Winner::Other, Winner::Mine) };
-            let begin = places[behind];
+            if refuted_at.is_some_and(|at| other >= at) {
+                return Contest::Other(other);
+            }
+            let is_mine = refuted_at.is_none() && mine <= other;
+            let begin = if is_mine { mine } else { other };
             if begin == self.bytes.len() {
-                return if self.at_end { Ok(Some(winner)) } else { Err(NeedsMore) };
+                // Quotes come in pairs, so the other one ends within quotes.
+                return if self.at_end { Contest::Mine } else { Contest::More };
             }
             let mut reader = Reader { text: *self, without: None, strict: true, begin, breaks: 0, looked };
-            reading.cells.clear();
-            match reader.record(begin, &mut reading) {
-                Ok(()) => places[behind] = reading.next,
-                Err(Fault::Unsound) => return Ok(Some(loser)),
-                Err(Fault::More) => return Err(NeedsMore),
-            }
+            let mut reading = Reading::default();
+            let ended = reader.record(begin, &mut reading);
             looked = reader.looked;
+            match ended {
+                Err(Fault::More) => return Contest::More,
+                Ok(()) if is_mine => mine = reading.next,
+                Ok(()) => other = reading.next,
+                Err(Fault::Unsound) if !is_mine => return Contest::Mine,
+                Err(Fault::Unsound) => match self.as_cut(begin) {
+                    Some(cut) => refuted_at = Some(cut.next),
+                    None => return Contest::Untold,
+                },
+            }
         }
-        Ok(None)
+        Contest::Untold
     }
 
     /// Whether lines of a record look like rows by themselves: all of those after its first one, or some.

@@ -5,6 +5,7 @@ mod laws;
 mod ndjson;
 mod opening;
 mod passes;
+mod quotes;
 
 use std::fs;
 use std::io::Read;
