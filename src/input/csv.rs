@@ -184,7 +184,7 @@ impl CsvRows {
         let Record { start, end, next, breaks, quotes } = cut;
         let bytes = &window.bytes()[start..end];
         let line = spot.line;
-        if is_blank(bytes, layout.delimiter) || is_end_mark(window, start) {
+        if is_blank(bytes, layout.delimiter) || (window.at_end() && is_end_mark(&window.bytes()[start..])) {
             spot.blank_rows += 1;
             spot.line += breaks + u64::from(next > end);
             self.after_blank = true;
@@ -463,13 +463,10 @@ pub(super) fn is_blank(bytes: &[u8], delimiter: u8) -> bool {
     bytes.iter().all(|byte| byte.is_ascii_whitespace() || *byte == delimiter)
 }
 
-/// Whether nothing but the end-of-file mark of DOS and line ends come from here.
-fn is_end_mark(window: &Window, start: usize) -> bool {
+/// Whether the rest of a file is nothing but the end-of-file mark of DOS and line ends.
+pub(super) fn is_end_mark(rest: &[u8]) -> bool {
     const CTRL_Z: u8 = 0x1a;
-    let rest = &window.bytes()[start..];
-    rest.first() == Some(&CTRL_Z)
-        && window.at_end()
-        && rest.iter().all(|byte| *byte == CTRL_Z || byte.is_ascii_whitespace())
+    rest.first() == Some(&CTRL_Z) && rest.iter().all(|byte| *byte == CTRL_Z || byte.is_ascii_whitespace())
 }
 
 /// Line ends in a stretch of bytes, CRLF counting once.

@@ -13,6 +13,9 @@ mod door;
 // Inputs that cannot be used, and every fixture by its table.
 mod bad_input;
 
+// CSV files as exports really are, through the real binary.
+mod csv_cases;
+
 // What a run tells: summary, JSON Lines, run directory, history, terminal.
 mod reports;
 

@@ -3,9 +3,9 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::{Rows, Scene, column, lines, read_all, text_of};
-use crate::input::{Pass, SourceError};
-use crate::update::FieldKind::{Iccid, Imsi, Number, UserExternalId};
+use super::{Rows, Scene, column, read_all};
+use crate::input::Pass;
+use crate::update::FieldKind::{Imsi, UserExternalId};
 
 /// Notes with all that makes a quote hard to place: delimiters, line ends, quotes, and whole rows.
 fn note() -> impl Strategy<Value = String> {
