@@ -346,7 +346,7 @@ impl CsvRows {
         let (Some(first), Some(cell)) = (first, self.record.get(0)) else { return false };
         let bare = |cell: &str| cell.trim_start_matches('\u{feff}').trim().to_owned();
         let is_equal = |(name, cell): (&String, &str)| bare(cell) == *name;
-        cell.contains(first.as_str())
+        cell.trim_end().ends_with(first.as_str())
             && self.record.len() == layout.names.len()
             && layout.names.iter().zip(&self.record).all(is_equal)
     }
@@ -373,14 +373,25 @@ impl CsvRows {
                 return Err(Problem::new("field.too_long", detail).of_column(name(column)));
             }
         }
-        for column in &layout.mapped {
-            let cell = self.record.get(*column).unwrap_or_default();
-            if is_quoted_otherwise(cell, seen.quotes) {
-                let detail = "a quote of another kind around an identifier, or a backslash before its quote";
-                return Err(Problem::new("csv.stray_quote", detail).of_column(name(*column)));
-            }
+        // Nearly all records are plain, and have no quote of any kind.
+        if seen.quotes != Quotes::None || !seen.bytes.is_ascii() {
+            self.check_other_quotes(layout, seen.quotes)?;
         }
         origin_row(layout.origin.map(|column| self.record.get(column?)))
+    }
+
+    /// Quotes that are none in CSV are no part of an identifier either.
+    fn check_other_quotes(&self, layout: &CsvLayout, quotes: Quotes) -> Result<(), Problem> {
+        let is_other =
+            |column: &&usize| is_quoted_otherwise(self.record.get(**column).unwrap_or_default(), quotes);
+        match layout.mapped.iter().find(is_other) {
+            None => Ok(()),
+            Some(column) => {
+                let detail = "a quote of another kind around an identifier, or a backslash before its quote";
+                let name = layout.names.get(*column).map_or("", String::as_str);
+                Err(Problem::new("csv.stray_quote", detail).of_column(name))
+            }
+        }
     }
 
     /// Another header within the file begins another table, whose rows are not for these columns.

@@ -75,7 +75,7 @@ pub(super) fn judge(text: Text<'_>, splitter: &mut Splitter, layout: &CsvLayout,
             Trust::Sound if within != RowsWithin::None => {
                 Trust::Doubt { problem: swallowed(cut, "lines within it read like rows"), until: next }
             }
-            trust => trust,
+            trust @ (Trust::Sound | Trust::Doubt { .. } | Trust::Ambiguous | Trust::More) => trust,
         },
         (None, None) => Trust::Ambiguous,
     }

@@ -92,8 +92,8 @@ pub(super) enum Kind {
 
 /// What a record of these cells reads like, under a header of `width` cells of which `mapped` stand for fields.
 pub(super) fn kind(cells: &[&str], width: usize, mapped: &[usize]) -> Kind {
-    let filled = |cell: &&str| !cell.trim().is_empty();
-    let Some(at) = cells.iter().position(|cell| filled(&cell)) else { return Kind::Row };
+    let filled = |cell: &str| !cell.trim().is_empty();
+    let Some(at) = cells.iter().position(|cell| filled(cell)) else { return Kind::Row };
     let text = cells[at].trim().trim_matches(['*', '-', '=']).trim().to_lowercase();
     let word = text.trim_end_matches(':').trim_end();
     let others: Vec<&str> =

@@ -127,7 +127,7 @@ impl Splitter {
             _ if end - from <= rules.record_bytes_max => split,
             // A record of one line is only long; one of several has most likely lost a quote.
             Split::Record { breaks, .. } if breaks > 0 => Split::Unbalanced { breaks: 0 },
-            _ => Split::TooLong,
+            Split::Record { .. } | Split::More | Split::TooLong | Split::Unbalanced { .. } => Split::TooLong,
         }
     }
 
