@@ -7,7 +7,7 @@ use std::io::Cursor;
 
 use csv::StringRecord;
 
-use super::blocks::{Source, Window, find};
+use super::blocks::{Source, Window};
 use super::doubt::{self, Cut, Trust};
 use super::error::{Problem, SourceError};
 use super::header::CsvLayout;
@@ -360,7 +360,7 @@ impl CsvRows {
         bounds: &Bounds,
     ) -> Result<Option<u64>, Problem> {
         let name = |column: usize| layout.names.get(column).map_or("", String::as_str);
-        if find(0, seen.bytes).is_some() {
+        if memchr::memchr(0, seen.bytes).is_some() {
             let column = self.record.iter().position(|cell| cell.contains('\0')).unwrap_or_default();
             return Err(Problem::new("csv.nul", "a NUL character").of_column(name(column)));
         }
@@ -374,7 +374,8 @@ impl CsvRows {
             }
         }
         // Nearly all records are plain, and have no quote of any kind.
-        if seen.quotes != Quotes::None || !seen.bytes.is_ascii() {
+        let has_backslash = || seen.quotes != Quotes::None && memchr::memchr(b'\\', seen.bytes).is_some();
+        if !seen.bytes.is_ascii() || has_backslash() {
             self.check_other_quotes(layout, seen.quotes)?;
         }
         origin_row(layout.origin.map(|column| self.record.get(column?)))

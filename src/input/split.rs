@@ -7,8 +7,6 @@
 
 use memchr::{memchr, memchr2_iter, memchr3};
 
-use super::blocks::find;
-
 /// What the scan needs to know.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rules {
@@ -59,6 +57,7 @@ impl Scout {
     }
 
     /// The first needle at or after `from`, or the length of `bytes`.
+    #[inline]
     fn find(&mut self, bytes: &[u8], from: usize) -> usize {
         let is_known = from >= self.from && from <= self.next;
         if is_known && self.found {
@@ -68,7 +67,7 @@ impl Scout {
         if !is_known {
             self.from = from;
         }
-        match find(self.needle, &bytes[begin..]) {
+        match memchr(self.needle, &bytes[begin..]) {
             Some(distance) => {
                 self.next = begin + distance;
                 self.found = true;
