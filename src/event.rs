@@ -81,6 +81,8 @@ pub enum Event {
         blank: u64,
         /// Lines of footers and trailers.
         footer: u64,
+        /// Headers that repeat the header of their input.
+        header: u64,
     },
     /// A whole column shows something that no single row can show.
     ColumnAlarmed(AlarmFacts),

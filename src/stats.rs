@@ -139,6 +139,8 @@ pub struct Stats {
     pub lines_blank: u64,
     /// Lines of footers and trailers passed over.
     pub lines_footer: u64,
+    /// Repeated headers passed over.
+    pub lines_header: u64,
     /// Server complaints, by signature.
     pub signatures: BTreeMap<String, SignatureTally>,
     /// Things about the whole run to be read once.
@@ -181,9 +183,10 @@ impl Stats {
             }
             // Texts that no count can hold are the reporters' own to keep.
             Event::InputOpened { .. } | Event::ColumnsMapped { .. } => {}
-            Event::LinesSkipped { blank, footer } => {
+            Event::LinesSkipped { blank, footer, header } => {
                 self.lines_blank += blank;
                 self.lines_footer += footer;
+                self.lines_header += header;
             }
             Event::ColumnAlarmed(alarm) => self.alarms.push(alarm.clone()),
             Event::Noticed { text } => self.notices.push(text.clone()),

@@ -412,9 +412,9 @@ fn read_all(
     }
     let (rows, bytes) = (survey.rows(), reader.bytes_read());
     emitter.emit(Event::Progressed { rows, bytes, bytes_total });
-    let (blank, footer) = (reader.blank_rows(), 0);
-    if blank + footer > 0 {
-        emitter.emit(Event::LinesSkipped { blank, footer });
+    let (blank, footer, header) = (reader.blank_rows(), reader.footer_rows(), reader.header_rows());
+    if blank + footer + header > 0 {
+        emitter.emit(Event::LinesSkipped { blank, footer, header });
     }
     tell_countryless(countryless, emitter);
     Ok(survey)

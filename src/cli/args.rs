@@ -10,7 +10,7 @@ use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser, TypedValueP
 use clap::{ArgAction, Args};
 
 use crate::api::Envelope;
-use crate::fields::{ClearAs, Preset};
+use crate::fields::{BareNumbers, ClearAs, Preset};
 use crate::input::Format;
 use crate::plan::{ConflictPolicy, DuplicatePolicy, InDoubtPolicy};
 use crate::report::ColorChoice;
@@ -99,6 +99,9 @@ pub struct RowArgs {
     /// Country of numbers written without one, such as GB
     #[arg(long, value_name = "CC")]
     pub default_country: Option<String>,
+    /// What numbers without + and without a default country are
+    #[arg(long, value_name = "HOW", value_parser = one_of(BareNumbers::NAMES))]
+    pub bare_numbers: Option<String>,
     /// Severity of a rule: off, fix, warn or error; may be repeated
     #[arg(long, value_name = "CODE=LEVEL")]
     pub severity: Vec<String>,
@@ -350,6 +353,7 @@ impl RowArgs {
         add(flags, "format", format.as_ref());
         self.add_text_to(flags);
         add(flags, "default-country", default_country.as_ref());
+        add(flags, "bare-numbers", self.bare_numbers.as_ref());
         add(flags, "severity", severity);
         add(flags, "preset", preset.as_ref());
         add_switch(flags, "require-rows", *require_rows);

@@ -104,6 +104,12 @@ fn every_flag_reaches_its_setting() {
         if !is_switch {
             line.push(value);
         }
+        // Two flags mean nothing without each other.
+        match flag.as_str() {
+            "--no-header" => line.extend(["--columns", "imsi"]),
+            "--columns" => line.push("--no-header"),
+            _ => {}
+        }
         let cli = parsed(&line).unwrap_or_else(|error| panic!("{error}"));
         let around =
             Surroundings::new([], "/nowhere".into()).with_system_config("/nowhere/config.toml".into());

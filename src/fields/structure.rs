@@ -55,6 +55,24 @@ pub(super) const RULES: &[Rule] = &[
         "balance the quotes on the line where the record begins",
     ),
     structural(
+        "csv.stray_quote",
+        "a quote where none belongs: after a closing quote, within an identifier, or of another kind",
+        CSV,
+        "write the cell in quotes and double each quote within it; take typographic quotes out",
+    ),
+    structural(
+        "csv.header_row",
+        "a header unlike the one of the file, or a row below it: another table begins there",
+        CSV,
+        "split the file where the other header stands",
+    ),
+    structural(
+        "csv.truncated_row",
+        "the last row has too few fields and no line end, so the file may be cut off",
+        CSV,
+        "export or download the file again",
+    ),
+    structural(
         "row.too_long",
         "the record is longer than the bound for records",
         "design 3, promise 10: memory is bounded",

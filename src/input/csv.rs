@@ -7,14 +7,16 @@ use std::io::Cursor;
 
 use csv::StringRecord;
 
-use super::Bounds;
-use super::blocks::{Source, Window, as_u64, find};
+use super::blocks::{Source, Window};
+use super::doubt::{self, Cut, Trust};
 use super::error::{Problem, SourceError};
 use super::header::CsvLayout;
 use super::nested::NestedCells;
+use super::quotes::Text;
 use super::reader::{Spot, Step, origin_row};
-use super::split::{self, Split, Splitter};
-use crate::update::FieldKind;
+use super::split::{self, Quotes, Split, Splitter};
+use super::tail::{self, Rest};
+use super::{Bounds, TrailerCounts, names};
 
 /// The csv crate, fed one record at a time. Its reader is made once: making one costs more than many records.
 pub(super) struct Parser {
@@ -59,6 +61,15 @@ impl Parser {
     }
 }
 
+/// Lines that are no rows, since a quote may be open in them.
+#[derive(Debug, Clone, Copy)]
+struct Doubt {
+    /// Where they end, in the file.
+    until: u64,
+    /// The line the doubt began on.
+    line: u64,
+}
+
 /// Reads the records of one file. It has no `Debug`: it holds values.
 pub(super) struct CsvRows {
     splitter: Splitter,
@@ -67,6 +78,24 @@ pub(super) struct CsvRows {
     pub(super) record: StringRecord,
     /// What the operator's paths came to in its cells.
     pub(super) nested: NestedCells,
+    doubt: Option<Doubt>,
+    /// Lines in doubt were passed, so that nobody knows how many rows there are.
+    uncounted: bool,
+    /// The line of a header unlike the file's, below which nothing is a row.
+    other_header: Option<u64>,
+    /// The record before was blank.
+    after_blank: bool,
+    /// Up to this place in the file nothing is a footer.
+    rows_to: u64,
+    /// Rows of the inputs before this one.
+    rows_before: u64,
+}
+
+/// What a look at the end of the file came to.
+enum Tail {
+    Rows,
+    Footers,
+    More,
 }
 
 impl CsvRows {
@@ -85,6 +114,12 @@ impl CsvRows {
             parser: Parser::new(layout.delimiter),
             record: StringRecord::new(),
             nested: NestedCells::begin(&layout.nested),
+            doubt: None,
+            uncounted: false,
+            other_header: None,
+            after_blank: false,
+            rows_to: 0,
+            rows_before: spot.ordinal,
         })
     }
 
@@ -98,74 +133,165 @@ impl CsvRows {
         bounds: &Bounds,
     ) -> Result<Step, SourceError> {
         loop {
+            if let Some(doubt) = self.doubt {
+                let problem = Problem::new(
+                    "csv.unbalanced_quote",
+                    format!("may be within the quote opened at line {}", doubt.line),
+                );
+                if window.offset_of(window.start()) >= doubt.until || window.bytes().len() == window.start() {
+                    self.doubt = None;
+                } else if let Some(step) = self.pass_line(problem, source, window, spot, bounds)? {
+                    return Ok(step);
+                }
+                continue;
+            }
             let start = window.start();
             let rules = layout.split_rules(bounds);
-            let (end, next, breaks) = match self.splitter.split(window.bytes(), start, window.at_end(), rules)
-            {
+            let split = self.splitter.split(window.bytes(), start, window.at_end(), rules);
+            let cut = match split {
                 Split::More => {
                     self.splitter.moved(window.fill(source, spot.pass)?);
                     continue;
                 }
                 Split::Unbalanced { breaks } => {
-                    let line = spot.line + breaks;
-                    return Err(SourceError::UnbalancedQuote { file: source.name.clone(), line });
+                    return Err(SourceError::UnbalancedQuote {
+                        file: source.name.clone(),
+                        line: spot.line + breaks,
+                    });
                 }
-                Split::TooLong => return self.skip_line(source, window, spot, bounds),
+                Split::TooLong => {
+                    let problem = Problem::too_long(bounds);
+                    match self.pass_line(problem, source, window, spot, bounds)? {
+                        Some(step) => return Ok(step),
+                        None => continue,
+                    }
+                }
                 Split::Record { end, next, .. } if start == end && next == end => return Ok(Step::End),
-                Split::Record { end, next, breaks } => (end, next, breaks),
+                Split::Record { end, next, breaks, quotes } => Record { start, end, next, breaks, quotes },
             };
-            let bytes = &window.bytes()[start..end];
-            let line = spot.line;
-            spot.line += breaks + u64::from(next > end);
-            if is_blank(bytes, layout.delimiter) {
-                spot.blank_rows += 1;
-                window.consume_to(next);
-                continue;
+            if let Some(step) = self.record(cut, layout, source, window, spot, bounds)? {
+                return Ok(step);
             }
-            let place = spot.next_place(line);
-            if let Err(bad) = self.parser.parse(bytes, &mut self.record) {
-                let line = line + line_breaks(&bytes[..bad]);
-                return Err(window.not_utf8(
-                    &source.name,
-                    line,
-                    start + last_line(&bytes[..bad]),
-                    start + bad,
-                ));
-            }
-            let record = &self.record;
-            let checked = self.check(layout, bytes, breaks > 0, bounds).and_then(|origin_row| {
-                self.nested.read(&layout.nested, |column| record.get(column), bounds)?;
-                Ok(origin_row)
-            });
-            let step = match checked {
-                Ok(origin_row) => Step::Row { place, origin_row },
-                Err(problem) => Step::Bad(problem.at(place, bytes, bounds.raw_bytes_max)),
-            };
-            window.consume_to(next);
-            return Ok(step);
         }
     }
 
-    /// A record of one line that is longer than a record may be: the file goes on behind its line end.
-    fn skip_line(
+    /// A record that was cut; `None`: it is no row, or more of the file is in memory now.
+    fn record(
         &mut self,
+        cut: Record,
+        layout: &CsvLayout,
         source: &mut Source,
         window: &mut Window,
         spot: &mut Spot,
         bounds: &Bounds,
-    ) -> Result<Step, SourceError> {
+    ) -> Result<Option<Step>, SourceError> {
+        let Record { start, end, next, breaks, quotes } = cut;
+        let bytes = &window.bytes()[start..end];
+        let line = spot.line;
+        if is_blank(bytes, layout.delimiter) || (window.at_end() && is_end_mark(&window.bytes()[start..])) {
+            spot.blank_rows += 1;
+            spot.line += breaks + u64::from(next > end);
+            self.after_blank = true;
+            window.consume_to(next);
+            return Ok(None);
+        }
+        match self.tail(layout, source, window, spot, bounds)? {
+            Tail::Rows => {}
+            Tail::Footers => return Ok(None),
+            Tail::More => {
+                self.splitter.moved(window.fill(source, spot.pass)?);
+                return Ok(None);
+            }
+        }
+        self.after_blank = false;
+        if quotes != Quotes::None {
+            let text =
+                Text { bytes: window.bytes(), at_end: window.at_end(), rules: layout.split_rules(bounds) };
+            match doubt::judge(text, &mut self.splitter, layout, Cut { start, next, breaks, quotes, line }) {
+                Trust::Sound => {}
+                Trust::More => {
+                    self.splitter.moved(window.fill(source, spot.pass)?);
+                    return Ok(None);
+                }
+                Trust::Ambiguous => {
+                    return Err(SourceError::UnbalancedQuote { file: source.name.clone(), line });
+                }
+                Trust::Doubt { problem, until } => {
+                    self.doubt = Some(Doubt { until: window.offset_of(until), line });
+                    self.uncounted = true;
+                    return self.pass_line(problem, source, window, spot, bounds);
+                }
+            }
+        }
+        spot.line += breaks + u64::from(next > end);
+        let bytes = &window.bytes()[start..end];
+        if let Err(bad) = self.parser.parse(bytes, &mut self.record) {
+            let line = line + line_breaks(&bytes[..bad]);
+            return Err(window.not_utf8(&source.name, line, start + last_line(&bytes[..bad]), start + bad));
+        }
+        if self.is_header_again(layout) {
+            spot.header_rows += 1;
+            self.other_header = None;
+            window.consume_to(next);
+            return Ok(None);
+        }
+        let place = spot.next_place(line);
+        let seen = Seen { bytes, quotes, is_cut_off: next == end };
+        let checked = self.check(layout, &seen, line, bounds).and_then(|origin_row| {
+            let record = &self.record;
+            self.nested.read(&layout.nested, |column| record.get(column), bounds)?;
+            Ok(origin_row)
+        });
+        let step = match checked {
+            Ok(origin_row) => Step::Row { place, origin_row },
+            Err(problem) => Step::Bad(problem.at(place, bytes, bounds.raw_bytes_max)),
+        };
+        window.consume_to(next);
+        Ok(Some(step))
+    }
+
+    /// Passes over one line that is no row: longer than a row may be, or in doubt. `None`: it is blank.
+    fn pass_line(
+        &mut self,
+        problem: Problem,
+        source: &mut Source,
+        window: &mut Window,
+        spot: &mut Spot,
+        bounds: &Bounds,
+    ) -> Result<Option<Step>, SourceError> {
+        let start = window.start();
+        let line_end = self.splitter.line_end(window.bytes(), start);
+        let shown = &window.bytes()[start..line_end];
+        if shown.trim_ascii().is_empty() && line_end < window.bytes().len() {
+            spot.blank_rows += 1;
+            self.end_line(source, window, spot)?;
+            return Ok(None);
+        }
+        if shown.len() <= bounds.record_bytes_max
+            && let Err(bad) = std::str::from_utf8(shown)
+        {
+            return Err(window.not_utf8(&source.name, spot.line, start, start + bad.valid_up_to()));
+        }
         let place = spot.next_place(spot.line);
-        let problem = Problem::too_long(bounds);
-        let line_end = self.splitter.line_end(window.bytes(), window.start());
-        let shown = &window.bytes()[window.start()..line_end];
         let error = problem.at(place, shown, bounds.raw_bytes_max);
+        self.end_line(source, window, spot)?;
+        Ok(Some(Step::Bad(error)))
+    }
+
+    /// Goes behind the end of the line at hand, wherever that is.
+    fn end_line(
+        &mut self,
+        source: &mut Source,
+        window: &mut Window,
+        spot: &mut Spot,
+    ) -> Result<(), SourceError> {
         loop {
             let end = self.splitter.line_end(window.bytes(), window.start());
-            match split::end_record(window.bytes(), end, window.at_end(), 0) {
+            match split::end_record(window.bytes(), end, window.at_end(), 0, Quotes::None) {
                 Split::Record { next, .. } => {
                     spot.line += 1;
                     window.consume_to(next);
-                    return Ok(Step::Bad(error));
+                    return Ok(());
                 }
                 Split::More | Split::TooLong | Split::Unbalanced { .. } => {
                     window.consume_to(end);
@@ -175,60 +301,183 @@ impl CsvRows {
         }
     }
 
+    /// Consumes the rest of the file when it is nothing but footers.
+    fn tail(
+        &mut self,
+        layout: &CsvLayout,
+        source: &Source,
+        window: &mut Window,
+        spot: &mut Spot,
+        bounds: &Bounds,
+    ) -> Result<Tail, SourceError> {
+        let start = window.start();
+        let bytes = window.bytes();
+        if !tail::is_near(bytes, start) || window.offset_of(start) < self.rows_to {
+            return Ok(Tail::Rows);
+        }
+        let (parser, record) = (&mut self.parser, &mut self.record);
+        let cells = |bytes: &[u8]| {
+            parser.parse(bytes, record).ok()?;
+            Some(record.iter().map(str::to_owned).collect::<Vec<String>>())
+        };
+        let rules = layout.split_rules(bounds);
+        if !window.at_end() {
+            // Whether a footer begins here is known when the end of the file is in memory, or far away.
+            let line_end = self.splitter.line_end(bytes, start);
+            let may = tail::may_begin(&bytes[start..line_end], layout, self.after_blank, cells);
+            return Ok(if may { Tail::More } else { Tail::Rows });
+        }
+        let footers = match tail::rest(bytes, start, layout, rules, self.after_blank, cells) {
+            Rest::Rows(to) => {
+                self.rows_to = window.offset_of(to);
+                return Ok(Tail::Rows);
+            }
+            Rest::Footers(footers) => footers,
+        };
+        let read = spot.ordinal - self.rows_before;
+        if let Some((told, line)) = footers.told
+            && told != read
+            && !self.uncounted
+            && layout.trailer_counts == TrailerCounts::Check
+        {
+            let line = spot.line + line;
+            return Err(SourceError::TrailerCount { file: source.name.clone(), line, told, read });
+        }
+        spot.footer_rows += footers.rows;
+        spot.blank_rows += footers.blank_rows;
+        spot.line += footers.lines;
+        window.consume_to(window.bytes().len());
+        Ok(Tail::Footers)
+    }
+
+    /// Whether the record is the file's header once more, as between exports that were joined.
+    fn is_header_again(&self, layout: &CsvLayout) -> bool {
+        let first = layout.names.first().filter(|name| !name.is_empty());
+        let (Some(first), Some(cell)) = (first, self.record.get(0)) else { return false };
+        let bare = |cell: &str| cell.trim_start_matches('\u{feff}').trim().to_owned();
+        let is_equal = |(name, cell): (&String, &str)| bare(cell) == *name;
+        cell.trim_end().ends_with(first.as_str())
+            && self.record.len() == layout.names.len()
+            && layout.names.iter().zip(&self.record).all(is_equal)
+    }
+
     /// What is wrong with the record as a record; and the row number its `_row` holds.
     fn check(
-        &self,
+        &mut self,
         layout: &CsvLayout,
-        bytes: &[u8],
-        broken: bool,
+        seen: &Seen<'_>,
+        line: u64,
         bounds: &Bounds,
     ) -> Result<Option<u64>, Problem> {
-        let column_name = |column: usize| layout.names.get(column).map_or("", String::as_str);
-        if find(0, bytes).is_some() {
+        let name = |column: usize| layout.names.get(column).map_or("", String::as_str);
+        if memchr::memchr(0, seen.bytes).is_some() {
             let column = self.record.iter().position(|cell| cell.contains('\0')).unwrap_or_default();
-            return Err(Problem::new("csv.nul", "a NUL character").of_column(column_name(column)));
+            return Err(Problem::new("csv.nul", "a NUL character").of_column(name(column)));
         }
-        let (width, found) = (layout.names.len(), self.record.len());
-        if found < width {
-            let detail = format!("{found} cells where the header has {width}");
-            return Err(Problem::new("csv.ragged_short", detail));
-        }
-        if found > width && self.record.iter().skip(width).any(|cell| !cell.trim().is_empty()) {
-            let detail = format!("{found} cells where the header has {width}");
-            return Err(Problem::new("csv.ragged_long", detail));
-        }
-        if bytes.len() > bounds.field_bytes_max {
+        self.check_header_row(layout, line)?;
+        self.check_width(layout, seen.is_cut_off)?;
+        if seen.bytes.len() > bounds.field_bytes_max {
             let long = self.record.iter().position(|cell| cell.len() > bounds.field_bytes_max);
             if let Some(column) = long {
                 let detail = format!("a cell longer than {} bytes", bounds.field_bytes_max);
-                return Err(Problem::new("field.too_long", detail).of_column(column_name(column)));
+                return Err(Problem::new("field.too_long", detail).of_column(name(column)));
             }
         }
-        if broken {
-            self.check_breaks(layout)?;
+        // Nearly all records are plain, and have no quote of any kind.
+        let has_backslash = || seen.quotes != Quotes::None && memchr::memchr(b'\\', seen.bytes).is_some();
+        if !seen.bytes.is_ascii() || has_backslash() {
+            self.check_other_quotes(layout, seen.quotes)?;
         }
         origin_row(layout.origin.map(|column| self.record.get(column?)))
     }
 
-    /// A line end within an identifier: a quote was most likely lost, and cells of two rows are one.
-    fn check_breaks(&self, layout: &CsvLayout) -> Result<(), Problem> {
-        let of_text = FieldKind::ALL.into_iter().filter(|field| !layout.nested.contains(*field));
-        let broken = of_text
-            .filter_map(|field| Some(layout.columns[field.index()]?.0))
-            .find(|column| self.record.get(*column).is_some_and(|cell| cell.contains(['\n', '\r'])));
-        match broken {
+    /// Quotes that are none in CSV are no part of an identifier either.
+    fn check_other_quotes(&self, layout: &CsvLayout, quotes: Quotes) -> Result<(), Problem> {
+        let is_other =
+            |column: &&usize| is_quoted_otherwise(self.record.get(**column).unwrap_or_default(), quotes);
+        match layout.mapped.iter().find(is_other) {
             None => Ok(()),
             Some(column) => {
-                let detail = "a line end within an identifier; is a quote unbalanced?";
-                let name = layout.names.get(column).map_or("", String::as_str);
-                Err(Problem::new("csv.newline_in_identifier", detail).of_column(name))
+                let detail = "a quote of another kind around an identifier, or a backslash before its quote";
+                let name = layout.names.get(*column).map_or("", String::as_str);
+                Err(Problem::new("csv.stray_quote", detail).of_column(name))
             }
         }
+    }
+
+    /// Another header within the file begins another table, whose rows are not for these columns.
+    fn check_header_row(&mut self, layout: &CsvLayout, line: u64) -> Result<(), Problem> {
+        let is_name = |cell: &str| !cell.is_empty() && cell.bytes().filter(u8::is_ascii_digit).count() <= 1;
+        let mapped = layout.mapped.first().and_then(|column| self.record.get(*column));
+        // Nearly all rows end here: they have a value in the first of their columns.
+        if mapped.is_none_or(is_name) && self.record.iter().all(is_name) {
+            let known = self.record.iter().filter(|cell| names::is_header_like(cell)).count();
+            if known > 1 {
+                self.other_header = Some(line);
+            }
+        }
+        match self.other_header {
+            None => Ok(()),
+            Some(header) if header == line => {
+                Err(Problem::new("csv.header_row", "a header unlike the one of the file"))
+            }
+            Some(header) => {
+                Err(Problem::new("csv.header_row", format!("below the other header at line {header}")))
+            }
+        }
+    }
+
+    fn check_width(&self, layout: &CsvLayout, is_cut_off: bool) -> Result<(), Problem> {
+        let (width, found) = (layout.names.len(), self.record.len());
+        let detail = || format!("{found} cells where the header has {width}");
+        if found < width && is_cut_off {
+            let detail = format!("{}, and no line end: the file may be cut off", detail());
+            return Err(Problem::new("csv.truncated_row", detail));
+        }
+        if found < width && !layout.flexible {
+            return Err(Problem::new("csv.ragged_short", detail()));
+        }
+        if found > width && self.record.iter().skip(width).any(|cell| !cell.trim().is_empty()) {
+            return Err(Problem::new("csv.ragged_long", detail()));
+        }
+        Ok(())
+    }
+}
+
+/// A record as it was cut.
+#[derive(Debug, Clone, Copy)]
+struct Record {
+    start: usize,
+    end: usize,
+    next: usize,
+    breaks: u64,
+    quotes: Quotes,
+}
+
+/// What is known of a record beside its cells.
+struct Seen<'b> {
+    bytes: &'b [u8],
+    quotes: Quotes,
+    /// It ends with the file, without a line end.
+    is_cut_off: bool,
+}
+
+/// Whether a cell has quotes that are none in CSV: typographic ones, or one written with a backslash.
+fn is_quoted_otherwise(cell: &str, quotes: Quotes) -> bool {
+    let Some((first, last)) = cell.as_bytes().first().zip(cell.as_bytes().last()) else { return false };
+    if quotes != Quotes::None && (*last == b'\\' || cell.contains("\\\"")) {
+        return true;
+    }
+    let is_quote =
+        |letter: char| matches!(letter, '\u{201c}'..='\u{201f}' | '\u{ab}' | '\u{bb}' | '\u{ff02}');
+    (!first.is_ascii() || !last.is_ascii()) && {
+        let text = cell.trim();
+        text.starts_with(is_quote) || text.ends_with(is_quote)
     }
 }
 
 /// Whether a record has no cell with a content: an empty line, white space, delimiters.
-fn is_blank(bytes: &[u8], delimiter: u8) -> bool {
+pub(super) fn is_blank(bytes: &[u8], delimiter: u8) -> bool {
     bytes.iter().all(|byte| byte.is_ascii_whitespace() || *byte == delimiter)
 }
 
@@ -237,11 +486,13 @@ pub(super) fn last_line(bytes: &[u8]) -> usize {
     bytes.iter().rposition(|byte| matches!(byte, b'\n' | b'\r')).map_or(0, |at| at + 1)
 }
 
+/// Whether the rest of a file is nothing but the end-of-file mark of DOS and line ends.
+pub(super) fn is_end_mark(rest: &[u8]) -> bool {
+    const CTRL_Z: u8 = 0x1a;
+    rest.first() == Some(&CTRL_Z) && rest.iter().all(|byte| *byte == CTRL_Z || byte.is_ascii_whitespace())
+}
+
 /// Line ends in a stretch of bytes, CRLF counting once.
 pub(super) fn line_breaks(bytes: &[u8]) -> u64 {
-    let breaks = bytes
-        .iter()
-        .enumerate()
-        .filter(|(at, byte)| **byte == b'\n' || (**byte == b'\r' && bytes.get(at + 1) != Some(&b'\n')));
-    as_u64(breaks.count())
+    split::count_breaks(bytes)
 }

@@ -248,6 +248,40 @@ pub enum SourceError {
         /// The columns.
         candidates: ColumnNames,
     },
+    /// The header is not where it was looked for.
+    #[error("{file} line {line}: no header; line {header_line} reads like one")]
+    HeaderBelow {
+        /// The input as given.
+        file: String,
+        /// The line that was taken for the header.
+        line: u64,
+        /// The line that reads like one.
+        header_line: u64,
+        /// Lines before it.
+        skip_rows: u64,
+    },
+    /// The input has a header although it was said to have none.
+    #[error("{file} line {line}: reads like a header, but the input is said to have none")]
+    HeaderUnexpected {
+        /// The input as given.
+        file: String,
+        /// The line of the header.
+        line: u64,
+    },
+    /// A trailer states another count than there are rows.
+    #[error(
+        "{file} line {line}: the file says it has {told} rows, {read} were read: it was cut off or edited"
+    )]
+    TrailerCount {
+        /// The input as given.
+        file: String,
+        /// The line of the trailer.
+        line: u64,
+        /// The count it states.
+        told: u64,
+        /// The rows that were read, rejected ones included.
+        read: u64,
+    },
     /// A column mapped by name is in no input.
     #[error("no input has the column `{column}` mapped to {field}; the columns are {columns}")]
     NoSuchColumn {
@@ -366,7 +400,20 @@ impl SourceError {
             SourceError::UnbalancedQuote { .. } => "close the quote on that line, or double it (\"\")".into(),
             SourceError::HeaderTooLong { .. } => "check that the first line is a header".into(),
             SourceError::TooManyColumns { .. } => "export only the columns that are needed".into(),
-            SourceError::DelimiterAmbiguous { .. } => "begin the file with a line like sep=;".into(),
+            SourceError::DelimiterAmbiguous { candidates, .. } => {
+                let first = candidates.first().map_or("comma", |delimiter| delimiter_name(*delimiter));
+                format!("say which one it is: --delimiter {first}; or begin the file with a line like sep=;")
+            }
+            SourceError::HeaderBelow { skip_rows, .. } => {
+                format!("pass over the lines before it: --skip-rows {skip_rows}")
+            }
+            SourceError::HeaderUnexpected { .. } => {
+                "leave out --no-header and --columns, or pass over the header with --skip-rows".into()
+            }
+            SourceError::TrailerCount { .. } => {
+                "export again; if the count means something else, set input.trailer_counts = \"ignore\""
+                    .into()
+            }
             SourceError::NoKnownColumn { columns, .. } => no_known_column(columns),
             SourceError::AmbiguousColumns { field, candidates, .. } => which_one(*field, candidates),
             SourceError::NoSuchColumn { field, column, columns } => no_such_column(*field, column, columns),
@@ -455,14 +502,15 @@ fn shell_word(name: &str) -> String {
 }
 
 fn delimiters(candidates: &[char]) -> String {
-    let names: Vec<&str> = candidates
-        .iter()
-        .map(|delimiter| match delimiter {
-            ',' => "comma",
-            ';' => "semicolon",
-            '\t' => "tab",
-            _ => "bar",
-        })
-        .collect();
+    let names: Vec<&str> = candidates.iter().map(|delimiter| delimiter_name(*delimiter)).collect();
     names.join(", ")
+}
+
+fn delimiter_name(delimiter: char) -> &'static str {
+    match delimiter {
+        ',' => "comma",
+        ';' => "semicolon",
+        '\t' => "tab",
+        _ => "bar",
+    }
 }

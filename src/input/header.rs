@@ -1,17 +1,18 @@
-//! The head of a CSV file: delimiter, header, and where the first record begins.
+//! The header of a CSV file: delimiter, columns, and where the first record begins.
 //!
-//! Not here: which column stands for which field (`map.rs`), the records after the header (`csv.rs`).
+//! Not here: the lines before the header (`head.rs`), which column stands for which field (`map.rs`), the records
+//! after the header (`csv.rs`).
 
-use super::Bounds;
-use super::blocks::Window;
 use super::csv::{Parser, last_line, line_breaks};
 use super::error::{ColumnNames, SourceError};
+use super::head::{Begin, DELIMITERS, Head};
 use super::map::{self, FieldColumns};
+use super::names::normalize;
 use super::nested::NestedColumns;
-use super::split::{self, Split, Splitter};
-
-/// Delimiters that are recognised.
-const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];
+use super::quotes::Form;
+use super::split::{self, Quotes, Split, Splitter};
+use super::{Bounds, TrailerCounts};
+use crate::update::FieldKind;
 
 /// What the head of a CSV file says about all of it.
 pub(super) struct CsvLayout {
@@ -21,6 +22,8 @@ pub(super) struct CsvLayout {
     pub(super) columns: FieldColumns,
     /// Columns in whose cells a path goes on.
     pub(super) nested: NestedColumns,
+    /// The columns that stand for fields, each once, in their order.
+    pub(super) mapped: Vec<usize>,
     /// The columns `_run` and `_row`.
     pub(super) origin: [Option<usize>; 2],
     /// The column `_raw`.
@@ -28,34 +31,22 @@ pub(super) struct CsvLayout {
     /// Where the first record after the header begins within the first block, and its line.
     pub(super) body: usize,
     pub(super) body_line: u64,
-}
-
-/// The head of a file, as far as it is in memory: the first block.
-#[derive(Clone, Copy)]
-pub(super) struct Head<'h> {
-    pub(super) file: &'h str,
-    pub(super) window: &'h Window,
-    pub(super) bounds: &'h Bounds,
+    pub(super) flexible: bool,
+    pub(super) trailer_counts: TrailerCounts,
+    /// What else shapes rows; see [`super::head::CsvOptions::told`].
+    pub(super) told: String,
 }
 
 impl CsvLayout {
     /// Reads delimiter and header. A file without any record has an empty layout.
     pub(super) fn inspect(head: Head<'_>, rules: &map::Rules) -> Result<CsvLayout, SourceError> {
-        let bytes = head.window.bytes();
-        let mut at = head.window.start();
-        let mut line = 1;
-        let told = separator_line(bytes, at);
-        if let Some((_, next)) = told {
-            at = next;
-            line += 1;
+        let begin = head.begin()?;
+        if begin.at == head.window.bytes().len() && head.window.at_end() {
+            return Ok(CsvLayout::empty(head, begin));
         }
-        at = skip_blank_lines(bytes, at, &mut line);
-        if at == bytes.len() && head.window.at_end() {
-            return Ok(CsvLayout::empty(at, line));
-        }
-        let header = match told {
-            Some((delimiter, _)) => Header::read(head, at, delimiter)?,
-            None => sniff(head, at, rules)?,
+        let header = match &head.options.column_names {
+            Some(names) => Header::told(head, begin, names, rules)?,
+            None => Header::find(head, begin, rules)?,
         };
         if header.names.len() > head.bounds.columns_max {
             let columns_max = head.bounds.columns_max;
@@ -73,35 +64,52 @@ impl CsvLayout {
             let columns = ColumnNames(header.names);
             return Err(SourceError::NoKnownColumn { file: head.file.to_owned(), columns });
         }
+        let nested = NestedColumns::new(&columns, &meanings, rules);
+        // A cell in which a path goes on holds JSON: its line ends and quotes are those of JSON.
+        let of_text = FieldKind::ALL.into_iter().filter(|field| !nested.contains(*field));
+        let mut mapped: Vec<usize> = of_text.filter_map(|field| Some(columns[field.index()]?.0)).collect();
+        mapped.sort_unstable();
+        mapped.dedup();
         let reserved = |wanted: &str| header.names.iter().position(|name| name == wanted);
         Ok(CsvLayout {
             delimiter: header.delimiter,
-            nested: NestedColumns::new(&columns, &meanings, rules),
+            nested,
             columns,
+            mapped,
             origin: [reserved("_run"), reserved("_row")],
             raw: reserved("_raw"),
             body: header.next,
-            body_line: line + header.lines,
+            body_line: begin.line + header.lines,
             names: header.names,
+            ..CsvLayout::empty(head, begin)
         })
     }
 
-    fn empty(body: usize, body_line: u64) -> CsvLayout {
+    fn empty(head: Head<'_>, begin: Begin) -> CsvLayout {
         CsvLayout {
-            delimiter: DELIMITERS[0],
+            delimiter: begin.delimiter.unwrap_or(DELIMITERS[0]),
             names: Vec::new(),
             columns: FieldColumns::default(),
             nested: NestedColumns::default(),
+            mapped: Vec::new(),
             origin: [None; 2],
             raw: None,
-            body,
-            body_line,
+            body: begin.at,
+            body_line: begin.line,
+            flexible: head.options.flexible,
+            trailer_counts: head.options.trailer_counts,
+            told: head.options.told(),
         }
     }
 
     /// How its records are cut.
     pub(super) fn split_rules(&self, bounds: &Bounds) -> split::Rules {
         split_rules(self.delimiter, bounds)
+    }
+
+    /// What its rows have to look like.
+    pub(super) fn form(&self) -> Form<'_> {
+        Form { width: Some(self.names.len()), mapped: &self.mapped, flexible: self.flexible }
     }
 }
 
@@ -122,6 +130,58 @@ struct Header {
 }
 
 impl Header {
+    /// The header of the file, or why there is none.
+    fn find(head: Head<'_>, begin: Begin, rules: &map::Rules) -> Result<Header, SourceError> {
+        let header = match begin.delimiter {
+            Some(delimiter) => Header::read(head, begin.at, delimiter)?,
+            None => sniff(head, begin.at, rules)?,
+        };
+        // One known name may stand in a title by chance; two in a line further down do not.
+        if header.known(rules) < 2 {
+            let candidates = begin.delimiter.map_or(DELIMITERS.to_vec(), |delimiter| vec![delimiter]);
+            let names = |delimiter, line: &[u8]| Parser::new(delimiter).names(line).unwrap_or_default();
+            if let Some(error) = head.header_below(begin, &candidates, rules, names) {
+                return Err(error);
+            }
+        }
+        let rules = split_rules(header.delimiter, head.bounds);
+        let cut = Splitter::new().split(head.window.bytes(), begin.at, head.window.at_end(), rules);
+        let quotes = match cut {
+            Split::Record { quotes, .. } => quotes,
+            Split::More | Split::TooLong | Split::Unbalanced { .. } => Quotes::Stray,
+        };
+        if !head.is_sound(begin.at, header.next, quotes, rules) {
+            return Err(SourceError::UnbalancedQuote { file: head.file.to_owned(), line: begin.line });
+        }
+        Ok(header)
+    }
+
+    /// The header as the operator said it; the file begins with a row.
+    fn told(
+        head: Head<'_>,
+        begin: Begin,
+        names: &[String],
+        rules: &map::Rules,
+    ) -> Result<Header, SourceError> {
+        let delimiter = match begin.delimiter {
+            Some(delimiter) => delimiter,
+            None => sniff_row(head, begin.at, names.len())?,
+        };
+        if let Ok(first) = Header::read(head, begin.at, delimiter) {
+            let is_told =
+                |(name, told): (&String, &String)| told.is_empty() || normalize(name) == normalize(told);
+            let is_header = first.names.len() == names.len() && first.names.iter().zip(names).all(is_told);
+            if is_header || first.known(rules) >= first.names.len().min(2) {
+                return Err(SourceError::HeaderUnexpected { file: head.file.to_owned(), line: begin.line });
+            }
+        }
+        Ok(Header { delimiter, names: names.to_vec(), next: begin.at, lines: 0 })
+    }
+
+    fn known(&self, rules: &map::Rules) -> usize {
+        self.names.iter().filter(|name| rules.is_header_like(name)).count()
+    }
+
     fn read(head: Head<'_>, at: usize, delimiter: u8) -> Result<Header, SourceError> {
         let file = || head.file.to_owned();
         let too_long =
@@ -129,7 +189,7 @@ impl Header {
         let bytes = head.window.bytes();
         let rules = split_rules(delimiter, head.bounds);
         let (end, next, breaks) = match Splitter::new().split(bytes, at, head.window.at_end(), rules) {
-            Split::Record { end, next, breaks } => (end, next, breaks),
+            Split::Record { end, next, breaks, .. } => (end, next, breaks),
             Split::More | Split::TooLong => return Err(too_long()),
             Split::Unbalanced { breaks } => {
                 let line = 1 + line_breaks(&bytes[..at]) + breaks;
@@ -156,9 +216,8 @@ fn sniff(head: Head<'_>, at: usize, rules: &map::Rules) -> Result<Header, Source
         }
         readings.extend(reading.ok());
     }
-    let known = |header: &Header| header.names.iter().filter(|name| rules.is_header_like(name)).count();
     // One name alone may stand in any of the readings; a delimiter that occurs says more than one that does not.
-    let weight = |header: &Header| (known(header), usize::from(header.names.len() > 1));
+    let weight = |header: &Header| (header.known(rules), usize::from(header.names.len() > 1));
     let best = readings.iter().map(weight).max().unwrap_or_default();
     let fitting: Vec<&Header> = readings.iter().filter(|header| weight(header) == best).collect();
     if best.0 > 0 && best.1 > 0 && fitting.len() > 1 {
@@ -172,37 +231,17 @@ fn sniff(head: Head<'_>, at: usize, rules: &map::Rules) -> Result<Header, Source
     Header::read(head, at, delimiter)
 }
 
-/// A first line `sep=;`, as Excel writes and reads it, and where the next line begins.
-fn separator_line(bytes: &[u8], at: usize) -> Option<(u8, usize)> {
-    let end = Splitter::new().line_end(bytes, at);
-    let line = bytes.get(at..end)?;
-    let bare = line.strip_prefix(b"\"").and_then(|line| line.strip_suffix(b"\"")).unwrap_or(line);
-    let (word, delimiter) = bare.split_at_checked(4)?;
-    let [delimiter] = delimiter else { return None };
-    if !word.eq_ignore_ascii_case(b"sep=") || !is_delimiter(*delimiter) {
-        return None;
-    }
-    match split::end_record(bytes, end, true, 0) {
-        Split::Record { next, .. } => Some((*delimiter, next)),
-        Split::More | Split::TooLong | Split::Unbalanced { .. } => None,
-    }
-}
-
-fn is_delimiter(byte: u8) -> bool {
-    byte == b'\t' || (byte.is_ascii_punctuation() && byte != b'"')
-}
-
-fn skip_blank_lines(bytes: &[u8], mut at: usize, line: &mut u64) -> usize {
-    let mut splitter = Splitter::new();
-    loop {
-        let end = splitter.line_end(bytes, at);
-        let blank = bytes[at..end].iter().all(|byte| byte.is_ascii_whitespace() || DELIMITERS.contains(byte));
-        match split::end_record(bytes, end, true, 0) {
-            Split::Record { next, .. } if blank && next > at => {
-                at = next;
-                *line += 1;
-            }
-            Split::Record { .. } | Split::More | Split::TooLong | Split::Unbalanced { .. } => return at,
+/// The delimiter that makes the first row as wide as it should be.
+fn sniff_row(head: Head<'_>, at: usize, width: usize) -> Result<u8, SourceError> {
+    let fits = |delimiter: &u8| Header::read(head, at, *delimiter).is_ok_and(|row| row.names.len() == width);
+    let fitting: Vec<u8> = DELIMITERS.into_iter().filter(fits).collect();
+    match fitting.as_slice() {
+        [] => Ok(DELIMITERS[0]),
+        [delimiter] => Ok(*delimiter),
+        [first, ..] if width == 1 => Ok(*first),
+        _ => {
+            let candidates = fitting.iter().map(|delimiter| char::from(*delimiter)).collect();
+            Err(SourceError::DelimiterAmbiguous { file: head.file.to_owned(), candidates })
         }
     }
 }

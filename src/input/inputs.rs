@@ -9,7 +9,8 @@ use super::blocks::{Source, Window};
 use super::encoding::{self, Told};
 use super::error::{ColumnNames, SourceError};
 use super::feed::Reading;
-use super::header::{CsvLayout, Head};
+use super::head::{CsvOptions, Head};
+use super::header::CsvLayout;
 use super::layout::{Layout, Shape};
 use super::map::Rules;
 use super::members::Members;
@@ -30,6 +31,7 @@ pub struct Inputs {
     pub(super) rules: Rules,
     pub(super) bounds: Bounds,
     pub(super) watched: Watched,
+    csv: CsvOptions,
     shaping: String,
     /// Whether the operator told the encoding.
     encoding: Option<Told>,
@@ -58,6 +60,7 @@ impl Inputs {
             rules,
             bounds,
             watched: Watched::new(&options.watched),
+            csv: CsvOptions::new(options),
             shaping: String::new(),
             encoding,
         };
@@ -77,7 +80,7 @@ impl Inputs {
         let layout = match format {
             Format::Ndjson => Layout::Ndjson(Members::inspect(file, window, &self.rules, &self.bounds)?),
             Format::Csv | Format::Auto => {
-                let head = Head { file, window, bounds: &self.bounds };
+                let head = Head { file, window, bounds: &self.bounds, options: &self.csv };
                 Layout::Csv(CsvLayout::inspect(head, &self.rules)?)
             }
         };
@@ -85,7 +88,14 @@ impl Inputs {
             Layout::Csv(layout) => self.watched.in_header(file, &layout.names)?,
             Layout::Ndjson(_) => Vec::new(),
         };
-        self.files.push(InputFile { name: file.to_owned(), bytes: source.bytes, format, rows_seen: 0 });
+        self.files.push(InputFile {
+            name: file.to_owned(),
+            bytes: source.bytes,
+            format,
+            rows_seen: 0,
+            footer_rows: 0,
+            header_rows: 0,
+        });
         self.shapes.push(Shape { source, layout, positions: Vec::new(), watched });
         self.extend_columns(self.shapes.len() - 1);
         Ok(())
@@ -285,6 +295,7 @@ impl Inputs {
                     let delimiter = char::from(layout.delimiter);
                     text.push_str("csv ");
                     text.extend(delimiter.escape_default());
+                    text.push_str(&layout.told);
                 }
                 Layout::Ndjson(_) => {
                     text.push_str("ndjson");

@@ -7,10 +7,13 @@
 
 mod blocks;
 mod csv;
+mod doubt;
 mod encoding;
 mod error;
 mod expand;
 mod feed;
+mod footer;
+mod head;
 mod header;
 mod inputs;
 mod json_file;
@@ -23,9 +26,11 @@ mod ndjson;
 mod nested;
 mod open;
 mod pointer;
+mod quotes;
 mod reader;
 mod sniff;
 mod split;
+mod tail;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -195,6 +200,10 @@ pub struct InputFile {
     pub format: Format,
     /// Rows in it, erroneous ones included; 0 until a pass has read it to its end.
     pub rows_seen: u64,
+    /// Footers at its end, which are no rows; 0 until a pass has read it to its end.
+    pub footer_rows: u64,
+    /// Headers repeated within it, which are no rows; 0 until a pass has read it to its end.
+    pub header_rows: u64,
 }
 
 /// A field and the column that stands for it in one input.

@@ -26,6 +26,8 @@ pub(super) struct Spot {
     /// Ordinal of the row read last.
     pub(super) ordinal: u64,
     pub(super) blank_rows: u64,
+    pub(super) footer_rows: u64,
+    pub(super) header_rows: u64,
 }
 
 impl Spot {
@@ -68,8 +70,8 @@ pub struct RowReader<'i> {
     spot: Spot,
     /// Bytes of the files read to their end.
     bytes_done: u64,
-    /// Ordinal of the last row of the files read to their end.
-    rows_done: u64,
+    /// Rows, footers and repeated headers of the files read to their end.
+    done: [u64; 3],
     /// The row read last.
     place: Place,
     origin_row: Option<u64>,
@@ -84,9 +86,9 @@ impl<'i> RowReader<'i> {
             window: Window::default(),
             rows: None,
             watched: WatchedCells::default(),
-            spot: Spot { pass, file: 0, line: 1, ordinal: 0, blank_rows: 0 },
+            spot: Spot { pass, file: 0, line: 1, ordinal: 0, blank_rows: 0, footer_rows: 0, header_rows: 0 },
             bytes_done: 0,
-            rows_done: 0,
+            done: [0; 3],
             place: Place { ordinal: 0, file: 0, line: 0 },
             origin_row: None,
             over: false,
@@ -125,6 +127,16 @@ impl<'i> RowReader<'i> {
     /// Blank lines skipped so far: empty, of white space, or of delimiters only.
     pub fn blank_rows(&self) -> u64 {
         self.spot.blank_rows
+    }
+
+    /// Footers passed so far: totals, copyright lines, trailers at the end of an input.
+    pub fn footer_rows(&self) -> u64 {
+        self.spot.footer_rows
+    }
+
+    /// Headers passed so far that repeat the header of their input: exports that were joined.
+    pub fn header_rows(&self) -> u64 {
+        self.spot.header_rows
     }
 
     fn advance(&mut self) -> Result<Option<Result<(), RowError>>, SourceError> {
@@ -204,8 +216,10 @@ impl<'i> RowReader<'i> {
         let source = &shape.source;
         source.check_length()?;
         self.bytes_done += source.bytes;
-        self.inputs.files[index].rows_seen = self.spot.ordinal - self.rows_done;
-        self.rows_done = self.spot.ordinal;
+        let done = [self.spot.ordinal, self.spot.footer_rows, self.spot.header_rows];
+        let file = &mut self.inputs.files[index];
+        [file.rows_seen, file.footer_rows, file.header_rows] = [0, 1, 2].map(|at| done[at] - self.done[at]);
+        self.done = done;
         self.rows = None;
         self.window.rewind();
         self.spot.file += 1;

@@ -1,11 +1,11 @@
-//! Where CSV records end: a bounded scan for line ends and quotes.
+//! Where CSV records end: a bounded search for line ends and quotes.
 //!
 //! The csv crate bounds nothing: one unclosed quote makes it swallow the rest of a file into one field. So records
 //! are cut here first, by the same rules for quotes (a quote opens only at the beginning of a field, is doubled
 //! within, and is an ordinary character elsewhere; LF, CRLF and CR end a record), and only then parsed. Not here:
-//! what is in a record.
+//! whether the quotes can be trusted (`quotes.rs`), what is in a record.
 
-use super::blocks::find;
+use memchr::{memchr, memchr2_iter, memchr3};
 
 /// What the scan needs to know.
 #[derive(Debug, Clone, Copy)]
@@ -15,11 +15,23 @@ pub(super) struct Rules {
     pub(super) record_lines_max: u64,
 }
 
+/// What quotes a record has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Quotes {
+    /// None at all.
+    None,
+    /// Only such as open a field at its beginning and close it at its end, or are doubled; and `="…"`, as spreadsheets
+    /// write a text of digits.
+    Sound,
+    /// One at least stands where no quote belongs.
+    Stray,
+}
+
 /// The next record, or why there is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Split {
     /// The record ends before `end`, the next one begins at `next`; `breaks` line ends are inside it.
-    Record { end: usize, next: usize, breaks: u64 },
+    Record { end: usize, next: usize, breaks: u64, quotes: Quotes },
     /// The record goes on after the last byte.
     More,
     /// The record is one line longer than a record may be; nothing is known of its end.
@@ -32,24 +44,30 @@ pub(super) enum Split {
 #[derive(Debug, Clone, Copy)]
 struct Scout {
     needle: u8,
-    /// No needle stands between the last place asked for and here.
+    /// No needle stands from here to `next`.
+    from: usize,
     next: usize,
-    /// Whether one stands here.
+    /// Whether one stands at `next`.
     found: bool,
 }
 
 impl Scout {
     fn new(needle: u8) -> Scout {
-        Scout { needle, next: 0, found: false }
+        Scout { needle, from: 0, next: 0, found: false }
     }
 
     /// The first needle at or after `from`, or the length of `bytes`.
+    #[inline]
     fn find(&mut self, bytes: &[u8], from: usize) -> usize {
-        if self.found && self.next >= from {
+        let is_known = from >= self.from && from <= self.next;
+        if is_known && self.found {
             return self.next;
         }
-        let begin = self.next.max(from);
-        match find(self.needle, &bytes[begin..]) {
+        let begin = if is_known { self.next } else { from };
+        if !is_known {
+            self.from = from;
+        }
+        match memchr(self.needle, &bytes[begin..]) {
             Some(distance) => {
                 self.next = begin + distance;
                 self.found = true;
@@ -66,6 +84,7 @@ impl Scout {
         if self.next < by {
             self.found = false;
         }
+        self.from = self.from.saturating_sub(by);
         self.next = self.next.saturating_sub(by);
     }
 }
@@ -93,97 +112,133 @@ impl Splitter {
     /// Finds the end of the record that begins at `from`. `at_end`: nothing comes after `bytes`.
     pub(super) fn split(&mut self, bytes: &[u8], from: usize, at_end: bool, rules: Rules) -> Split {
         let line_end = self.line_end(bytes, from);
-        let split = if self.quote.find(bytes, from) < line_end {
-            scan_quoted(bytes, from, at_end, rules)
+        let split = if self.quote(bytes, from) < line_end {
+            self.split_quoted(bytes, from, at_end, rules)
         } else {
-            end_record(bytes, line_end, at_end, 0)
+            end_record(bytes, line_end, at_end, 0, Quotes::None)
         };
         let end = match split {
             Split::Record { end, .. } => end,
             Split::More => bytes.len(),
             Split::TooLong | Split::Unbalanced { .. } => return split,
         };
-        if end - from > rules.record_bytes_max { Split::TooLong } else { split }
+        match split {
+            _ if end - from <= rules.record_bytes_max => split,
+            // A record of one line is only long; one of several has most likely lost a quote.
+            Split::Record { breaks, .. } if breaks > 0 => Split::Unbalanced { breaks: 0 },
+            Split::Record { .. } | Split::More | Split::TooLong | Split::Unbalanced { .. } => Split::TooLong,
+        }
     }
 
     /// The first line end at or after `from`, or the length of `bytes`.
     pub(super) fn line_end(&mut self, bytes: &[u8], from: usize) -> usize {
         self.line_feed.find(bytes, from).min(self.carriage_return.find(bytes, from))
     }
+
+    /// The first quote at or after `from`, or the length of `bytes`.
+    pub(super) fn quote(&mut self, bytes: &[u8], from: usize) -> usize {
+        self.quote.find(bytes, from)
+    }
+
+    /// A record with a quote: from quote to quote, and from there to the end of its field.
+    fn split_quoted(&mut self, bytes: &[u8], from: usize, at_end: bool, rules: Rules) -> Split {
+        let (mut at, mut breaks, mut quotes) = (from, 0, Quotes::Sound);
+        loop {
+            let line_end = self.line_end(bytes, at);
+            let quote = self.quote(bytes, at);
+            if quote >= line_end {
+                return end_record(bytes, line_end, at_end, breaks, quotes);
+            }
+            // What comes before is outside of quotes, so a delimiter there is one.
+            if quote > at && bytes[quote - 1] != rules.delimiter {
+                if !is_formula(bytes, at, quote, rules.delimiter) {
+                    quotes = Quotes::Stray;
+                }
+                at = field_end(bytes, quote, rules.delimiter);
+            } else {
+                let opened_at = breaks;
+                let stop = bytes.len().min(from.saturating_add(rules.record_bytes_max).saturating_add(1));
+                let Some(closing) = closing_quote(bytes, quote + 1, stop) else {
+                    let bounded = stop < bytes.len() || at_end;
+                    let goes_on = !bounded && count_breaks(&bytes[quote..]) + breaks < rules.record_lines_max;
+                    return if goes_on { Split::More } else { Split::Unbalanced { breaks: opened_at } };
+                };
+                if line_end < closing {
+                    breaks += count_breaks(&bytes[quote..closing]);
+                    if breaks >= rules.record_lines_max {
+                        return Split::Unbalanced { breaks: opened_at };
+                    }
+                }
+                at = skip_spaces(bytes, closing + 1, rules.delimiter);
+                if bytes.get(at).is_some_and(|byte| !ends_field(*byte, rules.delimiter)) {
+                    quotes = Quotes::Stray;
+                    at = field_end(bytes, at, rules.delimiter);
+                }
+            }
+            match bytes.get(at) {
+                Some(byte) if *byte == rules.delimiter => at += 1,
+                Some(_) | None => return end_record(bytes, at, at_end, breaks, quotes),
+            }
+        }
+    }
 }
 
 /// The record ends at the line end at `end`, or at the end of the file.
-pub(super) fn end_record(bytes: &[u8], end: usize, at_end: bool, breaks: u64) -> Split {
+pub(super) fn end_record(bytes: &[u8], end: usize, at_end: bool, breaks: u64, quotes: Quotes) -> Split {
+    let record = |next| Split::Record { end, next, breaks, quotes };
     match (bytes.get(end), bytes.get(end + 1)) {
         (None, _) if !at_end => Split::More,
-        (None, _) => Split::Record { end, next: end, breaks },
+        (None, _) => record(end),
         // Whether this is CR or CRLF is for the next block to say.
         (Some(b'\r'), None) if !at_end => Split::More,
-        (Some(b'\r'), Some(b'\n')) => Split::Record { end, next: end + 2, breaks },
-        (Some(_), _) => Split::Record { end, next: end + 1, breaks },
+        (Some(b'\r'), Some(b'\n')) => record(end + 2),
+        (Some(_), _) => record(end + 1),
     }
 }
 
-/// Where in a field the scan is; the states are those of the csv crate.
-#[derive(Clone, Copy)]
-enum State {
-    FieldStart,
-    Unquoted,
-    Quoted,
-    /// After a quote within a quoted field: it was the closing one, or the first of two.
-    QuoteInQuoted,
-}
-
-fn scan_quoted(bytes: &[u8], from: usize, at_end: bool, rules: Rules) -> Split {
-    let mut state = State::FieldStart;
-    let (mut breaks, mut opened_at) = (0, 0);
+/// The quote that closes a field: not followed by another one. A quote that is the last byte closes, too: when more
+/// comes, the record is split again.
+fn closing_quote(bytes: &[u8], from: usize, stop: usize) -> Option<usize> {
     let mut at = from;
-    // One byte too many is as far as anybody has to look.
-    let stop = bytes.len().min(from.saturating_add(rules.record_bytes_max).saturating_add(1));
-    while let Some(byte) = bytes.get(at).copied() {
-        if at - from > rules.record_bytes_max {
-            // A record of one line is only long; one of several has most likely lost a quote.
-            let quoted = breaks > 0 || matches!(state, State::Quoted);
-            return if quoted { Split::Unbalanced { breaks: opened_at } } else { Split::TooLong };
+    loop {
+        let quote = at + memchr(b'"', bytes.get(at..stop)?)?;
+        if bytes.get(quote + 1) != Some(&b'"') {
+            return Some(quote);
         }
-        state = match (state, byte) {
-            (State::FieldStart, b'"') => {
-                opened_at = breaks;
-                State::Quoted
-            }
-            (State::Quoted, b'"') => State::QuoteInQuoted,
-            (State::Quoted, b'\n' | b'\r') => {
-                // The CR of a CRLF is counted with its LF; a last CR is counted when the next block is there.
-                breaks += u64::from(byte == b'\n' || bytes.get(at + 1) != Some(&b'\n'));
-                if breaks >= rules.record_lines_max {
-                    return Split::Unbalanced { breaks: opened_at };
-                }
-                State::Quoted
-            }
-            (State::Quoted, _) | (State::QuoteInQuoted, b'"') => State::Quoted,
-            (_, b'\n' | b'\r') => return end_record(bytes, at, at_end, breaks),
-            (_, byte) if byte == rules.delimiter => State::FieldStart,
-            (_, _) => State::Unquoted,
-        };
-        at += 1;
-        at += unchanging(state, bytes.get(at..stop).unwrap_or_default(), rules.delimiter);
-    }
-    match state {
-        State::Quoted if at_end => Split::Unbalanced { breaks: opened_at },
-        State::FieldStart | State::Unquoted | State::Quoted | State::QuoteInQuoted => {
-            end_record(bytes, at, at_end, breaks)
-        }
+        at = quote + 2;
     }
 }
 
-/// How many bytes come before the next one that may mean something in this state.
-fn unchanging(state: State, bytes: &[u8], delimiter: u8) -> usize {
-    let meaningful = match state {
-        State::Unquoted => bytes.iter().position(|byte| [delimiter, b'\n', b'\r'].contains(byte)),
-        State::Quoted => bytes.iter().position(|byte| b"\"\n\r".contains(byte)),
-        State::FieldStart | State::QuoteInQuoted => Some(0),
+/// Whether the unquoted field with this first quote is `="…"`.
+fn is_formula(bytes: &[u8], at: usize, quote: usize, delimiter: u8) -> bool {
+    let begins = quote - 1 == at || bytes[quote.saturating_sub(2)] == delimiter;
+    let field = &bytes[quote..field_end(bytes, quote, delimiter)];
+    let Some(inner) = field.trim_ascii_end().strip_prefix(b"\"").and_then(|field| field.strip_suffix(b"\""))
+    else {
+        return false;
     };
-    meaningful.unwrap_or(bytes.len())
+    bytes[quote - 1] == b'=' && begins && memchr(b'"', inner).is_none()
+}
+
+/// The end of an unquoted field: its delimiter, its line end, or the length of `bytes`.
+pub(super) fn field_end(bytes: &[u8], from: usize, delimiter: u8) -> usize {
+    memchr3(delimiter, b'\n', b'\r', &bytes[from..]).map_or(bytes.len(), |distance| from + distance)
+}
+
+/// The first place from here on without a space or tab that is no delimiter.
+pub(super) fn skip_spaces(bytes: &[u8], from: usize, delimiter: u8) -> usize {
+    let is_space = |byte: &u8| (*byte == b' ' || *byte == b'\t') && *byte != delimiter;
+    from + bytes[from..].iter().take_while(|byte| is_space(byte)).count()
+}
+
+pub(super) fn ends_field(byte: u8, delimiter: u8) -> bool {
+    byte == delimiter || byte == b'\n' || byte == b'\r'
+}
+
+/// Line ends in a stretch of bytes, CRLF counting once.
+pub(super) fn count_breaks(bytes: &[u8]) -> u64 {
+    let is_break = |at: &usize| bytes[*at] == b'\n' || bytes.get(at + 1) != Some(&b'\n');
+    super::blocks::as_u64(memchr2_iter(b'\n', b'\r', bytes).filter(is_break).count())
 }
 
 #[cfg(test)]
@@ -198,29 +253,57 @@ mod tests {
 
     #[test]
     fn records_end_where_the_quotes_say() {
-        let record = |end, next, breaks| Split::Record { end, next, breaks };
+        let record = |end, next, breaks, quotes| Split::Record { end, next, breaks, quotes };
         for (text, expected) in [
-            ("a,b\nc", record(3, 4, 0)),
-            ("a,b\r\nc", record(3, 5, 0)),
-            ("a,b\rc", record(3, 4, 0)),
-            ("a,b", record(3, 3, 0)),
-            ("\"a\nb\",c\nd", record(7, 8, 1)),
-            ("\"a\r\nb\",c\nd", record(8, 9, 1)),
-            ("\"a\rb\",c\nd", record(7, 8, 1)),
-            ("\"a\"\"\nb\"\nd", record(7, 8, 1)),
-            ("a\"b\nc\"", record(3, 4, 0)),
-            ("a, \"b\nc\"", record(5, 6, 0)),
-            ("\"a\"b\"\nc", record(5, 6, 0)),
+            ("a,b\nc", record(3, 4, 0, Quotes::None)),
+            ("a,b\r\nc", record(3, 5, 0, Quotes::None)),
+            ("a,b\rc", record(3, 4, 0, Quotes::None)),
+            ("a,b", record(3, 3, 0, Quotes::None)),
+            ("\"a\nb\",c\nd", record(7, 8, 1, Quotes::Sound)),
+            ("\"a\r\nb\",c\nd", record(8, 9, 1, Quotes::Sound)),
+            ("\"a\rb\",c\nd", record(7, 8, 1, Quotes::Sound)),
+            ("\"a\"\"\nb\"\nd", record(7, 8, 1, Quotes::Sound)),
+            ("a\"b\nc\"", record(3, 4, 0, Quotes::Stray)),
+            ("a, \"b\nc\"", record(5, 6, 0, Quotes::Stray)),
+            ("\"a\"b\"\nc", record(5, 6, 0, Quotes::Stray)),
             ("a,\"b", Split::Unbalanced { breaks: 0 }),
             ("\"a\nb\",\"c\nd", Split::Unbalanced { breaks: 1 }),
             ("\"\n\n\n\n\"", Split::Unbalanced { breaks: 0 }),
             ("\"123456789012345678901234567890\"", Split::Unbalanced { breaks: 0 }),
             ("\"a\",3456789012345678901234567890", Split::TooLong),
             ("123456789012345678901\nx", Split::TooLong),
-            ("12345678901234567890\nx", record(20, 21, 0)),
+            ("12345678901234567890\nx", record(20, 21, 0, Quotes::None)),
         ] {
             assert_eq!(split(text, true), expected, "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_text_as_a_formula_is_no_stray_quote() {
+        for (text, quotes) in [
+            ("=\"12\",b", Quotes::Sound),
+            ("a,=\"12\"", Quotes::Sound),
+            ("a,=\"12\" ,b", Quotes::Sound),
+            ("a,=\"12\"3\",b", Quotes::Stray),
+            ("a,=\"12,b\"", Quotes::Stray),
+            ("a,x=\"12\"", Quotes::Stray),
+            ("a,\"12\" ,b", Quotes::Sound),
+            ("a,\"12\"x", Quotes::Stray),
+            ("a, \"12\"", Quotes::Stray),
+        ] {
+            let expected = Split::Record { end: text.len(), next: text.len(), breaks: 0, quotes };
+            assert_eq!(split(text, true), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn scouts_look_again_where_they_are_sent_back() {
+        let bytes = b"a\nb\nc\nd";
+        let mut splitter = Splitter::new();
+        assert_eq!(splitter.line_end(bytes, 4), 5);
+        assert_eq!(splitter.line_end(bytes, 0), 1);
+        assert_eq!(splitter.line_end(bytes, 2), 3);
+        assert_eq!(splitter.line_end(bytes, 6), 7);
     }
 
     #[test]
@@ -233,12 +316,13 @@ mod tests {
 
     #[test]
     fn scouts_survive_a_move() {
+        let record = |end, next| Split::Record { end, next, breaks: 0, quotes: Quotes::None };
         let mut splitter = Splitter::new();
         let first = b"ab\ncd\nef";
-        assert_eq!(splitter.split(first, 0, false, RULES), Split::Record { end: 2, next: 3, breaks: 0 });
-        assert_eq!(splitter.split(first, 3, false, RULES), Split::Record { end: 5, next: 6, breaks: 0 });
+        assert_eq!(splitter.split(first, 0, false, RULES), record(2, 3));
+        assert_eq!(splitter.split(first, 3, false, RULES), record(5, 6));
         assert_eq!(splitter.split(first, 6, false, RULES), Split::More);
         splitter.moved(6);
-        assert_eq!(splitter.split(b"efg\nh", 0, false, RULES), Split::Record { end: 3, next: 4, breaks: 0 });
+        assert_eq!(splitter.split(b"efg\nh", 0, false, RULES), record(3, 4));
     }
 }

@@ -90,7 +90,11 @@ pub(super) fn summary(stats: &Stats, notes: &Notes, options: &ReportOptions) -> 
         warnings: reasons(&stats.warnings, notes, options.rule_text),
         fixes: reasons(&stats.fixes, notes, options.rule_text),
         column_alarms: alarms(stats, notes, options.rule_text),
-        skipped: SkippedRecord { blank: stats.lines_blank, footer: stats.lines_footer },
+        skipped: SkippedRecord {
+            blank: stats.lines_blank,
+            footer: stats.lines_footer,
+            header: stats.lines_header,
+        },
         columns: notes.columns.iter().map(column_record).collect(),
         signatures: complaints(stats, notes),
         notices: stats.notices.clone(),

@@ -156,6 +156,8 @@ pub struct SkippedRecord {
     pub blank: u64,
     /// Lines of footers and trailers.
     pub footer: u64,
+    /// Headers that repeat the header of their input.
+    pub header: u64,
 }
 
 /// A column that stands for a field.

@@ -193,8 +193,8 @@ fn normalized(summary: &Summary) -> String {
 
 /// Lines passed over because they are no rows.
 pub(super) fn skipped(summary: &Summary) -> String {
-    let SkippedRecord { blank, footer } = summary.skipped;
-    let parts: Vec<String> = [(blank, "blank line"), (footer, "footer line")]
+    let SkippedRecord { blank, footer, header } = summary.skipped;
+    let parts: Vec<String> = [(blank, "blank line"), (footer, "footer line"), (header, "repeated header")]
         .into_iter()
         .filter(|(count, _)| *count > 0)
         .map(|(count, noun)| plural(count, noun))

@@ -176,7 +176,8 @@ pub static SETTINGS: &[Setting] = &[
         Kind::Choice(BareNumbers::NAMES),
         "reject",
         "Numbers without + and without a default country: rejected, or read as if they began with +.",
-    ),
+    )
+    .flag("bare-numbers"),
     new(
         "rules.number_format",
         Kind::Choice(NumberFormat::NAMES),

@@ -51,6 +51,16 @@ pub enum ConfigError {
         /// Who set it.
         second_origin: Origin,
     },
+    /// A setting that means nothing without another.
+    #[error("{present} ({origin}) is set without {absent}")]
+    Alone {
+        /// The one that is set.
+        present: &'static str,
+        /// Who set it.
+        origin: Origin,
+        /// The one it needs.
+        absent: &'static str,
+    },
     /// Text that is not UTF-8.
     #[error("{what} is not UTF-8")]
     NotUtf8 {
@@ -108,6 +118,9 @@ impl ConfigError {
             ConfigError::Value { expects, .. } => format!("expected {expects}"),
             ConfigError::UnknownKey { remedy, .. } => remedy.clone(),
             ConfigError::Relation { first, second, .. } => format!("lower {first} or raise {second}"),
+            ConfigError::Alone { present, absent, .. } => {
+                format!("set {absent} as well, or leave out {present}")
+            }
             ConfigError::NotUtf8 { .. } => "write it in UTF-8".to_owned(),
             ConfigError::NoUrl => {
                 "set api.url in the configuration file, SIMSYNC_API_URL or --api-url; or try --sandbox"
@@ -127,6 +140,7 @@ impl ConfigError {
             | ConfigError::File(_)
             | ConfigError::UnknownKey { .. }
             | ConfigError::Relation { .. }
+            | ConfigError::Alone { .. }
             | ConfigError::NotUtf8 { .. }
             | ConfigError::NoUrl => Exit::Config,
         }

@@ -354,7 +354,15 @@ impl Settings {
                 return Err(ConfigError::Relation { first, first_origin, second, second_origin });
             }
         }
-        Ok(())
+        let (header, names) = ("input.no_header", "input.column_names");
+        let alone = |present: &'static str, absent| {
+            Err(ConfigError::Alone { present, origin: values.get(present).1.clone(), absent })
+        };
+        match (input.no_header, input.column_names.is_empty()) {
+            (true, true) => alone(header, names),
+            (false, false) => alone(names, header),
+            (true, false) | (false, true) => Ok(()),
+        }
     }
 }
 

@@ -377,11 +377,27 @@ fn the_example_file_is_the_table() {
 }
 
 #[test]
+fn names_of_columns_and_no_header_need_each_other() {
+    for (key, text) in [("column_names", "column_names = [\"imsi\"]"), ("no_header", "no_header = true")] {
+        let error = World::new().file("simsync.toml", &format!("[input]\n{text}\n")).resolve().unwrap_err();
+        assert!(error.to_string().contains(&format!("input.{key}")) && error.to_string().contains("without"));
+        assert_eq!(error.exit(), Exit::Config);
+    }
+    let both = "[input]\nno_header = true\ncolumn_names = [\"imsi\"]\n";
+    assert!(World::new().file("simsync.toml", both).resolve().is_ok());
+}
+
+#[test]
 fn the_example_file_equals_the_defaults() {
     let as_it_is = World::new().file("simsync.toml", EXAMPLE).resolve().unwrap();
     assert_eq!(format!("{:?}", as_it_is.settings), format!("{:?}", Settings::default()));
-    let uncommented = World::new().file("simsync.toml", &uncommented(EXAMPLE)).resolve().unwrap();
-    for setting in SETTINGS.iter().filter(|setting| !setting.is_of_run && !setting.is_pairs()) {
+    // Names of columns need the word that there is no header, which is not the default.
+    let text = uncommented(EXAMPLE).replace("\ncolumn_names", "\n#column_names");
+    let uncommented = World::new().file("simsync.toml", &text).resolve().unwrap();
+    let is_alone = |setting: &&Setting| setting.key != "input.column_names";
+    for setting in
+        SETTINGS.iter().filter(|setting| !setting.is_of_run && !setting.is_pairs()).filter(is_alone)
+    {
         let (value, origin) = uncommented.values.get(setting.key);
         assert!(matches!(origin, Origin::File { .. }), "{} is not in the example", setting.key);
         if !setting.default.is_empty() {

@@ -199,6 +199,24 @@ fn too_many_rejected_rows_stop_the_run_before_the_first_request() {
 /// A fixture that can be read: name, options, exit code, `read send folded duplicate unchanged conflict rejected`.
 type Fixture<'a> = (&'a str, &'a [&'a str], i32, [u64; 7]);
 
+/// As the README's appendix says, but for the condition on STATUS.
+const SIM_SWAP: &[&str] = &[
+    "--skip-rows",
+    "1",
+    "--delimiter",
+    "bar",
+    "--key",
+    "number",
+    "--map",
+    "number=MSISDN",
+    "--map",
+    "iccid=NEW_ICCID",
+    "--map",
+    "imsi=NEW_IMSI",
+    "--bare-numbers",
+    "e164",
+];
+
 const FIXTURES: &[Fixture<'_>] = &[
     ("crm-export.csv", &[], 3, [300, 258, 12, 8, 1, 5, 16]),
     ("vendor-example.csv", &[], 0, [1, 1, 0, 0, 0, 0, 0]),
@@ -212,6 +230,7 @@ const FIXTURES: &[Fixture<'_>] = &[
     ("empty.csv", &[], 0, [0, 0, 0, 0, 0, 0, 0]),
     ("ragged-rows.csv", &[], 3, [8, 6, 0, 0, 0, 0, 2]),
     ("semicolon-excel.csv", &[], 0, [5, 5, 0, 0, 0, 0, 0]),
+    ("sim-swap.txt", SIM_SWAP, 0, [3, 3, 0, 0, 0, 0, 0]),
     ("contacts.ndjson", &[], 3, [10, 7, 1, 0, 0, 0, 2]),
 ];
 

@@ -25,6 +25,9 @@ mod ndjson_cases;
 // Compressed inputs, other encodings, transfers that broke off.
 mod bytes;
 
+// CSV files as exports really are, through the real binary.
+mod csv_cases;
+
 // What a run tells: summary, JSON Lines, run directory, history, terminal.
 mod reports;
 

@@ -79,8 +79,6 @@ fn records_that_are_no_rows_are_told_and_passed() {
         ("1,2,3,, x", "csv.ragged_long", None),
         ("1\n", "csv.ragged_short", None),
         ("1,\0,3", "csv.nul", Some("imei")),
-        ("\"1\n2\",3,4", "csv.newline_in_identifier", Some("imsi")),
-        ("1,\"2\r3\",4", "csv.newline_in_identifier", Some("imei")),
         ("1,2,123456789012345678901", "field.too_long", Some("note")),
         ("12345678901234567890,12345678901234567890,", "row.too_long", None),
     ] {
@@ -106,8 +104,9 @@ fn cells_are_kept_as_the_csv_crate_reads_them() {
         ("1,,x", ""),
         ("1,2,x,,", "2"),
         ("1,\" 2\"\" \",x", " 2\" "),
-        ("1,\"a\"b,x", "ab"),
-        ("1, \"a,x", " \"a"),
+        ("1,=\"a\",x", "=\"a\""),
+        ("1,2,\"a\"b", "2"),
+        ("1,2,5\" wide", "2"),
         ("1,'+44,x", "'+44"),
         ("1,2,\"free\ntext\"", "2"),
     ] {

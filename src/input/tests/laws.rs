@@ -77,6 +77,10 @@ proptest! {
                     row.originals(&mut originals);
                     found.push(originals.iter().map(|cell| cell.as_deref().unwrap().to_owned()).collect());
                 }
+                // The crate takes such quotes for text, and we do not.
+                Ok(Some(Err(error))) if error.code != "csv.ragged_short" && error.code != "csv.ragged_long" => {
+                    return Ok(());
+                }
                 Ok(Some(Err(_))) => {}
                 Ok(None) => break false,
                 Err(_) => break true,

@@ -1,5 +1,6 @@
 //! Tests of the whole room on real files: what is read, with which places, and what is refused.
 
+mod cases;
 mod coded;
 mod csv;
 mod json_cases;
@@ -8,6 +9,7 @@ mod laws;
 mod ndjson;
 mod opening;
 mod passes;
+mod quotes;
 mod watched;
 
 use std::fs;

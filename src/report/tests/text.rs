@@ -81,7 +81,7 @@ fn the_text_of_a_check() {
         let field = Some(FieldKind::Imei);
         told.at(9, Event::RuleApplied { place: place(ordinal), code: "text.cleaned", warning: false, field });
     }
-    told.at(9, Event::LinesSkipped { blank: 3, footer: 1 });
+    told.at(9, Event::LinesSkipped { blank: 3, footer: 1, header: 1 });
     for (code, affected, first) in [("column.damage", 12, Some(place(13))), ("column.blank", 297, None)] {
         let (column, field) = ("IMEI No".into(), FieldKind::Imei);
         told.at(9, Event::ColumnAlarmed(AlarmFacts { column, field, code, affected, values: 300, first }));
@@ -92,7 +92,7 @@ fn the_text_of_a_check() {
     insta::assert_snapshot!(told.end().1, @r#"
     note: column Notes is not used
     valid 286 · rejected 14 · 1 warning · normalized 2 cells      (300 rows read, 00:00)
-    skipped: 3 blank lines, 1 footer line
+    skipped: 3 blank lines, 1 footer line, 1 repeated header
     columns:
       number            <- Mobile Phone      (by synonym)
       imei              <- IMEI No           (by name)
