@@ -307,7 +307,7 @@ fn case_utf16_without_bom_is_an_error_with_the_option_to_give() {
 
 #[test]
 fn case_invalid_utf8_stops_the_file_at_the_first_bad_byte() {
-    let content = b"imei,user name\n1,ok\n2,\"b\xc3\xa9\nc\xc3\xa9d\xe9 \",\n3,x\n";
+    let content = b"imei,some note\n1,ok\n2,\"b\xc3\xa9\nc\xc3\xa9d\xe9 \",\n3,x\n";
     for (content, of) in [(content.to_vec(), "the file"), (gzip(content), "the decompressed file")] {
         let scene = Scene::csv(content);
         let mut inputs = scene.open().unwrap();
@@ -431,7 +431,7 @@ fn case_mojibake_in_names_is_warned_of_once_per_file() {
     let filler = format!("1,plain \u{e9}{}\n", "x".repeat(1_000)).repeat(1_500);
     for (content, line) in [
         (format!("imei,user name\n1,Ren\u{e9}\n2,{mangled}\n3,{mangled}\n"), Some(3)),
-        (format!("imei,user name\n1,\"a\n{mangled}\"\n"), Some(2)),
+        (format!("imei,note\n1,\"a\n{mangled}\"\n"), Some(2)),
         (format!("imei,{mangled}\n1,x\n"), Some(1)),
         (format!("imei,user name\n1,x,too long\n2,{mangled},too long\n"), Some(3)),
         (format!("imei,user name\n\n\n1,{mangled}"), Some(4)),
@@ -453,7 +453,7 @@ fn case_mojibake_in_names_is_warned_of_once_per_file() {
                     TextNote::Decoded { .. } => None,
                 })
                 .collect();
-            assert_eq!(lines, Vec::from_iter(line), "{}", &content[..40]);
+            assert_eq!(lines, Vec::from_iter(line), "{:.40}", content);
         }
     }
     let scene =
@@ -481,7 +481,7 @@ proptest! {
         cells in proptest::collection::vec("[a-zé€œß ,;\"'\r\n]{0,12}", 0..30),
         cuts in proptest::collection::vec(any::<prop::sample::Index>(), 0..4),
     ) {
-        let mut text = String::from("imei,user name\n");
+        let mut text = String::from("imei,note\n");
         for (at, cell) in cells.iter().enumerate() {
             text.push_str(&format!("{at},\"{}\"\n", cell.replace('"', "\"\"")));
         }
