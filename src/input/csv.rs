@@ -237,12 +237,7 @@ impl CsvRows {
         }
         let place = spot.next_place(line);
         let seen = Seen { bytes, quotes, is_cut_off: next == end };
-        let checked = self.check(layout, &seen, line, bounds).and_then(|origin_row| {
-            let record = &self.record;
-            self.nested.read(&layout.nested, |column| record.get(column), bounds)?;
-            Ok(origin_row)
-        });
-        let step = match checked {
+        let step = match self.check(layout, &seen, line, bounds) {
             Ok(origin_row) => Step::Row { place, origin_row },
             Err(problem) => Step::Bad(problem.at(place, bytes, bounds.raw_bytes_max)),
         };
@@ -361,7 +356,7 @@ impl CsvRows {
             && layout.names.iter().zip(&self.record).all(is_equal)
     }
 
-    /// What is wrong with the record as a record; and the row number its `_row` holds.
+    /// What is wrong with the record as a record, or on a path into one of its cells; and the row number its `_row` holds.
     fn check(
         &mut self,
         layout: &CsvLayout,
@@ -388,7 +383,10 @@ impl CsvRows {
         if !seen.bytes.is_ascii() || has_backslash() {
             self.check_other_quotes(layout, seen.quotes)?;
         }
-        origin_row(layout.origin.map(|column| self.record.get(column?)))
+        let record = &self.record;
+        let origin_row = origin_row(layout.origin.map(|column| record.get(column?)))?;
+        self.nested.read(&layout.nested, |column| record.get(column), bounds)?;
+        Ok(origin_row)
     }
 
     /// Quotes that are none in CSV are no part of an identifier either.

@@ -269,7 +269,7 @@ fn the_table_counts_every_reason_and_names_columns_and_lines() {
         (summary["rows"]["rejected"].as_u64(), summary["key"].as_str()),
         (Some(5), Some("user_external_id"))
     );
-    assert_eq!(summary["skipped"], json!({"blank": 1, "footer": 0}));
+    assert_eq!(summary["skipped"], json!({"blank": 1, "footer": 0, "header": 0}));
     let column = json!({"file": "a.csv", "field": "imei", "column": "IMEI No", "by": "by synonym"});
     assert!(summary["columns"].as_array().unwrap().contains(&column), "{}", summary["columns"]);
     let row = parsed(&ran.stdout).into_iter().find(|line| line["type"] == "row_rejected").unwrap();
