@@ -81,7 +81,7 @@ impl Inputs {
             Format::Ndjson => Layout::Ndjson(Members::inspect(file, window, &self.rules, &self.bounds)?),
             Format::Csv | Format::Auto => {
                 let head = Head { file, window, bounds: &self.bounds, options: &self.csv };
-                Layout::Csv(CsvLayout::inspect(head, &self.rules)?)
+                Layout::Csv(Box::new(CsvLayout::inspect(head, &self.rules)?))
             }
         };
         let watched = match &layout {

@@ -11,7 +11,7 @@ use crate::update::FieldKind;
 
 /// Columns of an input.
 pub(super) enum Layout {
-    Csv(CsvLayout),
+    Csv(Box<CsvLayout>),
     Ndjson(Members),
 }
 
