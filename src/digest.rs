@@ -77,7 +77,9 @@ impl StateKey {
             blake3::keyed_hash(&self.subjects, &short[..len])
         } else {
             let mut hasher = blake3::Hasher::new_keyed(&self.subjects);
-            pieces.iter().for_each(|piece| drop(hasher.update(piece)));
+            for piece in pieces {
+                hasher.update(piece);
+            }
             hasher.finalize()
         };
         let mut id = [0; 16];

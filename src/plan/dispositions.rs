@@ -210,6 +210,9 @@ fn reorder(survey: &mut Survey, batch: u64) -> Vec<(u64, u64)> {
 /// Rows that clear a field which the ledger does not hold as cleared: those to send, and what folds into them.
 fn clears(survey: &Survey) -> u64 {
     let mut count = 0;
+    if !survey.table.is_clearing() {
+        return count;
+    }
     for rows in survey.records.chunk_by(same_subject) {
         let carriers = rows.iter().filter(|row| row.ruling.is_sent());
         let changed = carriers.fold(FieldSet::EMPTY, |all, row| all.union(row.changed));

@@ -5,7 +5,7 @@
 
 use crate::choice::choice;
 use crate::digest::FieldHash;
-use crate::update::{FieldKind, FieldSet};
+use crate::update::FieldKind;
 
 use super::conflict::{last_claim, same_subject};
 use super::survey::{HashTable, RowRecord, index_of};
@@ -66,7 +66,7 @@ impl Shared {
             shared.imeis(records, table, rows);
         }
         if mapped.contains(FieldKind::Imsi) && mapped.contains(FieldKind::Iccid) {
-            shared.pairs(records, table, rows);
+            shared.pairs(table, rows);
         }
         shared
     }
@@ -91,27 +91,28 @@ impl Shared {
         let mut hashes: Vec<FieldHash> = claims().map(|(hash, _)| hash).collect();
         hashes.sort_unstable();
         let shared = repeated(&hashes);
+        if shared.is_empty() {
+            return;
+        }
         for (_, ordinal) in claims().filter(|(hash, _)| shared.binary_search(hash).is_ok()) {
             self.rows[SharedKind::Imei as usize].insert(ordinal, rows);
         }
     }
 
-    fn pairs(&mut self, records: &[RowRecord], table: &HashTable, rows: u64) {
-        let pairs = || {
-            records.iter().filter_map(|row| {
-                let (iccid, imsi) =
-                    (as_read(row, table, FieldKind::Iccid)?, as_read(row, table, FieldKind::Imsi)?);
-                Some((iccid, imsi, row.ordinal))
-            })
-        };
+    fn pairs(&mut self, table: &HashTable, rows: u64) {
+        // In file order: one row after the other is in memory where subjects are scattered.
+        let pairs = || table.pairs(FieldKind::Iccid, FieldKind::Imsi);
         let mut distinct: Vec<(FieldHash, FieldHash)> =
-            pairs().map(|(iccid, imsi, _)| (iccid, imsi)).collect();
+            pairs().map(|(_, iccid, imsi)| (iccid, imsi)).collect();
         distinct.sort_unstable();
         distinct.dedup();
         let iccids: Vec<FieldHash> = distinct.iter().map(|(iccid, _)| *iccid).collect();
         drop(distinct);
         let shared = repeated(&iccids);
-        for (_, _, ordinal) in pairs().filter(|(iccid, _, _)| shared.binary_search(iccid).is_ok()) {
+        if shared.is_empty() {
+            return;
+        }
+        for (ordinal, _, _) in pairs().filter(|(_, iccid, _)| shared.binary_search(iccid).is_ok()) {
             self.rows[SharedKind::Pair as usize].insert(ordinal, rows);
         }
     }
@@ -120,11 +121,4 @@ impl Shared {
 /// The hashes that occur more than once, each once; both ascending.
 fn repeated(sorted: &[FieldHash]) -> Vec<FieldHash> {
     sorted.chunk_by(|one, next| one == next).filter(|equal| equal.len() > 1).map(|equal| equal[0]).collect()
-}
-
-/// The value a row was read with, though it may not be sent.
-fn as_read(row: &RowRecord, table: &HashTable, kind: FieldKind) -> Option<FieldHash> {
-    let read: FieldSet = row.present.union(row.left_out);
-    let hash = read.contains(kind).then(|| table.hash(row.ordinal, kind));
-    hash.filter(|hash| *hash != FieldHash::CLEARED)
 }

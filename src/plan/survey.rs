@@ -98,6 +98,8 @@ impl Marks {
 pub(super) struct HashTable {
     mapped: FieldSet,
     hashes: Vec<u64>,
+    /// Whether any row clears a field.
+    clears: bool,
 }
 
 impl HashTable {
@@ -111,6 +113,26 @@ impl HashTable {
         let width = self.mapped.len();
         let start = index_of(ordinal) * width;
         &self.hashes[start..start + width]
+    }
+
+    /// Whether any row clears a field.
+    pub(super) fn is_clearing(&self) -> bool {
+        self.clears
+    }
+
+    /// The rows that set both fields to a value, in file order: their ordinals and the two hashes. Rows that will not be
+    /// sent are among them, if they were valid.
+    pub(super) fn pairs(
+        &self,
+        one: FieldKind,
+        other: FieldKind,
+    ) -> impl Iterator<Item = (u64, FieldHash, FieldHash)> {
+        let columns = [self.column(one), self.column(other)];
+        let is_value = |hash: FieldHash| hash.0 != 0 && hash != FieldHash::CLEARED;
+        (1..).zip(self.hashes.chunks_exact(self.mapped.len().max(1))).filter_map(move |(ordinal, line)| {
+            let [one, other] = columns.map(|column| FieldHash(line[column]));
+            (is_value(one) && is_value(other)).then_some((ordinal, one, other))
+        })
     }
 
     /// Hash of a field the row has.
@@ -131,6 +153,7 @@ impl HashTable {
             assert!(self.mapped.contains(*kind), "{kind} is present in a row but its column is not mapped");
             let column = self.column(*kind);
             self.hashes[start + column] = hash.0;
+            self.clears |= *hash == FieldHash::CLEARED;
             present.insert(*kind);
         }
         present
@@ -154,7 +177,7 @@ pub struct Survey {
 impl Survey {
     /// An empty survey for exports with these columns mapped.
     pub fn new(mapped: FieldSet) -> Survey {
-        let table = HashTable { mapped, hashes: Vec::new() };
+        let table = HashTable { mapped, hashes: Vec::new(), clears: false };
         let (records, replayed, ranks, filtered) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         Survey { records, table, replayed, ranks, filtered, rows: 0 }
     }
