@@ -279,7 +279,6 @@ mod tests {
             (Imei, "+356868000041418.0", ["imei.chars"]),
             (Imei, "+3.56868000041418E+14", ["imei.chars"]),
             (Imei, "+3568680000414189", ["imei.chars"]),
-            (Imei, "+35-686800-004141-8", ["imei.chars"]),
             (Imsi, "+31026012345678.0", ["imsi.chars"]),
             (Iccid, "+8901410321118510.0", ["iccid.chars"]),
             (Iccid, "+8944476500008878576", ["iccid.chars"]),
