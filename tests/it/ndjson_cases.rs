@@ -105,9 +105,12 @@ fn a_missing_country_is_told_once() {
     assert_eq!(told.len(), 1, "{told:?}");
     assert!(told[0].contains("(5 of 6 values)") && told[0].contains("bare_numbers"), "{told:?}");
     assert_eq!(hints(&ws.sync(&["a.csv", "--default-country", "GB"]).expect(0)), [""; 0]);
-    for args in [&["check", "a.csv"][..], &["plan", "a.csv"], &["sync", "a.csv", "--yes"]] {
-        let ran = ws.run(args).expect(3);
-        assert_eq!(ran.stderr.matches("numbers of no country").count(), 1, "{args:?} {}", ran.stderr);
+    // On a terminal as well, whatever is run: `plan` tells it to those who read its table, on standard output.
+    let url = ["--api-url", "http://127.0.0.1:1/"];
+    for args in [vec!["check", "a.csv"], [&["plan", "a.csv"], &url[..]].concat()] {
+        let ran = ws.run(&args).expect(3);
+        let text = ran.stdout.clone() + &ran.stderr;
+        assert_eq!(text.matches("numbers of no country").count(), 1, "{args:?} {text}");
     }
 }
 
