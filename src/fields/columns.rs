@@ -52,9 +52,9 @@ pub(super) const RULES: &[Rule] = &[
     rule(
         "column.bare_numbers",
         WARN,
-        "numbers of no country: they have no +, and no setting says where they belong",
-        "ITU-T E.164 clause 6; field-rules 1.1: spreadsheets remove the +",
-        "name the country with --default-country CC, or set bare_numbers = \"e164\" if only the + is missing",
+        "numbers of no country",
+        "ITU-T E.164 clause 6: only with + is a number international; field-rules 1.1: spreadsheets remove it",
+        "set --default-country CC or bare_numbers = \"e164\"",
     ),
     rule(
         "column.blank",

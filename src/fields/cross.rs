@@ -10,7 +10,7 @@ use super::clean::{is_spacing, without};
 use super::luhn::{is_digits, passes};
 use super::mcc::{Mcc, of_imsi};
 use super::number::{calling_code, calling_code_of_region, is_global};
-use super::rules::{ERROR, OFF_OR_STRICT, Rule, RuleId, Severity, WARN_BUT_LENIENT, rule};
+use super::rules::{ERROR, ERROR_BUT_LENIENT, OFF_OR_STRICT, Rule, RuleId, Severity, WARN_BUT_LENIENT, rule};
 use super::{Finding, RuleSet, username};
 
 const SHIFT: &str = "field-rules 1.11";
@@ -25,6 +25,13 @@ pub(super) const RULES: &[Rule] = &[
         "the same digits in two of number, imei, imsi and iccid",
         "field-rules 1.11",
         "check that no column is mapped to two fields",
+    ),
+    rule(
+        "x.swapped",
+        ERROR_BUT_LENIENT,
+        "the IMSI looks like an IMEI, and the IMEI like an IMSI",
+        "3GPP TS 23.003 clauses 2.2 and 6.2.1: reporting bodies in use, Luhn check, country codes",
+        "check that the columns imei and imsi are not swapped",
     ),
     rule("x.shift.number", WARN_BUT_LENIENT, "the value looks like a telephone number", SHIFT, SWAPPED),
     rule("x.shift.imei", WARN_BUT_LENIENT, "the value looks like an IMEI", SHIFT, SWAPPED),
@@ -63,6 +70,7 @@ pub(super) const RULES: &[Rule] = &[
 ];
 
 const SAME: RuleId = RuleId::known("x.same");
+const SWAPPED_SIM: RuleId = RuleId::known("x.swapped");
 const SHIFT_NUMBER: RuleId = RuleId::known("x.shift.number");
 const SHIFT_IMEI: RuleId = RuleId::known("x.shift.imei");
 const SHIFT_IMSI: RuleId = RuleId::known("x.shift.imsi");
@@ -97,6 +105,16 @@ pub(super) fn check(rules: &RuleSet, fields: &Fields, findings: &mut Vec<Finding
         if value.is_some() && digits[..later].iter().any(|(_, earlier)| earlier == value) {
             raise(SAME, *kind);
         }
+    }
+    if let (Some(imei), Some(imsi)) = (imei, imsi)
+        && imsi.len() == 15
+        && has_imei_prefix(imsi)
+        && passes(imsi)
+        && !matches!(of_imsi(imsi), Mcc::Test)
+        && !has_imei_prefix(imei)
+        && matches!(of_imsi(imei), Mcc::Regions(_))
+    {
+        raise(SWAPPED_SIM, FieldKind::Imsi);
     }
     if fields.get(FieldKind::Username).is_some_and(|name| is_foreign_identifier(name, number, imsi)) {
         raise(username::IDENTIFIER, FieldKind::Username);
@@ -265,6 +283,27 @@ mod tests {
         let cells = [(Number, "+77011234567"), (Imsi, "401011234567890"), (Iccid, "8999701000000000017")];
         let found = codes_of_row(&strict, &cells);
         assert!(!found.iter().any(|code| code.starts_with("x.country")), "{found:?}");
+    }
+
+    #[test]
+    fn imei_and_imsi_in_each_others_column_reject_the_row() {
+        // Both pass alone: 356 is the country code of Saint Kitts and Nevis, and by chance the IMSI passes Luhn.
+        assert_eq!(codes(&[(Imei, "234152030617275"), (Imsi, "356868002000008")]), ["x.swapped"]);
+        assert_eq!(
+            codes(&[(Imei, "234151234567891"), (Imsi, "356868002000008")]),
+            ["imei.luhn", "x.swapped"]
+        );
+        for (imei, imsi) in [
+            ("356868002000008", "234152030617275"),
+            // An old reporting body, and a country code that is one of today's.
+            ("490154203237518", "310260123456789"),
+            ("356868002000008", "356110000000001"),
+            ("234152030617275", "310260123456789"),
+            // A private network, 999, begins like a reporting body in use.
+            ("234152030617275", "999999000000000"),
+        ] {
+            assert!(!codes(&[(Imei, imei), (Imsi, imsi)]).contains(&"x.swapped"), "{imei} {imsi}");
+        }
     }
 
     #[test]
