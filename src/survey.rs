@@ -33,9 +33,6 @@ const SIGNAL_ROWS: u64 = 256;
 /// Rows between two progress events.
 const PROGRESS_ROWS: u64 = 4_096;
 
-/// A number of no country: as a rule no fault of its row, but one setting that is missing for all of them.
-const NO_COUNTRY: [RuleId; 2] = [RuleId::known("number.bare"), RuleId::known("number.no_country")];
-
 /// An identifier that a JSON number holds.
 const JSON_NUMBER: RuleId = RuleId::known("json.number");
 
@@ -287,11 +284,6 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// Whether the row judged last has a number that no setting gives a country.
-    fn countryless(&self) -> bool {
-        self.checked.findings.iter().any(|finding| NO_COUNTRY.contains(&finding.rule))
-    }
-
     /// Judges whatever the reader yields.
     pub fn read(&mut self, row: &Result<Row<'_>, RowError>) -> (Place, Judged) {
         match row {
@@ -365,7 +357,6 @@ fn read_all(
 ) -> Result<Survey, SurveyError> {
     let bytes_total = inputs.bytes_total();
     let mut survey = Survey::new(mappable(inputs));
-    let mut countryless = 0;
     let mut reader = inputs.read(Pass::Survey);
     loop {
         let row = match reader.next_row() {
@@ -382,7 +373,6 @@ fn read_all(
             judge.columns.observe(place, &judge.checked);
         }
         watch(&row, judged, judge);
-        countryless += u64::from(judge.countryless());
         match judged {
             Judged::Rejected { code, field } => {
                 survey.rejected(place.ordinal);
@@ -416,7 +406,6 @@ fn read_all(
     if blank + footer + header > 0 {
         emitter.emit(Event::LinesSkipped { blank, footer, header });
     }
-    tell_countryless(countryless, emitter);
     Ok(survey)
 }
 
@@ -481,17 +470,6 @@ pub fn mapped_columns(inputs: &Inputs) -> Vec<MappedColumn> {
             Some(MappedColumn { file: note.file, field: note.field, column: note.column, by })
         })
         .collect()
-}
-
-/// One hint for all the numbers of a file that lack the same setting.
-fn tell_countryless(rows: u64, emitter: &mut Emitter<'_>) {
-    if rows > 0 {
-        let text = format!(
-            "rows with a number of no country: {rows}; name it with --default-country CC, or set bare_numbers = \"e164\" if \
-             only the + is missing"
-        );
-        emitter.emit(Event::Noticed { text });
-    }
 }
 
 /// NDJSON may show further members later in the file, so that only CSV headers bound what can be mapped.

@@ -51,7 +51,8 @@ pub enum Cleaning {
     Digits,
     /// An opaque identifier: marks are removed everywhere, digits stay.
     Opaque,
-    /// Text of people: only its ends are cleaned, since joiners inside a name have a meaning.
+    /// Text of people: its ends are cleaned, and inside only marks without any meaning are removed; joiners and
+    /// directions belong to scripts.
     Text,
     /// A secret: the field itself decides, since every byte may count.
     Verbatim,
@@ -74,8 +75,7 @@ pub(super) fn clean(cell: &str, cleaning: Cleaning) -> Cleaned<'_> {
         return untouched;
     }
     let mut fixes = [None; 3];
-    let is_plain = cleaning == Cleaning::Text || cell.is_ascii();
-    if is_plain || !cell.contains(|c| is_mark(c) || is_foreign_digit(c, cleaning)) {
+    if cell.is_ascii() || !cell.contains(|c| is_removed(c, cleaning) || is_foreign_digit(c, cleaning)) {
         let (inner, marked) = unwrap(cell, cleaning);
         if inner.len() != cell.len() {
             fixes[usize::from(marked)] = Some(if marked { TEXT_MARKER } else { CLEANED });
@@ -84,7 +84,7 @@ pub(super) fn clean(cell: &str, cleaning: Cleaning) -> Cleaned<'_> {
     }
     let mut bare = String::with_capacity(cell.len());
     for c in cell.chars() {
-        if is_mark(c) {
+        if is_removed(c, cleaning) {
             fixes[0] = Some(CLEANED);
         } else if let Some(digit) = ascii_digit(c).filter(|_| cleaning == Cleaning::Digits) {
             fixes[2] = Some(DIGITS);
@@ -135,6 +135,16 @@ fn is_mark(c: char) -> bool {
     matches!(c,
         '\u{AD}' | '\u{61C}' | '\u{FEFF}' | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{2064}'
         | '\u{2066}'..='\u{2069}')
+}
+
+/// Whether the mark is removed wherever it stands. In text these are: byte order mark (of files that were joined),
+/// zero-width space and word joiner, which nobody types and no script needs.
+fn is_removed(c: char, cleaning: Cleaning) -> bool {
+    match cleaning {
+        Cleaning::Text => matches!(c, '\u{FEFF}' | '\u{200B}' | '\u{2060}'),
+        Cleaning::Digits | Cleaning::Opaque => is_mark(c),
+        Cleaning::Verbatim => false,
+    }
 }
 
 fn is_foreign_digit(c: char, cleaning: Cleaning) -> bool {
@@ -242,6 +252,20 @@ mod tests {
         assert_eq!(cleaned("'@handle", Cleaning::Text).0, "@handle");
         assert_eq!(cleaned("٣", Cleaning::Opaque).0, "٣");
         assert_eq!(cleaned(" secret ", Cleaning::Verbatim).0, " secret ");
+    }
+
+    #[test]
+    fn marks_without_a_meaning_are_removed_from_texts_too() {
+        let fixed = |value: &str| (value.to_owned(), vec!["text.cleaned"]);
+        for cleaning in [Cleaning::Text, Cleaning::Opaque] {
+            for mark in ['\u{FEFF}', '\u{200B}', '\u{2060}'] {
+                assert_eq!(cleaned(&format!("pre{mark}mium"), cleaning), fixed("premium"), "{mark:?}");
+                assert_eq!(cleaned(&format!("{mark}premium{mark}"), cleaning), fixed("premium"), "{mark:?}");
+                let marked = cleaned(&format!("'{mark}=premium"), cleaning);
+                assert_eq!(marked, ("=premium".to_owned(), vec!["text.cleaned", "excel.text_marker"]));
+            }
+        }
+        assert_eq!(cleaned("نا\u{200C}مه\u{200D}x", Cleaning::Text).1, [""; 0]);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::row::Place;
 use crate::update::{FIELD_COUNT, FieldKind, FieldSet};
 
 use super::luhn::passes;
-use super::rules::{Damage, Rule, RuleId, Severity, WARN_BUT_LENIENT, rule};
+use super::rules::{Damage, Rule, RuleId, Severity, WARN, WARN_BUT_LENIENT, rule};
 use super::{Checked, RuleSet};
 
 mod spellings;
@@ -51,10 +51,10 @@ pub(super) const RULES: &[Rule] = &[
     ),
     rule(
         "column.bare_numbers",
-        WARN_BUT_LENIENT,
-        "numbers have no +, and nothing says what they are",
-        "field-rules 1.1: spreadsheets remove the +",
-        "set bare_numbers = \"e164\" if they begin with a calling code, else name the country with --default-country",
+        WARN,
+        "numbers of no country",
+        "ITU-T E.164 clause 6: only with + is a number international; field-rules 1.1: spreadsheets remove it",
+        "set --default-country CC or bare_numbers = \"e164\"",
     ),
     rule(
         "column.blank",
@@ -140,7 +140,8 @@ const ROW_ZEROS: [RuleId; 2] = [RuleId::known("iccid.zeros"), RuleId::known("icc
 const ROW_IMEI_14: RuleId = RuleId::known("imei.14");
 const ROW_COMPLETED: RuleId = RuleId::known("imei.completed");
 const ROW_LOST_ZERO: RuleId = RuleId::known("imei.lost_zero");
-const ROW_BARE: RuleId = RuleId::known("number.bare");
+/// As a rule no fault of the rows, but one setting that is missing for all of them.
+const ROW_NO_COUNTRY: [RuleId; 2] = [RuleId::known("number.bare"), RuleId::known("number.no_country")];
 
 /// Fewest values from which a share is judged: one or two are a typing error.
 const AFFECTED_MIN: u64 = 3;
@@ -274,7 +275,7 @@ impl ColumnBook {
                 self.imei_14 += 1;
             } else if finding.rule == ROW_LOST_ZERO {
                 self.lost_zero.add(place);
-            } else if finding.rule == ROW_BARE {
+            } else if ROW_NO_COUNTRY.contains(&finding.rule) {
                 self.bare_numbers.add(place);
             } else if finding.rule == ROW_COMPLETED {
                 self.observe_completed(place, checked);

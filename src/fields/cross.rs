@@ -10,8 +10,8 @@ use super::clean::{is_spacing, without};
 use super::luhn::{is_digits, passes};
 use super::mcc::{Mcc, of_imsi};
 use super::number::{calling_code, calling_code_of_region, is_global};
-use super::rules::{ERROR, OFF_OR_STRICT, Rule, RuleId, Severity, WARN_BUT_LENIENT, rule};
-use super::{Finding, RuleSet};
+use super::rules::{ERROR, ERROR_BUT_LENIENT, OFF_OR_STRICT, Rule, RuleId, Severity, WARN_BUT_LENIENT, rule};
+use super::{Finding, RuleSet, username};
 
 const SHIFT: &str = "field-rules 1.11";
 const SWAPPED: &str = "check that no column is shifted or mapped to the wrong field";
@@ -25,6 +25,13 @@ pub(super) const RULES: &[Rule] = &[
         "the same digits in two of number, imei, imsi and iccid",
         "field-rules 1.11",
         "check that no column is mapped to two fields",
+    ),
+    rule(
+        "x.swapped",
+        ERROR_BUT_LENIENT,
+        "the IMSI looks like an IMEI, and the IMEI like an IMSI",
+        "3GPP TS 23.003 clauses 2.2 and 6.2.1: reporting bodies in use, Luhn check, country codes",
+        "check that the columns imei and imsi are not swapped",
     ),
     rule("x.shift.number", WARN_BUT_LENIENT, "the value looks like a telephone number", SHIFT, SWAPPED),
     rule("x.shift.imei", WARN_BUT_LENIENT, "the value looks like an IMEI", SHIFT, SWAPPED),
@@ -63,6 +70,7 @@ pub(super) const RULES: &[Rule] = &[
 ];
 
 const SAME: RuleId = RuleId::known("x.same");
+const SWAPPED_SIM: RuleId = RuleId::known("x.swapped");
 const SHIFT_NUMBER: RuleId = RuleId::known("x.shift.number");
 const SHIFT_IMEI: RuleId = RuleId::known("x.shift.imei");
 const SHIFT_IMSI: RuleId = RuleId::known("x.shift.imsi");
@@ -97,6 +105,19 @@ pub(super) fn check(rules: &RuleSet, fields: &Fields, findings: &mut Vec<Finding
         if value.is_some() && digits[..later].iter().any(|(_, earlier)| earlier == value) {
             raise(SAME, *kind);
         }
+    }
+    if let (Some(imei), Some(imsi)) = (imei, imsi)
+        && imsi.len() == 15
+        && has_imei_prefix(imsi)
+        && passes(imsi)
+        && !matches!(of_imsi(imsi), Mcc::Test)
+        && !has_imei_prefix(imei)
+        && matches!(of_imsi(imei), Mcc::Regions(_))
+    {
+        raise(SWAPPED_SIM, FieldKind::Imsi);
+    }
+    if fields.get(FieldKind::Username).is_some_and(|name| is_foreign_identifier(name, number, imsi)) {
+        raise(username::IDENTIFIER, FieldKind::Username);
     }
     if imsi.is_some() != iccid.is_some() {
         raise(SIM_PAIR, if imsi.is_some() { FieldKind::Imsi } else { FieldKind::Iccid });
@@ -153,21 +174,54 @@ fn country_of_iccid(iccid: &str) -> Option<u16> {
 
 /// Which other field a rejected value looks like. `value` is the cleaned cell of a digit field.
 pub(super) fn shifted(field: FieldKind, value: &str) -> Option<RuleId> {
-    let bare = without(value, is_spacing);
-    let digits = is_digits(&bare);
-    let shapes = [
-        (FieldKind::Password, SHIFT_PASSWORD, value.len() > 20 && value.starts_with('$')),
+    let texts = [
+        (FieldKind::Password, SHIFT_PASSWORD, is_hash(value)),
         (FieldKind::Username, SHIFT_USERNAME, value.contains('@')),
-        (FieldKind::Iccid, SHIFT_ICCID, digits && (18..=20).contains(&bare.len()) && bare.starts_with("89")),
-        (FieldKind::Imei, SHIFT_IMEI, digits && bare.len() == 15 && passes(&bare) && has_imei_prefix(&bare)),
-        (
-            FieldKind::Imsi,
-            SHIFT_IMSI,
-            digits && bare.len() == 15 && matches!(of_imsi(&bare), Mcc::Regions(_)),
-        ),
-        (FieldKind::Number, SHIFT_NUMBER, is_international(&bare)),
     ];
+    let bare = without(value, is_spacing);
+    let shapes = texts.into_iter().chain(identifier_shapes(&bare));
     shapes.into_iter().find(|(kind, _, fits)| *fits && *kind != field).map(|(_, rule, _)| rule)
+}
+
+/// Which identifier, or password hash, a text plainly is, as it stands where a name should.
+pub(super) fn identifier(text: &str) -> Option<FieldKind> {
+    // Most texts begin with a letter.
+    if !text.starts_with(|c: char| c.is_ascii_digit() || c == '+' || c == '$') {
+        return None;
+    }
+    if is_hash(text) {
+        return Some(FieldKind::Password);
+    }
+    let bare = without(text, is_spacing);
+    identifier_shapes(&bare).into_iter().find(|(_, _, fits)| *fits).map(|(kind, _, _)| kind)
+}
+
+/// Which identifiers the text, without spacing, has the shape of; the narrower shapes first.
+fn identifier_shapes(bare: &str) -> [(FieldKind, RuleId, bool); 4] {
+    let digits = is_digits(bare);
+    let fifteen = digits && bare.len() == 15;
+    [
+        (FieldKind::Iccid, SHIFT_ICCID, digits && (18..=20).contains(&bare.len()) && bare.starts_with("89")),
+        (FieldKind::Imei, SHIFT_IMEI, fifteen && passes(bare) && has_imei_prefix(bare)),
+        (FieldKind::Imsi, SHIFT_IMSI, fifteen && matches!(of_imsi(bare), Mcc::Regions(_))),
+        (FieldKind::Number, SHIFT_NUMBER, is_international(bare)),
+    ]
+}
+
+fn is_hash(value: &str) -> bool {
+    value.len() > 20 && value.starts_with('$')
+}
+
+/// Whether a login name is an identifier, and not one of the row's own: networks let subscribers log in by number or
+/// by IMSI. Without that field in the row there is nothing to hold it against, so it is taken for its own.
+fn is_foreign_identifier(username: &str, number: Option<&str>, imsi: Option<&str>) -> bool {
+    let Some(kind) = identifier(username) else { return false };
+    let bare = without(username, is_spacing);
+    let digits = bare.strip_prefix('+').unwrap_or(&bare);
+    let is_own = number == Some(digits) || imsi == Some(digits);
+    let unheld =
+        (kind == FieldKind::Number && number.is_none()) || (kind == FieldKind::Imsi && imsi.is_none());
+    !is_own && !unheld
 }
 
 /// Reporting bodies of devices on sale: PTCRB, BABT and TÜV, TAF, GHA.
@@ -185,7 +239,7 @@ fn is_international(value: &str) -> bool {
 mod tests {
     use crate::fields::tests::codes_of_row;
     use crate::fields::{Preset, RuleOptions};
-    use crate::update::FieldKind::{Iccid, Imei, Imsi, Number};
+    use crate::update::FieldKind::{Iccid, Imei, Imsi, Number, Username};
 
     fn codes(cells: &[(crate::update::FieldKind, &str)]) -> Vec<&'static str> {
         codes_of_row(&RuleOptions::default(), cells)
@@ -229,6 +283,51 @@ mod tests {
         let cells = [(Number, "+77011234567"), (Imsi, "401011234567890"), (Iccid, "8999701000000000017")];
         let found = codes_of_row(&strict, &cells);
         assert!(!found.iter().any(|code| code.starts_with("x.country")), "{found:?}");
+    }
+
+    #[test]
+    fn imei_and_imsi_in_each_others_column_reject_the_row() {
+        // Both pass alone: 356 is the country code of Saint Kitts and Nevis, and by chance the IMSI passes Luhn.
+        assert_eq!(codes(&[(Imei, "234152030617275"), (Imsi, "356868002000008")]), ["x.swapped"]);
+        assert_eq!(
+            codes(&[(Imei, "234151234567891"), (Imsi, "356868002000008")]),
+            ["imei.luhn", "x.swapped"]
+        );
+        for (imei, imsi) in [
+            ("356868002000008", "234152030617275"),
+            // An old reporting body, and a country code that is one of today's.
+            ("490154203237518", "310260123456789"),
+            ("356868002000008", "356110000000001"),
+            ("234152030617275", "310260123456789"),
+            // A private network, 999, begins like a reporting body in use.
+            ("234152030617275", "999999000000006"),
+        ] {
+            assert!(!codes(&[(Imei, imei), (Imsi, imsi)]).contains(&"x.swapped"), "{imei} {imsi}");
+        }
+    }
+
+    #[test]
+    fn a_login_name_may_be_the_rows_own_number_or_imsi_and_no_other() {
+        let own = [(Number, "+447911123456"), (Imsi, "234100000000001")];
+        for (name, warned) in [
+            ("+447911123456", false),
+            ("447911123456", false),
+            ("234100000000001", false),
+            ("john.doe", false),
+            ("4711", false),
+            ("+447911123457", true),
+            ("234100000000002", true),
+            ("356868000041418", true),
+            ("8944476500008878576", true),
+            ("$2a$10$N9qo8uLOickgx2ZMRZoMye", true),
+        ] {
+            let found = codes(&[&own[..], &[(Username, name)]].concat());
+            assert_eq!(found.contains(&"username.identifier"), warned, "{name} {found:?}");
+        }
+        // Where the row has no such field, the name may well be it.
+        assert!(codes(&[(Username, "+447911123457")]).is_empty());
+        assert!(codes(&[own[0], (Username, "234100000000002")]).is_empty());
+        assert_eq!(codes(&[(Username, "8944476500008878576")]), ["username.identifier"]);
     }
 
     #[test]

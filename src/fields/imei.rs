@@ -169,14 +169,14 @@ fn check_digits<'a>(digits: Cow<'a, str>, context: &mut Context<'_>) -> Option<C
     if let Some(rule) = fixed {
         context.raise(rule);
     }
-    Some(check_fifteen(imei, context))
+    check_fifteen(imei, context)
 }
 
 fn with_check_digit(body: &str) -> Cow<'static, str> {
     Cow::Owned(format!("{body}{}", check_digit(body)))
 }
 
-fn check_fifteen<'a>(mut imei: Cow<'a, str>, context: &mut Context<'_>) -> Cow<'a, str> {
+fn check_fifteen<'a>(mut imei: Cow<'a, str>, context: &mut Context<'_>) -> Option<Cow<'a, str>> {
     if !passes(&imei) {
         let spare0 = imei.ends_with('0');
         if spare0 && context.rules.options().imei_spare0 == Spare0::Recompute {
@@ -189,6 +189,10 @@ fn check_fifteen<'a>(mut imei: Cow<'a, str>, context: &mut Context<'_>) -> Cow<'
             }
         }
     }
+    // A conversion may leave nothing but zeros of what was no placeholder yet.
+    if all_same(&imei) {
+        return context.pass_as_is(PLACEHOLDER, imei);
+    }
     // Reporting body 01 is PTCRB of the United States; the other codes with a leading zero are for tests.
     if imei.starts_with('0') && !imei.starts_with("01") {
         context.raise(TEST);
@@ -196,7 +200,7 @@ fn check_fifteen<'a>(mut imei: Cow<'a, str>, context: &mut Context<'_>) -> Cow<'
     if SUSPECTS.contains(&imei.as_ref()) {
         context.raise(SUSPECT);
     }
-    imei
+    Some(imei)
 }
 
 #[cfg(test)]
@@ -251,6 +255,26 @@ mod tests {
         let recomputed = (sent("356868000041418"), vec!["imei.recomputed"]);
         assert_eq!(verdict_under(&options, Imei, "356868000041410"), recomputed);
         assert_eq!(verdict_under(&options, Imei, "356868000041411").1, ["imei.luhn"]);
+    }
+
+    #[test]
+    fn a_placeholder_is_none_after_a_conversion_either() {
+        let options = RuleOptions {
+            imei_14: Imei14::Complete,
+            imei_16: Imei16::Convert,
+            imei_spare0: Spare0::Recompute,
+            ..RuleOptions::default()
+        };
+        let padded = RuleOptions { imei_14: Imei14::ZeroPad, ..RuleOptions::default() };
+        for (options, value, codes) in [
+            (&options, "0000000000000001", ["imei.converted", "placeholder"].as_slice()),
+            (&options, "000000000000000", &["placeholder"]),
+            (&options, "88888888888888", &["placeholder"]),
+            (&options, "00000000000000", &["placeholder"]),
+            (&padded, "00000000000000", &["placeholder"]),
+        ] {
+            assert_eq!(verdict_under(options, Imei, value), (None, codes.to_vec()), "{value}");
+        }
     }
 
     #[test]

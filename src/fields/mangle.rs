@@ -88,7 +88,7 @@ const BARE_EXPONENT_LEN_MAX: usize = 13;
 pub(super) enum Mangled {
     /// Nothing that this module knows.
     No,
-    /// All digits are there: the number written out, and the rule under which.
+    /// All digits are there: the number written out, behind its plus if it has one, and the rule under which.
     Whole(String, RuleId),
     /// Digits are lost or not certain.
     Broken(RuleId),
@@ -146,6 +146,8 @@ pub(super) fn check_as_digits<'a>(
     }
     match examine(value) {
         Mangled::No => None,
+        // A plus belongs to telephone numbers, which are not checked here: the field has no such character.
+        Mangled::Whole(digits, _) if !is_digits(&digits) => None,
         Mangled::Whole(digits, rule) => {
             context.raise(rule);
             Some(check(Cow::Owned(digits), context))
@@ -226,6 +228,8 @@ impl<'a> Scientific<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fields::tests::verdict;
+    use crate::update::FieldKind::{Iccid, Imei, Imsi, Number};
 
     #[test]
     fn numbers_as_spreadsheets_and_data_frames_write_them() {
@@ -267,6 +271,28 @@ mod tests {
         ] {
             assert_eq!(examine(value), want, "{value}");
         }
+    }
+
+    #[test]
+    fn a_plus_before_a_mangled_number_is_no_digit() {
+        for (kind, value, codes) in [
+            (Imei, "+356868000041418.0", ["imei.chars"]),
+            (Imei, "+3.56868000041418E+14", ["imei.chars"]),
+            (Imei, "+3568680000414189", ["imei.chars"]),
+            (Imsi, "+31026012345678.0", ["imsi.chars"]),
+            (Iccid, "+8901410321118510.0", ["iccid.chars"]),
+            (Iccid, "+8944476500008878576", ["iccid.chars"]),
+            // Lost digits say more than the sign.
+            (Imsi, "+3.1026E+14", ["excel.scientific"]),
+        ] {
+            assert_eq!(verdict(kind, value), (None, codes.to_vec()), "{value}");
+        }
+        // Without a fraction it is a telephone number, and told to be one.
+        for (kind, chars) in [(Imei, "imei.chars"), (Imsi, "imsi.chars"), (Iccid, "iccid.chars")] {
+            assert_eq!(verdict(kind, "+356868000041418"), (None, vec![chars, "x.shift.number"]));
+        }
+        let number = (Some("+447911123456".to_owned()), vec!["excel.decimal"]);
+        assert_eq!(verdict(Number, "+447911123456.0"), number);
     }
 
     #[test]

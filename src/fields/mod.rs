@@ -26,6 +26,7 @@ mod mcc;
 mod number;
 mod options;
 mod password;
+mod quotes;
 mod rules;
 mod structure;
 #[cfg(test)]
@@ -207,6 +208,7 @@ fn check_value<'a>(spec: &FieldSpec, value: &'a str, context: &mut Context<'_>) 
     if spec.cleaning != Cleaning::Verbatim && clean::is_error_value(value) {
         return context.pass_as_is(clean::ERROR_VALUE, value);
     }
+    quotes::check(value, spec.cleaning, context);
     (spec.check)(value, context)
 }
 

@@ -333,6 +333,11 @@ impl RuleSet {
         self.class_allowed.is_empty() || self.class_allowed.contains(value)
     }
 
+    /// Whether the operator named a class in one of the lists.
+    pub(super) fn names_class(&self, value: &str) -> bool {
+        self.class_map.contains_key(value) || self.class_allowed.contains(value)
+    }
+
     /// The options as given.
     pub(super) fn options(&self) -> &RuleOptions {
         &self.options

@@ -44,9 +44,9 @@ pub(super) const RULES: &[Rule] = &[
     rule(
         "password.control",
         ERROR,
-        "control characters or a line break",
-        "field-rules 1.7",
-        "remove line breaks and control characters from the cell",
+        "control characters, or anything but visible ASCII characters in a hash",
+        "crypt(5): hashes are printable ASCII without white space; field-rules 1.7",
+        "remove line breaks, blanks and invisible characters from the cell",
     ),
     rule(
         "password.scheme",
@@ -90,7 +90,9 @@ pub(super) fn check<'a>(value: &'a str, context: &mut Context<'_>) -> Option<Cow
     }
     let kind = judge(hash);
     let sent = if kind == Kind::Plaintext { value } else { hash };
-    if has_control(sent) {
+    // The shapes below leave a salt free, in most schemes.
+    let is_hash = matches!(kind, Kind::Sound | Kind::Cheap | Kind::Foreign);
+    if has_control(sent) || (is_hash && !sent.bytes().all(|byte| byte.is_ascii_graphic())) {
         return context.pass_as_is(CONTROL, sent);
     }
     match kind {
@@ -385,9 +387,39 @@ mod tests {
             assert_eq!(verdict(Password, cut), (None, vec!["password.truncated"]), "{cut}");
         }
         assert_eq!(verdict(Password, "hun\tter2"), (None, vec!["password.control"]));
+        assert_eq!(verdict(Password, "hash\u{200B}ed pass"), (None, vec!["password.plaintext"]));
         let noop = "{noop}a long password in clear";
         for text in ["hunter2", "$ecret$1", "{x y}z", "pass$word", "hidden", "xxx", noop] {
             assert_eq!(verdict(Password, text), (None, vec!["password.plaintext"]), "{text}");
+        }
+    }
+
+    #[test]
+    fn nothing_invisible_stands_in_a_hash_of_any_scheme() {
+        let salt = "SaltSALT";
+        let scrypt = "a0".repeat(64);
+        for hash in [
+            format!("$1${salt}${}", "a".repeat(22)),
+            format!("$apr1${salt}${}", "a".repeat(22)),
+            format!("$5${salt}${}", "a".repeat(43)),
+            format!("$6${salt}${}", "a".repeat(86)),
+            format!("$7${salt}${}", "a".repeat(43)),
+            format!("$y$j9T${salt}${}", "a".repeat(43)),
+            format!("$scrypt$ln=16,r=8,p=1${salt}${}", "a".repeat(43)),
+            format!("$pbkdf2-sha256$29000${salt}${}", "a".repeat(43)),
+            format!("pbkdf2_sha256$260000${salt}${}=", "a".repeat(43)),
+            format!("scrypt${salt}$16384$8$1${}", "a".repeat(88)),
+            format!("scrypt:32768:8:1${salt}${scrypt}"),
+            format!("sha1${salt}${}", "a0".repeat(20)),
+            format!("{{x-{}}}{salt}0123456789", "own"),
+            format!("{{CRYPT}}$6${salt}${}", "a".repeat(86)),
+            format!("{{SHA-256}}{{{salt}}}{}", "a0".repeat(32)),
+        ] {
+            assert!(verdict(Password, &hash).0.is_some(), "{hash}");
+            for mark in ['\0', '\u{1}', '\u{7F}', '\u{85}', ' ', '\u{A0}', '\u{200B}', '\u{FEFF}', 'é'] {
+                let damaged = hash.replace("tS", &format!("t{mark}S"));
+                assert_eq!(verdict(Password, &damaged), (None, vec!["password.control"]), "{damaged:?}");
+            }
         }
     }
 

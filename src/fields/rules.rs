@@ -9,7 +9,7 @@ use crate::choice::choice;
 use crate::near::edits;
 use crate::update::FieldKind;
 
-use super::{FIELDS, clean, columns, cross, mangle, structure};
+use super::{FIELDS, clean, columns, cross, mangle, quotes, structure};
 
 choice! {
     /// What a broken rule does to its row. Ordered by consequence.
@@ -128,7 +128,8 @@ pub(super) const fn structural(
 }
 
 /// The groups of rules that belong to no single field.
-const SHARED: [&[Rule]; 5] = [clean::RULES, mangle::RULES, cross::RULES, columns::RULES, structure::RULES];
+const SHARED: [&[Rule]; 6] =
+    [clean::RULES, quotes::RULES, mangle::RULES, cross::RULES, columns::RULES, structure::RULES];
 
 const COUNT: usize = {
     let mut count = 0;

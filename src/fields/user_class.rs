@@ -6,7 +6,8 @@ use std::borrow::Cow;
 
 use super::Context;
 use super::clean::has_control;
-use super::rules::{ERROR, FIX, Rule, RuleId, rule};
+use super::cross::identifier;
+use super::rules::{ERROR, ERROR_BUT_LENIENT, FIX, Rule, RuleId, rule};
 
 pub(super) const RULES: &[Rule] = &[
     rule(
@@ -30,11 +31,19 @@ pub(super) const RULES: &[Rule] = &[
         "field-rules 1.9",
         "correct the class, add it to class_allowed, or map it in class_map",
     ),
+    rule(
+        "user_class.identifier",
+        ERROR_BUT_LENIENT,
+        "an identifier, a telephone number or a password hash where the class should be",
+        "field-rules 1.11",
+        "check that no column is shifted or mapped to the wrong field; a class that is really so goes to class_allowed",
+    ),
 ];
 
 const CONTROL: RuleId = RuleId::known("user_class.control");
 const MAPPED: RuleId = RuleId::known("user_class.mapped");
 const NOT_ALLOWED: RuleId = RuleId::known("user_class.not_allowed");
+const IDENTIFIER: RuleId = RuleId::known("user_class.identifier");
 
 pub(super) fn check<'a>(value: &'a str, context: &mut Context<'_>) -> Option<Cow<'a, str>> {
     if has_control(value) {
@@ -42,6 +51,9 @@ pub(super) fn check<'a>(value: &'a str, context: &mut Context<'_>) -> Option<Cow
     }
     if context.is_echo() {
         return Some(Cow::Borrowed(value));
+    }
+    if identifier(value).is_some() && !context.rules.names_class(value) {
+        context.raise(IDENTIFIER);
     }
     let class = match context.rules.mapped_class(value).map(str::to_owned) {
         Some(mapped) => {
@@ -71,6 +83,32 @@ mod tests {
     fn classes_are_free_text_until_the_operator_says_otherwise() {
         assert_eq!(verdict(UserClass, " Gold Plus "), (Some("Gold Plus".to_owned()), vec!["text.cleaned"]));
         assert_eq!(verdict(UserClass, "a\tb"), (None, vec!["user_class.control"]));
+    }
+
+    #[test]
+    fn what_another_column_holds_is_no_class() {
+        for value in [
+            "8944476500008878576",
+            "8901410321118510720",
+            "356868000041418",
+            "35-686800-004141-8",
+            "310260123456789",
+            "+447911123456",
+            "+44 7911 123456",
+            "$2a$10$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy",
+        ] {
+            assert_eq!(verdict(UserClass, value), (None, vec!["user_class.identifier"]), "{value}");
+        }
+        for value in ["7", "100", "+1", "$5 plan", "123456789012345", "+10 GB"] {
+            assert_eq!(verdict(UserClass, value), (Some(value.to_owned()), vec![]), "{value}");
+        }
+        // A class that the operator names is one, however it looks.
+        let class = "310260123456789".to_owned();
+        let map = vec![(class.clone(), "gold".to_owned())];
+        let mapped = RuleOptions { class_map: map, ..RuleOptions::default() };
+        assert_eq!(verdict_under(&mapped, UserClass, &class).0.as_deref(), Some("gold"));
+        let allowed = RuleOptions { class_allowed: vec![class.clone()], ..RuleOptions::default() };
+        assert_eq!(verdict_under(&allowed, UserClass, &class), (Some(class.clone()), vec![]));
     }
 
     #[test]

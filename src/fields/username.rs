@@ -42,11 +42,20 @@ pub(super) const RULES: &[Rule] = &[
         DJANGO,
         "check that the server accepts them",
     ),
+    rule(
+        "username.identifier",
+        WARN_BUT_LENIENT,
+        "an identifier, a telephone number or a password hash, and not the row's own number or IMSI",
+        "field-rules 1.11; RADIUS logs subscribers in by number or IMSI",
+        "check that no column is shifted or mapped to the wrong field",
+    ),
 ];
 
 const CONTROL: RuleId = RuleId::known("username.control");
 const LONG: RuleId = RuleId::known("username.long");
 const SPACE: RuleId = RuleId::known("username.space");
+/// Raised by `cross.rs`, since it takes the whole row.
+pub(super) const IDENTIFIER: RuleId = RuleId::known("username.identifier");
 const CHARS: RuleId = RuleId::known("username.chars");
 
 pub(super) fn check<'a>(value: &'a str, context: &mut Context<'_>) -> Option<Cow<'a, str>> {

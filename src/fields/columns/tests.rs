@@ -111,8 +111,14 @@ fn lost_leading_zeros_show_when_most_of_a_column_has_them() {
 
 #[test]
 fn bare_numbers_are_told_once_for_the_file() {
-    let found = book(Number, ["447911123456", "447911123457", "+447911123458"]);
+    let cells = ["447911123456", "07911 123457", "+447911123458"];
+    assert_eq!(alarms(&book(Number, cells)), [("column.bare_numbers", 2, Some(1))]);
+    // The rows are rejected under the preset lenient, too, so their remedy is told.
+    let lenient = RuleOptions { preset: crate::fields::Preset::Lenient, ..RuleOptions::default() };
+    let found = book_under(&lenient, &[], cells.map(|cell| (Number, cell)));
     assert_eq!(alarms(&found), [("column.bare_numbers", 2, Some(1))]);
+    let settled = RuleOptions { default_country: Some("GB".to_owned()), ..RuleOptions::default() };
+    assert_eq!(alarms(&book_under(&settled, &[], ["07911 123457"].map(|cell| (Number, cell)))), []);
 }
 
 #[test]
