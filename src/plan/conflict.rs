@@ -52,10 +52,15 @@ impl Conflicts {
     pub(super) fn find(records: &mut [RowRecord], table: &HashTable, key: FieldKind) -> Conflicts {
         let mut contested = Vec::new();
         for field in exclusive(table, key) {
+            let repeated = table.repeated(field);
+            if repeated.is_empty() {
+                continue;
+            }
             let mut claims: Vec<FieldHash> = records
                 .chunk_by(same_subject)
                 .filter_map(|rows| last_claim(rows, table, field))
                 .map(|(hash, _)| hash)
+                .filter(|hash| repeated.binary_search(hash).is_ok())
                 .collect();
             claims.sort_unstable();
             contested.extend(claims.chunk_by(|one, next| one == next).filter(|equal| equal.len() > 1).map(

@@ -88,7 +88,12 @@ impl Shared {
     fn imeis(&mut self, records: &[RowRecord], table: &HashTable, rows: u64) {
         let claims =
             || records.chunk_by(same_subject).filter_map(|rows| last_claim(rows, table, FieldKind::Imei));
-        let mut hashes: Vec<FieldHash> = claims().map(|(hash, _)| hash).collect();
+        let rows_alike = table.repeated(FieldKind::Imei);
+        if rows_alike.is_empty() {
+            return;
+        }
+        let alike = claims().map(|(hash, _)| hash).filter(|hash| rows_alike.binary_search(hash).is_ok());
+        let mut hashes: Vec<FieldHash> = alike.collect();
         hashes.sort_unstable();
         let shared = repeated(&hashes);
         if shared.is_empty() {

@@ -120,6 +120,26 @@ impl HashTable {
         self.clears
     }
 
+    /// The values of a field that more than one row has, ascending, each once. Rows are passed in file order, as they lie
+    /// in memory: by subject, every look would miss the cache, and most exports have nothing to look for.
+    pub(super) fn repeated(&self, kind: FieldKind) -> Vec<FieldHash> {
+        let column = self.column(kind);
+        let hashes = self.hashes.chunks_exact(self.mapped.len().max(1)).map(|line| FieldHash(line[column]));
+        let mut values: Vec<FieldHash> = hashes.filter(|hash| is_value(*hash)).collect();
+        values.sort_unstable();
+        let mut last = None;
+        let mut again = None;
+        values.retain(|value| {
+            let is_second = last == Some(*value) && again != Some(*value);
+            last = Some(*value);
+            if is_second {
+                again = Some(*value);
+            }
+            is_second
+        });
+        values
+    }
+
     /// The rows that set both fields to a value, in file order: their ordinals and the two hashes. Rows that will not be
     /// sent are among them, if they were valid.
     pub(super) fn pairs(
@@ -128,7 +148,6 @@ impl HashTable {
         other: FieldKind,
     ) -> impl Iterator<Item = (u64, FieldHash, FieldHash)> {
         let columns = [self.column(one), self.column(other)];
-        let is_value = |hash: FieldHash| hash.0 != 0 && hash != FieldHash::CLEARED;
         (1..).zip(self.hashes.chunks_exact(self.mapped.len().max(1))).filter_map(move |(ordinal, line)| {
             let [one, other] = columns.map(|column| FieldHash(line[column]));
             (is_value(one) && is_value(other)).then_some((ordinal, one, other))
@@ -158,6 +177,11 @@ impl HashTable {
         }
         present
     }
+}
+
+/// Whether it is the hash of a value: neither absent nor cleared.
+fn is_value(hash: FieldHash) -> bool {
+    hash.0 != 0 && hash != FieldHash::CLEARED
 }
 
 /// Pass 1 over the rows of a batch, in file order.

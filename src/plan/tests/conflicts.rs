@@ -118,8 +118,8 @@ fn the_first_conflicts_are_listed_in_file_order_and_all_are_counted() {
     // 120 values, each claimed by two subjects, and one value claimed by 15.
     let mut rows: Vec<TestRow> = Vec::new();
     for value in 0..120_u8 {
-        rows.push(row(value + 1, &[(IMSI, u64::from(value))]));
-        rows.push(row(value + 121, &[(IMSI, u64::from(value))]));
+        rows.push(row(value + 1, &[(IMSI, u64::from(value) + 1)]));
+        rows.push(row(value + 121, &[(IMSI, u64::from(value) + 1)]));
     }
     let plan = plan(&rows, &[], &rules());
     assert_eq!((plan.conflicts_total(), plan.conflicts().len()), (120, CONFLICT_GROUPS_MAX));

@@ -41,7 +41,7 @@ fn one_imei_under_two_subjects_is_told_of_each() {
     assert!(told(&[row(1, &[(IMEI, 7)]), row(1, &[(IMEI, 7)])], SharedKind::Imei).is_empty());
     // Enough rows for more than one word of bits.
     let many: Vec<TestRow> =
-        (1..=200).map(|subject| row(subject, &[(IMEI, u64::from(subject / 150))])).collect();
+        (1..=200).map(|subject| row(subject, &[(IMEI, u64::from(subject / 150) + 1)])).collect();
     assert_eq!(told(&many, SharedKind::Imei).len(), 200);
 }
 
