@@ -117,6 +117,11 @@ pub enum Event {
         /// Place of its last row.
         place: Place,
     },
+    /// How many attempts may be on the wire at once has changed; told once a second at most.
+    LimitChanged {
+        /// The limit.
+        in_flight: u64,
+    },
     /// Sending pauses for everybody.
     Paused {
         /// Why, in a few words.

@@ -155,9 +155,12 @@ pub struct SendingArgs {
     /// Attempts that may begin at once after a silence [default: 1]
     #[arg(long, value_name = "N")]
     pub burst: Option<String>,
-    /// Attempts on the wire at once [default: 64]
+    /// Attempts on the wire at once, at most [default: 64]
     #[arg(long, value_name = "N")]
     pub max_in_flight: Option<String>,
+    /// Attempts on the wire at once, fixed; without it, the number adapts to the server
+    #[arg(long, value_name = "N")]
+    pub concurrency: Option<String>,
     /// Failed updates above which the run stops: a count, or a share of the rows read
     #[arg(long, value_name = "N|N%")]
     pub max_errors: Option<String>,
@@ -380,13 +383,15 @@ impl PlanningArgs {
 
 impl SendingArgs {
     fn add_to(&self, flags: &mut Flags) {
-        let SendingArgs { api_url, sandbox, envelope, rate, burst, max_in_flight, max_errors } = self;
+        let SendingArgs { api_url, sandbox, envelope, rate, burst, max_in_flight, concurrency, max_errors } =
+            self;
         add(flags, "api-url", api_url.as_ref());
         add_switch(flags, "sandbox", *sandbox);
         add(flags, "envelope", envelope.as_ref());
         add(flags, "rate", rate.as_ref());
         add(flags, "burst", burst.as_ref());
         add(flags, "max-in-flight", max_in_flight.as_ref());
+        add(flags, "concurrency", concurrency.as_ref());
         add(flags, "max-errors", max_errors.as_ref());
     }
 }

@@ -429,10 +429,17 @@ impl Job<'_> {
         let tokens = self.token.clone().zip(self.destination.token.clone());
         let Some((token, token_source)) = tokens else { return Ok(Delivered::default()) };
         let is_proven = journal.is_proven(&surveyed.proof)?;
+        let target = self.destination.target.clone();
+        let settled_before = journal.settled_limit(&target)?;
         let delivered = deliver::deliver(
             Delivery {
                 client: parts::client_options(self.settings, endpoint, &self.rules),
-                rules: parts::deliver_rules(self.settings, surveyed.plan.facts().rows.read, is_proven),
+                rules: parts::deliver_rules(
+                    self.settings,
+                    surveyed.plan.facts().rows.read,
+                    is_proven,
+                    settled_before,
+                ),
                 envelope: self.settings.api.envelope,
                 inputs: &mut self.inputs,
                 judge: judge.again(),
@@ -447,6 +454,9 @@ impl Job<'_> {
             },
             emitter,
         )?;
+        if let (Some(limit), false) = (delivered.settled_limit, delivered.has_lost_journal()) {
+            journal.set_settled_limit(&target, limit)?;
+        }
         Ok(delivered)
     }
 

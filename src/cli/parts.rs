@@ -18,7 +18,7 @@ use crate::input::{Bounds, InputOptions};
 use crate::journal::JournalOptions;
 use crate::plan::GateRules;
 use crate::sandbox::{Sandbox, SandboxEnvelope, SandboxOptions};
-use crate::settings::{Rate, Settings, TokenChoice};
+use crate::settings::{DeliverySettings, Rate, Settings, TokenChoice};
 
 /// Sending threads at most, unless set: more only compete with the one driver.
 const SENDERS_MAX: usize = 4;
@@ -144,7 +144,7 @@ pub(super) fn client_options(settings: &Settings, endpoint: Endpoint, rules: &Ar
     ClientOptions {
         connect_timeout_ms: settings.api.connect_timeout_ms,
         timeout_ms: settings.api.timeout_ms,
-        in_flight: settings.delivery.max_in_flight,
+        in_flight: in_flight_max(&settings.delivery),
         ..ClientOptions::new(endpoint, canonical, clock::wall)
     }
 }
@@ -167,11 +167,19 @@ pub(super) fn gate_rules(settings: &Settings) -> GateRules {
 }
 
 /// The bounds of delivery.
-pub(super) fn deliver_rules(settings: &Settings, rows_read: u64, is_proven: bool) -> DeliverRules {
+pub(super) fn deliver_rules(
+    settings: &Settings,
+    rows_read: u64,
+    is_proven: bool,
+    settled_before: Option<u64>,
+) -> DeliverRules {
     let delivery = &settings.delivery;
     let defaults = DeliveryRules::default();
+    let max_in_flight = in_flight_max(delivery);
     let scheduler = DeliveryRules {
-        max_in_flight: delivery.max_in_flight,
+        max_in_flight,
+        adapts: delivery.concurrency.is_none(),
+        settled_before: settled_before.and_then(|limit| usize::try_from(limit).ok()),
         attempts_max: delivery.attempts_max,
         backoff_initial_ms: delivery.backoff_initial_ms,
         backoff_max_ms: delivery.backoff_max_ms,
@@ -181,8 +189,8 @@ pub(super) fn deliver_rules(settings: &Settings, rows_read: u64, is_proven: bool
         breaker_subjects: delivery.breaker_subjects,
         proven: is_proven,
         failures_max: delivery.max_errors.map(|budget| budget.failures_max(rows_read)),
-        ready_max: defaults.ready_max.max(4 * delivery.max_in_flight),
-        held_max: defaults.held_max.max(8 * delivery.max_in_flight),
+        ready_max: defaults.ready_max.max(4 * max_in_flight),
+        held_max: defaults.held_max.max(8 * max_in_flight),
         ..defaults
     };
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -190,10 +198,15 @@ pub(super) fn deliver_rules(settings: &Settings, rows_read: u64, is_proven: bool
         rows_held_max: scheduler.held_max,
         scheduler,
         pace: pace(delivery.rate, delivery.burst),
-        senders: delivery.senders.unwrap_or(cores.min(SENDERS_MAX)).min(delivery.max_in_flight),
+        senders: delivery.senders.unwrap_or(cores.min(SENDERS_MAX)).min(max_in_flight),
         rows_folding_max: crate::plan::ROWS_HELD_MAX_DEFAULT,
         shutdown_grace_ms: delivery.shutdown_grace_ms,
     }
+}
+
+/// Attempts on the wire at once, at most: a fixed number is its own maximum.
+fn in_flight_max(delivery: &DeliverySettings) -> usize {
+    delivery.concurrency.unwrap_or(delivery.max_in_flight)
 }
 
 fn pace(rate: Rate, burst: u32) -> Option<Pace> {

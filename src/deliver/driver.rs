@@ -112,7 +112,9 @@ pub(super) struct Driver<'a, 'e> {
     pub(super) drain_until_ms: Option<u64>,
     pub(super) cut: bool,
     pub(super) signals: u32,
-    beat_ms: u64,
+    pub(super) beat_ms: u64,
+    /// Attempts that may be on the wire at once, as told last.
+    pub(super) limit_told: Option<u64>,
     pub(super) troubles: Vec<String>,
     /// Whether the API has answered anything in this run.
     is_answered: bool,
@@ -195,6 +197,7 @@ impl<'a, 'e> Driver<'a, 'e> {
             cut: false,
             signals: 0,
             beat_ms: 0,
+            limit_told: None,
             troubles: Vec::new(),
             is_answered: false,
         }
@@ -517,16 +520,6 @@ impl<'a, 'e> Driver<'a, 'e> {
             senders.send(Job { id, token, request });
         }
     }
-
-    /// Keeps progress and status alive, once a second.
-    fn beat(&mut self) {
-        let now_ms = self.now_ms();
-        if now_ms >= self.beat_ms {
-            self.beat_ms = now_ms + 1_000;
-            let Progress { rows, bytes, bytes_total } = self.progress;
-            self.emitter.emit(Event::Progressed { rows, bytes, bytes_total });
-        }
-    }
 }
 
 impl Driver<'_, '_> {
@@ -569,6 +562,8 @@ impl Driver<'_, '_> {
         if let Some(senders) = self.senders.take() {
             senders.stop();
         }
+        self.tell_limit();
+        self.outcome.settled_limit = self.scheduler.settled_limit().map(|limit| limit as u64);
         self.outcome
     }
 }

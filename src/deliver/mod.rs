@@ -234,6 +234,15 @@ pub struct Delivered {
     pub failed: HashMap<SubjectId, Vec<(u64, Failure)>>,
     /// Updates in doubt, by subject: ordinal of the last row.
     pub in_doubt: HashMap<SubjectId, Vec<u64>>,
+    /// Attempts at once where the adaptive limit settled, for the next run at the target to begin with.
+    pub settled_limit: Option<u64>,
+}
+
+impl Delivered {
+    /// Whether the journal can take nothing more.
+    pub fn has_lost_journal(&self) -> bool {
+        matches!(self.stopped, Some(Stopped::Journal(_)))
+    }
 }
 
 /// Delivers what the plan ruled to be sent.

@@ -38,8 +38,12 @@ pub const FRESH_PER_RETRY: u32 = 4;
 /// Bounds and numbers of delivery. Milliseconds count on whatever clock the caller passes in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeliveryRules {
-    /// Attempts on the wire at once, at least 1.
+    /// Attempts on the wire at once, at least 1 and at most.
     pub max_in_flight: usize,
+    /// Whether the limit adapts to the server between 1 and `max_in_flight`; else it is `max_in_flight`.
+    pub adapts: bool,
+    /// Where an adaptive limit settled in the last run at this target; `None` where nothing is known.
+    pub settled_before: Option<usize>,
     /// Charged attempts after which an update is exhausted, at least 1.
     pub attempts_max: u32,
     /// Ceiling of the first retry's delay.
@@ -81,6 +85,8 @@ impl Default for DeliveryRules {
     fn default() -> DeliveryRules {
         DeliveryRules {
             max_in_flight: MAX_IN_FLIGHT,
+            adapts: true,
+            settled_before: None,
             attempts_max: ATTEMPTS_MAX,
             backoff_initial_ms: BACKOFF_INITIAL_MS,
             backoff_max_ms: BACKOFF_MAX_MS,

@@ -39,6 +39,7 @@ impl Scheduler {
         let Seen { outcome, status, token_generation: generation } = seen;
         let name = outcome.name();
         let sent_ms = self.lanes.get(id).map_or(now_ms, |item| item.sent.1);
+        self.feed_concurrency(id, &outcome, status, now_ms);
         let failure = |kind, signature| Failure { kind, status, signature, maybe_applied: false };
         match outcome {
             Outcome::Acknowledged => self.on_acknowledged(id, generation, sent_ms, decision),
@@ -86,6 +87,34 @@ impl Scheduler {
                 self.go_again(id, 0, decision);
                 self.stop(StopCause::Redirected { status: status.unwrap_or_default() }, decision);
             }
+        }
+    }
+
+    /// Tells the limit what the attempt says about how much the server can take at once. A row known to fail on its
+    /// own says nothing, nor does a probe, which was alone on the wire.
+    fn feed_concurrency(&mut self, id: UpdateId, outcome: &Outcome, status: Option<u16>, now_ms: u64) {
+        let Some(item) = self.lanes.get(id) else { return };
+        if item.chronic || item.confirmed > 0 || item.probed {
+            return;
+        }
+        let sent_ms = item.sent.1;
+        match outcome {
+            Outcome::Acknowledged | Outcome::EchoMismatch { .. } => {
+                self.concurrency.on_answer(sent_ms, now_ms)
+            }
+            Outcome::Throttled { .. } | Outcome::TimedOut => self.concurrency.on_pushback(sent_ms, now_ms),
+            Outcome::ServerFailed { .. } if matches!(status, Some(503 | 504)) => {
+                self.concurrency.on_pushback(sent_ms, now_ms);
+            }
+            // Refusals are quicker than work, and other failures tell of faults and not of load.
+            Outcome::ServerFailed { .. }
+            | Outcome::Refused { .. }
+            | Outcome::Conflict { .. }
+            | Outcome::TokenRefused
+            | Outcome::Forbidden { .. }
+            | Outcome::Disconnected
+            | Outcome::NotConnected
+            | Outcome::Redirected => {}
         }
     }
 

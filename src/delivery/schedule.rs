@@ -9,6 +9,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::breaker::Breaker;
+use super::concurrency::Concurrency;
 use super::decision::{Action, Attempt, Condition, Decision, Leftover, Offer, TokenRead, UpdateId};
 use super::guard::Guard;
 use super::lanes::Lanes;
@@ -27,6 +28,7 @@ pub struct Scheduler {
     pub(super) lanes: Lanes,
     pub(super) quiet: Quiet,
     pub(super) breaker: Breaker,
+    pub(super) concurrency: Concurrency,
     pub(super) token: TokenState,
     pub(super) guard: Guard,
     pub(super) ceilings: Ceilings,
@@ -48,6 +50,11 @@ impl Scheduler {
             lanes: Lanes::default(),
             quiet: Quiet::new(&rules),
             breaker: Breaker::new(&rules),
+            concurrency: if rules.adapts {
+                Concurrency::adaptive(rules.max_in_flight, rules.settled_before)
+            } else {
+                Concurrency::fixed(rules.max_in_flight)
+            },
             token: TokenState::default(),
             guard: Guard::new(rules.proven, rules.unproven_subjects),
             ceilings: Ceilings::new(rules.backoff_initial_ms, rules.backoff_max_ms),
@@ -87,6 +94,17 @@ impl Scheduler {
     /// Changes the number of attempts that may be in flight; at least 1. What is on the wire stays there.
     pub fn set_max_in_flight(&mut self, max_in_flight: usize) {
         self.rules.max_in_flight = max_in_flight;
+        self.concurrency.set_max(max_in_flight);
+    }
+
+    /// How many attempts may be on the wire at once just now, first contact aside.
+    pub fn in_flight_limit(&self) -> usize {
+        self.concurrency.limit()
+    }
+
+    /// Where the limit has settled, for the next run to begin with; `None` while it has not, or is fixed.
+    pub fn settled_limit(&self) -> Option<usize> {
+        self.concurrency.settled()
     }
 
     /// How many attempts [`Scheduler::next`] would give out now: the caller gets so many permits first.
@@ -94,7 +112,7 @@ impl Scheduler {
         if self.is_draining || self.token.is_awaited() || self.quiet.until_ms(now_ms).is_some() {
             return 0;
         }
-        let mut in_flight_max = self.rules.max_in_flight.max(1);
+        let mut in_flight_max = self.concurrency.limit();
         if self.guard.is_on() {
             in_flight_max = in_flight_max.min(self.rules.unproven_in_flight.max(1));
         }
@@ -118,10 +136,12 @@ impl Scheduler {
         } else {
             self.lanes.take(self.rules.fresh_per_retry)?
         };
-        let item = self.lanes.launch(id, self.breaker.epoch(), now_ms)?;
+        let item = self.lanes.launch(id, self.breaker.epoch(), now_ms, is_probe)?;
         let (subject, attempt) = (item.subject, item.attempts);
         if is_probe {
             self.breaker.on_probe(id, subject);
+        } else {
+            self.concurrency.on_launch(self.lanes.in_flight());
         }
         Some(Attempt { id, subject, attempt, is_probe, token_generation: self.token.generation() })
     }

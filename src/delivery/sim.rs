@@ -20,7 +20,7 @@ mod days;
 const STEPS_MAX: u32 = 400_000;
 
 /// A small generator of its own (splitmix64), so that a seed means the same day for ever.
-struct Dice(u64);
+pub(super) struct Dice(pub(super) u64);
 
 impl Dice {
     fn roll(&mut self) -> u64 {
@@ -31,11 +31,11 @@ impl Dice {
         z ^ (z >> 31)
     }
 
-    fn below(&mut self, bound: u64) -> u64 {
+    pub(super) fn below(&mut self, bound: u64) -> u64 {
         self.roll() % bound.max(1)
     }
 
-    fn chance(&mut self, per_mille: u64) -> bool {
+    pub(super) fn chance(&mut self, per_mille: u64) -> bool {
         self.below(1_000) < per_mille
     }
 
@@ -286,7 +286,9 @@ impl World {
         let Some(Reverse((_, _, id))) = self.answers.pop() else { return Ok(()) };
         let (outcome, generation) = self.outcomes.remove(&id).ok_or("an answer without a question")?;
         self.see(&Fact::Answered { id, outcome: outcome.clone(), generation })?;
-        let seen = Seen { outcome, status: None, token_generation: generation };
+        let status =
+            matches!(&outcome, Outcome::ServerFailed { signature, .. } if signature.starts_with("503"));
+        let seen = Seen { outcome, status: status.then_some(503), token_generation: generation };
         let jitter = self.dice.jitter();
         let decision = self.scheduler.on_outcome(id, seen, self.now_ms, jitter);
         self.hear(decision)

@@ -169,6 +169,7 @@ impl Json {
             | Event::AttemptEnded { .. }
             | Event::UpdateSynced { .. }
             | Event::UpdateDeferred { .. }
+            | Event::LimitChanged { .. }
             | Event::Committed { .. }
             | Event::RunEnded { .. } => return None,
         })

@@ -68,6 +68,7 @@ impl Lines {
             | Event::UpdateDeferred { .. }
             | Event::UpdateInDoubt { .. }
             | Event::Paused { .. }
+            | Event::LimitChanged { .. }
             | Event::Resumed
             | Event::Committed { .. }
             | Event::RunEnded { .. } => {}

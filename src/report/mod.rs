@@ -234,6 +234,7 @@ impl Listener for Reporters {
             | Event::UpdateDeferred { .. }
             | Event::UpdateInDoubt { .. }
             | Event::Paused { .. }
+            | Event::LimitChanged { .. }
             | Event::Resumed
             | Event::LaterPassStarted { .. }
             | Event::Committed { .. }

@@ -137,6 +137,7 @@ impl Reader<'_> {
             rate: self.rate("delivery.rate"),
             burst: self.number("delivery.burst"),
             max_in_flight: self.number("delivery.max_in_flight"),
+            concurrency: self.number_if_set("delivery.concurrency"),
             attempts_max: self.number("delivery.attempts_max"),
             backoff_initial_ms: self.number("delivery.backoff_initial"),
             backoff_max_ms: self.number("delivery.backoff_max"),

@@ -282,8 +282,16 @@ pub static SETTINGS: &[Setting] = &[
     new("delivery.rate", Kind::Rate, "50/s", "Attempts per unit of time, retries included.").flag("rate"),
     new("delivery.burst", count(1, 100_000), "1", "Attempts that may begin at once after a silence.")
         .flag("burst"),
-    new("delivery.max_in_flight", count(1, 4_096), "64", "Attempts on the wire at once.")
+    new("delivery.max_in_flight", count(1, 4_096), "64", "Attempts on the wire at once, at most.")
         .flag("max-in-flight"),
+    new(
+        "delivery.concurrency",
+        count(1, 4_096),
+        "",
+        "Attempts on the wire at once, fixed; unset, it adapts to the server up to max_in_flight.",
+    )
+    .flag("concurrency")
+    .sample("16"),
     new("delivery.attempts_max", count(1, 100), "8", "Attempts for one update before it is given up."),
     new("delivery.backoff_initial", duration(1, HOUR), "500ms", "Longest wait before the first retry."),
     new("delivery.backoff_max", duration(1, DAY), "30s", "Longest wait before any retry."),

@@ -260,8 +260,10 @@ pub struct DeliverySettings {
     pub rate: Rate,
     /// Attempts that may begin at once.
     pub burst: u32,
-    /// Attempts on the wire at once.
+    /// Attempts on the wire at once, at most.
     pub max_in_flight: usize,
+    /// Attempts on the wire at once, fixed, whatever `max_in_flight` says; `None` adapts.
+    pub concurrency: Option<usize>,
     /// Attempts for one update.
     pub attempts_max: u32,
     /// Longest wait before the first retry; not more than `backoff_max_ms`.

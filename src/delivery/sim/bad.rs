@@ -33,6 +33,7 @@ fn planted_faults_are_found() {
 
     let mut day = good_day(200);
     day.told.max_in_flight = 100;
+    day.told.adapts = false;
     day.rate_per_s = 100_000;
     assert!(complaint(day).contains("on the wire already"));
 

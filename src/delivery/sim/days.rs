@@ -33,6 +33,7 @@ fn any_day(seed: u64) -> Day {
         max_in_flight: usize::try_from(1 + dice.below(64)).expect("small"),
         ready_max: usize::try_from(1 + dice.below(100)).expect("small"),
         held_max: usize::try_from(1 + dice.below(200)).expect("small"),
+        adapts: dice.chance(500),
         failures_max: dice.chance(100).then(|| dice.below(5)),
         outage_max_ms: 10_000 + dice.below(900_000),
         ..DeliveryRules::default()
