@@ -37,7 +37,9 @@ pub(super) struct Item {
     pub(super) attempts: u32,
     /// Attempts that count against it.
     pub(super) charged: u32,
-    /// Those of them that a definite answer has followed.
+    /// Those of them that do not after all, because the server was sick.
+    pub(super) waived: u32,
+    /// Those charged that a definite answer has followed.
     pub(super) confirmed: u32,
     /// Temporary failures its delay grows with.
     pub(super) strikes: u32,
@@ -80,6 +82,7 @@ impl Lanes {
             chronic: offer.chronic,
             attempts: 0,
             charged: 0,
+            waived: 0,
             confirmed: 0,
             strikes: 0,
             maybe_applied: false,

@@ -20,6 +20,9 @@ pub const OUTAGE_MAX_MS: u64 = 900_000;
 pub const BREAKER_FAILURES: u32 = 10;
 /// … when they are spread over so many subjects.
 pub const BREAKER_SUBJECTS: u32 = 5;
+/// Share of failures among a second's outcomes from which the server is sick and asked less often, in hundredths; they
+/// must be spread over as many subjects as those that open the breaker.
+pub const SICK_PERCENT: u64 = 25;
 /// Time between the breaker's opening and the first probe; doubles with every failed probe.
 pub const PROBE_INTERVAL_MS: u64 = 1_000;
 /// Longest time between two probes.
@@ -60,6 +63,8 @@ pub struct DeliveryRules {
     pub breaker_failures: u32,
     /// Distinct subjects these failures must be spread over.
     pub breaker_subjects: u32,
+    /// Share of failures from which attempts are spaced, in hundredths; more than 100 for never.
+    pub sick_percent: u64,
     /// Time to the first probe; doubles with every failed one.
     pub probe_interval_ms: u64,
     /// Longest time between two probes.
@@ -95,6 +100,7 @@ impl Default for DeliveryRules {
             outage_max_ms: OUTAGE_MAX_MS,
             breaker_failures: BREAKER_FAILURES,
             breaker_subjects: BREAKER_SUBJECTS,
+            sick_percent: SICK_PERCENT,
             probe_interval_ms: PROBE_INTERVAL_MS,
             probe_interval_max_ms: PROBE_INTERVAL_MAX_MS,
             proven: false,

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use super::brake::{TESTIMONIES_MAX, WAIVED_TIMES};
 use super::breaker::Blow;
 use super::decision::{Action, Decision, REASON_RETRY_AFTER, REASON_THROTTLED, UpdateId};
 use super::outcome::{Failure, Outcome, Seen, StopCause, Verdict};
@@ -39,6 +40,15 @@ impl Scheduler {
         let Seen { outcome, status, token_generation: generation } = seen;
         let name = outcome.name();
         let sent_ms = self.lanes.get(id).map_or(now_ms, |item| item.sent.1);
+        if matches!(
+            outcome,
+            Outcome::Acknowledged
+                | Outcome::EchoMismatch { .. }
+                | Outcome::Refused { .. }
+                | Outcome::Conflict { .. }
+        ) {
+            self.testify(id, true, now_ms);
+        }
         self.feed_concurrency(id, &outcome, status, now_ms);
         let failure = |kind, signature| Failure { kind, status, signature, maybe_applied: false };
         match outcome {
@@ -87,6 +97,15 @@ impl Scheduler {
                 self.go_again(id, 0, decision);
                 self.stop(StopCause::Redirected { status: status.unwrap_or_default() }, decision);
             }
+        }
+    }
+
+    /// Tells the brake whether the server passes or fails what nothing but the server explains. Without a connection
+    /// nobody was asked, and a 429 has its quiet: neither is told.
+    fn testify(&mut self, id: UpdateId, has_passed: bool, now_ms: u64) {
+        let Some(item) = self.lanes.get(id) else { return };
+        if !item.chronic && !item.probed && item.charged < TESTIMONIES_MAX {
+            self.brake.on_outcome(item.subject, has_passed, now_ms);
         }
     }
 
@@ -190,6 +209,9 @@ impl Scheduler {
         {
             decision.actions.push(Action::QuietStarted { ms, reason: REASON_RETRY_AFTER });
         }
+        if is_chargeable {
+            self.testify(id, false, now_ms);
+        }
         let was_open = self.breaker.open_since_ms().is_some();
         let plain_heads = self.lanes.plain_heads();
         let Some(item) = self.lanes.get_mut(id) else { return };
@@ -201,9 +223,14 @@ impl Scheduler {
         let blow = Blow { id, subject: item.subject, counts, is_chargeable, epoch: item.sent.0 };
         let struck = self.breaker.on_failure(blow, plain_heads, now_ms);
         item.charged = item.charged.saturating_add(u32::from(struck.is_charged));
+        // What the server does to many is not the row's, up to what no chance explains.
+        let waived_max = self.rules.attempts_max.saturating_mul(WAIVED_TIMES);
+        let is_waived = struck.is_charged && self.brake.is_on() && !item.chronic;
+        item.waived = item.waived.saturating_add(u32::from(is_waived)).min(waived_max);
         // While the breaker is open the probes' own interval paces it, and the row's delay need not grow.
         item.strikes = item.strikes.saturating_add(u32::from(!was_open)).max(1);
-        let is_used_up = struck.is_charged && item.charged >= self.rules.attempts_max.max(1);
+        let is_used_up =
+            struck.is_charged && item.charged.saturating_sub(item.waived) >= self.rules.attempts_max.max(1);
         let delay_ms = self.ceilings.delay_ms(item.strikes, jitter);
         if is_used_up && struck.refunds.is_none() {
             let sent_ms = item.sent.1;
@@ -219,6 +246,7 @@ impl Scheduler {
         decision.verdicts.push((id, Verdict::RetryIn { delay_ms }));
         if let Some(refunds) = struck.refunds {
             decision.actions.push(Action::BreakerOpened);
+            self.brake.on_outage(now_ms);
             self.refund(refunds, now_ms);
         }
     }
@@ -228,6 +256,7 @@ impl Scheduler {
         for (id, charges) in refunds {
             if let Some(item) = self.lanes.get_mut(id) {
                 item.charged = item.charged.saturating_sub(charges);
+                item.waived = item.waived.min(item.charged);
                 item.strikes = item.charged;
             }
         }

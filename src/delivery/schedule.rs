@@ -8,6 +8,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use super::brake::Brake;
 use super::breaker::Breaker;
 use super::concurrency::Concurrency;
 use super::decision::{Action, Attempt, Condition, Decision, Leftover, Offer, TokenRead, UpdateId};
@@ -28,6 +29,7 @@ pub struct Scheduler {
     pub(super) lanes: Lanes,
     pub(super) quiet: Quiet,
     pub(super) breaker: Breaker,
+    pub(super) brake: Brake,
     pub(super) concurrency: Concurrency,
     pub(super) token: TokenState,
     pub(super) guard: Guard,
@@ -50,6 +52,7 @@ impl Scheduler {
             lanes: Lanes::default(),
             quiet: Quiet::new(&rules),
             breaker: Breaker::new(&rules),
+            brake: Brake::new(&rules),
             concurrency: if rules.adapts {
                 Concurrency::adaptive(rules.max_in_flight, rules.settled_before)
             } else {
@@ -118,7 +121,8 @@ impl Scheduler {
         }
         let capacity = in_flight_max.saturating_sub(self.lanes.in_flight());
         if self.breaker.open_since_ms().is_none() {
-            return self.lanes.available(now_ms, capacity);
+            let slots = self.brake.slots(now_ms).map(|slots| usize::try_from(slots).unwrap_or(usize::MAX));
+            return self.lanes.available(now_ms, slots.map_or(capacity, |slots| slots.min(capacity)));
         }
         let is_due = self.breaker.probe_at_ms().is_some_and(|at_ms| at_ms <= now_ms);
         usize::from(is_due && capacity > 0 && self.lanes.has_probe(now_ms))
@@ -142,6 +146,7 @@ impl Scheduler {
             self.breaker.on_probe(id, subject);
         } else {
             self.concurrency.on_launch(self.lanes.in_flight());
+            self.brake.on_launch(now_ms);
         }
         Some(Attempt { id, subject, attempt, is_probe, token_generation: self.token.generation() })
     }
@@ -294,8 +299,9 @@ impl Scheduler {
     fn next_at_ms(&self, now_ms: u64) -> Option<u64> {
         let from_ms = now_ms.max(self.quiet.until_ms(now_ms).unwrap_or(0));
         if self.breaker.open_since_ms().is_none() {
-            let is_quiet = from_ms > now_ms;
-            let is_ready = is_quiet && self.lanes.available(from_ms, 1) > 0;
+            let from_ms = from_ms.max(self.brake.closed_until_ms(now_ms).unwrap_or(0));
+            let is_closed = from_ms > now_ms;
+            let is_ready = is_closed && self.lanes.available(from_ms, 1) > 0;
             return if is_ready { Some(from_ms) } else { self.lanes.next_delay_ms(from_ms, false) };
         }
         // With a probe on the wire its outcome is awaited, not a moment.

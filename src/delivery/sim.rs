@@ -99,6 +99,7 @@ struct Evening {
     leftover: u64,
     stop: Option<StopCause>,
     attempts: u64,
+    sent_ms: Vec<u64>,
     attempts_while_down: u64,
     probes: u64,
     ended_ms: u64,
@@ -200,7 +201,7 @@ impl World {
             let (subject, _, chronic) = self.day.rows[self.offered];
             let id = self.offered as u64;
             self.offered += 1;
-            self.see(&Fact::Offered { id, subject })?;
+            self.see(&Fact::Offered { id, subject, chronic })?;
             let known_as = if self.day.hides_subjects { 1_000_000 + id } else { subject };
             let subject = SubjectId(u128::from(known_as).to_be_bytes());
             self.scheduler.offer(Offer { id, subject, chronic });
@@ -241,6 +242,7 @@ impl World {
         let phase = self.day.phases.iter().find(|(until_ms, _)| self.now_ms < *until_ms);
         let phase = phase.map_or(Phase::Up, |(_, phase)| *phase);
         self.evening.attempts += 1;
+        self.evening.sent_ms.push(self.now_ms);
         self.evening.attempts_while_down += u64::from(matches!(phase, Phase::Down(_)));
         self.evening.probes += u64::from(attempt.is_probe);
         let outcome = self.outcome(phase, row);

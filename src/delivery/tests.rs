@@ -299,7 +299,7 @@ fn chronic_ones_go_last() {
 
 #[test]
 fn retries_are_a_bounded_share_while_there_is_fresh_work() {
-    let mut desk = Desk::warm(DeliveryRules { max_in_flight: 1, breaker_failures: 1_000, ..proven() });
+    let mut desk = Desk::warm(DeliveryRules { max_in_flight: 1, sick_percent: 101, ..proven() });
     for id in 0..1_000 {
         desk.offer(id, id);
     }
