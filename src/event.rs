@@ -131,6 +131,8 @@ pub enum Event {
     },
     /// Sending goes on.
     Resumed,
+    /// The operator asked for a status line.
+    StatusAsked,
     /// A pass over deferred or chronic rows began.
     LaterPassStarted {
         /// What it is about, in a few words.

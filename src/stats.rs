@@ -168,7 +168,7 @@ impl Stats {
                 self.run = facts.clone();
                 self.phase = "survey";
             }
-            Event::InputOpened { .. } => {}
+            Event::InputOpened { .. } | Event::StatusAsked => {}
             Event::Noticed { text } => self.notices.push(text.clone()),
             Event::Progressed { rows, bytes, bytes_total } => {
                 self.pass_rows = *rows;

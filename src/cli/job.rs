@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::fatal::Fatal;
 use super::parts::{self, Destination};
 use crate::api::Token;
-use crate::deliver::{self, Delivered, Delivery, WriteRows};
+use crate::deliver::{self, Delivered, Delivery, Limit, WriteRows};
 use crate::digest::{self, BatchId, StateKey};
 use crate::engine::clock::{self, Clock};
 use crate::engine::signals::Signals;
@@ -45,6 +45,10 @@ pub(super) struct Job<'a> {
     pub(super) rules: Arc<RuleSet>,
     pub(super) inputs: Inputs,
     pub(super) signals: Signals,
+    /// When the run stops on its own clock, and by which limit.
+    pub(super) stop_at: Option<(u64, Limit)>,
+    /// What the bounds are when the configuration is read again.
+    pub(super) reload: Box<deliver::Reload<'a>>,
     /// The journal; a plan may have none yet.
     pub(super) journal: Option<Journal>,
     pub(super) run_dir: Option<PathBuf>,
@@ -439,6 +443,7 @@ impl Job<'_> {
                     surveyed.plan.facts().rows.read,
                     is_proven,
                     settled_before,
+                    self.stop_at.clone(),
                 ),
                 envelope: self.settings.api.envelope,
                 inputs: &mut self.inputs,
@@ -451,6 +456,7 @@ impl Job<'_> {
                 token_source,
                 prove: &|| journal.set_proven(&surveyed.proof),
                 signals: self.signals.clone(),
+                reload: &*self.reload,
             },
             emitter,
         )?;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::fatal::Fatal;
 use crate::api::{ClientOptions, Endpoint, Envelope, TokenSource};
-use crate::deliver::DeliverRules;
+use crate::deliver::{DeliverRules, Limit, Steering};
 use crate::delivery::DeliveryRules;
 use crate::engine::clock;
 use crate::engine::permits::Pace;
@@ -18,7 +18,7 @@ use crate::input::{Bounds, InputOptions};
 use crate::journal::JournalOptions;
 use crate::plan::GateRules;
 use crate::sandbox::{Sandbox, SandboxEnvelope, SandboxOptions};
-use crate::settings::{DeliverySettings, Rate, Settings, TokenChoice};
+use crate::settings::{self, DeliverySettings, Rate, Settings, TokenChoice};
 
 /// Sending threads at most, unless set: more only compete with the one driver.
 const SENDERS_MAX: usize = 4;
@@ -172,6 +172,7 @@ pub(super) fn deliver_rules(
     rows_read: u64,
     is_proven: bool,
     settled_before: Option<u64>,
+    stop_at: Option<(u64, Limit)>,
 ) -> DeliverRules {
     let delivery = &settings.delivery;
     let defaults = DeliveryRules::default();
@@ -201,6 +202,38 @@ pub(super) fn deliver_rules(
         senders: delivery.senders.unwrap_or(cores.min(SENDERS_MAX)).min(max_in_flight),
         rows_folding_max: crate::plan::ROWS_HELD_MAX_DEFAULT,
         shutdown_grace_ms: delivery.shutdown_grace_ms,
+        stop_at,
+        updates_max: delivery.max_rows,
+    }
+}
+
+/// When the run is to stop, on its own clock, and by which limit: the first of those that were asked for.
+pub(super) fn stop_at(settings: &Settings, now_ms: u64) -> Result<Option<(u64, Limit)>, Fatal> {
+    let delivery = &settings.delivery;
+    let duration =
+        delivery.max_duration_ms.map(|ms| (ms, Limit::Duration { length: settings::duration_text(ms) }));
+    let until = delivery.until.as_ref().map(|(time, hour, minute)| {
+        let zone = delivery.time_zone.as_deref();
+        let for_ms = clock::until_ms(*hour, *minute, zone).map_err(|error| {
+            Fatal::new(
+                Exit::Config,
+                format!("cannot tell when it is {time}: {error}"),
+                "set delivery.time_zone to an IANA name such as Europe/London, or leave it out",
+            )
+        })?;
+        Ok::<_, Fatal>((now_ms.saturating_add(for_ms), Limit::Until { time: time.clone() }))
+    });
+    Ok(duration.into_iter().chain(until.transpose()?).min_by_key(|(at_ms, _)| *at_ms))
+}
+
+/// The bounds that may change in the middle of a run.
+pub(super) fn steering(settings: &Settings) -> Steering {
+    let delivery = &settings.delivery;
+    let max_in_flight = in_flight_max(delivery);
+    Steering {
+        pace: pace(delivery.rate, delivery.burst),
+        max_in_flight,
+        text: format!("rate {}, at most {max_in_flight} at once", delivery.rate),
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::feed::{Fed, Selection};
 use super::settle::{self, Settled, Unresolved};
-use super::{DEFERRED_MAX, DeliverRules, Delivered, Stopped};
+use super::{DEFERRED_MAX, DeliverRules, Delivered, Reload, Stopped};
 use crate::api::{Request, Token, TokenSource};
 use crate::delivery::outcome::{Failure, Seen, StopCause};
 use crate::delivery::{Action, Decision, Offer, REASON_THROTTLED, Scheduler, TokenRead, UpdateId};
@@ -18,9 +18,9 @@ use crate::digest::{StateKey, SubjectId, update_digest};
 use crate::engine::chance::Chance;
 use crate::engine::clock;
 use crate::engine::credit::Credit;
-use crate::engine::permits::Permits;
+use crate::engine::permits::{Pace, Permits};
 use crate::engine::senders::Senders;
-use crate::engine::signals::Stop;
+use crate::engine::signals::{Ask, Stop};
 use crate::event::Event;
 use crate::journal::{JournalError, JournalWriter};
 use crate::ledger::Record;
@@ -52,6 +52,8 @@ pub(super) enum Wake {
     TokenRead(Option<Token>),
     /// The operator wants the run to stop.
     Signal(Stop),
+    /// The operator wants something else.
+    Asked(Ask),
 }
 
 /// What a durable group stands for.
@@ -94,6 +96,9 @@ pub(super) struct Driver<'a, 'e> {
     pub(super) token_source: TokenSource,
     /// Keeps, durably, that the target has acknowledged something.
     pub(super) prove: &'a dyn Fn() -> Result<(), JournalError>,
+    pub(super) reload: &'a Reload<'a>,
+    /// The pace in force.
+    pub(super) pace: Option<Pace>,
     pub(super) chance: Chance,
     pub(super) progress: Progress,
     pub(super) outcome: Delivered,
@@ -101,7 +106,11 @@ pub(super) struct Driver<'a, 'e> {
     pub(super) deferred: BTreeMap<u64, Unresolved>,
     synced: u64,
     pub(super) held: HashMap<UpdateId, Held>,
-    permits_in_hand: u32,
+    pub(super) permits_in_hand: u32,
+    /// Updates handed over for the first time.
+    pub(super) handed: u64,
+    /// Whether there were more of them than the limit allows.
+    pub(super) is_over_limit: bool,
     pub(super) pending: Durable,
     pub(super) records: Vec<Record>,
     pub(super) commits_open: usize,
@@ -166,6 +175,7 @@ impl<'a, 'e> Driver<'a, 'e> {
         token: Token,
         token_source: TokenSource,
         prove: &'a dyn Fn() -> Result<(), JournalError>,
+        reload: &'a Reload<'a>,
     ) -> Driver<'a, 'e> {
         Driver {
             rules,
@@ -180,6 +190,8 @@ impl<'a, 'e> Driver<'a, 'e> {
             token: Arc::new(token),
             token_source,
             prove,
+            reload,
+            pace: rules.pace,
             chance: Chance::from_entropy(),
             progress: Progress::default(),
             outcome: Delivered::default(),
@@ -187,6 +199,8 @@ impl<'a, 'e> Driver<'a, 'e> {
             synced: 0,
             held: HashMap::new(),
             permits_in_hand: 0,
+            handed: 0,
+            is_over_limit: false,
             pending: Durable::default(),
             records: Vec::new(),
             commits_open: 0,
@@ -211,6 +225,7 @@ impl<'a, 'e> Driver<'a, 'e> {
             let is_idle = !self.wait(credit);
             self.write();
             self.tell_condition();
+            self.check_time();
             self.pump();
             if self.outcome.stopped.is_some() {
                 credit.close();
@@ -240,6 +255,7 @@ impl<'a, 'e> Driver<'a, 'e> {
         let now_ms = self.now_ms();
         let due_ms =
             self.scheduler.wake_at(now_ms).unwrap_or(u64::MAX).min(self.drain_until_ms.unwrap_or(u64::MAX));
+        let due_ms = due_ms.min(self.stop_at_ms());
         let is_stuck = credit.is_exhausted() && self.commits_open == 0 && self.scheduler.in_flight() == 0;
         let idle_ms_max = if is_stuck { STUCK_MS_MAX } else { IDLE_MS_MAX };
         let sleep_ms = due_ms.saturating_sub(now_ms).min(idle_ms_max);
@@ -260,6 +276,7 @@ impl<'a, 'e> Driver<'a, 'e> {
         match wake {
             Wake::Fed { group, rows, bytes } => {
                 (self.progress.rows, self.progress.bytes) = (rows, bytes);
+                let group = self.within_limit(group, credit);
                 self.on_fed(group);
             }
             Wake::FeedEnded(ended) => {
@@ -284,6 +301,7 @@ impl<'a, 'e> Driver<'a, 'e> {
             }
             Wake::TokenRead(token) => self.on_token(token, credit),
             Wake::Signal(signal) => self.on_signal(signal),
+            Wake::Asked(ask) => self.on_ask(ask),
         }
     }
 

@@ -10,6 +10,7 @@ mod driver;
 mod feed;
 mod rows;
 mod settle;
+mod steer;
 mod tell;
 
 use std::collections::HashMap;
@@ -17,6 +18,8 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc;
+
+pub use self::steer::Reload;
 
 pub use self::rows::{RowsError, WriteRows, write_rows};
 
@@ -55,6 +58,41 @@ pub struct DeliverRules {
     pub rows_folding_max: usize,
     /// How long attempts on the wire may take to end once the run stops.
     pub shutdown_grace_ms: u64,
+    /// When the run stops on the run's clock, in milliseconds, and by which limit.
+    pub stop_at: Option<(u64, Limit)>,
+    /// Updates handed over for sending, at most; what comes after them stays pending.
+    pub updates_max: Option<u64>,
+}
+
+/// A limit that was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Limit {
+    /// A length of the run.
+    Duration {
+        /// The length, as text.
+        length: String,
+    },
+    /// A time of day.
+    Until {
+        /// As it was written.
+        time: String,
+    },
+    /// A number of updates.
+    Updates {
+        /// How many.
+        updates: u64,
+    },
+}
+
+/// Bounds that may change in the middle of a run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Steering {
+    /// How fast; `None` for no limit.
+    pub pace: Option<Pace>,
+    /// Attempts on the wire at once, at most.
+    pub max_in_flight: usize,
+    /// The same, in words.
+    pub text: String,
 }
 
 impl DeliverRules {
@@ -87,6 +125,8 @@ pub enum Stopped {
     Unreachable(String),
     /// The operator's.
     Signal(Stop),
+    /// A limit that was asked for.
+    Limit(Limit),
     /// The input cannot be read on.
     Source(Arc<SourceError>),
     /// The journal cannot be written.
@@ -107,6 +147,7 @@ impl Stopped {
             }
             Stopped::Signal(Stop::Interrupt) => Exit::Interrupted,
             Stopped::Signal(Stop::Terminate) => Exit::Terminated,
+            Stopped::Limit(_) => Exit::Limit,
             Stopped::Source(_) => Exit::Input,
             Stopped::Journal(_) => Exit::Journal,
             Stopped::Internal(_) => Exit::Unexpected,
@@ -136,7 +177,7 @@ impl Stopped {
             Stopped::Unreachable(_) => {
                 "check scheme, host and port in api.url, DNS and the network; then run the same command again".into()
             }
-            Stopped::Signal(_) => "run the same command again; it resumes".into(),
+            Stopped::Signal(_) | Stopped::Limit(_) => "run the same command again; it resumes".into(),
             Stopped::Source(error) => error.remedy(),
             Stopped::Journal(error) => error.remedy(),
             Stopped::Internal(_) => "please report this as a bug, with the run's summary.json".into(),
@@ -165,6 +206,11 @@ impl fmt::Display for Stopped {
             }
             Stopped::Unreachable(trouble) => {
                 write!(f, "the API could not be reached for as long as outage_max: {trouble}")
+            }
+            Stopped::Limit(Limit::Duration { length }) => write!(f, "--max-duration {length} is over"),
+            Stopped::Limit(Limit::Until { time }) => write!(f, "it is {time}: --until"),
+            Stopped::Limit(Limit::Updates { updates }) => {
+                write!(f, "--max-rows {updates} is reached, and there are more to send")
             }
             Stopped::Signal(Stop::Interrupt) => f.write_str("interrupted (SIGINT)"),
             Stopped::Signal(Stop::Terminate) => f.write_str("asked to terminate (SIGTERM)"),
@@ -223,6 +269,8 @@ pub struct Delivery<'a> {
     pub rules: DeliverRules,
     /// The signals of this process.
     pub signals: Signals,
+    /// What the bounds are when somebody wants them read again.
+    pub reload: &'a Reload<'a>,
 }
 
 /// What delivery leaves behind for the reports.
@@ -272,6 +320,8 @@ pub fn deliver(delivery: Delivery<'_>, emitter: &mut Emitter<'_>) -> Result<Deli
     let on_signal = waker.clone();
     // After the driver has ended, nobody takes these any more; the count of signals tells the rest of the run.
     delivery.signals.tell(move |stop| drop(on_signal.send(Wake::Signal(stop))));
+    let on_ask = waker.clone();
+    delivery.signals.tell_asks(move |ask| drop(on_ask.send(Wake::Asked(ask))));
     let mut driver = Driver::new(
         &rules,
         state_key,
@@ -282,6 +332,7 @@ pub fn deliver(delivery: Delivery<'_>, emitter: &mut Emitter<'_>) -> Result<Deli
         delivery.token.clone(),
         delivery.token_source.clone(),
         delivery.prove,
+        delivery.reload,
     );
     driver.senders = Some(senders);
     driver.permits = permits;
@@ -345,10 +396,12 @@ fn run_passes(driver: &mut Driver<'_, '_>, mut delivery: Delivery<'_>) {
     let late = late_updates(delivery.plan);
     if late < sent {
         pass(driver, &mut delivery, Selection::Main);
+        driver.check_updates();
     }
     if late > 0 && driver.is_going() {
         driver.later("chronic rows", late);
         pass(driver, &mut delivery, Selection::Late);
+        driver.check_updates();
     }
     while driver.is_going() {
         let selection = driver.deferred();

@@ -170,6 +170,7 @@ impl Json {
             | Event::UpdateSynced { .. }
             | Event::UpdateDeferred { .. }
             | Event::LimitChanged { .. }
+            | Event::StatusAsked
             | Event::Committed { .. }
             | Event::RunEnded { .. } => return None,
         })

@@ -70,6 +70,7 @@ impl Lines {
             | Event::Paused { .. }
             | Event::LimitChanged { .. }
             | Event::Resumed
+            | Event::StatusAsked
             | Event::Committed { .. }
             | Event::RunEnded { .. } => {}
         }

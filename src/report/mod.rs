@@ -221,6 +221,7 @@ impl Listener for Reporters {
                     overridden: *overridden,
                 });
             }
+            Event::StatusAsked => self.status_now(),
             Event::RunStarted(_)
             | Event::Noticed { .. }
             | Event::Progressed { .. }

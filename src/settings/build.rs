@@ -138,6 +138,13 @@ impl Reader<'_> {
             burst: self.number("delivery.burst"),
             max_in_flight: self.number("delivery.max_in_flight"),
             concurrency: self.number_if_set("delivery.concurrency"),
+            max_duration_ms: self.number_if_set("delivery.max_duration"),
+            until: self.text("delivery.until").map(|text| {
+                let (hour, minute) = units::time_of_day(&text).expect("the table takes no other times");
+                (text, hour, minute)
+            }),
+            time_zone: self.text("delivery.time_zone"),
+            max_rows: self.number_if_set("delivery.max_rows"),
             attempts_max: self.number("delivery.attempts_max"),
             backoff_initial_ms: self.number("delivery.backoff_initial"),
             backoff_max_ms: self.number("delivery.backoff_max"),

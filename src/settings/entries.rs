@@ -292,6 +292,32 @@ pub static SETTINGS: &[Setting] = &[
     )
     .flag("concurrency")
     .sample("16"),
+    new(
+        "delivery.max_duration",
+        duration(SECOND, 30 * DAY),
+        "",
+        "Length of the run after which it stops in order (exit 8); run again, it resumes.",
+    )
+    .flag("max-duration")
+    .sample("\"4h\""),
+    new("delivery.until", Kind::TimeOfDay, "", "Time of day at which the run stops in order (exit 8).")
+        .flag("until")
+        .sample("\"05:00\""),
+    new(
+        "delivery.time_zone",
+        Kind::Text,
+        "",
+        "Time zone of times of day, by its IANA name; unset, that of this machine.",
+    )
+    .sample("\"Europe/London\""),
+    new(
+        "delivery.max_rows",
+        count(1, u64::MAX),
+        "",
+        "Updates sent by one run, at most, as a canary; then it stops in order (exit 8).",
+    )
+    .flag("max-rows")
+    .sample("100"),
     new("delivery.attempts_max", count(1, 100), "8", "Attempts for one update before it is given up."),
     new("delivery.backoff_initial", duration(1, HOUR), "500ms", "Longest wait before the first retry."),
     new("delivery.backoff_max", duration(1, DAY), "30s", "Longest wait before any retry."),

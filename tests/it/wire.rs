@@ -13,6 +13,7 @@ mod quiet;
 mod refused;
 mod retried;
 mod scripted;
+mod stopping;
 mod token;
 
 use simsync::sandbox::{Faults, Outage, OutageKind, Window};
