@@ -456,6 +456,7 @@ impl Job<'_> {
                 token_source,
                 prove: &|| journal.set_proven(&surveyed.proof),
                 signals: self.signals.clone(),
+                ledger: &|| journal.ledger(),
                 reload: &*self.reload,
             },
             emitter,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::Duration;
 
-use super::feed::{Fed, Selection};
+use super::feed::Fed;
 use super::settle::{self, Settled, Unresolved};
 use super::{DEFERRED_MAX, DeliverRules, Delivered, Reload, Stopped};
 use crate::api::{Request, Token, TokenSource};
@@ -565,14 +565,6 @@ impl Driver<'_, '_> {
     /// The channel that wakes the driver.
     pub(super) fn waker(&self) -> Sender<Wake> {
         self.waker.clone()
-    }
-
-    /// The updates that wait for a later pass.
-    pub(super) fn deferred(&self) -> Selection {
-        Selection::Deferred {
-            ordinals: self.deferred.keys().copied().collect(),
-            subjects: self.deferred.values().map(|unresolved| unresolved.update.subject).collect(),
-        }
     }
 
     /// Ends the senders and gives up what delivery leaves behind.

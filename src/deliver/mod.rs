@@ -5,6 +5,7 @@
 //! driver (`driver.rs`) asks the pure scheduler what to do, the journal's thread makes it durable. Not here: any
 //! decision (`delivery/`, `plan/`).
 
+mod chains;
 mod drain;
 mod driver;
 mod feed;
@@ -13,7 +14,7 @@ mod settle;
 mod steer;
 mod tell;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -23,6 +24,7 @@ pub use self::steer::Reload;
 
 pub use self::rows::{RowsError, WriteRows, write_rows};
 
+use self::chains::Chains;
 use self::driver::{Driver, Job, Wake};
 use self::feed::{Feed, FeedError, Selection};
 use crate::api::{ApiError, Client, ClientOptions, Envelope, Token, TokenSource};
@@ -36,7 +38,7 @@ use crate::engine::signals::{Signals, Stop};
 use crate::event::Event;
 use crate::exit::Exit;
 use crate::input::{Inputs, SourceError};
-use crate::journal::{JournalError, JournalWriter};
+use crate::journal::{JournalError, JournalWriter, LedgerScan};
 use crate::plan::{Plan, Ruling};
 use crate::survey::{Emitter, Judge};
 
@@ -269,6 +271,8 @@ pub struct Delivery<'a> {
     pub rules: DeliverRules,
     /// The signals of this process.
     pub signals: Signals,
+    /// The ledger as it stood at the beginning: who holds what, where updates want each other's values.
+    pub ledger: &'a dyn Fn() -> Result<LedgerScan, JournalError>,
     /// What the bounds are when somebody wants them read again.
     pub reload: &'a Reload<'a>,
 }
@@ -403,19 +407,50 @@ fn run_passes(driver: &mut Driver<'_, '_>, mut delivery: Delivery<'_>) {
         pass(driver, &mut delivery, Selection::Late);
         driver.check_updates();
     }
-    while driver.is_going() {
-        let selection = driver.deferred();
-        let Selection::Deferred { ordinals, .. } = &selection else { break };
-        if ordinals.is_empty() {
-            break;
-        }
-        driver.later("deferred conflicts", ordinals.len() as u64);
+    resolve_deferred(driver, &mut delivery);
+}
+
+/// Passes over deferred updates until one over all of them makes no progress.
+fn resolve_deferred(driver: &mut Driver<'_, '_>, delivery: &mut Delivery<'_>) {
+    if !driver.is_going() || driver.deferred.is_empty() {
+        return;
+    }
+    driver.later("deferred conflicts", driver.deferred.len() as u64);
+    let mut chains = holders(driver, delivery);
+    while driver.is_going()
+        && let Some(turn) = chains.next(&driver.deferred)
+    {
+        tracing::debug!("a pass over {} of {} deferred updates", turn.updates, driver.deferred.len());
         let before = driver.synced();
-        pass(driver, &mut delivery, selection);
-        if driver.synced() == before && driver.is_going() {
+        pass(driver, delivery, turn.selection);
+        if turn.is_all && driver.synced() == before && driver.is_going() {
             driver.refuse_unresolved();
         }
     }
+}
+
+/// Who among the subjects of deferred updates holds what.
+fn holders(driver: &Driver<'_, '_>, delivery: &Delivery<'_>) -> Chains {
+    let mut chains = Chains::default();
+    let subjects: HashSet<SubjectId> =
+        driver.deferred.values().map(|unresolved| unresolved.update.subject).collect();
+    if subjects.len() < 2 {
+        return chains;
+    }
+    let learned = (delivery.ledger)().and_then(|mut entries| {
+        entries.try_for_each(|entry| {
+            let entry = entry?;
+            if subjects.contains(&entry.subject) {
+                chains.learn(&entry);
+            }
+            Ok(())
+        })
+    });
+    if let Err(error) = learned {
+        // It only makes later passes dearer.
+        tracing::warn!(%error, "the ledger does not tell who holds what");
+    }
+    chains
 }
 
 /// Updates of the plan that failed in earlier batches.
