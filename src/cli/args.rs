@@ -173,6 +173,9 @@ pub struct SendingArgs {
     /// Failed updates above which the run stops: a count, or a share of the rows read
     #[arg(long, value_name = "N|N%")]
     pub max_errors: Option<String>,
+    /// The same for updates that failed with one complaint
+    #[arg(long, value_name = "N|N%")]
+    pub max_errors_per_signature: Option<String>,
 }
 
 /// The inputs.
@@ -405,6 +408,7 @@ impl SendingArgs {
         add(flags, "until", until.as_ref());
         add(flags, "max-rows", max_rows.as_ref());
         add(flags, "max-errors", max_errors.as_ref());
+        add(flags, "max-errors-per-signature", self.max_errors_per_signature.as_ref());
     }
 }
 

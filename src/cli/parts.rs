@@ -190,6 +190,9 @@ pub(super) fn deliver_rules(
         breaker_subjects: delivery.breaker_subjects,
         proven: is_proven,
         failures_max: delivery.max_errors.map(|budget| budget.failures_max(rows_read)),
+        signature_failures_max: delivery
+            .max_errors_per_signature
+            .map(|budget| budget.failures_max(rows_read)),
         ready_max: defaults.ready_max.max(4 * max_in_flight),
         held_max: defaults.held_max.max(8 * max_in_flight),
         ..defaults

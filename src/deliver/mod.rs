@@ -144,9 +144,11 @@ impl Stopped {
             Stopped::Cause(StopCause::TokenRefused) => Exit::Token,
             Stopped::Cause(StopCause::Outage) | Stopped::Unreachable(_) => Exit::Temporary,
             Stopped::Cause(StopCause::Redirected { .. }) => Exit::Config,
-            Stopped::Cause(StopCause::NothingAccepted { .. } | StopCause::ErrorBudget { .. }) => {
-                Exit::Stopped
-            }
+            Stopped::Cause(
+                StopCause::NothingAccepted { .. }
+                | StopCause::ErrorBudget { .. }
+                | StopCause::SignatureBudget { .. },
+            ) => Exit::Stopped,
             Stopped::Signal(Stop::Interrupt) => Exit::Interrupted,
             Stopped::Signal(Stop::Terminate) => Exit::Terminated,
             Stopped::Limit(_) => Exit::Limit,
@@ -171,6 +173,11 @@ impl Stopped {
             Stopped::Cause(StopCause::NothingAccepted { .. }) => {
                 "check api.envelope (data-string, data-object, flat), api.url and the column mapping; no row was \
                  marked failed"
+                    .into()
+            }
+            Stopped::Cause(StopCause::SignatureBudget { .. }) => {
+                "look at failed.csv; then run again, with a larger --max-errors-per-signature if this complaint is \
+                 acceptable"
                     .into()
             }
             Stopped::Cause(StopCause::ErrorBudget { .. }) => {
@@ -202,6 +209,10 @@ impl fmt::Display for Stopped {
             Stopped::Cause(StopCause::NothingAccepted { signature, subjects }) => write!(
                 f,
                 "the API accepted none of the first {subjects} subjects at this target; most frequent complaint: {signature}"
+            ),
+            Stopped::Cause(StopCause::SignatureBudget { signature, failed }) => write!(
+                f,
+                "{failed} updates failed with one complaint, more than max_errors_per_signature allows: {signature}"
             ),
             Stopped::Cause(StopCause::ErrorBudget { failed }) => {
                 write!(f, "{failed} updates failed, more than max_errors allows")

@@ -38,6 +38,9 @@ pub const HELD_MAX: usize = 4_096;
 /// First attempts that must go out between two retries while there are first attempts to make.
 pub const FRESH_PER_RETRY: u32 = 4;
 
+/// Signatures whose failures are counted apart; further ones have no budget of their own.
+pub const SIGNATURES_MAX: usize = 1_024;
+
 /// Bounds and numbers of delivery. Milliseconds count on whatever clock the caller passes in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeliveryRules {
@@ -81,6 +84,8 @@ pub struct DeliveryRules {
     pub held_max: usize,
     /// Error budget: the run stops when more updates than this have failed.
     pub failures_max: Option<u64>,
+    /// The same for each complaint: the run stops when more updates than this have failed with one signature.
+    pub signature_failures_max: Option<u64>,
     /// Retry budget: first attempts between two retries, while there are first attempts to make. With 4, retries
     /// are at most a fifth of all attempts then.
     pub fresh_per_retry: u32,
@@ -109,6 +114,7 @@ impl Default for DeliveryRules {
             ready_max: READY_MAX,
             held_max: HELD_MAX,
             failures_max: None,
+            signature_failures_max: None,
             fresh_per_retry: FRESH_PER_RETRY,
         }
     }

@@ -8,6 +8,7 @@ use super::brake::{TESTIMONIES_MAX, WAIVED_TIMES};
 use super::breaker::Blow;
 use super::decision::{Action, Decision, REASON_RETRY_AFTER, REASON_THROTTLED, UpdateId};
 use super::outcome::{Failure, Outcome, Seen, StopCause, Verdict};
+use super::rules::SIGNATURES_MAX;
 use super::schedule::Scheduler;
 use super::token::TokenRuling;
 use crate::ledger::FailureKind;
@@ -300,10 +301,25 @@ impl Scheduler {
 
     pub(super) fn fail(&mut self, id: UpdateId, failure: Failure, decision: &mut Decision) {
         self.lanes.settle(id);
+        self.complain(&failure.signature, decision);
         decision.verdicts.push((id, Verdict::Failed(failure)));
         self.failed += 1;
         if self.rules.failures_max.is_some_and(|failures_max| self.failed > failures_max) {
             self.stop(StopCause::ErrorBudget { failed: self.failed }, decision);
+        }
+    }
+
+    /// Counts a complaint against its budget.
+    fn complain(&mut self, signature: &str, decision: &mut Decision) {
+        let Some(failures_max) = self.rules.signature_failures_max else { return };
+        if self.complaints.len() >= SIGNATURES_MAX && !self.complaints.contains_key(signature) {
+            return;
+        }
+        let failed = self.complaints.entry(signature.to_owned()).or_default();
+        *failed += 1;
+        if *failed > failures_max {
+            let cause = StopCause::SignatureBudget { signature: signature.to_owned(), failed: *failed };
+            self.stop(cause, decision);
         }
     }
 

@@ -41,6 +41,8 @@ pub struct Scheduler {
     /// Verdicts found when nobody was asking.
     pub(super) owed: Vec<(UpdateId, Verdict)>,
     pub(super) failed: u64,
+    /// Failed updates by complaint, where complaints have a budget.
+    pub(super) complaints: HashMap<String, u64>,
     pub(super) is_input_over: bool,
     pub(super) is_draining: bool,
 }
@@ -65,6 +67,7 @@ impl Scheduler {
             deferred: HashMap::new(),
             owed: Vec::new(),
             failed: 0,
+            complaints: HashMap::new(),
             is_input_over: false,
             is_draining: false,
             rules,

@@ -404,6 +404,22 @@ fn the_error_budget_stops_at_one_more_than_it_allows() {
 }
 
 #[test]
+fn a_complaint_has_a_budget_of_its_own() {
+    let mut desk = Desk::warm(DeliveryRules { signature_failures_max: Some(2), ..proven() });
+    for id in 0..6 {
+        desk.offer(id, id);
+    }
+    desk.send_all();
+    for (id, outcome) in [(0, refused()), (1, mismatch()), (2, refused()), (3, mismatch())] {
+        desk.answer(id, outcome);
+    }
+    assert_eq!(desk.stops(), Vec::<&StopCause>::new(), "two of each");
+    desk.answer(4, refused());
+    let cause = StopCause::SignatureBudget { signature: "422 bad".into(), failed: 3 };
+    assert_eq!(desk.stops(), [&cause]);
+}
+
+#[test]
 fn what_was_given_back_gets_no_verdict_afterwards() {
     // Kept back at first contact, condemned, and owed: three ways to wait for a verdict.
     let mut desk = Desk::new(DeliveryRules::default());

@@ -153,6 +153,7 @@ impl Reader<'_> {
             breaker_failures: self.number("delivery.breaker_failures"),
             breaker_subjects: self.number("delivery.breaker_subjects"),
             max_errors: self.budget("delivery.max_errors"),
+            max_errors_per_signature: self.budget("delivery.max_errors_per_signature"),
             shutdown_grace_ms: self.number("delivery.shutdown_grace"),
             senders: Some(self.number("delivery.senders")).filter(|senders: &usize| *senders != 0),
         }

@@ -334,6 +334,14 @@ pub static SETTINGS: &[Setting] = &[
     .flag("max-errors")
     .sample("\"2%\""),
     new(
+        "delivery.max_errors_per_signature",
+        Kind::Budget,
+        "",
+        "Updates failed with one complaint above which the run stops: a count, or a share of the rows read.",
+    )
+    .flag("max-errors-per-signature")
+    .sample("\"1%\""),
+    new(
         "delivery.shutdown_grace",
         duration(0, HOUR),
         "30s",

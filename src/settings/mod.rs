@@ -288,6 +288,8 @@ pub struct DeliverySettings {
     pub breaker_subjects: u32,
     /// Failed updates above which the run stops; `None` for never.
     pub max_errors: Option<ErrorBudget>,
+    /// Updates failed with one complaint above which the run stops; `None` for never.
+    pub max_errors_per_signature: Option<ErrorBudget>,
     /// Longest time for attempts on the wire after a signal.
     pub shutdown_grace_ms: u64,
     /// Sending threads; `None` chooses by the machine.
