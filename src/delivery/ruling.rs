@@ -164,7 +164,7 @@ impl Scheduler {
                 item.confirmed = item.confirmed.saturating_add(charges);
             }
         }
-        let is_last = self.lanes.nothing_moves();
+        let is_last = self.is_nobody_left();
         self.fail_condemned(if is_last { u64::MAX } else { sent_ms }, decision);
     }
 
@@ -236,7 +236,7 @@ impl Scheduler {
         if is_used_up && struck.refunds.is_none() {
             let sent_ms = item.sent.1;
             self.condemned.insert(id, Condemned { failure, sent_ms });
-            if self.lanes.nothing_moves() {
+            if self.is_nobody_left() {
                 // Nobody is left whose answer could tell the row from the server.
                 self.fail_condemned(u64::MAX, decision);
                 return;
@@ -324,7 +324,7 @@ impl Scheduler {
     }
 
     /// Fails the condemned whose last attempt is not younger than this.
-    fn fail_condemned(&mut self, sent_ms: u64, decision: &mut Decision) {
+    pub(super) fn fail_condemned(&mut self, sent_ms: u64, decision: &mut Decision) {
         let (stay, fail) = std::mem::take(&mut self.condemned)
             .into_iter()
             .partition(|(_, condemned)| condemned.sent_ms > sent_ms);

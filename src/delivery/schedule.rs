@@ -315,10 +315,16 @@ impl Scheduler {
         self.lanes.next_delay_ms(from_ms, true)
     }
 
-    /// Whether refusals are kept back although nothing is left that could bring a first success.
+    /// Whether verdicts are kept back although nothing is left that could bring a first success, or testimony.
     fn must_release(&self) -> bool {
-        let can_come = !self.is_input_over && self.room() > 0;
-        self.guard.withholds() && !self.is_draining && !can_come && self.lanes.nothing_moves()
+        let is_kept_back = self.guard.withholds() || !self.condemned.is_empty();
+        is_kept_back && !self.is_draining && self.is_nobody_left()
+    }
+
+    /// Whether nothing is held that moves, and nothing more can come: what the caller has not offered yet may be slow to
+    /// be read and made durable, and is somebody all the same.
+    pub(super) fn is_nobody_left(&self) -> bool {
+        (self.is_input_over || self.room() == 0) && self.lanes.nothing_moves()
     }
 
     fn give_up_withholding(&mut self, decision: &mut Decision) {
@@ -326,6 +332,7 @@ impl Scheduler {
             for (id, failure) in self.guard.give_up_waiting() {
                 self.fail(id, failure, decision);
             }
+            self.fail_condemned(u64::MAX, decision);
         }
     }
 

@@ -91,6 +91,12 @@ impl Desk {
         self.tick();
     }
 
+    /// Nothing more comes.
+    fn end_of_input(&mut self) {
+        let decision = self.scheduler.end_of_input();
+        self.hear(decision);
+    }
+
     fn tick(&mut self) {
         let decision = self.scheduler.on_tick(self.now_ms);
         self.hear(decision);
