@@ -205,7 +205,7 @@ pub(crate) fn duration_ms(text: &str) -> Result<u64, String> {
     u64::try_from(duration.as_millis()).map_err(|_| format!("`{text}` is too long"))
 }
 
-/// Prints milliseconds in the largest unit that holds them exactly; [`duration_ms`] reads it back.
+/// Prints milliseconds in the largest unit that holds them exactly; what is printed reads back as the same.
 pub fn duration_text(ms: u64) -> String {
     const UNITS: [(u64, &str); 4] = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s")];
     let unit = UNITS.into_iter().find(|(length, _)| ms != 0 && ms.is_multiple_of(*length));
