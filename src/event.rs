@@ -144,6 +144,11 @@ pub enum Event {
         /// Place of its last row.
         place: Place,
     },
+    /// How many attempts may be on the wire at once has changed; told once a second at most.
+    LimitChanged {
+        /// The limit.
+        in_flight: u64,
+    },
     /// Sending pauses for everybody.
     Paused {
         /// Why, in a few words.
@@ -153,6 +158,8 @@ pub enum Event {
     },
     /// Sending goes on.
     Resumed,
+    /// The operator asked for a status line.
+    StatusAsked,
     /// A pass over deferred or chronic rows began.
     LaterPassStarted {
         /// What it is about, in a few words.

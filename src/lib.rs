@@ -38,7 +38,7 @@
 //! | [`report`] | edge: the only printer; progress, summary, JSON Lines, run directory, row files |
 //! | [`sandbox`] | edge: the embedded API with faults on demand |
 //! | [`plan`] | pure: dispositions, fold of rows, conflicts, gates |
-//! | [`delivery`] | pure: what to send next, when, and what an outcome means |
+//! | [`delivery`] | pure: what to send next, when, how much at once, and what an outcome means |
 //! | [`fields`] | pure: one file per field, the table of rules |
 //! | [`row`], [`update`], [`digest`], [`ledger`], [`event`], [`stats`], [`exit`] | facts: types everyone may know |
 //! | [`choice`], [`near`] | facts: how enums have names, and how a mistyped name finds its neighbor |

@@ -155,6 +155,8 @@ pub struct Stats {
     pub paused: Option<&'static str>,
     /// Milliseconds spent paused, up to the last change.
     pub paused_ms: u64,
+    /// Attempts that may be on the wire at once, as told last.
+    pub in_flight_limit: Option<u64>,
     /// Records made durable.
     pub committed: u64,
     /// Sum of latencies of attempts, in milliseconds.
@@ -182,7 +184,7 @@ impl Stats {
                 self.phase = "survey";
             }
             // Texts that no count can hold are the reporters' own to keep.
-            Event::InputOpened { .. } | Event::ColumnsMapped { .. } => {}
+            Event::InputOpened { .. } | Event::ColumnsMapped { .. } | Event::StatusAsked => {}
             Event::LinesSkipped { blank, footer, header } => {
                 self.lines_blank += blank;
                 self.lines_footer += footer;
@@ -224,6 +226,7 @@ impl Stats {
             | Event::UpdateDeferred { .. }
             | Event::UpdateInDoubt { .. }
             | Event::Committed { .. } => self.take_delivery(&stamped.event),
+            Event::LimitChanged { in_flight } => self.in_flight_limit = Some(*in_flight),
             Event::Paused { reason, .. } => {
                 self.paused = Some(reason);
                 self.paused_since_ms.get_or_insert(stamped.at_ms);

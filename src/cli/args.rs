@@ -159,12 +159,27 @@ pub struct SendingArgs {
     /// Attempts that may begin at once after a silence [default: 1]
     #[arg(long, value_name = "N")]
     pub burst: Option<String>,
-    /// Attempts on the wire at once [default: 64]
+    /// Attempts on the wire at once, at most [default: 64]
     #[arg(long, value_name = "N")]
     pub max_in_flight: Option<String>,
+    /// Attempts on the wire at once, fixed; without it, the number adapts to the server
+    #[arg(long, value_name = "N")]
+    pub concurrency: Option<String>,
+    /// Stop in order after this long (exit 8): 90s, 30m, 4h
+    #[arg(long, value_name = "TIME")]
+    pub max_duration: Option<String>,
+    /// Stop in order at this time of day (exit 8), in delivery.time_zone
+    #[arg(long, value_name = "HH:MM")]
+    pub until: Option<String>,
+    /// Send at most so many updates in this run, as a canary (exit 8)
+    #[arg(long, value_name = "N")]
+    pub max_rows: Option<String>,
     /// Failed updates above which the run stops: a count, or a share of the rows read
     #[arg(long, value_name = "N|N%")]
     pub max_errors: Option<String>,
+    /// The same for updates that failed with one complaint
+    #[arg(long, value_name = "N|N%")]
+    pub max_errors_per_signature: Option<String>,
 }
 
 /// The inputs.
@@ -391,14 +406,20 @@ impl PlanningArgs {
 
 impl SendingArgs {
     fn add_to(&self, flags: &mut Flags) {
-        let SendingArgs { api_url, sandbox, envelope, rate, burst, max_in_flight, max_errors } = self;
+        let SendingArgs { api_url, sandbox, envelope, rate, burst, max_in_flight, .. } = self;
+        let SendingArgs { concurrency, max_duration, until, max_rows, max_errors, .. } = self;
         add(flags, "api-url", api_url.as_ref());
         add_switch(flags, "sandbox", *sandbox);
         add(flags, "envelope", envelope.as_ref());
         add(flags, "rate", rate.as_ref());
         add(flags, "burst", burst.as_ref());
         add(flags, "max-in-flight", max_in_flight.as_ref());
+        add(flags, "concurrency", concurrency.as_ref());
+        add(flags, "max-duration", max_duration.as_ref());
+        add(flags, "until", until.as_ref());
+        add(flags, "max-rows", max_rows.as_ref());
         add(flags, "max-errors", max_errors.as_ref());
+        add(flags, "max-errors-per-signature", self.max_errors_per_signature.as_ref());
     }
 }
 

@@ -69,6 +69,8 @@ pub(super) fn demo(args: &DemoArgs) -> Result<Exit, Fatal> {
         false,
         NextCommands::default(),
         console.clone(),
+        // Hermetic: there is nothing to read again.
+        Box::new(|| Ok(parts::steering(settings))),
     )?;
     if !settings.run.quiet && !settings.run.json {
         console.block(&next(&args.state, exit));

@@ -11,7 +11,7 @@ use super::fatal::Fatal;
 use super::key;
 use super::parts::{self, Destination};
 use crate::api::Token;
-use crate::deliver::{self, Delivered, Delivery, WriteRows};
+use crate::deliver::{self, Delivered, Delivery, Limit, WriteRows};
 use crate::digest::{self, BatchId, StateKey};
 use crate::engine::clock::{self, Clock};
 use crate::engine::signals::Signals;
@@ -43,6 +43,10 @@ pub(super) struct Job<'a> {
     pub(super) row_rules: Arc<RowRules>,
     pub(super) inputs: Inputs,
     pub(super) signals: Signals,
+    /// When the run stops on its own clock, and by which limit.
+    pub(super) stop_at: Option<(u64, Limit)>,
+    /// What the bounds are when the configuration is read again.
+    pub(super) reload: Box<deliver::Reload<'a>>,
     /// The journal; a plan may have none yet.
     pub(super) journal: Option<Journal>,
     pub(super) run_dir: Option<PathBuf>,
@@ -427,10 +431,18 @@ impl Job<'_> {
         let tokens = self.token.clone().zip(self.destination.token.clone());
         let Some((token, token_source)) = tokens else { return Ok(Delivered::default()) };
         let is_proven = journal.is_proven(&surveyed.proof)?;
+        let target = self.destination.target.clone();
+        let settled_before = journal.settled_limit(&target)?;
         let delivered = deliver::deliver(
             Delivery {
                 client: parts::client_options(self.settings, endpoint, &self.rules),
-                rules: parts::deliver_rules(self.settings, surveyed.plan.facts().rows.read, is_proven),
+                rules: parts::deliver_rules(
+                    self.settings,
+                    surveyed.plan.facts().rows.read,
+                    is_proven,
+                    settled_before,
+                    self.stop_at.clone(),
+                ),
                 envelope: self.settings.api.envelope,
                 clear_as: self.settings.rules.clear_as,
                 inputs: &mut self.inputs,
@@ -443,9 +455,14 @@ impl Job<'_> {
                 token_source,
                 prove: &|| journal.set_proven(&surveyed.proof),
                 signals: self.signals.clone(),
+                ledger: &|| journal.ledger(),
+                reload: &*self.reload,
             },
             emitter,
         )?;
+        if let (Some(limit), false) = (delivered.settled_limit, delivered.has_lost_journal()) {
+            journal.set_settled_limit(&target, limit)?;
+        }
         Ok(delivered)
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::fatal::Fatal;
 use crate::api::{ClientOptions, Endpoint, Envelope, TokenSource};
-use crate::deliver::DeliverRules;
+use crate::deliver::{DeliverRules, Limit, Steering};
 use crate::delivery::DeliveryRules;
 use crate::engine::clock;
 use crate::engine::permits::Pace;
@@ -18,7 +18,7 @@ use crate::input::{Bounds, InputOptions};
 use crate::journal::JournalOptions;
 use crate::plan::{DuplicatePolicy, Filter, GateRules};
 use crate::sandbox::{Clears as SandboxClears, Sandbox, SandboxEnvelope, SandboxOptions};
-use crate::settings::{Rate, Settings, TokenChoice};
+use crate::settings::{self, DeliverySettings, Rate, Settings, TokenChoice};
 use crate::survey::{Clears, RowRules};
 use crate::update::FieldKind;
 
@@ -187,7 +187,7 @@ pub(super) fn client_options(settings: &Settings, endpoint: Endpoint, rules: &Ar
     ClientOptions {
         connect_timeout_ms: settings.api.connect_timeout_ms,
         timeout_ms: settings.api.timeout_ms,
-        in_flight: settings.delivery.max_in_flight,
+        in_flight: in_flight_max(&settings.delivery),
         ..ClientOptions::new(endpoint, canonical, clock::wall)
     }
 }
@@ -213,11 +213,20 @@ pub(super) fn gate_rules(settings: &Settings) -> GateRules {
 }
 
 /// The bounds of delivery.
-pub(super) fn deliver_rules(settings: &Settings, rows_read: u64, is_proven: bool) -> DeliverRules {
+pub(super) fn deliver_rules(
+    settings: &Settings,
+    rows_read: u64,
+    is_proven: bool,
+    settled_before: Option<u64>,
+    stop_at: Option<(u64, Limit)>,
+) -> DeliverRules {
     let delivery = &settings.delivery;
     let defaults = DeliveryRules::default();
+    let max_in_flight = in_flight_max(delivery);
     let scheduler = DeliveryRules {
-        max_in_flight: delivery.max_in_flight,
+        max_in_flight,
+        adapts: delivery.concurrency.is_none(),
+        settled_before: settled_before.and_then(|limit| usize::try_from(limit).ok()),
         attempts_max: delivery.attempts_max,
         backoff_initial_ms: delivery.backoff_initial_ms,
         backoff_max_ms: delivery.backoff_max_ms,
@@ -227,8 +236,11 @@ pub(super) fn deliver_rules(settings: &Settings, rows_read: u64, is_proven: bool
         breaker_subjects: delivery.breaker_subjects,
         proven: is_proven,
         failures_max: delivery.max_errors.map(|budget| budget.failures_max(rows_read)),
-        ready_max: defaults.ready_max.max(4 * delivery.max_in_flight),
-        held_max: defaults.held_max.max(8 * delivery.max_in_flight),
+        signature_failures_max: delivery
+            .max_errors_per_signature
+            .map(|budget| budget.failures_max(rows_read)),
+        ready_max: defaults.ready_max.max(4 * max_in_flight),
+        held_max: defaults.held_max.max(8 * max_in_flight),
         ..defaults
     };
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -236,10 +248,47 @@ pub(super) fn deliver_rules(settings: &Settings, rows_read: u64, is_proven: bool
         rows_held_max: scheduler.held_max,
         scheduler,
         pace: pace(delivery.rate, delivery.burst),
-        senders: delivery.senders.unwrap_or(cores.min(SENDERS_MAX)).min(delivery.max_in_flight),
+        senders: delivery.senders.unwrap_or(cores.min(SENDERS_MAX)).min(max_in_flight),
         rows_folding_max: crate::plan::ROWS_HELD_MAX_DEFAULT,
         shutdown_grace_ms: delivery.shutdown_grace_ms,
+        stop_at,
+        updates_max: delivery.max_rows,
     }
+}
+
+/// When the run is to stop, on its own clock, and by which limit: the first of those that were asked for.
+pub(super) fn stop_at(settings: &Settings, now_ms: u64) -> Result<Option<(u64, Limit)>, Fatal> {
+    let delivery = &settings.delivery;
+    let duration =
+        delivery.max_duration_ms.map(|ms| (ms, Limit::Duration { length: settings::duration_text(ms) }));
+    let until = delivery.until.as_ref().map(|(time, hour, minute)| {
+        let zone = delivery.time_zone.as_deref();
+        let for_ms = clock::until_ms(*hour, *minute, zone).map_err(|error| {
+            Fatal::new(
+                Exit::Config,
+                format!("cannot tell when it is {time}: {error}"),
+                "set delivery.time_zone to an IANA name such as Europe/London, or leave it out",
+            )
+        })?;
+        Ok::<_, Fatal>((now_ms.saturating_add(for_ms), Limit::Until { time: time.clone() }))
+    });
+    Ok(duration.into_iter().chain(until.transpose()?).min_by_key(|(at_ms, _)| *at_ms))
+}
+
+/// The bounds that may change in the middle of a run.
+pub(super) fn steering(settings: &Settings) -> Steering {
+    let delivery = &settings.delivery;
+    let max_in_flight = in_flight_max(delivery);
+    Steering {
+        pace: pace(delivery.rate, delivery.burst),
+        max_in_flight,
+        text: format!("rate {}, at most {max_in_flight} at once", delivery.rate),
+    }
+}
+
+/// Attempts on the wire at once, at most: a fixed number is its own maximum.
+fn in_flight_max(delivery: &DeliverySettings) -> usize {
+    delivery.concurrency.unwrap_or(delivery.max_in_flight)
 }
 
 fn pace(rate: Rate, burst: u32) -> Option<Pace> {

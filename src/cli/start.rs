@@ -13,6 +13,7 @@ use super::fatal::Fatal;
 use super::job::Job;
 use super::parts::{self, Destination};
 use crate::api::TokenSource;
+use crate::deliver::Reload;
 use crate::engine::clock::{self, Clock};
 use crate::engine::signals::Signals;
 use crate::engine::{self, chance::Chance};
@@ -37,7 +38,12 @@ pub(super) fn job_command(
         tracing::warn!("{warning}");
     }
     let destination = parts::destination(settings, is_plan)?;
-    run_job(settings, destination, inputs, is_plan, next_commands(args, inputs), console)
+    let reload = || {
+        let again = settings::resolve(flags, around).map_err(|error| error.to_string())?;
+        Ok(parts::steering(&again.settings))
+    };
+    let commands = next_commands(args, inputs);
+    run_job(settings, destination, inputs, is_plan, commands, console, Box::new(reload))
 }
 
 /// Runs the job against a destination: the rest of `sync`, `plan` and `demo`.
@@ -48,6 +54,7 @@ pub(super) fn run_job(
     is_plan: bool,
     commands: NextCommands,
     console: Console,
+    reload: Box<Reload<'_>>,
 ) -> Result<Exit, Fatal> {
     let rules = Arc::new(parts::rule_set(settings)?);
     let row_rules = Arc::new(parts::row_rules(settings)?);
@@ -56,6 +63,7 @@ pub(super) fn run_job(
     let spool_dir = spool_dir(&destination.state, inputs, is_plan)?;
     let inputs = Inputs::open(&parts::input_options(settings, &row_rules, inputs, spool_dir))?;
     let clock = Clock::start();
+    let stop_at = parts::stop_at(settings, clock.now_ms())?;
     let signals = Signals::listen()?;
     let run_id = clock::run_id(Chance::from_entropy().next_u64());
     let options = parts::journal_options(settings, &destination.state);
@@ -79,6 +87,8 @@ pub(super) fn run_job(
         row_rules,
         inputs,
         signals,
+        stop_at,
+        reload,
         journal,
         run_dir,
         files,

@@ -91,6 +91,8 @@ fn every_flag_reaches_its_setting() {
             Kind::Count { .. } | Kind::Budget => ("7", false),
             Kind::Path | Kind::Text => ("elsewhere", false),
             Kind::Encoding => ("windows-1252", false),
+            Kind::TimeOfDay => ("05:00", false),
+            Kind::Duration { .. } if flag == "max-duration" => ("7m", false),
             Kind::Delimiter => (";", false),
             Kind::List => ("one,two", false),
             Kind::Texts => ("status=Active", false),

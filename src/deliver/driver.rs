@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::Duration;
 
-use super::feed::{Fed, Selection};
+use super::feed::Fed;
 use super::settle::{self, Settled, Unresolved};
-use super::{DEFERRED_MAX, DeliverRules, Delivered, Stopped};
+use super::{DEFERRED_MAX, DeliverRules, Delivered, Reload, Stopped};
 use crate::api::{Request, Token, TokenSource};
 use crate::delivery::outcome::{Failure, Seen, StopCause};
 use crate::delivery::{Action, Decision, Offer, REASON_THROTTLED, Scheduler, TokenRead, UpdateId};
@@ -18,9 +18,9 @@ use crate::digest::{StateKey, SubjectId, update_digest};
 use crate::engine::chance::Chance;
 use crate::engine::clock;
 use crate::engine::credit::Credit;
-use crate::engine::permits::Permits;
+use crate::engine::permits::{Pace, Permits};
 use crate::engine::senders::Senders;
-use crate::engine::signals::Stop;
+use crate::engine::signals::{Ask, Stop};
 use crate::event::Event;
 use crate::journal::{JournalError, JournalWriter};
 use crate::ledger::Record;
@@ -52,6 +52,8 @@ pub(super) enum Wake {
     TokenRead(Option<Token>),
     /// The operator wants the run to stop.
     Signal(Stop),
+    /// The operator wants something else.
+    Asked(Ask),
 }
 
 /// What a durable group stands for.
@@ -94,6 +96,9 @@ pub(super) struct Driver<'a, 'e> {
     pub(super) token_source: TokenSource,
     /// Keeps, durably, that the target has acknowledged something.
     pub(super) prove: &'a dyn Fn() -> Result<(), JournalError>,
+    pub(super) reload: &'a Reload<'a>,
+    /// The pace in force.
+    pub(super) pace: Option<Pace>,
     pub(super) chance: Chance,
     pub(super) progress: Progress,
     pub(super) outcome: Delivered,
@@ -101,7 +106,11 @@ pub(super) struct Driver<'a, 'e> {
     pub(super) deferred: BTreeMap<u64, Unresolved>,
     synced: u64,
     pub(super) held: HashMap<UpdateId, Held>,
-    permits_in_hand: u32,
+    pub(super) permits_in_hand: u32,
+    /// Updates handed over for the first time.
+    pub(super) handed: u64,
+    /// Whether there were more of them than the limit allows.
+    pub(super) is_over_limit: bool,
     pub(super) pending: Durable,
     pub(super) records: Vec<Record>,
     pub(super) commits_open: usize,
@@ -112,7 +121,9 @@ pub(super) struct Driver<'a, 'e> {
     pub(super) drain_until_ms: Option<u64>,
     pub(super) cut: bool,
     pub(super) signals: u32,
-    beat_ms: u64,
+    pub(super) beat_ms: u64,
+    /// Attempts that may be on the wire at once, as told last.
+    pub(super) limit_told: Option<u64>,
     pub(super) troubles: Vec<String>,
     /// Whether the API has answered anything in this run.
     is_answered: bool,
@@ -164,6 +175,7 @@ impl<'a, 'e> Driver<'a, 'e> {
         token: Token,
         token_source: TokenSource,
         prove: &'a dyn Fn() -> Result<(), JournalError>,
+        reload: &'a Reload<'a>,
     ) -> Driver<'a, 'e> {
         Driver {
             rules,
@@ -178,6 +190,8 @@ impl<'a, 'e> Driver<'a, 'e> {
             token: Arc::new(token),
             token_source,
             prove,
+            reload,
+            pace: rules.pace,
             chance: Chance::from_entropy(),
             progress: Progress::default(),
             outcome: Delivered::default(),
@@ -185,6 +199,8 @@ impl<'a, 'e> Driver<'a, 'e> {
             synced: 0,
             held: HashMap::new(),
             permits_in_hand: 0,
+            handed: 0,
+            is_over_limit: false,
             pending: Durable::default(),
             records: Vec::new(),
             commits_open: 0,
@@ -195,6 +211,7 @@ impl<'a, 'e> Driver<'a, 'e> {
             cut: false,
             signals: 0,
             beat_ms: 0,
+            limit_told: None,
             troubles: Vec::new(),
             is_answered: false,
         }
@@ -208,6 +225,7 @@ impl<'a, 'e> Driver<'a, 'e> {
             let is_idle = !self.wait(credit);
             self.write();
             self.tell_condition();
+            self.check_time();
             self.pump();
             if self.outcome.stopped.is_some() {
                 credit.close();
@@ -237,6 +255,7 @@ impl<'a, 'e> Driver<'a, 'e> {
         let now_ms = self.now_ms();
         let due_ms =
             self.scheduler.wake_at(now_ms).unwrap_or(u64::MAX).min(self.drain_until_ms.unwrap_or(u64::MAX));
+        let due_ms = due_ms.min(self.stop_at_ms());
         let is_stuck = credit.is_exhausted() && self.commits_open == 0 && self.scheduler.in_flight() == 0;
         let idle_ms_max = if is_stuck { STUCK_MS_MAX } else { IDLE_MS_MAX };
         let sleep_ms = due_ms.saturating_sub(now_ms).min(idle_ms_max);
@@ -257,6 +276,7 @@ impl<'a, 'e> Driver<'a, 'e> {
         match wake {
             Wake::Fed { group, rows, bytes } => {
                 (self.progress.rows, self.progress.bytes) = (rows, bytes);
+                let group = self.within_limit(group, credit);
                 self.on_fed(group);
             }
             Wake::FeedEnded(ended) => {
@@ -281,6 +301,7 @@ impl<'a, 'e> Driver<'a, 'e> {
             }
             Wake::TokenRead(token) => self.on_token(token, credit),
             Wake::Signal(signal) => self.on_signal(signal),
+            Wake::Asked(ask) => self.on_ask(ask),
         }
     }
 
@@ -517,16 +538,6 @@ impl<'a, 'e> Driver<'a, 'e> {
             senders.send(Job { id, token, request });
         }
     }
-
-    /// Keeps progress and status alive, once a second.
-    fn beat(&mut self) {
-        let now_ms = self.now_ms();
-        if now_ms >= self.beat_ms {
-            self.beat_ms = now_ms + 1_000;
-            let Progress { rows, bytes, bytes_total } = self.progress;
-            self.emitter.emit(Event::Progressed { rows, bytes, bytes_total });
-        }
-    }
 }
 
 impl Driver<'_, '_> {
@@ -556,19 +567,13 @@ impl Driver<'_, '_> {
         self.waker.clone()
     }
 
-    /// The updates that wait for a later pass.
-    pub(super) fn deferred(&self) -> Selection {
-        Selection::Deferred {
-            ordinals: self.deferred.keys().copied().collect(),
-            subjects: self.deferred.values().map(|unresolved| unresolved.update.subject).collect(),
-        }
-    }
-
     /// Ends the senders and gives up what delivery leaves behind.
     pub(super) fn end(mut self) -> Delivered {
         if let Some(senders) = self.senders.take() {
             senders.stop();
         }
+        self.tell_limit();
+        self.outcome.settled_limit = self.scheduler.settled_limit().map(|limit| limit as u64);
         self.outcome
     }
 }

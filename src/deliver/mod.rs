@@ -5,21 +5,26 @@
 //! driver (`driver.rs`) asks the pure scheduler what to do, the journal's thread makes it durable. Not here: any
 //! decision (`delivery/`, `plan/`).
 
+mod chains;
 mod drain;
 mod driver;
 mod feed;
 mod rows;
 mod settle;
+mod steer;
 mod tell;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc;
 
+pub use self::steer::Reload;
+
 pub use self::rows::{RowsError, WriteRows, write_rows};
 
+use self::chains::Chains;
 use self::driver::{Driver, Job, Wake};
 use self::feed::{Feed, FeedError, Selection};
 use crate::api::{ApiError, Client, ClientOptions, Envelope, Token, TokenSource};
@@ -34,7 +39,7 @@ use crate::event::Event;
 use crate::exit::Exit;
 use crate::fields::ClearAs;
 use crate::input::{Inputs, SourceError};
-use crate::journal::{JournalError, JournalWriter};
+use crate::journal::{JournalError, JournalWriter, LedgerScan};
 use crate::plan::{Plan, Ruling};
 use crate::survey::{Emitter, Judge};
 
@@ -56,6 +61,41 @@ pub struct DeliverRules {
     pub rows_folding_max: usize,
     /// How long attempts on the wire may take to end once the run stops.
     pub shutdown_grace_ms: u64,
+    /// When the run stops on the run's clock, in milliseconds, and by which limit.
+    pub stop_at: Option<(u64, Limit)>,
+    /// Updates handed over for sending, at most; what comes after them stays pending.
+    pub updates_max: Option<u64>,
+}
+
+/// A limit that was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Limit {
+    /// A length of the run.
+    Duration {
+        /// The length, as text.
+        length: String,
+    },
+    /// A time of day.
+    Until {
+        /// As it was written.
+        time: String,
+    },
+    /// A number of updates.
+    Updates {
+        /// How many.
+        updates: u64,
+    },
+}
+
+/// Bounds that may change in the middle of a run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Steering {
+    /// How fast; `None` for no limit.
+    pub pace: Option<Pace>,
+    /// Attempts on the wire at once, at most.
+    pub max_in_flight: usize,
+    /// The same, in words.
+    pub text: String,
 }
 
 impl DeliverRules {
@@ -88,6 +128,8 @@ pub enum Stopped {
     Unreachable(String),
     /// The operator's.
     Signal(Stop),
+    /// A limit that was asked for.
+    Limit(Limit),
     /// The input cannot be read on.
     Source(Arc<SourceError>),
     /// The journal cannot be written.
@@ -103,11 +145,14 @@ impl Stopped {
             Stopped::Cause(StopCause::TokenRefused) => Exit::Token,
             Stopped::Cause(StopCause::Outage) | Stopped::Unreachable(_) => Exit::Temporary,
             Stopped::Cause(StopCause::Redirected { .. }) => Exit::Config,
-            Stopped::Cause(StopCause::NothingAccepted { .. } | StopCause::ErrorBudget { .. }) => {
-                Exit::Stopped
-            }
+            Stopped::Cause(
+                StopCause::NothingAccepted { .. }
+                | StopCause::ErrorBudget { .. }
+                | StopCause::SignatureBudget { .. },
+            ) => Exit::Stopped,
             Stopped::Signal(Stop::Interrupt) => Exit::Interrupted,
             Stopped::Signal(Stop::Terminate) => Exit::Terminated,
+            Stopped::Limit(_) => Exit::Limit,
             Stopped::Source(_) => Exit::Input,
             Stopped::Journal(_) => Exit::Journal,
             Stopped::Internal(_) => Exit::Unexpected,
@@ -131,13 +176,18 @@ impl Stopped {
                  marked failed"
                     .into()
             }
+            Stopped::Cause(StopCause::SignatureBudget { .. }) => {
+                "look at failed.csv; then run again, with a larger --max-errors-per-signature if this complaint is \
+                 acceptable"
+                    .into()
+            }
             Stopped::Cause(StopCause::ErrorBudget { .. }) => {
                 "look at failed.csv, then run again, with a larger --max-errors if these failures are acceptable".into()
             }
             Stopped::Unreachable(_) => {
                 "check scheme, host and port in api.url, DNS and the network; then run the same command again".into()
             }
-            Stopped::Signal(_) => "run the same command again; it resumes".into(),
+            Stopped::Signal(_) | Stopped::Limit(_) => "run the same command again; it resumes".into(),
             Stopped::Source(error) => error.remedy(),
             Stopped::Journal(error) => error.remedy(),
             Stopped::Internal(_) => "please report this as a bug, with the run's summary.json".into(),
@@ -161,11 +211,20 @@ impl fmt::Display for Stopped {
                 f,
                 "the API accepted none of the first {subjects} subjects at this target; most frequent complaint: {signature}"
             ),
+            Stopped::Cause(StopCause::SignatureBudget { signature, failed }) => write!(
+                f,
+                "{failed} updates failed with one complaint, more than max_errors_per_signature allows: {signature}"
+            ),
             Stopped::Cause(StopCause::ErrorBudget { failed }) => {
                 write!(f, "{failed} updates failed, more than max_errors allows")
             }
             Stopped::Unreachable(trouble) => {
                 write!(f, "the API could not be reached for as long as outage_max: {trouble}")
+            }
+            Stopped::Limit(Limit::Duration { length }) => write!(f, "--max-duration {length} is over"),
+            Stopped::Limit(Limit::Until { time }) => write!(f, "it is {time}: --until"),
+            Stopped::Limit(Limit::Updates { updates }) => {
+                write!(f, "--max-rows {updates} is reached, and there are more to send")
             }
             Stopped::Signal(Stop::Interrupt) => f.write_str("interrupted (SIGINT)"),
             Stopped::Signal(Stop::Terminate) => f.write_str("asked to terminate (SIGTERM)"),
@@ -226,6 +285,10 @@ pub struct Delivery<'a> {
     pub rules: DeliverRules,
     /// The signals of this process.
     pub signals: Signals,
+    /// The ledger as it stood at the beginning: who holds what, where updates want each other's values.
+    pub ledger: &'a dyn Fn() -> Result<LedgerScan, JournalError>,
+    /// What the bounds are when somebody wants them read again.
+    pub reload: &'a Reload<'a>,
 }
 
 /// What delivery leaves behind for the reports.
@@ -237,6 +300,15 @@ pub struct Delivered {
     pub failed: HashMap<SubjectId, Vec<(u64, Failure)>>,
     /// Updates in doubt, by subject: ordinal of the last row.
     pub in_doubt: HashMap<SubjectId, Vec<u64>>,
+    /// Attempts at once where the adaptive limit settled, for the next run at the target to begin with.
+    pub settled_limit: Option<u64>,
+}
+
+impl Delivered {
+    /// Whether the journal can take nothing more.
+    pub fn has_lost_journal(&self) -> bool {
+        matches!(self.stopped, Some(Stopped::Journal(_)))
+    }
 }
 
 /// Delivers what the plan ruled to be sent.
@@ -266,6 +338,8 @@ pub fn deliver(delivery: Delivery<'_>, emitter: &mut Emitter<'_>) -> Result<Deli
     let on_signal = waker.clone();
     // After the driver has ended, nobody takes these any more; the count of signals tells the rest of the run.
     delivery.signals.tell(move |stop| drop(on_signal.send(Wake::Signal(stop))));
+    let on_ask = waker.clone();
+    delivery.signals.tell_asks(move |ask| drop(on_ask.send(Wake::Asked(ask))));
     let mut driver = Driver::new(
         &rules,
         state_key,
@@ -276,6 +350,7 @@ pub fn deliver(delivery: Delivery<'_>, emitter: &mut Emitter<'_>) -> Result<Deli
         delivery.token.clone(),
         delivery.token_source.clone(),
         delivery.prove,
+        delivery.reload,
     );
     driver.senders = Some(senders);
     driver.permits = permits;
@@ -339,24 +414,57 @@ fn run_passes(driver: &mut Driver<'_, '_>, mut delivery: Delivery<'_>) {
     let late = late_updates(delivery.plan);
     if late < sent {
         pass(driver, &mut delivery, Selection::Main);
+        driver.check_updates();
     }
     if late > 0 && driver.is_going() {
         driver.later("chronic rows", late);
         pass(driver, &mut delivery, Selection::Late);
+        driver.check_updates();
     }
-    while driver.is_going() {
-        let selection = driver.deferred();
-        let Selection::Deferred { ordinals, .. } = &selection else { break };
-        if ordinals.is_empty() {
-            break;
-        }
-        driver.later("deferred conflicts", ordinals.len() as u64);
+    resolve_deferred(driver, &mut delivery);
+}
+
+/// Passes over deferred updates until one over all of them makes no progress.
+fn resolve_deferred(driver: &mut Driver<'_, '_>, delivery: &mut Delivery<'_>) {
+    if !driver.is_going() || driver.deferred.is_empty() {
+        return;
+    }
+    driver.later("deferred conflicts", driver.deferred.len() as u64);
+    let mut chains = holders(driver, delivery);
+    while driver.is_going()
+        && let Some(turn) = chains.next(&driver.deferred)
+    {
+        tracing::debug!("a pass over {} of {} deferred updates", turn.updates, driver.deferred.len());
         let before = driver.synced();
-        pass(driver, &mut delivery, selection);
-        if driver.synced() == before && driver.is_going() {
+        pass(driver, delivery, turn.selection);
+        if turn.is_all && driver.synced() == before && driver.is_going() {
             driver.refuse_unresolved();
         }
     }
+}
+
+/// Who among the subjects of deferred updates holds what.
+fn holders(driver: &Driver<'_, '_>, delivery: &Delivery<'_>) -> Chains {
+    let mut chains = Chains::default();
+    let subjects: HashSet<SubjectId> =
+        driver.deferred.values().map(|unresolved| unresolved.update.subject).collect();
+    if subjects.len() < 2 {
+        return chains;
+    }
+    let learned = (delivery.ledger)().and_then(|mut entries| {
+        entries.try_for_each(|entry| {
+            let entry = entry?;
+            if subjects.contains(&entry.subject) {
+                chains.learn(&entry);
+            }
+            Ok(())
+        })
+    });
+    if let Err(error) = learned {
+        // It only makes later passes dearer.
+        tracing::warn!(%error, "the ledger does not tell who holds what");
+    }
+    chains
 }
 
 /// Updates of the plan that failed in earlier batches.

@@ -3,7 +3,7 @@
 //! Not here: the loop (`driver.rs`), the scheduler's condition itself (`delivery/`).
 
 use super::Stopped;
-use super::driver::Driver;
+use super::driver::{Driver, Progress};
 use crate::delivery::Condition;
 use crate::delivery::outcome::StopCause;
 use crate::event::Event;
@@ -11,7 +11,30 @@ use crate::event::Event;
 /// Kinds of trouble with the connection that are told.
 const TROUBLES_MAX: usize = 4;
 
+/// Milliseconds between two signs of life.
+const BEAT_MS: u64 = 1_000;
+
 impl Driver<'_, '_> {
+    /// Keeps progress and status alive, once a second.
+    pub(super) fn beat(&mut self) {
+        let now_ms = self.now_ms();
+        if now_ms >= self.beat_ms {
+            self.beat_ms = now_ms + BEAT_MS;
+            let Progress { rows, bytes, bytes_total } = self.progress;
+            self.emitter.emit(Event::Progressed { rows, bytes, bytes_total });
+            self.tell_limit();
+        }
+    }
+
+    /// Tells how many attempts may be on the wire at once, if that has changed.
+    pub(super) fn tell_limit(&mut self) {
+        let in_flight = self.scheduler.in_flight_limit() as u64;
+        if self.limit_told != Some(in_flight) {
+            self.limit_told = Some(in_flight);
+            self.emitter.emit(Event::LimitChanged { in_flight });
+        }
+    }
+
     /// Tells when sending pauses and goes on, once each.
     pub(super) fn tell_condition(&mut self) {
         let now_ms = self.now_ms();

@@ -37,7 +37,9 @@ pub(super) struct Item {
     pub(super) attempts: u32,
     /// Attempts that count against it.
     pub(super) charged: u32,
-    /// Those of them that a definite answer has followed.
+    /// Those of them that do not after all, because the server was sick.
+    pub(super) waived: u32,
+    /// Those charged that a definite answer has followed.
     pub(super) confirmed: u32,
     /// Temporary failures its delay grows with.
     pub(super) strikes: u32,
@@ -45,6 +47,8 @@ pub(super) struct Item {
     pub(super) maybe_applied: bool,
     /// Breaker's epoch and moment of the latest attempt.
     pub(super) sent: (u32, u64),
+    /// Whether the latest attempt was a probe.
+    pub(super) probed: bool,
     stand: Stand,
 }
 
@@ -78,10 +82,12 @@ impl Lanes {
             chronic: offer.chronic,
             attempts: 0,
             charged: 0,
+            waived: 0,
             confirmed: 0,
             strikes: 0,
             maybe_applied: false,
             sent: (0, 0),
+            probed: false,
             stand: Stand::Behind,
         };
         self.plain += usize::from(!item.chronic);
@@ -211,10 +217,11 @@ impl Lanes {
     }
 
     /// The update taken out of a queue is on the wire.
-    pub(super) fn launch(&mut self, id: UpdateId, epoch: u32, now_ms: u64) -> Option<&Item> {
+    pub(super) fn launch(&mut self, id: UpdateId, epoch: u32, now_ms: u64, is_probe: bool) -> Option<&Item> {
         let item = self.items.get_mut(&id)?;
         item.attempts = item.attempts.saturating_add(1);
         item.sent = (epoch, now_ms);
+        item.probed = is_probe;
         item.stand = Stand::InFlight;
         self.in_flight += 1;
         Some(item)

@@ -139,6 +139,13 @@ pub enum StopCause {
         /// Subjects tried.
         subjects: u64,
     },
+    /// More failures with one complaint than its budget allows. Exit 4.
+    SignatureBudget {
+        /// The complaint, masked.
+        signature: String,
+        /// Updates that failed with it so far.
+        failed: u64,
+    },
     /// More failures than the error budget allows. Exit 4.
     ErrorBudget {
         /// Failed updates so far.

@@ -20,6 +20,9 @@ pub const OUTAGE_MAX_MS: u64 = 900_000;
 pub const BREAKER_FAILURES: u32 = 10;
 /// … when they are spread over so many subjects.
 pub const BREAKER_SUBJECTS: u32 = 5;
+/// Share of failures among a second's outcomes from which the server is sick and asked less often, in hundredths; they
+/// must be spread over as many subjects as those that open the breaker.
+pub const SICK_PERCENT: u64 = 25;
 /// Time between the breaker's opening and the first probe; doubles with every failed probe.
 pub const PROBE_INTERVAL_MS: u64 = 1_000;
 /// Longest time between two probes.
@@ -35,11 +38,18 @@ pub const HELD_MAX: usize = 4_096;
 /// First attempts that must go out between two retries while there are first attempts to make.
 pub const FRESH_PER_RETRY: u32 = 4;
 
+/// Signatures whose failures are counted apart; further ones have no budget of their own.
+pub const SIGNATURES_MAX: usize = 1_024;
+
 /// Bounds and numbers of delivery. Milliseconds count on whatever clock the caller passes in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeliveryRules {
-    /// Attempts on the wire at once, at least 1.
+    /// Attempts on the wire at once, at least 1 and at most.
     pub max_in_flight: usize,
+    /// Whether the limit adapts to the server between 1 and `max_in_flight`; else it is `max_in_flight`.
+    pub adapts: bool,
+    /// Where an adaptive limit settled in the last run at this target; `None` where nothing is known.
+    pub settled_before: Option<usize>,
     /// Charged attempts after which an update is exhausted, at least 1.
     pub attempts_max: u32,
     /// Ceiling of the first retry's delay.
@@ -56,6 +66,8 @@ pub struct DeliveryRules {
     pub breaker_failures: u32,
     /// Distinct subjects these failures must be spread over.
     pub breaker_subjects: u32,
+    /// Share of failures from which attempts are spaced, in hundredths; more than 100 for never.
+    pub sick_percent: u64,
     /// Time to the first probe; doubles with every failed one.
     pub probe_interval_ms: u64,
     /// Longest time between two probes.
@@ -72,6 +84,8 @@ pub struct DeliveryRules {
     pub held_max: usize,
     /// Error budget: the run stops when more updates than this have failed.
     pub failures_max: Option<u64>,
+    /// The same for each complaint: the run stops when more updates than this have failed with one signature.
+    pub signature_failures_max: Option<u64>,
     /// Retry budget: first attempts between two retries, while there are first attempts to make. With 4, retries
     /// are at most a fifth of all attempts then.
     pub fresh_per_retry: u32,
@@ -81,6 +95,8 @@ impl Default for DeliveryRules {
     fn default() -> DeliveryRules {
         DeliveryRules {
             max_in_flight: MAX_IN_FLIGHT,
+            adapts: true,
+            settled_before: None,
             attempts_max: ATTEMPTS_MAX,
             backoff_initial_ms: BACKOFF_INITIAL_MS,
             backoff_max_ms: BACKOFF_MAX_MS,
@@ -89,6 +105,7 @@ impl Default for DeliveryRules {
             outage_max_ms: OUTAGE_MAX_MS,
             breaker_failures: BREAKER_FAILURES,
             breaker_subjects: BREAKER_SUBJECTS,
+            sick_percent: SICK_PERCENT,
             probe_interval_ms: PROBE_INTERVAL_MS,
             probe_interval_max_ms: PROBE_INTERVAL_MAX_MS,
             proven: false,
@@ -97,6 +114,7 @@ impl Default for DeliveryRules {
             ready_max: READY_MAX,
             held_max: HELD_MAX,
             failures_max: None,
+            signature_failures_max: None,
             fresh_per_retry: FRESH_PER_RETRY,
         }
     }

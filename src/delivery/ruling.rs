@@ -4,9 +4,11 @@
 
 use std::collections::BTreeMap;
 
+use super::brake::{TESTIMONIES_MAX, WAIVED_TIMES};
 use super::breaker::Blow;
 use super::decision::{Action, Decision, REASON_RETRY_AFTER, REASON_THROTTLED, UpdateId};
 use super::outcome::{Failure, Outcome, Seen, StopCause, Verdict};
+use super::rules::SIGNATURES_MAX;
 use super::schedule::Scheduler;
 use super::token::TokenRuling;
 use crate::ledger::FailureKind;
@@ -39,6 +41,16 @@ impl Scheduler {
         let Seen { outcome, status, token_generation: generation } = seen;
         let name = outcome.name();
         let sent_ms = self.lanes.get(id).map_or(now_ms, |item| item.sent.1);
+        if matches!(
+            outcome,
+            Outcome::Acknowledged
+                | Outcome::EchoMismatch { .. }
+                | Outcome::Refused { .. }
+                | Outcome::Conflict { .. }
+        ) {
+            self.testify(id, true, now_ms);
+        }
+        self.feed_concurrency(id, &outcome, status, now_ms);
         let failure = |kind, signature| Failure { kind, status, signature, maybe_applied: false };
         match outcome {
             Outcome::Acknowledged => self.on_acknowledged(id, generation, sent_ms, decision),
@@ -89,6 +101,43 @@ impl Scheduler {
         }
     }
 
+    /// Tells the brake whether the server passes or fails what nothing but the server explains. Without a connection
+    /// nobody was asked, and a 429 has its quiet: neither is told.
+    fn testify(&mut self, id: UpdateId, has_passed: bool, now_ms: u64) {
+        let Some(item) = self.lanes.get(id) else { return };
+        if !item.chronic && !item.probed && item.charged < TESTIMONIES_MAX {
+            self.brake.on_outcome(item.subject, has_passed, now_ms);
+        }
+    }
+
+    /// Tells the limit what the attempt says about how much the server can take at once. A row known to fail on its
+    /// own says nothing, nor does a probe, which was alone on the wire.
+    fn feed_concurrency(&mut self, id: UpdateId, outcome: &Outcome, status: Option<u16>, now_ms: u64) {
+        let Some(item) = self.lanes.get(id) else { return };
+        if item.chronic || item.confirmed > 0 || item.probed {
+            return;
+        }
+        let sent_ms = item.sent.1;
+        match outcome {
+            Outcome::Acknowledged | Outcome::EchoMismatch { .. } => {
+                self.concurrency.on_answer(sent_ms, now_ms)
+            }
+            Outcome::Throttled { .. } | Outcome::TimedOut => self.concurrency.on_pushback(sent_ms, now_ms),
+            Outcome::ServerFailed { .. } if matches!(status, Some(503 | 504)) => {
+                self.concurrency.on_pushback(sent_ms, now_ms);
+            }
+            // Refusals are quicker than work, and other failures tell of faults and not of load.
+            Outcome::ServerFailed { .. }
+            | Outcome::Refused { .. }
+            | Outcome::Conflict { .. }
+            | Outcome::TokenRefused
+            | Outcome::Forbidden { .. }
+            | Outcome::Disconnected
+            | Outcome::NotConnected
+            | Outcome::Redirected => {}
+        }
+    }
+
     fn on_acknowledged(&mut self, id: UpdateId, generation: u64, sent_ms: u64, decision: &mut Decision) {
         self.token.on_passed(generation);
         self.lanes.settle(id);
@@ -115,7 +164,7 @@ impl Scheduler {
                 item.confirmed = item.confirmed.saturating_add(charges);
             }
         }
-        let is_last = self.lanes.nothing_moves();
+        let is_last = self.is_nobody_left();
         self.fail_condemned(if is_last { u64::MAX } else { sent_ms }, decision);
     }
 
@@ -161,6 +210,9 @@ impl Scheduler {
         {
             decision.actions.push(Action::QuietStarted { ms, reason: REASON_RETRY_AFTER });
         }
+        if is_chargeable {
+            self.testify(id, false, now_ms);
+        }
         let was_open = self.breaker.open_since_ms().is_some();
         let plain_heads = self.lanes.plain_heads();
         let Some(item) = self.lanes.get_mut(id) else { return };
@@ -172,14 +224,19 @@ impl Scheduler {
         let blow = Blow { id, subject: item.subject, counts, is_chargeable, epoch: item.sent.0 };
         let struck = self.breaker.on_failure(blow, plain_heads, now_ms);
         item.charged = item.charged.saturating_add(u32::from(struck.is_charged));
+        // What the server does to many is not the row's, up to what no chance explains.
+        let waived_max = self.rules.attempts_max.saturating_mul(WAIVED_TIMES);
+        let is_waived = struck.is_charged && self.brake.is_on() && !item.chronic;
+        item.waived = item.waived.saturating_add(u32::from(is_waived)).min(waived_max);
         // While the breaker is open the probes' own interval paces it, and the row's delay need not grow.
         item.strikes = item.strikes.saturating_add(u32::from(!was_open)).max(1);
-        let is_used_up = struck.is_charged && item.charged >= self.rules.attempts_max.max(1);
+        let is_used_up =
+            struck.is_charged && item.charged.saturating_sub(item.waived) >= self.rules.attempts_max.max(1);
         let delay_ms = self.ceilings.delay_ms(item.strikes, jitter);
         if is_used_up && struck.refunds.is_none() {
             let sent_ms = item.sent.1;
             self.condemned.insert(id, Condemned { failure, sent_ms });
-            if self.lanes.nothing_moves() {
+            if self.is_nobody_left() {
                 // Nobody is left whose answer could tell the row from the server.
                 self.fail_condemned(u64::MAX, decision);
                 return;
@@ -190,6 +247,7 @@ impl Scheduler {
         decision.verdicts.push((id, Verdict::RetryIn { delay_ms }));
         if let Some(refunds) = struck.refunds {
             decision.actions.push(Action::BreakerOpened);
+            self.brake.on_outage(now_ms);
             self.refund(refunds, now_ms);
         }
     }
@@ -199,6 +257,7 @@ impl Scheduler {
         for (id, charges) in refunds {
             if let Some(item) = self.lanes.get_mut(id) {
                 item.charged = item.charged.saturating_sub(charges);
+                item.waived = item.waived.min(item.charged);
                 item.strikes = item.charged;
             }
         }
@@ -242,6 +301,7 @@ impl Scheduler {
 
     pub(super) fn fail(&mut self, id: UpdateId, failure: Failure, decision: &mut Decision) {
         self.lanes.settle(id);
+        self.complain(&failure.signature, decision);
         decision.verdicts.push((id, Verdict::Failed(failure)));
         self.failed += 1;
         if self.rules.failures_max.is_some_and(|failures_max| self.failed > failures_max) {
@@ -249,8 +309,22 @@ impl Scheduler {
         }
     }
 
+    /// Counts a complaint against its budget.
+    fn complain(&mut self, signature: &str, decision: &mut Decision) {
+        let Some(failures_max) = self.rules.signature_failures_max else { return };
+        if self.complaints.len() >= SIGNATURES_MAX && !self.complaints.contains_key(signature) {
+            return;
+        }
+        let failed = self.complaints.entry(signature.to_owned()).or_default();
+        *failed += 1;
+        if *failed > failures_max {
+            let cause = StopCause::SignatureBudget { signature: signature.to_owned(), failed: *failed };
+            self.stop(cause, decision);
+        }
+    }
+
     /// Fails the condemned whose last attempt is not younger than this.
-    fn fail_condemned(&mut self, sent_ms: u64, decision: &mut Decision) {
+    pub(super) fn fail_condemned(&mut self, sent_ms: u64, decision: &mut Decision) {
         let (stay, fail) = std::mem::take(&mut self.condemned)
             .into_iter()
             .partition(|(_, condemned)| condemned.sent_ms > sent_ms);

@@ -8,7 +8,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use super::brake::Brake;
 use super::breaker::Breaker;
+use super::concurrency::Concurrency;
 use super::decision::{Action, Attempt, Condition, Decision, Leftover, Offer, TokenRead, UpdateId};
 use super::guard::Guard;
 use super::lanes::Lanes;
@@ -27,6 +29,8 @@ pub struct Scheduler {
     pub(super) lanes: Lanes,
     pub(super) quiet: Quiet,
     pub(super) breaker: Breaker,
+    pub(super) brake: Brake,
+    pub(super) concurrency: Concurrency,
     pub(super) token: TokenState,
     pub(super) guard: Guard,
     pub(super) ceilings: Ceilings,
@@ -37,6 +41,8 @@ pub struct Scheduler {
     /// Verdicts found when nobody was asking.
     pub(super) owed: Vec<(UpdateId, Verdict)>,
     pub(super) failed: u64,
+    /// Failed updates by complaint, where complaints have a budget.
+    pub(super) complaints: HashMap<String, u64>,
     pub(super) is_input_over: bool,
     pub(super) is_draining: bool,
 }
@@ -48,6 +54,12 @@ impl Scheduler {
             lanes: Lanes::default(),
             quiet: Quiet::new(&rules),
             breaker: Breaker::new(&rules),
+            brake: Brake::new(&rules),
+            concurrency: if rules.adapts {
+                Concurrency::adaptive(rules.max_in_flight, rules.settled_before)
+            } else {
+                Concurrency::fixed(rules.max_in_flight)
+            },
             token: TokenState::default(),
             guard: Guard::new(rules.proven, rules.unproven_subjects),
             ceilings: Ceilings::new(rules.backoff_initial_ms, rules.backoff_max_ms),
@@ -55,6 +67,7 @@ impl Scheduler {
             deferred: HashMap::new(),
             owed: Vec::new(),
             failed: 0,
+            complaints: HashMap::new(),
             is_input_over: false,
             is_draining: false,
             rules,
@@ -87,6 +100,17 @@ impl Scheduler {
     /// Changes the number of attempts that may be in flight; at least 1. What is on the wire stays there.
     pub fn set_max_in_flight(&mut self, max_in_flight: usize) {
         self.rules.max_in_flight = max_in_flight;
+        self.concurrency.set_max(max_in_flight);
+    }
+
+    /// How many attempts may be on the wire at once just now, first contact aside.
+    pub fn in_flight_limit(&self) -> usize {
+        self.concurrency.limit()
+    }
+
+    /// Where the limit has settled, for the next run to begin with; `None` while it has not, or is fixed.
+    pub fn settled_limit(&self) -> Option<usize> {
+        self.concurrency.settled()
     }
 
     /// How many attempts [`Scheduler::next`] would give out now: the caller gets so many permits first.
@@ -94,13 +118,14 @@ impl Scheduler {
         if self.is_draining || self.token.is_awaited() || self.quiet.until_ms(now_ms).is_some() {
             return 0;
         }
-        let mut in_flight_max = self.rules.max_in_flight.max(1);
+        let mut in_flight_max = self.concurrency.limit();
         if self.guard.is_on() {
             in_flight_max = in_flight_max.min(self.rules.unproven_in_flight.max(1));
         }
         let capacity = in_flight_max.saturating_sub(self.lanes.in_flight());
         if self.breaker.open_since_ms().is_none() {
-            return self.lanes.available(now_ms, capacity);
+            let slots = self.brake.slots(now_ms).map(|slots| usize::try_from(slots).unwrap_or(usize::MAX));
+            return self.lanes.available(now_ms, slots.map_or(capacity, |slots| slots.min(capacity)));
         }
         let is_due = self.breaker.probe_at_ms().is_some_and(|at_ms| at_ms <= now_ms);
         usize::from(is_due && capacity > 0 && self.lanes.has_probe(now_ms))
@@ -118,10 +143,13 @@ impl Scheduler {
         } else {
             self.lanes.take(self.rules.fresh_per_retry)?
         };
-        let item = self.lanes.launch(id, self.breaker.epoch(), now_ms)?;
+        let item = self.lanes.launch(id, self.breaker.epoch(), now_ms, is_probe)?;
         let (subject, attempt) = (item.subject, item.attempts);
         if is_probe {
             self.breaker.on_probe(id, subject);
+        } else {
+            self.concurrency.on_launch(self.lanes.in_flight());
+            self.brake.on_launch(now_ms);
         }
         Some(Attempt { id, subject, attempt, is_probe, token_generation: self.token.generation() })
     }
@@ -274,8 +302,9 @@ impl Scheduler {
     fn next_at_ms(&self, now_ms: u64) -> Option<u64> {
         let from_ms = now_ms.max(self.quiet.until_ms(now_ms).unwrap_or(0));
         if self.breaker.open_since_ms().is_none() {
-            let is_quiet = from_ms > now_ms;
-            let is_ready = is_quiet && self.lanes.available(from_ms, 1) > 0;
+            let from_ms = from_ms.max(self.brake.closed_until_ms(now_ms).unwrap_or(0));
+            let is_closed = from_ms > now_ms;
+            let is_ready = is_closed && self.lanes.available(from_ms, 1) > 0;
             return if is_ready { Some(from_ms) } else { self.lanes.next_delay_ms(from_ms, false) };
         }
         // With a probe on the wire its outcome is awaited, not a moment.
@@ -286,10 +315,16 @@ impl Scheduler {
         self.lanes.next_delay_ms(from_ms, true)
     }
 
-    /// Whether refusals are kept back although nothing is left that could bring a first success.
+    /// Whether verdicts are kept back although nothing is left that could bring a first success, or testimony.
     fn must_release(&self) -> bool {
-        let can_come = !self.is_input_over && self.room() > 0;
-        self.guard.withholds() && !self.is_draining && !can_come && self.lanes.nothing_moves()
+        let is_kept_back = self.guard.withholds() || !self.condemned.is_empty();
+        is_kept_back && !self.is_draining && self.is_nobody_left()
+    }
+
+    /// Whether nothing is held that moves, and nothing more can come: what the caller has not offered yet may be slow to
+    /// be read and made durable, and is somebody all the same.
+    pub(super) fn is_nobody_left(&self) -> bool {
+        (self.is_input_over || self.room() == 0) && self.lanes.nothing_moves()
     }
 
     fn give_up_withholding(&mut self, decision: &mut Decision) {
@@ -297,6 +332,7 @@ impl Scheduler {
             for (id, failure) in self.guard.give_up_waiting() {
                 self.fail(id, failure, decision);
             }
+            self.fail_condemned(u64::MAX, decision);
         }
     }
 

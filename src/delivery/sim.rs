@@ -20,7 +20,7 @@ mod days;
 const STEPS_MAX: u32 = 400_000;
 
 /// A small generator of its own (splitmix64), so that a seed means the same day for ever.
-struct Dice(u64);
+pub(super) struct Dice(pub(super) u64);
 
 impl Dice {
     fn roll(&mut self) -> u64 {
@@ -31,11 +31,11 @@ impl Dice {
         z ^ (z >> 31)
     }
 
-    fn below(&mut self, bound: u64) -> u64 {
+    pub(super) fn below(&mut self, bound: u64) -> u64 {
         self.roll() % bound.max(1)
     }
 
-    fn chance(&mut self, per_mille: u64) -> bool {
+    pub(super) fn chance(&mut self, per_mille: u64) -> bool {
         self.below(1_000) < per_mille
     }
 
@@ -99,6 +99,7 @@ struct Evening {
     leftover: u64,
     stop: Option<StopCause>,
     attempts: u64,
+    sent_ms: Vec<u64>,
     attempts_while_down: u64,
     probes: u64,
     ended_ms: u64,
@@ -200,7 +201,7 @@ impl World {
             let (subject, _, chronic) = self.day.rows[self.offered];
             let id = self.offered as u64;
             self.offered += 1;
-            self.see(&Fact::Offered { id, subject })?;
+            self.see(&Fact::Offered { id, subject, chronic })?;
             let known_as = if self.day.hides_subjects { 1_000_000 + id } else { subject };
             let subject = SubjectId(u128::from(known_as).to_be_bytes());
             self.scheduler.offer(Offer { id, subject, chronic });
@@ -241,6 +242,7 @@ impl World {
         let phase = self.day.phases.iter().find(|(until_ms, _)| self.now_ms < *until_ms);
         let phase = phase.map_or(Phase::Up, |(_, phase)| *phase);
         self.evening.attempts += 1;
+        self.evening.sent_ms.push(self.now_ms);
         self.evening.attempts_while_down += u64::from(matches!(phase, Phase::Down(_)));
         self.evening.probes += u64::from(attempt.is_probe);
         let outcome = self.outcome(phase, row);
@@ -286,7 +288,9 @@ impl World {
         let Some(Reverse((_, _, id))) = self.answers.pop() else { return Ok(()) };
         let (outcome, generation) = self.outcomes.remove(&id).ok_or("an answer without a question")?;
         self.see(&Fact::Answered { id, outcome: outcome.clone(), generation })?;
-        let seen = Seen { outcome, status: None, token_generation: generation };
+        let status =
+            matches!(&outcome, Outcome::ServerFailed { signature, .. } if signature.starts_with("503"));
+        let seen = Seen { outcome, status: status.then_some(503), token_generation: generation };
         let jitter = self.dice.jitter();
         let decision = self.scheduler.on_outcome(id, seen, self.now_ms, jitter);
         self.hear(decision)

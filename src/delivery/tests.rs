@@ -25,7 +25,7 @@ fn subject(number: u64) -> SubjectId {
 }
 
 fn proven() -> DeliveryRules {
-    DeliveryRules { proven: true, ..DeliveryRules::default() }
+    DeliveryRules { proven: true, adapts: false, ..DeliveryRules::default() }
 }
 
 impl Desk {
@@ -89,6 +89,12 @@ impl Desk {
         assert!(self.wakes < 10_000, "this goes on for ever");
         self.now_ms = self.scheduler.wake_at(self.now_ms).expect("something to wait for").max(self.now_ms);
         self.tick();
+    }
+
+    /// Nothing more comes.
+    fn end_of_input(&mut self) {
+        let decision = self.scheduler.end_of_input();
+        self.hear(decision);
     }
 
     fn tick(&mut self) {
@@ -299,7 +305,7 @@ fn chronic_ones_go_last() {
 
 #[test]
 fn retries_are_a_bounded_share_while_there_is_fresh_work() {
-    let mut desk = Desk::warm(DeliveryRules { max_in_flight: 1, breaker_failures: 1_000, ..proven() });
+    let mut desk = Desk::warm(DeliveryRules { max_in_flight: 1, sick_percent: 101, ..proven() });
     for id in 0..1_000 {
         desk.offer(id, id);
     }
@@ -401,6 +407,22 @@ fn the_error_budget_stops_at_one_more_than_it_allows() {
     assert_eq!(desk.stops(), Vec::<&StopCause>::new(), "a deferred one has not failed");
     desk.answer(3, refused());
     assert_eq!(desk.stops(), [&StopCause::ErrorBudget { failed: 3 }]);
+}
+
+#[test]
+fn a_complaint_has_a_budget_of_its_own() {
+    let mut desk = Desk::warm(DeliveryRules { signature_failures_max: Some(2), ..proven() });
+    for id in 0..6 {
+        desk.offer(id, id);
+    }
+    desk.send_all();
+    for (id, outcome) in [(0, refused()), (1, mismatch()), (2, refused()), (3, mismatch())] {
+        desk.answer(id, outcome);
+    }
+    assert_eq!(desk.stops(), Vec::<&StopCause>::new(), "two of each");
+    desk.answer(4, refused());
+    let cause = StopCause::SignatureBudget { signature: "422 bad".into(), failed: 3 };
+    assert_eq!(desk.stops(), [&cause]);
 }
 
 #[test]

@@ -44,6 +44,28 @@ pub fn rfc3339(at_s: i64) -> String {
     jiff::Timestamp::from_second(at_s).unwrap_or(jiff::Timestamp::UNIX_EPOCH).to_string()
 }
 
+/// Milliseconds from now until the wall clock shows `hour`:`minute` next, in the time zone of this IANA name, or of this
+/// machine. A moment that a change of the clock leaves out is the one right after it.
+///
+/// # Errors
+/// When there is no such time zone, or no such time of day.
+pub fn until_ms(hour: i8, minute: i8, zone: Option<&str>) -> Result<u64, jiff::Error> {
+    let zone = zone.map_or_else(|| Ok(jiff::tz::TimeZone::system()), jiff::tz::TimeZone::get)?;
+    next_ms(&jiff::Timestamp::try_from(wall())?.to_zoned(zone), hour, minute)
+}
+
+fn next_ms(now: &jiff::Zoned, hour: i8, minute: i8) -> Result<u64, jiff::Error> {
+    let time = jiff::civil::Time::new(hour, minute, 0, 0)?;
+    let today = now.date().to_datetime(time).to_zoned(now.time_zone().clone())?;
+    let next = if today > *now {
+        today
+    } else {
+        now.date().tomorrow()?.to_datetime(time).to_zoned(now.time_zone().clone())?
+    };
+    let ms = next.timestamp().as_millisecond() - now.timestamp().as_millisecond();
+    Ok(u64::try_from(ms).unwrap_or(0))
+}
+
 /// A run id: sortable by time to the millisecond, readable, and different for two runs by its last part.
 pub fn run_id(chance: u64) -> String {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -55,6 +77,27 @@ pub fn run_id(chance: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_of_day_is_the_next_one_in_its_zone() {
+        const HOUR: u64 = 3_600_000;
+        // By its rule, because not every machine has the time zones by name. The clocks go back at 2:00, forward at 1:00.
+        let london = jiff::tz::TimeZone::posix("GMT0BST,M3.5.0/1,M10.5.0").expect("a rule");
+        let utc = jiff::tz::TimeZone::UTC;
+        for (now, zone, hour, minute, expected) in [
+            ("2026-11-22T22:00", &utc, 5, 30, 7 * HOUR + HOUR / 2),
+            ("2026-11-22T05:29", &utc, 5, 30, 60_000),
+            ("2026-11-22T05:30", &utc, 5, 30, 24 * HOUR),
+            ("2026-10-25T00:00", &london, 5, 0, 6 * HOUR),
+            ("2026-03-29T00:00", &london, 1, 30, HOUR + HOUR / 2),
+        ] {
+            let now: jiff::civil::DateTime = now.parse().expect("a moment");
+            let now = now.to_zoned(zone.clone()).expect("a moment there");
+            assert_eq!(next_ms(&now, hour, minute).expect("a time"), expected, "{now}");
+        }
+        assert!(until_ms(24, 0, None).is_err());
+        assert!(until_ms(1, 0, Some("Europe/Nowhere")).is_err());
+    }
 
     #[test]
     fn run_ids_sort_by_time_within_a_second() {

@@ -1,6 +1,7 @@
-//! Signals: SIGINT and SIGTERM, told to whoever drives the run.
+//! Signals, told to whoever drives the run: SIGINT and SIGTERM, which ask it to stop, SIGUSR1 and SIGHUP, which ask for
+//! something else.
 //!
-//! Not here: what they mean; the first drains, the second stops now, and that is the driver's to do.
+//! Not here: what they mean; the first of those that stop drains, the second stops now, and that is the driver's to do.
 
 use std::fmt;
 use std::io;
@@ -27,10 +28,21 @@ impl Stop {
     }
 }
 
+/// A signal that does not stop the run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ask {
+    /// SIGUSR1: a status line.
+    Status,
+    /// SIGHUP: the configuration is to be read again.
+    Reload,
+}
+
 /// Signals after which the process ends at once, whoever listens: somebody is losing patience.
 const SIGNALS_MAX: u32 = 4;
 
 type Hook = Box<dyn Fn(Stop) + Send>;
+
+type AskHook = Box<dyn Fn(Ask) + Send>;
 
 /// The signals of this process, from the moment it listens to its end. Whoever works through rows asks now and then
 /// whether one [was seen](Signals::seen); the driver is told by its hook.
@@ -44,10 +56,11 @@ struct Seen {
     first: Option<Stop>,
     count: u32,
     hook: Option<Hook>,
+    ask_hook: Option<AskHook>,
 }
 
 impl Signals {
-    /// Listens for both signals, on a thread of its own.
+    /// Listens for all of them, on a thread of its own.
     ///
     /// # Errors
     /// When the thread, its runtime or the handlers cannot be made.
@@ -55,18 +68,24 @@ impl Signals {
         let signals = Signals::default();
         let theirs = signals.clone();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let (mut interrupts, mut terminations) = {
+        let (mut interrupts, mut terminations, mut statuses, mut reloads) = {
             let _inside = runtime.enter();
-            (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)
+            (
+                signal(SignalKind::interrupt())?,
+                signal(SignalKind::terminate())?,
+                signal(SignalKind::user_defined1())?,
+                signal(SignalKind::hangup())?,
+            )
         };
         std::thread::Builder::new().name("signals".into()).spawn(move || {
             runtime.block_on(async move {
                 loop {
-                    let stop = tokio::select! {
-                        _ = interrupts.recv() => Stop::Interrupt,
-                        _ = terminations.recv() => Stop::Terminate,
-                    };
-                    theirs.take(stop);
+                    tokio::select! {
+                        _ = interrupts.recv() => theirs.take(Stop::Interrupt),
+                        _ = terminations.recv() => theirs.take(Stop::Terminate),
+                        _ = statuses.recv() => theirs.ask(Ask::Status),
+                        _ = reloads.recv() => theirs.ask(Ask::Reload),
+                    }
                 }
             });
         })?;
@@ -90,6 +109,17 @@ impl Signals {
             hook(stop);
         }
         seen.hook = Some(Box::new(hook));
+    }
+
+    /// Tells everything asked for from now on to `hook`; what was asked before nobody could have answered.
+    pub fn tell_asks(&self, hook: impl Fn(Ask) + Send + 'static) {
+        self.lock().ask_hook = Some(Box::new(hook));
+    }
+
+    fn ask(&self, ask: Ask) {
+        if let Some(hook) = &self.lock().ask_hook {
+            hook(ask);
+        }
     }
 
     fn take(&self, stop: Stop) {
@@ -136,5 +166,16 @@ mod tests {
         signals.tell(move |stop| told.send(stop).unwrap());
         signals.take(Stop::Interrupt);
         assert_eq!(heard.try_iter().collect::<Vec<_>>(), [Stop::Terminate, Stop::Interrupt]);
+    }
+
+    #[test]
+    fn asking_for_something_else_stops_nothing() {
+        let signals = Signals::default();
+        signals.ask(Ask::Reload);
+        let (told, heard) = mpsc::channel();
+        signals.tell_asks(move |ask| told.send(ask).unwrap());
+        signals.ask(Ask::Status);
+        assert_eq!(heard.try_iter().collect::<Vec<_>>(), [Ask::Status]);
+        assert_eq!((signals.seen(), signals.count()), (None, 0));
     }
 }

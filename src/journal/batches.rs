@@ -95,6 +95,20 @@ impl Core {
         self.commit_named(vec![(name, Some(value))])
     }
 
+    pub(super) fn settled_limit(&self, target: &str) -> Result<Option<u64>, JournalError> {
+        named::check_name(target)?;
+        named::get(self.store.as_ref(), &named::settled_limit(target))
+    }
+
+    pub(super) fn set_settled_limit(&mut self, target: &str, limit: u64) -> Result<(), JournalError> {
+        if self.settled_limit(target)? == Some(limit) {
+            return Ok(());
+        }
+        let name = named::settled_limit(target);
+        let value = named::encode(&name, &limit);
+        self.commit_named(vec![(name, Some(value))])
+    }
+
     pub(super) fn record_run(&mut self, run_id: &str, run: &RunBatch) -> Result<(), JournalError> {
         named::check_name(run_id)?;
         named::check_name(&run.target)?;

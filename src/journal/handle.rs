@@ -200,6 +200,18 @@ impl Journal {
         self.call(move |core| core.set_target_key(&target, key))
     }
 
+    /// Attempts at once that the last run at a target settled at, if one did.
+    pub fn settled_limit(&self, target: &str) -> Result<Option<u64>, JournalError> {
+        let target = target.to_owned();
+        self.call(move |core| core.settled_limit(&target))
+    }
+
+    /// Keeps how many attempts at once a run at a target settled at.
+    pub fn set_settled_limit(&self, target: &str, limit: u64) -> Result<(), JournalError> {
+        let target = target.to_owned();
+        self.call(move |core| core.set_settled_limit(&target, limit))
+    }
+
     /// Begins a batch of so many rows, or continues it: an open batch of that id continues under its sequence, any
     /// other gets the next of the target. With `make_newest`, an open batch that is not the newest of its target
     /// gets a new sequence too.

@@ -117,6 +117,11 @@ pub(super) fn key_field(target: &str) -> String {
     format!("key/{target}")
 }
 
+/// Name of the number of attempts at once that a target's last run settled at.
+pub(super) fn settled_limit(target: &str) -> String {
+    format!("in-flight/{target}")
+}
+
 /// Name of the newest batch's sequence on a target.
 pub(super) fn newest_batch(target: &str) -> String {
     format!("newest/{target}")

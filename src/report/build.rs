@@ -80,6 +80,7 @@ pub(super) fn summary(stats: &Stats, notes: &Notes, options: &ReportOptions) -> 
         deferred: stats.deferred,
         attempts: stats.attempts,
         retries: stats.retries,
+        in_flight_limit: stats.in_flight_limit,
         http: stats.http.iter().map(|(status, count)| (status_name(*status), *count)).collect(),
         outcomes: stats.outcomes.iter().map(|(name, count)| ((*name).into(), *count)).collect(),
         latency_mean_ms: stats.latency_sum_ms.checked_div(stats.attempts).unwrap_or(0),

@@ -73,6 +73,8 @@ pub(super) struct Glance {
     pub attempts: u64,
     /// Retries so far.
     pub retries: u64,
+    /// Attempts that may be on the wire at once, once that is known.
+    pub in_flight_limit: Option<u64>,
     /// Rows (survey) or updates (delivery) per second of late.
     pub per_s: f64,
     /// Milliseconds to the end of the phase at that rate, if that can be told.
@@ -102,6 +104,7 @@ impl Glance {
             bytes_total: stats.pass_bytes_total,
             attempts: stats.attempts,
             retries: stats.retries,
+            in_flight_limit: stats.in_flight_limit,
             per_s: per_second(milli_per_s, 1_000_000),
             eta_ms: left.checked_mul(1_000_000).and_then(|left| left.checked_div(milli_per_s)),
             paused: stats.paused,
@@ -137,6 +140,9 @@ impl Glance {
             if count > 0 {
                 parts.push(format!("{} {name}", thousands(count)));
             }
+        }
+        if let Some(limit) = self.in_flight_limit {
+            parts.push(format!("{} at once", thousands(limit)));
         }
         if self.retries > 0 {
             parts.push(plural(self.retries, "retry"));

@@ -196,6 +196,8 @@ impl Json {
             | Event::AttemptEnded { .. }
             | Event::UpdateSynced { .. }
             | Event::UpdateDeferred { .. }
+            | Event::LimitChanged { .. }
+            | Event::StatusAsked
             | Event::Committed { .. }
             | Event::RunEnded { .. } => return None,
         })

@@ -72,7 +72,9 @@ impl Lines {
             | Event::UpdateDeferred { .. }
             | Event::UpdateInDoubt { .. }
             | Event::Paused { .. }
+            | Event::LimitChanged { .. }
             | Event::Resumed
+            | Event::StatusAsked
             | Event::Committed { .. }
             | Event::RunEnded { .. } => {}
         }

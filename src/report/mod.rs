@@ -227,6 +227,7 @@ impl Listener for Reporters {
                 self.notes.columns.clone_from(columns);
                 self.notes.key = key.map(|key| (key, *key_by));
             }
+            Event::StatusAsked => self.status_now(),
             Event::RunStarted(_)
             | Event::Noticed { .. }
             | Event::Progressed { .. }
@@ -243,6 +244,7 @@ impl Listener for Reporters {
             | Event::UpdateDeferred { .. }
             | Event::UpdateInDoubt { .. }
             | Event::Paused { .. }
+            | Event::LimitChanged { .. }
             | Event::Resumed
             | Event::LaterPassStarted { .. }
             | Event::Committed { .. }

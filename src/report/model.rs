@@ -65,6 +65,9 @@ pub struct Summary {
     pub attempts: u64,
     /// Attempts of updates that had been attempted before in this run.
     pub retries: u64,
+    /// Attempts that might be on the wire at once in the end, where the adaptive limit had settled by then; `None` in a
+    /// run that sent nothing.
+    pub in_flight_limit: Option<u64>,
     /// Answers by status; `none` for attempts without an answer.
     pub http: BTreeMap<String, u64>,
     /// Attempts by what became of them.

@@ -156,6 +156,9 @@ fn traffic(summary: &Summary) -> Option<String> {
         let status = if status == "none" { "no answer".into() } else { clean(status) };
         parts.push(format!("{status} ×{}", thousands(*count)));
     }
+    if let Some(limit) = summary.in_flight_limit {
+        parts.push(format!("{} at once", thousands(limit)));
+    }
     if summary.deferred > 0 {
         parts.push(format!("deferred {}", thousands(summary.deferred)));
     }

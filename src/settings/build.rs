@@ -137,6 +137,14 @@ impl Reader<'_> {
             rate: self.rate("delivery.rate"),
             burst: self.number("delivery.burst"),
             max_in_flight: self.number("delivery.max_in_flight"),
+            concurrency: self.number_if_set("delivery.concurrency"),
+            max_duration_ms: self.number_if_set("delivery.max_duration"),
+            until: self.text("delivery.until").map(|text| {
+                let (hour, minute) = units::time_of_day(&text).expect("the table takes no other times");
+                (text, hour, minute)
+            }),
+            time_zone: self.text("delivery.time_zone"),
+            max_rows: self.number_if_set("delivery.max_rows"),
             attempts_max: self.number("delivery.attempts_max"),
             backoff_initial_ms: self.number("delivery.backoff_initial"),
             backoff_max_ms: self.number("delivery.backoff_max"),
@@ -145,6 +153,7 @@ impl Reader<'_> {
             breaker_failures: self.number("delivery.breaker_failures"),
             breaker_subjects: self.number("delivery.breaker_subjects"),
             max_errors: self.budget("delivery.max_errors"),
+            max_errors_per_signature: self.budget("delivery.max_errors_per_signature"),
             shutdown_grace_ms: self.number("delivery.shutdown_grace"),
             senders: Some(self.number("delivery.senders")).filter(|senders: &usize| *senders != 0),
         }

@@ -283,8 +283,42 @@ pub static SETTINGS: &[Setting] = &[
     new("delivery.rate", Kind::Rate, "50/s", "Attempts per unit of time, retries included.").flag("rate"),
     new("delivery.burst", count(1, 100_000), "1", "Attempts that may begin at once after a silence.")
         .flag("burst"),
-    new("delivery.max_in_flight", count(1, 4_096), "64", "Attempts on the wire at once.")
+    new("delivery.max_in_flight", count(1, 4_096), "64", "Attempts on the wire at once, at most.")
         .flag("max-in-flight"),
+    new(
+        "delivery.concurrency",
+        count(1, 4_096),
+        "",
+        "Attempts on the wire at once, fixed; unset, it adapts to the server up to max_in_flight.",
+    )
+    .flag("concurrency")
+    .sample("16"),
+    new(
+        "delivery.max_duration",
+        duration(SECOND, 30 * DAY),
+        "",
+        "Length of the run after which it stops in order (exit 8); run again, it resumes.",
+    )
+    .flag("max-duration")
+    .sample("\"4h\""),
+    new("delivery.until", Kind::TimeOfDay, "", "Time of day at which the run stops in order (exit 8).")
+        .flag("until")
+        .sample("\"05:00\""),
+    new(
+        "delivery.time_zone",
+        Kind::Text,
+        "",
+        "Time zone of times of day, by its IANA name; unset, that of this machine.",
+    )
+    .sample("\"Europe/London\""),
+    new(
+        "delivery.max_rows",
+        count(1, u64::MAX),
+        "",
+        "Updates sent by one run, at most, as a canary; then it stops in order (exit 8).",
+    )
+    .flag("max-rows")
+    .sample("100"),
     new("delivery.attempts_max", count(1, 100), "8", "Attempts for one update before it is given up."),
     new("delivery.backoff_initial", duration(1, HOUR), "500ms", "Longest wait before the first retry."),
     new("delivery.backoff_max", duration(1, DAY), "30s", "Longest wait before any retry."),
@@ -300,6 +334,14 @@ pub static SETTINGS: &[Setting] = &[
     )
     .flag("max-errors")
     .sample("\"2%\""),
+    new(
+        "delivery.max_errors_per_signature",
+        Kind::Budget,
+        "",
+        "Updates failed with one complaint above which the run stops: a count, or a share of the rows read.",
+    )
+    .flag("max-errors-per-signature")
+    .sample("\"1%\""),
     new(
         "delivery.shutdown_grace",
         duration(0, HOUR),

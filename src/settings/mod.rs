@@ -36,7 +36,7 @@ pub use resolve::resolve;
 pub use show::{checked, example, show};
 pub use surroundings::Surroundings;
 pub use table::{ENV_CONFIG, ENV_PREFIX, ENV_TOKEN, Setting, by_flag, by_key};
-pub use units::{ErrorBudget, Per, Rate, Share};
+pub use units::{ErrorBudget, Per, Rate, Share, duration_text};
 pub use value::{Kind, Pairs};
 
 /// Flags as typed: the long names of the table and their texts.
@@ -260,8 +260,18 @@ pub struct DeliverySettings {
     pub rate: Rate,
     /// Attempts that may begin at once.
     pub burst: u32,
-    /// Attempts on the wire at once.
+    /// Attempts on the wire at once, at most.
     pub max_in_flight: usize,
+    /// Attempts on the wire at once, fixed, whatever `max_in_flight` says; `None` adapts.
+    pub concurrency: Option<usize>,
+    /// Length of the run after which it stops; `None` for none.
+    pub max_duration_ms: Option<u64>,
+    /// Time of day at which the run stops: as written, hour, minute.
+    pub until: Option<(String, i8, i8)>,
+    /// IANA name of the time zone of times of day; `None` for that of this machine.
+    pub time_zone: Option<String>,
+    /// Updates sent by one run, at most.
+    pub max_rows: Option<u64>,
     /// Attempts for one update.
     pub attempts_max: u32,
     /// Longest wait before the first retry; not more than `backoff_max_ms`.
@@ -278,6 +288,8 @@ pub struct DeliverySettings {
     pub breaker_subjects: u32,
     /// Failed updates above which the run stops; `None` for never.
     pub max_errors: Option<ErrorBudget>,
+    /// Updates failed with one complaint above which the run stops; `None` for never.
+    pub max_errors_per_signature: Option<ErrorBudget>,
     /// Longest time for attempts on the wire after a signal.
     pub shutdown_grace_ms: u64,
     /// Sending threads; `None` chooses by the machine.

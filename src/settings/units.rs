@@ -100,6 +100,16 @@ impl fmt::Display for Rate {
     }
 }
 
+/// Reads `05:00` as hour and minute; the error says what is wrong with it.
+pub(crate) fn time_of_day(text: &str) -> Result<(i8, i8), String> {
+    let two = |text: &str, below: u64| {
+        let number = whole(text).filter(|number| text.len() == 2 && *number < below)?;
+        i8::try_from(number).ok()
+    };
+    let parts = text.split_once(':').and_then(|(hour, minute)| Some((two(hour, 24)?, two(minute, 60)?)));
+    parts.ok_or_else(|| format!("`{text}` is no time of day"))
+}
+
 /// A share of a whole, 0 to 100 %, exact to a hundredth of a percent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Share {
@@ -195,8 +205,8 @@ pub(crate) fn duration_ms(text: &str) -> Result<u64, String> {
     u64::try_from(duration.as_millis()).map_err(|_| format!("`{text}` is too long"))
 }
 
-/// Prints milliseconds in the largest unit that holds them exactly; [`duration_ms`] reads it back.
-pub(crate) fn duration_text(ms: u64) -> String {
+/// Prints milliseconds in the largest unit that holds them exactly; what is printed reads back as the same.
+pub fn duration_text(ms: u64) -> String {
     const UNITS: [(u64, &str); 4] = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s")];
     let unit = UNITS.into_iter().find(|(length, _)| ms != 0 && ms.is_multiple_of(*length));
     unit.map_or_else(|| format!("{ms}ms"), |(length, name)| format!("{}{name}", ms / length))

@@ -44,6 +44,8 @@ pub enum Kind {
         /// Most, in milliseconds.
         max: u64,
     },
+    /// A time of day, `HH:MM`.
+    TimeOfDay,
     /// A size from `min` to `max` bytes.
     Bytes {
         /// Least, in bytes.
@@ -123,6 +125,7 @@ impl Kind {
             Kind::Duration { min, max } => {
                 within(text, units::duration_ms(text)?, min, max).map(Value::Duration)
             }
+            Kind::TimeOfDay => units::time_of_day(text).map(|_| Value::Text(text.to_owned())),
             Kind::Bytes { min, max } => within(text, units::bytes(text)?, min, max).map(Value::Bytes),
             Kind::Rate => Rate::parse(text).map(Value::Rate),
             Kind::Share => Share::parse(text).map(Value::Share),
@@ -157,6 +160,7 @@ impl Kind {
             Kind::Duration { min, max } => {
                 format!("a duration from {} to {}", units::duration_text(min), units::duration_text(max))
             }
+            Kind::TimeOfDay => "a time of day from 00:00 to 23:59".to_owned(),
             Kind::Bytes { min, max } => {
                 format!("a size from {} to {}", units::bytes_text(min), units::bytes_text(max))
             }

@@ -4,6 +4,7 @@
 //! Not here: what is sent at all (`rulings.rs`), what survives a kill (`kill.rs`).
 
 mod acknowledged;
+mod concurrency;
 mod conflicts;
 mod envelope;
 mod keys;
@@ -12,6 +13,7 @@ mod quiet;
 mod refused;
 mod retried;
 mod scripted;
+mod stopping;
 mod token;
 
 use simsync::sandbox::{Faults, Outage, OutageKind, Window};

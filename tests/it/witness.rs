@@ -94,6 +94,8 @@ pub(crate) fn window() -> usize {
         senders: 1,
         rows_folding_max: 1,
         shutdown_grace_ms: 0,
+        stop_at: None,
+        updates_max: None,
     };
     rules.window()
 }

@@ -31,8 +31,15 @@ fn planted_faults_are_found() {
     day.told.attempts_max = 1;
     assert!(complaint(day).contains("exhausted after"));
 
+    // Half of all fail, and every other attempt may be a retry.
+    let mut day = good_day(2_000);
+    day.phases = vec![(60_000, Phase::Shaky(400))];
+    day.told.fresh_per_retry = 1;
+    assert!(complaint(day).contains("retries of"));
+
     let mut day = good_day(200);
     day.told.max_in_flight = 100;
+    day.told.adapts = false;
     day.rate_per_s = 100_000;
     assert!(complaint(day).contains("on the wire already"));
 
@@ -72,7 +79,7 @@ fn acted(action: Action) -> Fact {
 fn last_complaint(trace: Vec<Fact>) -> String {
     let rules = DeliveryRules { proven: true, attempts_max: 2, ..DeliveryRules::default() };
     let mut checker = Checker::new(rules, 1_000, 100);
-    let offers = [(1, 1), (2, 1), (3, 2)].map(|(id, subject)| Fact::Offered { id, subject });
+    let offers = [(1, 1), (2, 1), (3, 2)].map(|(id, subject)| Fact::Offered { id, subject, chronic: false });
     let prelude = offers.into_iter().chain([Fact::Permits(50)]);
     let mut facts: Vec<Fact> = prelude.chain(trace).collect();
     let last = facts.pop().expect("a trace");
@@ -149,7 +156,7 @@ fn bad_traces_are_found() {
 fn without_permits_or_above_the_rate_nothing_goes_unnoticed() {
     let mut checker = Checker::new(DeliveryRules { proven: true, ..DeliveryRules::default() }, 1, 1);
     for id in [1, 2] {
-        checker.see(0, &Fact::Offered { id, subject: id }).expect("fine");
+        checker.see(0, &Fact::Offered { id, subject: id, chronic: false }).expect("fine");
     }
     assert!(checker.see(0, &sent(1, 1)).expect_err("none granted").contains("without a permit"));
     checker.see(0, &Fact::Permits(2)).expect("fine");

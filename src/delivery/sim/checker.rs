@@ -2,16 +2,19 @@
 //!
 //! It keeps its own, simpler books and shares no code with the scheduler. `sim/bad.rs` shows that it bites.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::delivery::outcome::{Outcome, Verdict};
 use crate::delivery::{Action, Attempt, DeliveryRules, UpdateId};
 use crate::ledger::FailureKind;
 
+/// Retries beyond the fifth that may have been saved up.
+const SAVED_MAX: usize = 4;
+
 /// Something that happened.
 #[derive(Debug, Clone)]
 pub(super) enum Fact {
-    Offered { id: UpdateId, subject: u64 },
+    Offered { id: UpdateId, subject: u64, chronic: bool },
     InputOver,
     Permits(u64),
     Sent { attempt: Attempt, subject: u64, generation: u64 },
@@ -25,6 +28,10 @@ pub(super) enum Fact {
 #[derive(Debug, Default)]
 struct Book {
     subject: u64,
+    chronic: bool,
+    has_been_sent: bool,
+    /// Its last attempt failed for the time being.
+    has_failed: bool,
     sent_ms: u64,
     in_flight: bool,
     is_settled: bool,
@@ -50,6 +57,8 @@ pub(super) struct Checker {
     on_wire: BTreeMap<u64, UpdateId>,
     /// Failures that may be a row's own, without a definite answer after them.
     loose: BTreeMap<UpdateId, u32>,
+    /// First tries and retries of the latest minute in which there were both: when, and whether it was a retry.
+    spent: VecDeque<(u64, bool)>,
     quiet_until_ms: u64,
     refused_generation: Option<u64>,
     passed_generations: BTreeSet<u64>,
@@ -70,8 +79,9 @@ impl Checker {
 
     pub(super) fn see(&mut self, now_ms: u64, fact: &Fact) -> Result<(), String> {
         match fact {
-            Fact::Offered { id, subject } => {
-                self.books.insert(*id, Book { subject: *subject, ..Book::default() });
+            Fact::Offered { id, subject, chronic } => {
+                let book = Book { subject: *subject, chronic: *chronic, ..Book::default() };
+                self.books.insert(*id, book);
                 self.order.entry(*subject).or_default().push(*id);
             }
             Fact::InputOver => self.is_input_over = true,
@@ -124,11 +134,44 @@ impl Checker {
         let is_guarded = !self.rules.proven && !self.has_passed;
         let in_flight_max = if is_guarded { self.rules.unproven_in_flight } else { self.rules.max_in_flight };
         ensure(in_flight < in_flight_max, || format!("{in_flight} on the wire already"))?;
+        self.see_budget(now_ms, attempt)?;
         let book = self.book(id)?;
+        book.has_been_sent = true;
         ensure(!book.is_answered && !book.is_settled, || format!("{id} sent after a definite answer"))?;
         book.in_flight = true;
         book.sent_ms = now_ms;
         Ok(())
+    }
+
+    /// While a first try could go, retries are a fifth of all attempts over any minute, and the few that were saved up.
+    fn see_budget(&mut self, now_ms: u64, attempt: &Attempt) -> Result<(), String> {
+        let book = self.book(attempt.id)?;
+        if attempt.is_probe || book.chronic || !book.has_been_sent {
+            self.spent.push_back((now_ms, false));
+            return Ok(());
+        }
+        if !book.has_failed {
+            return Ok(());
+        }
+        let is_first_try = |id: &UpdateId| {
+            let book = &self.books[id];
+            !book.chronic && !book.has_been_sent && !self.deferred.contains(&book.subject)
+        };
+        let first_tries_remain = self.order.values().filter_map(|order| order.first()).any(is_first_try);
+        if !first_tries_remain {
+            // Retries are spaced by their own delays now; what comes after them is judged afresh.
+            self.spent.clear();
+            return Ok(());
+        }
+        self.spent.push_back((now_ms, true));
+        while self.spent.front().is_some_and(|(at_ms, _)| at_ms + 60_000 <= now_ms) {
+            self.spent.pop_front();
+        }
+        let retries = self.spent.iter().filter(|(_, is_retry)| *is_retry).count();
+        let allowed = self.spent.len() / 5 + SAVED_MAX;
+        ensure(retries <= allowed, || {
+            format!("{retries} retries of {} attempts in a minute", self.spent.len())
+        })
     }
 
     fn see_answer(
@@ -164,6 +207,10 @@ impl Checker {
             Outcome::NotConnected => {}
         }
         book.is_answered = is_definite;
+        book.has_failed = matches!(
+            outcome,
+            Outcome::ServerFailed { .. } | Outcome::TimedOut | Outcome::Disconnected | Outcome::NotConnected
+        );
         self.on_wire.remove(&subject);
         *self.loose.entry(id).or_default() += u32::from(is_loose);
         let is_token = matches!(outcome, Outcome::TokenRefused)

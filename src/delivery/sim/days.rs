@@ -33,6 +33,7 @@ fn any_day(seed: u64) -> Day {
         max_in_flight: usize::try_from(1 + dice.below(64)).expect("small"),
         ready_max: usize::try_from(1 + dice.below(100)).expect("small"),
         held_max: usize::try_from(1 + dice.below(200)).expect("small"),
+        adapts: dice.chance(500),
         failures_max: dice.chance(100).then(|| dice.below(5)),
         outage_max_ms: 10_000 + dice.below(900_000),
         ..DeliveryRules::default()
@@ -168,6 +169,42 @@ fn pushback_and_expiring_tokens_cost_no_row_its_verdict() {
         day.token_ms = 3_000 + seed * 7;
         let evening = must(day, seed);
         assert_eq!((evening.synced, evening.stop), (500, None), "seed {seed}");
+    }
+}
+
+/// Attempts in each second of a day.
+fn per_second(evening: &Evening, from_s: u64, to_s: u64) -> u64 {
+    let in_range = |ms: &&u64| (from_s * 1_000..to_s * 1_000).contains(*ms);
+    evening.sent_ms.iter().filter(in_range).count() as u64 / (to_s - from_s)
+}
+
+#[test]
+fn half_of_all_failing_halves_the_rate_within_seconds_and_costs_no_row_its_verdict() {
+    for seed in 0..40 {
+        let mut day = good_day(6_000);
+        day.rules.adapts = seed % 2 == 0;
+        day.told.adapts = seed % 2 == 0;
+        day.phases = vec![(10_000, Phase::Up), (70_000, Phase::Shaky(500))];
+        let evening = must(day, seed);
+        assert_eq!((evening.synced, evening.stop.clone()), (6_000, None), "seed {seed}");
+        assert_eq!(evening.exhausted, Vec::<UpdateId>::new(), "seed {seed}");
+        assert!(per_second(&evening, 2, 10) >= 95, "seed {seed}: well before");
+        let sick = per_second(&evening, 14, 70);
+        assert!(sick <= 50, "seed {seed}: {sick}/s at a sick server");
+        // The adaptive limit sees timeouts of three seconds beside it, and goes down to one.
+        assert!(sick >= 5 || seed % 2 == 0, "seed {seed}: {sick}/s, rows wait and the server is heard");
+        let well = per_second(&evening, 78, 90);
+        assert!(well >= 90, "seed {seed}: {well}/s after it");
+    }
+}
+
+#[test]
+fn a_file_full_of_poison_ends() {
+    for seed in 0..20 {
+        let mut day = good_day(300);
+        day.rows.iter_mut().step_by(3).for_each(|row| row.1 = Row::Poison);
+        let evening = must(day, seed);
+        assert_eq!((evening.synced, evening.exhausted.len(), evening.stop), (200, 100, None), "seed {seed}");
     }
 }
 

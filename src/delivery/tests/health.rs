@@ -65,6 +65,7 @@ fn an_answer_to_what_was_sent_before_the_trouble_testifies_to_nothing() {
     desk.offer(3, 3);
     desk.send(3);
     desk.answer(3, failed());
+    desk.end_of_input();
     desk.answer(51, Outcome::Acknowledged);
     assert_eq!(desk.failure(3).kind, FailureKind::Exhausted);
     assert!(desk.scheduler.is_idle());
@@ -87,6 +88,7 @@ fn a_condemned_row_goes_on_when_it_was_the_server() {
 fn the_last_row_alone_is_exhausted_at_once() {
     let mut desk = Desk::warm(proven());
     desk.offer(1, 1);
+    desk.end_of_input();
     for _ in 0..7 {
         desk.send(1);
         desk.answer(1, failed());
@@ -101,12 +103,28 @@ fn the_last_row_alone_is_exhausted_at_once() {
 }
 
 #[test]
+fn rows_that_are_alone_for_the_moment_wait_for_those_to_come() {
+    let mut desk = Desk::warm(DeliveryRules { attempts_max: 1, ..proven() });
+    fail_all(&mut desk, 0..4);
+    assert_eq!(desk.scheduler.held(), 4, "the next ones are still being read, and may fail as well");
+    fail_all(&mut desk, 10..16);
+    assert_eq!(desk.actions, [Action::BreakerOpened]);
+    assert!(desk.verdicts.iter().all(|(_, verdict)| matches!(verdict, Verdict::RetryIn { .. })));
+
+    let mut desk = Desk::warm(DeliveryRules { attempts_max: 1, ..proven() });
+    fail_all(&mut desk, 0..4);
+    desk.end_of_input();
+    assert!((0..4).all(|id| desk.failure(id).kind == FailureKind::Exhausted), "nobody comes any more");
+}
+
+#[test]
 fn many_poison_rows_at_the_end_are_the_rows_and_not_the_server() {
     let mut desk = Desk::warm(proven());
     for id in 0..20 {
         desk.offer(id, id);
     }
     desk.offer(50, 50);
+    desk.end_of_input();
     for id in desk.send_all() {
         // They fail while the neighbour passes: from then on they are known to fail on their own.
         desk.answer(id, if id == 50 { Outcome::Acknowledged } else { Outcome::TimedOut });
@@ -274,6 +292,7 @@ fn chronic_rows_never_open_the_breaker_and_are_charged() {
     for id in 0..20 {
         desk.offer_chronic(id);
     }
+    desk.end_of_input();
     while !desk.scheduler.is_idle() {
         for id in desk.send_all() {
             desk.answer(id, failed());
@@ -358,6 +377,7 @@ fn an_outage_of_nothing_stops_nothing() {
     desk.offer(1, 1);
     desk.send(1);
     desk.answer(1, throttled(None));
+    desk.end_of_input();
     for _ in 0..8 {
         desk.wake();
         desk.send(1);

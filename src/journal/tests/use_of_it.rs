@@ -117,12 +117,17 @@ fn key_fields_runs_and_fingerprints_are_kept() {
     journal.set_target_key(TARGET, FieldKind::UserExternalId).unwrap();
     journal.record_run("run-9", TARGET, 4).unwrap();
     journal.set_proven("fingerprint").unwrap();
+    journal.set_settled_limit(TARGET, 17).unwrap();
     let subject_before = journal.key().subject(TARGET, FieldKind::Imsi, "1");
     drop(journal);
 
     let journal = open(dir.path()).unwrap();
     assert_eq!(journal.target_key(TARGET).unwrap(), Some(FieldKind::UserExternalId));
     assert_eq!(journal.target_key("other").unwrap(), None);
+    assert_eq!(
+        (journal.settled_limit(TARGET).unwrap(), journal.settled_limit("other").unwrap()),
+        (Some(17), None)
+    );
     let expected = RunBatch { target: TARGET.to_owned(), batch_seq: 4 };
     assert_eq!(journal.run_batch("run-9").unwrap(), Some(expected));
     assert!(journal.is_proven("fingerprint").unwrap());

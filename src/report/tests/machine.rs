@@ -29,7 +29,7 @@ fn json_lines_end_with_the_summary() {
     insta::assert_snapshot!(of("update_failed"), @r#"{"at_ms":11500,"kind":"refused","place":{"file":"crm-export.csv","line":88,"row":87},"signature":"422 imsi already assigned to #","status":422,"type":"update_failed"}"#);
     insta::assert_snapshot!(of("paused"), @r#"{"at_ms":2500,"for_ms":3000,"reason":"throttled","type":"paused"}"#);
     insta::assert_snapshot!(of("plan"), @r#"{"at_ms":10,"batch":"3f2a77c0ffee3f2a","clears":0,"done_at":null,"duration_s":null,"field_changes":{"imei":30},"in_doubt_places":[],"in_doubt_resent":0,"key":"user_external_id","rate_per_s":null,"refused_before":0,"resumed":false,"rows":{"conflict":4,"duplicate":9,"elsewhere":0,"filtered":0,"folded":12,"held":0,"read":300,"refused_before":0,"rejected":14,"send":261,"superseded":0,"unchanged":0},"subjects_changed":61,"subjects_new":200,"type":"plan"}"#);
-    insta::assert_snapshot!(of("progress"), @r#"{"at_ms":5500,"attempts":0,"bytes":20000,"bytes_total":20000,"eta_ms":null,"paused":null,"per_s":0.0,"phase":"deliver","retries":0,"rows":{"conflict":4,"duplicate":9,"elsewhere":0,"failed":0,"filtered":0,"folded":12,"held":0,"in_doubt":0,"pending":261,"read":300,"rejected":14,"superseded":0,"synced":0,"unchanged":0},"settled":0,"type":"progress","updates":261}"#);
+    insta::assert_snapshot!(of("progress"), @r#"{"at_ms":5500,"attempts":0,"bytes":20000,"bytes_total":20000,"eta_ms":null,"in_flight_limit":null,"paused":null,"per_s":0.0,"phase":"deliver","retries":0,"rows":{"conflict":4,"duplicate":9,"elsewhere":0,"failed":0,"filtered":0,"folded":12,"held":0,"in_doubt":0,"pending":261,"read":300,"rejected":14,"superseded":0,"synced":0,"unchanged":0},"settled":0,"type":"progress","updates":261}"#);
 }
 
 #[test]
@@ -51,7 +51,7 @@ fn the_summary_has_its_shape() {
     assert_eq!(summary["http"]["none"], 1);
     assert_eq!(summary["http"]["201"], 240);
     let names: Vec<&str> = summary.as_object().unwrap().keys().map(String::as_str).collect();
-    insta::assert_snapshot!(names.join(" "), @r#"attempts balanced batch column_alarms columns command committed deferred delivery_s duration_s ended_at exit_code exit_meaning files fixes gates http inputs key key_by latency_max_ms latency_mean_ms next notices outcomes paused_s plan rejections resumed retries rows run_id schema_version signatures skipped started_at stopped target tool_version type updates updates_per_s warnings"#);
+    insta::assert_snapshot!(names.join(" "), @r#"attempts balanced batch column_alarms columns command committed deferred delivery_s duration_s ended_at exit_code exit_meaning files fixes gates http in_flight_limit inputs key key_by latency_max_ms latency_mean_ms next notices outcomes paused_s plan rejections resumed retries rows run_id schema_version signatures skipped started_at stopped target tool_version type updates updates_per_s warnings"#);
     insta::assert_snapshot!(summary["rejections"][1], @r#"{"code":"number.no_country","count":6,"field":"number","first":{"file":"crm-export.csv","line":14,"row":13},"next":[{"file":"crm-export.csv","line":15,"row":14},{"file":"crm-export.csv","line":16,"row":15}],"remedy":"set default_country","says":"national number and no default country"}"#);
     insta::assert_snapshot!(summary["signatures"], @r#"[{"count":3,"first":{"file":"crm-export.csv","line":88,"row":87},"kind":"refused","signature":"422 imsi already assigned to #"}]"#);
     insta::assert_snapshot!(summary["outcomes"], @r#"{"acknowledged":240,"refused":3,"throttled":20,"timeout":1}"#);

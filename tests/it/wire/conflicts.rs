@@ -33,8 +33,8 @@ fn a_chain_of_swaps_in_the_wrong_order_is_resolved() {
         workspace.write("chain.csv", CHAIN);
         let ran = workspace.sync(&["--max-in-flight", "1", "chain.csv"]).expect(0).expect_books();
         assert_eq!((ran.rows("synced"), ran.rows("failed"), deferred(&ran)), (3, 0, 2), "{status}");
-        // A and B refused, C passes; A refused, B passes; A passes.
-        assert_eq!((http(&ran, status), http(&ran, "201")), (3, 3), "{status}");
+        // A and B refused, C passes; B passes, A passes: A is let alone until B has given up what A wants.
+        assert_eq!((http(&ran, status), http(&ran, "201")), (2, 3), "{status}");
         for (subject, imsi) in
             [("CRM-A1", "234150000000002"), ("CRM-B1", "234150000000003"), ("CRM-C1", "234150000000004")]
         {
@@ -85,4 +85,21 @@ fn a_409_without_words_is_deferred_and_then_refused() {
     assert_eq!((ran.rows("synced"), ran.rows("failed"), deferred(&ran)), (4, 1, 1));
     assert_eq!(workspace.history("C-000002").len(), 2);
     super::assert_failed_row(&workspace, 2, "refused", "409 ");
+}
+
+#[test]
+fn a_long_chain_in_the_wrong_order_costs_two_attempts_a_link() {
+    let links = 60_u64;
+    let row = |subject: u64, imsi: u64| format!("CRM-{subject:03},23415{imsi:010}\n");
+    let faults = Faults { uniqueness: Uniqueness::Refuse409, ..Faults::default() };
+    let workspace = Workspace::of(SandboxOptions { faults, ..SandboxOptions::default() });
+    let before: String = (0..links).map(|link| row(link, link)).collect();
+    workspace.write("before.csv", format!("crm id,imsi\n{before}"));
+    workspace.sync(&["before.csv"]).expect(0);
+    let chain: String = (0..links).map(|link| row(link, link + 1)).collect();
+    workspace.write("chain.csv", format!("crm id,imsi\n{chain}"));
+    let ran = workspace.sync(&["--concurrency", "1", "chain.csv"]).expect(0).expect_books();
+    assert_eq!((ran.rows("synced"), deferred(&ran)), (links, links - 1));
+    assert_eq!(ran.summary()["attempts"].as_u64(), Some(2 * links - 1));
+    assert_eq!(workspace.at_server("CRM-000", "imsi").as_deref(), Some("234150000000001"));
 }

@@ -66,3 +66,18 @@ fn the_error_budget_stops_the_run() {
     assert_eq!((ran.rows("synced"), ran.rows("failed"), ran.rows("pending")), (1, 6, 33));
     assert_eq!(workspace.last_rows("failed.csv").len(), 6);
 }
+
+#[test]
+fn one_complaint_too_often_stops_the_run_while_others_may_go_on() {
+    let mut faults = super::Faults::default();
+    for row in 1..20 {
+        faults.subject_statuses.insert(format!("C-{row:06}"), if row % 2 == 0 { 404 } else { 422 });
+    }
+    let workspace = Workspace::with(faults);
+    workspace.write("crm.csv", export(40));
+    let args = ["--max-in-flight", "1", "--max-errors-per-signature", "3", "crm.csv"];
+    let ran = workspace.sync(&args).expect(4).expect_books();
+    // 422, 404, 422, 404, 422, 404, and the fourth 422.
+    assert_eq!((ran.rows("synced"), ran.rows("failed"), ran.rows("pending")), (1, 7, 32));
+    assert!(ran.stderr.contains("max_errors_per_signature allows: 422"), "{}", ran.stderr);
+}

@@ -1,0 +1,98 @@
+//! Limits that were asked for and steering from outside, in the driver: how long and how much a run may send, a status
+//! line on demand, and other bounds in the middle of a run.
+//!
+//! Not here: how a stopped run drains (`drain.rs`), and where other bounds come from (the front door).
+
+use super::driver::{Driver, Wake};
+use super::feed::Fed;
+use super::{Limit, Steering, Stopped};
+use crate::engine::credit::Credit;
+use crate::engine::permits::Permits;
+use crate::engine::signals::Ask;
+use crate::event::Event;
+
+/// Finds out what the bounds are now; the error says why they stay as they were.
+pub type Reload<'a> = dyn Fn() -> Result<Steering, String> + 'a;
+
+impl Driver<'_, '_> {
+    /// Stops the run when its time is over.
+    pub(super) fn check_time(&mut self) {
+        if let Some((at_ms, limit)) = &self.rules.stop_at
+            && self.is_going()
+            && self.now_ms() >= *at_ms
+        {
+            self.stop(Stopped::Limit(limit.clone()));
+        }
+    }
+
+    /// When the run's time is over; as late as can be, if it has no such limit.
+    pub(super) fn stop_at_ms(&self) -> u64 {
+        match &self.rules.stop_at {
+            Some((at_ms, _)) if self.is_going() => *at_ms,
+            Some(_) | None => u64::MAX,
+        }
+    }
+
+    /// Takes as much of a group as the limit of updates allows. The rest was never on the wire and has no intent: it
+    /// stays pending, and nothing more is read for it.
+    pub(super) fn within_limit(&mut self, group: Vec<Fed>, credit: &Credit) -> Vec<Fed> {
+        let Some(updates_max) = self.rules.updates_max else { return group };
+        let mut taken = Vec::with_capacity(group.len());
+        for fed in group {
+            if self.deferred.contains_key(&fed.place.ordinal) {
+                taken.push(fed);
+            } else if self.handed < updates_max {
+                self.handed += 1;
+                taken.push(fed);
+            } else {
+                self.is_over_limit = true;
+            }
+        }
+        if self.is_over_limit {
+            credit.close();
+        }
+        taken
+    }
+
+    /// After a pass: a run that had more to send than it was allowed to stops in order.
+    pub(super) fn check_updates(&mut self) {
+        if let (true, Some(updates)) = (self.is_over_limit && self.is_going(), self.rules.updates_max) {
+            self.stop(Stopped::Limit(Limit::Updates { updates }));
+        }
+    }
+
+    /// The operator asks for something that does not stop the run.
+    pub(super) fn on_ask(&mut self, ask: Ask) {
+        match ask {
+            Ask::Status => self.emitter.emit(Event::StatusAsked),
+            Ask::Reload => match (self.reload)() {
+                Ok(steering) => self.steer(steering),
+                Err(why) => {
+                    let text =
+                        format!("the configuration was not read again, everything stays as it was: {why}");
+                    self.emitter.emit(Event::Noticed { text });
+                }
+            },
+        }
+    }
+
+    fn steer(&mut self, steering: Steering) {
+        let Steering { pace, max_in_flight, text } = steering;
+        if pace != self.pace {
+            if let Some(permits) = &self.permits {
+                permits.want(0);
+            }
+            self.permits_in_hand = 0;
+            let waker = self.waker.clone();
+            let started =
+                pace.map(|pace| Permits::start(pace, move |count| drop(waker.send(Wake::Granted(count)))));
+            match started.transpose() {
+                Ok(permits) => (self.permits, self.pace) = (permits, pace),
+                Err(error) => tracing::error!(%error, "no thread for the new rate; the old one stays"),
+            }
+        }
+        self.scheduler.set_max_in_flight(max_in_flight);
+        self.emitter.emit(Event::Noticed { text: format!("read the configuration again: {text}") });
+        self.tell_limit();
+    }
+}
