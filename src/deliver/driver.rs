@@ -514,8 +514,8 @@ impl<'a, 'e> Driver<'a, 'e> {
             }
             return;
         };
-        if self.paused.is_some() {
-            // Permits from before a pause would come on top of the burst after it.
+        if self.paused.is_some() && self.scheduler.sendable(now_ms) == 0 {
+            // Permits from before a pause would come on top of the burst after it. A probe's is not from before.
             self.permits_in_hand = 0;
         }
         let mut started = Vec::new();

@@ -132,10 +132,25 @@ fn a_server_that_answers_nothing_but_503_ends_the_run_and_no_row() {
 
 #[test]
 fn an_outage_in_the_middle_is_waited_out() {
+    expect_outage_waited_out("unlimited");
+}
+
+/// The probe of an open breaker needs a permit like any attempt: it must not be thrown away because sending pauses.
+#[test]
+fn an_outage_in_the_middle_is_waited_out_under_a_rate_too() {
+    expect_outage_waited_out("400/s");
+}
+
+#[track_caller]
+fn expect_outage_waited_out(rate: &str) {
     let workspace = Workspace::with(outage(20, 1_000_000, OutageKind::Status(500)));
-    workspace.configure("[delivery]\nattempts_max = 2\nbackoff_initial = \"10ms\"\nbackoff_max = \"50ms\"\n");
+    workspace.configure(
+        "[delivery]\nattempts_max = 2\nbackoff_initial = \"10ms\"\nbackoff_max = \"50ms\"\noutage_max = \"20s\"\n",
+    );
     workspace.write("crm.csv", export(80));
-    let mut child = workspace.sync_command(&["--max-in-flight", "4", "crm.csv"]).spawn().unwrap();
+    let url = workspace.sandbox.url();
+    let line = ["sync", "--api-url", &url, "--rate", rate, "--max-in-flight", "4", "--json", "crm.csv"];
+    let mut child = workspace.command(&line).spawn().unwrap();
     let mut stdout = BufReader::new(child.stdout.take().unwrap());
     let mut told = String::new();
     while !told.contains(r#""reason":"server is failing, probing""#) {
