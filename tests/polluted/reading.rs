@@ -11,6 +11,7 @@ use simsync::input::{InputOptions, Inputs, Pass, SourceError};
 use simsync::update::FieldKind;
 
 /// A row as it was judged.
+#[derive(Debug, PartialEq)]
 pub(crate) struct Seen {
     pub(crate) line: usize,
     pub(crate) rejected: bool,
@@ -34,6 +35,22 @@ pub(crate) struct Read {
     pub(crate) rows: Vec<Seen>,
     /// Why the file was refused.
     pub(crate) stopped: Option<String>,
+}
+
+impl Read {
+    /// The first thing that another reading of the same file came to otherwise.
+    pub(crate) fn difference(&self, other: &Read) -> Option<String> {
+        match (&self.stopped, &other.stopped) {
+            (Some(_), Some(_)) => return None,
+            (None, None) => {}
+            (mine, theirs) => return Some(format!("stopped by {mine:?} and {theirs:?}")),
+        }
+        if self.rows.len() != other.rows.len() {
+            return Some(format!("{} and {} rows", self.rows.len(), other.rows.len()));
+        }
+        let mut pairs = self.rows.iter().zip(&other.rows);
+        pairs.find(|(mine, theirs)| mine != theirs).map(|(mine, theirs)| format!("{mine:?} and {theirs:?}"))
+    }
 }
 
 /// Reads as pass 1 does: parse, check, and a row without its key is rejected.
@@ -73,7 +90,7 @@ fn read_all(options: &InputOptions, rows: &mut Vec<Seen>) -> Result<(), SourceEr
             line: usize::try_from(row.place().line).unwrap(),
             rejected: false,
             fields: checked.fields.iter().map(|(kind, value)| (kind, value.to_owned())).collect(),
-            warned: warnings.filter_map(|finding| finding.field).collect(),
+            warned: in_order(warnings.filter_map(|finding| finding.field)),
         });
     }
     Ok(())
@@ -116,5 +133,13 @@ fn verdict(line: &str) -> Seen {
             warned.push(kind);
         }
     }
+    fields.sort_by_key(|(kind, _): &(FieldKind, String)| kind.index());
+    let warned = in_order(warned.into_iter());
     Seen { line: usize::try_from(line).unwrap(), rejected: false, fields, warned }
+}
+
+/// Fields in wire order, each once.
+fn in_order(fields: impl Iterator<Item = FieldKind>) -> Vec<FieldKind> {
+    let named: Vec<FieldKind> = fields.collect();
+    FieldKind::ALL.into_iter().filter(|field| named.contains(field)).collect()
 }
