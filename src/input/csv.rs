@@ -14,7 +14,7 @@ use super::blocks::{Source, Window};
 use super::doubt::{self, Cut, Trust};
 use super::error::{Problem, SourceError};
 use super::footer::{self, Kind};
-use super::header::CsvLayout;
+use super::header::{CsvLayout, Ending};
 use super::nested::NestedCells;
 use super::quotes::Text;
 use super::reader::{Spot, Step};
@@ -124,8 +124,8 @@ pub(super) struct CsvRows {
     after_blank: bool,
     /// The record before had one cell, but for blank lines.
     lone: Option<Lone>,
-    /// The line of a last record that was cut off.
-    pub(super) cut_off: Option<u64>,
+    /// How the file ended, as far as it was read.
+    pub(super) ending: Ending,
     /// Up to this place in the file nothing is a footer.
     rows_to: u64,
     /// Rows of the inputs before this one.
@@ -160,7 +160,7 @@ impl CsvRows {
             other_header: None,
             after_blank: false,
             lone: None,
-            cut_off: None,
+            ending: Ending::Whole,
             rows_to: 0,
             rows_before: spot.ordinal,
         })
@@ -290,10 +290,15 @@ impl CsvRows {
         };
         self.lone = self.is_lone(layout, bytes).then_some(Lone { line: line + breaks });
         let origin_row = match checked {
-            Ok(origin_row) => Ok(origin_row),
+            Ok(origin_row) => {
+                if next == end && self.may_be_cut(layout, bytes) {
+                    self.ending = Ending::Open(line);
+                }
+                Ok(origin_row)
+            }
             Err(problem) => {
                 if problem.code == "csv.truncated_row" {
-                    self.cut_off = Some(line);
+                    self.ending = Ending::CutOff(line);
                 }
                 let is_joined = self.record.len() + 1 >= 2 * layout.names.len();
                 self.uncounted |= is_joined;

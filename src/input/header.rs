@@ -14,6 +14,17 @@ use super::split::{self, Quotes, Split, Splitter};
 use super::{Bounds, TrailerCounts, surplus};
 use crate::update::FieldKind;
 
+/// How a CSV file ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// As files do.
+    Whole,
+    /// With a row on this line that has too few cells and no line end.
+    CutOff(u64),
+    /// With a row on this line that has all its cells and no line end, and a field last.
+    Open(u64),
+}
+
 /// What the head of a CSV file says about all of it.
 pub(super) struct CsvLayout {
     pub(super) delimiter: u8,
@@ -35,8 +46,8 @@ pub(super) struct CsvLayout {
     pub(super) surplus: usize,
     /// What a `sep=` line told, where the operator's delimiter is another.
     pub(super) overruled: Option<u8>,
-    /// The line of a last record that was cut off, once a pass has read everything.
-    pub(super) cut_off: Option<u64>,
+    /// How the file ended, once a pass has read everything.
+    pub(super) ending: Ending,
     pub(super) flexible: bool,
     pub(super) trailer_counts: TrailerCounts,
     /// What else shapes rows; see [`super::head::CsvOptions::told`].
@@ -106,7 +117,7 @@ impl CsvLayout {
             body_line: begin.line,
             surplus: 0,
             overruled: begin.overruled,
-            cut_off: None,
+            ending: Ending::Whole,
             flexible: head.options.flexible,
             trailer_counts: head.options.trailer_counts,
             told: head.options.told(),

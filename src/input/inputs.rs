@@ -10,7 +10,7 @@ use super::encoding::{self, Told};
 use super::error::{ColumnNames, SourceError};
 use super::feed::Reading;
 use super::head::{CsvOptions, Head};
-use super::header::CsvLayout;
+use super::header::{CsvLayout, Ending};
 use super::layout::{Layout, Shape};
 use super::map::Rules;
 use super::members::Members;
@@ -209,8 +209,10 @@ impl Inputs {
                 let [told, taken] = [told, layout.delimiter].map(char::from);
                 notes.push(TextNote::DelimiterOverruled { file: file(), told, taken });
             }
-            if let Some(line) = layout.cut_off {
-                notes.push(TextNote::CutOff { file: file(), line });
+            match layout.ending {
+                Ending::Whole => {}
+                Ending::CutOff(line) => notes.push(TextNote::CutOff { file: file(), line }),
+                Ending::Open(line) => notes.push(TextNote::NoLastLineEnd { file: file(), line }),
             }
         }
         notes

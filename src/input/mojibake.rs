@@ -29,6 +29,13 @@ pub enum TextNote {
         /// The line of that row.
         line: u64,
     },
+    /// Its last row has no line end, and a field in its last cell, which may be cut off.
+    NoLastLineEnd {
+        /// The input as given.
+        file: String,
+        /// The line of that row.
+        line: u64,
+    },
     /// Its `sep=` line tells another delimiter than the operator.
     DelimiterOverruled {
         /// The input as given.
@@ -56,6 +63,11 @@ impl fmt::Display for TextNote {
                 f,
                 "{file} line {line}: the last row has too few cells and no line end: the file may be truncated; export \
                  or download it again"
+            ),
+            TextNote::NoLastLineEnd { file, line } => write!(
+                f,
+                "{file} line {line}: the last row has no line end; if the file was cut off there, the value in its last \
+                 cell is incomplete"
             ),
             TextNote::DelimiterOverruled { file, told, taken } => write!(
                 f,

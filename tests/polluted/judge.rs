@@ -66,7 +66,7 @@ pub(crate) fn judge(base: &Base, bytes: &[u8], read: &Read) -> Judgment {
             Match::Other { row, warned, what } => {
                 told.extend(row);
                 told.extend(told_by(span));
-                if warned {
+                if warned || read.noted == Some(seen.line) {
                     judgment.warned += 1;
                 } else {
                     judgment.wrong += 1;

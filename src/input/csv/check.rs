@@ -100,6 +100,15 @@ impl CsvRows {
         }
     }
 
+    /// Whether a row without a line end may have lost the end of a field with it.
+    pub(super) fn may_be_cut(&self, layout: &CsvLayout, bytes: &[u8]) -> bool {
+        layout.surplus == 0
+            && layout.is_last_mapped()
+            && self.record.len() == layout.names.len()
+            && self.record.iter().next_back().is_some_and(|cell| !cell.trim().is_empty())
+            && !bytes.ends_with(b"\"")
+    }
+
     fn check_width(&self, layout: &CsvLayout, is_cut_off: bool) -> Result<(), Problem> {
         let (width, found) = (layout.names.len(), self.record.len());
         let detail = || format!("{found} cells where the header has {width}");

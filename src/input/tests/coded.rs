@@ -452,6 +452,7 @@ fn case_mojibake_in_names_is_warned_of_once_per_file() {
                     TextNote::Mojibake { line, .. } => Some(line),
                     TextNote::Decoded { .. }
                     | TextNote::CutOff { .. }
+                    | TextNote::NoLastLineEnd { .. }
                     | TextNote::DelimiterOverruled { .. } => None,
                 })
                 .collect();

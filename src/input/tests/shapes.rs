@@ -157,7 +157,15 @@ fn a_file_that_was_cut_off_is_told_once() {
         "{}",
         found[0]
     );
-    for sound in ["imsi,number\n1,2\n3,4", "imsi,number\n1,2\n3\n", "imsi,number\n"] {
+    let found = notes(&Scene::csv("imsi,number\n1,2\n3,4"));
+    assert!(matches!(found.as_slice(), [TextNote::NoLastLineEnd { line: 3, .. }]), "{found:?}");
+    for sound in [
+        "imsi,number\n1,2\n3\n",
+        "imsi,number\n",
+        "imsi,number\n1,2\n3,",
+        "imsi,number\n1,2\n3,\"4\"",
+        "imsi,number,note\n1,2,x\n3,4,y",
+    ] {
         assert_eq!(notes(&Scene::csv(sound)), [], "{sound:?}");
     }
 }
