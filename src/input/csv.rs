@@ -226,10 +226,9 @@ impl CsvRows {
     ) -> Result<Option<Step>, SourceError> {
         let Record { start, end, next, breaks, quotes } = cut;
         let bytes = &window.bytes()[start..end];
-        let line = spot.line;
         if is_blank(bytes, layout.delimiter) || (window.at_end() && is_end_mark(&window.bytes()[start..])) {
             spot.blank_rows += 1;
-            spot.line += breaks + u64::from(next > end);
+            spot.line = cut.next_line(spot.line);
             self.after_blank = true;
             if !bytes.trim_ascii().is_empty() {
                 self.lone = None;
@@ -246,6 +245,7 @@ impl CsvRows {
             }
         }
         self.after_blank = false;
+        let line = spot.line;
         if quotes != Quotes::None {
             let text =
                 Text { bytes: window.bytes(), at_end: window.at_end(), rules: layout.split_rules(bounds) };
@@ -264,8 +264,22 @@ impl CsvRows {
                 }
             }
         }
-        let next_line = line + breaks + u64::from(next > end);
-        let after = self.after(layout, window, next, next_line, bounds);
+        self.row(cut, layout, source, window, spot, bounds)
+    }
+
+    /// A record whose quotes are trusted.
+    fn row(
+        &mut self,
+        cut: Record,
+        layout: &CsvLayout,
+        source: &mut Source,
+        window: &mut Window,
+        spot: &mut Spot,
+        bounds: &Bounds,
+    ) -> Result<Option<Step>, SourceError> {
+        let Record { start, end, next, breaks, quotes } = cut;
+        let line = spot.line;
+        let after = self.after(layout, window, next, cut.next_line(line), bounds);
         if after == After::More {
             self.splitter.moved(window.fill(source, spot.pass)?);
             return Ok(None);
@@ -276,7 +290,7 @@ impl CsvRows {
             return Err(window.not_utf8(&source.name, line, start + last_line(&bytes[..bad]), start + bad));
         }
         if self.is_header_again(layout) {
-            spot.line = next_line;
+            spot.line = cut.next_line(line);
             spot.header_rows += 1;
             self.other_header = None;
             self.lone = None;
@@ -289,35 +303,30 @@ impl CsvRows {
             (checked, _) => checked,
         };
         self.lone = self.is_lone(layout, bytes).then_some(Lone { line: line + breaks });
-        let origin_row = match checked {
+        let step = match checked {
             Ok(origin_row) => {
                 if next == end && self.may_be_cut(layout, bytes) {
                     self.ending = Ending::Open(line);
                 }
-                Ok(origin_row)
+                Step::Row { place: spot.next_place(line), origin_row }
             }
             Err(problem) => {
                 if problem.code == "csv.truncated_row" {
                     self.ending = Ending::CutOff(line);
                 }
-                let is_joined = self.record.len() + 1 >= 2 * layout.names.len();
-                self.uncounted |= is_joined;
                 let problem = if breaks == 0 { problem } else { problem.of_lines(line, line + breaks) };
+                let is_joined = self.is_joined(layout);
+                self.uncounted |= is_joined;
                 if is_joined && breaks > 0 {
                     // Every line is told by itself, so that no row is lost within another one's rejection.
                     let why = Why::Joined(line + breaks);
                     self.begin_doubt(Doubt { until: window.offset_of(next), line, why });
                     return self.pass_line(problem, source, window, spot, bounds);
                 }
-                Err(problem)
+                Step::Bad(problem.at(spot.next_place(line), bytes, bounds.raw_bytes_max))
             }
         };
-        spot.line = next_line;
-        let place = spot.next_place(line);
-        let step = match origin_row {
-            Ok(origin_row) => Step::Row { place, origin_row },
-            Err(problem) => Step::Bad(problem.at(place, bytes, bounds.raw_bytes_max)),
-        };
+        spot.line = cut.next_line(line);
         window.consume_to(next);
         Ok(Some(step))
     }
@@ -434,6 +443,13 @@ struct Record {
     next: usize,
     breaks: u64,
     quotes: Quotes,
+}
+
+impl Record {
+    /// The line after it, where it begins on `line`.
+    fn next_line(self, line: u64) -> u64 {
+        line + self.breaks + u64::from(self.next > self.end)
+    }
 }
 
 /// Whether a record has no cell with a content: an empty line, white space, delimiters.

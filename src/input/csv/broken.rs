@@ -3,7 +3,7 @@
 //! A raw line end within a cell makes two records of a row. In the middle of a row both have too few cells, and are
 //! rejected for that. Within the first or the last cell one of them has one cell, and the other as many as the header:
 //! it looks like a row, with half an identifier. So a record of one cell casts doubt on its neighbors where the seam
-//! falls on a column that stands for a field. Not here: other shapes of records (`check.rs`).
+//! falls on a column that stands for a field. The opposite are rows joined in one record. Not here: other shapes of records (`check.rs`).
 
 use csv::StringRecord;
 
@@ -109,6 +109,11 @@ impl CsvRows {
     /// Whether the record read last has one cell where the header has more. One in quotes is whole.
     pub(super) fn is_lone(&self, layout: &CsvLayout, bytes: &[u8]) -> bool {
         self.record.len() == 1 && layout.has_lone() && !bytes.starts_with(b"\"")
+    }
+
+    /// Whether the record read last is so wide that it may be several rows without line ends between them.
+    pub(super) fn is_joined(&self, layout: &CsvLayout) -> bool {
+        self.record.len() + 1 >= 2 * layout.names.len()
     }
 
     /// Whether the first cell of the record read last, on this line, may be the rest of a cell.
