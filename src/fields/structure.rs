@@ -37,6 +37,12 @@ pub(super) const RULES: &[Rule] = &[
         "look for an unquoted delimiter in the row; export again with quoting",
     ),
     structural(
+        "csv.broken_row",
+        "a neighboring line has one cell, which may be a part of this row's first or last one",
+        CSV,
+        "join the lines again, or take the other line out; a line break within a cell needs quotes around the cell",
+    ),
+    structural(
         "csv.newline_in_identifier",
         "a line break inside an identifier; a quote may be unbalanced",
         CSV,

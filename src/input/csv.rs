@@ -1,7 +1,10 @@
 //! CSV records, one after the other. The only reader made of the csv crate.
 //!
 //! Records are cut by `split.rs`, which knows the bounds, and parsed by the csv crate one at a time. Not here: the
-//! header (`header.rs`), what a cell means (`fields/`).
+//! header (`header.rs`), what is wrong with a record (`csv/check.rs`), what a cell means (`fields/`).
+
+mod broken;
+mod check;
 
 use std::io::Cursor;
 
@@ -10,13 +13,16 @@ use csv::StringRecord;
 use super::blocks::{Source, Window};
 use super::doubt::{self, Cut, Trust};
 use super::error::{Problem, SourceError};
-use super::header::CsvLayout;
+use super::footer::{self, Kind};
+use super::header::{CsvLayout, Ending};
 use super::nested::NestedCells;
 use super::quotes::Text;
-use super::reader::{Spot, Step, origin_row};
+use super::reader::{Spot, Step};
 use super::split::{self, Quotes, Split, Splitter};
 use super::tail::{self, Rest};
-use super::{Bounds, TrailerCounts, names};
+use super::{Bounds, TrailerCounts};
+use broken::{After, Lone};
+use check::Seen;
 
 /// The csv crate, fed one record at a time. Its reader is made once: making one costs more than many records.
 pub(super) struct Parser {
@@ -47,6 +53,13 @@ impl Parser {
         Ok(record.iter().map(|name| name.trim().to_owned()).collect())
     }
 
+    /// What a record reads like; `None`: it is not UTF-8.
+    fn kind(&mut self, bytes: &[u8], record: &mut StringRecord, layout: &CsvLayout) -> Option<Kind> {
+        self.parse(bytes, record).ok()?;
+        let cells: Vec<&str> = record.iter().collect();
+        Some(footer::kind(&cells, layout.names.len(), &layout.mapped))
+    }
+
     /// Parses one record, given without its line end. The error is the offset of the first byte that is not UTF-8.
     fn parse(&mut self, bytes: &[u8], record: &mut StringRecord) -> Result<(), usize> {
         let feed = self.reader.get_mut();
@@ -61,13 +74,37 @@ impl Parser {
     }
 }
 
-/// Lines that are no rows, since a quote may be open in them.
+/// Lines that are no rows.
 #[derive(Debug, Clone, Copy)]
 struct Doubt {
     /// Where they end, in the file.
     until: u64,
     /// The line the doubt began on.
     line: u64,
+    why: Why,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Why {
+    /// A quote may be open in them.
+    Quote,
+    /// They belong to one record up to this line, which holds several rows.
+    Joined(u64),
+}
+
+impl Doubt {
+    fn problem(self) -> Problem {
+        let Doubt { line, why, .. } = self;
+        match why {
+            Why::Quote => {
+                let detail = format!("may be within the quote opened at line {line}");
+                Problem::new("csv.unbalanced_quote", detail)
+            }
+            Why::Joined(to) => {
+                Problem::new("csv.ragged_long", format!("in the record of lines {line} to {to}"))
+            }
+        }
+    }
 }
 
 /// Reads the records of one file. It has no `Debug`: it holds values.
@@ -85,6 +122,10 @@ pub(super) struct CsvRows {
     other_header: Option<u64>,
     /// The record before was blank.
     after_blank: bool,
+    /// The record before had one cell, but for blank lines.
+    lone: Option<Lone>,
+    /// How the file ended, as far as it was read.
+    pub(super) ending: Ending,
     /// Up to this place in the file nothing is a footer.
     rows_to: u64,
     /// Rows of the inputs before this one.
@@ -118,6 +159,8 @@ impl CsvRows {
             uncounted: false,
             other_header: None,
             after_blank: false,
+            lone: None,
+            ending: Ending::Whole,
             rows_to: 0,
             rows_before: spot.ordinal,
         })
@@ -134,13 +177,9 @@ impl CsvRows {
     ) -> Result<Step, SourceError> {
         loop {
             if let Some(doubt) = self.doubt {
-                let problem = Problem::new(
-                    "csv.unbalanced_quote",
-                    format!("may be within the quote opened at line {}", doubt.line),
-                );
                 if window.offset_of(window.start()) >= doubt.until || window.bytes().len() == window.start() {
                     self.doubt = None;
-                } else if let Some(step) = self.pass_line(problem, source, window, spot, bounds)? {
+                } else if let Some(step) = self.pass_line(doubt.problem(), source, window, spot, bounds)? {
                     return Ok(step);
                 }
                 continue;
@@ -187,11 +226,13 @@ impl CsvRows {
     ) -> Result<Option<Step>, SourceError> {
         let Record { start, end, next, breaks, quotes } = cut;
         let bytes = &window.bytes()[start..end];
-        let line = spot.line;
         if is_blank(bytes, layout.delimiter) || (window.at_end() && is_end_mark(&window.bytes()[start..])) {
             spot.blank_rows += 1;
-            spot.line += breaks + u64::from(next > end);
+            spot.line = cut.next_line(spot.line);
             self.after_blank = true;
+            if !bytes.trim_ascii().is_empty() {
+                self.lone = None;
+            }
             window.consume_to(next);
             return Ok(None);
         }
@@ -204,6 +245,7 @@ impl CsvRows {
             }
         }
         self.after_blank = false;
+        let line = spot.line;
         if quotes != Quotes::None {
             let text =
                 Text { bytes: window.bytes(), at_end: window.at_end(), rules: layout.split_rules(bounds) };
@@ -217,32 +259,82 @@ impl CsvRows {
                     return Err(SourceError::UnbalancedQuote { file: source.name.clone(), line });
                 }
                 Trust::Doubt { problem, until } => {
-                    self.doubt = Some(Doubt { until: window.offset_of(until), line });
-                    self.uncounted = true;
+                    self.begin_doubt(Doubt { until: window.offset_of(until), line, why: Why::Quote });
                     return self.pass_line(problem, source, window, spot, bounds);
                 }
             }
         }
-        spot.line += breaks + u64::from(next > end);
+        self.row(cut, layout, source, window, spot, bounds)
+    }
+
+    /// A record whose quotes are trusted.
+    fn row(
+        &mut self,
+        cut: Record,
+        layout: &CsvLayout,
+        source: &mut Source,
+        window: &mut Window,
+        spot: &mut Spot,
+        bounds: &Bounds,
+    ) -> Result<Option<Step>, SourceError> {
+        let Record { start, end, next, breaks, quotes } = cut;
+        let line = spot.line;
+        let after = self.after(layout, window, next, cut.next_line(line), bounds);
+        if after == After::More {
+            self.splitter.moved(window.fill(source, spot.pass)?);
+            return Ok(None);
+        }
         let bytes = &window.bytes()[start..end];
         if let Err(bad) = self.parser.parse(bytes, &mut self.record) {
             let line = line + line_breaks(&bytes[..bad]);
             return Err(window.not_utf8(&source.name, line, start + last_line(&bytes[..bad]), start + bad));
         }
         if self.is_header_again(layout) {
+            spot.line = cut.next_line(line);
             spot.header_rows += 1;
             self.other_header = None;
+            self.lone = None;
             window.consume_to(next);
             return Ok(None);
         }
-        let place = spot.next_place(line);
         let seen = Seen { bytes, quotes, is_cut_off: next == end };
-        let step = match self.check(layout, &seen, line, bounds) {
-            Ok(origin_row) => Step::Row { place, origin_row },
-            Err(problem) => Step::Bad(problem.at(place, bytes, bounds.raw_bytes_max)),
+        let checked = match (self.check(layout, &seen, line, bounds), after) {
+            (Ok(_), After::Lone(lone)) => Err(broken::goes_on(layout, lone)),
+            (checked, _) => checked,
         };
+        self.lone = self.is_lone(layout, bytes).then_some(Lone { line: line + breaks });
+        let step = match checked {
+            Ok(origin_row) => {
+                if next == end && self.may_be_cut(layout, bytes) {
+                    self.ending = Ending::Open(line);
+                }
+                Step::Row { place: spot.next_place(line), origin_row }
+            }
+            Err(problem) => {
+                if problem.code == "csv.truncated_row" {
+                    self.ending = Ending::CutOff(line);
+                }
+                let problem = if breaks == 0 { problem } else { problem.of_lines(line, line + breaks) };
+                let is_joined = self.is_joined(layout);
+                self.uncounted |= is_joined;
+                if is_joined && breaks > 0 {
+                    // Every line is told by itself, so that no row is lost within another one's rejection.
+                    let why = Why::Joined(line + breaks);
+                    self.begin_doubt(Doubt { until: window.offset_of(next), line, why });
+                    return self.pass_line(problem, source, window, spot, bounds);
+                }
+                Step::Bad(problem.at(spot.next_place(line), bytes, bounds.raw_bytes_max))
+            }
+        };
+        spot.line = cut.next_line(line);
         window.consume_to(next);
         Ok(Some(step))
+    }
+
+    fn begin_doubt(&mut self, doubt: Doubt) {
+        self.doubt = Some(doubt);
+        self.uncounted = true;
+        self.lone = None;
     }
 
     /// Passes over one line that is no row: longer than a row may be, or in doubt. `None`: it is blank.
@@ -310,19 +402,16 @@ impl CsvRows {
         if !tail::is_near(bytes, start) || window.offset_of(start) < self.rows_to {
             return Ok(Tail::Rows);
         }
-        let (parser, record) = (&mut self.parser, &mut self.record);
-        let cells = |bytes: &[u8]| {
-            parser.parse(bytes, record).ok()?;
-            Some(record.iter().map(str::to_owned).collect::<Vec<String>>())
-        };
         let rules = layout.split_rules(bounds);
         if !window.at_end() {
             // Whether a footer begins here is known when the end of the file is in memory, or far away.
             let line_end = self.splitter.line_end(bytes, start);
-            let may = tail::may_begin(&bytes[start..line_end], layout, self.after_blank, cells);
-            return Ok(if may { Tail::More } else { Tail::Rows });
+            let kind = self.parser.kind(&bytes[start..line_end], &mut self.record, layout);
+            return Ok(if tail::may_begin(kind, self.after_blank) { Tail::More } else { Tail::Rows });
         }
-        let footers = match tail::rest(bytes, start, layout, rules, self.after_blank, cells) {
+        let (parser, record) = (&mut self.parser, &mut self.record);
+        let kind_of = |bytes: &[u8]| parser.kind(bytes, record, layout);
+        let footers = match tail::rest(bytes, start, rules, self.after_blank, kind_of) {
             Rest::Rows(to) => {
                 self.rows_to = window.offset_of(to);
                 return Ok(Tail::Rows);
@@ -344,102 +433,6 @@ impl CsvRows {
         window.consume_to(window.bytes().len());
         Ok(Tail::Footers)
     }
-
-    /// Whether the record is the file's header once more, as between exports that were joined.
-    fn is_header_again(&self, layout: &CsvLayout) -> bool {
-        let first = layout.names.first().filter(|name| !name.is_empty());
-        let (Some(first), Some(cell)) = (first, self.record.get(0)) else { return false };
-        let bare = |cell: &str| cell.trim_start_matches('\u{feff}').trim().to_owned();
-        let is_equal = |(name, cell): (&String, &str)| bare(cell) == *name;
-        cell.trim_end().ends_with(first.as_str())
-            && self.record.len() == layout.names.len()
-            && layout.names.iter().zip(&self.record).all(is_equal)
-    }
-
-    /// What is wrong with the record as a record, or on a path into one of its cells; and the row number its `_row` holds.
-    fn check(
-        &mut self,
-        layout: &CsvLayout,
-        seen: &Seen<'_>,
-        line: u64,
-        bounds: &Bounds,
-    ) -> Result<Option<u64>, Problem> {
-        let name = |column: usize| layout.names.get(column).map_or("", String::as_str);
-        if memchr::memchr(0, seen.bytes).is_some() {
-            let column = self.record.iter().position(|cell| cell.contains('\0')).unwrap_or_default();
-            return Err(Problem::new("csv.nul", "a NUL character").of_column(name(column)));
-        }
-        self.check_header_row(layout, line)?;
-        self.check_width(layout, seen.is_cut_off)?;
-        if seen.bytes.len() > bounds.field_bytes_max {
-            let long = self.record.iter().position(|cell| cell.len() > bounds.field_bytes_max);
-            if let Some(column) = long {
-                let detail = format!("a cell longer than {} bytes", bounds.field_bytes_max);
-                return Err(Problem::new("field.too_long", detail).of_column(name(column)));
-            }
-        }
-        // Nearly all records are plain, and have no quote of any kind.
-        let has_backslash = || seen.quotes != Quotes::None && memchr::memchr(b'\\', seen.bytes).is_some();
-        if !seen.bytes.is_ascii() || has_backslash() {
-            self.check_other_quotes(layout, seen.quotes)?;
-        }
-        let record = &self.record;
-        let origin_row = origin_row(layout.origin.map(|column| record.get(column?)))?;
-        self.nested.read(&layout.nested, |column| record.get(column), bounds)?;
-        Ok(origin_row)
-    }
-
-    /// Quotes that are none in CSV are no part of an identifier either.
-    fn check_other_quotes(&self, layout: &CsvLayout, quotes: Quotes) -> Result<(), Problem> {
-        let is_other =
-            |column: &&usize| is_quoted_otherwise(self.record.get(**column).unwrap_or_default(), quotes);
-        match layout.mapped.iter().find(is_other) {
-            None => Ok(()),
-            Some(column) => {
-                let detail = "a quote of another kind around an identifier, or a backslash before its quote";
-                let name = layout.names.get(*column).map_or("", String::as_str);
-                Err(Problem::new("csv.stray_quote", detail).of_column(name))
-            }
-        }
-    }
-
-    /// Another header within the file begins another table, whose rows are not for these columns.
-    fn check_header_row(&mut self, layout: &CsvLayout, line: u64) -> Result<(), Problem> {
-        let is_name = |cell: &str| !cell.is_empty() && cell.bytes().filter(u8::is_ascii_digit).count() <= 1;
-        let mapped = layout.mapped.first().and_then(|column| self.record.get(*column));
-        // Nearly all rows end here: they have a value in the first of their columns.
-        if mapped.is_none_or(is_name) && self.record.iter().all(is_name) {
-            let known = self.record.iter().filter(|cell| names::is_header_like(cell)).count();
-            if known > 1 {
-                self.other_header = Some(line);
-            }
-        }
-        match self.other_header {
-            None => Ok(()),
-            Some(header) if header == line => {
-                Err(Problem::new("csv.header_row", "a header unlike the one of the file"))
-            }
-            Some(header) => {
-                Err(Problem::new("csv.header_row", format!("below the other header at line {header}")))
-            }
-        }
-    }
-
-    fn check_width(&self, layout: &CsvLayout, is_cut_off: bool) -> Result<(), Problem> {
-        let (width, found) = (layout.names.len(), self.record.len());
-        let detail = || format!("{found} cells where the header has {width}");
-        if found < width && is_cut_off {
-            let detail = format!("{}, and no line end: the file may be cut off", detail());
-            return Err(Problem::new("csv.truncated_row", detail));
-        }
-        if found < width && !layout.flexible {
-            return Err(Problem::new("csv.ragged_short", detail()));
-        }
-        if found > width && self.record.iter().skip(width).any(|cell| !cell.trim().is_empty()) {
-            return Err(Problem::new("csv.ragged_long", detail()));
-        }
-        Ok(())
-    }
 }
 
 /// A record as it was cut.
@@ -452,25 +445,10 @@ struct Record {
     quotes: Quotes,
 }
 
-/// What is known of a record beside its cells.
-struct Seen<'b> {
-    bytes: &'b [u8],
-    quotes: Quotes,
-    /// It ends with the file, without a line end.
-    is_cut_off: bool,
-}
-
-/// Whether a cell has quotes that are none in CSV: typographic ones, or one written with a backslash.
-fn is_quoted_otherwise(cell: &str, quotes: Quotes) -> bool {
-    let Some((first, last)) = cell.as_bytes().first().zip(cell.as_bytes().last()) else { return false };
-    if quotes != Quotes::None && (*last == b'\\' || cell.contains("\\\"")) {
-        return true;
-    }
-    let is_quote =
-        |letter: char| matches!(letter, '\u{201c}'..='\u{201f}' | '\u{ab}' | '\u{bb}' | '\u{ff02}');
-    (!first.is_ascii() || !last.is_ascii()) && {
-        let text = cell.trim();
-        text.starts_with(is_quote) || text.ends_with(is_quote)
+impl Record {
+    /// The line after it, where it begins on `line`.
+    fn next_line(self, line: u64) -> u64 {
+        line + self.breaks + u64::from(self.next > self.end)
     }
 }
 

@@ -70,6 +70,12 @@ impl Problem {
         self
     }
 
+    /// Says over which lines the record stretches.
+    pub(super) fn of_lines(mut self, from: u64, to: u64) -> Problem {
+        self.detail.push_str(&format!("; the record of lines {from} to {to}"));
+        self
+    }
+
     pub(super) fn at(self, place: Place, record: &[u8], raw_bytes_max: usize) -> RowError {
         RowError {
             place,

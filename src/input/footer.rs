@@ -94,11 +94,16 @@ pub(super) enum Kind {
 pub(super) fn kind(cells: &[&str], width: usize, mapped: &[usize]) -> Kind {
     let filled = |cell: &str| !cell.trim().is_empty();
     let Some(at) = cells.iter().position(|cell| filled(cell)) else { return Kind::Row };
-    let text = cells[at].trim().trim_matches(['*', '-', '=']).trim().to_lowercase();
+    let text = cells[at].trim().trim_matches(['*', '-', '=']).trim();
+    let is_short = cells.len() < width;
+    // Nearly all rows end here.
+    if !is_short && !may_be_told(text) {
+        return Kind::Row;
+    }
+    let text = text.to_lowercase();
     let word = text.trim_end_matches(':').trim_end();
     let others: Vec<&str> =
         cells[at + 1..].iter().map(|cell| cell.trim()).filter(|cell| !cell.is_empty()).collect();
-    let is_short = cells.len() < width;
     if COUNT_WORDS.contains(&word) {
         let told = others.last().and_then(|cell| count(cell));
         // One letter and short words need their number to be believed; a row of a subject so named has other cells.
@@ -127,6 +132,27 @@ pub(super) fn kind(cells: &[&str], width: usize, mapped: &[usize]) -> Kind {
     }
     let is_free_text = is_short && others.is_empty() && !is_identifier(&text);
     if is_free_text { Kind::Text } else { Kind::Row }
+}
+
+/// Whether a cell begins like one that makes a footer by what it says.
+fn may_be_told(text: &str) -> bool {
+    match text.as_bytes() {
+        [] => false,
+        // A count before its word.
+        [b'(' | b'0'..=b'9', ..] => text.contains(' ') || text.starts_with("(c)") || text.starts_with("(C)"),
+        [first, ..] if first.is_ascii() => {
+            let begins = |word: &&str| word.as_bytes()[0].eq_ignore_ascii_case(first);
+            let mut words = COUNT_WORDS.iter().chain(&WHOLE_WORDS).chain(&BEGINNINGS).chain(&["page"]);
+            words.any(|word| begins(word) && has_beginning(text, word))
+        }
+        _ => true,
+    }
+}
+
+/// Whether the first letters are those of a word, in capitals or not.
+fn has_beginning(text: &str, word: &str) -> bool {
+    let len = word.len().min(text.len());
+    text.as_bytes()[..len].eq_ignore_ascii_case(&word.as_bytes()[..len])
 }
 
 fn digits(text: &str) -> usize {

@@ -76,6 +76,8 @@ pub(super) struct Begin {
     pub(super) line: u64,
     /// The delimiter, where somebody said so: the operator before the file.
     pub(super) delimiter: Option<u8>,
+    /// What the file said, where the operator said something else.
+    pub(super) overruled: Option<u8>,
 }
 
 impl Head<'_> {
@@ -104,8 +106,9 @@ impl Head<'_> {
             line += 1;
         }
         let at = skip_blank_lines(bytes, at, &mut line);
-        let delimiter = self.options.delimiter.or(told.map(|(delimiter, _)| delimiter));
-        Ok(Begin { at, line, delimiter })
+        let told = told.map(|(delimiter, _)| delimiter);
+        let delimiter = self.options.delimiter.or(told);
+        Ok(Begin { at, line, delimiter, overruled: told.filter(|_| told != delimiter) })
     }
 
     /// The error for a header that stands further down, if there is one.
@@ -148,7 +151,7 @@ impl Head<'_> {
             Quotes::Stray => false,
             Quotes::Sound if text.may_go_on(at, next, next_quote) == Some(false) => true,
             Quotes::Sound => {
-                let form = Form { width: None, mapped: &[], flexible: false };
+                let form = Form { width: None, surplus: 0, mapped: &[], flexible: false };
                 let Some(cut) = text.as_cut(at) else { return false };
                 let Others::Known(others) = text.others(at, &cut, form) else { return false };
                 others.iter().all(|other| {

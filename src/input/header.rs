@@ -11,8 +11,19 @@ use super::names::normalize;
 use super::nested::NestedColumns;
 use super::quotes::Form;
 use super::split::{self, Quotes, Split, Splitter};
-use super::{Bounds, TrailerCounts};
+use super::{Bounds, TrailerCounts, surplus};
 use crate::update::FieldKind;
+
+/// How a CSV file ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// As files do.
+    Whole,
+    /// With a row on this line that has too few cells and no line end.
+    CutOff(u64),
+    /// With a row on this line that has all its cells and no line end, and a field last.
+    Open(u64),
+}
 
 /// What the head of a CSV file says about all of it.
 pub(super) struct CsvLayout {
@@ -31,6 +42,12 @@ pub(super) struct CsvLayout {
     /// Where the first record after the header begins within the first block, and its line.
     pub(super) body: usize,
     pub(super) body_line: u64,
+    /// Empty cells that its rows have after those of the header, by habit; see `surplus.rs`.
+    pub(super) surplus: usize,
+    /// What a `sep=` line told, where the operator's delimiter is another.
+    pub(super) overruled: Option<u8>,
+    /// How the file ended, once a pass has read everything.
+    pub(super) ending: Ending,
     pub(super) flexible: bool,
     pub(super) trailer_counts: TrailerCounts,
     /// What else shapes rows; see [`super::head::CsvOptions::told`].
@@ -71,7 +88,7 @@ impl CsvLayout {
         mapped.sort_unstable();
         mapped.dedup();
         let reserved = |wanted: &str| header.names.iter().position(|name| name == wanted);
-        Ok(CsvLayout {
+        let mut layout = CsvLayout {
             delimiter: header.delimiter,
             nested,
             columns,
@@ -82,7 +99,9 @@ impl CsvLayout {
             body_line: begin.line + header.lines,
             names: header.names,
             ..CsvLayout::empty(head, begin)
-        })
+        };
+        layout.surplus = surplus::of_rows(head, &layout);
+        Ok(layout)
     }
 
     fn empty(head: Head<'_>, begin: Begin) -> CsvLayout {
@@ -96,6 +115,9 @@ impl CsvLayout {
             raw: None,
             body: begin.at,
             body_line: begin.line,
+            surplus: 0,
+            overruled: begin.overruled,
+            ending: Ending::Whole,
             flexible: head.options.flexible,
             trailer_counts: head.options.trailer_counts,
             told: head.options.told(),
@@ -107,9 +129,24 @@ impl CsvLayout {
         split_rules(self.delimiter, bounds)
     }
 
+    /// Whether a record of one cell can be no row.
+    pub(super) fn has_lone(&self) -> bool {
+        self.names.len() > 1 && !self.flexible
+    }
+
+    /// Whether the last column stands for a field.
+    pub(super) fn is_last_mapped(&self) -> bool {
+        self.mapped.last().is_some_and(|column| column + 1 == self.names.len())
+    }
+
     /// What its rows have to look like.
     pub(super) fn form(&self) -> Form<'_> {
-        Form { width: Some(self.names.len()), mapped: &self.mapped, flexible: self.flexible }
+        Form {
+            width: Some(self.names.len()),
+            surplus: self.surplus,
+            mapped: &self.mapped,
+            flexible: self.flexible,
+        }
     }
 }
 

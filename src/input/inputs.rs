@@ -10,7 +10,7 @@ use super::encoding::{self, Told};
 use super::error::{ColumnNames, SourceError};
 use super::feed::Reading;
 use super::head::{CsvOptions, Head};
-use super::header::CsvLayout;
+use super::header::{CsvLayout, Ending};
 use super::layout::{Layout, Shape};
 use super::map::Rules;
 use super::members::Members;
@@ -196,13 +196,23 @@ impl Inputs {
     /// What is worth knowing about the text of the inputs; complete after a survey that was read to its end.
     pub fn text_notes(&self) -> Vec<TextNote> {
         let mut notes = Vec::new();
-        for source in self.shapes.iter().map(|shape| &shape.source) {
+        for Shape { source, layout, .. } in &self.shapes {
             let file = || source.name.clone();
             if let (Some(charset), None) = (source.reading.charset, self.encoding) {
                 notes.push(TextNote::Decoded { file: file(), encoding: charset.name() });
             }
             if let Some(line) = source.mojibake_line {
                 notes.push(TextNote::Mojibake { file: file(), line });
+            }
+            let Layout::Csv(layout) = layout else { continue };
+            if let Some(told) = layout.overruled {
+                let [told, taken] = [told, layout.delimiter].map(char::from);
+                notes.push(TextNote::DelimiterOverruled { file: file(), told, taken });
+            }
+            match layout.ending {
+                Ending::Whole => {}
+                Ending::CutOff(line) => notes.push(TextNote::CutOff { file: file(), line }),
+                Ending::Open(line) => notes.push(TextNote::NoLastLineEnd { file: file(), line }),
             }
         }
         notes

@@ -30,6 +30,7 @@ mod quotes;
 mod reader;
 mod sniff;
 mod split;
+mod surplus;
 mod tail;
 #[cfg(test)]
 mod tests;

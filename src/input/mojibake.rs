@@ -22,6 +22,29 @@ pub enum TextNote {
         /// The line of the first row with a sign of it, or of the header.
         line: u64,
     },
+    /// Its last row has too few cells and no line end.
+    CutOff {
+        /// The input as given.
+        file: String,
+        /// The line of that row.
+        line: u64,
+    },
+    /// Its last row has no line end, and a field in its last cell, which may be cut off.
+    NoLastLineEnd {
+        /// The input as given.
+        file: String,
+        /// The line of that row.
+        line: u64,
+    },
+    /// Its `sep=` line tells another delimiter than the operator.
+    DelimiterOverruled {
+        /// The input as given.
+        file: String,
+        /// The delimiter its line tells.
+        told: char,
+        /// The operator's, which was taken.
+        taken: char,
+    },
 }
 
 /// A whole sentence for people, without any value.
@@ -35,6 +58,20 @@ impl fmt::Display for TextNote {
                 f,
                 "{file} line {line}: letters like \u{c3}\u{a9} or \u{e2}\u{20ac}\u{2122} show that UTF-8 was read as \
                  Windows-1252 before the export; check the system it comes from"
+            ),
+            TextNote::CutOff { file, line } => write!(
+                f,
+                "{file} line {line}: the last row has too few cells and no line end: the file may be truncated; export \
+                 or download it again"
+            ),
+            TextNote::NoLastLineEnd { file, line } => write!(
+                f,
+                "{file} line {line}: the last row has no line end; if the file was cut off there, the value in its last \
+                 cell is incomplete"
+            ),
+            TextNote::DelimiterOverruled { file, told, taken } => write!(
+                f,
+                "{file}: its first line tells the delimiter {told:?}, but {taken:?} was asked for and is taken"
             ),
         }
     }

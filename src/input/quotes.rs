@@ -36,6 +36,8 @@ pub(super) struct Text<'t> {
 pub(super) struct Form<'f> {
     /// Cells of the header; `None`: any number.
     pub(super) width: Option<usize>,
+    /// Empty cells after those of the header.
+    pub(super) surplus: usize,
     /// Columns that stand for fields.
     pub(super) mapped: &'f [usize],
     /// Whether the last cells may be missing.
@@ -335,7 +337,8 @@ impl Reader<'_> {
         let Some(width) = form.width else { return true };
         let found = reading.cells.len();
         let is_empty = |cell: &Range<usize>| self.text.bytes[cell.clone()].trim_ascii().is_empty();
-        (found >= width && reading.cells[width..].iter().all(is_empty)) || (form.flexible && found < width)
+        let is_whole = found >= width && found <= width + form.surplus;
+        (is_whole && reading.cells[width..].iter().all(is_empty)) || (form.flexible && found < width)
     }
 
     fn record(&mut self, from: usize, reading: &mut Reading) -> Result<(), Fault> {

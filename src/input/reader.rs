@@ -212,6 +212,7 @@ impl<'i> RowReader<'i> {
         let shape = &mut self.inputs.shapes[index];
         if let (Some(Rows::Csv(rows)), Layout::Csv(layout)) = (&mut self.rows, &mut shape.layout) {
             layout.nested.trails = std::mem::take(&mut rows.nested.trails);
+            layout.ending = rows.ending;
         }
         let source = &shape.source;
         source.check_length()?;

@@ -3,8 +3,7 @@
 //! Not here: what a footer reads like (`footer.rs`), and what a wrong count in one means for the file (`csv.rs`).
 
 use super::blocks::as_u64;
-use super::footer::{self, FOOTER_BYTES_MAX, FOOTER_ROWS_MAX, Kind};
-use super::header::CsvLayout;
+use super::footer::{FOOTER_BYTES_MAX, FOOTER_ROWS_MAX, Kind};
 use super::split::{Quotes, Rules, Split, Splitter};
 
 /// What the rest of a file is.
@@ -32,31 +31,23 @@ pub(super) fn is_near(bytes: &[u8], at: usize) -> bool {
     bytes.len() - at <= FOOTER_BYTES_MAX
 }
 
-/// Whether this record may begin a footer, as far as can be told without the records after it.
-pub(super) fn may_begin(
-    record: &[u8],
-    layout: &CsvLayout,
-    after_blank: bool,
-    mut cells: impl FnMut(&[u8]) -> Option<Vec<String>>,
-) -> bool {
-    let Some(cells) = cells(record) else { return false };
-    let cells: Vec<&str> = cells.iter().map(String::as_str).collect();
-    match footer::kind(&cells, layout.names.len(), &layout.mapped) {
-        Kind::Footer(_) => true,
-        Kind::Text => after_blank,
-        Kind::Row => false,
+/// Whether a record that reads so may begin a footer, as far as can be told without the records after it.
+pub(super) fn may_begin(kind: Option<Kind>, after_blank: bool) -> bool {
+    match kind {
+        Some(Kind::Footer(_)) => true,
+        Some(Kind::Text) => after_blank,
+        Some(Kind::Row) | None => false,
     }
 }
 
 /// What comes from here to the end of the file, all of which is in memory. A line of free text begins a footer only
-/// after a blank line.
+/// after a blank line. `kind_of` says what a record reads like; `None`: it cannot be read.
 pub(super) fn rest(
     bytes: &[u8],
     from: usize,
-    layout: &CsvLayout,
     rules: Rules,
     after_blank: bool,
-    mut cells: impl FnMut(&[u8]) -> Option<Vec<String>>,
+    mut kind_of: impl FnMut(&[u8]) -> Option<Kind>,
 ) -> Rest {
     let mut splitter = Splitter::new();
     let mut at = from;
@@ -75,10 +66,9 @@ pub(super) fn rest(
         if super::csv::is_blank(record, rules.delimiter) || super::csv::is_end_mark(&bytes[at..]) {
             found.blank_rows += 1;
         } else {
-            let Some(cells) = cells(record) else { return Rest::Rows(at + 1) };
-            let cells: Vec<&str> = cells.iter().map(String::as_str).collect();
+            let Some(kind) = kind_of(record) else { return Rest::Rows(at + 1) };
             let begins = found.rows == 0;
-            match footer::kind(&cells, layout.names.len(), &layout.mapped) {
+            match kind {
                 Kind::Footer(told) => {
                     sure = true;
                     found.told = found.told.or_else(|| Some((told?, found.lines)));

@@ -11,11 +11,11 @@ use simsync::update::FieldKind;
 pub(crate) const ROWS: usize = 200;
 
 /// The columns. The last one is often empty, as the last column of an export often is.
-pub(crate) const NAMES: [&str; 9] =
+const NAMES: [&str; 9] =
     ["user_external_id", "username", "number", "note", "imei", "imsi", "iccid", "user_class", "comment"];
 
 /// The columns that stand for a field.
-pub(crate) const MAPPED: [(FieldKind, usize); 7] = [
+const MAPPED: [(FieldKind, usize); 7] = [
     (FieldKind::UserExternalId, 0),
     (FieldKind::Username, 1),
     (FieldKind::Number, 2),
@@ -24,6 +24,9 @@ pub(crate) const MAPPED: [(FieldKind, usize); 7] = [
     (FieldKind::Iccid, 6),
     (FieldKind::UserClass, 7),
 ];
+
+/// The columns that hold identifiers.
+const IDENTIFIERS: [usize; 5] = [0, 2, 4, 5, 6];
 
 /// How cells are quoted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +37,11 @@ pub(crate) enum Quoting {
 
 /// A clean export: every identifier is valid, canonical and unique, and each names its row.
 pub(crate) struct Base {
+    pub(crate) names: [&'static str; 9],
+    /// The columns that stand for a field.
+    pub(crate) mapped: [(FieldKind, usize); 7],
+    /// The columns that hold identifiers.
+    pub(crate) identifiers: [usize; 5],
     pub(crate) rows: Vec<Vec<String>>,
     /// Digits of each identifier to the row it names.
     digits: HashMap<String, usize>,
@@ -56,16 +64,24 @@ impl Text {
 }
 
 impl Base {
-    pub(crate) fn new() -> Base {
-        let rows: Vec<Vec<String>> = (0..ROWS).map(row).collect();
+    /// The first `turn` columns come last: so another one is the last, which may stand for a field.
+    pub(crate) fn new(turn: usize) -> Base {
+        let turn = turn % NAMES.len();
+        let turned = |column: usize| (column + NAMES.len() - turn) % NAMES.len();
+        let mut names = NAMES;
+        names.rotate_left(turn);
+        let mut rows: Vec<Vec<String>> = (0..ROWS).map(row).collect();
+        rows.iter_mut().for_each(|row| row.rotate_left(turn));
+        let mapped = MAPPED.map(|(field, column)| (field, turned(column)));
+        let identifiers = IDENTIFIERS.map(turned);
         let mut digits = HashMap::new();
         for (at, row) in rows.iter().enumerate() {
-            for column in [0, 2, 4, 5, 6] {
+            for column in identifiers {
                 let other = digits.insert(digits_of(&row[column]), at);
                 assert_eq!(other, None, "an identifier names one row");
             }
         }
-        Base { rows, digits }
+        Base { names, mapped, identifiers, rows, digits }
     }
 
     /// The row that one of its identifiers' digits name; the name's digits are those of the external id.
@@ -75,7 +91,7 @@ impl Base {
 
     /// Writes the export.
     pub(crate) fn write(&self, quoting: Quoting, delimiter: &str, line_end: &str) -> Text {
-        let header = NAMES.map(str::to_owned).to_vec();
+        let header = self.names.map(str::to_owned).to_vec();
         let records: Vec<&Vec<String>> = std::iter::once(&header).chain(&self.rows).collect();
         write(&records, quoting, delimiter, line_end)
     }

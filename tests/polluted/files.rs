@@ -2,7 +2,7 @@
 //!
 //! Not here: the table of all (`pollutions.rs`).
 
-use crate::base::{NAMES, Quoting, Text, write};
+use crate::base::{Quoting, Text, write};
 use crate::pollutions::{Case, Scene, spliced};
 
 /// Rows at the end that a file is cut off within.
@@ -39,7 +39,7 @@ pub(crate) fn preamble(scene: &Scene<'_>) -> Vec<Case> {
 pub(crate) fn tall_header(scene: &Scene<'_>) -> Vec<Case> {
     let groups = "person,,contact,,device,card,,,\n";
     let types = "text,text,E.164,text,15,15,19,text,text\n";
-    let split = NAMES.map(|name| format!("\"{}\"", name.replace('_', "\n"))).join(",") + "\n";
+    let split = scene.base.names.map(|name| format!("\"{}\"", name.replace('_', "\n"))).join(",") + "\n";
     scene.each_text(|_, text| {
         let body = text.record(1).start;
         let with = |line: &str| spliced(&text.bytes, body..body, line.as_bytes());
@@ -65,7 +65,7 @@ pub(crate) fn headless(scene: &Scene<'_>) -> Vec<Case> {
 }
 
 pub(crate) fn repeated_header(scene: &Scene<'_>) -> Vec<Case> {
-    let upper = NAMES.map(str::to_uppercase).join(",") + "\n";
+    let upper = scene.base.names.map(str::to_uppercase).join(",") + "\n";
     scene.each_record(|text, record| {
         let at = text.record(record).start;
         let header = [&text.bytes[text.record(0)], b"\n"].concat();
@@ -78,7 +78,7 @@ pub(crate) fn repeated_header(scene: &Scene<'_>) -> Vec<Case> {
 
 /// The first half under the usual header, the second under another.
 fn tables(scene: &Scene<'_>, columns: &[usize], gap: &str) -> Vec<(String, Vec<u8>)> {
-    let names = NAMES.map(str::to_owned).to_vec();
+    let names = scene.base.names.map(str::to_owned).to_vec();
     let pick = |row: &Vec<String>| columns.iter().map(|column| row[*column].clone()).collect::<Vec<_>>();
     let half = scene.base.rows.len() / 2;
     let first: Vec<&Vec<String>> = std::iter::once(&names).chain(&scene.base.rows[..half]).collect();
@@ -230,14 +230,17 @@ pub(crate) fn spreadsheet(scene: &Scene<'_>) -> Vec<Case> {
     ];
     let mut cases = Vec::new();
     for quoting in [Quoting::Minimal, Quoting::All] {
-        for column in [0, 2, 4, 5, 6] {
+        for column in scene.base.identifiers {
             for (name, damage) in DAMAGES {
-                let header = NAMES.map(str::to_owned).to_vec();
+                let header = scene.base.names.map(str::to_owned).to_vec();
                 let mut rows = scene.base.rows.clone();
                 rows.iter_mut().for_each(|row| row[column] = damage(&row[column]));
                 let records: Vec<&Vec<String>> = std::iter::once(&header).chain(&rows).collect();
                 let bytes = write(&records, quoting, ",", "\n").bytes;
-                cases.push(Case { told: format!("{quoting:?} quoting, {} {name}", NAMES[column]), bytes });
+                cases.push(Case {
+                    told: format!("{quoting:?} quoting, {} {name}", scene.base.names[column]),
+                    bytes,
+                });
             }
         }
     }

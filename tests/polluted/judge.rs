@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use simsync::update::FieldKind;
 
-use crate::base::{Base, MAPPED, digits_of};
+use crate::base::{Base, digits_of};
 use crate::reading::{Read, Seen};
 
 /// A fault, told with the smallest example of its pollution.
@@ -66,7 +66,7 @@ pub(crate) fn judge(base: &Base, bytes: &[u8], read: &Read) -> Judgment {
             Match::Other { row, warned, what } => {
                 told.extend(row);
                 told.extend(told_by(span));
-                if warned {
+                if warned || read.noted == Some(seen.line) {
                     judgment.warned += 1;
                 } else {
                     judgment.wrong += 1;
@@ -119,7 +119,7 @@ fn compare(base: &Base, seen: &Seen) -> Match {
         return Match::Other { row: None, warned: seen.fields.is_empty(), what: what.to_owned() };
     };
     let mut partial = false;
-    for (kind, column) in MAPPED {
+    for (kind, column) in base.mapped {
         let clean = &base.rows[row][column];
         match seen.value(kind) {
             None => partial |= !clean.is_empty(),

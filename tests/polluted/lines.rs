@@ -2,7 +2,7 @@
 //!
 //! Not here: the table of all (`pollutions.rs`).
 
-use crate::base::{NAMES, Quoting, Text};
+use crate::base::{Quoting, Text};
 use crate::pollutions::{Case, Chance, Scene, spliced};
 
 const OTHERS: [&str; 4] = [";", "\t", "|", ":"];
@@ -113,7 +113,7 @@ pub(crate) fn broken_record(scene: &Scene<'_>) -> Vec<Case> {
     scene.each_cell(|text, record, column| {
         let place = text.cells[record][column].clone();
         let mut cases = vec![("a line end before".to_owned(), inserted(text, place.start, "\n"))];
-        if column + 1 < NAMES.len() {
+        if column + 1 < scene.base.names.len() {
             let behind = place.end..place.end + 1;
             cases.push(("a line end for the delimiter".to_owned(), spliced(&text.bytes, behind, b"\n")));
         }

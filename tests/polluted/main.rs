@@ -2,9 +2,11 @@
 //! simsync made of each file: `cargo test --test polluted -- --files 200 --rows 24 --seed 1 --binary 5`.
 //!
 //! `--files` bounds the files per pollution (a sample by the seed), `--rows` the rows that are polluted one by one,
-//! `--binary` how many files per pollution go through the real `simsync check --output` as well, and `--only TEXT` names
-//! pollutions. A row that was accepted with another value than the clean export has, and no warning on it, is *wrong*;
-//! a row of which nothing was said in a file that was not refused has *vanished*. Either ends the campaign with exit 1.
+//! `--turn` how many of the first columns come last, so that another one is the last of the file, and `--only TEXT` names
+//! pollutions. Of each pollution `--binary` files go through the real `simsync check --output` as well, which has to come
+//! to the same. A row that was accepted with another value than the clean export has, and no warning on it, is *wrong*;
+//! a row of which nothing was said in a file that was not refused has *vanished*. Either ends the campaign with exit 1, and so does a binary that
+//! disagrees.
 #![expect(clippy::unwrap_used, reason = "here, a panic is the report")]
 
 mod base;
@@ -28,6 +30,7 @@ struct Told {
     files: usize,
     rows: usize,
     seed: usize,
+    turn: usize,
     binary: usize,
     only: Option<String>,
 }
@@ -44,6 +47,8 @@ struct Figures {
     wrong: usize,
     vanished: usize,
     by_binary: usize,
+    /// Files of which the binary made something else.
+    otherwise: usize,
     /// Of each fault in each field, the example with the fewest of them.
     examples: Vec<Example>,
 }
@@ -60,7 +65,7 @@ struct Example {
 fn main() -> ExitCode {
     let told = told();
     let mut chance = Chance(u64::try_from(told.seed).unwrap());
-    let base = Base::new();
+    let base = Base::new(told.turn);
     let scene = Scene::new(&base, told.rows, &mut chance);
     let dir = tempfile::tempdir().unwrap();
     let mut examples = Vec::new();
@@ -81,9 +86,9 @@ fn main() -> ExitCode {
         all.add(&figures);
     }
     say(&all.line("all"));
-    say(&format!("files read by the binary as well: {}", all.by_binary));
+    say(&format!("files read by the binary as well: {}, otherwise: {}", all.by_binary, all.otherwise));
     examples.iter().for_each(|example| say(&format!("\n{example}")));
-    ExitCode::from(u8::from(all.wrong + all.vanished > 0))
+    ExitCode::from(u8::from(all.wrong + all.vanished + all.otherwise > 0))
 }
 
 fn told() -> Told {
@@ -94,6 +99,7 @@ fn told() -> Told {
         files: number("--files", 200),
         rows: number("--rows", 24),
         seed: number("--seed", 1),
+        turn: number("--turn", 0),
         binary: number("--binary", 0),
         only: value("--only"),
     }
@@ -113,12 +119,16 @@ fn run(base: &Base, cases: Vec<Case>, dir: &Path, binary: usize) -> Figures {
     let mut figures = Figures::default();
     for (at, case) in cases.iter().enumerate() {
         std::fs::write(&path, &case.bytes).unwrap();
-        figures.count(case, judge(base, &case.bytes, &reading::in_process(&path)));
+        let read = reading::in_process(&path);
         if at < binary {
-            let read = reading::by_binary(&path).unwrap();
-            figures.count(case, judge(base, &case.bytes, &read));
+            let by_binary = reading::by_binary(&path).unwrap();
             figures.by_binary += 1;
+            if let Some(difference) = read.difference(&by_binary) {
+                figures.otherwise += 1;
+                say(&format!("by the binary otherwise: {}: {difference}", case.told));
+            }
         }
+        figures.count(case, judge(base, &case.bytes, &read));
     }
     figures
 }
@@ -157,6 +167,7 @@ impl Figures {
         self.wrong += other.wrong;
         self.vanished += other.vanished;
         self.by_binary += other.by_binary;
+        self.otherwise += other.otherwise;
     }
 
     fn line(&self, name: &str) -> String {

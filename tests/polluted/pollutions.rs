@@ -3,7 +3,7 @@
 //! Not here: the pollutions themselves: of quotes (`quotes.rs`), of delimiters and line ends (`lines.rs`), of whole
 //! files (`files.rs`).
 
-use crate::base::{Base, NAMES, Quoting, Text};
+use crate::base::{Base, Quoting, Text};
 use crate::{files, lines, quotes};
 
 /// A polluted file, and a word for where it was polluted.
@@ -112,7 +112,7 @@ impl<'b> Scene<'b> {
         let mut cases = Vec::new();
         for (quoting, text) in &self.texts {
             for record in &self.records {
-                for (column, name) in NAMES.iter().enumerate() {
+                for (column, name) in self.base.names.iter().enumerate() {
                     for (word, bytes) in edit(text, *record, column) {
                         let told = format!("{quoting:?} quoting, record {record}, {name}: {word}");
                         cases.push(Case { told, bytes });

@@ -2,7 +2,7 @@
 //!
 //! Not here: the table of all (`pollutions.rs`).
 
-use crate::base::{NAMES, Quoting, Text, write};
+use crate::base::{Quoting, Text, write};
 use crate::pollutions::{Case, Scene, spliced};
 
 /// Quote characters of other worlds, opening and closing.
@@ -99,7 +99,7 @@ pub(crate) fn other_cell(scene: &Scene<'_>) -> Vec<Case> {
 pub(crate) fn other_column(scene: &Scene<'_>) -> Vec<Case> {
     scene.each_text(|_, text| {
         let mut cases = Vec::new();
-        for (column, name) in NAMES.iter().enumerate() {
+        for (column, name) in scene.base.names.iter().enumerate() {
             for (open, close) in OTHERS {
                 let in_column = |_: usize, at: usize| at == column;
                 cases.push((format!("{name} in {open}{close}"), requoted(text, open, close, in_column)));
@@ -180,7 +180,7 @@ fn escapes(scene: &Scene<'_>, escape: &str) -> Vec<Case> {
 /// Whatever the cells hold, no cell is quoted: in one record, or in all.
 pub(crate) fn unquoted(scene: &Scene<'_>) -> Vec<Case> {
     let plain = |record: usize| {
-        let header = NAMES.map(str::to_owned).to_vec();
+        let header = scene.base.names.map(str::to_owned).to_vec();
         if record == 0 { header.join(",") } else { scene.base.rows[record - 1].join(",") }
     };
     let mut cases = scene.each_record(|text, record| {
@@ -191,7 +191,7 @@ pub(crate) fn unquoted(scene: &Scene<'_>) -> Vec<Case> {
         .push(Case { told: "no quotes in the file".to_owned(), bytes: (all.join("\n") + "\n").into_bytes() });
     let rows: Vec<&Vec<String>> = scene.base.rows.iter().collect();
     let headless = write(&rows, Quoting::Minimal, ",", "\n");
-    let quoted_header = NAMES.map(|name| format!("\"{name}\"")).join(",") + "\n";
+    let quoted_header = scene.base.names.map(|name| format!("\"{name}\"")).join(",") + "\n";
     let bytes = [quoted_header.as_bytes(), &headless.bytes].concat();
     cases.push(Case { told: "quotes in the header alone".to_owned(), bytes });
     cases

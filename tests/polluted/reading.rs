@@ -7,10 +7,11 @@ use std::process::Command;
 
 use serde_json::Value;
 use simsync::fields::{Checked, RuleOptions, RuleSet, Severity, check_row};
-use simsync::input::{InputOptions, Inputs, Pass, SourceError};
+use simsync::input::{InputOptions, Inputs, Pass, SourceError, TextNote};
 use simsync::update::FieldKind;
 
 /// A row as it was judged.
+#[derive(Debug, PartialEq)]
 pub(crate) struct Seen {
     pub(crate) line: usize,
     pub(crate) rejected: bool,
@@ -34,6 +35,24 @@ pub(crate) struct Read {
     pub(crate) rows: Vec<Seen>,
     /// Why the file was refused.
     pub(crate) stopped: Option<String>,
+    /// The line of a last row that may be cut off; the binary tells people.
+    pub(crate) noted: Option<usize>,
+}
+
+impl Read {
+    /// The first thing that another reading of the same file came to otherwise.
+    pub(crate) fn difference(&self, other: &Read) -> Option<String> {
+        match (&self.stopped, &other.stopped) {
+            (Some(_), Some(_)) => return None,
+            (None, None) => {}
+            (mine, theirs) => return Some(format!("stopped by {mine:?} and {theirs:?}")),
+        }
+        if self.rows.len() != other.rows.len() {
+            return Some(format!("{} and {} rows", self.rows.len(), other.rows.len()));
+        }
+        let mut pairs = self.rows.iter().zip(&other.rows);
+        pairs.find(|(mine, theirs)| mine != theirs).map(|(mine, theirs)| format!("{mine:?} and {theirs:?}"))
+    }
 }
 
 /// Reads as pass 1 does: parse, check, and a row without its key is rejected.
@@ -44,11 +63,13 @@ pub(crate) fn in_process(path: &Path) -> Read {
         ..InputOptions::default()
     };
     let mut rows = Vec::new();
-    let stopped = read_all(&options, &mut rows).err().map(|error| error.to_string());
-    Read { rows, stopped }
+    match read_all(&options, &mut rows) {
+        Ok(noted) => Read { rows, stopped: None, noted },
+        Err(error) => Read { rows, stopped: Some(error.to_string()), noted: None },
+    }
 }
 
-fn read_all(options: &InputOptions, rows: &mut Vec<Seen>) -> Result<(), SourceError> {
+fn read_all(options: &InputOptions, rows: &mut Vec<Seen>) -> Result<Option<usize>, SourceError> {
     let rules = RuleSet::new(&RuleOptions::default()).unwrap();
     let mut inputs = Inputs::open(options)?;
     let has_key = inputs.mapped().contains(FieldKind::UserExternalId);
@@ -73,10 +94,17 @@ fn read_all(options: &InputOptions, rows: &mut Vec<Seen>) -> Result<(), SourceEr
             line: usize::try_from(row.place().line).unwrap(),
             rejected: false,
             fields: checked.fields.iter().map(|(kind, value)| (kind, value.to_owned())).collect(),
-            warned: warnings.filter_map(|finding| finding.field).collect(),
+            warned: in_order(warnings.filter_map(|finding| finding.field)),
         });
     }
-    Ok(())
+    let cut = inputs.text_notes().into_iter().find_map(|note| match note {
+        TextNote::NoLastLineEnd { line, .. } => Some(usize::try_from(line).unwrap()),
+        TextNote::Decoded { .. }
+        | TextNote::Mojibake { .. }
+        | TextNote::CutOff { .. }
+        | TextNote::DelimiterOverruled { .. } => None,
+    });
+    Ok(cut)
 }
 
 /// Reads by `simsync check FILE --output OUT`. The error says why the binary cannot be judged.
@@ -93,12 +121,12 @@ pub(crate) fn by_binary(path: &Path) -> Result<Read, String> {
     let told = String::from_utf8_lossy(&run.stderr).into_owned();
     match run.status.code() {
         Some(0 | 3) => {}
-        Some(6) => return Ok(Read { rows: Vec::new(), stopped: Some(told) }),
+        Some(6) => return Ok(Read { rows: Vec::new(), stopped: Some(told), noted: None }),
         code => return Err(format!("check ended with {code:?}: {told}")),
     }
     let text = std::fs::read_to_string(&out).map_err(|error| format!("no verdicts: {error}"))?;
     std::fs::remove_file(&out).unwrap();
-    Ok(Read { rows: text.lines().map(verdict).collect(), stopped: None })
+    Ok(Read { rows: text.lines().map(verdict).collect(), stopped: None, noted: None })
 }
 
 /// One line of `--output`.
@@ -116,5 +144,13 @@ fn verdict(line: &str) -> Seen {
             warned.push(kind);
         }
     }
+    fields.sort_by_key(|(kind, _): &(FieldKind, String)| kind.index());
+    let warned = in_order(warned.into_iter());
     Seen { line: usize::try_from(line).unwrap(), rejected: false, fields, warned }
+}
+
+/// Fields in wire order, each once.
+fn in_order(fields: impl Iterator<Item = FieldKind>) -> Vec<FieldKind> {
+    let named: Vec<FieldKind> = fields.collect();
+    FieldKind::ALL.into_iter().filter(|field| named.contains(field)).collect()
 }

@@ -450,7 +450,10 @@ fn case_mojibake_in_names_is_warned_of_once_per_file() {
                 .into_iter()
                 .filter_map(|note| match note {
                     TextNote::Mojibake { line, .. } => Some(line),
-                    TextNote::Decoded { .. } => None,
+                    TextNote::Decoded { .. }
+                    | TextNote::CutOff { .. }
+                    | TextNote::NoLastLineEnd { .. }
+                    | TextNote::DelimiterOverruled { .. } => None,
                 })
                 .collect();
             assert_eq!(lines, Vec::from_iter(line), "{:.40}", content);

@@ -21,10 +21,8 @@ fn breaks(text: &str) -> u64 {
 /// Whether a record of the csv crate is a row to us. One of empty cells is left out: it is a blank line to us when
 /// it has no quotes, and the crate does not tell.
 fn is_row(record: &[String]) -> bool {
-    let [id, _, extra @ ..] = record else { return false };
-    record.iter().any(|cell| !cell.trim().is_empty())
-        && !id.contains(['\n', '\r'])
-        && extra.iter().all(|cell| cell.trim().is_empty())
+    let [_, id, _] = record else { return false };
+    record.iter().any(|cell| !cell.trim().is_empty()) && !id.contains(['\n', '\r'])
 }
 
 proptest! {
@@ -57,14 +55,14 @@ proptest! {
     #[test]
     fn records_are_cut_where_the_csv_crate_cuts(text in "[a,\"\n\r]{0,40}") {
         // A quote left open at the end is accepted by the crate and refused by us; up to there both must agree.
-        let content = format!("imsi,x\n{text}\n");
+        // No field is first or last, since next to a record of one cell it would be told as broken.
+        let content = format!("y,imsi,x\n0,1,2\n0,1,2\n{text}\n");
         let mut crate_reader =
             ::csv::ReaderBuilder::new().flexible(true).from_reader(content.as_bytes());
         let expected: Vec<Vec<String>> = crate_reader
             .records()
             .map(|record| record.unwrap().iter().map(str::to_owned).collect())
             .filter(|record: &Vec<String>| is_row(record))
-            .map(|record| record[..2].to_vec())
             .collect();
         let scene = Scene::csv(&content);
         let mut inputs = scene.open().unwrap();

@@ -10,6 +10,7 @@ mod ndjson;
 mod opening;
 mod passes;
 mod quotes;
+mod shapes;
 mod watched;
 
 use std::fs;
