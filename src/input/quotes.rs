@@ -240,10 +240,28 @@ impl Text<'_> {
             alike += usize::from(self.is_like_row(begin..end, inside_to, form));
         }
         match alike {
+            0 if self.is_first_line_like_row(cut, form) => RowsWithin::Some,
             0 => RowsWithin::None,
             _ if alike == lines => RowsWithin::Only,
             _ => RowsWithin::Some,
         }
+    }
+
+    /// Whether the record's first line is a row when the quote that carries it over the line end is left out: as many
+    /// cells as the header, and an identifier in a column of one behind that quote.
+    fn is_first_line_like_row(&self, cut: &Reading, form: Form<'_>) -> bool {
+        let Some(first) = cut.cells.first() else { return false };
+        let is_broken = |cell: &&Range<usize>| split::count_breaks(&self.bytes[(*cell).clone()]) > 0;
+        let Some(index) = cut.cells.iter().position(|cell| is_broken(&cell)) else { return false };
+        let cell = cut.cells[index].clone();
+        let Some(quote) = memchr::memchr(b'"', &self.bytes[cell.clone()]).map(|at| cell.start + at) else {
+            return false;
+        };
+        let end = field_line_end(self.bytes, quote);
+        let bare = [&self.bytes[first.start..quote], &self.bytes[quote + 1..end]].concat();
+        let behind: Vec<usize> = form.mapped.iter().copied().filter(|column| *column > index).collect();
+        let line = Text { bytes: &bare, at_end: true, rules: self.rules };
+        line.is_like_row(0..bare.len(), bare.len(), Form { mapped: &behind, ..form }) && !behind.is_empty()
     }
 
     fn is_like_row(&self, line: Range<usize>, inside_to: usize, form: Form<'_>) -> bool {

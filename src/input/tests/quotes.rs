@@ -85,3 +85,20 @@ proptest! {
         prop_assert!(left.len() <= rejected, "{} rows gone, {} rejected\n{}", left.len(), rejected, shown);
     }
 }
+
+#[test]
+fn two_stray_quotes_that_meet_over_a_line_end_merge_no_rows() {
+    let header = "user_external_id,note,number,user_class\n";
+    for (body, expected) in [
+        // The first row's identifiers would be the second one's.
+        ("C-1,\"hi,+447911123451,a\nC-2,\"\"x, y\",+447911123452,b\nC-3,z,+447911123453,c\n", 1),
+        // A note over two lines is one, commas and all.
+        ("C-1,\"hi, you\nthere\",+447911123451,a\nC-3,z,+447911123453,c\n", 2),
+        ("C-1,\"hi, all, of, you\nthere\",+447911123451,a\nC-3,z,+447911123453,c\n", 2),
+    ] {
+        let rows = Scene::csv(format!("{header}{body}")).rows();
+        assert_eq!(rows.iter().filter(|row| row.is_ok()).count(), expected, "{body}");
+    }
+    let ends = Scene::csv("number,note\n+447911123451,\"hi\nthere\"\n+447911123452,x\n").rows();
+    assert_eq!(ends.iter().filter(|row| row.is_ok()).count(), 2, "a note in the last column");
+}
