@@ -120,6 +120,7 @@ fn settings_that_do_not_go_together_are_refused() {
         (&["--null-clears"], "no field may be cleared"),
         (&["--clearable", "imsi"], "nothing clears one"),
         (&["--clearable", "imsi,password", "--null-clears"], "never cleared"),
+        (&["--clearable", "imsi,iccid", "--clear-token", "#X#", "--key", "imsi"], "names the key"),
     ] {
         let mut all = vec!["crm.csv"];
         all.extend_from_slice(args);
