@@ -310,6 +310,16 @@ fn a_token_where_nothing_may_be_cleared_rejects_the_row() {
 }
 
 #[test]
+fn the_token_in_other_case_is_an_error_and_never_a_value() {
+    let ws = clearing(Clears::Both);
+    ws.write("crm.csv", "crm id,imsi,tier\nC-1,#clear#,gold\nC-2,,# Clear #\nC-3,#CLEAR#,gold\n");
+    let args = ["crm.csv", "--clear-token", "#CLEAR#", "--clearable", "imsi"];
+    let ran = ws.sync(&args).expect(3).expect_books();
+    assert_eq!(rejections(&ran), [("clear.near_miss".to_owned(), 2)]);
+    assert_eq!(ran.rows("synced"), 1);
+}
+
+#[test]
 fn null_clears_where_it_is_told_to() {
     let ws = clearing(Clears::Both);
     ws.write(
