@@ -24,6 +24,9 @@ mod row_rules;
 /// A cell or member that asks to clear a field that may not be cleared.
 const CLEAR_NOT_ALLOWED: RuleId = RuleId::known("clear.not_allowed");
 
+/// A cell that is the token that clears a field but for upper and lower case or white space.
+const CLEAR_NEAR_MISS: RuleId = RuleId::known("clear.near_miss");
+
 /// Runs remembered by name while rows are judged; a file fed back names one, as a rule.
 const RUNS_MAX: usize = 1_024;
 
@@ -180,18 +183,17 @@ impl<'a> Judge<'a> {
             return;
         }
         let (cleared, refused) = clears.of(row, self.key_field());
-        let asked = cleared.union(refused);
+        let missed = clears.near_misses(row);
+        let asked = cleared.union(refused).union(missed);
         let cell = |kind| row.cell(kind).filter(|_| !asked.contains(kind));
         fields::check_row(self.rules, &cell, &mut self.checked);
         for kind in cleared.iter() {
             // No value is empty otherwise (see `Fields`).
             self.checked.fields.set(kind, "");
         }
-        let findings = refused.iter().map(|kind| Finding {
-            rule: CLEAR_NOT_ALLOWED,
-            severity: Severity::Error,
-            field: Some(kind),
-        });
+        let told = |rule| move |kind| Finding { rule, severity: Severity::Error, field: Some(kind) };
+        let refused = refused.iter().map(told(CLEAR_NOT_ALLOWED));
+        let findings = refused.chain(missed.iter().map(told(CLEAR_NEAR_MISS)));
         self.checked.findings.splice(0..0, findings);
     }
 

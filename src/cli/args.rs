@@ -99,7 +99,8 @@ pub struct RowArgs {
     /// Country of numbers written without one, such as GB
     #[arg(long, value_name = "CC")]
     pub default_country: Option<String>,
-    /// What numbers without + and without a default country are
+    /// What digits without + and without a zero in front are, with --default-country too: reject takes them for that
+    /// country's numbers unless they begin with its calling code, e164 for numbers that lost their +
     #[arg(long, value_name = "HOW", value_parser = one_of(BareNumbers::NAMES))]
     pub bare_numbers: Option<String>,
     /// Severity of a rule: off, fix, warn or error; may be repeated

@@ -29,7 +29,7 @@ struct Told {
     remedy: &'static str,
     /// How to change it, a way in each.
     change: Vec<String>,
-    /// A made-up value that breaks it.
+    /// A made-up value that breaks it, or what has to come together.
     example: Option<&'static str>,
 }
 
@@ -111,7 +111,7 @@ fn told(id: RuleId, settings: &Settings, rules: &RuleSet) -> Told {
         source: rule.source,
         remedy: rule.remedy,
         change: changes(id, settings),
-        example: ways::example(rule.code).map(|(_, value)| value),
+        example: ways::example(rule.code),
     }
 }
 

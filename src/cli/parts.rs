@@ -130,6 +130,10 @@ pub(super) fn row_rules(settings: &Settings) -> Result<RowRules, Fatal> {
             "rules.clearable names the password, which is never cleared",
             "leave password out of rules.clearable",
         ),
+        _ if settings.input.key.is_some_and(|key| rules.clearable.contains(key)) => (
+            "rules.clearable names the key, which is never cleared: it says whom a row is about",
+            "leave the key out of rules.clearable, or name another field with --key",
+        ),
         (true, true) => (
             "something clears a field, and no field may be cleared",
             "name the fields in rules.clearable (--clearable), or unset rules.clear_token and rules.null_clears",

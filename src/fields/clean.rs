@@ -31,6 +31,13 @@ pub(super) const RULES: &[Rule] = &[
     )
     .of_damage(Damage::Marked),
     rule(
+        "text.object",
+        ERROR,
+        "[object …]: a program wrote the name of a thing where its value should be",
+        "ECMAScript 20.1.3.6 Object.prototype.toString",
+        "correct the program that writes the export, or empty the cell, which leaves the field as it is",
+    ),
+    rule(
         "excel.error_value",
         ERROR,
         "the cell holds a spreadsheet error such as #REF! or ####, not a value",
@@ -43,6 +50,7 @@ pub(super) const CLEANED: RuleId = RuleId::known("text.cleaned");
 pub(super) const DIGITS: RuleId = RuleId::known("text.digits");
 pub(super) const TEXT_MARKER: RuleId = RuleId::known("excel.text_marker");
 pub(super) const ERROR_VALUE: RuleId = RuleId::known("excel.error_value");
+pub(super) const OBJECT: RuleId = RuleId::known("text.object");
 
 /// How far the cell of a field may be cleaned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,6 +123,10 @@ fn unwrap(cell: &str, cleaning: Cleaning) -> (&str, bool) {
             if cleaning == Cleaning::Text && !rest.starts_with(['=', '+', '-', '@']) {
                 return (value, marked);
             }
+            // A pair encloses the value: the file quotes with another character, which is told as that.
+            if rest.ends_with('\'') {
+                return (value, marked);
+            }
             rest
         } else {
             return (value, marked);
@@ -179,6 +191,12 @@ pub(super) fn is_error_value(value: &str) -> bool {
         || name.strip_suffix(['!', '?']).is_some_and(|name| !name.is_empty() && name.chars().all(is_capital))
 }
 
+/// Whether the cell is what JavaScript writes for a value that has no text: `[object Object]`.
+pub(super) fn is_object(value: &str) -> bool {
+    let name = value.strip_prefix("[object ").and_then(|rest| rest.strip_suffix(']'));
+    name.is_some_and(|name| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric()))
+}
+
 /// Whether the text holds a control character. None of them can be typed, so the cell is damaged.
 pub(super) fn has_control(value: &str) -> bool {
     // Most values are ASCII, where one comparison a byte says it.
@@ -234,6 +252,8 @@ mod tests {
             ("'+4479", "+4479", &["excel.text_marker"]),
             ("=\"0123\"", "0123", &["excel.text_marker"]),
             ("=\"0123", "0123", &["excel.text_marker"]),
+            // Half of a pair of quotation marks is no spreadsheet's marker.
+            ("'0123'", "'0123'", &[]),
             ("= \"0123\"", "= \"0123\"", &[]),
             ("''=\"'01\"", "01", &["excel.text_marker"]),
             ("٣٥٦", "356", &["text.digits"]),

@@ -11,10 +11,12 @@ use super::luhn::passes;
 use super::rules::{Damage, Rule, RuleId, Severity, WARN, WARN_BUT_LENIENT, rule};
 use super::{Checked, RuleSet};
 
+mod rounded;
 mod spellings;
 #[cfg(test)]
 mod tests;
 
+use rounded::Rounded;
 use spellings::{Cards, Classes, ExternalIds};
 
 const DAMAGE_SOURCE: &str = "Microsoft KB 269370; IEEE 754; field-rules 1.10";
@@ -38,8 +40,8 @@ pub(super) const RULES: &[Rule] = &[
     rule(
         "column.zeros",
         WARN_BUT_LENIENT,
-        "many more values than chance gives end in three zeros: the column was rounded",
-        "field-rules 1.4: one genuine value in 1000 ends in 000",
+        "many more values than chance gives end in zeros behind fifteen digits: the column was rounded",
+        "Microsoft KB 269370; field-rules 1.4: one genuine value of 18 digits in 1000 ends in 000",
         AS_TEXT,
     ),
     rule(
@@ -54,7 +56,7 @@ pub(super) const RULES: &[Rule] = &[
         WARN,
         "numbers of no country",
         "ITU-T E.164 clause 6: only with + is a number international; field-rules 1.1: spreadsheets remove it",
-        "set --default-country CC or bare_numbers = \"e164\"",
+        "set --bare-numbers e164 (rules.bare_numbers = \"e164\") where they begin with a calling code, --default-country CC where not",
     ),
     rule(
         "column.blank",
@@ -157,6 +159,9 @@ const ZEROS_CHANCE_OF: u64 = 1_000;
 /// Fewest rows after which a column without a value is called blank.
 const BLANK_ROWS_MIN: u64 = 20;
 
+/// Fields in which a long number is an identifier like any other, so that nothing but the column shows its damage.
+const OPAQUE: [FieldKind; 3] = [FieldKind::GenericId, FieldKind::Username, FieldKind::UserExternalId];
+
 /// What is wrong with a whole column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ColumnAlarm {
@@ -211,6 +216,8 @@ pub struct ColumnBook {
     lost_zero: Tally,
     bare_numbers: Tally,
     cards: Cards,
+    /// The long numbers of [`OPAQUE`] fields.
+    rounded: [Rounded; OPAQUE.len()],
     classes: Classes,
     ids: ExternalIds,
 }
@@ -230,6 +237,7 @@ impl ColumnBook {
             lost_zero: Tally::default(),
             bare_numbers: Tally::default(),
             cards: Cards::default(),
+            rounded: [Rounded::default(); OPAQUE.len()],
             classes: Classes::default(),
             ids: ExternalIds::default(),
         }
@@ -249,6 +257,11 @@ impl ColumnBook {
         if let Some(iccid) = value(FieldKind::Iccid) {
             self.note_iccid_length(iccid.len());
             self.cards.observe(place, iccid);
+        }
+        for (kind, rounded) in OPAQUE.into_iter().zip(&mut self.rounded) {
+            if let Some(id) = value(kind) {
+                rounded.observe(place, id);
+            }
         }
         if let Some(id) = value(FieldKind::UserExternalId) {
             self.ids.observe(place, id);
@@ -337,18 +350,22 @@ impl ColumnBook {
                     float + zeros
                 }
                 FieldKind::Imei if self.has_lost_zeros() => self.lost_zero.count,
+                FieldKind::GenericId | FieldKind::Username | FieldKind::UserExternalId => self.rounded(kind),
                 FieldKind::Imei
                 | FieldKind::Number
-                | FieldKind::GenericId
                 | FieldKind::Imsi
-                | FieldKind::Username
                 | FieldKind::Password
-                | FieldKind::UserExternalId
                 | FieldKind::UserClass => 0,
             };
             let affected = column.damaged.count + convicted;
             (affected > 0).then_some((kind, affected, column.values))
         })
+    }
+
+    /// Values of an opaque field that were rounded, in either way.
+    fn rounded(&self, kind: FieldKind) -> u64 {
+        let books = OPAQUE.into_iter().zip(&self.rounded).filter(|(of, _)| *of == kind);
+        books.map(|(_, rounded)| rounded.float().count.max(rounded.zeros().count)).sum()
     }
 
     /// What is wrong with the columns, in wire order of their fields. A rule that is off raises no alarm.
@@ -373,6 +390,10 @@ impl ColumnBook {
         raise(LOST_ZERO, FieldKind::Imei, when(self.has_lost_zeros(), self.lost_zero));
         raise(FLOAT, FieldKind::Iccid, when(self.is_float(), self.float));
         raise(ZEROS, FieldKind::Iccid, when(self.has_zeros(), self.zeros));
+        for (kind, rounded) in OPAQUE.into_iter().zip(&self.rounded) {
+            raise(FLOAT, kind, rounded.float());
+            raise(ZEROS, kind, rounded.zeros());
+        }
         raise(ICCID_PREFIX, FieldKind::Iccid, self.cards.prefixes());
         raise(ID_CASE, FieldKind::UserExternalId, self.ids.case());
         raise(SALESFORCE_MIX, FieldKind::UserExternalId, self.ids.salesforce_mix());

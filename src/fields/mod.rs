@@ -208,6 +208,9 @@ fn check_value<'a>(spec: &FieldSpec, value: &'a str, context: &mut Context<'_>) 
     if spec.cleaning != Cleaning::Verbatim && clean::is_error_value(value) {
         return context.pass_as_is(clean::ERROR_VALUE, value);
     }
+    if spec.cleaning != Cleaning::Verbatim && clean::is_object(value) {
+        return context.pass_as_is(clean::OBJECT, value);
+    }
     quotes::check(value, spec.cleaning, context);
     (spec.check)(value, context)
 }

@@ -19,6 +19,10 @@ use super::mangle::{Mangled, PLACEHOLDER, examine};
 use super::options::{BareNumbers, NumberFormat};
 use super::rules::{ERROR, FIX, FIX_AND_WARN, OFF, Rule, RuleId, WARN_BUT_LENIENT, rule};
 
+mod several;
+
+use several::holds_several;
+
 const E_164: &str = "ITU-T E.164 clause 6";
 const PLAN: &str = "national numbering plans, as libphonenumber knows them";
 
@@ -48,9 +52,10 @@ pub(super) const RULES: &[Rule] = &[
     rule(
         "number.bare",
         ERROR,
-        "digits without +: an international number that lost it, or a national one",
+        "digits without +: an international number that lost it, or a national one, and both are possible",
         "field-rules 1.1",
-        "set bare_numbers = \"e164\", or name the country with --default-country",
+        "write the numbers with +, or, where all that begin with a calling code lost it, set --bare-numbers e164 \
+         (rules.bare_numbers = \"e164\"); national numbers need their zero in front and --default-country CC",
     ),
     rule(
         "number.trunk_zero",
@@ -84,8 +89,8 @@ pub(super) const RULES: &[Rule] = &[
         "number.several",
         ERROR,
         "more than one number in the cell",
-        "field-rules 1.1",
-        "leave one number in the cell",
+        "field-rules 1.1; DIN 5008: a stroke is no part of a number",
+        "leave one number in the cell, written with + and calling code",
     ),
     rule("number.extension", ERROR, "an extension, which no MSISDN has", E_164, "remove the extension"),
     rule("number.too_long", ERROR, "more than 15 digits", E_164, "correct the number"),
@@ -165,16 +170,36 @@ fn check_bare<'a>(value: &'a str, context: &mut Context<'_>) -> Option<Cow<'a, s
     if value.starts_with('0') {
         return check_national(value, value, context);
     }
+    check_bare_digits(value, value, context)
+}
+
+/// The digits of a cell without `+` and without a zero in front.
+fn check_bare_digits<'a>(value: &'a str, digits: &str, context: &mut Context<'_>) -> Option<Cow<'a, str>> {
     let assumed = context.rules.options().bare_numbers == BareNumbers::E164;
     if assumed || context.is_echo() {
         // A server that drops the `+` is more common than one that answers with national numbers.
         context.raise(ASSUMED);
-        return check_e164(value, value, context);
+        return check_e164(value, digits, context);
     }
     match context.rules.country {
-        Some(_) => check_national(value, value, context),
-        None => context.pass_as_is(BARE, value),
+        Some(country) if !reads_both_ways(digits, country) => check_national(value, digits, context),
+        Some(_) | None => context.pass_as_is(BARE, value),
     }
+}
+
+/// Whether digits that begin with the country's own calling code may be a national number and one of E.164 that lost
+/// its `+`. Where only the national one is in use, it is what the operator said: a number of that country.
+fn reads_both_ways(digits: &str, country: Country) -> bool {
+    let Some(code) = country.calling_code() else { return false };
+    let Some(national) = calling_code(digits).filter(|(own, _)| *own == code).map(|(_, rest)| rest) else {
+        return false;
+    };
+    if !has_possible_length(code, national) || !has_possible_length(code, digits) {
+        return false;
+    }
+    let is_in_use =
+        |digits: &str| number_of(digits).is_some_and(|number| PHONE_NUMBER_UTIL.is_valid_number(&number));
+    is_in_use(digits) || !is_in_use(&format!("{code}{digits}"))
 }
 
 /// A number as people write it.
@@ -193,18 +218,28 @@ fn check_formatted<'a>(value: &'a str, context: &mut Context<'_>) -> Option<Cow<
     {
         return context.pass_as_is(culprit(rest), value);
     }
+    if holds_several(rest, international, context.rules.country) {
+        return context.pass_as_is(SEVERAL, value);
+    }
     let mut digits = String::with_capacity(rest.len());
     digits.extend(rest.chars().filter(char::is_ascii_digit));
     let abroad =
         if international { Some(rest) } else { rest.trim_start_matches(['(', ' ']).strip_prefix("00") };
-    let digits = match abroad.and_then(without_trunk_zero) {
-        Some(stripped) if international => stripped,
-        Some(stripped) => format!("00{stripped}"),
-        None => digits,
+    // `44(0)7911…` shows that it begins with a calling code as well.
+    let bare = || Some(rest).filter(|rest| !rest.starts_with(['0', '(']));
+    let digits = match (abroad.and_then(without_trunk_zero), international) {
+        (Some(stripped), true) => stripped,
+        (Some(stripped), false) => format!("00{stripped}"),
+        (None, true) => digits,
+        (None, false) => bare().and_then(without_trunk_zero).unwrap_or(digits),
     };
     context.raise(FORMAT);
+    // Separators do not change what digits mean, but brackets do: only a national number has an area code in them.
+    let is_bare = !digits.starts_with('0') && !body.starts_with(['(', '（']);
     let found = if international {
         check_e164(value, &digits, context)
+    } else if is_bare {
+        check_bare_digits(value, &digits, context)
     } else {
         check_national(value, &digits, context)
     };
@@ -446,6 +481,10 @@ impl Country {
         let code = code.to_ascii_uppercase();
         calling_code_of_region(&code)?;
         Region::from_code(&code).ok().filter(|region| *region != Region::World).map(Country)
+    }
+
+    fn calling_code(self) -> Option<u16> {
+        u16::try_from(PHONE_NUMBER_UTIL.get_country_code_for_region(self.0)?).ok()
     }
 
     /// ISO 3166-1 alpha-2 code in upper case.

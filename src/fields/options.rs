@@ -31,7 +31,8 @@ choice! {
     /// What digits without `+` mean in `number`. One setting per job, never a guess per row.
     #[derive(Default)]
     pub enum BareNumbers {
-        /// They need a default country, whose national numbers they are taken for.
+        /// They need a default country, whose national numbers they are taken for unless they begin with its calling
+        /// code.
         #[default]
         Reject = "reject",
         /// They are E.164 and a spreadsheet ate the `+`.
@@ -103,9 +104,37 @@ choice! {
 }
 
 /// Cells that mean "no value", beside the empty one (field-rules 4.2). `0` counts in digit fields only.
-pub const NULL_MARKERS: [&str; 15] = [
-    "NULL", "null", "(null)", "\\N", "N/A", "#N/A", "NA", "None", "nil", "-", "--", "?", "unknown", "TBD",
+pub const NULL_MARKERS: [&str; 28] = [
+    "NULL",
+    "null",
+    "(null)",
+    "\\N",
+    "N/A",
+    "#N/A",
+    "NA",
+    "None",
+    "nil",
+    "-",
+    "--",
+    "?",
+    "unknown",
+    "TBD",
     "0",
+    // What data frames and scripts write.
+    "nan",
+    "NaN",
+    "NaT",
+    "<NA>",
+    "undefined",
+    // What spreadsheets show, and people type.
+    "(blank)",
+    "(empty)",
+    "(leer)",
+    "(Leer)",
+    "k.A.",
+    "k. A.",
+    "n.a.",
+    "n/a",
 ];
 
 /// Everything an operator may set about the rules.

@@ -12,10 +12,10 @@ use crate::update::FieldKind;
 pub(super) const RULES: &[Rule] = &[rule(
     "text.quoted",
     ERROR_BUT_LENIENT,
-    "quotation marks around the value, or a stray one in it",
+    "quotation marks or parts of a separator around the value, or a stray quotation mark in it",
     "RFC 4180 clause 2: only the double quote encloses a field",
-    "export again with double quotes around cells and each quote inside doubled; values that really hold quotes pass \
-     with text.quoted=warn",
+    "export again with one character as separator, double quotes around cells and each quote inside doubled; values \
+     that are really so pass with --severity text.quoted=warn",
 )];
 
 const QUOTED: RuleId = RuleId::known("text.quoted");
@@ -70,7 +70,9 @@ fn is_quoted(value: &str, cleaning: Cleaning) -> bool {
     let is_stray = matches!(last, b'\'' | b'`') || first == b'`';
     // No maker's identifier holds a double quote; in people's text they come in pairs.
     let is_odd = if cleaning == Cleaning::Opaque { doubled > 0 } else { doubled % 2 == 1 };
-    is_stray || is_odd || ends.is_some_and(|ends| PAIRS.contains(&ends))
+    // What is left of a separator of several characters, as `~|~`.
+    let is_rest = |byte: u8| matches!(byte, b'~' | b'|' | b'^');
+    is_stray || is_odd || is_rest(first) || is_rest(last) || ends.is_some_and(|ends| PAIRS.contains(&ends))
 }
 
 #[cfg(test)]
@@ -105,6 +107,10 @@ mod tests {
                 "\"",
                 "\"\"",
                 "'@crm-1'",
+                "crm-1~",
+                "~crm-1",
+                "|crm-1",
+                "^crm-1^",
                 "\"O'Brien\"",
             ] {
                 let (sent, codes) = verdict(kind, value);

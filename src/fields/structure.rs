@@ -189,6 +189,12 @@ pub(super) const RULES: &[Rule] = &[
         "name the field in rules.clearable; the key and the password are never cleared",
     ),
     structural(
+        "clear.near_miss",
+        "the cell reads like the token that clears a field, and is not written as that",
+        "design 3, promise 8",
+        "write the token as it is set in rules.clear_token (--clear-token), upper and lower case too, or empty the cell",
+    ),
+    structural(
         "duplicate.rejected",
         "another row has the same subject, and the policy for duplicates is reject",
         "design 2: rows for the same subject",

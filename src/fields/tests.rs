@@ -113,6 +113,35 @@ fn every_null_marker_of_the_list_is_absent_in_every_field_but_zero_in_digits_onl
 }
 
 #[test]
+fn texts_that_programs_write_for_no_value_are_absent() {
+    for marker in [
+        "nan",
+        "NaN",
+        "NaT",
+        "<NA>",
+        "undefined",
+        "(blank)",
+        "(leer)",
+        "(Leer)",
+        "k.A.",
+        "k. A.",
+        "n.a.",
+        "n/a",
+    ] {
+        for kind in FieldKind::ALL.into_iter().filter(|kind| *kind != Password) {
+            assert_eq!(verdict(kind, marker), (None, vec![]), "{kind} {marker}");
+        }
+    }
+    for value in ["[object Object]", "[object Null]"] {
+        for kind in FieldKind::ALL.into_iter().filter(|kind| *kind != Password) {
+            assert_eq!(verdict(kind, value), (None, vec!["text.object"]), "{kind} {value}");
+        }
+    }
+    // A person's name.
+    assert_eq!(verdict(Username, "Nan").0.as_deref(), Some("Nan"));
+}
+
+#[test]
 fn the_fields_that_were_given_are_told_apart_from_those_that_are_sent() {
     let rules = RuleSet::new(&RuleOptions::default()).unwrap();
     let mut checked = Checked::default();

@@ -175,7 +175,8 @@ pub static SETTINGS: &[Setting] = &[
         "rules.bare_numbers",
         Kind::Choice(BareNumbers::NAMES),
         "reject",
-        "Numbers without + and without a default country: rejected, or read as if they began with +.",
+        "Digits without + and without a zero in front: of the default country, or rejected where there is none or where \
+         they begin with its calling code; or (e164) read as if they began with +, whatever the default country.",
     )
     .flag("bare-numbers"),
     new(

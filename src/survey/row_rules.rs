@@ -69,11 +69,44 @@ impl Clears {
         (cleared, refused)
     }
 
+    /// The fields whose cell is the token but for case or white space. Sent as a value it would overwrite what it was
+    /// to clear.
+    pub(super) fn near_misses(&self, row: &Row<'_>) -> FieldSet {
+        let Some(token) = &self.token else { return FieldSet::EMPTY };
+        let is_missed = |kind: &FieldKind| row.cell(*kind).is_some_and(|cell| is_near_miss(cell, token));
+        FieldKind::ALL.into_iter().filter(is_missed).collect()
+    }
+
     /// Whether anything does.
     pub(super) fn is_any(&self) -> bool {
         self.token.is_some() || self.null_clears
     }
 }
 
+/// Whether the cell is the token but for case or white space.
+fn is_near_miss(cell: &str, token: &str) -> bool {
+    let cell = cell.trim();
+    cell != token && folded(cell).eq(folded(token))
+}
+
 /// What is asked of rows when the operator says nothing.
 pub(super) static NO_ROW_RULES: LazyLock<RowRules> = LazyLock::new(RowRules::default);
+
+fn folded(text: &str) -> impl Iterator<Item = char> {
+    text.chars().filter(|c| !c.is_whitespace()).flat_map(char::to_lowercase)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_token_in_other_case_is_a_near_miss_and_no_value() {
+        for near in ["#clear#", "#Clear#", " #clear# ", "# CLEAR #", "#CLEAR #"] {
+            assert!(is_near_miss(near, "#CLEAR#"), "{near}");
+        }
+        for other in ["#CLEAR#", " #CLEAR# ", "", "clear", "#CLEARED#"] {
+            assert!(!is_near_miss(other, "#CLEAR#"), "{other}");
+        }
+    }
+}

@@ -120,6 +120,7 @@ fn settings_that_do_not_go_together_are_refused() {
         (&["--null-clears"], "no field may be cleared"),
         (&["--clearable", "imsi"], "nothing clears one"),
         (&["--clearable", "imsi,password", "--null-clears"], "never cleared"),
+        (&["--clearable", "imsi,iccid", "--clear-token", "#X#", "--key", "imsi"], "names the key"),
     ] {
         let mut all = vec!["crm.csv"];
         all.extend_from_slice(args);
@@ -306,6 +307,16 @@ fn a_token_where_nothing_may_be_cleared_rejects_the_row() {
     for (detail, field) in details.iter().zip(["user_external_id", "user_class", "password"]) {
         assert!(detail.starts_with(field), "{detail}");
     }
+}
+
+#[test]
+fn the_token_in_other_case_is_an_error_and_never_a_value() {
+    let ws = clearing(Clears::Both);
+    ws.write("crm.csv", "crm id,imsi,tier\nC-1,#clear#,gold\nC-2,,# Clear #\nC-3,#CLEAR#,gold\n");
+    let args = ["crm.csv", "--clear-token", "#CLEAR#", "--clearable", "imsi"];
+    let ran = ws.sync(&args).expect(3).expect_books();
+    assert_eq!(rejections(&ran), [("clear.near_miss".to_owned(), 2)]);
+    assert_eq!(ran.rows("synced"), 1);
 }
 
 #[test]

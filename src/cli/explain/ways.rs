@@ -11,6 +11,13 @@ const WAYS: &[Way] = &[
     ("number.no_country", "--default-country CC", "national numbers are of that country"),
     ("number.no_country", "rules.bare_numbers = \"e164\"", "digits without + are E.164 that lost it"),
     ("number.bare", "rules.bare_numbers = \"e164\"", "digits without + are E.164 that lost it"),
+    ("number.bare", "--default-country CC", "digits that do not begin with its calling code are its numbers"),
+    ("column.bare_numbers", "rules.bare_numbers = \"e164\"", "digits without + are E.164 that lost it"),
+    (
+        "column.bare_numbers",
+        "--default-country CC",
+        "digits that do not begin with its calling code are its numbers",
+    ),
     ("number.assumed", "rules.bare_numbers = \"reject\"", "digits without + need a default country"),
     ("number.national", "--default-country CC", "another country, or none"),
     ("number.not_national", "--default-country CC", "the country these numbers are of"),
@@ -46,6 +53,37 @@ const WAYS: &[Way] = &[
     ("json.nested", "--map FIELD=/JSON/POINTER", "the value inside"),
     ("duplicate.rejected", "--duplicates POLICY", "another policy than reject"),
     ("conflict", "--conflicts send", "rows in conflict are sent"),
+    ("column.damage", "plan.damage_max", "the share of damaged values from which the plan stops"),
+    ("column.float", "plan.damage_max", "the share of damaged values from which the plan stops"),
+    ("column.zeros", "plan.damage_max", "the share of damaged values from which the plan stops"),
+    ("column.lost_zero", "rules.imei_14 = \"zero-pad\"", "a zero is put in front"),
+    ("column.blank", "--map FIELD=COLUMN", "the column that holds the values"),
+    ("column.iccid_prefix", "--severity iccid.luhn=error", "rows whose check digit is wrong are rejected"),
+    ("text.quoted", "--delimiter CHAR", "where cells were cut at the wrong character"),
+    ("text.quoted", "rules.class_map", "classes that are really written with quotation marks"),
+    ("text.object", "rules.null_markers = [\"…\"]", "cells that mean no value"),
+    ("user_class.identifier", "--map user_class=COLUMN", "the column that holds the classes"),
+    (
+        "user_class.identifier",
+        "rules.class_allowed = [\"…\"]",
+        "classes that are really so, and the only ones sent",
+    ),
+    ("username.identifier", "--map username=COLUMN", "the column that holds the login names"),
+    ("x.swapped", "--map FIELD=COLUMN", "imei and imsi from the column that holds each"),
+    (
+        "clear.not_allowed",
+        "rules.clearable = [\"…\"]",
+        "the fields that may be cleared; never the key or the password",
+    ),
+    ("clear.not_allowed", "--clear-token TEXT", "another token, where this one is a value"),
+    ("clear.near_miss", "--clear-token TEXT", "the token as the export writes it"),
+    (
+        "order",
+        "--order-by COLUMN",
+        "a column with dates or numbers of one form; without it the file's order counts",
+    ),
+    ("order", "--where COLUMN=VALUE", "conditions that leave such rows out"),
+    ("where.incomparable", "--where COLUMN=VALUE", "a condition with = or !=, which compares texts"),
 ];
 
 /// Values that break a rule, where a single cell can.
@@ -53,6 +91,12 @@ const EXAMPLES: &[(&str, FieldKind, &str)] = &[
     ("number.no_country", FieldKind::Number, "07911 123456"),
     ("number.chars", FieldKind::Number, "+44 7911 123456 (mobile)"),
     ("number.several", FieldKind::Number, "07911123456;07911123457"),
+    ("number.bare", FieldKind::Number, "447911123456"),
+    ("number.trunk_zero", FieldKind::Number, "+4407911123456"),
+    ("text.quoted", FieldKind::UserExternalId, "`crm-1`"),
+    ("text.object", FieldKind::UserClass, "[object Object]"),
+    ("user_class.identifier", FieldKind::UserClass, "+447911123456"),
+    ("username.identifier", FieldKind::Username, "8944476500008878576"),
     ("number.extension", FieldKind::Number, "+1 202 555 0143 x12"),
     ("number.length", FieldKind::Number, "+47580012345678"),
     ("number.format", FieldKind::Number, "+1 (202) 555-0143"),
@@ -76,21 +120,40 @@ const EXAMPLES: &[(&str, FieldKind, &str)] = &[
     ("iccid.eid", FieldKind::Iccid, "89049032000000000000000000000066"),
 ];
 
+/// What breaks a rule of a row or of a column, where no single cell does; made up as well.
+const SCENES: &[(&str, &str)] = &[
+    ("column.damage", "3.56868E+14 in one row of the column"),
+    ("column.float", "8901410321111851008, 8944476500008878080, 8944476500008879104"),
+    ("column.zeros", "123456789012345000, 123456789012346000, 123456789012347000"),
+    ("column.lost_zero", "12415001234504, where 012415001234504 passes the check"),
+    ("column.bare_numbers", "447911123456, and no --default-country"),
+    ("column.blank", "20 rows or more, and not one with a value in the column"),
+    ("column.iccid_prefix", "8944476500008878576 in one row, 89444765000088785761 in another"),
+    ("x.swapped", "234152030617275 as imei, 356868002000008 as imsi"),
+    ("clear.not_allowed", "#CLEAR# in user_class, with --clear-token '#CLEAR#' --clearable imsi"),
+    ("clear.near_miss", "#clear#, with --clear-token '#CLEAR#'"),
+    ("order.invalid", "soon, with --order-by COLUMN"),
+    ("order.ambiguous", "03/04/2026, with --order-by COLUMN"),
+    ("order.mixed", "2026-01-31 in one row, 7 in another, with --order-by COLUMN"),
+    ("where.incomparable", "soon, with --where 'COLUMN<2026-01-31'"),
+];
+
 /// The settings that change what a rule does, each with its effect.
 pub(super) fn ways(code: &str) -> impl Iterator<Item = (&'static str, &'static str)> {
     let ways = WAYS.iter().filter(move |(of, _, _)| code == *of || super::is_in_group(code, of));
     ways.map(|(_, way, why)| (*way, *why))
 }
 
-/// A value that breaks a rule.
-pub(super) fn example(code: &str) -> Option<(FieldKind, &'static str)> {
-    EXAMPLES.iter().find(|(of, _, _)| *of == code).map(|(_, field, value)| (*field, *value))
+/// A value that breaks a rule, or what has to come together.
+pub(super) fn example(code: &str) -> Option<&'static str> {
+    let cell = EXAMPLES.iter().find(|(of, _, _)| *of == code).map(|(_, _, value)| *value);
+    cell.or_else(|| SCENES.iter().find(|(of, _)| *of == code).map(|(_, scene)| *scene))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fields::{Checked, Preset, RULES, RuleOptions, RuleSet, check_row};
+    use crate::fields::{Checked, Preset, RULES, RuleOptions, RuleSet, Severity, check_row};
     use crate::settings;
 
     #[test]
@@ -105,6 +168,24 @@ mod tests {
                 None => settings::by_key(named).is_some(),
             };
             assert!(known, "{of}: there is no setting {named}");
+        }
+    }
+
+    #[test]
+    fn rules_that_no_single_cell_shows_have_a_way_and_an_example() {
+        for (code, _) in SCENES {
+            assert!(RULES.iter().any(|rule| rule.code == *code), "there is no rule {code}");
+        }
+        for group in ["column", "clear", "order", "where", "text", "x.swapped"] {
+            let of = |code: &str| code == group || super::super::is_in_group(code, group);
+            // What is only normalized needs no way out.
+            for rule in RULES.iter().filter(|rule| of(rule.code) && rule.severity > Severity::Fix) {
+                if !rule.code.starts_with("text.") || rule.code == "text.quoted" || rule.code == "text.object"
+                {
+                    assert!(example(rule.code).is_some(), "{} has no example", rule.code);
+                }
+                assert!(ways(rule.code).next().is_some(), "{} has no way", rule.code);
+            }
         }
     }
 

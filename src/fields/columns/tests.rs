@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::fields::{RuleOptions, check_row};
-use FieldKind::{Iccid, Imei, Imsi, Number, UserClass, UserExternalId};
+use FieldKind::{GenericId, Iccid, Imei, Imsi, Number, UserClass, UserExternalId};
 
 fn book_under<'a>(
     options: &RuleOptions,
@@ -221,4 +221,44 @@ fn every_alarm_is_a_rule_of_the_table() {
     for rule in RULES {
         assert!(ALARMS.iter().any(|alarm| alarm.rule().code == rule.code), "{}", rule.code);
     }
+}
+
+#[test]
+fn long_identifiers_that_were_rounded_alarm_and_sound_ones_do_not() {
+    // Eighteen digits, spread as a generator's are.
+    let sound: Vec<u64> =
+        (0..30_u64).map(|step| 123_456_789_012_345_678 + step * 7_919 + step * step * 31).collect();
+    let texts = |values: Vec<u64>| values.iter().map(u64::to_string).collect::<Vec<_>>();
+    let excel = texts(sound.iter().map(|id| id / 1_000 * 1_000).collect());
+    // The nearest double: a step of 16 at this size.
+    let pandas = texts(sound.iter().map(|id| (id + 8) / 16 * 16).collect());
+    for kind in [UserExternalId, GenericId] {
+        let of = |values: &[String]| book(kind, values.iter().map(String::as_str));
+        assert_eq!(alarms(&of(&excel)), [("column.zeros", 30, Some(1))], "{kind}");
+        assert_eq!(of(&excel).damaged().collect::<Vec<_>>(), [(kind, 30, 30)]);
+        assert_eq!(alarms(&of(&pandas)), [("column.float", 30, Some(1))], "{kind}");
+        assert_eq!(of(&pandas).damaged().collect::<Vec<_>>(), [(kind, 30, 30)]);
+        assert_eq!(alarms(&of(&texts(sound.clone()))), [], "{kind}");
+        assert_eq!(of(&texts(sound.clone())).damaged().count(), 0);
+    }
+    // A few rounded among sound ones, as when two exports were joined.
+    let mixed: Vec<String> = excel[..4].iter().chain(&texts(sound[4..].to_vec())).cloned().collect();
+    assert_eq!(
+        alarms(&book(UserExternalId, mixed.iter().map(String::as_str))),
+        [("column.zeros", 4, Some(1))]
+    );
+}
+
+#[test]
+fn identifiers_that_end_in_zero_bits_by_design_are_not_rounded() {
+    // A Snowflake id: time, worker, and a counter of twelve bits that is zero where there is little to count.
+    let snowflakes: Vec<String> = (0..200_u64)
+        .map(|step| ((41_944_705_796 + step * 977) << 22 | (step % 8) << 12).to_string())
+        .collect();
+    assert!(snowflakes.iter().all(|id| id.len() == 18));
+    assert_eq!(alarms(&book(UserExternalId, snowflakes.iter().map(String::as_str))), []);
+    // Below 2^53 every number is a double, and shorter ones end in zeros as they like.
+    let short: Vec<String> =
+        (0..100_u64).map(|step| (1_000_000_000_000 + step * 1_000).to_string()).collect();
+    assert_eq!(alarms(&book(UserExternalId, short.iter().map(String::as_str))), []);
 }

@@ -230,3 +230,92 @@ fn countries_in_either_case_and_near_ones() {
     assert_eq!(Country::near("UK"), ["GB"]);
     assert_eq!(Country::near("DEU"), ["DE"]);
 }
+
+#[test]
+fn two_numbers_in_a_cell_are_not_made_into_one() {
+    for value in [
+        "+49 30 123456/57",
+        "030 1234 / 030 5678",
+        "0301234/0305678",
+        "030 1234 030 5678",
+        "030 1234 - 030 5678",
+        "030 1234 0049 30 5678",
+        "+49 151 12345678 / 79",
+        "030-123456-78/79",
+        "+43 664 1234567 / 8",
+        "+39 06 1234567/8",
+        "+62 812 3456789/90",
+        "0049 30 123456/57",
+        "+49 (0)30 123456／57",
+    ] {
+        let (sent, codes) = verdict_under(&in_country("DE"), Number, value);
+        assert_eq!((sent, codes), (None, vec!["number.several"]), "{value}");
+    }
+    // A single stroke behind the area code, and groups that begin with 0, are of one number.
+    for (value, want) in [
+        ("0151/12345678", "+4915112345678"),
+        ("030/1234567", "+49301234567"),
+        ("03301/12345", "+49330112345"),
+        ("(030)/1234567", "+49301234567"),
+        ("+49/30/1234567", "+49301234567"),
+        ("+49 151 1234 0678", "+4915112340678"),
+        ("+33 6 12 34 05 06", "+33612340506"),
+        ("+44 7911 012345", "+447911012345"),
+        ("+39 347 123 0456", "+393471230456"),
+        ("+55 11 91234 0567", "+5511912340567"),
+        ("+81 90 1234 0567", "+819012340567"),
+    ] {
+        let (sent, _) = verdict_under(&in_country("DE"), Number, value);
+        assert_eq!(sent.as_deref(), Some(want), "{value}");
+    }
+}
+
+#[test]
+fn digits_that_begin_with_the_default_countrys_own_calling_code_are_not_guessed() {
+    for (country, value) in [
+        ("DE", "4915112345678"),
+        ("DE", "4930123456"),
+        ("DE", "49 151 12345678"),
+        ("DE", "4915112345678.0"),
+        ("ID", "62812345678"),
+        ("SE", "468123456"),
+        ("AT", "436641234567"),
+    ] {
+        let (sent, codes) = verdict_under(&in_country(country), Number, value);
+        assert!(sent.is_none() && codes.contains(&"number.bare"), "{country} {value} {sent:?} {codes:?}");
+    }
+    // National numbers in use that happen to begin so, and lengths that leave one reading.
+    for (country, value, want) in [
+        ("IT", "3931234567", "+393931234567"),
+        ("IN", "9198765432", "+919198765432"),
+        ("GB", "447911123456", "+447911123456"),
+        ("US", "12025550143", "+12025550143"),
+        ("DE", "15112345678", "+4915112345678"),
+        ("DE", "04930123456", "+494930123456"),
+    ] {
+        assert_eq!(
+            verdict_under(&in_country(country), Number, value),
+            sent(want, "number.national"),
+            "{country} {value}"
+        );
+    }
+    let both = RuleOptions { bare_numbers: BareNumbers::E164, ..in_country("DE") };
+    assert_eq!(verdict_under(&both, Number, "4915112345678"), sent("+4915112345678", "number.assumed"));
+}
+
+#[test]
+fn separators_do_not_change_what_bare_digits_are() {
+    let e164 = RuleOptions { bare_numbers: BareNumbers::E164, ..RuleOptions::default() };
+    for value in ["447 911 123 456", "447.911.123.456", "447-911-123-456", "44(0)7911123456"] {
+        assert_eq!(
+            verdict_under(&e164, Number, value),
+            (Some("+447911123456".to_owned()), vec!["number.format", "number.assumed"]),
+            "{value}"
+        );
+        assert_eq!(verdict(Number, value), (None, vec!["number.format", "number.bare"]), "{value}");
+    }
+    // An area code in brackets, or a zero in front, is how a national number is written.
+    for value in ["(202) 555-0143", "07911 123456"] {
+        assert_eq!(verdict_under(&e164, Number, value).1, ["number.format", "number.no_country"], "{value}");
+    }
+}
