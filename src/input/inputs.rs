@@ -123,18 +123,17 @@ impl Inputs {
         if let Some(found) = sniff::foreign(window.bytes()) {
             return foreign(found, packing);
         }
-        let own = sniff::own_delimiter(window.bytes());
-        if own.is_some() {
-            return window.take_failure().map_or(Ok(own), Err);
-        }
-        source.reading.charset = encoding::decide(&name, self.encoding, window.bytes())?;
+        // We write UTF-8; only a program that saved the file in another encoding makes what was told hold for it.
+        let is_as_written = sniff::own_delimiter(window.bytes()).is_some() && sniff::is_utf8(window.bytes());
+        let told = self.encoding.filter(|_| !is_as_written);
+        source.reading.charset = encoding::decide(&name, told, window.bytes())?;
         if source.reading.charset.is_some() {
             window.open(source)?;
             if let Some(found) = sniff::markup(sniff::without_bom(window.bytes())) {
                 return foreign(found, packing);
             }
         }
-        window.take_failure().map_or(Ok(None), Err)
+        window.take_failure().map_or(Ok(sniff::own_delimiter(window.bytes())), Err)
     }
 
     /// Gives every column of an input its position among the columns of all.

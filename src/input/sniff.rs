@@ -222,16 +222,20 @@ pub(super) fn utf16_side(head: &[u8]) -> Option<Side> {
     is_utf16.then_some(if odd > even { Side::Little } else { Side::Big })
 }
 
-/// The delimiter of one of our own row files, told by its header: `_run` and `_row` among the columns. Such a file is
-/// UTF-8 with one delimiter and a header, whatever was said about the inputs its rows once stood in.
+/// The delimiter of one of our own row files, told by its header: `_run` and `_row` among the columns. Such a file has
+/// one delimiter and a header, whatever was said about the inputs its rows once stood in.
 pub(super) fn own_delimiter(head: &[u8]) -> Option<u8> {
     let text = without_bom(head);
-    let is_utf8 = std::str::from_utf8(text).map_or_else(|bad| bad.error_len().is_none(), |_| true);
-    // A program may have saved it with another delimiter, or in another encoding; then what was told holds.
+    // A program may have saved it with another delimiter.
     DELIMITERS.into_iter().find(|delimiter| {
         let has = |wanted: &[u8]| header_cells(text, *delimiter).any(|cell| cell == wanted);
-        is_utf8 && has(b"_run") && has(b"_row")
+        has(b"_run") && has(b"_row")
     })
+}
+
+/// Whether the beginning of a file is UTF-8, but for a character that is cut off with it.
+pub(super) fn is_utf8(head: &[u8]) -> bool {
+    std::str::from_utf8(head).map_or_else(|bad| bad.error_len().is_none(), |_| true)
 }
 
 /// The cells of the first record without the quotes around them. A line end within quotes ends no record.
@@ -369,7 +373,7 @@ mod tests {
             (b"\xef\xbb\xbf\"crm id\";\"_run\";\"_row\"\r\nK\xc3\xa4the;;", Some(b';')),
             (b"\"a\nb\",_run,_row", Some(b',')),
             (b"a,_run,_row\nK\xc3", Some(b',')),
-            (b"a,_run,_row\nK\xe4the\n", None),
+            (b"a,_run,_row\nK\xe4the\n", Some(b',')),
             (b"a,_run\n_row,_row\n", None),
             (b"a,\"_run,_row\"\n", None),
             (b"{\"_run\":1,\"_row\":2}\n", None),

@@ -77,9 +77,31 @@ fn the_printed_command_runs_whatever_was_said_about_the_input() {
 }
 
 #[test]
+fn a_row_file_that_a_spreadsheet_saved_runs_with_the_printed_command() {
+    let saved: [fn(&str) -> Vec<u8>; 3] = [
+        |text| latin1(&text.replace(',', ";")),
+        |text| format!("\u{feff}{}", text.replace(',', ";")).into_bytes(),
+        |text| utf16le(&format!("\u{feff}{}", text.replace(',', "\t"))),
+    ];
+    for (nth, save) in saved.into_iter().enumerate() {
+        let workspace = Workspace::new();
+        let rows = "one\ntwo\ncrm id,mobile\nKäthe-1,12ab\nC-2,+447911123457\n";
+        workspace.write("a.csv", if nth == 0 { latin1(rows) } else { rows.as_bytes().to_vec() });
+        let encoding = if nth == 0 { &["--encoding", "windows-1252"][..] } else { &[] };
+        let before = workspace.sync(&[&["a.csv", "--skip-rows", "2"], encoding].concat()).expect(3);
+        let path = workspace.run_dirs().pop().unwrap().join("rejected.csv");
+        let text = fs::read_to_string(&path).unwrap().replace("12ab", "+447911123456");
+        fs::write(&path, save(&text)).unwrap();
+        run_next(&workspace, &before, "correct").expect(0);
+        let number = workspace.at_server("Käthe-1", "number");
+        assert_eq!(number.as_deref(), Some("+447911123456"), "{nth}");
+    }
+}
+
+#[test]
 fn a_row_with_a_nul_is_corrected_and_fed_back() {
     let workspace = Workspace::new();
-    workspace.write("a.csv", "crm id,mobile,tier\nC-1,+44791112\03456,basic\nC-2,+447911123457,basic\n");
+    workspace.write("a.csv", "crm id,mobile,tier\nC-1,+44791112\x003456,basic\nC-2,+447911123457,basic\n");
     let before = workspace.sync(&["a.csv"]).expect(3);
     assert_eq!(before.summary()["rejections"][0]["code"], "csv.nul");
     let remedy = before.summary()["rejections"][0]["remedy"].as_str().unwrap().to_owned();
