@@ -372,6 +372,21 @@ mod tests {
 
     proptest! {
         #[test]
+        fn utf8_is_told_in_any_pieces(bytes in prop::collection::vec(prop_oneof![
+            Just("a".as_bytes()), Just("\u{e9}".as_bytes()), Just("\u{20ac}\n".as_bytes()), Just(&b"\xe9"[..]), Just(&b"\xe2\x82"[..]),
+        ], 0..6), piece in 1_usize..5) {
+            let bytes = bytes.concat();
+            let (mut watch, mut lines) = (Utf8Watch::default(), Lines::new());
+            for piece in bytes.chunks(piece) {
+                watch.pass(piece, &lines);
+                lines.pass(piece);
+            }
+            let is_utf8 = std::str::from_utf8(&bytes).is_ok() && !bytes.is_ascii();
+            let before = bytes.iter().take_while(|byte| byte.is_ascii()).filter(|byte| **byte == b'\n').count();
+            prop_assert_eq!(watch.line(), is_utf8.then_some(1 + as_u64(before)));
+        }
+
+        #[test]
         fn lines_are_the_same_in_any_pieces(text in "[aé\n\r]{0,30}", cut in 0_usize..60) {
             let bytes = text.as_bytes();
             let cut = cut.min(bytes.len());
