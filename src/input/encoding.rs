@@ -98,7 +98,9 @@ pub fn unread_code_page(label: &str) -> Option<String> {
         "" | "cp" | "ibm" | "oem" | "dos" | "pc" | "ccsid" | "codepage" | "ebcdic" | "ebcdiccp"
             if is_known =>
         {
-            Some(format!("IBM{:0>3}", number.trim_start_matches('0')))
+            // Of this one iconv knows the other name only.
+            let maker = if number == "737" { "CP" } else { "IBM" };
+            Some(format!("{maker}{:0>3}", number.trim_start_matches('0')))
         }
         // Which of its code pages it is, the label does not say; this one is that of Unix services.
         word if word.starts_with("ebcdic") => Some("IBM1047".to_owned()),
@@ -424,6 +426,7 @@ mod tests {
             ("cp37", "IBM037"),
             ("437", "IBM437"),
             ("CP858", "IBM858"),
+            ("cp737", "CP737"),
             ("EBCDIC-US", "IBM1047"),
             ("ebcdic", "IBM1047"),
             ("utf-7", "UTF-7"),
