@@ -12,11 +12,19 @@ use crate::exit::Exit;
 use crate::report::{self, Console, ReportOptions};
 use crate::settings::{self, Flags, Surroundings};
 
+/// What a hint about an input says where the command typed belongs.
+const HINT_COMMAND: &str = "simsync COMMAND -";
+
 /// Runs a parsed command line to its exit code. `args` are as typed, the program's name first, to be named in hints.
 pub fn run(cli: &Cli, args: &[OsString]) -> Exit {
     let (is_json, is_quiet) = (cli.command.is_json(), cli.command.is_quiet());
     let outcome = surroundings().and_then(|around| dispatch(cli, args, &around));
-    outcome.unwrap_or_else(|fatal| {
+    outcome.unwrap_or_else(|mut fatal| {
+        // A hint that names a command for the input names the one that was typed.
+        let command = args.get(1).map(|arg| arg.to_string_lossy()).filter(|_| cli.command.flags().is_some());
+        if let (Some(hint), Some(command)) = (&mut fatal.explanation.hint, command) {
+            *hint = hint.replace(HINT_COMMAND, &format!("simsync {command} -"));
+        }
         fatal.explanation.print(&Console::stderr(&ReportOptions::of_process()), is_json, is_quiet);
         fatal.exit
     })

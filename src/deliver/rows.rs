@@ -4,6 +4,7 @@
 //! Wiring. Rendered at the end, because then a kill can neither lose nor tear them: the next run lists again what
 //! is still open. Not here: how the files look (`report/rows.rs`).
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::{Delivered, Stopped};
@@ -16,6 +17,10 @@ use crate::ledger::Refusal;
 use crate::plan::{Plan, Ruling};
 use crate::report::{ReportError, RowFileKind, RowFiles, RowLine, WrittenFile};
 use crate::survey::{Judge, Judged};
+use crate::update::FieldKind;
+
+/// The rule for passwords in the clear.
+const PLAINTEXT: &str = "password.plaintext";
 
 /// Rows between two looks for a signal.
 const SIGNAL_ROWS: u64 = 256;
@@ -69,6 +74,7 @@ pub fn write_rows(write: WriteRows<'_>) -> Result<Vec<WrittenFile>, RowsError> {
     let signals_before = signals.count();
     let names: Vec<String> = inputs.files().iter().map(|file| file.name.clone()).collect();
     let refused: HashMap<u64, &Refusal> = plan.refused_before().collect();
+    let passwords = inputs.columns_of(FieldKind::Password);
     let mut reasons = Reasons { plan, delivered, refused, refused_subjects: HashMap::new() };
     reasons.find_refused_subjects(inputs, &mut judge)?;
     let mut reader = inputs.read(Pass::Again);
@@ -80,13 +86,18 @@ pub fn write_rows(write: WriteRows<'_>) -> Result<Vec<WrittenFile>, RowsError> {
             return Err(RowsError::Stopped(Stopped::Signal(stop)));
         }
         let Some(mut why) = reasons.why(&row, judged, place.ordinal) else { continue };
+        let mut is_plaintext = false;
         if why.kind == RowFileKind::Rejected {
-            add_also(&mut why.detail, &judge.also(judged));
+            let also = judge.also(judged);
+            add_also(&mut why.detail, &also);
+            is_plaintext = std::iter::once(why.reason.as_str())
+                .chain(also.iter().map(|breach| breach.code))
+                .any(|code| code == PLAINTEXT);
         }
         let mut cells = Vec::new();
         // Fed back, the row has to keep its place among its subject's rows, which a column may have given it.
         let (mut run, mut number) = (run_id.to_owned(), plan.version_ordinal(place.ordinal));
-        let raw = match &row {
+        let mut raw = match &row {
             Ok(row) => {
                 row.originals(&mut cells);
                 if let Some(origin) = row.origin() {
@@ -96,7 +107,15 @@ pub fn write_rows(write: WriteRows<'_>) -> Result<Vec<WrittenFile>, RowsError> {
             }
             Err(error) => Some(error.raw.as_slice()),
         };
-        let file = usize::try_from(place.file).ok().and_then(|index| names.get(index));
+        let file_index = usize::try_from(place.file).unwrap_or(usize::MAX);
+        if let Ok(row) = &row
+            && let Some(password) = row.cell(FieldKind::Password).filter(|_| is_plaintext)
+        {
+            remove_password(password, passwords.get(file_index).map_or(&[], Vec::as_slice), &mut cells);
+            raw = raw.filter(|raw| !String::from_utf8_lossy(raw).contains(password));
+            why.detail.push_str("; the password was removed: left empty, it is not sent");
+        }
+        let file = names.get(file_index);
         files.write(
             why.kind,
             &RowLine {
@@ -114,6 +133,17 @@ pub fn write_rows(write: WriteRows<'_>) -> Result<Vec<WrittenFile>, RowsError> {
     }
     drop(reader);
     Ok(files.finish()?)
+}
+
+/// Empties what holds a password in the clear, which no file of a run keeps (reference/field-rules.md 1.7). Of a JSON value
+/// only the password goes, if it stands there as it would be written.
+fn remove_password(password: &str, columns: &[usize], cells: &mut [Option<Cow<'_, str>>]) {
+    for column in columns {
+        let Some(cell) = cells.get_mut(*column).and_then(Option::as_mut) else { continue };
+        let quoted = serde_json::Value::from(password).to_string();
+        let is_within = cell.as_ref() != password && cell.contains(&quoted);
+        *cell = Cow::Owned(if is_within { cell.replace(&quoted, "\"\"") } else { String::new() });
+    }
 }
 
 struct Reasons<'a> {

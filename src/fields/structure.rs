@@ -52,7 +52,8 @@ pub(super) const RULES: &[Rule] = &[
         "csv.nul",
         "the row contains NUL bytes",
         CSV,
-        "a file of UTF-16 reads so: convert it with iconv -f UTF-16 -t UTF-8",
+        "take the NULs out and write the row as it should be, or export again; if every other byte is one, the file is \
+         UTF-16: --encoding utf-16le",
     ),
     structural(
         "csv.unbalanced_quote",

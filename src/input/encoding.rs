@@ -62,6 +62,13 @@ const COMMON_LABELS: &[&str] = &[
     "us-ascii",
 ];
 
+/// Code pages of DOS and EBCDIC that the WHATWG Encoding Standard has no decoder for, by the numbers of IBM.
+const UNREAD_CODE_PAGES: &[u16] = &[
+    37, 273, 277, 278, 280, 284, 285, 290, 297, 420, 424, 437, 500, 720, 737, 775, 850, 852, 855, 857, 858,
+    860, 861, 862, 863, 864, 865, 869, 870, 871, 875, 880, 905, 924, 1025, 1026, 1047, 1140, 1141, 1142,
+    1143, 1144, 1145, 1146, 1147, 1148, 1149,
+];
+
 /// Bytes before a malformed sequence that are kept, to show all of it when it lies across two blocks.
 const TAIL_BYTES: usize = 8;
 
@@ -73,7 +80,31 @@ const TAIL_BYTES: usize = 8;
 pub fn check_encoding(label: &str) -> Result<(), Option<&'static str>> {
     match Encoding::for_label_no_replacement(label.as_bytes()) {
         Some(_) => Ok(()),
+        // A neighbor of another code page would make other letters of the same bytes.
+        None if unread_code_page(label).is_some() => Err(None),
         None => Err(nearest(label.trim(), COMMON_LABELS.iter().copied())),
+    }
+}
+
+/// The name that iconv has for an encoding that is known and not read here: code pages of DOS and EBCDIC, UTF-7.
+pub fn unread_code_page(label: &str) -> Option<String> {
+    let bare: String = label.to_ascii_lowercase().chars().filter(char::is_ascii_alphanumeric).collect();
+    if bare.contains("utf7") {
+        return Some("UTF-7".to_owned());
+    }
+    let number = bare.trim_start_matches(|letter: char| letter.is_ascii_alphabetic());
+    let is_known = number.parse().is_ok_and(|number: u16| UNREAD_CODE_PAGES.contains(&number));
+    match &bare[..bare.len() - number.len()] {
+        "" | "cp" | "ibm" | "oem" | "dos" | "pc" | "ccsid" | "codepage" | "ebcdic" | "ebcdiccp"
+            if is_known =>
+        {
+            // Of this one iconv knows the other name only.
+            let maker = if number == "737" { "CP" } else { "IBM" };
+            Some(format!("{maker}{:0>3}", number.trim_start_matches('0')))
+        }
+        // Which of its code pages it is, the label does not say; this one is that of Unix services.
+        word if word.starts_with("ebcdic") => Some("IBM1047".to_owned()),
+        _ => None,
     }
 }
 
@@ -85,6 +116,11 @@ impl Charset {
     /// Its name in the WHATWG Encoding Standard.
     pub(super) fn name(self) -> &'static str {
         self.0.name()
+    }
+
+    /// Whether each byte is a character, so that nearly any bytes can be decoded.
+    pub(super) fn is_single_byte(self) -> bool {
+        self.0.is_single_byte()
     }
 }
 
@@ -139,6 +175,17 @@ pub enum EncodingError {
         /// Whether a byte order mark shows it.
         is_marked: bool,
     },
+    /// All bytes of the input are UTF-8, some of them no ASCII: decoded as told they would be other letters. A text in
+    /// an encoding of single bytes is UTF-8 by chance only where it has next to no letter beyond ASCII.
+    #[error("{file} line {line}: the bytes of the file are UTF-8, but {told} was told")]
+    ReadsAsUtf8 {
+        /// The input as given.
+        file: String,
+        /// What the operator said.
+        told: &'static str,
+        /// The line of the first byte that is no ASCII.
+        line: u64,
+    },
     /// Bytes that stand for no character.
     #[error("{file} line {line} column {column}: invalid {encoding} at byte {offset} of {of} ({bytes})")]
     Malformed {
@@ -163,6 +210,12 @@ impl EncodingError {
     /// What the operator can do about it.
     pub(super) fn remedy(&self) -> String {
         match self {
+            EncodingError::UnknownLabel { label, .. } if let Some(name) = unread_code_page(label) => {
+                format!("convert the file: iconv -f {name} -t UTF-8 FILE > FILE.utf8")
+            }
+            EncodingError::ReadsAsUtf8 { told, .. } => {
+                format!("read it as what it is: --encoding utf-8 in place of {}", told.to_ascii_lowercase())
+            }
             EncodingError::UnknownLabel { .. } => {
                 "name an encoding of the WHATWG Encoding Standard, such as windows-1252, iso-8859-2 or utf-16le; \
                  convert any other with iconv"
@@ -362,6 +415,29 @@ mod tests {
         ] {
             assert_eq!(check_encoding(label), Err(near), "{label}");
             assert!(matches!(Told::of(label), Err(EncodingError::UnknownLabel { .. })));
+        }
+    }
+
+    #[test]
+    fn code_pages_without_a_decoder_have_no_neighbor() {
+        for (label, name) in [
+            ("cp850", "IBM850"),
+            ("IBM-037", "IBM037"),
+            ("cp37", "IBM037"),
+            ("437", "IBM437"),
+            ("CP858", "IBM858"),
+            ("cp737", "CP737"),
+            ("EBCDIC-US", "IBM1047"),
+            ("ebcdic", "IBM1047"),
+            ("utf-7", "UTF-7"),
+            ("unicode-1-1-utf-7", "UTF-7"),
+        ] {
+            assert_eq!(check_encoding(label), Err(None), "{label}");
+            let remedy = Told::of(label).map(drop).unwrap_err().remedy();
+            assert!(remedy.contains(&format!("iconv -f {name} -t UTF-8 FILE")), "{label}: {remedy}");
+        }
+        for label in ["windows-1225", "cp1225", "", "x"] {
+            assert_eq!(unread_code_page(label), None, "{label}");
         }
     }
 

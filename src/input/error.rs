@@ -9,6 +9,7 @@ use std::io;
 use super::encoding::{Counted, EncodingError, HexBytes};
 use super::expand::{PackedError, Packing};
 use super::json_file::Whole;
+use super::line_ends::OtherLineEnd;
 use super::pointer::Pointer;
 use super::sniff::Foreign;
 use super::{Bounds, names};
@@ -266,6 +267,14 @@ pub enum SourceError {
         /// Lines before it.
         skip_rows: u64,
     },
+    /// The header holds characters that end lines elsewhere, so that no row was found.
+    #[error("{file} line 1: the lines end with {}, which ends no line in CSV", end.name())]
+    OtherLineEnds {
+        /// The input as given.
+        file: String,
+        /// The first of these characters.
+        end: OtherLineEnd,
+    },
     /// The input has a header although it was said to have none.
     #[error("{file} line {line}: reads like a header, but the input is said to have none")]
     HeaderUnexpected {
@@ -413,6 +422,7 @@ impl SourceError {
             SourceError::HeaderBelow { skip_rows, .. } => {
                 format!("pass over the lines before it: --skip-rows {skip_rows}")
             }
+            SourceError::OtherLineEnds { end, .. } => end.remedy(),
             SourceError::HeaderUnexpected { .. } => {
                 "leave out --no-header and --columns, or pass over the header with --skip-rows".into()
             }

@@ -114,6 +114,42 @@ struct Stage {
     end: usize,
     /// No further bytes come.
     is_last: bool,
+    /// Of an encoding of single bytes, which takes nearly any bytes.
+    utf8: Option<Utf8Watch>,
+}
+
+/// Whether the bytes so far are UTF-8 and not all of them ASCII.
+#[derive(Default)]
+struct Utf8Watch {
+    /// The line of the first byte that is no ASCII.
+    line: Option<u64>,
+    /// The beginning of a character that the bytes so far end with.
+    begun: Vec<u8>,
+    is_other: bool,
+}
+
+impl Utf8Watch {
+    /// Looks at some more bytes, before which the text ends as `lines` says.
+    fn pass(&mut self, bytes: &[u8], lines: &Lines) {
+        let Some(first) = bytes.iter().position(|byte| !byte.is_ascii()).filter(|_| !self.is_other) else {
+            self.is_other |= !self.begun.is_empty() && !bytes.is_empty();
+            return;
+        };
+        if self.line.is_none() {
+            self.line = Some(lines.after(&bytes[..first]).0);
+        }
+        let joined = [std::mem::take(&mut self.begun).as_slice(), bytes].concat();
+        match std::str::from_utf8(&joined) {
+            Ok(_) => {}
+            Err(bad) if bad.error_len().is_none() => self.begun = joined[bad.valid_up_to()..].to_vec(),
+            Err(_) => self.is_other = true,
+        }
+    }
+
+    /// The line of the first byte that is no ASCII, when all bytes were UTF-8.
+    fn line(&self) -> Option<u64> {
+        self.line.filter(|_| !self.is_other && self.begun.is_empty())
+    }
 }
 
 /// One reading of an input. It has no `Debug`: it holds values.
@@ -135,6 +171,7 @@ impl Feed {
             at: 0,
             end: 0,
             is_last: false,
+            utf8: charset.is_single_byte().then(Utf8Watch::default),
         });
         let explained = |fault| match fault {
             // Only memory can be lacking here.
@@ -243,13 +280,22 @@ impl Stage {
             self.end = 0;
             self.end = bytes.fill(source, pass, lines.line, &mut self.bytes)?;
             self.is_last = self.end == 0;
+            if let Some(utf8) = &mut self.utf8 {
+                utf8.pass(&self.bytes[..self.end], lines);
+            }
         }
         let (read, text_bytes, decoded) =
             self.transcoder.decode(&self.bytes[self.at..self.end], out, self.is_last);
         self.at += read;
         *written = text_bytes;
         match decoded {
-            Decoded::All if self.is_last => Ok(Step::Over),
+            Decoded::All if self.is_last => match self.utf8.as_ref().and_then(Utf8Watch::line) {
+                None => Ok(Step::Over),
+                Some(line) => {
+                    let (file, told) = (source.name.clone(), self.charset.name());
+                    Err(EncodingError::ReadsAsUtf8 { file, told, line }.into())
+                }
+            },
             Decoded::All => Ok(Step::More),
             Decoded::Full => Ok(Step::Full),
             Decoded::Malformed { offset, bytes: bad } => {
@@ -325,6 +371,21 @@ mod tests {
     use super::*;
 
     proptest! {
+        #[test]
+        fn utf8_is_told_in_any_pieces(bytes in prop::collection::vec(prop_oneof![
+            Just("a".as_bytes()), Just("\u{e9}".as_bytes()), Just("\u{20ac}\n".as_bytes()), Just(&b"\xe9"[..]), Just(&b"\xe2\x82"[..]),
+        ], 0..6), piece in 1_usize..5) {
+            let bytes = bytes.concat();
+            let (mut watch, mut lines) = (Utf8Watch::default(), Lines::new());
+            for piece in bytes.chunks(piece) {
+                watch.pass(piece, &lines);
+                lines.pass(piece);
+            }
+            let is_utf8 = std::str::from_utf8(&bytes).is_ok() && !bytes.is_ascii();
+            let before = bytes.iter().take_while(|byte| byte.is_ascii()).filter(|byte| **byte == b'\n').count();
+            prop_assert_eq!(watch.line(), is_utf8.then_some(1 + as_u64(before)));
+        }
+
         #[test]
         fn lines_are_the_same_in_any_pieces(text in "[aé\n\r]{0,30}", cut in 0_usize..60) {
             let bytes = text.as_bytes();

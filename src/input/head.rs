@@ -44,6 +44,11 @@ impl CsvOptions {
         }
     }
 
+    /// For one of our own row files, which has one delimiter and a header in its first line.
+    pub(super) fn of_own(&self, delimiter: u8) -> CsvOptions {
+        CsvOptions { delimiter: Some(delimiter), skip_rows: 0, column_names: None, ..*self }
+    }
+
     /// What shapes rows beside the columns, as a text that is equal when it is; empty as a rule.
     pub(super) fn told(&self) -> String {
         let mut text = String::new();

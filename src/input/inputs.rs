@@ -12,6 +12,7 @@ use super::feed::Reading;
 use super::head::{CsvOptions, Head};
 use super::header::{CsvLayout, Ending};
 use super::layout::{Layout, Shape};
+use super::line_ends;
 use super::map::Rules;
 use super::members::Members;
 use super::reader::RowReader;
@@ -21,7 +22,7 @@ use super::{
 };
 use super::{names, open, sniff};
 use crate::digest::ContentHash;
-use crate::update::FieldSet;
+use crate::update::{FieldKind, FieldSet};
 
 /// All inputs of a run, open, with their columns known; no row is read yet.
 pub struct Inputs {
@@ -74,13 +75,16 @@ impl Inputs {
     }
 
     fn add(&mut self, mut source: Source, told: Format, window: &mut Window) -> Result<(), SourceError> {
-        self.find_reading(&mut source, window)?;
+        let own = self.find_reading(&mut source, window)?.map(|delimiter| self.csv.of_own(delimiter));
         let file = source.name.as_str();
+        let told = if own.is_some() { Format::Csv } else { told };
         let format = sniff::format(told, file, window.bytes());
         let layout = match format {
             Format::Ndjson => Layout::Ndjson(Members::inspect(file, window, &self.rules, &self.bounds)?),
             Format::Csv | Format::Auto => {
-                let head = Head { file, window, bounds: &self.bounds, options: &self.csv };
+                let options = own.as_ref().unwrap_or(&self.csv);
+                let head = Head { file, window, bounds: &self.bounds, options };
+                line_ends::check(head)?;
                 Layout::Csv(Box::new(CsvLayout::inspect(head, &self.rules)?))
             }
         };
@@ -101,8 +105,9 @@ impl Inputs {
         Ok(())
     }
 
-    /// Finds out how the bytes of an input become text, and leaves the first of it in the window.
-    fn find_reading(&self, source: &mut Source, window: &mut Window) -> Result<(), SourceError> {
+    /// Finds out how the bytes of an input become text, and leaves the first of it in the window. Returns the delimiter
+    /// of one of our own row files, for which nothing holds that was said about inputs.
+    fn find_reading(&self, source: &mut Source, window: &mut Window) -> Result<Option<u8>, SourceError> {
         let name = source.name.clone();
         let foreign = |found, inside| Err(SourceError::Foreign { file: name.clone(), found, inside });
         source.reading = Reading { expansion_max: self.bounds.expansion_max, ..Reading::default() };
@@ -118,14 +123,17 @@ impl Inputs {
         if let Some(found) = sniff::foreign(window.bytes()) {
             return foreign(found, packing);
         }
-        source.reading.charset = encoding::decide(&name, self.encoding, window.bytes())?;
+        // We write UTF-8; only a program that saved the file in another encoding makes what was told hold for it.
+        let is_as_written = sniff::own_delimiter(window.bytes()).is_some() && sniff::is_utf8(window.bytes());
+        let told = self.encoding.filter(|_| !is_as_written);
+        source.reading.charset = encoding::decide(&name, told, window.bytes())?;
         if source.reading.charset.is_some() {
             window.open(source)?;
             if let Some(found) = sniff::markup(sniff::without_bom(window.bytes())) {
                 return foreign(found, packing);
             }
         }
-        window.take_failure().map_or(Ok(()), Err)
+        window.take_failure().map_or(Ok(sniff::own_delimiter(window.bytes())), Err)
     }
 
     /// Gives every column of an input its position among the columns of all.
@@ -241,6 +249,16 @@ impl Inputs {
     /// survey.
     pub fn columns(&self) -> &[String] {
         &self.columns
+    }
+
+    /// For each input the positions in [`Inputs::columns`] of what stands for a field, or holds it; complete after the
+    /// survey.
+    pub fn columns_of(&self, field: FieldKind) -> Vec<Vec<usize>> {
+        let of_shape = |shape: &Shape| {
+            let columns = shape.layout.columns_of(field).into_iter();
+            columns.filter_map(|column| shape.positions.get(column).copied().flatten()).collect()
+        };
+        self.shapes.iter().map(of_shape).collect()
     }
 
     /// What was decided about formats, delimiters and columns, as a text that is equal when the decisions are. Part of

@@ -69,6 +69,20 @@ impl Layout {
         }
     }
 
+    /// The columns that stand for a field, or hold the path to it.
+    pub(super) fn columns_of(&self, field: FieldKind) -> Vec<usize> {
+        match self {
+            Layout::Csv(layout) => {
+                layout.columns[field.index()].map(|(column, _)| column).into_iter().collect()
+            }
+            Layout::Ndjson(members) => {
+                let claimed = |(_, meaning): &(&str, &Meaning)| map::claim_on(field, meaning).is_some();
+                let members = members.meanings().enumerate();
+                members.filter(|(_, member)| claimed(member)).map(|(at, _)| at).collect()
+            }
+        }
+    }
+
     /// The columns that stand for no field and are not our own.
     pub(super) fn unmapped(&self) -> Vec<&str> {
         match self {

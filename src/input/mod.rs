@@ -18,6 +18,7 @@ mod header;
 mod inputs;
 mod json_file;
 mod layout;
+mod line_ends;
 mod map;
 mod members;
 mod mojibake;
@@ -39,10 +40,11 @@ mod watched;
 
 use std::path::PathBuf;
 
-pub use encoding::{Counted, EncodingError, HexBytes, check_encoding};
+pub use encoding::{Counted, EncodingError, HexBytes, check_encoding, unread_code_page};
 pub use error::{ColumnNames, RowError, SourceError};
 pub use expand::{PackedError, Packing};
 pub use inputs::Inputs;
+pub use line_ends::OtherLineEnd;
 pub use map::MappedBy;
 pub use mojibake::TextNote;
 pub use reader::{Row, RowReader};

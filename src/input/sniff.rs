@@ -8,6 +8,7 @@ use std::fmt;
 use super::Format;
 use super::blocks::BOM;
 use super::expand::Packing;
+use super::head::DELIMITERS;
 
 /// Bytes at the beginning that are looked at for signs of UTF-16.
 const UTF16_LOOK_BYTES: usize = 4096;
@@ -64,25 +65,25 @@ pub enum Foreign {
 }
 
 impl Foreign {
-    /// What the operator can do about it.
+    /// What the operator can do about it; `COMMAND` stands for the command typed.
     pub(super) fn remedy(self) -> &'static str {
         match self {
-            Foreign::Gzip => "decompress it: gzip -dc FILE | simsync sync -",
-            Foreign::Zstd => "decompress it: zstd -dc FILE | simsync sync -",
-            Foreign::Bzip2 => "decompress it: bzip2 -dc FILE | simsync sync -",
-            Foreign::Xz => "decompress it: xz -dc FILE | simsync sync -",
-            Foreign::Lz4 => "decompress it: lz4 -dc FILE | simsync sync -",
-            Foreign::Compress => "decompress it: uncompress -c FILE | simsync sync -",
-            Foreign::Zip => "take the export out of it: unzip -p FILE | simsync sync -",
-            Foreign::SevenZip => "take the export out of it: 7z x -so FILE | simsync sync -",
-            Foreign::Rar => "take the export out of it: unrar p -inul FILE | simsync sync -",
+            Foreign::Gzip => "decompress it: gzip -dc FILE | simsync COMMAND -",
+            Foreign::Zstd => "decompress it: zstd -dc FILE | simsync COMMAND -",
+            Foreign::Bzip2 => "decompress it: bzip2 -dc FILE | simsync COMMAND -",
+            Foreign::Xz => "decompress it: xz -dc FILE | simsync COMMAND -",
+            Foreign::Lz4 => "decompress it: lz4 -dc FILE | simsync COMMAND -",
+            Foreign::Compress => "decompress it: uncompress -c FILE | simsync COMMAND -",
+            Foreign::Zip => "take the export out of it: unzip -p FILE | simsync COMMAND -",
+            Foreign::SevenZip => "take the export out of it: 7z x -so FILE | simsync COMMAND -",
+            Foreign::Rar => "take the export out of it: unrar p -inul FILE | simsync COMMAND -",
             Foreign::Tar => "take the exports out of it (tar -xf FILE) and name them",
             Foreign::Excel | Foreign::OldExcel | Foreign::OpenDocument => {
                 "save the sheet as CSV UTF-8, with its number columns formatted as text"
             }
             Foreign::Html => "the download was most likely a login page; export again, as CSV",
             Foreign::Xml | Foreign::Pdf | Foreign::Rtf => "export as CSV UTF-8",
-            Foreign::Sqlite => "export the table: sqlite3 -csv -header FILE 'SELECT ...' | simsync sync -",
+            Foreign::Sqlite => "export the table: sqlite3 -csv -header FILE 'SELECT ...' | simsync COMMAND -",
             Foreign::Parquet => "export as CSV UTF-8 or NDJSON",
             Foreign::Utf32 => "export as UTF-8, or convert: iconv -f UTF-32 -t UTF-8 FILE > FILE.utf8",
         }
@@ -221,6 +222,41 @@ pub(super) fn utf16_side(head: &[u8]) -> Option<Side> {
     is_utf16.then_some(if odd > even { Side::Little } else { Side::Big })
 }
 
+/// The delimiter of one of our own row files, told by its header: `_run` and `_row` among the columns. Such a file has
+/// one delimiter and a header, whatever was said about the inputs its rows once stood in.
+pub(super) fn own_delimiter(head: &[u8]) -> Option<u8> {
+    let text = without_bom(head);
+    // A program may have saved it with another delimiter.
+    DELIMITERS.into_iter().find(|delimiter| {
+        let has = |wanted: &[u8]| header_cells(text, *delimiter).any(|cell| cell == wanted);
+        has(b"_run") && has(b"_row")
+    })
+}
+
+/// Whether the beginning of a file is UTF-8, but for a character that is cut off with it.
+pub(super) fn is_utf8(head: &[u8]) -> bool {
+    std::str::from_utf8(head).map_or_else(|bad| bad.error_len().is_none(), |_| true)
+}
+
+/// The cells of the first record without the quotes around them. A line end within quotes ends no record.
+fn header_cells(text: &[u8], delimiter: u8) -> impl Iterator<Item = &[u8]> {
+    let mut in_quotes = false;
+    let mut ends_record = move |byte: &u8| {
+        in_quotes ^= *byte == b'"';
+        !in_quotes && matches!(byte, b'\n' | b'\r')
+    };
+    let end = text.iter().position(&mut ends_record).unwrap_or(text.len());
+    let mut in_quotes = false;
+    let ends_cell = move |byte: &u8| {
+        in_quotes ^= *byte == b'"';
+        !in_quotes && *byte == delimiter
+    };
+    text[..end].split(ends_cell).map(|cell| {
+        let bare = cell.trim_ascii();
+        bare.strip_prefix(b"\"").and_then(|bare| bare.strip_suffix(b"\"")).unwrap_or(bare)
+    })
+}
+
 /// The bytes after a UTF-8 byte order mark.
 pub(super) fn without_bom(head: &[u8]) -> &[u8] {
     head.strip_prefix(BOM).unwrap_or(head)
@@ -327,6 +363,23 @@ mod tests {
             (b"", None),
         ] {
             assert_eq!(utf16_side(head), side, "{}", head.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn our_own_row_files_are_told_by_their_header() {
+        for (head, delimiter) in [
+            (&b"crm id,mobile,_run,_row,_file\n"[..], Some(b',')),
+            (b"\xef\xbb\xbf\"crm id\";\"_run\";\"_row\"\r\nK\xc3\xa4the;;", Some(b';')),
+            (b"\"a\nb\",_run,_row", Some(b',')),
+            (b"a,_run,_row\nK\xc3", Some(b',')),
+            (b"a,_run,_row\nK\xe4the\n", Some(b',')),
+            (b"a,_run\n_row,_row\n", None),
+            (b"a,\"_run,_row\"\n", None),
+            (b"{\"_run\":1,\"_row\":2}\n", None),
+            (b"", None),
+        ] {
+            assert_eq!(own_delimiter(head), delimiter, "{}", head.escape_ascii());
         }
     }
 

@@ -358,7 +358,7 @@ fn next_steps(summary: &Summary, options: &ReportOptions) -> Vec<String> {
         if summary.command == "plan" && sends && !again.is_empty() {
             steps.push(format!("{} to send it", command(again)));
         }
-    } else if rows.pending + rows.in_doubt > 0 && !again.is_empty() {
+    } else if rows.pending + rows.in_doubt > 0 && !again.is_empty() && !super::summary::is_unread(summary) {
         steps.push(format!("{} to resume", command(again)));
     }
     let hints = [

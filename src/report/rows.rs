@@ -213,14 +213,17 @@ impl Open {
     }
 }
 
-/// Bytes as text: what is no UTF-8 is written as `\xNN`, so that the file as a whole stays UTF-8 and can be fed back.
+/// Bytes as text: what is no UTF-8, and NUL, is written as `\xNN`, so that the file as a whole stays UTF-8 and can be fed
+/// back: a NUL would have its row rejected again, whatever was corrected.
 fn readable(bytes: &[u8]) -> Cow<'_, str> {
-    if let Ok(text) = std::str::from_utf8(bytes) {
+    if let Ok(text) = std::str::from_utf8(bytes)
+        && !text.contains('\0')
+    {
         return Cow::Borrowed(text);
     }
     let mut text = String::with_capacity(bytes.len() + 16);
     for chunk in bytes.utf8_chunks() {
-        text.push_str(chunk.valid());
+        text.push_str(&chunk.valid().replace('\0', "\\x00"));
         for byte in chunk.invalid() {
             text.push_str(&format!("\\x{byte:02X}"));
         }

@@ -33,8 +33,7 @@ pub fn render(summary: &Summary, paint: Paint) -> String {
 
 fn sync(summary: &Summary, paint: Paint) -> String {
     let mut text = String::new();
-    // An input that could not be read to its end has no books, and zeros would look like some.
-    if summary.rows.read > 0 || summary.exit_code == Some(Exit::Success.code()) {
+    if has_books(summary) {
         push(&mut text, &books(summary, paint));
     }
     if let Some(line) = traffic(summary) {
@@ -54,6 +53,17 @@ fn sync(summary: &Summary, paint: Paint) -> String {
     text
 }
 
+/// Whether the input could not be read to its end before anything was sent: run again, it cannot either, and the rows
+/// before that place wait for nothing.
+pub(super) fn is_unread(summary: &Summary) -> bool {
+    summary.exit_code == Some(Exit::Input.code()) && summary.attempts == 0
+}
+
+/// Whether the books say anything: of an input that could not be read to its end they would be those of a part.
+pub(super) fn has_books(summary: &Summary) -> bool {
+    !is_unread(summary) && (summary.rows.read > 0 || summary.exit_code == Some(Exit::Success.code()))
+}
+
 /// What `-q` prints: nothing on success, else the little that a mail from a scheduler should say.
 pub fn quiet(summary: &Summary) -> String {
     let code = summary.exit_code.unwrap_or(Exit::Unexpected.code());
@@ -65,7 +75,7 @@ pub fn quiet(summary: &Summary) -> String {
         clean(&summary.command),
         summary.stopped.as_deref().map_or_else(|| clean(&summary.exit_meaning), clean)
     )];
-    if summary.rows.read > 0 {
+    if summary.rows.read > 0 && !is_unread(summary) {
         let is_check = summary.command == "check";
         lines.push(if is_check {
             survey_text::check_books(summary, Paint::PLAIN)

@@ -2,10 +2,9 @@
 //!
 //! Not here: the summary of a run that sent something (`summary.rs`).
 
-use crate::exit::Exit;
 use crate::report::model::{FieldReason, PlanRecord, Reason, SkippedRecord, Summary};
 use crate::report::style::{Align, Paint, clean, clock, percent, plural, rate, span, table, thousands};
-use crate::report::summary::{block, ending, gates, in_doubt, millis, place, reasons, warnings};
+use crate::report::summary::{block, ending, gates, has_books, in_doubt, millis, place, reasons, warnings};
 
 /// Rules that `check` lists one by one: it is its business, so more than in a run's summary.
 const FINDINGS_SHOWN_MAX: usize = 40;
@@ -54,9 +53,8 @@ pub(super) fn check_books(summary: &Summary, paint: Paint) -> String {
 
 /// The text of `check`.
 pub(super) fn check(summary: &Summary, paint: Paint) -> String {
-    // An input that could not be read to its end has no books, and zeros would look like some.
-    let is_read = summary.rows.read > 0 || summary.exit_code == Some(Exit::Success.code());
-    let mut text = if is_read { format!("{}\n", check_books(summary, paint)) } else { String::new() };
+    let mut text =
+        if has_books(summary) { format!("{}\n", check_books(summary, paint)) } else { String::new() };
     text.push_str(&skipped(summary));
     text.push_str(&columns(summary));
     text.push_str(&findings(&paint.red("rejected:"), &summary.rejections, summary));

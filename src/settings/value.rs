@@ -5,7 +5,7 @@
 use std::fmt;
 
 use crate::fields::Severity;
-use crate::input::check_encoding;
+use crate::input::{check_encoding, unread_code_page};
 use crate::near::nearest;
 use crate::settings::units::{self, ErrorBudget, Rate, Share};
 use crate::update::FieldKind;
@@ -253,7 +253,14 @@ fn encoding(text: &str) -> Result<String, String> {
     match check_encoding(text) {
         Ok(()) => Ok(text.trim().to_owned()),
         Err(Some(near)) => Err(format!("`{text}` is no encoding; did you mean `{near}`?")),
-        Err(None) => Err(format!("`{text}` is no encoding")),
+        Err(None) => Err(match unread_code_page(text) {
+            Some(name) => {
+                format!(
+                    "`{text}` is not read here; convert the file: iconv -f {name} -t UTF-8 FILE > FILE.utf8"
+                )
+            }
+            None => format!("`{text}` is no encoding"),
+        }),
     }
 }
 

@@ -31,6 +31,9 @@ mod csv_cases;
 // What a run tells: summary, JSON Lines, run directory, history, terminal.
 mod reports;
 
+// Row files fed back by the command that is printed.
+mod fed_back;
+
 // The demo, the sandbox command, and rehearsals with `--sandbox`.
 mod demo;
 

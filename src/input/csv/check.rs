@@ -41,7 +41,10 @@ impl CsvRows {
         let name = |column: usize| layout.names.get(column).map_or("", String::as_str);
         if memchr::memchr(0, seen.bytes).is_some() {
             let column = self.record.iter().position(|cell| cell.contains('\0')).unwrap_or_default();
-            return Err(Problem::new("csv.nul", "a NUL character").of_column(name(column)));
+            let nuls = memchr::memchr_iter(0, seen.bytes).count();
+            let detail =
+                if nuls == 1 { "a NUL character".to_owned() } else { format!("{nuls} NUL characters") };
+            return Err(Problem::new("csv.nul", detail).of_column(name(column)));
         }
         self.check_header_row(layout, line)?;
         self.check_width(layout, seen.is_cut_off)?;
