@@ -10,6 +10,7 @@ use csv::StringRecord;
 use super::blocks::{Source, Window};
 use super::doubt::{self, Cut, Trust};
 use super::error::{Problem, SourceError};
+use super::footer;
 use super::header::CsvLayout;
 use super::nested::NestedCells;
 use super::quotes::Text;
@@ -85,6 +86,10 @@ pub(super) struct CsvRows {
     other_header: Option<u64>,
     /// The record before was blank.
     after_blank: bool,
+    /// A row was of names alone: it has a cell in every column, and no digits.
+    has_names_only: bool,
+    /// A trailer stated a count.
+    has_trailer: bool,
     /// Up to this place in the file nothing is a footer.
     rows_to: u64,
     /// Rows of the inputs before this one.
@@ -118,6 +123,8 @@ impl CsvRows {
             uncounted: false,
             other_header: None,
             after_blank: false,
+            has_names_only: false,
+            has_trailer: false,
             rows_to: 0,
             rows_before: spot.ordinal,
         })
@@ -166,7 +173,10 @@ impl CsvRows {
                         None => continue,
                     }
                 }
-                Split::Record { end, next, .. } if start == end && next == end => return Ok(Step::End),
+                Split::Record { end, next, .. } if start == end && next == end => {
+                    self.check_head_count(layout, source, spot)?;
+                    return Ok(Step::End);
+                }
                 Split::Record { end, next, breaks, quotes } => Record { start, end, next, breaks, quotes },
             };
             if let Some(step) = self.record(cut, layout, source, window, spot, bounds)? {
@@ -188,6 +198,12 @@ impl CsvRows {
         let Record { start, end, next, breaks, quotes } = cut;
         let bytes = &window.bytes()[start..end];
         let line = spot.line;
+        if footer::is_rule(bytes, layout.delimiter) {
+            spot.footer_rows += 1;
+            spot.line += breaks + u64::from(next > end);
+            window.consume_to(next);
+            return Ok(None);
+        }
         if is_blank(bytes, layout.delimiter) || (window.at_end() && is_end_mark(&window.bytes()[start..])) {
             spot.blank_rows += 1;
             spot.line += breaks + u64::from(next > end);
@@ -203,7 +219,7 @@ impl CsvRows {
                 return Ok(None);
             }
         }
-        self.after_blank = false;
+        let after_blank = std::mem::take(&mut self.after_blank) && spot.ordinal > self.rows_before;
         if quotes != Quotes::None {
             let text =
                 Text { bytes: window.bytes(), at_end: window.at_end(), rules: layout.split_rules(bounds) };
@@ -236,7 +252,7 @@ impl CsvRows {
             return Ok(None);
         }
         let place = spot.next_place(line);
-        let seen = Seen { bytes, quotes, is_cut_off: next == end };
+        let seen = Seen { bytes, quotes, is_cut_off: next == end, after_blank };
         let step = match self.check(layout, &seen, line, bounds) {
             Ok(origin_row) => Step::Row { place, origin_row },
             Err(problem) => Step::Bad(problem.at(place, bytes, bounds.raw_bytes_max)),
@@ -338,11 +354,24 @@ impl CsvRows {
             let line = spot.line + line;
             return Err(SourceError::TrailerCount { file: source.name.clone(), line, told, read });
         }
+        self.has_trailer |= footers.told.is_some();
         spot.footer_rows += footers.rows;
         spot.blank_rows += footers.blank_rows;
         spot.line += footers.lines;
         window.consume_to(window.bytes().len());
         Ok(Tail::Footers)
+    }
+
+    /// Holds the count that a line before the header states against the rows, where no trailer states another.
+    fn check_head_count(&self, layout: &CsvLayout, source: &Source, spot: &Spot) -> Result<(), SourceError> {
+        let read = spot.ordinal - self.rows_before;
+        match layout.head_count {
+            // More rows than told are no sign of a file that was cut off: the number may be that of the file.
+            Some((line, told)) if told > read && !self.has_trailer && !self.uncounted => {
+                Err(SourceError::TrailerCount { file: source.name.clone(), line, told, read })
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// Whether the record is the file's header once more, as between exports that were joined.
@@ -369,7 +398,7 @@ impl CsvRows {
             let column = self.record.iter().position(|cell| cell.contains('\0')).unwrap_or_default();
             return Err(Problem::new("csv.nul", "a NUL character").of_column(name(column)));
         }
-        self.check_header_row(layout, line)?;
+        self.check_header_row(layout, line, seen.after_blank)?;
         self.check_width(layout, seen.is_cut_off)?;
         if seen.bytes.len() > bounds.field_bytes_max {
             let long = self.record.iter().position(|cell| cell.len() > bounds.field_bytes_max);
@@ -404,15 +433,19 @@ impl CsvRows {
     }
 
     /// Another header within the file begins another table, whose rows are not for these columns.
-    fn check_header_row(&mut self, layout: &CsvLayout, line: u64) -> Result<(), Problem> {
+    fn check_header_row(&mut self, layout: &CsvLayout, line: u64, after_blank: bool) -> Result<(), Problem> {
         let is_name = |cell: &str| !cell.is_empty() && cell.bytes().filter(u8::is_ascii_digit).count() <= 1;
         let mapped = layout.mapped.first().and_then(|column| self.record.get(*column));
         // Nearly all rows end here: they have a value in the first of their columns.
         if mapped.is_none_or(is_name) && self.record.iter().all(is_name) {
             let known = self.record.iter().filter(|cell| names::is_header_like(cell)).count();
-            if known > 1 {
+            // Behind a blank line, where no row before it was of names alone, it begins another table as well.
+            let is_plain = self.record.iter().all(|cell| !cell.bytes().any(|byte| byte.is_ascii_digit()));
+            let begins_table = after_blank && is_plain && !self.has_names_only && self.record.len() > 1;
+            if known > 1 || begins_table {
                 self.other_header = Some(line);
             }
+            self.has_names_only |= is_plain;
         }
         match self.other_header {
             None => Ok(()),
@@ -458,6 +491,8 @@ struct Seen<'b> {
     quotes: Quotes,
     /// It ends with the file, without a line end.
     is_cut_off: bool,
+    /// The record before it was blank.
+    after_blank: bool,
 }
 
 /// Whether a cell has quotes that are none in CSV: typographic ones, or one written with a backslash.

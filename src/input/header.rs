@@ -33,6 +33,8 @@ pub(super) struct CsvLayout {
     pub(super) body_line: u64,
     pub(super) flexible: bool,
     pub(super) trailer_counts: TrailerCounts,
+    /// The line before the header that states a count of rows, and the count; none where counts are passed over.
+    pub(super) head_count: Option<(u64, u64)>,
     /// What else shapes rows; see [`super::head::CsvOptions::told`].
     pub(super) told: String,
 }
@@ -98,6 +100,7 @@ impl CsvLayout {
             body_line: begin.line,
             flexible: head.options.flexible,
             trailer_counts: head.options.trailer_counts,
+            head_count: begin.head_count.filter(|_| head.options.trailer_counts == TrailerCounts::Check),
             told: head.options.told(),
         }
     }

@@ -72,7 +72,9 @@ pub(super) fn rest(
             return if sure { Rest::Footers(found) } else { Rest::Rows(at) };
         }
         let record = &bytes[at..end];
-        if super::csv::is_blank(record, rules.delimiter) || super::csv::is_end_mark(&bytes[at..]) {
+        let is_empty =
+            super::csv::is_blank(record, rules.delimiter) || footer::is_rule(record, rules.delimiter);
+        if is_empty || super::csv::is_end_mark(&bytes[at..]) {
             found.blank_rows += 1;
         } else {
             let Some(cells) = cells(record) else { return Rest::Rows(at + 1) };
