@@ -387,7 +387,7 @@ mod tests {
             ("TRL;000005", told(5)),
             ("TRL,20261122,000005", told(5)),
             ("T;5", told(5)),
-            ("T;447700900123", Kind::Text),
+            ("T;447700900123", Kind::Row),
             ("my contacts", Kind::Text),
             ("447700900123", Kind::Row),
             ("a|b", Kind::Row),

@@ -154,6 +154,15 @@ impl Header {
             Split::More | Split::TooLong | Split::Unbalanced { .. } => Quotes::Stray,
         };
         if !head.is_sound(begin.at, header.next, quotes, rules) {
+            let line = &head.window.bytes()[begin.at..header.next];
+            if has_blank_before_quote(line, header.delimiter) {
+                let delimiter = char::from(header.delimiter);
+                return Err(SourceError::BlankBeforeQuote {
+                    file: head.file.to_owned(),
+                    line: begin.line,
+                    delimiter,
+                });
+            }
             return Err(SourceError::UnbalancedQuote { file: head.file.to_owned(), line: begin.line });
         }
         Ok(header)
@@ -206,6 +215,13 @@ impl Header {
         })?;
         Ok(Header { delimiter, names, next, lines: breaks + u64::from(next > end) })
     }
+}
+
+/// Whether a cell of a header begins with blanks and a quote: `"a", "b"`.
+fn has_blank_before_quote(line: &[u8], delimiter: u8) -> bool {
+    let cells = line.split(|byte| *byte == delimiter);
+    cells.skip(1).any(|cell| cell.first() == Some(&b' ') && cell.trim_ascii_start().first() == Some(&b'"'))
+        && memchr::memchr_iter(b'"', line).count() % 2 == 0
 }
 
 /// Tries the delimiters, and takes the one under which the most columns are known.

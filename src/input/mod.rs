@@ -42,6 +42,7 @@ pub use encoding::{Counted, EncodingError, HexBytes, check_encoding};
 pub use error::{ColumnNames, RowError, SourceError};
 pub use expand::{PackedError, Packing};
 pub use inputs::Inputs;
+pub use json_file::Dialect;
 pub use map::MappedBy;
 pub use mojibake::TextNote;
 pub use reader::{Row, RowReader};

@@ -93,6 +93,27 @@ fn rules_are_no_rows_wherever_they_stand() {
 }
 
 #[test]
+fn a_header_that_cannot_be_read_says_what_it_is() {
+    for (content, text, remedy) in [
+        ("\"imsi\", \"msisdn\"\n1,2\n", "a blank before a quote", "sed -E 's/, +\"/,\"/g' FILE"),
+        ("imsi:msisdn\n1:2\n", "no column stands for a field", "--delimiter :"),
+        ("imsi^msisdn\n1^2\n", "no column stands for a field", "--delimiter '^'"),
+        ("imsi\u{1}msisdn\n1\u{1}2\n", "no column stands for a field", "--delimiter ^A"),
+        ("\"imsi,msisdn\"\n\"1,2\"\n", "no column stands for a field", "one pair of quotes"),
+        ("imsi            msisdn\n1       2\n", "no column stands for a field", "fixed width"),
+        ("INSERT INTO t VALUES (1);\n", "no column stands for a field", "this is SQL"),
+        ("crm-1,234100000000001,x\n", "not shown (3), because", "--no-header --columns"),
+    ] {
+        let error = Scene::csv(content).open_error();
+        assert!(error.to_string().contains(text), "{content}: {error}");
+        assert!(error.remedy().contains(remedy), "{content}: {}", error.remedy());
+    }
+    let mut hive = Scene::csv("imsi\u{1}msisdn\n1\u{1}2\n");
+    hive.options.delimiter = Some(1);
+    assert_eq!(column(&hive.rows(), Number), ["2"]);
+}
+
+#[test]
 fn a_count_before_the_header_is_held_against_the_rows() {
     let scene = |head: &str, tail: &str| {
         let mut scene = Scene::csv(format!("{head}\nimsi|msisdn\n1|2\n3|4\n{tail}"));
