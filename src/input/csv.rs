@@ -198,16 +198,15 @@ impl CsvRows {
         let Record { start, end, next, breaks, quotes } = cut;
         let bytes = &window.bytes()[start..end];
         let line = spot.line;
-        if footer::is_rule(bytes, layout.delimiter) {
-            spot.footer_rows += 1;
+        let is_rule = footer::is_rule(bytes, layout.delimiter);
+        if is_rule
+            || is_blank(bytes, layout.delimiter)
+            || (window.at_end() && is_end_mark(&window.bytes()[start..]))
+        {
+            spot.footer_rows += u64::from(is_rule);
+            spot.blank_rows += u64::from(!is_rule);
             spot.line += breaks + u64::from(next > end);
-            window.consume_to(next);
-            return Ok(None);
-        }
-        if is_blank(bytes, layout.delimiter) || (window.at_end() && is_end_mark(&window.bytes()[start..])) {
-            spot.blank_rows += 1;
-            spot.line += breaks + u64::from(next > end);
-            self.after_blank = true;
+            self.after_blank |= !is_rule;
             window.consume_to(next);
             return Ok(None);
         }

@@ -221,7 +221,7 @@ impl Header {
 fn has_blank_before_quote(line: &[u8], delimiter: u8) -> bool {
     let cells = line.split(|byte| *byte == delimiter);
     cells.skip(1).any(|cell| cell.first() == Some(&b' ') && cell.trim_ascii_start().first() == Some(&b'"'))
-        && memchr::memchr_iter(b'"', line).count() % 2 == 0
+        && memchr::memchr_iter(b'"', line).count().is_multiple_of(2)
 }
 
 /// Tries the delimiters, and takes the one under which the most columns are known.
