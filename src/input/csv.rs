@@ -196,17 +196,9 @@ impl CsvRows {
         bounds: &Bounds,
     ) -> Result<Option<Step>, SourceError> {
         let Record { start, end, next, breaks, quotes } = cut;
-        let bytes = &window.bytes()[start..end];
         let line = spot.line;
-        let is_rule = footer::is_rule(bytes, layout.delimiter);
-        if is_rule
-            || is_blank(bytes, layout.delimiter)
-            || (window.at_end() && is_end_mark(&window.bytes()[start..]))
-        {
-            spot.footer_rows += u64::from(is_rule);
-            spot.blank_rows += u64::from(!is_rule);
+        if self.is_empty(cut, layout, window, spot) {
             spot.line += breaks + u64::from(next > end);
-            self.after_blank |= !is_rule;
             window.consume_to(next);
             return Ok(None);
         }
@@ -258,6 +250,20 @@ impl CsvRows {
         };
         window.consume_to(next);
         Ok(Some(step))
+    }
+
+    /// Counts a record that has no content: a blank one, a rule, the end-of-file mark of DOS.
+    fn is_empty(&mut self, cut: Record, layout: &CsvLayout, window: &Window, spot: &mut Spot) -> bool {
+        let bytes = &window.bytes()[cut.start..cut.end];
+        if footer::is_rule(bytes, layout.delimiter) {
+            spot.footer_rows += 1;
+            return true;
+        }
+        let is_mark = || window.at_end() && is_end_mark(&window.bytes()[cut.start..]);
+        let is_blank = is_blank(bytes, layout.delimiter) || is_mark();
+        spot.blank_rows += u64::from(is_blank);
+        self.after_blank |= is_blank;
+        is_blank
     }
 
     /// Passes over one line that is no row: longer than a row may be, or in doubt. `None`: it is blank.
