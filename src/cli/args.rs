@@ -62,7 +62,7 @@ pub struct RowArgs {
     /// Encoding of the inputs, such as windows-1252; UTF-8 and marked UTF-16 need no word
     #[arg(long, value_name = "LABEL")]
     pub encoding: Option<String>,
-    /// What separates CSV cells: a character, or comma, semicolon, tab, bar, space
+    /// What separates CSV cells: a character, or comma, semicolon, tab, bar, space, ^A
     #[arg(long, value_name = "CHAR")]
     pub delimiter: Option<String>,
     /// Lines before the header of each CSV input

@@ -6,6 +6,7 @@ use super::CheckArgs;
 use super::common::{console, report_options, unused_columns};
 use super::explain;
 use super::fatal::Fatal;
+use super::job::require_left;
 use super::key::{self, KeyChoice};
 use super::parts;
 use super::verdicts::Output;
@@ -114,5 +115,6 @@ fn read(
         }
         emitter.emit(Event::Noticed { text: "the input has no rows; there is nothing to check".into() });
     }
+    require_left(&survey, settings, emitter)?;
     Ok(())
 }

@@ -6,12 +6,14 @@ use super::fatal::Fatal;
 use crate::engine::clock;
 use crate::fields::RuleId;
 use crate::input::Inputs;
-use crate::report::{self, Console, Out, ReportOptions};
+use crate::report::{self, Console, Out, ReportError, ReportOptions};
 use crate::settings::Settings;
 
 /// Prints data to standard output; a reader that has gone away is no error.
-pub(super) fn print(text: &str) {
-    Out::stdout().write(text);
+pub(super) fn print(text: &str) -> Result<(), Fatal> {
+    let out = Out::stdout();
+    out.write(text);
+    out.take_failure().map_or(Ok(()), |source| Err(ReportError::Output { source }.into()))
 }
 
 /// Standard error as logs and reports of this process share it.

@@ -59,10 +59,10 @@ pub(super) fn explain(settings: &Settings, rules: &RuleSet, code: &str) -> Resul
     }
     let told = chosen.into_iter().map(|id| told(id, settings, rules));
     if settings.run.json {
-        print(&json(told));
+        print(&json(told))?;
     } else {
         let texts: Vec<String> = told.map(|told| text(&told, settings)).collect();
-        print(&texts.join("\n"));
+        print(&texts.join("\n"))?;
     }
     Ok(Exit::Success)
 }
@@ -71,7 +71,7 @@ pub(super) fn explain(settings: &Settings, rules: &RuleSet, code: &str) -> Resul
 pub(super) fn list(settings: &Settings, rules: &RuleSet) -> Result<Exit, Fatal> {
     let told = RuleId::all().map(|id| told(id, settings, rules));
     if settings.run.json {
-        print(&json(told));
+        print(&json(told))?;
         return Ok(Exit::Success);
     }
     let told: Vec<Told> = told.collect();
@@ -86,7 +86,7 @@ pub(super) fn list(settings: &Settings, rules: &RuleSet) -> Result<Exit, Fatal> 
         writeln!(out, "{:width$}  {:5}  {}", told.code, told.severity.in_force, told.says)
             .expect("a String takes every text");
     }
-    print(&out);
+    print(&out)?;
     Ok(Exit::Success)
 }
 

@@ -76,6 +76,29 @@ impl Closing {
     }
 }
 
+/// Tells when a filter left out every row: as an error where rows are required, as a note otherwise.
+pub(super) fn require_left(
+    survey: &Survey,
+    settings: &Settings,
+    emitter: &mut Emitter<'_>,
+) -> Result<(), Fatal> {
+    let filtered = survey.rows_filtered();
+    if filtered == 0 || filtered < survey.rows() {
+        return Ok(());
+    }
+    let message = "no row meets the conditions of --where: every row was filtered";
+    if settings.input.require_rows {
+        return Err(Fatal::new(
+            Exit::Input,
+            message,
+            "check the conditions, and how the column writes its values; without --require-rows this is a success \
+             with a note",
+        ));
+    }
+    emitter.emit(Event::Noticed { text: message.into() });
+    Ok(())
+}
+
 /// How the job ended.
 pub(super) struct Ended {
     pub(super) exit: Exit,
@@ -167,6 +190,7 @@ impl Job<'_> {
             }
             emitter.emit(Event::Noticed { text: "the input has no rows; there is nothing to do".into() });
         }
+        require_left(&survey, self.settings, emitter)?;
         let surveyed = self.plan(survey, judge, journal, emitter)?;
         let in_doubt = self.tell_places(&surveyed.plan, emitter)?;
         emitter.emit(Event::PlanMade(PlanFacts {

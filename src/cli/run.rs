@@ -42,13 +42,13 @@ fn dispatch(cli: &Cli, args: &[OsString], around: &Surroundings) -> Result<Exit,
         Command::Check(check) => check::check(&settings::resolve(&flags, around)?.settings, check),
         Command::Runs(_) => {
             let settings = settings::resolve(&flags, around)?.settings;
-            print(&report::list_runs(&settings.state, settings.run.json)?);
+            print(&report::list_runs(&settings.state, settings.run.json)?)?;
             Ok(Exit::Success)
         }
         Command::Show(show) => {
             let settings = settings::resolve(&flags, around)?.settings;
             let paint = Console::stderr(&report_options(&settings)).paint();
-            print(&report::show_run(&settings.state, &show.run, settings.run.json, paint)?);
+            print(&report::show_run(&settings.state, &show.run, settings.run.json, paint)?)?;
             Ok(Exit::Success)
         }
         Command::Config(config) => config_command(config, &flags, around),
@@ -61,11 +61,11 @@ fn config_command(config: &ConfigCommand, flags: &Flags, around: &Surroundings) 
     match config {
         ConfigCommand::Init(init) => {
             crate::config::init(&init.file, init.force).map_err(settings::ConfigError::from)?;
-            print(&format!("wrote {}\n", init.file.display()));
+            print(&format!("wrote {}\n", init.file.display()))?;
         }
         ConfigCommand::Show(_) => {
             let resolved = settings::resolve(flags, around)?;
-            print(&settings::show(&resolved, resolved.settings.run.json));
+            print(&settings::show(&resolved, resolved.settings.run.json))?;
         }
         ConfigCommand::Check(_) => {
             let resolved = settings::resolve(flags, around)?;
@@ -75,7 +75,7 @@ fn config_command(config: &ConfigCommand, flags: &Flags, around: &Surroundings) 
             for warning in &resolved.warnings {
                 console.line(&format!("warning: {warning}"));
             }
-            print(&settings::checked(&resolved));
+            print(&settings::checked(&resolved))?;
         }
     }
     Ok(Exit::Success)

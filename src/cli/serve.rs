@@ -39,7 +39,7 @@ pub(super) fn serve(args: &SandboxArgs) -> Result<Exit, Fatal> {
     let sandbox = Sandbox::start(options)
         .map_err(|error| Fatal::new(Exit::Unexpected, error.to_string(), error.remedy()))?;
     let shown = if is_made_up { token.as_str() } else { "" };
-    print(&greeting(&sandbox.url(), shown, args.json));
+    print(&greeting(&sandbox.url(), shown, args.json))?;
     let (stop, stopped) = mpsc::channel();
     let signals = Signals::listen()?;
     signals.tell(move |_| stop.send(()).unwrap_or_default());

@@ -103,7 +103,12 @@ pub(super) const RULES: &[Rule] = &[
         "RFC 3629; design 3, promise 7",
         "convert the file, for example with iconv -f WINDOWS-1252 -t UTF-8",
     ),
-    structural("json.syntax", "the line is no valid JSON", JSON, "correct the line at the column named"),
+    structural(
+        "json.syntax",
+        "the line is no valid JSON",
+        JSON,
+        "correct the line: jq -c . FILE names its line and column, and _detail in rejected.csv the byte",
+    ),
     structural(
         "json.not_object",
         "the line is JSON, but no object",

@@ -126,6 +126,10 @@ pub(super) struct CsvRows {
     lone: Option<Lone>,
     /// How the file ended, as far as it was read.
     pub(super) ending: Ending,
+    /// A row was of names alone: it has a cell in every column, and no digits.
+    has_names_only: bool,
+    /// A trailer stated a count.
+    has_trailer: bool,
     /// Up to this place in the file nothing is a footer.
     rows_to: u64,
     /// Rows of the inputs before this one.
@@ -161,6 +165,8 @@ impl CsvRows {
             after_blank: false,
             lone: None,
             ending: Ending::Whole,
+            has_names_only: false,
+            has_trailer: false,
             rows_to: 0,
             rows_before: spot.ordinal,
         })
@@ -205,7 +211,10 @@ impl CsvRows {
                         None => continue,
                     }
                 }
-                Split::Record { end, next, .. } if start == end && next == end => return Ok(Step::End),
+                Split::Record { end, next, .. } if start == end && next == end => {
+                    self.check_head_count(layout, source, spot)?;
+                    return Ok(Step::End);
+                }
                 Split::Record { end, next, breaks, quotes } => Record { start, end, next, breaks, quotes },
             };
             if let Some(step) = self.record(cut, layout, source, window, spot, bounds)? {
@@ -225,12 +234,9 @@ impl CsvRows {
         bounds: &Bounds,
     ) -> Result<Option<Step>, SourceError> {
         let Record { start, end, next, breaks, quotes } = cut;
-        let bytes = &window.bytes()[start..end];
-        if is_blank(bytes, layout.delimiter) || (window.at_end() && is_end_mark(&window.bytes()[start..])) {
-            spot.blank_rows += 1;
+        if self.is_empty(cut, layout, window, spot) {
             spot.line = cut.next_line(spot.line);
-            self.after_blank = true;
-            if !bytes.trim_ascii().is_empty() {
+            if !window.bytes()[start..end].trim_ascii().is_empty() {
                 self.lone = None;
             }
             window.consume_to(next);
@@ -244,7 +250,6 @@ impl CsvRows {
                 return Ok(None);
             }
         }
-        self.after_blank = false;
         let line = spot.line;
         if quotes != Quotes::None {
             let text =
@@ -289,6 +294,8 @@ impl CsvRows {
             let line = line + line_breaks(&bytes[..bad]);
             return Err(window.not_utf8(&source.name, line, start + last_line(&bytes[..bad]), start + bad));
         }
+        // Not before the record is whole: until then this may be asked for again.
+        let after_blank = std::mem::take(&mut self.after_blank) && spot.ordinal > self.rows_before;
         if self.is_header_again(layout) {
             spot.line = cut.next_line(line);
             spot.header_rows += 1;
@@ -297,7 +304,7 @@ impl CsvRows {
             window.consume_to(next);
             return Ok(None);
         }
-        let seen = Seen { bytes, quotes, is_cut_off: next == end };
+        let seen = Seen { bytes, quotes, is_cut_off: next == end, after_blank };
         let checked = match (self.check(layout, &seen, line, bounds), after) {
             (Ok(_), After::Lone(lone)) => Err(broken::goes_on(layout, lone)),
             (checked, _) => checked,
@@ -335,6 +342,21 @@ impl CsvRows {
         self.doubt = Some(doubt);
         self.uncounted = true;
         self.lone = None;
+        self.after_blank = false;
+    }
+
+    /// Counts a record that has no content: a blank one, a rule, the end-of-file mark of DOS.
+    fn is_empty(&mut self, cut: Record, layout: &CsvLayout, window: &Window, spot: &mut Spot) -> bool {
+        let bytes = &window.bytes()[cut.start..cut.end];
+        if footer::is_rule(bytes, layout.delimiter) {
+            spot.footer_rows += 1;
+            return true;
+        }
+        let is_mark = || window.at_end() && is_end_mark(&window.bytes()[cut.start..]);
+        let is_blank = is_blank(bytes, layout.delimiter) || is_mark();
+        spot.blank_rows += u64::from(is_blank);
+        self.after_blank |= is_blank;
+        is_blank
     }
 
     /// Passes over one line that is no row: longer than a row may be, or in doubt. `None`: it is blank.
@@ -399,7 +421,9 @@ impl CsvRows {
     ) -> Result<Tail, SourceError> {
         let start = window.start();
         let bytes = window.bytes();
-        if !tail::is_near(bytes, start) || window.offset_of(start) < self.rows_to {
+        // Our own row files have rows alone, whatever they are called.
+        let is_ours = layout.origin[0].is_some();
+        if is_ours || !tail::is_near(bytes, start) || window.offset_of(start) < self.rows_to {
             return Ok(Tail::Rows);
         }
         let rules = layout.split_rules(bounds);
@@ -427,11 +451,24 @@ impl CsvRows {
             let line = spot.line + line;
             return Err(SourceError::TrailerCount { file: source.name.clone(), line, told, read });
         }
+        self.has_trailer |= footers.told.is_some();
         spot.footer_rows += footers.rows;
         spot.blank_rows += footers.blank_rows;
         spot.line += footers.lines;
         window.consume_to(window.bytes().len());
         Ok(Tail::Footers)
+    }
+
+    /// Holds the count that a line before the header states against the rows, where no trailer states another.
+    fn check_head_count(&self, layout: &CsvLayout, source: &Source, spot: &Spot) -> Result<(), SourceError> {
+        let read = spot.ordinal - self.rows_before;
+        match layout.head_count {
+            // More rows than told are no sign of a file that was cut off: the number may be that of the file.
+            Some((line, told)) if told > read && !self.has_trailer && !self.uncounted => {
+                Err(SourceError::TrailerCount { file: source.name.clone(), line, told, read })
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use std::io;
 
 use super::encoding::{Counted, EncodingError, HexBytes};
 use super::expand::{PackedError, Packing};
-use super::json_file::Whole;
+use super::json_file::{Dialect, Whole};
 use super::line_ends::OtherLineEnd;
 use super::pointer::Pointer;
 use super::sniff::Foreign;
@@ -213,6 +213,16 @@ pub enum SourceError {
         /// The line with the quote.
         line: u64,
     },
+    /// A blank stands before a quote, which then is none: the quotes of the header are part of its names.
+    #[error("{file} line {line}: a blank before a quote, so that the quote is part of the name")]
+    BlankBeforeQuote {
+        /// The input as given.
+        file: String,
+        /// The line of the header.
+        line: u64,
+        /// What separates the cells.
+        delimiter: char,
+    },
     /// The header is longer than a record may be.
     #[error("{file}: the header is longer than {bytes_max} bytes")]
     HeaderTooLong {
@@ -359,6 +369,14 @@ pub enum SourceError {
         /// The input as given.
         file: String,
     },
+    /// Every line is broken in the same way.
+    #[error("{file}: {dialect}, which is no JSON")]
+    JsonDialect {
+        /// The input as given.
+        file: String,
+        /// In which way.
+        dialect: Dialect,
+    },
     /// The file is not the one that was surveyed.
     #[error("{file}: changed while it was being read")]
     Changed {
@@ -381,6 +399,7 @@ impl SourceError {
             Whole::Array => SourceError::JsonArray { file, line },
             Whole::Pretty => SourceError::JsonPretty { file, line },
             Whole::Concatenated => SourceError::JsonConcatenated { file },
+            Whole::Broken(dialect) => SourceError::JsonDialect { file, dialect },
             Whole::Wrapped(path) => SourceError::JsonWrapped { file, path },
         }
     }
@@ -413,6 +432,10 @@ impl SourceError {
             SourceError::Encoding(error) => error.remedy(),
             SourceError::Packed(error) => error.remedy(),
             SourceError::UnbalancedQuote { .. } => "close the quote on that line, or double it (\"\")".into(),
+            SourceError::BlankBeforeQuote { delimiter, .. } => {
+                let cell = shell_word(&format!("s/{delimiter} +\"/{delimiter}\"/g"));
+                format!("take the blanks after the delimiters away: sed -E {cell} FILE > FILE.csv")
+            }
             SourceError::HeaderTooLong { .. } => "check that the first line is a header".into(),
             SourceError::TooManyColumns { .. } => "export only the columns that are needed".into(),
             SourceError::DelimiterAmbiguous { candidates, .. } => {
@@ -433,6 +456,7 @@ impl SourceError {
             SourceError::NoKnownColumn { columns, .. } => no_known_column(columns),
             SourceError::AmbiguousColumns { field, candidates, .. } => which_one(*field, candidates),
             SourceError::NoSuchColumn { field, column, columns } => no_such_column(*field, column, columns),
+            SourceError::JsonDialect { dialect, .. } => dialect.remedy().into(),
             SourceError::JsonWrapped { path, .. } => format!("convert it: jq -c '{path}' FILE > FILE.ndjson"),
             SourceError::NoWatchedColumn { column, columns, .. } => no_watched_column(column, columns),
             SourceError::AmbiguousWatched { .. } => {
@@ -455,15 +479,53 @@ fn inside_of(packing: Option<Packing>) -> String {
 }
 
 fn no_known_column(columns: &ColumnNames) -> String {
+    if let Some(remedy) = shape_remedy(columns) {
+        return remedy;
+    }
     let meant = columns.0.iter().find_map(|name| Some((names::suggestion(name)?, name)));
     let hint = match meant {
         Some((field, name)) => format!("--map {field}={}", shell_word(name)),
         None => "--map FIELD=COLUMN".into(),
     };
     format!(
-        "give the file a header, or map columns by name: {hint}; known names are\n{}",
+        "map columns by name: {hint}; or, where the file begins with a row, name its columns: --no-header \
+         --columns NAME,NAME,... (- for one that is not used); or name what separates the cells: --delimiter CHAR; \
+         known names are\n{}",
         names::known_names()
     )
+}
+
+/// What the one name of a header shows that is none: another delimiter, another kind of text.
+fn shape_remedy(columns: &ColumnNames) -> Option<String> {
+    const DELIMITERS: [(char, &str); 7] =
+        [('\u{1}', "^A"), ('^', "'^'"), ('~', "'~'"), (':', ":"), ('!', "'!'"), ('#', "'#'"), ('/', "/")];
+    let lower = columns.0.first()?.to_lowercase();
+    let is_sql = ["insert into", "create table", "drop table", "copy ", "--", "/*", "set "];
+    if is_sql.iter().any(|start| lower.starts_with(start)) {
+        return Some("this is SQL, not rows: export the table as CSV with a header".into());
+    }
+    let [name] = columns.0.as_slice() else { return None };
+    if name.contains([',', ';', '\t', '|']) {
+        return Some(
+            "the whole line stands within one pair of quotes; take them away, and the doubled ones within: \
+             sed -E 's/^\"(.*)\"$/\\1/; s/\"\"/\"/g' FILE > FILE.csv"
+                .into(),
+        );
+    }
+    // Names between two delimiters are no names of a sentence.
+    let splits =
+        |(sign, _): &&(char, &str)| name.split(*sign).filter(|part| names::is_header_like(part)).count() > 0;
+    let found = DELIMITERS.iter().filter(|(sign, _)| name.contains(*sign)).find(splits);
+    if let Some((_, word)) = found {
+        return Some(format!("name what separates the cells: --delimiter {word}"));
+    }
+    if name.contains("  ") && !names::looks_like_data(name) {
+        return Some(
+            "columns of fixed width are not read: export as CSV, or put a delimiter between the columns"
+                .into(),
+        );
+    }
+    None
 }
 
 fn which_one(field: FieldKind, candidates: &ColumnNames) -> String {

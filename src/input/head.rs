@@ -5,6 +5,7 @@
 
 use super::blocks::Window;
 use super::error::SourceError;
+use super::footer;
 use super::map;
 use super::quotes::{Contest, Form, Others, Text};
 use super::split::{self, Quotes, Split, Splitter};
@@ -83,6 +84,8 @@ pub(super) struct Begin {
     pub(super) delimiter: Option<u8>,
     /// What the file said, where the operator said something else.
     pub(super) overruled: Option<u8>,
+    /// The line passed over that states a count of rows, and the count.
+    pub(super) head_count: Option<(u64, u64)>,
 }
 
 impl Head<'_> {
@@ -92,6 +95,7 @@ impl Head<'_> {
         let mut at = self.window.start();
         let mut line = 1;
         let mut told = separator_line(bytes, at);
+        let mut head_count = None;
         for _ in 0..self.options.skip_rows {
             let Some(next) = next_line(bytes, at) else {
                 if !self.window.at_end() {
@@ -101,6 +105,9 @@ impl Head<'_> {
                 at = bytes.len();
                 break;
             };
+            let passed =
+                std::str::from_utf8(&bytes[at..next]).ok().and_then(|text| footer::head_count(text.trim()));
+            head_count = head_count.or_else(|| Some((line, passed?)));
             at = next;
             line += 1;
         }
@@ -113,7 +120,7 @@ impl Head<'_> {
         let at = skip_blank_lines(bytes, at, &mut line);
         let told = told.map(|(delimiter, _)| delimiter);
         let delimiter = self.options.delimiter.or(told);
-        Ok(Begin { at, line, delimiter, overruled: told.filter(|_| told != delimiter) })
+        Ok(Begin { at, line, delimiter, overruled: told.filter(|_| told != delimiter), head_count })
     }
 
     /// The error for a header that stands further down, if there is one.
@@ -197,7 +204,8 @@ fn skip_blank_lines(bytes: &[u8], mut at: usize, line: &mut u64) -> usize {
     let mut splitter = Splitter::new();
     loop {
         let end = splitter.line_end(bytes, at);
-        let blank = bytes[at..end].iter().all(|byte| byte.is_ascii_whitespace() || DELIMITERS.contains(byte));
+        let is_empty = |byte: &u8| byte.is_ascii_whitespace() || DELIMITERS.contains(byte);
+        let blank = bytes[at..end].iter().all(is_empty) || footer::is_rule(&bytes[at..end], DELIMITERS[0]);
         match split::end_record(bytes, end, true, 0, Quotes::None) {
             Split::Record { next, .. } if blank && next > at => {
                 at = next;

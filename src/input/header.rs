@@ -50,6 +50,8 @@ pub(super) struct CsvLayout {
     pub(super) ending: Ending,
     pub(super) flexible: bool,
     pub(super) trailer_counts: TrailerCounts,
+    /// The line before the header that states a count of rows, and the count; none where counts are passed over.
+    pub(super) head_count: Option<(u64, u64)>,
     /// What else shapes rows; see [`super::head::CsvOptions::told`].
     pub(super) told: String,
 }
@@ -120,6 +122,7 @@ impl CsvLayout {
             ending: Ending::Whole,
             flexible: head.options.flexible,
             trailer_counts: head.options.trailer_counts,
+            head_count: begin.head_count.filter(|_| head.options.trailer_counts == TrailerCounts::Check),
             told: head.options.told(),
         }
     }
@@ -188,6 +191,15 @@ impl Header {
             Split::More | Split::TooLong | Split::Unbalanced { .. } => Quotes::Stray,
         };
         if !head.is_sound(begin.at, header.next, quotes, rules) {
+            let line = &head.window.bytes()[begin.at..header.next];
+            if has_blank_before_quote(line, header.delimiter) {
+                let delimiter = char::from(header.delimiter);
+                return Err(SourceError::BlankBeforeQuote {
+                    file: head.file.to_owned(),
+                    line: begin.line,
+                    delimiter,
+                });
+            }
             return Err(SourceError::UnbalancedQuote { file: head.file.to_owned(), line: begin.line });
         }
         Ok(header)
@@ -240,6 +252,13 @@ impl Header {
         })?;
         Ok(Header { delimiter, names, next, lines: breaks + u64::from(next > end) })
     }
+}
+
+/// Whether a cell of a header begins with blanks and a quote: `"a", "b"`.
+fn has_blank_before_quote(line: &[u8], delimiter: u8) -> bool {
+    let cells = line.split(|byte| *byte == delimiter);
+    cells.skip(1).any(|cell| cell.first() == Some(&b' ') && cell.trim_ascii_start().first() == Some(&b'"'))
+        && memchr::memchr_iter(b'"', line).count().is_multiple_of(2)
 }
 
 /// Tries the delimiters, and takes the one under which the most columns are known.

@@ -24,6 +24,82 @@ pub(super) enum Whole {
     Concatenated,
     /// One object around the array of the rows; the path to it, as jq writes it.
     Wrapped(String),
+    /// Lines that are all broken in the same way.
+    Broken(Dialect),
+}
+
+/// What is written in place of JSON, line by line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    /// Objects with a comma behind each: the inside of an array.
+    CommaBehind,
+    /// A comma before the bracket that closes an object.
+    CommaWithin,
+    /// Python's own notation: single quotes, `None`, `True`, `False`.
+    Python,
+}
+
+impl Dialect {
+    /// What the operator can do about it.
+    pub(super) fn remedy(self) -> &'static str {
+        match self {
+            Dialect::CommaBehind => {
+                "take the comma at each line's end away: sed -E 's/,[[:space:]]*$//' FILE > FILE.ndjson"
+            }
+            Dialect::CommaWithin => {
+                "take the comma before each closing bracket away: sed -E 's/,[[:space:]]*}/}/g' FILE > FILE.ndjson"
+            }
+            Dialect::Python => {
+                "write it with json.dumps, or convert it: python3 -c 'import ast,json,sys; \
+                 [print(json.dumps(ast.literal_eval(l))) for l in sys.stdin if l.strip()]' < FILE > FILE.ndjson"
+            }
+        }
+    }
+}
+
+impl fmt::Display for Dialect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Dialect::CommaBehind => "every line ends with a comma",
+            Dialect::CommaWithin => "every line has a comma before its closing bracket",
+            Dialect::Python => "every line is written as Python prints a dict (single quotes, None, True)",
+        })
+    }
+}
+
+/// Lines of a head that are looked at for a dialect.
+const DIALECT_LINES_MAX: usize = 20;
+
+/// The dialect of all lines of a head, of which the last may be cut off.
+fn dialect(head: &[u8], is_all: bool) -> Option<Dialect> {
+    let whole_to = if is_all { head.len() } else { head.iter().rposition(|byte| *byte == b'\n')? };
+    let lines = head[..whole_to].split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+    let mut dialects = lines.filter(|line| !line.is_empty()).take(DIALECT_LINES_MAX).map(line_dialect);
+    let first = dialects.next()??;
+    // The last line of an array's inside has no comma behind it; it is JSON.
+    let mut others = dialects.peekable();
+    while let Some(other) = others.next() {
+        let is_last_of_array = first == Dialect::CommaBehind && other.is_none() && others.peek().is_none();
+        if other != Some(first) && !is_last_of_array {
+            return None;
+        }
+    }
+    Some(first)
+}
+
+fn line_dialect(line: &[u8]) -> Option<Dialect> {
+    let is_json = |text: &str| serde_json::from_str::<IgnoredAny>(text).is_ok();
+    let text = std::str::from_utf8(line).ok().filter(|text| text.starts_with('{') && !is_json(text))?;
+    if text.strip_suffix(',').is_some_and(is_json) {
+        return Some(Dialect::CommaBehind);
+    }
+    let inner = text.strip_suffix('}')?.trim_end();
+    if inner.strip_suffix(',').is_some_and(|inner| is_json(&format!("{inner}}}"))) {
+        return Some(Dialect::CommaWithin);
+    }
+    let is_python =
+        text.starts_with("{'") || [": None", ": True", ": False"].iter().any(|word| text.contains(word));
+    is_python.then_some(Dialect::Python)
 }
 
 /// The mark before each text of a sequence of JSON texts (RFC 7464 clause 2.2); such a file has one object per line, too.
@@ -40,6 +116,9 @@ pub(super) fn whole(head: &[u8], is_all: bool, rules: &Rules) -> Option<Whole> {
     let head = head[separators(head)..].trim_ascii_start();
     let end = head.iter().position(|byte| *byte == b'\n').unwrap_or(head.len());
     let (first, rest) = (head[..end].trim_ascii_end(), head[end..].trim_ascii_start());
+    if let Some(dialect) = dialect(head, is_all) {
+        return Some(Whole::Broken(dialect));
+    }
     let mut values = serde_json::Deserializer::from_slice(first).into_iter::<IgnoredAny>();
     let value = values.next()?;
     let behind = first.get(values.byte_offset()..).unwrap_or_default().trim_ascii_start();
@@ -209,6 +288,13 @@ mod tests {
             ("[\n{\"imei\":1},\n", false, Some(Whole::Array)),
             ("[{\"imei\":1},\n{\"imei\":2}]\n", true, Some(Whole::Array)),
             ("[{\"imei\":1},{\"im", false, Some(Whole::Array)),
+            ("{\"a\":1},\n{\"a\":2}\n", true, Some(Whole::Broken(Dialect::CommaBehind))),
+            ("{\"a\":1},\n{\"a\":2},\n{\"a", false, Some(Whole::Broken(Dialect::CommaBehind))),
+            ("{\"a\":1,}\n{\"a\":2, }\n", true, Some(Whole::Broken(Dialect::CommaWithin))),
+            ("{'a': '1'}\n{'a': None}\n", true, Some(Whole::Broken(Dialect::Python))),
+            ("{\"a\": None}\n{\"a\": None}\n", true, Some(Whole::Broken(Dialect::Python))),
+            ("{\"a\":1,}\n{\"a\":2}\n{\"a\":3}\n", true, None),
+            ("{\"a\":1}\n{\"a\":2},\n", true, None),
             ("[1]\n[2]\n", true, None),
             ("{\"a\":1}{\"a\":2}\n", true, Some(Whole::Concatenated)),
             ("{\"a\":1} {\"a\":2}\n", true, Some(Whole::Concatenated)),

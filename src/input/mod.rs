@@ -44,6 +44,7 @@ pub use encoding::{Counted, EncodingError, HexBytes, check_encoding, unread_code
 pub use error::{ColumnNames, RowError, SourceError};
 pub use expand::{PackedError, Packing};
 pub use inputs::Inputs;
+pub use json_file::Dialect;
 pub use line_ends::OtherLineEnd;
 pub use map::MappedBy;
 pub use mojibake::TextNote;

@@ -238,7 +238,7 @@ fn list(kind: FieldKind, names: &[&str]) -> String {
 pub(super) fn shown<'n>(names: impl IntoIterator<Item = &'n str>) -> String {
     let names: Vec<&str> = names.into_iter().filter(|name| !name.is_empty()).collect();
     if names.iter().any(|name| looks_like_data(name)) {
-        return format!("{} columns, not shown because they look like data, not like names", names.len());
+        return format!("not shown ({}), because they look like data, not like names", names.len());
     }
     let mut text = names.iter().take(LISTED_MAX).map(|name| cut(name)).collect::<Vec<_>>().join(", ");
     if names.len() > LISTED_MAX {

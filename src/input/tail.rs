@@ -3,7 +3,7 @@
 //! Not here: what a footer reads like (`footer.rs`), and what a wrong count in one means for the file (`csv.rs`).
 
 use super::blocks::as_u64;
-use super::footer::{FOOTER_BYTES_MAX, FOOTER_ROWS_MAX, Kind};
+use super::footer::{self, FOOTER_BYTES_MAX, FOOTER_ROWS_MAX, Kind};
 use super::split::{Quotes, Rules, Split, Splitter};
 
 /// What the rest of a file is.
@@ -63,7 +63,9 @@ pub(super) fn rest(
             return if sure { Rest::Footers(found) } else { Rest::Rows(at) };
         }
         let record = &bytes[at..end];
-        if super::csv::is_blank(record, rules.delimiter) || super::csv::is_end_mark(&bytes[at..]) {
+        let is_empty =
+            super::csv::is_blank(record, rules.delimiter) || footer::is_rule(record, rules.delimiter);
+        if is_empty || super::csv::is_end_mark(&bytes[at..]) {
             found.blank_rows += 1;
         } else {
             let Some(kind) = kind_of(record) else { return Rest::Rows(at + 1) };

@@ -224,6 +224,12 @@ impl Survey {
         self.filtered.push(ordinal);
     }
 
+    /// Rows that a filter left out.
+    #[must_use]
+    pub fn rows_filtered(&self) -> u64 {
+        u64::try_from(self.filtered.len()).unwrap_or(u64::MAX)
+    }
+
     /// Takes a valid row.
     ///
     /// # Panics

@@ -239,7 +239,7 @@ pub(crate) fn whole(text: &str) -> Option<u64> {
     if is_digits { text.parse().ok() } else { None }
 }
 
-/// What separates CSV cells: a punctuation character, or its name.
+/// What separates CSV cells: a punctuation character or Ctrl-A, or its name.
 pub(crate) fn delimiter(text: &str) -> Result<u8, String> {
     match (text, text.as_bytes()) {
         ("comma", _) => Ok(b','),
@@ -247,6 +247,8 @@ pub(crate) fn delimiter(text: &str) -> Result<u8, String> {
         ("tab" | "\\t" | "\t", _) => Ok(b'\t'),
         ("bar" | "pipe", _) => Ok(b'|'),
         ("space", _) => Ok(b' '),
+        // The first of the control characters is what Hive writes; a shell passes it on in many ways.
+        ("^A" | "^a" | "ctrl-a" | "\\x01" | "\\001" | "\\u0001" | "\u{1}", _) => Ok(1),
         (_, [byte]) if byte.is_ascii_punctuation() && *byte != b'"' => Ok(*byte),
         (_, _) => Err(format!("`{text}` is no delimiter")),
     }
@@ -257,6 +259,23 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn delimiters_have_names() {
+        for (text, expected) in [
+            (":", Some(b':')),
+            ("^", Some(b'^')),
+            ("tab", Some(b'\t')),
+            ("^A", Some(1)),
+            ("\\x01", Some(1)),
+            ("\u{1}", Some(1)),
+            ("\"", None),
+            ("\u{2}", None),
+            ("ab", None),
+        ] {
+            assert_eq!(delimiter(text).ok(), expected, "{text:?}");
+        }
+    }
 
     #[test]
     fn rates_as_people_write_them() {

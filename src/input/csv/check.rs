@@ -16,6 +16,8 @@ pub(super) struct Seen<'b> {
     pub(super) quotes: Quotes,
     /// It ends with the file, without a line end.
     pub(super) is_cut_off: bool,
+    /// The record before it was blank.
+    pub(super) after_blank: bool,
 }
 
 impl CsvRows {
@@ -46,7 +48,7 @@ impl CsvRows {
                 if nuls == 1 { "a NUL character".to_owned() } else { format!("{nuls} NUL characters") };
             return Err(Problem::new("csv.nul", detail).of_column(name(column)));
         }
-        self.check_header_row(layout, line)?;
+        self.check_header_row(layout, line, seen.after_blank)?;
         self.check_width(layout, seen.is_cut_off)?;
         self.check_broken(layout, line)?;
         if seen.bytes.len() > bounds.field_bytes_max {
@@ -82,15 +84,19 @@ impl CsvRows {
     }
 
     /// Another header within the file begins another table, whose rows are not for these columns.
-    fn check_header_row(&mut self, layout: &CsvLayout, line: u64) -> Result<(), Problem> {
+    fn check_header_row(&mut self, layout: &CsvLayout, line: u64, after_blank: bool) -> Result<(), Problem> {
         let is_name = |cell: &str| !cell.is_empty() && cell.bytes().filter(u8::is_ascii_digit).count() <= 1;
         let mapped = layout.mapped.first().and_then(|column| self.record.get(*column));
         // Nearly all rows end here: they have a value in the first of their columns.
         if mapped.is_none_or(is_name) && self.record.iter().all(is_name) {
             let known = self.record.iter().filter(|cell| names::is_header_like(cell)).count();
-            if known > 1 {
+            // Behind a blank line, where no row before it was of names alone, it begins another table as well.
+            let is_plain = self.record.iter().all(|cell| !cell.bytes().any(|byte| byte.is_ascii_digit()));
+            let begins_table = after_blank && is_plain && !self.has_names_only && self.record.len() > 1;
+            if known > 1 || begins_table {
                 self.other_header = Some(line);
             }
+            self.has_names_only |= is_plain;
         }
         match self.other_header {
             None => Ok(()),

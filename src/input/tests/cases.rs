@@ -28,6 +28,11 @@ fn footers_are_counted_apart() {
         ("(2 rows)", 1),
         ("Total rows: 2\n", 1),
         ("\nEOF\n\x1a\n", 1),
+        ("Summe,2,\n", 1),
+        ("\"Grand Totals (2 records)\",\"\",\"100\"\n", 1),
+        ("TRL|000002\n", 1),
+        ("TRL|20261122|000002|ABC\n", 1),
+        ("---------,-----,----\n(2 rows affected)\n", 2),
     ] {
         let scene = Scene::csv(format!("imsi,msisdn,note\n1,2,a\n3,4,b\n{tail}"));
         let (rows, [read, found, _]) = seen(&scene);
@@ -69,6 +74,74 @@ fn a_trailer_count_is_held_against_the_rows() {
         ignoring.options.trailer_counts = TrailerCounts::Ignore;
         assert_eq!(ignoring.rows().len(), 2);
     }
+}
+
+#[test]
+fn rules_are_no_rows_wherever_they_stand() {
+    for content in [
+        "imsi,msisdn\n----,------\n1,2\n3,4\n",
+        " imsi | msisdn \n------+--------\n 1 | 2\n 3 | 4\n(2 rows)\n",
+        "+----+----+\n| imsi | msisdn |\n+----+----+\n| 1 | 2 |\n| 3 | 4 |\n+----+----+\n2 rows in set\n",
+        "| imsi | msisdn |\n|---|:---:|\n| 1 | 2 |\n| 3 | 4 |\n",
+        "imsi,msisdn\n1,2\n===,===\n3,4\n",
+    ] {
+        let (rows, [read, footers, _]) = seen(&Scene::csv(content));
+        let rows: Vec<&str> = rows.iter().map(|cell| cell.trim()).collect();
+        assert_eq!((rows, read), (vec!["1", "3"], 2), "{content}");
+        assert!(footers > 0, "{content}");
+    }
+}
+
+#[test]
+fn a_header_that_cannot_be_read_says_what_it_is() {
+    for (content, text, remedy) in [
+        ("\"imsi\", \"msisdn\"\n1,2\n", "a blank before a quote", "sed -E 's/, +\"/,\"/g' FILE"),
+        ("imsi:msisdn\n1:2\n", "no column stands for a field", "--delimiter :"),
+        ("imsi^msisdn\n1^2\n", "no column stands for a field", "--delimiter '^'"),
+        ("imsi\u{1}msisdn\n1\u{1}2\n", "no column stands for a field", "--delimiter ^A"),
+        ("\"imsi,msisdn\"\n\"1,2\"\n", "no column stands for a field", "one pair of quotes"),
+        ("imsi            msisdn\n1       2\n", "no column stands for a field", "fixed width"),
+        ("INSERT INTO t VALUES (1);\n", "no column stands for a field", "this is SQL"),
+        ("crm-1,234100000000001,x\n", "not shown (3), because", "--no-header --columns"),
+    ] {
+        let error = Scene::csv(content).open_error();
+        assert!(error.to_string().contains(text), "{content}: {error}");
+        assert!(error.remedy().contains(remedy), "{content}: {}", error.remedy());
+    }
+    let mut hive = Scene::csv("imsi\u{1}msisdn\n1\u{1}2\n");
+    hive.options.delimiter = Some(1);
+    assert_eq!(column(&hive.rows(), Number), ["2"]);
+}
+
+#[test]
+fn a_count_before_the_header_is_held_against_the_rows() {
+    let scene = |head: &str, tail: &str| {
+        let mut scene = Scene::csv(format!("{head}\nimsi|msisdn\n1|2\n3|4\n{tail}"));
+        scene.options.skip_rows = 1;
+        scene
+    };
+    let cut_off = scene("HDR|SIMSWAP|20261122|000004", "");
+    let expected = "a.csv line 1: the file says it has 4 rows, 2 were read: it was cut off or edited";
+    assert_eq!(text_of(&cut_off.read_error(), cut_off.dir.path()), expected);
+    for (head, tail) in [
+        ("HDR|SIMSWAP|20261122|000002", ""),
+        ("HDR|20261122", ""),
+        ("HDR|20261122|4", "TRL|2\n"),
+        ("HDR|1", ""),
+    ] {
+        assert_eq!(scene(head, tail).rows().len(), 2, "{head} {tail}");
+    }
+    let mut ignoring = cut_off;
+    ignoring.options.trailer_counts = TrailerCounts::Ignore;
+    assert_eq!(ignoring.rows().len(), 2);
+}
+
+#[test]
+fn another_table_of_unknown_columns_is_no_data() {
+    let (rows, _) = seen(&Scene::csv("imsi,note,x\n1,a,b\n\nregion,owner,team\nA-1,al,EMEA\n"));
+    assert_eq!(rows, ["1", "!csv.header_row", "!csv.header_row"]);
+    let (rows, _) = seen(&Scene::csv("username,imsi,note\nann,1,b\nanna,x,berlin\n\nbob,y,rome\n"));
+    assert_eq!(rows, ["1", "x", "y"]);
 }
 
 #[test]
@@ -115,7 +188,7 @@ fn the_operators_delimiter_wins() {
 #[test]
 fn skipped_lines_are_physical_and_counted() {
     for (skip, content, line) in [
-        (1, "HDR|X|3\nimsi|msisdn\n1|2\n", 3),
+        (1, "HDR|X|1\nimsi|msisdn\n1|2\n", 3),
         (2, "a \"title\r\n\r\nimsi,msisdn\r\n1,2\r\n", 4),
         (1, "sep=;\nimsi;msisdn\n1;2\n", 3),
         (1, "title\nsep=^\nimsi^msisdn\n1^2\n", 4),
@@ -234,4 +307,29 @@ fn an_end_of_file_mark_and_nul_are_told_apart() {
         assert_eq!(column(&Scene::csv(format!("imsi,msisdn\n1,2\n{end}")).rows(), Imsi), ["1"], "{end:?}");
     }
     assert_eq!(column(&Scene::csv("imsi,msisdn\n1,\0\n3,4\n").rows(), Imsi), ["!csv.nul", "3"]);
+}
+
+#[test]
+fn last_rows_of_subjects_with_names_like_footers_are_rows() {
+    for row in [
+        "report@example.org,premium",
+        "sum,premium",
+        "T,1",
+        "rows,5",
+        "total-energies,basic",
+        "copyright,premium",
+        "end of line,gold",
+        "trailer,premium",
+    ] {
+        let (rows, [_, footers, _]) = seen(&Scene::csv(format!("imsi,user_class\nann,basic\n{row}\n")));
+        assert_eq!((rows.len(), footers), (2, 0), "{row}");
+    }
+    for row in ["Grand Total,12", "Summe,", "TRL,1", "Grand Totals (1 record),100"] {
+        let (rows, [_, footers, _]) = seen(&Scene::csv(format!("imsi,user_class\nann,basic\n{row}\n")));
+        assert_eq!((rows.len(), footers), (1, 1), "{row}");
+    }
+    // What we wrote has rows alone.
+    let ours = "imsi,user_class,_run,_row\nann,basic,r,1\nGrand Total,,r,2\n";
+    let (rows, [_, footers, _]) = seen(&Scene::csv(ours));
+    assert_eq!((rows.len(), footers), (2, 0));
 }
