@@ -318,6 +318,7 @@ impl Inputs {
             }
             text.push('\n');
         }
+        self.bounds.shaping(&mut text);
         text
     }
 }
