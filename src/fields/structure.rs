@@ -163,9 +163,9 @@ pub(super) const RULES: &[Rule] = &[
     ),
     structural(
         "clear.not_allowed",
-        "the cell asks to clear a field that may not be cleared",
+        "the cell asks to clear a field that may not be cleared, or is the clear token in other letter case",
         "design 3, promise 8",
-        "name the field in rules.clearable; the key and the password are never cleared",
+        "write the token letter by letter and name the field in rules.clearable; the key and the password are never cleared",
     ),
     structural(
         "duplicate.rejected",

@@ -4,7 +4,7 @@
 
 use std::sync::LazyLock;
 
-use crate::fields::RuleOptions;
+use crate::fields::{Cleaning, RuleOptions, bare};
 use crate::input::Row;
 use crate::plan::Filter;
 use crate::update::{FieldKind, FieldSet};
@@ -47,21 +47,24 @@ pub struct Clears {
 impl Clears {
     /// What the options of the rules say of it.
     pub fn new(options: &RuleOptions) -> Clears {
-        let token = options.clear_token.as_deref().map(str::trim).filter(|token| !token.is_empty());
+        let token = options.clear_token.as_deref().map(|token| bare(token, Cleaning::Opaque).into_owned());
+        let token = token.filter(|token| !token.is_empty());
         let mut clearable = options.clearable;
         clearable.remove(FieldKind::Password);
-        Clears { token: token.map(str::to_owned), clearable, null_clears: options.null_clears }
+        Clears { token, clearable, null_clears: options.null_clears }
     }
 
-    /// The fields that a row clears, and those that it asks to clear and may not. A null says nothing where it may not
+    /// The fields that a row clears, and those that it asks to clear and may not: nearly the token is a slip, and no
+    /// value. A null says nothing where it may not
     /// clear: exports write it for whatever they lack. Nothing clears the key.
     pub(super) fn of(&self, row: &Row<'_>, key: Option<FieldKind>) -> (FieldSet, FieldSet) {
         let (mut cleared, mut refused) = (FieldSet::EMPTY, FieldSet::EMPTY);
         for kind in FieldKind::ALL {
             let may = self.clearable.contains(kind) && Some(kind) != key;
-            let is_token = || row.cell(kind).map(str::trim) == self.token.as_deref();
-            if self.token.is_some() && is_token() {
-                if may { cleared.insert(kind) } else { refused.insert(kind) }
+            if let Some(token) = &self.token
+                && let Some(is_exact) = row.cell(kind).and_then(|cell| reads_as(cell, token))
+            {
+                if may && is_exact { cleared.insert(kind) } else { refused.insert(kind) }
             } else if self.null_clears && may && row.is_null(kind) {
                 cleared.insert(kind);
             }
@@ -73,6 +76,18 @@ impl Clears {
     pub(super) fn is_any(&self) -> bool {
         self.token.is_some() || self.null_clears
     }
+}
+
+/// Whether the cell is the token, letter by letter or else but for case; `None` when it is something else. It is cleaned
+/// first, as the rules clean it: what a spreadsheet adds would be taken off again and the token sent.
+fn reads_as(cell: &str, token: &str) -> Option<bool> {
+    let cell = bare(cell, Cleaning::Opaque);
+    if cell == token {
+        return Some(true);
+    }
+    let is_alike = cell.eq_ignore_ascii_case(token)
+        || (!cell.is_ascii() && !token.is_ascii() && cell.to_lowercase() == token.to_lowercase());
+    is_alike.then_some(false)
 }
 
 /// What is asked of rows when the operator says nothing.
