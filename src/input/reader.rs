@@ -12,7 +12,7 @@ use super::layout::{Layout, Shape};
 use super::map::Rules;
 use super::ndjson::{NdjsonRows, Own};
 use super::watched::WatchedCells;
-use super::{Inputs, Pass};
+use super::{Bounds, Inputs, Pass};
 use crate::row::{Origin, Place};
 use crate::update::{FIELD_COUNT, FieldKind, FieldSet};
 
@@ -156,36 +156,19 @@ impl<'i> RowReader<'i> {
                 (Some(Rows::Csv(rows)), Layout::Csv(layout)) => {
                     let begin = window.offset_of(window.start());
                     let step = rows.next(layout, source, window, spot, bounds)?;
-                    match &step {
-                        Step::Row { place, .. } if !shape.watched.is_empty() => {
-                            let (cell, depth_max) = (|at| rows.record.get(at), bounds.json_depth_max);
-                            let watched = &mut self.inputs.watched;
-                            match self.watched.read_csv(watched, &shape.watched, cell, depth_max) {
-                                Ok(()) => step,
-                                Err(problem) => {
-                                    Step::Bad(problem.at(*place, passed(window, begin), bounds.raw_bytes_max))
-                                }
-                            }
-                        }
-                        Step::Row { .. } | Step::Bad(_) | Step::End => step,
-                    }
+                    let (watched, cell) = (&mut self.inputs.watched, |at| rows.record.get(at));
+                    let cells =
+                        || self.watched.read_csv(watched, &shape.watched, cell, bounds.json_depth_max);
+                    and_then(step, cells, || passed(window, begin), bounds)
                 }
                 (Some(Rows::Ndjson(rows)), Layout::Ndjson(members)) => {
                     let known = members.len();
                     let step = rows.next(members, &self.inputs.rules, source, window, spot, bounds)?;
                     names_added = members.len() > known;
-                    match &step {
-                        Step::Row { place, .. } if !self.inputs.watched.is_empty() => {
-                            let (row, depth_max) = (rows.members(window), bounds.json_depth_max);
-                            match self.watched.read(&mut self.inputs.watched, members, row, depth_max) {
-                                Ok(()) => step,
-                                Err(problem) => {
-                                    Step::Bad(problem.at(*place, rows.line(window), bounds.raw_bytes_max))
-                                }
-                            }
-                        }
-                        Step::Row { .. } | Step::Bad(_) | Step::End => step,
-                    }
+                    let watched = &mut self.inputs.watched;
+                    let cells =
+                        || self.watched.read(watched, members, rows.members(window), bounds.json_depth_max);
+                    and_then(step, cells, || rows.line(window), bounds)
                 }
                 // A reader is made for its file's layout, and both are replaced together.
                 (Some(Rows::Csv(_)), Layout::Ndjson(_))
@@ -297,6 +280,22 @@ fn begin(shape: &mut Shape, window: &mut Window, spot: &mut Spot) -> Result<Rows
         }
         Layout::Ndjson(_) => Rows::Ndjson(Box::new(NdjsonRows::begin(&mut shape.source, window, spot)?)),
     })
+}
+
+/// The step, or a bad row where the watched cells of a row cannot be read.
+fn and_then<'w>(
+    step: Step,
+    cells: impl FnOnce() -> Result<(), Problem>,
+    raw: impl FnOnce() -> &'w [u8],
+    bounds: &Bounds,
+) -> Step {
+    match step {
+        Step::Row { place, origin_row } => match cells() {
+            Ok(()) => Step::Row { place, origin_row },
+            Err(problem) => Step::Bad(problem.at(place, raw(), bounds.raw_bytes_max)),
+        },
+        Step::Bad(_) | Step::End => step,
+    }
 }
 
 /// The bytes passed since a place in the text, without the line ends around them.

@@ -159,6 +159,9 @@ impl WatchedCells {
         row: impl Iterator<Item = (usize, &'m str)>,
         depth_max: usize,
     ) -> Result<(), Problem> {
+        if watched.is_empty() {
+            return Ok(());
+        }
         let count = watched.columns.len();
         self.cells.clear();
         self.cells.resize(count, None);
