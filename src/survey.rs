@@ -239,6 +239,20 @@ impl<'a> Judge<'a> {
         }
     }
 
+    /// Whom the rejected row judged last is about and its rank, where a column gives the order and both can be read. A
+    /// row that is replayed keeps its version.
+    fn place_of_rejected(&self, row: &Row<'_>) -> Option<(SubjectId, i128)> {
+        self.row_rules.order_by.as_ref()?;
+        let identity = self.identity.filter(|_| row.origin().is_none())?;
+        let key = self.checked.fields.get(identity.key_field)?;
+        let column = self.row_rules.filter.columns().count();
+        let value = OrderValue::parse(row.watched(column).unwrap_or_default()).ok()?;
+        // A rejected row decides nothing for others: not what the column holds, either.
+        let is_fitting = |value: &OrderValue| self.order_kind.is_none_or(|kind| kind == value.kind);
+        let rank = value.map_or(Some(RANK_OLDEST), |value| is_fitting(&value).then_some(value.rank))?;
+        Some((identity.state_key.subject(identity.target, identity.key_field, key), rank))
+    }
+
     /// Every reason beside the first for which the row judged last is rejected, each once.
     pub fn also(&self, judged: Judged) -> Vec<Breach> {
         let Judged::Rejected { code, field } = judged else { return Vec::new() };
@@ -377,7 +391,10 @@ fn read_all(
         watch(&row, judged, judge);
         match judged {
             Judged::Rejected { code, field } => {
-                survey.rejected(place.ordinal);
+                match row.as_ref().ok().and_then(|row| judge.place_of_rejected(row)) {
+                    Some((subject, rank)) => survey.rejected_in_order(place.ordinal, subject, rank),
+                    None => survey.rejected(place.ordinal),
+                }
                 emitter.emit(Event::RowRejected { place, code, field, also: judge.also(judged) });
             }
             Judged::Filtered => {

@@ -74,6 +74,11 @@ pub(super) struct Cleaned<'a> {
     pub(super) fixes: [Option<RuleId>; 3],
 }
 
+/// A cell as its rules will see it: cleaned, without a word about what was done to it.
+pub fn bare(cell: &str, cleaning: Cleaning) -> Cow<'_, str> {
+    clean(cell, cleaning).value
+}
+
 /// Cleans a cell.
 pub(super) fn clean(cell: &str, cleaning: Cleaning) -> Cleaned<'_> {
     let plain = |byte: &u8| byte.is_ascii_graphic();

@@ -136,6 +136,11 @@ const ALARMS: [RuleId; 12] = [
     GUID_MIX,
 ];
 
+/// Whether the rule is an alarm about a column: told or not, and never a reason to reject a row.
+pub(super) fn is_alarm(id: RuleId) -> bool {
+    ALARMS.contains(&id)
+}
+
 /// Findings of single rows that a column's books are kept of.
 const ROW_FLOAT: [RuleId; 2] = [RuleId::known("iccid.float"), RuleId::known("iccid.float_luhn")];
 const ROW_ZEROS: [RuleId; 2] = [RuleId::known("iccid.zeros"), RuleId::known("iccid.zeros_luhn")];

@@ -35,7 +35,7 @@ mod user_class;
 mod user_external_id;
 mod username;
 
-pub use clean::Cleaning;
+pub use clean::{Cleaning, bare};
 pub use columns::{ColumnAlarm, ColumnBook};
 pub use options::{
     BareNumbers, ClearAs, Imei14, Imei16, NULL_MARKERS, NumberFormat, Preset, RuleOptions, RuleSet,

@@ -9,6 +9,7 @@ use crate::choice::choice;
 use crate::update::{FieldKind, FieldSet};
 
 use super::clean::trim;
+use super::columns;
 use super::number::Country;
 use super::password;
 use super::rules::{RuleId, Severity, suggest};
@@ -224,6 +225,16 @@ pub enum RuleSetError {
         /// Severity asked for.
         severity: Severity,
     },
+    /// An override that would change nothing.
+    #[error("`{code}` cannot be set to {severity}: it would change nothing")]
+    NoEffect {
+        /// Code of the rule.
+        code: &'static str,
+        /// Severity asked for.
+        severity: Severity,
+        /// What the operator can do instead.
+        remedy: &'static str,
+    },
 }
 
 impl RuleSetError {
@@ -233,6 +244,7 @@ impl RuleSetError {
             RuleSetError::UnknownCode { .. } => "`simsync check` names the code of every rule a row breaks",
             RuleSetError::UnknownCountry { .. } => "use the two letters of ISO 3166-1, such as GB or DE",
             RuleSetError::Structural { .. } => "such a row has no certain content; correct the input instead",
+            RuleSetError::NoEffect { remedy, .. } => remedy,
         }
     }
 }
@@ -271,7 +283,16 @@ impl RuleSet {
             severities[password::PLAINTEXT.index()] = Severity::Warn;
         }
         for (code, severity) in &options.severities {
-            for id in selected(code)? {
+            let selected = selected(code)?;
+            // Of a group, the rules that can take the level do.
+            let is_any_able = selected.iter().any(|id| ineffective(*id, *severity).is_none());
+            for id in selected {
+                if let Some(remedy) = ineffective(id, *severity) {
+                    if is_any_able {
+                        continue;
+                    }
+                    return Err(RuleSetError::NoEffect { code: id.rule().code, severity: *severity, remedy });
+                }
                 if id.rule().structural && *severity != Severity::Error {
                     return Err(RuleSetError::Structural { code: id.rule().code, severity: *severity });
                 }
@@ -373,6 +394,24 @@ impl RuleSet {
     }
 }
 
+/// What to do instead of setting a rule to a level that nobody asks for: it is about several rows at once, and which of
+/// them is the wrong one nobody knows.
+fn ineffective(id: RuleId, severity: Severity) -> Option<&'static str> {
+    let code = id.rule().code;
+    let is_alarm = columns::is_alarm(id);
+    if code.starts_with("conflict.") && severity != Severity::Warn {
+        Some("rows in conflict are held or sent by policy: --conflicts hold, or --conflicts send")
+    } else if matches!(code, "x.imei_shared" | "x.pair") && severity == Severity::Error {
+        Some(
+            "it is about several rows, each sound by itself: set it to warn or off, and leave rows out with --where",
+        )
+    } else if is_alarm && matches!(severity, Severity::Error | Severity::Fix) {
+        Some("an alarm about a column rejects no row: set it to warn or off; plan.damage_max stops the run")
+    } else {
+        None
+    }
+}
+
 /// The rules a code or a group of codes stands for.
 fn selected(code: &str) -> Result<Vec<RuleId>, RuleSetError> {
     let in_group = |id: &RuleId| id.rule().code.strip_prefix(code).is_some_and(|rest| rest.starts_with('.'));
@@ -406,6 +445,10 @@ mod tests {
                         assert_eq!(rules.severity(id), severity, "{}", rule.code);
                         assert!(!rule.structural || severity == Severity::Error, "{}", rule.code);
                     }
+                    Err(RuleSetError::NoEffect { code, severity: refused, .. }) => {
+                        assert_eq!((code, refused), (rule.code, severity));
+                        assert_ne!(severity, rule.severity, "{code}");
+                    }
                     Err(error) => {
                         assert_eq!(error, RuleSetError::Structural { code: rule.code, severity });
                         assert!(rule.structural && severity != Severity::Error);
@@ -424,6 +467,31 @@ mod tests {
         assert_eq!(rules.severity(RuleId::known("imei.luhn")), Severity::Off);
         assert_eq!(rules.severity(RuleId::known("imsi.test")), Severity::Warn);
         assert!(matches!(with_severity("csv", Severity::Warn), Err(RuleSetError::Structural { .. })));
+    }
+
+    #[test]
+    fn a_level_without_effect_is_refused_and_what_decides_is_named() {
+        for (code, severity, says) in [
+            ("conflict", Severity::Off, "--conflicts"),
+            ("conflict.imsi", Severity::Error, "--conflicts"),
+            ("x.imei_shared", Severity::Error, "--where"),
+            ("x.pair", Severity::Error, "--where"),
+            ("column.blank", Severity::Error, "plan.damage_max"),
+        ] {
+            let error = with_severity(code, severity).unwrap_err();
+            assert!(error.remedy().contains(says), "{code}: {error}: {}", error.remedy());
+        }
+        for (code, severity) in
+            [("conflict.number", Severity::Warn), ("x.pair", Severity::Off), ("column.blank", Severity::Off)]
+        {
+            assert!(with_severity(code, severity).is_ok(), "{code}");
+        }
+        // Of a group, the rules that can take the level do.
+        let rules = with_severity("x", Severity::Error).unwrap();
+        assert_eq!(rules.severity(RuleId::known("x.pair")), Severity::Warn);
+        assert!(
+            RuleId::all().any(|id| id.rule().code.starts_with("x.") && rules.severity(id) == Severity::Error)
+        );
     }
 
     #[test]

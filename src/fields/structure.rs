@@ -3,10 +3,8 @@
 //!
 //! Not here: the checks; the input, the survey and the plan make them and name these codes.
 
-use super::rules::{FIX, OFF, Rule, WARN, WARN_BUT_LENIENT, rule, structural};
+use super::rules::{FIX, Rule, WARN, WARN_BUT_LENIENT, rule, structural};
 
-/// Where rules come from that no standard knows.
-const DESIGN_ROW: &str = "design 2: the way of a row";
 const CSV: &str = "RFC 4180; field-rules 4.2";
 const JSON: &str = "RFC 8259; field-rules 4.4";
 
@@ -16,13 +14,6 @@ pub(super) const RULES: &[Rule] = &[
         "the key field is absent or rejected, so nobody knows whom the row is about",
         "design 2: the key; field-rules 6.1",
         "fill in the key field, or choose another one with --key",
-    ),
-    rule(
-        "row.only_key",
-        OFF,
-        "the row has nothing but its key",
-        DESIGN_ROW,
-        "nothing to do; such a row is unchanged",
     ),
     structural(
         "csv.ragged_short",
@@ -96,12 +87,6 @@ pub(super) const RULES: &[Rule] = &[
         "the record has more columns than the bound for columns",
         "design 3, promise 10: memory is bounded",
         "export only the columns that are needed",
-    ),
-    structural(
-        "text.invalid_utf8",
-        "the row is no valid UTF-8",
-        "RFC 3629; design 3, promise 7",
-        "convert the file, for example with iconv -f WINDOWS-1252 -t UTF-8",
     ),
     structural(
         "json.syntax",

@@ -56,8 +56,9 @@ impl CsvOptions {
         if self.skip_rows > 0 {
             text.push_str(&format!(" skip={}", self.skip_rows));
         }
-        if self.column_names.is_some() {
-            text.push_str(" no-header");
+        if let Some(names) = &self.column_names {
+            // Which column a name stands for is its position and nothing else.
+            text.push_str(&format!(" no-header {names:?}"));
         }
         if self.flexible {
             text.push_str(" flexible");

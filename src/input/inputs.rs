@@ -346,6 +346,7 @@ impl Inputs {
             }
             text.push('\n');
         }
+        self.bounds.shaping(&mut text);
         text
     }
 }

@@ -7,6 +7,7 @@ use super::header::CsvLayout;
 use super::map::{self, MappedBy, Meaning, Rules};
 use super::members::Members;
 use super::names::{is_reserved, is_silent};
+use super::watched::WatchedAt;
 use crate::update::FieldKind;
 
 /// Columns of an input.
@@ -21,8 +22,28 @@ pub(super) struct Shape {
     pub(super) layout: Layout,
     /// For each of its columns, the position in [`super::Inputs::columns`]; `None` for our own.
     pub(super) positions: Vec<Option<usize>>,
-    /// Of CSV: positions in the header of the watched columns, in the order of [`super::InputOptions::watched`].
-    pub(super) watched: Vec<usize>,
+    /// Of CSV: where its header has the watched columns, in the order of [`super::InputOptions::watched`].
+    pub(super) watched: Vec<WatchedAt>,
+}
+
+impl Shape {
+    /// Whether a null in this column says something of a field: it stands for one itself, and not a path below it. A
+    /// password is never cleared.
+    pub(super) fn may_be_null(&self, column: usize, rules: &Rules) -> bool {
+        let is_flat = |path: usize| rules.path(path).is_some_and(|(pointer, _)| pointer.is_flat());
+        match &self.layout {
+            Layout::Csv(layout) => FieldKind::ALL.into_iter().any(|field| {
+                let is_it = layout.columns[field.index()].is_some_and(|(taken, _)| taken == column);
+                is_it && field != FieldKind::Password && !layout.nested.contains(field)
+            }),
+            Layout::Ndjson(members) => match members.meaning(column) {
+                Meaning::Reserved => false,
+                Meaning::Fields(claims) => claims
+                    .iter()
+                    .any(|claim| claim.field != FieldKind::Password && claim.path.is_none_or(is_flat)),
+            },
+        }
+    }
 }
 
 impl Layout {

@@ -161,6 +161,28 @@ impl Default for Bounds {
     }
 }
 
+impl Bounds {
+    /// Writes a line of those bounds that decide which records are rows, where they are not the default ones.
+    fn shaping(&self, text: &mut String) {
+        let default = Bounds::default();
+        let count = |bound: usize| u64::try_from(bound).unwrap_or(u64::MAX);
+        let rows = |bounds: &Bounds| {
+            [
+                ("row_bytes_max", count(bounds.record_bytes_max)),
+                ("row_lines_max", bounds.record_lines_max),
+                ("columns_max", count(bounds.columns_max)),
+                ("field_bytes_max", count(bounds.field_bytes_max)),
+                ("json_depth_max", count(bounds.json_depth_max)),
+            ]
+        };
+        for ((name, bound), (_, default)) in rows(self).into_iter().zip(rows(&default)) {
+            if bound != default {
+                text.push_str(&format!("{name} {bound}\n"));
+            }
+        }
+    }
+}
+
 /// What to read, and how.
 #[derive(Debug, Clone, Default)]
 pub struct InputOptions {

@@ -34,6 +34,8 @@ pub(super) struct NestedColumns {
 pub(super) struct NestedCells {
     values: Vec<(FieldKind, Option<String>)>,
     pub(super) numbers: FieldSet,
+    /// The fields whose path leads to null.
+    pub(super) nulls: FieldSet,
     pub(super) trails: Vec<Trail>,
 }
 
@@ -80,6 +82,7 @@ impl NestedCells {
     ) -> Result<(), Problem> {
         self.values.clear();
         self.numbers = FieldSet::EMPTY;
+        self.nulls = FieldSet::EMPTY;
         let taking = Taking { unsafe_integers: columns.unsafe_integers, depth_max: bounds.json_depth_max };
         for nested in &columns.list {
             let text = cell(nested.column).unwrap_or_default();
@@ -91,7 +94,12 @@ impl NestedCells {
             self.trails[nested.path].led |= led;
             self.trails[nested.path].tried |= !text.trim().is_empty();
             let value = match scalar {
-                Scalar::Absent => None,
+                Scalar::Absent => {
+                    if led {
+                        self.nulls.insert(nested.field);
+                    }
+                    None
+                }
                 Scalar::Text(text) => Some(text.into_owned()),
                 Scalar::Number(literal) => {
                     self.numbers.insert(nested.field);

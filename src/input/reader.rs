@@ -12,7 +12,7 @@ use super::layout::{Layout, Shape};
 use super::map::Rules;
 use super::ndjson::{NdjsonRows, Own};
 use super::watched::WatchedCells;
-use super::{Inputs, Pass};
+use super::{Bounds, Inputs, Pass};
 use crate::row::{Origin, Place};
 use crate::update::{FIELD_COUNT, FieldKind, FieldSet};
 
@@ -65,7 +65,7 @@ pub struct RowReader<'i> {
     inputs: &'i mut Inputs,
     window: Window,
     rows: Option<Rows>,
-    /// Watched cells of the row read last, of NDJSON.
+    /// Watched cells of the row read last: of NDJSON all, of CSV those that a path leads to.
     watched: WatchedCells,
     spot: Spot,
     /// Bytes of the files read to their end.
@@ -154,24 +154,21 @@ impl<'i> RowReader<'i> {
             let mut names_added = false;
             let step = match (&mut self.rows, &mut shape.layout) {
                 (Some(Rows::Csv(rows)), Layout::Csv(layout)) => {
-                    rows.next(layout, source, window, spot, bounds)?
+                    let begin = window.offset_of(window.start());
+                    let step = rows.next(layout, source, window, spot, bounds)?;
+                    let (watched, cell) = (&mut self.inputs.watched, |at| rows.record.get(at));
+                    let cells =
+                        || self.watched.read_csv(watched, &shape.watched, cell, bounds.json_depth_max);
+                    and_then(step, cells, || passed(window, begin), bounds)
                 }
                 (Some(Rows::Ndjson(rows)), Layout::Ndjson(members)) => {
                     let known = members.len();
                     let step = rows.next(members, &self.inputs.rules, source, window, spot, bounds)?;
                     names_added = members.len() > known;
-                    match &step {
-                        Step::Row { place, .. } if !self.inputs.watched.is_empty() => {
-                            let row = rows.members(window);
-                            match self.watched.read(&mut self.inputs.watched, members, row) {
-                                Ok(()) => step,
-                                Err(problem) => {
-                                    Step::Bad(problem.at(*place, rows.line(window), bounds.raw_bytes_max))
-                                }
-                            }
-                        }
-                        Step::Row { .. } | Step::Bad(_) | Step::End => step,
-                    }
+                    let watched = &mut self.inputs.watched;
+                    let cells =
+                        || self.watched.read(watched, members, rows.members(window), bounds.json_depth_max);
+                    and_then(step, cells, || rows.line(window), bounds)
                 }
                 // A reader is made for its file's layout, and both are replaced together.
                 (Some(Rows::Csv(_)), Layout::Ndjson(_))
@@ -239,7 +236,17 @@ impl<'i> RowReader<'i> {
                     cells[field.index()] = value;
                 }
                 let run = layout.origin[0].and_then(cell);
-                (cells, rows.nested.numbers, run, View::Csv { rows, shape, columns })
+                let mut nulls = rows.nested.nulls;
+                if self.origin_row.is_some() {
+                    for field in FieldKind::ALL {
+                        if field != FieldKind::Password && cells[field.index()] == Some(NULL) {
+                            cells[field.index()] = None;
+                            nulls.insert(field);
+                        }
+                    }
+                }
+                let watched = &self.watched;
+                (cells, rows.nested.numbers, run, View::Csv { rows, shape, columns, nulls, watched })
             }
             (Some(Rows::Ndjson(rows)), Layout::Ndjson(_)) => {
                 let watched = &self.watched;
@@ -274,6 +281,36 @@ fn begin(shape: &mut Shape, window: &mut Window, spot: &mut Spot) -> Result<Rows
         }
         Layout::Ndjson(_) => Rows::Ndjson(Box::new(NdjsonRows::begin(&mut shape.source, window, spot)?)),
     })
+}
+
+/// The step, or a bad row where the watched cells of a row cannot be read.
+fn and_then<'w>(
+    step: Step,
+    cells: impl FnOnce() -> Result<(), Problem>,
+    raw: impl FnOnce() -> &'w [u8],
+    bounds: &Bounds,
+) -> Step {
+    match step {
+        Step::Row { place, origin_row } => match cells() {
+            Ok(()) => Step::Row { place, origin_row },
+            Err(problem) => Step::Bad(problem.at(place, raw(), bounds.raw_bytes_max)),
+        },
+        Step::Bad(_) | Step::End => step,
+    }
+}
+
+/// The bytes passed since a place in the text, without the line ends around them.
+fn passed(window: &Window, begin: u64) -> &[u8] {
+    let before = window.offset_of(0);
+    let begin = usize::try_from(begin.saturating_sub(before)).unwrap_or(usize::MAX);
+    let mut bytes = window.bytes().get(begin..window.start()).unwrap_or_default();
+    while let Some(rest) = bytes.strip_prefix(b"\n").or(bytes.strip_prefix(b"\r")) {
+        bytes = rest;
+    }
+    while let Some(rest) = bytes.strip_suffix(b"\n").or(bytes.strip_suffix(b"\r")) {
+        bytes = rest;
+    }
+    bytes
 }
 
 fn file_index(file: u32) -> usize {
@@ -316,6 +353,8 @@ enum View<'r> {
         rows: &'r CsvRows,
         shape: &'r Shape,
         columns: usize,
+        nulls: FieldSet,
+        watched: &'r WatchedCells,
     },
     Ndjson {
         rows: &'r NdjsonRows,
@@ -361,17 +400,22 @@ impl<'r> Row<'r> {
     /// written, too. `None`: the row has no such cell, or it is null.
     pub fn watched(&self, column: usize) -> Option<&'r str> {
         match self.view {
-            View::Csv { rows, shape, .. } => rows.record.get(*shape.watched.get(column)?),
+            View::Csv { rows, shape, watched, .. } => {
+                let at = shape.watched.get(column)?;
+                if at.is_path { watched.get(column) } else { rows.record.get(at.position) }
+            }
             View::Ndjson { watched, .. } => watched.get(column),
             View::Nothing { .. } => None,
         }
     }
 
-    /// Whether the member of a field is there and null. A CSV cell never is.
+    /// Whether the member of a field is there and null. A CSV cell is only in a row fed back from our own files, or where
+    /// a path leads into it.
     pub fn is_null(&self, field: FieldKind) -> bool {
         match self.view {
             View::Ndjson { rows, .. } => rows.nulls.contains(field),
-            View::Csv { .. } | View::Nothing { .. } => false,
+            View::Csv { nulls, .. } => nulls.contains(field),
+            View::Nothing { .. } => false,
         }
     }
 
@@ -395,15 +439,20 @@ impl<'r> Row<'r> {
     }
 
     /// The row's cells in the order of [`Inputs::columns`], for the row files; `out` is cleared first. A JSON value
-    /// other than a string stands as it is written; `None` where the row has no such column.
+    /// other than a string stands as it is written; `None` where the row has no such column, or it is null and stands for
+    /// no field. A null that stands for a field is `null`, and a text of these letters gets a space in front, which every
+    /// rule trims: fed back, the two must not be taken for each other, since a null may clear its field. A password,
+    /// which nothing clears and nothing trims, stands as it is.
     pub fn originals(&self, out: &mut Vec<Option<Cow<'r, str>>>) {
         out.clear();
         match self.view {
-            View::Csv { rows, shape, columns } => {
+            View::Csv { rows, shape, columns, .. } => {
                 out.resize(columns, None);
-                for (cell, position) in rows.record.iter().zip(&shape.positions) {
+                for (at, (cell, position)) in rows.record.iter().zip(&shape.positions).enumerate() {
                     if let Some(position) = position {
-                        out[*position] = Some(Cow::Borrowed(cell));
+                        let is_like_null =
+                            cell == NULL && self.origin.is_none() && shape.may_be_null(at, self.rules);
+                        out[*position] = Some(Cow::Borrowed(if is_like_null { NULL_TEXT } else { cell }));
                     }
                 }
             }
@@ -412,6 +461,11 @@ impl<'r> Row<'r> {
                 for (member, value) in rows.members(window) {
                     if let Some(position) = shape.positions.get(member).copied().flatten() {
                         out[position] = original(value);
+                        if matches!(out[position].as_deref(), None | Some(NULL))
+                            && shape.may_be_null(member, self.rules)
+                        {
+                            out[position] = Some(Cow::Borrowed(if value == NULL { NULL } else { NULL_TEXT }));
+                        }
                     }
                 }
             }
@@ -426,6 +480,12 @@ impl fmt::Debug for Row<'_> {
         f.debug_struct("Row").field("place", &self.place).finish_non_exhaustive()
     }
 }
+
+/// A JSON null in a row file, where it stands for a field.
+const NULL: &str = "null";
+
+/// A text in a row file that would be taken for [`NULL`] otherwise.
+const NULL_TEXT: &str = " null";
 
 /// A JSON value as a cell. A string that cannot be decoded stands as it is written.
 fn original(value: &str) -> Option<Cow<'_, str>> {

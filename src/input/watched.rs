@@ -4,14 +4,20 @@
 //! A watched column that is nowhere stops the run: a condition on it would silently send everything or nothing. Not
 //! here: what is asked of them (`plan/`).
 
-use std::borrow::Cow;
-use std::collections::BTreeMap;
-
-use serde_json::value::RawValue;
-
 use super::error::{ColumnNames, Problem, SourceError};
 use super::members::Members;
 use super::names::normalize;
+use super::pointer::{Lost, Pointer};
+use super::value::{is_too_deep, too_deep};
+
+/// Where a CSV input has a watched column.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct WatchedAt {
+    /// Its position in the header.
+    pub(super) position: usize,
+    /// Its cells hold JSON, into which the path goes on.
+    pub(super) is_path: bool,
+}
 
 /// The watched columns of a run.
 #[derive(Debug, Default)]
@@ -23,8 +29,8 @@ pub(super) struct Watched {
 struct Column {
     name: String,
     normal: String,
-    /// Of a JSON pointer (RFC 6901): its segments, the first of which is a member of the row.
-    path: Vec<String>,
+    /// The path that the name is where no column has it as its name.
+    pointer: Option<Pointer>,
     /// An input has it.
     is_seen: bool,
 }
@@ -32,31 +38,29 @@ struct Column {
 /// How a column of an input fits a watched one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Fit {
-    Alike,
     Pointer,
+    Alike,
     Exact,
 }
 
 impl Column {
     fn new(name: &str) -> Column {
         let name = name.trim().to_owned();
-        let segment = |text: &str| text.replace("~1", "/").replace("~0", "~");
-        let path = name.strip_prefix('/').map(|rest| rest.split('/').map(segment).collect());
-        Column { normal: normalize(&name), path: path.unwrap_or_default(), name, is_seen: false }
+        Column { normal: normalize(&name), pointer: Pointer::parse(&name), name, is_seen: false }
     }
 
+    /// How a column or member fits by its name, or as the one where the path begins. As with columns of fields, a JSON
+    /// pointer is alike to no name.
     fn fit(&self, name: &str) -> Option<Fit> {
+        let pointer = self.pointer.as_ref();
+        let is_pointer = pointer.is_some_and(|pointer| pointer.is_slashed);
         if self.name == name {
-            return Some(Fit::Exact);
+            Some(Fit::Exact)
+        } else if !is_pointer && !self.normal.is_empty() && self.normal == normalize(name) {
+            Some(Fit::Alike)
+        } else {
+            pointer.is_some_and(|pointer| pointer.head == name).then_some(Fit::Pointer)
         }
-        let is_alike = self.path.is_empty() && !self.normal.is_empty() && self.normal == normalize(name);
-        is_alike.then_some(Fit::Alike)
-    }
-
-    /// How a member of a JSON row fits, or what is within it.
-    fn fit_member(&self, name: &str) -> Option<Fit> {
-        let is_pointer = self.path.first().is_some_and(|first| first == name);
-        self.fit(name).or(is_pointer.then_some(Fit::Pointer))
     }
 }
 
@@ -71,14 +75,14 @@ impl Watched {
 
     /// Whether a column of this name is read because it is watched.
     pub(super) fn takes(&self, name: &str) -> bool {
-        self.columns.iter().any(|column| column.fit_member(name).is_some())
+        self.columns.iter().any(|column| column.fit(name).is_some())
     }
 
     /// The columns of a CSV input, by their positions in its header.
     ///
     /// # Errors
     /// When one is missing, or is not the only one of its name.
-    pub(super) fn in_header(&mut self, file: &str, header: &[String]) -> Result<Vec<usize>, SourceError> {
+    pub(super) fn in_header(&mut self, file: &str, header: &[String]) -> Result<Vec<WatchedAt>, SourceError> {
         let mut positions = Vec::new();
         if header.is_empty() {
             return Ok(positions);
@@ -97,8 +101,11 @@ impl Watched {
                     candidates: ColumnNames(all.collect()),
                 });
             }
-            column.is_seen = true;
-            positions.push(position);
+            let is_path = best == Some(Fit::Pointer)
+                && column.pointer.as_ref().is_some_and(|pointer| !pointer.is_flat());
+            // A path is seen where it leads to something.
+            column.is_seen |= !is_path;
+            positions.push(WatchedAt { position, is_path });
         }
         Ok(positions)
     }
@@ -120,7 +127,7 @@ fn missing(column: &Column, file: Option<&str>, columns: &[String]) -> SourceErr
     }
 }
 
-/// The watched cells of a JSON row. A CSV row has them in its record.
+/// The watched cells of a JSON row, and of a CSV row those that a path leads to. It has the others in its record.
 #[derive(Default)]
 pub(super) struct WatchedCells {
     cells: Vec<Option<String>>,
@@ -150,7 +157,11 @@ impl WatchedCells {
         watched: &mut Watched,
         members: &Members,
         row: impl Iterator<Item = (usize, &'m str)>,
+        depth_max: usize,
     ) -> Result<(), Problem> {
+        if watched.is_empty() {
+            return Ok(());
+        }
         let count = watched.columns.len();
         self.cells.clear();
         self.cells.resize(count, None);
@@ -160,15 +171,14 @@ impl WatchedCells {
             while self.roles.len() <= member {
                 let name = members.name(self.roles.len());
                 let columns = watched.columns.iter().enumerate();
-                self.roles
-                    .push(columns.filter_map(|(at, column)| Some((at, column.fit_member(name)?))).collect());
+                self.roles.push(columns.filter_map(|(at, column)| Some((at, column.fit(name)?))).collect());
             }
             for (at, fit) in &self.roles[member] {
                 let column = &mut watched.columns[*at];
                 let name = members.name(member);
                 let value = match fit {
-                    Fit::Exact | Fit::Alike => Some(Cow::Borrowed(value)),
-                    Fit::Pointer => pointed(value, &column.path[1..]),
+                    Fit::Exact | Fit::Alike => Some(value),
+                    Fit::Pointer => pointed(value, column, depth_max)?,
                 };
                 let Some(value) = value else { continue };
                 column.is_seen = true;
@@ -179,7 +189,7 @@ impl WatchedCells {
                         return Err(Problem::new("json.ambiguous", detail).of_column(name));
                     }
                     Some(_) | None => {
-                        self.cells[*at] = text(&value, name)?;
+                        self.cells[*at] = text(value, name)?;
                         self.fits[*at] = Some(*fit);
                     }
                 }
@@ -187,20 +197,55 @@ impl WatchedCells {
         }
         Ok(())
     }
+
+    /// Follows the paths into the cells of a CSV row, which are asked for by their position.
+    ///
+    /// # Errors
+    /// A cell that is no JSON though it begins like it, or leads to no cell: what is wrong with the row.
+    pub(super) fn read_csv<'c>(
+        &mut self,
+        watched: &mut Watched,
+        places: &[WatchedAt],
+        cell: impl Fn(usize) -> Option<&'c str>,
+        depth_max: usize,
+    ) -> Result<(), Problem> {
+        self.cells.clear();
+        if places.iter().all(|place| !place.is_path) {
+            return Ok(());
+        }
+        self.cells.resize(places.len(), None);
+        for (at, (place, column)) in places.iter().zip(&mut watched.columns).enumerate() {
+            if !place.is_path {
+                continue;
+            }
+            let value = cell(place.position).unwrap_or_default().trim();
+            // Row files have an empty cell where the member is absent: it speaks for nothing.
+            column.is_seen |= value.is_empty();
+            if !value.starts_with(['{', '[']) {
+                continue;
+            }
+            if let Some(value) = pointed(value, column, depth_max)? {
+                column.is_seen = true;
+                self.cells[at] = text(value, &column.name)?;
+            }
+        }
+        Ok(())
+    }
 }
 
-/// The value at the end of a path, as it is written; `None` when there is no such value.
-fn pointed<'v>(value: &'v str, path: &[String]) -> Option<Cow<'v, str>> {
-    let Some((first, rest)) = path.split_first() else { return Some(Cow::Borrowed(value)) };
-    let inner: Box<RawValue> = if value.starts_with('[') {
-        let mut items: Vec<Box<RawValue>> = serde_json::from_str(value).ok()?;
-        let at: usize = first.parse().ok().filter(|at| *at < items.len())?;
-        items.swap_remove(at)
-    } else {
-        let mut members: BTreeMap<String, Box<RawValue>> = serde_json::from_str(value).ok()?;
-        members.remove(first)?
-    };
-    pointed(inner.get(), rest).map(|value| Cow::Owned(value.into_owned()))
+/// The value that a column's path leads to, as it is written; `None` when there is no such value.
+fn pointed<'v>(value: &'v str, column: &Column, depth_max: usize) -> Result<Option<&'v str>, Problem> {
+    let Some(pointer) = &column.pointer else { return Ok(None) };
+    if is_too_deep(value, depth_max) {
+        return Err(too_deep(depth_max).of_column(&column.name));
+    }
+    pointer.follow(value).map_err(|lost| {
+        let problem = match lost {
+            Lost::Duplicate => Problem::new("json.duplicate_member", "a member on the path stands twice"),
+            Lost::Json(_) => Problem::new("json.syntax", "a cell that begins like JSON and is none"),
+        };
+        problem.of_column(&column.name)
+    })
 }
 
 /// The text of a JSON value that is a cell: of a string its content, of anything else what is written; null is absent.

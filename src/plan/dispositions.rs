@@ -14,7 +14,7 @@ use super::join::Join;
 use super::rules::{ConflictPolicy, DuplicatePolicy, PlanRules};
 use super::ruling::Ruling;
 use super::shared::{Shared, SharedKind};
-use super::survey::{Marks, RowRecord, Survey, index_of};
+use super::survey::{Displaced, Marks, RowRecord, Survey, index_of};
 
 /// Updates in doubt that are named by ordinal; the rest is counted.
 pub const IN_DOUBT_ORDINALS_MAX: usize = 1000;
@@ -175,29 +175,39 @@ pub(super) fn plan_of<E>(
 
 /// Gives the rows of a subject the versions of the order that a column says: the ordinals they have, dealt out anew,
 /// the newest row getting the last one. From here on they are rows with a version of their own, as replayed rows are,
-/// and everything that versions decide (folding, the ledger, a resume, a replay) follows the column. Rows that are
-/// replayed keep the version they have. Returns the new ordinals of those that got another one, by ordinal.
+/// and everything that versions decide (folding, the ledger, a resume, a replay) follows the column. Rejected rows take
+/// part, for they may come back corrected. Rows that are replayed keep the version they have. Returns the new ordinals
+/// of those that got another one, by ordinal.
 fn reorder(survey: &mut Survey, batch: u64) -> Vec<(u64, u64)> {
     let mut reordered = Vec::new();
     if !survey.is_ranked() {
         return reordered;
     }
     let mut records = std::mem::take(&mut survey.records);
-    let mut order: Vec<u64> = Vec::new();
+    let mut displaced = std::mem::take(&mut survey.displaced);
+    displaced.sort_unstable_by_key(|row| (row.subject, row.ordinal));
+    let mut displaced = displaced.as_slice();
+    let mut order = Order::default();
     for rows in records.chunk_by_mut(same_subject) {
-        let ordinals = || rows.iter().filter(|row| !row.marks.has(Marks::REPLAYED)).map(|row| row.ordinal);
-        order.clear();
-        order.extend(ordinals());
-        // Rows of equal rank stay in the order of the file.
-        order.sort_by_key(|ordinal| survey.rank(*ordinal));
-        let moved = order.iter().copied().zip(ordinals()).filter(|(ordinal, dealt)| ordinal != dealt);
-        let begin = reordered.len();
-        reordered.extend(moved);
-        reordered[begin..].sort_unstable();
+        let subject = rows[0].subject;
+        while displaced.first().is_some_and(|row| row.subject < subject) {
+            order.extend_rejected(&mut displaced);
+            order.deal(&mut reordered);
+        }
+        if displaced.first().is_some_and(|row| row.subject == subject) {
+            order.extend_rejected(&mut displaced);
+        }
+        let ordinary = rows.iter().filter(|row| !row.marks.has(Marks::REPLAYED));
+        order.rows.extend(ordinary.map(|row| (survey.rank(row.ordinal), row.ordinal)));
+        let begin = order.deal(&mut reordered);
         for row in rows {
             let is_moved = reordered[begin..].binary_search_by_key(&row.ordinal, |(ordinal, _)| *ordinal);
             row.marks.add_if(is_moved.is_ok(), Marks::REPLAYED);
         }
+    }
+    while !displaced.is_empty() {
+        order.extend_rejected(&mut displaced);
+        order.deal(&mut reordered);
     }
     survey.records = records;
     reordered.sort_unstable();
@@ -205,6 +215,40 @@ fn reorder(survey: &mut Survey, batch: u64) -> Vec<(u64, u64)> {
     survey.replayed.extend(versions);
     survey.replayed.sort_unstable_by_key(|(ordinal, _)| *ordinal);
     reordered
+}
+
+/// The rows of one subject that a column orders.
+#[derive(Debug, Default)]
+struct Order {
+    /// Rank and ordinal of each.
+    rows: Vec<(i128, u64)>,
+    /// Their ordinals, to be dealt out.
+    ordinals: Vec<u64>,
+}
+
+impl Order {
+    /// Takes the rejected rows of the first subject among them.
+    fn extend_rejected(&mut self, displaced: &mut &[Displaced]) {
+        let Some(first) = displaced.first() else { return };
+        let (rows, rest) = displaced.split_at(displaced.partition_point(|row| row.subject == first.subject));
+        self.rows.extend(rows.iter().map(|row| (row.rank, row.ordinal)));
+        *displaced = rest;
+    }
+
+    /// Deals out the ordinals by rank and forgets the rows. Adds those that got another one, by ordinal, and returns
+    /// where they begin.
+    fn deal(&mut self, reordered: &mut Vec<(u64, u64)>) -> usize {
+        let begin = reordered.len();
+        // Rows of equal rank stay in the order of the file.
+        self.rows.sort_unstable();
+        self.ordinals.clear();
+        self.ordinals.extend(self.rows.iter().map(|(_, ordinal)| *ordinal));
+        self.ordinals.sort_unstable();
+        let dealt = self.rows.drain(..).map(|(_, ordinal)| ordinal).zip(self.ordinals.iter().copied());
+        reordered.extend(dealt.filter(|(ordinal, dealt)| ordinal != dealt));
+        reordered[begin..].sort_unstable();
+        begin
+    }
 }
 
 /// Rows that clear a field which the ledger does not hold as cleared: those to send, and what folds into them.

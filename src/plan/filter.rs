@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use crate::choice::choice;
+use crate::fields::{Cleaning, bare};
 
 use super::order::OrderValue;
 
@@ -144,7 +145,7 @@ impl Filter {
                 }
             };
             let rules = &mut columns[at];
-            let folded = value.to_ascii_lowercase();
+            let folded = bare(&value, Cleaning::Text).to_ascii_lowercase();
             lines.insert(format!("{column:?} {} {folded:?}", operator.name()));
             match operator {
                 Operator::Equal => rules.any_of.push(folded),
@@ -175,11 +176,12 @@ impl Filter {
     }
 
     /// Holds a row against the conditions; `cell` gives the cell of a column by its position in [`Filter::columns`].
-    /// A cell that is absent is empty. What is certainly not met outweighs what cannot be decided.
+    /// A cell that is absent is empty. Cells are cleaned as the rules of fields clean them: what nobody sees, and what a
+    /// spreadsheet puts around a text, is no part of it. What is certainly not met outweighs what cannot be decided.
     pub fn keeps<'c>(&self, cell: impl Fn(usize) -> Option<&'c str>) -> Kept {
         let mut undecided = None;
         for (at, rules) in self.columns.iter().enumerate() {
-            match rules.is_met(cell(at).map_or("", str::trim)) {
+            match rules.is_met(cell(at).unwrap_or_default()) {
                 Some(true) => {}
                 Some(false) => return Kept::No,
                 None => undecided = undecided.or(Some(at)),
@@ -197,6 +199,8 @@ impl Filter {
 impl ColumnRules {
     /// Whether a cell meets the conditions; `None` when it cannot be told.
     fn is_met(&self, cell: &str) -> Option<bool> {
+        let text = bare(cell, Cleaning::Text);
+        let cell = text.as_ref();
         let is = |value: &String| value.eq_ignore_ascii_case(cell);
         if (!self.any_of.is_empty() && !self.any_of.iter().any(is)) || self.none_of.iter().any(is) {
             return Some(false);

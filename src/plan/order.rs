@@ -8,6 +8,8 @@
 use jiff::civil::DateTime;
 use jiff::tz::{Offset, TimeZone};
 
+use crate::fields::{Cleaning, bare};
+
 /// Units in one: fractions of a number and of a second have nine digits at most.
 const UNIT: i128 = 1_000_000_000;
 
@@ -59,7 +61,9 @@ impl OrderValue {
     /// # Errors
     /// When the cell is none of these.
     pub fn parse(cell: &str) -> Result<Option<OrderValue>, OrderError> {
-        let text = cell.trim();
+        // A number or a date has nothing to lose by the cleaning of identifiers, which takes apostrophes off.
+        let bare = bare(cell, Cleaning::Opaque);
+        let text = bare.as_ref();
         if text.is_empty() {
             return Ok(None);
         }

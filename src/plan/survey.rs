@@ -1,7 +1,7 @@
 //! Pass 1: takes the rows one by one and keeps of each what the rulings need, in a bounded number of bytes.
 //!
 //! A row costs 32 bytes and 8 per mapped field, however long its values are; a replayed row 24 more, a filtered one 8,
-//! and every row 16 more where a column gives the order. Not here: the rulings themselves (`join.rs`). A spilling survey would partition the same records by subject.
+//! and every row 16 more where a column gives the order, a rejected one 48. Not here: the rulings themselves (`join.rs`). A spilling survey would partition the same records by subject.
 
 use crate::digest::{FieldHash, SubjectId};
 use crate::ledger::LedgerEntry;
@@ -184,6 +184,14 @@ fn is_value(hash: FieldHash) -> bool {
     hash.0 != 0 && hash != FieldHash::CLEARED
 }
 
+/// A rejected row with a place in the order of its subject's rows, which it has to keep until it comes back corrected.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Displaced {
+    pub(super) subject: SubjectId,
+    pub(super) ordinal: u64,
+    pub(super) rank: i128,
+}
+
 /// Pass 1 over the rows of a batch, in file order.
 #[derive(Debug)]
 pub struct Survey {
@@ -193,6 +201,8 @@ pub struct Survey {
     pub(super) replayed: Vec<(u64, Version)>,
     /// Rank of every row up to the last one that has one, by position.
     ranks: Vec<i128>,
+    /// Rejected rows of which subject and rank are known, where a column gives the order.
+    pub(super) displaced: Vec<Displaced>,
     /// Ordinals of the rows left out by a filter, ascending.
     pub(super) filtered: Vec<u64>,
     rows: u64,
@@ -203,16 +213,26 @@ impl Survey {
     pub fn new(mapped: FieldSet) -> Survey {
         let table = HashTable { mapped, hashes: Vec::new(), clears: false };
         let (records, replayed, ranks, filtered) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Survey { records, table, replayed, ranks, filtered, rows: 0 }
+        Survey { records, table, replayed, ranks, displaced: Vec::new(), filtered, rows: 0 }
     }
 
-    /// Takes a rejected row. It has no subject.
+    /// Takes a rejected row of which nobody knows the subject or the place.
     ///
     /// # Panics
     /// When the ordinal does not follow the last row's: a row passed over would have no disposition.
     pub fn rejected(&mut self, ordinal: u64) {
         self.count(ordinal);
         self.table.push_line(&[]);
+    }
+
+    /// Takes a rejected row that a column puts in its place among its subject's rows: corrected and fed back, it is as new
+    /// as it was. It must not be replayed, since such a row keeps its version.
+    ///
+    /// # Panics
+    /// As [`Survey::rejected`].
+    pub fn rejected_in_order(&mut self, ordinal: u64, subject: SubjectId, rank: i128) {
+        self.rejected(ordinal);
+        self.displaced.push(Displaced { subject, ordinal, rank });
     }
 
     /// Takes a row that a filter leaves out. Nobody asks whom it is about.
@@ -264,7 +284,7 @@ impl Survey {
 
     /// Whether a column gives the order of rows.
     pub(super) fn is_ranked(&self) -> bool {
-        !self.ranks.is_empty()
+        !self.ranks.is_empty() || !self.displaced.is_empty()
     }
 
     /// Rows taken so far, the rejected ones included.

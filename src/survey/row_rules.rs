@@ -4,7 +4,7 @@
 
 use std::sync::LazyLock;
 
-use crate::fields::RuleOptions;
+use crate::fields::{Cleaning, RuleOptions, bare};
 use crate::input::Row;
 use crate::plan::Filter;
 use crate::update::{FieldKind, FieldSet};
@@ -47,10 +47,11 @@ pub struct Clears {
 impl Clears {
     /// What the options of the rules say of it.
     pub fn new(options: &RuleOptions) -> Clears {
-        let token = options.clear_token.as_deref().map(str::trim).filter(|token| !token.is_empty());
+        let token = options.clear_token.as_deref().map(|token| bare(token, Cleaning::Opaque).into_owned());
+        let token = token.filter(|token| !token.is_empty());
         let mut clearable = options.clearable;
         clearable.remove(FieldKind::Password);
-        Clears { token: token.map(str::to_owned), clearable, null_clears: options.null_clears }
+        Clears { token, clearable, null_clears: options.null_clears }
     }
 
     /// The fields that a row clears, and those that it asks to clear and may not. A null says nothing where it may not
@@ -59,8 +60,9 @@ impl Clears {
         let (mut cleared, mut refused) = (FieldSet::EMPTY, FieldSet::EMPTY);
         for kind in FieldKind::ALL {
             let may = self.clearable.contains(kind) && Some(kind) != key;
-            let is_token = || row.cell(kind).map(str::trim) == self.token.as_deref();
-            if self.token.is_some() && is_token() {
+            if let Some(token) = &self.token
+                && row.cell(kind).and_then(|cell| reads_as(cell, token)) == Some(true)
+            {
                 if may { cleared.insert(kind) } else { refused.insert(kind) }
             } else if self.null_clears && may && row.is_null(kind) {
                 cleared.insert(kind);
@@ -73,7 +75,8 @@ impl Clears {
     /// to clear.
     pub(super) fn near_misses(&self, row: &Row<'_>) -> FieldSet {
         let Some(token) = &self.token else { return FieldSet::EMPTY };
-        let is_missed = |kind: &FieldKind| row.cell(*kind).is_some_and(|cell| is_near_miss(cell, token));
+        let is_missed =
+            |kind: &FieldKind| row.cell(*kind).and_then(|cell| reads_as(cell, token)) == Some(false);
         FieldKind::ALL.into_iter().filter(is_missed).collect()
     }
 
@@ -83,10 +86,14 @@ impl Clears {
     }
 }
 
-/// Whether the cell is the token but for case or white space.
-fn is_near_miss(cell: &str, token: &str) -> bool {
-    let cell = cell.trim();
-    cell != token && folded(cell).eq(folded(token))
+/// Whether the cell is the token, letter by letter or else but for case and white space; `None` when it is something
+/// else. It is cleaned first, as the rules clean it: what a spreadsheet adds would be taken off again and the token sent.
+fn reads_as(cell: &str, token: &str) -> Option<bool> {
+    let cell = bare(cell, Cleaning::Opaque);
+    if cell == token {
+        return Some(true);
+    }
+    folded(&cell).eq(folded(token)).then_some(false)
 }
 
 /// What is asked of rows when the operator says nothing.
@@ -103,10 +110,10 @@ mod tests {
     #[test]
     fn the_token_in_other_case_is_a_near_miss_and_no_value() {
         for near in ["#clear#", "#Clear#", " #clear# ", "# CLEAR #", "#CLEAR #"] {
-            assert!(is_near_miss(near, "#CLEAR#"), "{near}");
+            assert_eq!(reads_as(near, "#CLEAR#"), Some(false), "{near}");
         }
         for other in ["#CLEAR#", " #CLEAR# ", "", "clear", "#CLEARED#"] {
-            assert!(!is_near_miss(other, "#CLEAR#"), "{other}");
+            assert_ne!(reads_as(other, "#CLEAR#"), Some(false), "{other}");
         }
     }
 }

@@ -206,6 +206,82 @@ fn failed_rows_keep_their_place_in_the_order_when_they_are_fed_back() {
 }
 
 #[test]
+fn a_corrected_row_has_its_place_in_the_order() {
+    let ws = Workspace::new();
+    // Both rows of C-2 are rejected; of C-1 the newer one.
+    ws.write(
+        "crm.csv",
+        "crm id,imei,tier,mod\nC-1,bad,new,2026-01-02\nC-1,,old,2026-01-01\nC-2,bad,new,2026-01-02\nC-2,bad,old,2026-01-01\n",
+    );
+    let ran = ws.sync(&["crm.csv", "--order-by", "mod"]).expect(3).expect_books();
+    assert_eq!((ran.rows("synced"), ran.rows("rejected")), (1, 3));
+    let rejected = ws.last_rows("rejected.csv");
+    let places: Vec<&str> = rejected.iter().map(|row| row["_row"].as_str()).collect();
+    assert_eq!(places, ["2", "4", "3"]);
+    let fed_back = ws.last_run_file("rejected.csv").unwrap();
+    ws.write("fed-back.csv", fed_back.replace("bad", ""));
+    for args in [&["fed-back.csv"][..], &["fed-back.csv", "--order-by", "mod"]] {
+        ws.sync(args).expect(0).expect_books();
+        for key in ["C-1", "C-2"] {
+            assert_eq!(ws.at_server(key, "user_class").as_deref(), Some("new"), "{key}");
+        }
+    }
+}
+
+#[test]
+fn cells_are_cleaned_before_conditions_and_clears() {
+    let ws = Workspace::new();
+    let text = "crm id,tier,Status\nC-1,gold,\"=\"\"Gone\"\"\"\nC-2,gold, gone\u{200B}\nC-3,gold,\u{FEFF}Gone\n\
+                C-4,gold,\"=\"\"Active\"\"\"\n";
+    ws.write("crm.csv", text);
+    for condition in ["Status!=Gone", "status=active"] {
+        let ran = ws.sync(&["crm.csv", "--where", condition]).expect(0).expect_books();
+        assert_eq!((ran.rows("filtered"), ran.rows("read")), (3, 4), "{condition}");
+        assert_eq!(ws.arrivals(), ["C-4"]);
+    }
+    let text = "crm id,tier,rev\nC-1,new,\"=\"\"10\"\"\"\nC-1,old,\u{200B}9\nC-2,gold,'1\n";
+    ws.write("crm.csv", text);
+    let ran = ws.sync(&["crm.csv", "--where", "rev>=9", "--order-by", "rev"]).expect(0).expect_books();
+    assert_eq!((ran.rows("filtered"), ran.rows("folded")), (1, 1));
+    assert_eq!(ws.at_server("C-1", "user_class").as_deref(), Some("new"));
+}
+
+#[test]
+fn a_token_is_known_through_what_spreadsheets_add() {
+    let ws = clearing(Clears::Both);
+    let args = ["crm.csv", "--clear-token", "#CLEAR#", "--clearable", "imsi,user_class"];
+    for cell in ["\u{FEFF}#CLEAR#", "#CLEAR#\u{200B}", "'#CLEAR#", "\"=\"\"#CLEAR#\"\"\""] {
+        ws.write("crm.csv", format!("crm id,imsi,tier\nC-1,{cell},{cell}\n"));
+        ws.sync(&["before.csv", "--full"]).expect(0);
+        let ran = ws.sync(&args).expect(0).expect_books();
+        assert_eq!(ran.rows("synced"), 1, "{cell}");
+        assert_eq!((ws.at_server("C-1", "imsi"), ws.at_server("C-1", "user_class")), (None, None), "{cell}");
+    }
+    // Nearly the token is a slip and no value.
+    ws.write("crm.csv", "crm id,imsi,tier\nC-1,,#clear#\nC-2,,'#Clear#\n");
+    let ran = ws.sync(&args).expect(3).expect_books();
+    assert_eq!(rejections(&ran), [("clear.near_miss".to_owned(), 2)]);
+}
+
+#[test]
+fn nulls_that_failed_clear_when_they_are_fed_back() {
+    let refusing = Faults { refused_values: ["gold".to_owned()].into(), ..Faults::default() };
+    let ws = Workspace::of(SandboxOptions { clears: Clears::Both, ..SandboxOptions::default() });
+    ws.write("before.csv", "crm id,imsi\nC-1,310260123456789\n");
+    ws.sync(&["before.csv"]).expect(0);
+    ws.fault(refusing);
+    ws.write("crm.ndjson", "{\"crm id\":\"C-1\",\"imsi\":null,\"tier\":\"gold\",\"meta\":{\"on\":true}}\n");
+    let clears = ["--null-clears", "--clearable", "imsi", "--where", "meta.on=true"];
+    let with = |file| [&[file][..], &clears].concat();
+    assert_eq!(ws.sync(&with("crm.ndjson")).rows("failed"), 1);
+    ws.fault(Faults::default());
+    ws.write("fed-back.csv", ws.last_run_file("failed.csv").unwrap());
+    assert_eq!(ws.sync(&with("fed-back.csv")).expect(0).expect_books().rows("synced"), 1);
+    assert_eq!(ws.at_server("C-1", "imsi"), None);
+    assert_eq!(ws.at_server("C-1", "user_class").as_deref(), Some("gold"));
+}
+
+#[test]
 fn killed_and_resumed_with_conditions_and_an_order() {
     const SUBJECTS: u32 = 1_500;
     let ws = Workspace::new();

@@ -47,7 +47,6 @@ const WAYS: &[Way] = &[
     ("row.too_long", "input.row_bytes_max", "the bound"),
     ("field.too_long", "input.field_bytes_max", "the bound"),
     ("row.columns_max", "input.columns_max", "the bound"),
-    ("text.invalid_utf8", "--encoding LABEL", "the encoding the file is really in"),
     ("json.unsafe_integer", "input.unsafe_integers = \"accept\"", "the digits are taken as they stand"),
     ("json.ambiguous", "--map FIELD=COLUMN", "which member is meant"),
     ("json.nested", "--map FIELD=/JSON/POINTER", "the value inside"),

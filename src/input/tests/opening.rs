@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::{Scene, column, no_stdin, read_all};
-use crate::input::{Foreign, Format, Inputs, Pass, SourceError};
+use crate::input::{Bounds, Foreign, Format, Inputs, Pass, SourceError};
 use crate::update::FieldKind::{Imei, Imsi, Number};
 
 fn name(scene: &Scene, file: &str) -> String {
@@ -141,4 +141,31 @@ fn shaping_tells_mappings_apart_and_not_file_names() {
     assert_eq!(shaping(&plain), shaping(&renamed));
     assert_ne!(shaping(&plain), shaping(&renamed.map(Number, "tel")));
     assert_ne!(shaping(&plain), shaping(&Scene::new(&[("a.csv", "tel;imei\n")])));
+}
+
+#[test]
+fn shaping_tells_the_order_of_told_columns_and_the_bounds() {
+    let told = |names: &[&str]| {
+        let mut scene = Scene::csv("1,2\n3,4\n");
+        scene.options.column_names = Some(names.iter().map(|name| (*name).to_owned()).collect());
+        scene.open().unwrap().shaping()
+    };
+    assert_ne!(told(&["msisdn", "iccid"]), told(&["iccid", "msisdn"]));
+    assert_ne!(told(&["msisdn", "iccid"]), told(&["msisdn", "-"]));
+    assert_eq!(told(&["msisdn", " iccid"]), told(&["msisdn", "iccid"]));
+    let shaping = |change: fn(&mut Bounds)| Scene::csv("tel,imei\n").bounds(change).open().unwrap().shaping();
+    let base = shaping(|_| {});
+    let changes: [fn(&mut Bounds); 5] = [
+        |bounds| bounds.record_bytes_max += 1,
+        |bounds| bounds.record_lines_max += 1,
+        |bounds| bounds.columns_max += 1,
+        |bounds| bounds.field_bytes_max += 1,
+        |bounds| bounds.json_depth_max += 1,
+    ];
+    let mut all: Vec<String> = changes.into_iter().map(shaping).chain([base.clone()]).collect();
+    all.sort_unstable();
+    all.dedup();
+    assert_eq!(all.len(), 6, "each bound on rows shapes the batch");
+    // Bounds that decide no row do not.
+    assert_eq!(shaping(|bounds| bounds.files_max += 1), base);
 }

@@ -95,6 +95,36 @@ fn json_members_by_name_and_by_pointer() {
 }
 
 #[test]
+fn paths_lead_into_the_cells_of_row_files_too() {
+    let rows = concat!(
+        r#"{"imsi":"1","meta":{"status":"a","on":[true]},"x.y":"z"}"#,
+        "\n",
+        r#"{"imsi":"2","meta":null,"x.y":"w"}"#,
+        "\n",
+    );
+    // The same members, as a row file has them.
+    let fed_back = "imsi,meta,X-Y\n1,\"{\"\"status\"\":\"\"a\"\",\"\"on\"\":[true]}\",z\n2,,w\n";
+    let expected = [some(&["a", "true", "z"]), vec![None, None, Some("w".to_owned()), None]];
+    for watched in [["/meta/status", "/meta/on/0", "x.y"], ["meta.status", "meta.on.0", "x.y"]] {
+        assert_eq!(cells(&[("a.ndjson", rows)], &watched).unwrap(), expected, "{watched:?}");
+        assert_eq!(cells(&[("a.csv", fed_back)], &watched).unwrap(), expected, "{watched:?}");
+    }
+    // A column of that very name comes first.
+    let both = "imsi,meta,meta.status\n1,\"{\"\"status\"\":\"\"a\"\"}\",b\n";
+    assert_eq!(cells(&[("a.csv", both)], &["meta.status"]).unwrap(), [some(&["b"])]);
+    for (cell, code) in [("{\"\"status\"\":[]}", "json.nested"), ("{\"\"status\"\":", "json.syntax")] {
+        let text = format!("imsi,meta\n1,\"{cell}\"\n2,\"{{\"\"status\"\":1}}\"\n");
+        let found = cells(&[("a.csv", &text)], &["/meta/status"]).unwrap();
+        assert_eq!(found, [vec![Some(code.to_owned())], some(&["1"])]);
+    }
+    // A path that leads nowhere is as good as a column that is missing.
+    for text in ["imsi,other\n1,x\n", "imsi,meta\n1,x\n", "imsi,meta\n1,{}\n"] {
+        let error = cells(&[("a.csv", text)], &["meta.status"]).unwrap_err();
+        assert!(matches!(&error, SourceError::NoWatchedColumn { .. }), "{text} {error}");
+    }
+}
+
+#[test]
 fn null_is_told_from_absent() {
     let rows = "{\"imsi\":null}\n{\"iccid\":\"1\"}\n{\"imsi\":\"\"}\n{\"imsi\":\"null\"}\n";
     let dir = tempfile::tempdir().unwrap();
@@ -108,4 +138,45 @@ fn null_is_told_from_absent() {
         nulls.push(row.unwrap().is_null(FieldKind::Imsi));
     }
     assert_eq!(nulls, [true, false, false, false]);
+}
+
+/// For every row, the fields that are null, and the cell of the IMSI.
+fn nulls(name: &str, text: &str) -> Vec<(Vec<FieldKind>, Option<String>)> {
+    let scene = Scene::new(&[(name, text)]).map(FieldKind::Iccid, "/sim/iccid");
+    let mut inputs = scene.open().unwrap();
+    let mut reader = inputs.read(Pass::Survey);
+    let mut all = Vec::new();
+    while let Some(row) = reader.next_row().unwrap() {
+        let row = row.unwrap();
+        let nulls = FieldKind::ALL.into_iter().filter(|field| row.is_null(*field));
+        all.push((nulls.collect(), row.cell(FieldKind::Imsi).map(str::to_owned)));
+    }
+    all
+}
+
+#[test]
+fn nulls_come_back_from_row_files() {
+    use FieldKind::{Iccid, Imsi};
+    let text = "{\"imsi\":null,\"sim\":{\"iccid\":null},\"x\":null}\n{\"imsi\":\"null\",\"sim\":null}\n{\"sim\":{}}\n";
+    let rows = Scene::ndjson(text).map(Iccid, "/sim/iccid").rows();
+    let originals: Vec<Vec<Option<&str>>> = rows
+        .iter()
+        .map(|row| row.as_ref().unwrap().originals.iter().map(Option::as_deref).collect())
+        .collect();
+    assert_eq!(originals[0], [Some("null"), Some("{\"iccid\":null}"), None]);
+    // A text that reads like it is kept apart from it; every rule trims.
+    assert_eq!(originals[1][..2], [Some(" null"), None]);
+    let own = "imsi,sim,x,_run,_row\nnull,\"{\"\"iccid\"\":null}\",,r,1\n null,,,r,2\n,{},,r,3\nnull,,,,\n";
+    let expected = [
+        (vec![Imsi, Iccid], None),
+        (vec![], Some(" null".to_owned())),
+        (vec![], Some(String::new())),
+        (vec![], Some("null".to_owned())),
+    ];
+    assert_eq!(nulls("own.csv", own), expected);
+    // Fed back once more it is the same; a cell of somebody else's file is no null.
+    let again = Scene::csv(own).rows();
+    let cells: Vec<Option<&str>> =
+        again.iter().map(|row| row.as_ref().unwrap().originals[0].as_deref()).collect();
+    assert_eq!(cells, [Some("null"), Some(" null"), Some(""), Some(" null")]);
 }

@@ -76,3 +76,22 @@ fn a_filtered_row_has_no_subject_and_its_own_column_in_the_books() {
     assert_eq!(rulings(&plan), [Ruling::Filtered, Ruling::Rejected, Ruling::Send, Ruling::Filtered]);
     assert_eq!((plan.facts().rows.filtered, plan.facts().rows.rejected), (2, 1));
 }
+
+#[test]
+fn a_rejected_row_keeps_its_place_until_it_is_corrected() {
+    let mut survey = Survey::new(set(&MAPPED));
+    let facts = row(2, &[(IMSI, 1)]).facts();
+    survey.rejected_in_order(1, id(3), 9);
+    survey.rejected_in_order(2, id(2), 9);
+    survey.rejected_in_order(3, id(1), 9);
+    survey.rejected_in_order(4, id(1), 8);
+    survey.row(&Surveyed { ordinal: 5, subject: id(2), version: None, rank: Some(7), facts: &facts });
+    survey.rejected_in_order(6, id(3), 8);
+    survey.rejected(7);
+    let plan = survey.finish(&rules(), std::iter::empty::<Result<LedgerEntry, Infallible>>()).unwrap();
+    let mut expected = [Ruling::Rejected; 7];
+    expected[4] = Ruling::Send;
+    assert_eq!(rulings(&plan), expected);
+    assert_eq!([1, 2, 3, 4, 5, 6, 7].map(|ordinal| plan.version_ordinal(ordinal)), [6, 5, 4, 3, 2, 1, 7]);
+    assert_eq!((plan.facts().rows.rejected, plan.facts().rows.send), (6, 1));
+}
