@@ -56,7 +56,7 @@ pub(super) const RULES: &[Rule] = &[
         WARN,
         "numbers of no country",
         "ITU-T E.164 clause 6: only with + is a number international; field-rules 1.1: spreadsheets remove it",
-        "set --default-country CC, or rules.bare_numbers (--bare-numbers e164)",
+        "set --default-country CC or rules.bare_numbers",
     ),
     rule(
         "column.blank",
