@@ -76,6 +76,9 @@ fn rows_are_their_lines(reading: &Reading, content: &[u8], options: &InputOption
         let at = usize::try_from(place.line - 1).expect("a line");
         let line = std::str::from_utf8(lines[at]).expect("a row is UTF-8");
         let line = line.trim_end_matches(['\u{1a}', '\r', ' ', '\t', '\u{c}']);
+        // A record separator may begin a line (RFC 7464).
+        let line = line.trim_start_matches(['\u{feff}', ' ', '\t', '\u{c}']);
+        let line = line.strip_prefix('\u{1e}').unwrap_or(line);
         let Members(members) =
             serde_json::from_str(line).unwrap_or_else(|error| panic!("line {}: {error}", place.line));
         for (at, (name, _)) in members.iter().enumerate() {
