@@ -32,14 +32,14 @@
 //! | [`cli`], [`config`], [`settings`] | the front door: as typed, then as meant (one final, validated `Settings`) |
 //! | [`survey`], [`deliver`] | wiring: pass 1 and pass 2, the only emitters of events |
 //! | [`engine`] | edge: threads, runtimes, permit dispatcher, clock, chance, signals |
-//! | [`input`] | edge: bytes, CSV, NDJSON, header mapping; block hashes, so that both passes see the same bytes |
+//! | [`input`] | edge: compressed and encoded bytes to text, CSV and NDJSON to rows, header mapping; block hashes, so that both passes see the same bytes; quotes are believed only where no other reading is sound |
 //! | [`journal`] | edge: the only sled and grenad; write-ahead log, watermark, ledger generations, lock |
 //! | [`api`] | edge: the only reqwest; envelope, token, answer to outcome, signatures |
 //! | [`report`] | edge: the only printer; progress, summary, JSON Lines, run directory, row files |
 //! | [`sandbox`] | edge: the embedded API with faults on demand |
-//! | [`plan`] | pure: dispositions, fold of rows, conflicts, gates |
+//! | [`plan`] | pure: conditions, order of a subject's rows, dispositions, fold of rows, conflicts, gates |
 //! | [`delivery`] | pure: what to send next, when, how much at once, and what an outcome means |
-//! | [`fields`] | pure: one file per field, the table of rules |
+//! | [`fields`] | pure: one file per field, the table of rules, what only whole columns show |
 //! | [`row`], [`update`], [`digest`], [`ledger`], [`event`], [`stats`], [`exit`] | facts: types everyone may know |
 //! | [`choice`], [`near`] | facts: how enums have names, and how a mistyped name finds its neighbor |
 //!
