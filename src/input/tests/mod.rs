@@ -1,5 +1,6 @@
 //! Tests of the whole room on real files: what is read, with which places, and what is refused.
 
+mod case_table;
 mod cases;
 mod coded;
 mod csv;
