@@ -17,7 +17,10 @@ pub fn ndjson(bytes: &[u8]) {
     let Some((mut choices, content)) = choices::split(bytes) else { return };
     let options = options(&mut choices);
     let Some(reading) = reading::read(content, &options) else { return };
-    rows_are_their_lines(&reading, content, &options);
+    // A file with our own columns in its first line is a row file, and read as one whatever the format.
+    if reading.inputs.files().iter().all(|file| file.format == Format::Ndjson) {
+        rows_are_their_lines(&reading, content, &options);
+    }
 }
 
 fn options(choices: &mut Choices) -> InputOptions {
