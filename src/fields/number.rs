@@ -294,6 +294,10 @@ fn check_national<'a>(value: &'a str, digits: &str, context: &mut Context<'_>) -
     let Some(country) = context.rules.country else {
         return context.pass_as_is(NO_COUNTRY, value);
     };
+    // Mexico dialled mobiles with 044 or 045 until 2019; the metadata have forgotten it, and exports have not.
+    let is_mexican = || country.code() == "MX" && digits.len() == 13;
+    let dialled = digits.strip_prefix("044").or_else(|| digits.strip_prefix("045"));
+    let digits = dialled.filter(|_| is_mexican()).unwrap_or(digits);
     let Ok(number) = PHONE_NUMBER_UTIL.parse(digits, Some(country.0)) else {
         return context.pass_as_is(NOT_NATIONAL, value);
     };

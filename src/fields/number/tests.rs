@@ -133,6 +133,24 @@ fn national_numbers_need_a_country_and_its_lengths() {
 }
 
 #[test]
+fn mexican_mobiles_lose_the_prefix_they_were_once_dialled_with() {
+    let mexico = in_country("MX");
+    for value in ["0445512345678", "0455512345678", "5512345678"] {
+        assert_eq!(
+            verdict_under(&mexico, Number, value),
+            sent("+525512345678", "number.national"),
+            "{value}"
+        );
+    }
+    // Elsewhere, and with another length, they are digits like any other.
+    assert_eq!(verdict_under(&mexico, Number, "04455123456789").1, ["number.not_national"]);
+    assert_ne!(
+        verdict_under(&in_country("GB"), Number, "0445512345678"),
+        sent("+525512345678", "number.national")
+    );
+}
+
+#[test]
 fn a_trunk_zero_behind_the_calling_code_is_removed_where_that_is_certain() {
     for (value, want) in [("+4407911123456", "+447911123456"), ("+4903012345678", "+493012345678")] {
         assert_eq!(verdict(Number, value), sent(want, "number.trunk_zero"), "{value}");
