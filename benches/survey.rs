@@ -92,6 +92,7 @@ fn plan(path: &Path, rules: &RuleSet, rows: u64) {
         duplicates: DuplicatePolicy::Fold,
         conflicts: ConflictPolicy::Hold,
         in_doubt: InDoubtPolicy::Resend,
+        send: simsync::plan::SendMode::Full,
         full: false,
         resend_after_s: None,
         retry_failed: false,

@@ -1,9 +1,12 @@
 //! Keyed and unkeyed hashes: subject ids, field hashes, update digests, batch ids, idempotency keys.
 //!
-//! The only user of blake3. Every hash of a value is keyed with the state directory's own key, because the space
+//! The only user of blake3 and siphasher. Every hash of a value is keyed with the state directory's own key, because the space
 //! of phone numbers is small enough to be enumerated. Not here: where the key is stored (`journal/`).
 
 use std::fmt;
+use std::hash::Hasher as _;
+
+use siphasher::sip::SipHasher24;
 
 use crate::row::Version;
 use crate::update::{FieldFact, FieldKind};
@@ -11,6 +14,51 @@ use crate::update::{FieldFact, FieldKind};
 /// Keyed hash of a subject: 16 bytes over target, key field and canonical value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SubjectId(pub [u8; 16]);
+
+impl SubjectId {
+    /// Bytes at the end that say which target and key field the subject belongs to.
+    pub const TAG_BYTES: usize = 3;
+
+    /// Which target and key field the subject belongs to, so that a ledger of several targets can be told apart. Two
+    /// targets of one journal have the same tag once in 16 million pairs; then their counts run together, nothing else.
+    pub fn tag(self) -> SubjectTag {
+        let mut tag = [0; SubjectId::TAG_BYTES];
+        tag.copy_from_slice(&self.0[16 - SubjectId::TAG_BYTES..]);
+        SubjectTag(tag)
+    }
+}
+
+/// Stands for a target and a key field, at the end of every [`SubjectId`] of theirs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SubjectTag([u8; SubjectId::TAG_BYTES]);
+
+/// Makes subjects out of the key values of one target and key field.
+#[derive(Clone)]
+pub struct Subjects {
+    key: [u8; 32],
+    tag: [u8; SubjectId::TAG_BYTES],
+}
+
+impl Subjects {
+    /// Id of the subject whose key field has this canonical value.
+    pub fn id(&self, value: &str) -> SubjectId {
+        let hash = blake3::keyed_hash(&self.key, value.as_bytes());
+        let mut id = first_half(hash.as_bytes());
+        id[16 - SubjectId::TAG_BYTES..].copy_from_slice(&self.tag);
+        SubjectId(id)
+    }
+
+    /// The tag of all of them.
+    pub fn tag(&self) -> SubjectTag {
+        SubjectTag(self.tag)
+    }
+}
+
+impl fmt::Debug for Subjects {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Subjects(..)")
+    }
+}
 
 /// Keyed hash of a field's canonical value, 8 bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -36,7 +84,7 @@ pub type ContentHash = [u8; 32];
 #[derive(Clone)]
 pub struct StateKey {
     subjects: [u8; 32],
-    fields: [u8; 32],
+    fields: [u8; 16],
     requests: [u8; 32],
 }
 
@@ -54,37 +102,29 @@ impl StateKey {
     /// a field do not show as equal hashes.
     pub fn new(secret: &[u8; StateKey::LEN]) -> StateKey {
         StateKey {
-            subjects: blake3::derive_key("simsync 1 subject id", secret),
-            fields: blake3::derive_key("simsync 1 field hash", secret),
+            subjects: blake3::derive_key("simsync 2 subject id", secret),
+            fields: first_half(&blake3::derive_key("simsync 2 field hash", secret)),
             requests: blake3::derive_key("simsync 1 idempotency key", secret),
         }
     }
 
-    /// Id of the subject whose key field has this canonical value on this target.
+    /// Id of the subject whose key field has this canonical value on this target. For many values of one target and
+    /// key field, make [`StateKey::subjects`] once.
     pub fn subject(&self, target: &str, key_field: FieldKind, value: &str) -> SubjectId {
-        let parts = [target.as_bytes(), key_field.name().as_bytes()];
-        // One buffer on the stack for all usual values: the hasher's own set-up costs more than the hash.
-        let mut short = [0_u8; 256];
-        let lens = parts.map(|part| (part.len() as u64).to_be_bytes());
-        let pieces = [&lens[0][..], parts[0], &lens[1][..], parts[1], value.as_bytes()];
-        let len = pieces.iter().map(|piece| piece.len()).sum::<usize>();
-        let hash = if len <= short.len() {
-            let mut at = 0;
-            for piece in pieces {
-                short[at..at + piece.len()].copy_from_slice(piece);
-                at += piece.len();
-            }
-            blake3::keyed_hash(&self.subjects, &short[..len])
-        } else {
-            let mut hasher = blake3::Hasher::new_keyed(&self.subjects);
-            for piece in pieces {
-                hasher.update(piece);
-            }
-            hasher.finalize()
-        };
-        let mut id = [0; 16];
-        id.copy_from_slice(&hash.as_bytes()[..16]);
-        SubjectId(id)
+        self.subjects(target, key_field).id(value)
+    }
+
+    /// What makes subjects out of the key values of a target.
+    pub fn subjects(&self, target: &str, key_field: FieldKind) -> Subjects {
+        let mut hasher = blake3::Hasher::new_keyed(&self.subjects);
+        update_with_len(&mut hasher, target.as_bytes());
+        update_with_len(&mut hasher, key_field.name().as_bytes());
+        let mut bytes = [0; 32 + SubjectId::TAG_BYTES];
+        hasher.finalize_xof().fill(&mut bytes);
+        let (mut key, mut tag) = ([0; 32], [0; SubjectId::TAG_BYTES]);
+        key.copy_from_slice(&bytes[..32]);
+        tag.copy_from_slice(&bytes[32..]);
+        Subjects { key, tag }
     }
 
     /// Hash of a field's canonical value. The same value in another field hashes differently. The empty value is that
@@ -93,20 +133,10 @@ impl StateKey {
         if value.is_empty() {
             return FieldHash::CLEARED;
         }
-        // One buffer on the stack for all usual values: the hasher's own set-up costs more than the hash.
-        let mut short = [0_u8; 64];
-        let bytes = value.as_bytes();
-        let hash = if bytes.len() < short.len() {
-            short[0] = kind as u8;
-            short[1..=bytes.len()].copy_from_slice(bytes);
-            blake3::keyed_hash(&self.fields, &short[..=bytes.len()])
-        } else {
-            let mut hasher = blake3::Hasher::new_keyed(&self.fields);
-            hasher.update(&[kind as u8]);
-            hasher.update(bytes);
-            hasher.finalize()
-        };
-        FieldHash(unreserved(first_u64(hash.as_bytes())))
+        let mut hasher = SipHasher24::new_with_key(&self.fields);
+        hasher.write_u8(kind as u8);
+        hasher.write(value.as_bytes());
+        FieldHash(unreserved(hasher.finish()))
     }
 
     /// The `Idempotency-Key` of an attempt: the same after an unknown outcome, a new one after each definite
@@ -182,6 +212,12 @@ const fn unreserved(hash: u64) -> u64 {
     }
 }
 
+fn first_half(hash: &[u8; 32]) -> [u8; 16] {
+    let mut half = [0; 16];
+    half.copy_from_slice(&hash[..16]);
+    half
+}
+
 fn first_u64(hash: &[u8; 32]) -> u64 {
     let mut first = [0; 8];
     first.copy_from_slice(&hash[..8]);
@@ -206,27 +242,13 @@ mod tests {
     }
 
     #[test]
-    fn long_and_short_subjects_hash_alike() {
-        for len in [0, 1, 200, 230, 231, 232, 233, 234, 235, 236, 300] {
-            let value = "x".repeat(len);
-            let mut hasher = blake3::Hasher::new_keyed(&key().subjects);
-            update_with_len(&mut hasher, b"t");
-            update_with_len(&mut hasher, b"imei");
-            hasher.update(value.as_bytes());
-            assert_eq!(key().subject("t", FieldKind::Imei, &value).0, hasher.finalize().as_bytes()[..16]);
-        }
-    }
-
-    #[test]
-    fn long_and_short_values_hash_alike() {
-        // The stack buffer and the streaming path must agree at their border.
-        for len in [1, 62, 63, 64, 65, 300] {
-            let value = "x".repeat(len);
-            let mut hasher = blake3::Hasher::new_keyed(&key().fields);
-            hasher.update(&[FieldKind::Imei as u8]);
-            hasher.update(value.as_bytes());
-            assert_eq!(key().field(FieldKind::Imei, &value).0, first_u64(hasher.finalize().as_bytes()));
-        }
+    fn subjects_of_one_target_and_key_field_share_their_tag_alone() {
+        let subjects = key().subjects("a", FieldKind::Imei);
+        let (one, other) = (subjects.id("1"), subjects.id("2"));
+        assert_eq!((one.tag(), other.tag()), (subjects.tag(), subjects.tag()));
+        assert_ne!(one.0[..13], other.0[..13]);
+        assert_ne!(key().subject("b", FieldKind::Imei, "1").tag(), one.tag());
+        assert_ne!(key().subject("a", FieldKind::Imsi, "1").tag(), one.tag());
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use crate::digest::{FieldHash, StateKey, SubjectId};
+use crate::digest::{FieldHash, StateKey, SubjectId, Subjects};
 use crate::engine::clock::Clock;
 use crate::engine::signals::{Signals, Stop};
 use crate::event::{AlarmFacts, Breach, ColumnDamage, Event, Listener, MappedColumn, Stamped};
@@ -70,6 +70,7 @@ pub struct Judge<'a> {
     rules: &'a RuleSet,
     row_rules: &'a RowRules,
     identity: Option<Identity<'a>>,
+    subjects: Option<Subjects>,
     runs: HashMap<String, Option<u64>>,
     /// What the first row with an order value has: numbers and dates have no order among each other.
     order_kind: Option<OrderKind>,
@@ -124,6 +125,8 @@ impl<'a> Judge<'a> {
         Judge {
             rules,
             row_rules: &NO_ROW_RULES,
+            subjects: identity
+                .map(|identity| identity.state_key.subjects(identity.target, identity.key_field)),
             identity,
             runs: HashMap::new(),
             order_kind: None,
@@ -203,7 +206,8 @@ impl<'a> Judge<'a> {
         let Some(key) = self.checked.fields.get(identity.key_field) else {
             return Err(Judged::Rejected { code: "key.missing", field: Some(identity.key_field) });
         };
-        let subject = identity.state_key.subject(identity.target, identity.key_field, key);
+        let Some(subjects) = &self.subjects else { unreachable!("whoever has an identity has subjects") };
+        let subject = subjects.id(key);
         let version = match row.origin() {
             None => None,
             Some(origin) => {
@@ -250,7 +254,7 @@ impl<'a> Judge<'a> {
         // A rejected row decides nothing for others: not what the column holds, either.
         let is_fitting = |value: &OrderValue| self.order_kind.is_none_or(|kind| kind == value.kind);
         let rank = value.map_or(Some(RANK_OLDEST), |value| is_fitting(&value).then_some(value.rank))?;
-        Some((identity.state_key.subject(identity.target, identity.key_field, key), rank))
+        Some((self.subjects.as_ref()?.id(key), rank))
     }
 
     /// Every reason beside the first for which the row judged last is rejected, each once.

@@ -10,6 +10,7 @@ mod complaint;
 mod echo;
 mod endpoint;
 mod envelope;
+mod options;
 mod signature;
 mod token;
 mod token_command;
@@ -21,6 +22,7 @@ pub use client::{
 };
 pub use endpoint::{Endpoint, URL_BYTES_MAX};
 pub use envelope::{Envelope, body};
+pub use options::{HttpVersion, Verify};
 pub use signature::{Mask, signature};
 pub use token::{TOKEN_BYTES_MAX, Token, TokenError, TokenSource};
 pub use token_command::TOKEN_COMMAND_TIMEOUT_MS;

@@ -9,10 +9,10 @@ use std::path::PathBuf;
 use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser, TypedValueParser};
 use clap::{ArgAction, Args};
 
-use crate::api::Envelope;
+use crate::api::{Envelope, Verify};
 use crate::fields::{BareNumbers, ClearAs, Preset};
 use crate::input::Format;
-use crate::plan::{ConflictPolicy, DuplicatePolicy, InDoubtPolicy};
+use crate::plan::{ConflictPolicy, DuplicatePolicy, InDoubtPolicy, SendMode};
 use crate::report::ColorChoice;
 use crate::settings::Flags;
 use crate::update::FieldKind;
@@ -127,6 +127,9 @@ pub struct PlanningArgs {
     /// Updates that may or may not have been applied
     #[arg(long, value_name = "POLICY", value_parser = one_of(InDoubtPolicy::NAMES))]
     pub in_doubt: Option<String>,
+    /// Fields sent of an update that changes something: all, or only those that differ
+    #[arg(long, value_name = "FIELDS", value_parser = one_of(SendMode::NAMES))]
+    pub send: Option<String>,
     /// Send everything, also what is unchanged
     #[arg(long)]
     pub full: bool,
@@ -154,6 +157,9 @@ pub struct SendingArgs {
     /// Shape of the request's body
     #[arg(long, value_name = "KIND", value_parser = one_of(Envelope::NAMES))]
     pub envelope: Option<String>,
+    /// What makes an answer an acknowledgment: its echo of the values, its status member, its HTTP status
+    #[arg(long, value_name = "HOW", value_parser = one_of(Verify::NAMES))]
+    pub verify: Option<String>,
     /// Attempts per unit of time: 200/s, 100/m, 5000/h or unlimited [default: 50/s]
     #[arg(long, value_name = "RATE")]
     pub rate: Option<String>,
@@ -394,7 +400,8 @@ impl RowArgs {
 
 impl PlanningArgs {
     fn add_to(&self, flags: &mut Flags) {
-        let PlanningArgs { duplicates, conflicts, in_doubt, full, retry_failed, new_batch, yes } = self;
+        let PlanningArgs { duplicates, conflicts, in_doubt, send, full, retry_failed, new_batch, yes } = self;
+        add(flags, "send", send.as_ref());
         add(flags, "duplicates", duplicates.as_ref());
         add(flags, "conflicts", conflicts.as_ref());
         add(flags, "in-doubt", in_doubt.as_ref());
@@ -412,6 +419,7 @@ impl SendingArgs {
         add(flags, "api-url", api_url.as_ref());
         add_switch(flags, "sandbox", *sandbox);
         add(flags, "envelope", envelope.as_ref());
+        add(flags, "verify", self.verify.as_ref());
         add(flags, "rate", rate.as_ref());
         add(flags, "burst", burst.as_ref());
         add(flags, "max-in-flight", max_in_flight.as_ref());

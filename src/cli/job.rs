@@ -353,6 +353,7 @@ impl Job<'_> {
             duplicates: settings.duplicates,
             conflicts: settings.conflicts,
             in_doubt: settings.in_doubt,
+            send: settings.send,
             full: run.full,
             resend_after_s: settings.resend_after_ms.map(|ms| ms / 1_000),
             retry_failed: run.retry_failed,

@@ -16,8 +16,8 @@ use super::codec::{
     put_version,
 };
 
-/// Version of an entry's layout.
-const ENTRY_VERSION: u8 = 1;
+/// Version of an entry's layout and of the hashes in it. Version 1 hashed fields with BLAKE3 and subjects without a tag.
+const ENTRY_VERSION: u8 = 2;
 
 /// Whether nothing is known of the subject, so that an entry would say nothing.
 pub(super) fn is_blank(entry: &LedgerEntry) -> bool {

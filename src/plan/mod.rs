@@ -13,7 +13,7 @@ pub use gates::{
     REJECTED_ROWS_MIN_DEFAULT, REJECTED_SHARE_MAX_DEFAULT, Tripped, gates,
 };
 pub use order::{OrderError, OrderKind, OrderValue, RANK_OLDEST};
-pub use rules::{ConflictPolicy, DuplicatePolicy, InDoubtPolicy, PlanRules};
+pub use rules::{ConflictPolicy, DuplicatePolicy, InDoubtPolicy, PlanRules, SendMode};
 pub use ruling::Ruling;
 pub use shared::SharedKind;
 pub use survey::{Survey, Surveyed};

@@ -48,6 +48,18 @@ choice! {
     }
 }
 
+choice! {
+    /// Which fields of an update that has something to change are sent.
+    #[derive(Default)]
+    pub enum SendMode {
+        /// All that its rows have.
+        #[default]
+        Full = "full",
+        /// The key, and the fields that differ from what was last acknowledged.
+        Changed = "changed",
+    }
+}
+
 /// Everything the rulings depend on beside the rows and the ledger.
 #[derive(Debug, Clone)]
 pub struct PlanRules {
@@ -57,6 +69,8 @@ pub struct PlanRules {
     pub conflicts: ConflictPolicy,
     /// Subjects left in doubt.
     pub in_doubt: InDoubtPolicy,
+    /// Which fields of an update are sent.
+    pub send: SendMode,
     /// Whether unchanged updates are sent too (`--full`).
     pub full: bool,
     /// Age in seconds from which an acknowledgement no longer makes an update unchanged; `None` for never.

@@ -5,12 +5,12 @@
 
 use std::path::PathBuf;
 
-use crate::api::Envelope;
+use crate::api::{Envelope, HttpVersion, Verify};
 use crate::fields::{
     BareNumbers, ClearAs, Imei14, Imei16, NumberFormat, Preset, RuleOptions, Severity, Spare0,
 };
 use crate::input::{Format, TrailerCounts, UnsafeIntegers};
-use crate::plan::{ConflictPolicy, DuplicatePolicy, InDoubtPolicy};
+use crate::plan::{ConflictPolicy, DuplicatePolicy, InDoubtPolicy, SendMode};
 use crate::report::ColorChoice;
 use crate::settings::resolve::Values;
 use crate::settings::units::{self, ErrorBudget, Rate, Share};
@@ -34,24 +34,21 @@ pub(crate) fn settings(values: &Values, token: TokenChoice) -> Settings {
             timeout_ms: v.number("api.timeout"),
             connect_timeout_ms: v.number("api.connect_timeout"),
             allow_plain_http: v.is_on("api.allow_plain_http"),
+            verify: v.choice("api.verify", Verify::from_name),
+            http: v.choice("api.http", HttpVersion::from_name),
+            connection_age_max_ms: v.number("api.connection_age_max"),
+            proxy: v.text("api.proxy"),
+            ca_file: v.text("api.ca_file").map(PathBuf::from),
+            client_certificate: v.text("api.client_certificate").map(PathBuf::from),
         },
         input: v.input(),
         rules: v.rules(),
-        plan: PlanSettings {
-            duplicates: v.choice("plan.duplicates", DuplicatePolicy::from_name),
-            conflicts: v.choice("plan.conflicts", ConflictPolicy::from_name),
-            in_doubt: v.choice("plan.in_doubt", InDoubtPolicy::from_name),
-            resend_after_ms: v.number_if_set("plan.resend_after"),
-            rejected_max: v.share("plan.rejected_max"),
-            rejected_rows_min: v.number("plan.rejected_rows_min"),
-            clears_max: v.share("plan.clears_max"),
-            damage_max: v.share("plan.damage_max"),
-            alarm_rows_min: v.number("plan.alarm_rows_min"),
-        },
+        plan: v.plan(),
         delivery: v.delivery(),
         journal: JournalSettings {
             commit_rows_max: v.number("journal.commit_rows_max"),
             commit_delay_max_ms: v.number("journal.commit_delay_max"),
+            log_bytes_max: v.number("journal.log_max"),
         },
         report: ReportSettings {
             status_every_ms: v.number("report.status_every"),
@@ -132,9 +129,35 @@ impl Reader<'_> {
         }
     }
 
+    fn plan(&self) -> PlanSettings {
+        PlanSettings {
+            duplicates: self.choice("plan.duplicates", DuplicatePolicy::from_name),
+            conflicts: self.choice("plan.conflicts", ConflictPolicy::from_name),
+            in_doubt: self.choice("plan.in_doubt", InDoubtPolicy::from_name),
+            resend_after_ms: self.number_if_set("plan.resend_after"),
+            rejected_max: self.share("plan.rejected_max"),
+            rejected_rows_min: self.number("plan.rejected_rows_min"),
+            clears_max: self.share("plan.clears_max"),
+            damage_max: self.share("plan.damage_max"),
+            alarm_rows_min: self.number("plan.alarm_rows_min"),
+            changed_max: self.share("plan.changed_max"),
+            changed_subjects_min: self.number("plan.changed_subjects_min"),
+            rows_drop_max: self.share("plan.rows_drop_max"),
+            blank_max: self.share("plan.blank_max"),
+            usual_rows_min: self.number("plan.usual_rows_min"),
+            repeated_max: self.number("plan.repeated_max"),
+            subject_rows_max: self.number("plan.subject_rows_max"),
+            send: self.choice("plan.send", SendMode::from_name),
+            samples: self.number("plan.samples"),
+            memory_max_bytes: self.number("plan.memory_max"),
+            threads: Some(self.number("plan.threads")).filter(|threads: &usize| *threads != 0),
+        }
+    }
+
     fn delivery(&self) -> DeliverySettings {
         DeliverySettings {
             rate: self.rate("delivery.rate"),
+            fleet: self.number("delivery.fleet"),
             burst: self.number("delivery.burst"),
             max_in_flight: self.number("delivery.max_in_flight"),
             concurrency: self.number_if_set("delivery.concurrency"),

@@ -3,10 +3,10 @@
 //!
 //! Not here: how text becomes a value (`value.rs`), and the final types (`build.rs`).
 
-use crate::api::Envelope;
+use crate::api::{Envelope, HttpVersion, Verify};
 use crate::fields::{BareNumbers, ClearAs, Imei14, Imei16, NumberFormat, Preset, Spare0};
 use crate::input::{Format, TrailerCounts, UnsafeIntegers};
-use crate::plan::{ConflictPolicy, DuplicatePolicy, InDoubtPolicy};
+use crate::plan::{ConflictPolicy, DuplicatePolicy, InDoubtPolicy, SendMode};
 use crate::report::ColorChoice;
 use crate::settings::table::Setting;
 use crate::settings::value::{Kind, Pairs};
@@ -68,6 +68,32 @@ pub static SETTINGS: &[Setting] = &[
         "false",
         "Lets http:// addresses beyond loopback have the token, in clear.",
     ),
+    new(
+        "api.verify",
+        Kind::Choice(Verify::NAMES),
+        "echo",
+        "What makes an answer an acknowledgment: its echo of the values, its status member, or its HTTP status alone.",
+    )
+    .flag("verify"),
+    new("api.http", Kind::Choice(HttpVersion::NAMES), "auto", "HTTP version; auto agrees on one with the server."),
+    new(
+        "api.connection_age_max",
+        duration(SECOND, 30 * DAY),
+        "5m",
+        "Age at which connections are opened anew, so that changes of DNS are followed.",
+    ),
+    new(
+        "api.proxy",
+        Kind::Text,
+        "",
+        "Proxy to reach the API by, as a URL; or env, for that of the environment. Without it none is used.",
+    )
+    .sample("\"http://proxy.example:3128\"")
+    .private(),
+    new("api.ca_file", Kind::Path, "", "PEM file of the authorities to trust, instead of the usual ones.")
+        .sample("\"/etc/simsync/ca.pem\""),
+    new("api.client_certificate", Kind::Path, "", "PEM file of a client certificate and its private key.")
+        .sample("\"/etc/simsync/client.pem\""),
     new("input.format", Kind::Choice(Format::NAMES), "auto", "Format of the inputs.").flag("format"),
     new(
         "input.key",
@@ -281,7 +307,60 @@ pub static SETTINGS: &[Setting] = &[
         "20",
         "Rows with clears or damage below which those shares are not judged.",
     ),
+    new(
+        "plan.changed_max",
+        Kind::Share,
+        "50%",
+        "Share of the known subjects in an export that would change, above which nothing is sent.",
+    ),
+    new(
+        "plan.changed_subjects_min",
+        count(0, u64::MAX),
+        "100",
+        "Changing subjects below which that share is not judged.",
+    ),
+    new(
+        "plan.rows_drop_max",
+        Kind::Share,
+        "50%",
+        "How much fewer rows than usual at its target an export may have before nothing is sent.",
+    ),
+    new(
+        "plan.blank_max",
+        Kind::Share,
+        "50%",
+        "How much fewer of its rows than usual a column may fill before nothing is sent.",
+    ),
+    new(
+        "plan.usual_rows_min",
+        count(0, u64::MAX),
+        "100",
+        "Usual rows below which fewer rows and blank columns are not judged.",
+    ),
+    new(
+        "plan.repeated_max",
+        count(1, u64::MAX),
+        "50",
+        "Subjects that may share one value of an identifier before nothing is sent.",
+    ),
+    new(
+        "plan.subject_rows_max",
+        count(1, 1_000_000_000),
+        "1000000",
+        "Rows that one subject may have; a key with more is a placeholder.",
+    ),
+    new("plan.send", Kind::Choice(SendMode::NAMES), "full", "Fields sent of an update that changes something.")
+        .flag("send"),
+    new("plan.samples", count(0, 1_000), "5", "Changes that a plan shows, masked."),
+    new(
+        "plan.memory_max",
+        bytes(MIB, 1 << 40),
+        "48MiB",
+        "Memory for the rows of a survey; beyond it they go to a private file in the state directory.",
+    ),
+    new("plan.threads", count(0, 256), "0", "Threads that check and plan rows; 0 chooses by the machine."),
     new("delivery.rate", Kind::Rate, "50/s", "Attempts per unit of time, retries included.").flag("rate"),
+    new("delivery.fleet", count(1, 10_000), "1", "Machines that share the rate; each takes its share of it."),
     new("delivery.burst", count(1, 100_000), "1", "Attempts that may begin at once after a silence.")
         .flag("burst"),
     new("delivery.max_in_flight", count(1, 4_096), "64", "Attempts on the wire at once, at most.")
@@ -352,6 +431,12 @@ pub static SETTINGS: &[Setting] = &[
     new("delivery.senders", count(0, 64), "0", "Sending threads; 0 chooses by the machine."),
     new("journal.commit_rows_max", count(1, 65_536), "8192", "Most outcomes in one commit."),
     new("journal.commit_delay_max", duration(0, 10 * SECOND), "1ms", "Longest wait for a commit to fill."),
+    new(
+        "journal.log_max",
+        bytes(KIB, 1 << 40),
+        "128MiB",
+        "Size of the log at which it is folded into the ledger in the middle of a run.",
+    ),
     new(
         "report.status_every",
         duration(0, DAY),

@@ -23,10 +23,10 @@ use std::path::PathBuf;
 
 use secrecy::SecretString;
 
-use crate::api::Envelope;
+use crate::api::{Envelope, HttpVersion, Verify};
 use crate::fields::RuleOptions;
 use crate::input::{Format, TrailerCounts, UnsafeIntegers};
-use crate::plan::{ConflictPolicy, DuplicatePolicy, InDoubtPolicy};
+use crate::plan::{ConflictPolicy, DuplicatePolicy, InDoubtPolicy, SendMode};
 use crate::report::ColorChoice;
 use crate::update::FieldKind;
 
@@ -183,6 +183,18 @@ pub struct ApiSettings {
     pub connect_timeout_ms: u64,
     /// Whether the token may go out in clear beyond loopback.
     pub allow_plain_http: bool,
+    /// What makes an answer an acknowledgment.
+    pub verify: Verify,
+    /// HTTP version.
+    pub http: HttpVersion,
+    /// Age at which connections are opened anew.
+    pub connection_age_max_ms: u64,
+    /// Proxy: a URL, or `env`; `None` for none.
+    pub proxy: Option<String>,
+    /// PEM file of the authorities to trust.
+    pub ca_file: Option<PathBuf>,
+    /// PEM file of a client certificate and its key.
+    pub client_certificate: Option<PathBuf>,
 }
 
 /// `[input]`
@@ -251,6 +263,28 @@ pub struct PlanSettings {
     pub damage_max: Share,
     /// Rows with clears or damage below which those shares are not judged.
     pub alarm_rows_min: u64,
+    /// Share of known subjects that would change, above which nothing is sent.
+    pub changed_max: Share,
+    /// Changing subjects below which that share is not judged.
+    pub changed_subjects_min: u64,
+    /// How much fewer rows than usual an export may have.
+    pub rows_drop_max: Share,
+    /// How much fewer of its rows than usual a column may fill.
+    pub blank_max: Share,
+    /// Usual rows below which neither is judged.
+    pub usual_rows_min: u64,
+    /// Subjects that may share one value of an identifier.
+    pub repeated_max: u64,
+    /// Rows that one subject may have.
+    pub subject_rows_max: u64,
+    /// Fields sent of an update.
+    pub send: SendMode,
+    /// Changes that a plan shows.
+    pub samples: usize,
+    /// Memory for the rows of a survey.
+    pub memory_max_bytes: usize,
+    /// Threads that check and plan rows; `None` chooses by the machine.
+    pub threads: Option<usize>,
 }
 
 /// `[delivery]`
@@ -258,6 +292,8 @@ pub struct PlanSettings {
 pub struct DeliverySettings {
     /// Attempts per unit of time.
     pub rate: Rate,
+    /// Machines that share the rate.
+    pub fleet: u32,
     /// Attempts that may begin at once.
     pub burst: u32,
     /// Attempts on the wire at once, at most.
@@ -303,6 +339,8 @@ pub struct JournalSettings {
     pub commit_rows_max: usize,
     /// Longest wait for a commit to fill.
     pub commit_delay_max_ms: u64,
+    /// Size of the log at which it is folded in the middle of a run.
+    pub log_bytes_max: u64,
 }
 
 /// `[report]`

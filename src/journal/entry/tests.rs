@@ -36,8 +36,8 @@ proptest! {
 #[test]
 fn an_unknown_version_is_named() {
     let mut bytes = encoded(&LedgerEntry::new(SubjectId([0; 16])));
-    bytes[0] = 2;
-    let expected = "ledger entry, format version 2".to_owned();
+    bytes[0] = 3;
+    let expected = "ledger entry, format version 3".to_owned();
     assert_eq!(decode_entry(SubjectId([0; 16]), &bytes), Err(CodecError::Unknown(expected)));
 }
 

@@ -87,6 +87,7 @@ fn rules() -> PlanRules {
         duplicates: DuplicatePolicy::Fold,
         conflicts: ConflictPolicy::Hold,
         in_doubt: InDoubtPolicy::Resend,
+        send: crate::plan::SendMode::Full,
         full: false,
         resend_after_s: None,
         retry_failed: false,

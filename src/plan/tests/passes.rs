@@ -194,6 +194,7 @@ proptest! {
             duplicates,
             conflicts: ConflictPolicy::Send,
             in_doubt: InDoubtPolicy::Resend,
+        send: crate::plan::SendMode::Full,
             retry_failed: true,
             ..rules
         };

@@ -62,6 +62,7 @@ pub(crate) const DOORS: &[(&str, &[&str])] = &[
     ("axum", &["sandbox"]),
     ("backoff", &["delivery/retry.rs"]),
     ("blake3", &["digest.rs"]),
+    ("siphasher", &["digest.rs"]),
     ("clap", &["cli"]),
     ("csv", &["input/csv.rs", "report/rows.rs"]),
     ("encoding_rs", &["input/encoding.rs"]),
