@@ -17,6 +17,7 @@ mod fold;
 mod generation;
 mod guard;
 mod handle;
+mod job;
 mod key;
 mod lock;
 mod named;
@@ -24,6 +25,7 @@ mod opening;
 mod pages;
 mod queue;
 mod record;
+mod sorted;
 mod store;
 mod thread;
 mod watermark;
@@ -35,7 +37,9 @@ pub use self::core::FinishReport;
 pub use batches::Batch;
 pub use error::{JournalError, JournalErrorKind};
 pub use generation::LedgerScan;
-pub use handle::{COMMIT_DELAY_MAX_MS, COMMIT_ROWS_MAX, Journal, JournalOptions, JournalWriter};
+pub use handle::{
+    COMMIT_DELAY_MAX_MS, COMMIT_ROWS_MAX, Journal, JournalOptions, JournalWriter, LOG_BYTES_MAX,
+};
 pub use lock::{LockHolder, lock_holder};
 pub use named::RunBatch;
 pub use opening::Recovery;

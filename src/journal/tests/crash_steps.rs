@@ -24,7 +24,7 @@ fn fold_until(core: &mut Core, done: Done) {
         core.name_generation(&folded).unwrap();
     }
     if done >= Done::Dropped {
-        core.drop_folded(&folded).unwrap();
+        core.drop_folded().unwrap();
     }
     if done >= Done::All {
         core.remove_unnamed_generations().unwrap();
@@ -53,7 +53,7 @@ fn a_kill_between_two_steps_of_a_fold_loses_and_repeats_nothing() {
             assert!(sequence > through, "{done:?}: folded value {sequence} was left");
             Ok(())
         };
-        opened.core.store.scan(0, &mut { left }).unwrap();
+        opened.core.store.log().unwrap().scan(0, u64::MAX, &mut { left }).unwrap();
         drop(opened);
         let files = generation::files_of(dir.path()).unwrap();
         assert_eq!(files, [generation::path_of(dir.path(), 2)], "{done:?}");
