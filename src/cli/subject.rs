@@ -28,7 +28,12 @@ pub(super) fn flag(field: FieldKind) -> String {
 }
 
 /// The canonical form of a cell of this field, if it has one under these rules.
-pub(super) fn canonical(rules: &RuleSet, field: FieldKind, text: &str, checked: &mut Checked) -> Option<String> {
+pub(super) fn canonical(
+    rules: &RuleSet,
+    field: FieldKind,
+    text: &str,
+    checked: &mut Checked,
+) -> Option<String> {
     fields::check_row(rules, &|kind| (kind == field).then_some(text), checked);
     checked.fields.get(field).map(str::to_owned)
 }

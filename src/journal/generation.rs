@@ -110,9 +110,7 @@ impl GenerationReader {
         }
         match open_file(state_dir, name)? {
             Some(file) => GenerationReader::of_file(file, state_dir, name, identity).map(Some),
-            None => {
-                Err(damaged(&path_of(state_dir, name.generation), name.through, "it is missing"))
-            }
+            None => Err(damaged(&path_of(state_dir, name.generation), name.through, "it is missing")),
         }
     }
 

@@ -44,10 +44,9 @@ pub(super) fn load(state_dir: &Path) -> Result<Option<LoadedKey>, JournalError> 
     let path = key_path(state_dir);
     match std::fs::read(&path) {
         Ok(bytes) => {
-            let secret: [u8; StateKey::LEN] = bytes.try_into().map_err(|_| JournalError::KeyUnusable {
-                path,
-                reason: "it does not hold 32 bytes",
-            })?;
+            let secret: [u8; StateKey::LEN] = bytes
+                .try_into()
+                .map_err(|_| JournalError::KeyUnusable { path, reason: "it does not hold 32 bytes" })?;
             Ok(Some(loaded(&secret)))
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),

@@ -41,7 +41,7 @@ pub use batches::Batch;
 pub use error::{JournalError, JournalErrorKind};
 pub use generation::LedgerScan;
 pub use handle::{COMMIT_DELAY_MAX_MS, COMMIT_ROWS_MAX, Journal, JournalOptions, JournalWriter};
-pub use index::{JournalIndex, RunFact, TargetFact, TargetBatch};
+pub use index::{JournalIndex, RunFact, TargetBatch, TargetFact};
 pub use lock::{LockHolder, lock_holder};
 pub use named::RunBatch;
 pub use opening::Recovery;

@@ -191,10 +191,12 @@ impl Upkeep {
 
     fn each_entry(&self, visit: VisitEntry<'_>) -> Result<(), JournalError> {
         let mark = &self.core.mark;
-        let Some(mut reader) = GenerationReader::open(&self.core.state_dir, &mark.ledger, mark.identity)? else {
+        let Some(mut reader) = GenerationReader::open(&self.core.state_dir, &mark.ledger, mark.identity)?
+        else {
             return Ok(());
         };
-        let (path, through) = (generation::path_of(&self.core.state_dir, mark.ledger.generation), mark.ledger.through);
+        let (path, through) =
+            (generation::path_of(&self.core.state_dir, mark.ledger.generation), mark.ledger.through);
         let fault = |fault| generation::from_codec(&path, through, fault);
         while let Some((subject, value)) = reader.next()? {
             visit(subject, value, &fault)?;
@@ -234,7 +236,11 @@ impl Upkeep {
         let (entries, bytes) = writer.finish()?;
         if entries + known != mark.ledger.entries {
             return Err(JournalError::damaged(
-                format!("the ledger holds {} entries where {} were counted", entries + known, mark.ledger.entries),
+                format!(
+                    "the ledger holds {} entries where {} were counted",
+                    entries + known,
+                    mark.ledger.entries
+                ),
                 "nothing yet: the old ledger was left standing",
             ));
         }
@@ -293,11 +299,8 @@ impl std::fmt::Debug for Upkeep {
 }
 
 /// Called with each entry: its subject, its bytes, and how a fault in them becomes an error.
-type VisitEntry<'a> = &'a mut dyn FnMut(
-    SubjectId,
-    &[u8],
-    &dyn Fn(CodecError) -> JournalError,
-) -> Result<(), JournalError>;
+type VisitEntry<'a> =
+    &'a mut dyn FnMut(SubjectId, &[u8], &dyn Fn(CodecError) -> JournalError) -> Result<(), JournalError>;
 
 impl TargetStats {
     fn new(fact: TargetFact) -> TargetStats {

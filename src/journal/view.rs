@@ -43,8 +43,7 @@ impl LedgerView {
     /// When the journal is damaged, has lost its key, is of an unknown format, or cannot be read.
     pub fn open(state_dir: &Path) -> Result<Option<LedgerView>, JournalError> {
         let Some(mut mark) = WatermarkFile::peek(state_dir)? else { return Ok(None) };
-        let LoadedKey { key, identity } =
-            key::load(state_dir)?.ok_or_else(|| key::missing(state_dir))?;
+        let LoadedKey { key, identity } = key::load(state_dir)?.ok_or_else(|| key::missing(state_dir))?;
         if mark.identity != identity {
             return Err(key::foreign(state_dir));
         }
