@@ -102,7 +102,7 @@ fn rename(state_dir: &Path, from: &str, to: &str) -> Result<(), JournalError> {
     files::sync_dir(state_dir)
 }
 
-fn remove_dir(dir: &Path) -> Result<(), JournalError> {
+pub(super) fn remove_dir(dir: &Path) -> Result<(), JournalError> {
     match fs::remove_dir_all(dir) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             Err(JournalError::io("remove the directory", dir)(error))
@@ -112,7 +112,7 @@ fn remove_dir(dir: &Path) -> Result<(), JournalError> {
 }
 
 /// Waits until no thread of sled holds the store any more: it writes files by their paths, which are about to change.
-fn wait_until_released(dir: &Path) -> Result<(), JournalError> {
+pub(super) fn wait_until_released(dir: &Path) -> Result<(), JournalError> {
     let path = dir.join("db");
     let file = File::open(&path).map_err(JournalError::io("open", &path))?;
     for _ in 0..RELEASE_TRIES_MAX {

@@ -72,13 +72,12 @@ impl Verified {
 
     /// An error of a part, as a finding.
     fn add_error(&mut self, error: JournalError) {
-        match error {
-            JournalError::Damaged { what, lost } => self.add(what, lost),
-            other => {
-                let remedy = other.remedy();
-                self.add(other.to_string(), remedy);
-            }
+        if let JournalError::Damaged { what, lost } = error {
+            self.add(what, lost);
+            return;
         }
+        let remedy = error.remedy();
+        self.add(error.to_string(), format!("unknown; {remedy}"));
     }
 }
 

@@ -1,8 +1,6 @@
 //! `journal adopt`: an export recorded as applied, and nothing sent.
 
-use std::process::Stdio;
-
-use crate::support::{Ran, Workspace, export};
+use crate::support::{Ran, Workspace, export, kill_after};
 use crate::witness::kill_9;
 
 fn adopt(ws: &Workspace, args: &[&str]) -> Ran {
@@ -85,11 +83,7 @@ fn killed_at_any_moment_it_is_completed_by_the_same_command() {
     ws.write("export.csv", export(3_000));
     for delay_ms in [20, 60, 120, 200] {
         let url = ws.sandbox.url();
-        let mut command = ws.command(&["journal", "adopt", "--api-url", &url, "export.csv"]);
-        command.stdout(Stdio::null()).stderr(Stdio::null());
-        let mut run = command.spawn().unwrap();
-        std::thread::sleep(std::time::Duration::from_millis(delay_ms));
-        kill_9(&mut run);
+        kill_after(&mut ws.command(&["journal", "adopt", "--api-url", &url, "export.csv"]), delay_ms);
     }
     adopt(&ws, &["export.csv"]).expect(0).expect_books();
     assert_eq!(ws.sync(&["export.csv"]).expect(0).rows("unchanged"), 3_000);

@@ -2,14 +2,13 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 
 use serde_json::Value;
 use simsync::digest::StateKey;
 use simsync::sandbox::Faults;
 use simsync::update::FieldKind;
 
-use crate::support::{Workspace, export, imei};
+use crate::support::{Workspace, export, imei, kill_after};
 use crate::witness::kill_9;
 
 /// The subject that is forgotten.
@@ -88,11 +87,7 @@ fn killed_at_any_moment_it_is_completed_by_the_same_command() {
     let (ws, target) = with_history();
     let (state, id) = (ws.path("simsync-state"), subject_id(&ws, &target, GONE));
     for delay_ms in [1, 5, 10, 20, 30, 40, 60, 80, 120, 160] {
-        let mut command = ws.command(&["journal", "forget", "--user-external-id", GONE]);
-        command.stdout(Stdio::null()).stderr(Stdio::null());
-        let mut run = command.spawn().unwrap();
-        std::thread::sleep(std::time::Duration::from_millis(delay_ms));
-        kill_9(&mut run);
+        kill_after(&mut ws.command(&["journal", "forget", "--user-external-id", GONE]), delay_ms);
         let stats = ws.run(&["journal", "verify"]);
         assert_eq!(stats.code, 0, "after {delay_ms} ms: {}{}", stats.stdout, stats.stderr);
     }

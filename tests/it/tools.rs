@@ -3,12 +3,11 @@
 use std::fs;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 
 use serde_json::Value;
 use simsync::sandbox::Faults;
 
-use crate::support::{Ran, Workspace, export};
+use crate::support::{Ran, Workspace, export, kill_after};
 use crate::witness::kill_9;
 
 fn json(ran: &Ran) -> Value {
@@ -182,11 +181,7 @@ fn compact_killed_at_any_moment_leaves_a_whole_journal() {
     ws.write("export.csv", export(300));
     ws.sync(&["export.csv"]).expect(0);
     for delay_ms in [2, 8, 15, 25, 35, 50, 70, 90, 120, 160] {
-        let mut command = ws.command(&["journal", "compact"]);
-        command.stdout(Stdio::null()).stderr(Stdio::null());
-        let mut run = command.spawn().unwrap();
-        std::thread::sleep(std::time::Duration::from_millis(delay_ms));
-        kill_9(&mut run);
+        kill_after(&mut ws.command(&["journal", "compact"]), delay_ms);
         assert_eq!(ws.sync(&["export.csv"]).expect(0).rows("unchanged"), 300, "after {delay_ms} ms");
     }
     ws.run(&["journal", "verify"]).expect(0);

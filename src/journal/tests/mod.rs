@@ -6,6 +6,7 @@ mod faults;
 mod kill;
 mod model;
 pub(super) mod strategies;
+mod upkeep;
 mod use_of_it;
 
 use std::path::Path;
