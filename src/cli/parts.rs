@@ -207,6 +207,7 @@ pub(super) fn journal_options(settings: &Settings, state: &Path) -> JournalOptio
         state_dir: state.to_owned(),
         commit_rows_max: settings.journal.commit_rows_max,
         commit_delay_max_ms: settings.journal.commit_delay_max_ms,
+        log_bytes_max: settings.journal.log_bytes_max,
     }
 }
 

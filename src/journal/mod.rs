@@ -18,6 +18,7 @@ mod generation;
 mod guard;
 mod handle;
 mod index;
+mod job;
 mod key;
 mod lock;
 mod named;
@@ -26,6 +27,7 @@ mod pages;
 mod queue;
 mod record;
 mod rewrite;
+mod sorted;
 mod store;
 mod thread;
 mod upkeep;
@@ -40,7 +42,9 @@ pub use self::core::FinishReport;
 pub use batches::Batch;
 pub use error::{JournalError, JournalErrorKind};
 pub use generation::LedgerScan;
-pub use handle::{COMMIT_DELAY_MAX_MS, COMMIT_ROWS_MAX, Journal, JournalOptions, JournalWriter};
+pub use handle::{
+    COMMIT_DELAY_MAX_MS, COMMIT_ROWS_MAX, Journal, JournalOptions, JournalWriter, LOG_BYTES_MAX,
+};
 pub use index::{JournalIndex, RunFact, TargetBatch, TargetFact};
 pub use lock::{LockHolder, lock_holder};
 pub use named::RunBatch;

@@ -122,7 +122,7 @@ fn begin_watermark(
             "nobody can say how much of the log is missing",
         ))
     };
-    store.scan(0, &mut |_, _| lost())?;
+    store.log()?.scan(0, u64::MAX, &mut |_, _| lost())?;
     store.named_with("", &mut |_, _| lost())?;
     let mark = Watermark { identity, sequence: 0, records: 0, ledger: LedgerName::default() };
     Ok((WatermarkFile::create(state_dir, &mark)?, mark))
@@ -174,6 +174,7 @@ fn check_ledger_name(stored: &LedgerName, marked: &LedgerName) -> Result<(), Jou
     let is_same = stored.generation == marked.generation
         && stored.bytes == marked.bytes
         && stored.entries == marked.entries
+        && stored.open == marked.open
         && stored.through >= marked.through;
     let is_next = stored.generation == marked.generation + 1 && stored.through > marked.through;
     if is_same || is_next {
@@ -196,7 +197,7 @@ struct FoundLog {
 
 fn scan_log(store: &dyn Store, ledger: &LedgerName, marked: &Watermark) -> Result<FoundLog, JournalError> {
     let mut found = FoundLog { last: ledger.through, records: 0, size: LogSize::default() };
-    store.scan(ledger.through + 1, &mut |sequence, value| {
+    store.log()?.scan(ledger.through + 1, u64::MAX, &mut |sequence, value| {
         if sequence != found.last + 1 {
             return Err(JournalError::damaged(
                 format!("the log goes from sequence {} to {sequence}", found.last),
@@ -226,7 +227,7 @@ fn behind(last: u64, records: u64, marked: &Watermark) -> JournalError {
 
 /// Folds what a run left in the log: it was killed, or its fold failed.
 fn recover(core: &mut Core) -> Result<Option<Recovery>, JournalError> {
-    if core.mark.records == 0 {
+    if core.mark.records == 0 && core.mark.ledger.open == 0 {
         return Ok(None);
     }
     let counts = core.fold()?;

@@ -69,7 +69,7 @@ pub(super) fn write_copy(store: &dyn Store, state_dir: &Path) -> Result<(), Jour
         group.named.push((name.to_owned(), Some(bytes.to_vec())));
         commit_if_full(&mut *copy, &mut group)
     })?;
-    store.scan(0, &mut |sequence, value| {
+    store.log()?.scan(0, u64::MAX, &mut |sequence, value| {
         group.values.push((sequence, value.to_vec()));
         commit_if_full(&mut *copy, &mut group)
     })?;

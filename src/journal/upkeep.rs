@@ -12,13 +12,14 @@ use crate::digest::{StateKey, SubjectId, SubjectTag};
 use crate::ledger::LedgerEntry;
 
 use super::codec::CodecError;
-use super::core::{Core, Folded};
+use super::core::Core;
 use super::entry::decode_entry;
 use super::error::JournalError;
 use super::files;
 use super::fold::FoldCounts;
 use super::generation::{self, GenerationReader, GenerationWriter};
 use super::index::{JournalIndex, TargetFact};
+use super::job::Folded;
 use super::lock::{LockHolder, StateLock};
 use super::named;
 use super::opening::{self, Opened, Recovery};
@@ -244,10 +245,12 @@ impl Upkeep {
                 "nothing yet: the old ledger was left standing",
             ));
         }
-        let name = LedgerName { generation: owner.generation, through: mark.sequence, entries, bytes };
+        // The run's intents are folded as in doubt: none is open.
+        let (generation, through) = (owner.generation, mark.sequence);
+        let name = LedgerName { generation, through, entries, bytes, open: 0 };
         let folded = Folded { name, counts: FoldCounts::default(), size: self.core.log };
         self.core.name_generation(&folded)?;
-        self.core.drop_folded(&folded)?;
+        self.core.drop_folded()?;
         self.core.remove_unnamed_generations()?;
         Ok(known)
     }

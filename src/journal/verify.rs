@@ -195,7 +195,7 @@ fn log(
     let mut last = begin - 1;
     let mut records = 0;
     let mut at_mark = (last == mark.map_or(0, |mark| mark.sequence)).then_some(0);
-    store.scan(begin, &mut |sequence, value| {
+    store.log()?.scan(begin, u64::MAX, &mut |sequence, value| {
         verified.log_values += 1;
         if sequence != last + 1 {
             let lost = format!("{} values of it are lost", sequence.saturating_sub(last + 1));

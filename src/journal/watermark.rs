@@ -41,11 +41,13 @@ pub(super) struct LedgerName {
     pub(super) entries: u64,
     /// Length of its file in bytes.
     pub(super) bytes: u64,
+    /// Open intents in it: a fold in the middle of a run leaves them open, the next one goes on from there.
+    pub(super) open: u64,
 }
 
 impl LedgerName {
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
-        for part in [self.generation, self.through, self.entries, self.bytes] {
+        for part in [self.generation, self.through, self.entries, self.bytes, self.open] {
             put_varint(out, part);
         }
     }
@@ -56,6 +58,8 @@ impl LedgerName {
             through: decoder.varint()?,
             entries: decoder.varint()?,
             bytes: decoder.varint()?,
+            // Ledgers named before there were folds in the middle of a run end here.
+            open: if decoder.end().is_ok() { 0 } else { decoder.varint()? },
         })
     }
 }

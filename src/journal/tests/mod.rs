@@ -4,6 +4,7 @@ mod crash_steps;
 mod damage;
 mod faults;
 mod kill;
+mod mid_run;
 mod model;
 pub(super) mod strategies;
 mod upkeep;
