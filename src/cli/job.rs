@@ -106,9 +106,9 @@ pub(super) struct Ended {
 }
 
 /// What the survey leads to.
-struct Surveyed {
-    plan: Plan,
-    batch: Batch,
+pub(super) struct Surveyed {
+    pub(super) plan: Plan,
+    pub(super) batch: Batch,
     key_field: FieldKind,
     proof: String,
 }
@@ -119,7 +119,11 @@ impl Job<'_> {
         let mut emitter = Emitter::new(clock, &mut reporters);
         emitter.emit(Event::RunStarted(RunFacts {
             run_id: self.run_id.to_owned(),
-            command: if self.is_plan { "plan" } else { "sync" },
+            command: match (self.is_plan, self.settings.run.adopt) {
+                (true, _) => "plan",
+                (false, true) => "adopt",
+                (false, false) => "sync",
+            },
             target: self.destination.target.clone(),
             started_at: clock::wall_rfc3339(),
             tool_version: env!("CARGO_PKG_VERSION"),
@@ -451,6 +455,9 @@ impl Job<'_> {
     ) -> Result<Delivered, Fatal> {
         if surveyed.plan.facts().rows.send == 0 {
             return Ok(Delivered::default());
+        }
+        if self.settings.run.adopt {
+            return Ok(self.adopt(surveyed, judge, journal, emitter));
         }
         let Some(endpoint) = self.destination.endpoint.clone() else { return Ok(Delivered::default()) };
         let tokens = self.token.clone().zip(self.destination.token.clone());

@@ -148,7 +148,7 @@ fn spool_dir(state: &Path, inputs: &[String], is_plan: bool) -> Result<PathBuf, 
 }
 
 /// The command as typed, for hints: with its inputs, and without them.
-fn next_commands(args: &[OsString], inputs: &[String]) -> NextCommands {
+pub(super) fn next_commands(args: &[OsString], inputs: &[String]) -> NextCommands {
     let words: Vec<String> = args.iter().skip(1).map(|arg| arg.to_string_lossy().into_owned()).collect();
     let without: Vec<String> = words.iter().filter(|word| !inputs.contains(word)).cloned().collect();
     let line = |words: &[String]| {

@@ -39,6 +39,16 @@ pub(super) fn files_of(state_dir: &Path) -> Result<Vec<PathBuf>, JournalError> {
     Ok(found)
 }
 
+/// Opens the file of a generation; `None` when it is not there, which is damage unless it was replaced meanwhile.
+pub(super) fn open_file(state_dir: &Path, name: &LedgerName) -> Result<Option<File>, JournalError> {
+    let path = path_of(state_dir, name.generation);
+    match File::open(&path) {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(JournalError::io("open", &path)(error)),
+    }
+}
+
 /// Writes a generation under a temporary name.
 pub(super) struct GenerationWriter {
     writer: grenad::Writer<PageWriter>,
@@ -98,14 +108,20 @@ impl GenerationReader {
         if name.generation == 0 {
             return Ok(None);
         }
+        match open_file(state_dir, name)? {
+            Some(file) => GenerationReader::of_file(file, state_dir, name, identity).map(Some),
+            None => Err(damaged(&path_of(state_dir, name.generation), name.through, "it is missing")),
+        }
+    }
+
+    /// Reads the generation of this name in a file that is open already.
+    pub(super) fn of_file(
+        file: File,
+        state_dir: &Path,
+        name: &LedgerName,
+        identity: u64,
+    ) -> Result<GenerationReader, JournalError> {
         let path = path_of(state_dir, name.generation);
-        let file = match File::open(&path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(damaged(&path, name.through, "it is missing"));
-            }
-            Err(error) => return Err(JournalError::io("open", &path)(error)),
-        };
         let owner = PagesOwner { identity, generation: name.generation };
         let pages = match PageReader::open(file, owner, name.bytes) {
             Ok(pages) => pages,
@@ -115,13 +131,7 @@ impl GenerationReader {
         let cursor = grenad::Reader::new(pages)
             .and_then(grenad::Reader::into_cursor)
             .map_err(|error| from_grenad(&path, name.through, error))?;
-        Ok(Some(GenerationReader {
-            cursor,
-            path,
-            through: name.through,
-            entries: name.entries,
-            seek_to: None,
-        }))
+        Ok(GenerationReader { cursor, path, through: name.through, entries: name.entries, seek_to: None })
     }
 
     /// Makes the first entry at or behind a subject the next one.
@@ -263,7 +273,7 @@ fn from_grenad(path: &Path, through: u64, error: grenad::Error) -> JournalError 
     }
 }
 
-fn from_codec(path: &Path, through: u64, fault: CodecError) -> JournalError {
+pub(super) fn from_codec(path: &Path, through: u64, fault: CodecError) -> JournalError {
     match fault {
         CodecError::Damaged(why) => damaged(path, through, why),
         CodecError::Unknown(what) => JournalError::UnknownFormat { what },

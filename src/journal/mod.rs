@@ -17,6 +17,7 @@ mod fold;
 mod generation;
 mod guard;
 mod handle;
+mod index;
 mod job;
 mod key;
 mod lock;
@@ -25,9 +26,13 @@ mod opening;
 mod pages;
 mod queue;
 mod record;
+mod rewrite;
 mod sorted;
 mod store;
 mod thread;
+mod upkeep;
+mod verify;
+mod view;
 mod watermark;
 
 #[cfg(test)]
@@ -40,7 +45,11 @@ pub use generation::LedgerScan;
 pub use handle::{
     COMMIT_DELAY_MAX_MS, COMMIT_ROWS_MAX, Journal, JournalOptions, JournalWriter, LOG_BYTES_MAX,
 };
+pub use index::{JournalIndex, RunFact, TargetBatch, TargetFact};
 pub use lock::{LockHolder, lock_holder};
 pub use named::RunBatch;
 pub use opening::Recovery;
 pub use queue::OnDurable;
+pub use upkeep::{DiskUse, TargetStats, Upkeep, UpkeepStats, disk_use};
+pub use verify::{Finding, Verified, verify};
+pub use view::LedgerView;

@@ -15,6 +15,7 @@ use super::key::{self, LoadedKey};
 use super::lock::StateLock;
 use super::named;
 use super::record::open_value;
+use super::rewrite;
 use super::store::{STORE_DIR, SledStore, Store};
 use super::watermark::{LedgerName, Watermark, WatermarkFile};
 
@@ -54,6 +55,7 @@ pub(super) fn open_with(
     lock: StateLock,
     open_store: impl FnOnce(&Path) -> Result<Box<dyn Store>, JournalError>,
 ) -> Result<Opened, JournalError> {
+    rewrite::recover(state_dir)?;
     let LoadedKey { key, identity } = key::load_or_create(state_dir, journal_exists(state_dir)?)?;
     let found = if WatermarkFile::exists(state_dir) {
         let (file, mark) = WatermarkFile::open(state_dir)?;

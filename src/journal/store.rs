@@ -107,7 +107,13 @@ struct Trees {
 impl SledStore {
     /// Opens the store, creating it if needed. Our own lock must be held.
     pub(super) fn open(state_dir: &Path) -> Result<SledStore, JournalError> {
-        let dir = state_dir.join(STORE_DIR);
+        let store = SledStore::open_at(state_dir.join(STORE_DIR))?;
+        files::sync_dir(state_dir)?;
+        Ok(store)
+    }
+
+    /// Opens a store in a directory of its own, creating it if needed.
+    pub(super) fn open_at(dir: PathBuf) -> Result<SledStore, JournalError> {
         let is_new = !dir.join("db").exists();
         files::create_dir(&dir)?;
         files::create_dir(&dir.join("blobs"))?;
@@ -130,7 +136,6 @@ impl SledStore {
             .map_err(JournalError::io("sync", &conf_path))?;
         files::sync_dir(&dir.join("blobs"))?;
         files::sync_dir(&dir)?;
-        files::sync_dir(state_dir)?;
         Ok(SledStore { dir, db_file, trees: Some(trees) })
     }
 

@@ -7,6 +7,7 @@ mod kill;
 mod mid_run;
 mod model;
 pub(super) mod strategies;
+mod upkeep;
 mod use_of_it;
 
 use std::path::Path;
