@@ -165,7 +165,7 @@ fn take_over(core: &mut Core) -> Result<(), JournalError> {
     *core.ledger.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = ledger;
     // A missing or foreign ledger is found now, not after an hour of survey.
     GenerationReader::open(&core.state_dir, &ledger, marked.identity)?;
-    core.store.drop_through(ledger.through)?;
+    core.dropping_through = Some(ledger.through);
     core.remove_unnamed_generations()
 }
 
