@@ -19,7 +19,7 @@ use super::sorted::Sorter;
 use super::store::ReadLog;
 
 /// Memory that a fold's records may take, by estimate.
-pub(super) const FOLD_BYTES_MAX: u64 = 16 * 1024 * 1024;
+pub(super) const FOLD_BYTES_MAX: u64 = 8 * 1024 * 1024;
 
 /// The part of the log to fold.
 pub(super) struct LogPart<'a> {
