@@ -9,7 +9,7 @@ use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
 
 use simsync::digest::{FieldHash, SubjectId, UpdateDigest};
-use simsync::journal::{COMMIT_ROWS_MAX, Journal, JournalOptions};
+use simsync::journal::{COMMIT_ROWS_MAX, Journal, JournalOptions, LOG_BYTES_MAX};
 use simsync::ledger::Record;
 use simsync::row::Version;
 use simsync::update::{FieldFact, FieldKind, FieldSet};
@@ -54,7 +54,9 @@ fn main() {
     ];
     bench.run("acknowledgements", contestants);
     latency(&bench.path("latency"));
-    paced(&bench.path("paced"), bench.rows.max(PACED_ROWS_MIN) * 2);
+    let rows = bench.rows.max(PACED_ROWS_MIN) * 2;
+    paced(&bench.path("paced"), rows, u64::MAX);
+    paced(&bench.path("paced"), rows, LOG_BYTES_MAX / 4);
 }
 
 fn plain(path: &Path, rows: u64) -> Duration {
@@ -136,8 +138,9 @@ fn latency(dir: &Path) {
 }
 
 /// Rows at a steady pace, as a rate limit hands them out: how long each append waits for its commit.
-fn paced(dir: &Path, rows: u64) {
-    let journal = open(dir);
+fn paced(dir: &Path, rows: u64, log_bytes_max: u64) {
+    let options = JournalOptions { log_bytes_max, ..JournalOptions::new(dir) };
+    let journal = Journal::open(&options, "bench", "bench", 0).expect("a new journal can be made");
     let writer = journal.writer();
     let (told, times) = std::sync::mpsc::channel();
     let appends = rows.div_ceil(PACE / PACED_APPENDS);

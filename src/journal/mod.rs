@@ -4,8 +4,9 @@
 //! touches the store. In a state directory it keeps `lock`, `journal.key`, `journal.watermark`, `journal/` (sled) and
 //! `ledger-<generation>.grenad`. Not here: what the records mean (`ledger.rs`), what follows from them (`plan/`).
 //!
-//! Reading order: `handle.rs` what others call, `core.rs` commit and fold, `opening.rs` what is believed after a
-//! crash, then the formats: `record.rs`, `entry.rs`, `named.rs`, `watermark.rs`, `pages.rs`.
+//! Reading order: `handle.rs` what others call, `core.rs` commit and when to fold, `fold.rs` (`sorted.rs`, `job.rs`) the
+//! fold, `opening.rs` what is believed after a crash, then the formats: `record.rs`, `entry.rs`, `named.rs`,
+//! `watermark.rs`, `pages.rs`.
 
 mod batches;
 mod codec;

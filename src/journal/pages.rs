@@ -80,7 +80,7 @@ const CHUNKS_MAX: usize = 4;
 
 /// Bytes after which the file is synced while it is written, so that the sync at the end, and every commit's meanwhile, does not
 /// wait for all of it at once.
-const SYNC_BYTES: u64 = 32 * 1024 * 1024;
+const SYNC_BYTES: u64 = 2 * 1024 * 1024;
 
 /// Writes content page by page: checksums and the disk are a thread's own business, while the next entries are merged.
 #[derive(Debug)]
