@@ -280,6 +280,25 @@ pub struct PlanFacts {
     pub damaged: Vec<ColumnDamage>,
     /// Rows to send, or folded into one to send, that clear a field which is not known as cleared.
     pub clears: u64,
+    /// Subjects of the batch with an update that has nothing to change.
+    pub subjects_unchanged: u64,
+    /// Subjects of this target and key field of which the ledger knows an acknowledgement.
+    pub subjects_known: u64,
+    /// Known subjects of which the batch has no row.
+    pub subjects_missing: u64,
+    /// The identifier value that most subjects share, where updates to send set it and two subjects or more have it.
+    pub repeated: Option<Repeated>,
+}
+
+/// One identifier value that many subjects share; which value it is, is told by a row that sets it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Repeated {
+    /// The field whose value it is; never the key.
+    pub field: FieldKind,
+    /// Subjects that have it in the batch.
+    pub subjects: u64,
+    /// Ordinal of the first row that sets it.
+    pub first_ordinal: u64,
 }
 
 /// Rows by disposition, as the plan rules.

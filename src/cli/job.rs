@@ -12,7 +12,7 @@ use super::key;
 use super::parts::{self, Destination};
 use crate::api::Token;
 use crate::deliver::{self, Delivered, Delivery, Limit, WriteRows};
-use crate::digest::{self, BatchId, StateKey};
+use crate::digest::{self, BatchId, StateKey, SubjectTag};
 use crate::engine::clock::{self, Clock};
 use crate::engine::signals::Signals;
 use crate::event::{Event, PlanFacts, RunFacts};
@@ -20,12 +20,11 @@ use crate::exit::Exit;
 use crate::fields::{RuleId, RuleSet, Severity};
 use crate::input::Inputs;
 use crate::journal::{Batch, Journal};
-use crate::ledger::LedgerEntry;
-use crate::plan::{self, Plan, PlanRules, SharedKind, Survey};
+use crate::plan::{self, Plan, PlanRules, SharedKind};
 use crate::report::{Reporters, RowFiles, WrittenFile};
 use crate::row::Place;
 use crate::settings::Settings;
-use crate::survey::{self, Emitter, Identity, Judge, RowRules};
+use crate::survey::{self, Emitter, Gather, Identity, Judge, NoLedger, RowRules};
 use crate::update::FieldKind;
 
 /// Places of in-doubt rows named in an event, at most.
@@ -78,7 +77,7 @@ impl Closing {
 
 /// Tells when a filter left out every row: as an error where rows are required, as a note otherwise.
 pub(super) fn require_left(
-    survey: &Survey,
+    survey: &Gather,
     settings: &Settings,
     emitter: &mut Emitter<'_>,
 ) -> Result<(), Fatal> {
@@ -177,7 +176,13 @@ impl Job<'_> {
         state_key: &StateKey,
         emitter: &mut Emitter<'_>,
     ) -> Result<Option<Exit>, Fatal> {
-        let survey = survey::survey(&mut self.inputs, judge, emitter, &self.signals)?;
+        let survey = survey::survey(
+            &mut self.inputs,
+            judge,
+            emitter,
+            &self.signals,
+            &parts::gather_options(self.settings, &self.destination.state),
+        )?;
         let columns = survey::mapped_columns(&self.inputs);
         emitter.emit(Event::ColumnsMapped { columns, key: judge.key_field(), key_by: "" });
         if survey.rows() == 0 {
@@ -307,7 +312,7 @@ impl Job<'_> {
 
     fn plan(
         &self,
-        survey: Survey,
+        survey: Gather,
         judge: &Judge<'_>,
         journal: Option<&Journal>,
         emitter: &mut Emitter<'_>,
@@ -331,10 +336,11 @@ impl Job<'_> {
                     .into(),
             });
         }
-        let rules = self.plan_rules(&batch, key_field);
+        let rules = self.plan_rules(&batch, key_field, judge.tag());
+        let threads = parts::plan_threads(self.settings);
         let plan = match journal {
-            Some(journal) => survey.finish(&rules, journal.ledger()?)?,
-            None => survey.finish(&rules, std::iter::empty::<Result<LedgerEntry, Fatal>>())?,
+            Some(journal) => survey.finish(&rules, journal, threads)?,
+            None => survey.finish(&rules, &NoLedger, threads)?,
         };
         // As many files as there are, a mapping is proven once.
         let shaping = self.inputs.shaping();
@@ -347,7 +353,7 @@ impl Job<'_> {
         Ok(Surveyed { plan, batch, key_field, proof })
     }
 
-    fn plan_rules(&self, batch: &Batch, key: FieldKind) -> PlanRules {
+    fn plan_rules(&self, batch: &Batch, key: FieldKind, tag: Option<SubjectTag>) -> PlanRules {
         let (settings, run) = (&self.settings.plan, &self.settings.run);
         PlanRules {
             duplicates: settings.duplicates,
@@ -360,6 +366,8 @@ impl Job<'_> {
             now_s: clock::wall_s(),
             batch: batch.seq,
             key,
+            tag,
+            samples: settings.samples,
         }
     }
 

@@ -43,7 +43,21 @@ pub struct Plan {
     conflicts: Vec<ConflictGroup>,
     conflicts_total: u64,
     in_doubt: Vec<u64>,
+    samples: Vec<Sample>,
     facts: PlanFacts,
+}
+
+/// An update to send, as an example of what the plan changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sample {
+    /// Ordinal of the row that carries it.
+    pub ordinal: u64,
+    /// Fields it sets to something else than the ledger holds, unknown ones among them.
+    pub changed: FieldSet,
+    /// Fields of its subject whose value was known before.
+    pub known: FieldSet,
+    /// Whether nothing of its subject was acknowledged before.
+    pub is_new: bool,
 }
 
 impl Plan {
@@ -122,6 +136,11 @@ impl Plan {
     /// How many updates that an earlier run left in doubt are sent again.
     pub fn in_doubt_total(&self) -> u64 {
         self.facts.in_doubt_resent
+    }
+
+    /// The first updates to send in file order, at most [`PlanRules::samples`].
+    pub fn samples(&self) -> &[Sample] {
+        &self.samples
     }
 
     /// Updates refused earlier in this batch, by ordinal of their carrier: listed again and counted failed.
@@ -333,6 +352,7 @@ fn close_books(survey: &Survey, key: FieldKind) -> Plan {
         conflicts: Vec::new(),
         conflicts_total: 0,
         in_doubt: Vec::new(),
+        samples: Vec::new(),
         facts: PlanFacts { key: Some(key), ..PlanFacts::default() },
     };
     let facts = &mut plan.facts;

@@ -5,7 +5,7 @@
 //! a subject into updates with [`Folding`]. Not here: reading rows, hashing values, sending, printing, any clock.
 
 pub use conflict::{CONFLICT_GROUPS_MAX, CONFLICT_ORDINALS_MAX, ConflictGroup};
-pub use dispositions::{IN_DOUBT_ORDINALS_MAX, Plan};
+pub use dispositions::{IN_DOUBT_ORDINALS_MAX, Plan, Sample};
 pub use filter::{Filter, FilterError, Kept, Operator};
 pub use folding::{Folded, Folding, ROWS_HELD_MAX_DEFAULT};
 pub use gates::{

@@ -94,6 +94,8 @@ fn rules() -> PlanRules {
         now_s: NOW_S,
         batch: BATCH,
         key: KEY,
+        tag: None,
+        samples: 5,
     }
 }
 
