@@ -232,6 +232,12 @@ pub(super) fn gate_rules(settings: &Settings) -> GateRules {
         damage_share_max: settings.plan.damage_max.fraction(),
         clears_share_max: settings.plan.clears_max.fraction(),
         alarm_rows_min: settings.plan.alarm_rows_min,
+        changed_share_max: settings.plan.changed_max.fraction(),
+        changed_subjects_min: settings.plan.changed_subjects_min,
+        rows_drop_max: settings.plan.rows_drop_max.fraction(),
+        blank_share_max: settings.plan.blank_max.fraction(),
+        usual_rows_min: settings.plan.usual_rows_min,
+        repeated_max: settings.plan.repeated_max,
     }
 }
 
