@@ -91,12 +91,7 @@ impl Core {
     }
 
     /// Notes that a run begins to deliver a batch; durable when it returns, so that no plan made before can miss it.
-    pub(super) fn note_delivery(
-        &mut self,
-        target: &str,
-        id: BatchId,
-        seq: u64,
-    ) -> Result<(), JournalError> {
+    pub(super) fn note_delivery(&mut self, target: &str, id: BatchId, seq: u64) -> Result<(), JournalError> {
         let mut moves = self.ledger_moves(target)?;
         moves.deliveries += 1;
         if moves.last != Some((id, seq)) {

@@ -222,7 +222,8 @@ fn blank_columns(facts: &PlanFacts, rules: &GateRules) -> Option<Tripped> {
         let (filled, rows) = usual.filled[field.index()];
         let before = share(filled, rows);
         let now_share = share(now, read);
-        if filled < rules.usual_rows_min || before <= 0.0 || 1.0 - now_share / before <= rules.blank_share_max {
+        if filled < rules.usual_rows_min || before <= 0.0 || 1.0 - now_share / before <= rules.blank_share_max
+        {
             continue;
         }
         let column = if facts.mapped.contains(field) { "" } else { ", no column is mapped to it" };

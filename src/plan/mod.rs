@@ -37,6 +37,7 @@ mod shared;
 
 mod dispositions;
 
+mod figures;
 mod gates;
 mod usual;
 

@@ -44,11 +44,7 @@ fn a_damaged_column_counts_from_a_number_and_a_share_on() {
         assert_eq!(!tripped.is_empty(), expected, "{affected} of {values}");
         if let [tripped] = &tripped[..] {
             assert_eq!(tripped.gate, "damage_max");
-            assert!(
-                tripped.text.contains(&format!("iccid ({affected} of {values})")),
-                "{}",
-                tripped.text
-            );
+            assert!(tripped.text.contains(&format!("iccid ({affected} of {values})")), "{}", tripped.text);
             assert!(!tripped.text.contains("imei") && tripped.may_override, "{}", tripped.text);
         }
     }
