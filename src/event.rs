@@ -289,8 +289,11 @@ pub struct PlanFacts {
     pub subjects_missing: u64,
     /// The identifier value that most subjects share, where updates to send set it and two subjects or more have it.
     pub repeated: Option<Repeated>,
-    /// Known subjects with an update that sets a field to something else than the ledger holds.
+    /// Known subjects with an update that sets a field to something else than the ledger holds. Where the only such
+    /// fields are unknown since an attempt without an answer, nothing is altered: the update resolves them.
     pub subjects_altered: u64,
+    /// Whether an earlier run has begun to deliver this very batch, so that its gates let it pass.
+    pub is_begun: bool,
     /// Whether the input is a whole export, as far as anybody can tell: nothing is filtered, and no file of our own is fed
     /// back. Only then it is compared with what is usual.
     pub is_whole: bool,

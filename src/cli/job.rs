@@ -87,6 +87,22 @@ impl Closing {
     }
 }
 
+/// Tells when there is no row: as an error where rows are required, as a note otherwise.
+fn require_rows(survey: &Gather, settings: &Settings, emitter: &mut Emitter<'_>) -> Result<(), Fatal> {
+    if survey.rows() > 0 {
+        return Ok(());
+    }
+    if settings.input.require_rows {
+        return Err(Fatal::new(
+            Exit::Input,
+            "the input has no rows",
+            "check the export; without --require-rows an empty input is a success with a warning",
+        ));
+    }
+    emitter.emit(Event::Noticed { text: "the input has no rows; there is nothing to do".into() });
+    Ok(())
+}
+
 /// Tells when a filter left out every row: as an error where rows are required, as a note otherwise.
 pub(super) fn require_left(
     survey: &Gather,
@@ -198,16 +214,7 @@ impl Job<'_> {
         )?;
         let columns = survey::mapped_columns(&self.inputs);
         emitter.emit(Event::ColumnsMapped { columns, key: judge.key_field(), key_by: "" });
-        if survey.rows() == 0 {
-            if self.settings.input.require_rows {
-                return Err(Fatal::new(
-                    Exit::Input,
-                    "the input has no rows",
-                    "check the export; without --require-rows an empty input is a success with a warning",
-                ));
-            }
-            emitter.emit(Event::Noticed { text: "the input has no rows; there is nothing to do".into() });
-        }
+        require_rows(&survey, self.settings, emitter)?;
         require_left(&survey, self.settings, emitter)?;
         let standing = self.check_saved(judge, journal)?;
         let surveyed = self.plan(survey, judge, journal, emitter)?;

@@ -110,13 +110,16 @@ impl Job<'_> {
     ) -> Result<PlanFacts, Fatal> {
         let target = &self.destination.target;
         let usual = journal.map(|journal| journal.figures(target, surveyed.key_field)).transpose()?;
+        let moves = journal.map(|journal| journal.ledger_moves(target)).transpose()?.unwrap_or_default();
+        let id = self.batch_id(surveyed.key_field);
         let samples = if self.is_plan {
             samples::samples(&mut self.inputs, &surveyed.plan, judge)?
         } else {
             Vec::new()
         };
         Ok(PlanFacts {
-            batch: self.batch_id(surveyed.key_field).to_string(),
+            batch: id.to_string(),
+            is_begun: moves.last == Some((id, surveyed.batch.seq)),
             resumed: surveyed.batch.resumed,
             key: Some(surveyed.key_field),
             in_doubt_places,

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::common::{console, report_options};
 use super::fatal::Fatal;
-use super::job::Job;
+use super::job::{Closing, Ended, Job};
 use super::parts::{self, Destination};
 use super::plan_file::Task;
 use crate::api::TokenSource;
@@ -101,22 +101,33 @@ pub(super) fn run_job(
         settled: None,
         figures: None,
     };
-    let (mut ended, reporters, closing) = job.run(clock, reporters);
+    let (ended, reporters, closing) = job.run(clock, reporters);
+    conclude(settings, &console, ended, reporters, closing)
+}
+
+/// Tells how the job ended, and closes the batch and the journal.
+fn conclude(
+    settings: &Settings,
+    console: &Console,
+    mut ended: Ended,
+    reporters: Reporters,
+    closing: Closing,
+) -> Result<Exit, Fatal> {
     let finished = reporters.finish();
     if let Some(fatal) = &ended.fatal {
-        fatal.explanation.print(&console, settings.run.json, settings.run.quiet);
+        fatal.explanation.print(console, settings.run.json, settings.run.quiet);
     }
     if let Err(fatal) = closing.close()
         && ended.fatal.is_none()
     {
-        fatal.explanation.print(&console, settings.run.json, settings.run.quiet);
+        fatal.explanation.print(console, settings.run.json, settings.run.quiet);
         ended.exit = if ended.exit == Exit::Success { fatal.exit } else { ended.exit };
     }
     match finished.problem {
         // A report that could not be written does not undo the run, but it must not pass as a success either.
         Some(problem) if ended.exit == Exit::Success => Err(problem.into()),
         Some(problem) => {
-            Fatal::from(problem).explanation.print(&console, settings.run.json, settings.run.quiet);
+            Fatal::from(problem).explanation.print(console, settings.run.json, settings.run.quiet);
             Ok(ended.exit)
         }
         None => Ok(ended.exit),

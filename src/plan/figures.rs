@@ -25,8 +25,8 @@ pub(super) struct KnownSubjects {
     pub(super) all: u64,
     /// Those of which the batch has a row.
     pub(super) present: u64,
-    /// Fields known before of subjects in the batch, by subject, in the order of subjects.
-    fields: Vec<FieldSet>,
+    /// Fields known, and fields unknown, before, of subjects in the batch, by subject, in the order of subjects.
+    fields: Vec<(FieldSet, FieldSet)>,
 }
 
 impl KnownSubjects {
@@ -42,7 +42,8 @@ impl KnownSubjects {
             let field = entry.and_then(|entry| entry.field(*kind));
             field.is_some_and(|field| matches!(field.state, FieldState::Known(_)))
         };
-        self.fields.push(FieldKind::ALL.into_iter().filter(is_known).collect());
+        let known = FieldKind::ALL.into_iter().filter(is_known).collect();
+        self.fields.push((known, entry.map_or(FieldSet::EMPTY, LedgerEntry::unknown)));
     }
 
     /// Fills in the numbers, and takes the samples. Rows come by subject, ruled on for good.
@@ -57,12 +58,12 @@ impl KnownSubjects {
         facts.subjects_missing = self.all - self.present;
         facts.repeated = repeated(records, table, rules.key);
         let mut samples = Vec::new();
-        for (rows, known) in records.chunk_by(same_subject).zip(&self.fields) {
+        for (rows, (known, unknown)) in records.chunk_by(same_subject).zip(&self.fields) {
             let is_sent = rows.iter().any(|row| row.ruling.is_sent());
             let is_unchanged = rows.iter().any(|row| row.ruling == Ruling::Unchanged);
             facts.subjects_unchanged += u64::from(is_unchanged && !is_sent);
             let alters = |row: &RowRecord| {
-                row.ruling.is_sent() && row.marks.has(Marks::KNOWN) && !row.changed.is_empty()
+                row.ruling.is_sent() && row.marks.has(Marks::KNOWN) && !row.changed.minus(*unknown).is_empty()
             };
             facts.subjects_altered += u64::from(rows.iter().any(alters));
             samples.extend(rows.iter().filter(|row| row.ruling.is_sent()).map(|row| Sample {

@@ -104,6 +104,10 @@ type Gate = fn(&PlanFacts, &GateRules) -> Option<Tripped>;
 const GATES: [Gate; 7] =
     [rejected_share, damaged_share, clears_share, changed_share, rows_drop, blank_columns, repeated_value];
 
+/// Names of the gates, as in the configuration, in the order they are asked.
+pub const GATE_NAMES: [&str; GATES.len()] =
+    ["rejected_max", "damage_max", "clears_max", "changed_max", "rows_drop_max", "blank_max", "repeated_max"];
+
 const LOOK_AT_EXPORT: &str = "make sure that this is meant, or correct the export or the mapping";
 
 /// Holds the plan against every gate.
@@ -168,10 +172,14 @@ fn clears_share(facts: &PlanFacts, rules: &GateRules) -> Option<Tripped> {
 }
 
 /// Another mapping, another format of a whole column, the export of another system: many known subjects at once would
-/// be given other values. What only `--full` or `resend_after` sends again is no change.
+/// be given other values. What only `--full` or `resend_after` sends again is no change. An export of which most subjects
+/// are new is an import that is still going on, and a batch that was begun has passed: its resume must need no word.
 fn changed_share(facts: &PlanFacts, rules: &GateRules) -> Option<Tripped> {
     let changed = facts.subjects_altered;
     let known = facts.subjects_known.saturating_sub(facts.subjects_missing);
+    if facts.is_begun || facts.subjects_new > known {
+        return None;
+    }
     let share = share(changed.min(known), known);
     if changed < rules.changed_subjects_min || share <= rules.changed_share_max {
         return None;

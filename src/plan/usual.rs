@@ -7,6 +7,9 @@
 use crate::event::{BatchFigures, PlanFacts};
 use crate::update::FIELD_COUNT;
 
+/// Fewest exports from which something is usual: after a first large import, a small file of corrections is no surprise.
+const USUAL_EXPORTS_MIN: usize = 3;
+
 /// What is usual at a target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Usual {
@@ -25,6 +28,9 @@ impl Usual {
             return None;
         }
         let batches: Vec<&BatchFigures> = facts.usual.iter().filter(|figures| figures.rows > 0).collect();
+        if batches.len() < USUAL_EXPORTS_MIN {
+            return None;
+        }
         let rows = median(batches.iter().map(|figures| figures.rows).collect())?;
         let mut filled = [(0, 0); FIELD_COUNT];
         for (index, slot) in filled.iter_mut().enumerate() {
@@ -40,10 +46,7 @@ impl Usual {
 
     /// What it was learned from, in words.
     pub(super) fn basis(&self) -> String {
-        match self.batches {
-            1 => "the last export".into(),
-            batches => format!("the last {batches} exports"),
-        }
+        format!("the last {} exports", self.batches)
     }
 }
 
@@ -87,8 +90,10 @@ mod tests {
     #[test]
     fn nothing_is_usual_where_nothing_was_kept_or_the_input_is_a_part() {
         assert_eq!(usual(Vec::new()), None);
-        assert_eq!(usual(vec![figures(0, 0)]), None);
-        let facts = PlanFacts { usual: vec![figures(9, 9)], ..PlanFacts::default() };
+        assert_eq!(usual(vec![figures(0, 0); 5]), None);
+        assert_eq!(usual(vec![figures(9, 9); 2]), None);
+        assert!(usual(vec![figures(9, 9); 3]).is_some());
+        let facts = PlanFacts { usual: vec![figures(9, 9); 3], ..PlanFacts::default() };
         assert_eq!(Usual::of(&facts), None);
     }
 }
