@@ -220,7 +220,7 @@ impl Job<'_> {
         let surveyed = self.plan(survey, judge, journal, emitter)?;
         let in_doubt = self.tell_places(&surveyed.plan, emitter)?;
         let facts = self.plan_facts(&surveyed, judge, journal, in_doubt)?;
-        emitter.emit(Event::PlanMade(facts.clone()));
+        emitter.emit(Event::PlanMade(Box::new(facts.clone())));
         self.check_rulings(&standing, &surveyed.plan)?;
         let refused_before = facts.refused_before;
         if refused_before > 0 {

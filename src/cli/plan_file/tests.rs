@@ -31,10 +31,9 @@ fn now(change: impl FnOnce(&mut Now)) -> Now {
 
 #[track_caller]
 fn moved(change: impl FnOnce(&mut Now), expected: &str) {
-    match basis().standing(&now(change)) {
-        Standing::Moved(what) => assert_eq!(what.join("; "), expected),
-        other => panic!("{other:?} instead of {expected}"),
-    }
+    let standing = basis().standing(&now(change));
+    let Standing::Moved(what) = standing else { panic!("{standing:?} instead of {expected}") };
+    assert_eq!(what.join("; "), expected);
 }
 
 #[test]
