@@ -137,6 +137,23 @@ fn a_plan_is_refused_where_the_ledger_moved() {
     workspace.sync(&["--plan", "p.json"]).expect(0);
 }
 
+/// Acknowledgements grow old without anybody moving anything; then another plan would be made.
+#[test]
+fn a_plan_is_refused_where_rows_would_be_ruled_otherwise() {
+    let workspace = planned();
+    let text = fs::read_to_string(workspace.path("p.json")).unwrap();
+    let mut plan: Value = serde_json::from_str(&text).unwrap();
+    plan["rulings"] = "00000000000000000000000000000000".into();
+    plan["rows"]["send"] = 19.into();
+    workspace.write("p.json", plan.to_string());
+    refused(&workspace, &[], "what would be sent (19 updates then, 20 now");
+    assert!(workspace.no_request_came());
+    // Once its own batch has begun, what is left cannot be what it was.
+    workspace.write("p.json", text);
+    workspace.sync(&["--plan", "p.json", "--max-rows", "5"]).expect(8);
+    workspace.sync(&["--plan", "p.json", "--max-rows", "5"]).expect(8);
+}
+
 #[test]
 fn a_plan_of_another_journal_is_refused() {
     let workspace = planned();

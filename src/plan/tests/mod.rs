@@ -14,6 +14,7 @@ use super::{ConflictPolicy, DuplicatePolicy, InDoubtPolicy, Plan, PlanRules, Rul
 
 mod ahead;
 mod conflicts;
+mod figures;
 mod folding;
 mod history;
 mod model;
