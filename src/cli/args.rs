@@ -197,12 +197,29 @@ pub struct InputArgs {
     pub inputs: Vec<String>,
 }
 
-/// `sync` and `plan`.
+/// `sync`.
 #[derive(Debug, Clone, Default, Args)]
 pub struct SyncArgs {
+    /// Files and patterns; - for standard input. A saved plan remembers its own
+    #[arg(value_name = "INPUT", required_unless_present = "plan", value_parser = NonEmptyStringValueParser::new())]
+    pub inputs: Vec<String>,
+    /// Carry out a plan that `simsync plan -o FILE` saved; refused (exit 4) where anything it rests on has moved
+    #[arg(long, value_name = "FILE")]
+    pub plan: Option<PathBuf>,
+    /// Options that are settings.
+    #[command(flatten)]
+    pub settings: SettingArgs,
+}
+
+/// `plan`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct PlanArgs {
     /// The inputs.
     #[command(flatten)]
     pub input: InputArgs,
+    /// Save the plan to a private file, for `simsync sync --plan FILE`
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
     /// Options that are settings.
     #[command(flatten)]
     pub settings: SettingArgs,

@@ -10,6 +10,7 @@ use super::DemoArgs;
 use super::common::console;
 use super::fatal::Fatal;
 use super::parts;
+use super::plan_file::Task;
 use super::start::run_job;
 use crate::exit::Exit;
 use crate::report::{Align, NextCommands, shell_quote, table};
@@ -66,7 +67,7 @@ pub(super) fn demo(args: &DemoArgs) -> Result<Exit, Fatal> {
         settings,
         destination,
         &[export.to_string_lossy().into_owned()],
-        false,
+        Task::SYNC,
         NextCommands::default(),
         console.clone(),
         // Hermetic: there is nothing to read again.

@@ -14,7 +14,7 @@ use crate::input::SourceError;
 use crate::journal::{JournalError, JournalErrorKind};
 use crate::report::{Explanation, ReportError};
 use crate::settings::ConfigError;
-use crate::survey::SurveyError;
+use crate::survey::{FinishError, GatherError, SurveyError};
 
 /// Why a command ends.
 #[derive(Debug)]
@@ -64,7 +64,29 @@ impl From<SurveyError> for Fatal {
         match error {
             SurveyError::Source(error) => error.into(),
             SurveyError::Stopped(stop) => Fatal::from(&Stopped::Signal(stop)),
+            SurveyError::Gather(error) => error.into(),
         }
+    }
+}
+
+impl From<GatherError> for Fatal {
+    fn from(error: GatherError) -> Fatal {
+        Fatal::of(error.exit(), &error, error.remedy())
+    }
+}
+
+impl<E: Into<Fatal>> From<FinishError<E>> for Fatal {
+    fn from(error: FinishError<E>) -> Fatal {
+        match error {
+            FinishError::Gather(error) => error.into(),
+            FinishError::Ledger(error) => error.into(),
+        }
+    }
+}
+
+impl From<std::convert::Infallible> for Fatal {
+    fn from(never: std::convert::Infallible) -> Fatal {
+        match never {}
     }
 }
 

@@ -21,6 +21,7 @@ pub(crate) const PLAN: &str = "\
 Examples:
   simsync plan export.csv                counts, changes, conflicts, gates and finishing time
   simsync plan --json export.csv | tail -n 1  the summary for a program
+  simsync plan export.csv -o tonight.json  save it; `simsync sync --plan tonight.json` carries out this and nothing else
 
 No request is sent and no journal is made. Exit codes are those of `simsync sync --help`: 3 tells that some rows
 would be rejected, in conflict or held.";

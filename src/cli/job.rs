@@ -10,22 +10,23 @@ use super::common::unused_columns;
 use super::fatal::Fatal;
 use super::key;
 use super::parts::{self, Destination};
+use super::plan_file::Task;
+use super::planned;
 use crate::api::Token;
 use crate::deliver::{self, Delivered, Delivery, Limit, WriteRows};
-use crate::digest::{self, BatchId, StateKey};
+use crate::digest::{self, BatchId, StateKey, SubjectTag};
 use crate::engine::clock::{self, Clock};
 use crate::engine::signals::Signals;
-use crate::event::{Event, PlanFacts, RunFacts};
+use crate::event::{BatchFigures, Event, RunFacts};
 use crate::exit::Exit;
 use crate::fields::{RuleId, RuleSet, Severity};
 use crate::input::Inputs;
 use crate::journal::{Batch, Journal};
-use crate::ledger::LedgerEntry;
-use crate::plan::{self, Plan, PlanRules, SharedKind, Survey};
+use crate::plan::{Plan, PlanRules, SharedKind};
 use crate::report::{Reporters, RowFiles, WrittenFile};
 use crate::row::Place;
 use crate::settings::Settings;
-use crate::survey::{self, Emitter, Identity, Judge, RowRules};
+use crate::survey::{self, Emitter, Gather, Identity, Judge, NoLedger, RowRules};
 use crate::update::FieldKind;
 
 /// Places of in-doubt rows named in an event, at most.
@@ -36,6 +37,10 @@ pub(super) struct Job<'a> {
     pub(super) settings: &'a Settings,
     pub(super) run_id: &'a str,
     pub(super) is_plan: bool,
+    /// What is to be done with the plan.
+    pub(super) task: Task,
+    /// The inputs as they were given.
+    pub(super) input_args: Vec<String>,
     pub(super) destination: Destination,
     /// The token, read before anything else; none for a plan.
     pub(super) token: Option<Token>,
@@ -54,6 +59,8 @@ pub(super) struct Job<'a> {
     pub(super) files: Vec<WrittenFile>,
     /// The batch, once every row of it is ruled on.
     pub(super) settled: Option<u64>,
+    /// What to keep of it, to tell what is usual.
+    pub(super) figures: Option<(FieldKind, BatchFigures)>,
 }
 
 /// What is left to do after the summary is out.
@@ -61,6 +68,7 @@ pub(super) struct Closing {
     journal: Option<Journal>,
     target: String,
     batch: Option<u64>,
+    figures: Option<(FieldKind, BatchFigures)>,
 }
 
 impl Closing {
@@ -69,6 +77,9 @@ impl Closing {
     pub(super) fn close(self) -> Result<(), Fatal> {
         let Some(journal) = self.journal else { return Ok(()) };
         if let Some(batch) = self.batch {
+            if let Some((key, figures)) = self.figures {
+                journal.keep_figures(&self.target, key, figures)?;
+            }
             journal.close_batch(&self.target, batch)?;
         }
         journal.finish()?;
@@ -76,9 +87,25 @@ impl Closing {
     }
 }
 
+/// Tells when there is no row: as an error where rows are required, as a note otherwise.
+fn require_rows(survey: &Gather, settings: &Settings, emitter: &mut Emitter<'_>) -> Result<(), Fatal> {
+    if survey.rows() > 0 {
+        return Ok(());
+    }
+    if settings.input.require_rows {
+        return Err(Fatal::new(
+            Exit::Input,
+            "the input has no rows",
+            "check the export; without --require-rows an empty input is a success with a warning",
+        ));
+    }
+    emitter.emit(Event::Noticed { text: "the input has no rows; there is nothing to do".into() });
+    Ok(())
+}
+
 /// Tells when a filter left out every row: as an error where rows are required, as a note otherwise.
 pub(super) fn require_left(
-    survey: &Survey,
+    survey: &Gather,
     settings: &Settings,
     emitter: &mut Emitter<'_>,
 ) -> Result<(), Fatal> {
@@ -106,10 +133,10 @@ pub(super) struct Ended {
 }
 
 /// What the survey leads to.
-struct Surveyed {
-    plan: Plan,
-    batch: Batch,
-    key_field: FieldKind,
+pub(super) struct Surveyed {
+    pub(super) plan: Plan,
+    pub(super) batch: Batch,
+    pub(super) key_field: FieldKind,
     proof: String,
 }
 
@@ -142,7 +169,8 @@ impl Job<'_> {
         assert!(stats.rows.is_balanced(), "the books do not close: {:?}", stats.rows);
         let stopped = fatal.as_ref().map(|fatal| fatal.explanation.message.clone());
         Emitter::new(clock, &mut reporters).emit(Event::RunEnded { exit_code: exit.code(), stopped });
-        let closing = Closing { journal: self.journal, target: self.destination.target, batch: self.settled };
+        let (journal, target) = (self.journal, self.destination.target);
+        let closing = Closing { journal, target, batch: self.settled, figures: self.figures };
         (Ended { exit, fatal }, reporters, closing)
     }
 
@@ -177,31 +205,24 @@ impl Job<'_> {
         state_key: &StateKey,
         emitter: &mut Emitter<'_>,
     ) -> Result<Option<Exit>, Fatal> {
-        let survey = survey::survey(&mut self.inputs, judge, emitter, &self.signals)?;
+        let survey = survey::survey(
+            &mut self.inputs,
+            judge,
+            emitter,
+            &self.signals,
+            &parts::gather_options(self.settings, &self.destination.state),
+        )?;
         let columns = survey::mapped_columns(&self.inputs);
         emitter.emit(Event::ColumnsMapped { columns, key: judge.key_field(), key_by: "" });
-        if survey.rows() == 0 {
-            if self.settings.input.require_rows {
-                return Err(Fatal::new(
-                    Exit::Input,
-                    "the input has no rows",
-                    "check the export; without --require-rows an empty input is a success with a warning",
-                ));
-            }
-            emitter.emit(Event::Noticed { text: "the input has no rows; there is nothing to do".into() });
-        }
+        require_rows(&survey, self.settings, emitter)?;
         require_left(&survey, self.settings, emitter)?;
+        let standing = self.check_saved(judge, journal)?;
         let surveyed = self.plan(survey, judge, journal, emitter)?;
         let in_doubt = self.tell_places(&surveyed.plan, emitter)?;
-        emitter.emit(Event::PlanMade(PlanFacts {
-            batch: self.batch_id(surveyed.key_field).to_string(),
-            resumed: surveyed.batch.resumed,
-            key: Some(surveyed.key_field),
-            in_doubt_places: in_doubt,
-            damaged: judge.damaged(),
-            ..surveyed.plan.facts()
-        }));
-        let refused_before = surveyed.plan.facts().refused_before;
+        let facts = self.plan_facts(&surveyed, judge, journal, in_doubt)?;
+        emitter.emit(Event::PlanMade(Box::new(facts.clone())));
+        self.check_rulings(&standing, &surveyed.plan)?;
+        let refused_before = facts.refused_before;
         if refused_before > 0 {
             let text = format!(
                 "refused earlier in this batch, not sent again and counted failed: {refused_before} (see failed.csv; \
@@ -209,7 +230,9 @@ impl Job<'_> {
             );
             emitter.emit(Event::Noticed { text });
         }
-        if let Some(stop) = self.gates(&surveyed.plan, judge, emitter) {
+        let stop = self.gates(&facts, emitter);
+        self.save_plan(&surveyed, &facts, journal, emitter)?;
+        if let Some(stop) = stop {
             // Nothing was sent, but the rows to be corrected are wanted all the more.
             let written = self.write_rows(&surveyed, judge, &Delivered::default());
             return Err(first_told(stop, written, emitter));
@@ -223,6 +246,7 @@ impl Job<'_> {
         if surveyed.plan.facts().rows.send > 0 && journal.target_key(target)?.is_none() {
             journal.set_target_key(target, surveyed.key_field)?;
         }
+        self.note_delivery(&surveyed, journal)?;
         let delivered = self.deliver(&surveyed, judge, journal, state_key, emitter)?;
         let written = self.write_rows(&surveyed, judge, &delivered);
         if let Some(stopped) = &delivered.stopped {
@@ -237,6 +261,7 @@ impl Job<'_> {
         let is_overtaken = !surveyed.batch.newest && rows.superseded > 0;
         if rows.held == 0 && !is_overtaken {
             self.settled = Some(surveyed.batch.seq);
+            self.figures = planned::figures(&facts, surveyed.batch.seq);
         }
         Ok(if delivered.failed.is_empty() { None } else { Some(Exit::RowsLeft) })
     }
@@ -286,7 +311,7 @@ impl Job<'_> {
     }
 
     /// Identity of the batch: bytes, target, and every setting that shapes updates.
-    fn batch_id(&self, key_field: FieldKind) -> BatchId {
+    pub(super) fn batch_id(&self, key_field: FieldKind) -> BatchId {
         let hashes = self.inputs.content_hashes();
         let mut texts = vec![
             self.destination.target.clone(),
@@ -307,7 +332,7 @@ impl Job<'_> {
 
     fn plan(
         &self,
-        survey: Survey,
+        survey: Gather,
         judge: &Judge<'_>,
         journal: Option<&Journal>,
         emitter: &mut Emitter<'_>,
@@ -331,10 +356,11 @@ impl Job<'_> {
                     .into(),
             });
         }
-        let rules = self.plan_rules(&batch, key_field);
+        let rules = self.plan_rules(&batch, key_field, judge.tag());
+        let threads = parts::plan_threads(self.settings);
         let plan = match journal {
-            Some(journal) => survey.finish(&rules, journal.ledger()?)?,
-            None => survey.finish(&rules, std::iter::empty::<Result<LedgerEntry, Fatal>>())?,
+            Some(journal) => survey.finish(&rules, journal, threads)?,
+            None => survey.finish(&rules, &NoLedger, threads)?,
         };
         // As many files as there are, a mapping is proven once.
         let shaping = self.inputs.shaping();
@@ -347,7 +373,7 @@ impl Job<'_> {
         Ok(Surveyed { plan, batch, key_field, proof })
     }
 
-    fn plan_rules(&self, batch: &Batch, key: FieldKind) -> PlanRules {
+    fn plan_rules(&self, batch: &Batch, key: FieldKind, tag: Option<SubjectTag>) -> PlanRules {
         let (settings, run) = (&self.settings.plan, &self.settings.run);
         PlanRules {
             duplicates: settings.duplicates,
@@ -360,6 +386,8 @@ impl Job<'_> {
             now_s: clock::wall_s(),
             batch: batch.seq,
             key,
+            tag,
+            samples: settings.samples,
         }
     }
 
@@ -412,33 +440,6 @@ impl Job<'_> {
             Some(Severity::Fix) => Some(false),
             Some(Severity::Off) | None => None,
         }
-    }
-
-    /// Asks the gates; the first that stops the run is why.
-    fn gates(&self, plan: &Plan, judge: &Judge<'_>, emitter: &mut Emitter<'_>) -> Option<Fatal> {
-        let facts = PlanFacts { damaged: judge.damaged(), ..plan.facts() };
-        let tripped = plan::gates(&facts, &parts::gate_rules(self.settings));
-        let mut stop = None;
-        for gate in tripped {
-            let overridden = self.settings.run.yes && gate.may_override;
-            emitter.emit(Event::GateTripped { gate: gate.gate, text: gate.text.clone(), overridden });
-            if !overridden {
-                let look = match gate.gate {
-                    "rejected_max" if self.is_plan => "look at the reasons above and",
-                    "rejected_max" => "look at rejected.csv and",
-                    _ => "make sure that this is meant, or",
-                };
-                let or = if gate.may_override { "; --yes goes on nevertheless" } else { "" };
-                stop.get_or_insert_with(|| {
-                    Fatal::new(
-                        Exit::Stopped,
-                        format!("the plan's gate {} stopped the run: {}", gate.gate, gate.text),
-                        format!("{look} correct the export or the mapping{or}"),
-                    )
-                });
-            }
-        }
-        stop
     }
 
     fn deliver(

@@ -13,7 +13,10 @@ mod help;
 mod job;
 mod key;
 mod parts;
+mod plan_file;
+mod planned;
 mod run;
+mod samples;
 mod serve;
 mod start;
 mod verdicts;
@@ -26,8 +29,8 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use crate::settings::Flags;
 
 pub use args::{
-    CheckArgs, CommonArgs, ConfigInitArgs, DemoArgs, Faults, InputArgs, PlanningArgs, RowArgs, RunsArgs,
-    SandboxArgs, SendingArgs, SettingArgs, ShowArgs, SyncArgs,
+    CheckArgs, CommonArgs, ConfigInitArgs, DemoArgs, Faults, InputArgs, PlanArgs, PlanningArgs, RowArgs,
+    RunsArgs, SandboxArgs, SendingArgs, SettingArgs, ShowArgs, SyncArgs,
 };
 pub use clap::Error as UsageError;
 pub use fatal::Fatal;
@@ -57,7 +60,7 @@ pub enum Command {
     Sync(Box<SyncArgs>),
     /// The survey alone: what would change; no network
     #[command(after_help = help::PLAN)]
-    Plan(Box<SyncArgs>),
+    Plan(Box<PlanArgs>),
     /// Validation alone
     #[command(after_help = help::CHECK)]
     Check(Box<CheckArgs>),
@@ -93,7 +96,8 @@ impl Command {
     /// The options given that are settings; `None` for commands that have no settings.
     pub fn flags(&self) -> Option<Flags> {
         match self {
-            Command::Sync(args) | Command::Plan(args) => Some(args.settings.flags()),
+            Command::Sync(args) => Some(args.settings.flags()),
+            Command::Plan(args) => Some(args.settings.flags()),
             Command::Check(args) => Some(args.flags()),
             Command::Runs(args) => Some(args.common.flags()),
             Command::Show(args) => Some(args.common.flags()),
@@ -126,7 +130,8 @@ impl Command {
 
     fn common(&self) -> Option<&CommonArgs> {
         match self {
-            Command::Sync(args) | Command::Plan(args) => Some(&args.settings.common),
+            Command::Sync(args) => Some(&args.settings.common),
+            Command::Plan(args) => Some(&args.settings.common),
             Command::Check(args) => Some(&args.common),
             Command::Runs(args) => Some(&args.common),
             Command::Show(args) => Some(&args.common),

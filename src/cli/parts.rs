@@ -2,6 +2,7 @@
 //!
 //! Not here: precedence and bounds of settings (`settings/`).
 
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +20,7 @@ use crate::journal::JournalOptions;
 use crate::plan::{DuplicatePolicy, Filter, GateRules};
 use crate::sandbox::{Clears as SandboxClears, Sandbox, SandboxEnvelope, SandboxOptions};
 use crate::settings::{self, DeliverySettings, Rate, Settings, TokenChoice};
-use crate::survey::{Clears, RowRules};
+use crate::survey::{Clears, GatherOptions, RowRules};
 use crate::update::FieldKind;
 
 /// Sending threads at most, unless set: more only compete with the one driver.
@@ -205,6 +206,24 @@ pub(super) fn journal_options(settings: &Settings, state: &Path) -> JournalOptio
     }
 }
 
+/// How a survey keeps its rows. Where there is no state directory (a plan before the first run), beyond memory they go
+/// where temporary files go.
+pub(super) fn gather_options(settings: &Settings, state: &Path) -> GatherOptions {
+    let dir = if state.is_dir() { state.to_path_buf() } else { std::env::temp_dir() };
+    GatherOptions {
+        dir,
+        memory_max: settings.plan.memory_max_bytes,
+        subject_rows_max: settings.plan.subject_rows_max,
+        counts_only: false,
+    }
+}
+
+/// Threads that check and plan rows: as set, or one per processor.
+pub(super) fn plan_threads(settings: &Settings) -> usize {
+    let all = || std::thread::available_parallelism().map_or(1, NonZero::get);
+    settings.plan.threads.unwrap_or_else(all)
+}
+
 /// The gates.
 pub(super) fn gate_rules(settings: &Settings) -> GateRules {
     GateRules {
@@ -213,6 +232,12 @@ pub(super) fn gate_rules(settings: &Settings) -> GateRules {
         damage_share_max: settings.plan.damage_max.fraction(),
         clears_share_max: settings.plan.clears_max.fraction(),
         alarm_rows_min: settings.plan.alarm_rows_min,
+        changed_share_max: settings.plan.changed_max.fraction(),
+        changed_subjects_min: settings.plan.changed_subjects_min,
+        rows_drop_max: settings.plan.rows_drop_max.fraction(),
+        blank_share_max: settings.plan.blank_max.fraction(),
+        usual_rows_min: settings.plan.usual_rows_min,
+        repeated_max: settings.plan.repeated_max,
     }
 }
 

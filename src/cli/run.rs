@@ -6,6 +6,7 @@ use std::ffi::OsString;
 
 use super::common::{print, report_options};
 use super::fatal::Fatal;
+use super::plan_file::Task;
 use super::start::job_command;
 use super::{Cli, Command, ConfigCommand, check, demo, parts, serve};
 use crate::exit::Exit;
@@ -37,8 +38,12 @@ fn surroundings() -> Result<Surroundings, Fatal> {
 fn dispatch(cli: &Cli, args: &[OsString], around: &Surroundings) -> Result<Exit, Fatal> {
     let flags = cli.command.flags().unwrap_or_default();
     match &cli.command {
-        Command::Sync(sync) => job_command(&flags, around, &sync.input.inputs, false, args),
-        Command::Plan(sync) => job_command(&flags, around, &sync.input.inputs, true, args),
+        Command::Sync(sync) => {
+            job_command(&flags, around, &sync.inputs, Task::sync(sync.plan.as_deref())?, args)
+        }
+        Command::Plan(plan) => {
+            job_command(&flags, around, &plan.input.inputs, Task::plan(plan.output.as_deref())?, args)
+        }
         Command::Check(check) => check::check(&settings::resolve(&flags, around)?.settings, check),
         Command::Runs(_) => {
             let settings = settings::resolve(&flags, around)?.settings;

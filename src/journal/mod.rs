@@ -32,11 +32,11 @@ mod watermark;
 mod tests;
 
 pub use self::core::FinishReport;
-pub use batches::Batch;
+pub use batches::{Batch, FIGURES_MAX};
 pub use error::{JournalError, JournalErrorKind};
 pub use generation::LedgerScan;
 pub use handle::{COMMIT_DELAY_MAX_MS, COMMIT_ROWS_MAX, Journal, JournalOptions, JournalWriter};
 pub use lock::{LockHolder, lock_holder};
-pub use named::RunBatch;
+pub use named::{LedgerMoves, RunBatch};
 pub use opening::Recovery;
 pub use queue::OnDurable;

@@ -10,6 +10,7 @@ use crate::row::Version;
 use crate::update::{FIELD_COUNT, FieldKind, FieldSet};
 
 use super::conflict::{ConflictGroup, Conflicts, same_subject};
+use super::figures::KnownSubjects;
 use super::join::Join;
 use super::rules::{ConflictPolicy, DuplicatePolicy, PlanRules};
 use super::ruling::Ruling;
@@ -43,7 +44,21 @@ pub struct Plan {
     conflicts: Vec<ConflictGroup>,
     conflicts_total: u64,
     in_doubt: Vec<u64>,
+    samples: Vec<Sample>,
     facts: PlanFacts,
+}
+
+/// An update to send, as an example of what the plan changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sample {
+    /// Ordinal of the row that carries it.
+    pub ordinal: u64,
+    /// Fields it sets to something else than the ledger holds, unknown ones among them.
+    pub changed: FieldSet,
+    /// Fields of its subject whose value was known before.
+    pub known: FieldSet,
+    /// Whether nothing of its subject was acknowledged before.
+    pub is_new: bool,
 }
 
 impl Plan {
@@ -124,6 +139,11 @@ impl Plan {
         self.facts.in_doubt_resent
     }
 
+    /// The first updates to send in file order, at most [`PlanRules::samples`].
+    pub fn samples(&self) -> &[Sample] {
+        &self.samples
+    }
+
     /// Updates refused earlier in this batch, by ordinal of their carrier: listed again and counted failed.
     pub fn refused_before(&self) -> impl Iterator<Item = (u64, &Refusal)> {
         self.refused_before.iter().map(|(ordinal, refusal)| (*ordinal, refusal))
@@ -144,11 +164,12 @@ pub(super) fn plan_of<E>(
     survey.records.sort_unstable_by_key(|row| (row.subject, row.ordinal));
     let reordered = reorder(&mut survey, rules.batch);
     let mut join = Join::new(rules, &survey.table, &survey.replayed);
-    let mut ledger = Ledger { entries: ledger.fuse(), current: None };
+    let mut ledger = Ledger { entries: ledger.fuse(), current: None, rules, known: KnownSubjects::default() };
     for rows in survey.records.chunk_by_mut(same_subject) {
         let entry = ledger.seek(rows)?;
         join.rule(rows, entry);
     }
+    let known = ledger.finish()?;
     let Join { refusals, refused_before, .. } = join;
     let conflicts = Conflicts::find(&mut survey.records, &survey.table, rules.key);
     for rows in survey.records.chunk_by_mut(same_subject) {
@@ -162,6 +183,7 @@ pub(super) fn plan_of<E>(
     plan.reordered = reordered;
     plan.shared = Shared::find(&survey.records, &survey.table, rules.key, survey.rows());
     plan.facts.clears = clears(&survey);
+    plan.samples = known.conclude(&survey.records, &survey.table, rules, &mut plan.facts);
     plan.refusals = refusals;
     plan.refusals.sort_unstable();
     plan.refused_before = refused_before;
@@ -274,22 +296,38 @@ fn clears(survey: &Survey) -> u64 {
 }
 
 /// The sorted ledger, read along with the sorted subjects.
-struct Ledger<I> {
+struct Ledger<'a, I> {
     entries: I,
     current: Option<LedgerEntry>,
+    rules: &'a PlanRules,
+    known: KnownSubjects,
 }
 
-impl<E, I: Iterator<Item = Result<LedgerEntry, E>>> Ledger<I> {
+impl<E, I: Iterator<Item = Result<LedgerEntry, E>>> Ledger<'_, I> {
     /// The entry of the subject of these rows, passing over the entries before it.
     fn seek(&mut self, rows: &[RowRecord]) -> Result<Option<&LedgerEntry>, E> {
         let subject = rows[0].subject;
         while self.current.as_ref().is_none_or(|entry| entry.subject < subject) {
-            let Some(next) = self.entries.next().transpose()? else { return Ok(None) };
+            let Some(next) = self.entries.next().transpose()? else {
+                self.known.join(None, self.rules);
+                return Ok(None);
+            };
             let is_ascending = self.current.as_ref().is_none_or(|entry| entry.subject < next.subject);
             assert!(is_ascending, "the ledger comes ascending by subject");
+            self.known.pass(&next, self.rules);
             self.current = Some(next);
         }
-        Ok(self.current.as_ref().filter(|entry| entry.subject == subject))
+        let entry = self.current.as_ref().filter(|entry| entry.subject == subject);
+        self.known.join(entry, self.rules);
+        Ok(entry)
+    }
+
+    /// Passes over the rest.
+    fn finish(mut self) -> Result<KnownSubjects, E> {
+        while let Some(next) = self.entries.next().transpose()? {
+            self.known.pass(&next, self.rules);
+        }
+        Ok(self.known)
     }
 }
 
@@ -333,6 +371,7 @@ fn close_books(survey: &Survey, key: FieldKind) -> Plan {
         conflicts: Vec::new(),
         conflicts_total: 0,
         in_doubt: Vec::new(),
+        samples: Vec::new(),
         facts: PlanFacts { key: Some(key), ..PlanFacts::default() },
     };
     let facts = &mut plan.facts;

@@ -5,12 +5,14 @@
 //! a subject into updates with [`Folding`]. Not here: reading rows, hashing values, sending, printing, any clock.
 
 pub use conflict::{CONFLICT_GROUPS_MAX, CONFLICT_ORDINALS_MAX, ConflictGroup};
-pub use dispositions::{IN_DOUBT_ORDINALS_MAX, Plan};
+pub use dispositions::{IN_DOUBT_ORDINALS_MAX, Plan, Sample};
 pub use filter::{Filter, FilterError, Kept, Operator};
 pub use folding::{Folded, Folding, ROWS_HELD_MAX_DEFAULT};
 pub use gates::{
-    ALARM_ROWS_MIN_DEFAULT, CLEARS_SHARE_MAX_DEFAULT, DAMAGE_SHARE_MAX_DEFAULT, GateRules,
-    REJECTED_ROWS_MIN_DEFAULT, REJECTED_SHARE_MAX_DEFAULT, Tripped, gates,
+    ALARM_ROWS_MIN_DEFAULT, BLANK_SHARE_MAX_DEFAULT, CHANGED_SHARE_MAX_DEFAULT, CHANGED_SUBJECTS_MIN_DEFAULT,
+    CLEARS_SHARE_MAX_DEFAULT, DAMAGE_SHARE_MAX_DEFAULT, GATE_NAMES, GateRules, REJECTED_ROWS_MIN_DEFAULT,
+    REJECTED_SHARE_MAX_DEFAULT, REPEATED_MAX_DEFAULT, ROWS_DROP_MAX_DEFAULT, Tripped, USUAL_ROWS_MIN_DEFAULT,
+    gates,
 };
 pub use order::{OrderError, OrderKind, OrderValue, RANK_OLDEST};
 pub use rules::{ConflictPolicy, DuplicatePolicy, InDoubtPolicy, PlanRules, SendMode};
@@ -35,7 +37,9 @@ mod shared;
 
 mod dispositions;
 
+mod figures;
 mod gates;
+mod usual;
 
 mod folding;
 

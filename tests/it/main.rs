@@ -45,6 +45,12 @@ mod wire;
 // What is sent at all: rulings of the plan over several runs, replays, policies.
 mod rulings;
 
+// What plans show, and saved plans.
+mod plans;
+
+// The gates of the plan.
+mod gates;
+
 // What can be known from outside about a run that was killed.
 mod witness;
 

@@ -7,7 +7,7 @@ use clap::CommandFactory as _;
 use serde_json::Value;
 use simsync::cli::{self, Cli};
 use simsync::exit::Exit;
-use simsync::plan::{DuplicatePolicy, Ruling};
+use simsync::plan::{DuplicatePolicy, GATE_NAMES, Ruling};
 use simsync::report::{OWN_COLUMNS, RowFileKind, STATUS_FILE, SUMMARY_FILE};
 use simsync::sandbox::Faults;
 use simsync::settings::{self, SETTINGS, Setting};
@@ -108,6 +108,25 @@ fn the_settings_told_exist_with_flag_and_default() {
         // A table of names and texts has no default of its own to tell.
         assert!(setting.is_pairs() || row[2].starts_with(&default), "{key}: {} is not {default}", row[2]);
     }
+}
+
+#[test]
+fn the_gates_told_are_all_there_are() {
+    let told = table(&section("### Gates"));
+    for row in &told {
+        let key = row[0].trim_matches('`');
+        let setting = settings::by_key(key).unwrap_or_else(|| panic!("there is no setting {key}"));
+        assert_eq!(row[1], format!("`{}`", setting.default), "{key}");
+        // Where a gate is not asked stands with its default.
+        let below: Vec<&str> = spans(row[3]).filter(|span| span.starts_with("plan.")).collect();
+        for key in below {
+            let setting = settings::by_key(key).unwrap();
+            assert!(row[3].contains(&format!("`{key}`: {} ", setting.default)), "{key}: {}", row[3]);
+        }
+    }
+    let names: Vec<&str> =
+        told.iter().map(|row| row[0].trim_matches('`').strip_prefix("plan.").unwrap()).collect();
+    assert_eq!(names, GATE_NAMES);
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod damage;
 mod faults;
 mod kill;
 mod model;
+mod moves;
 pub(super) mod strategies;
 mod use_of_it;
 

@@ -14,6 +14,7 @@ use super::{ConflictPolicy, DuplicatePolicy, InDoubtPolicy, Plan, PlanRules, Rul
 
 mod ahead;
 mod conflicts;
+mod figures;
 mod folding;
 mod history;
 mod model;
@@ -94,6 +95,8 @@ fn rules() -> PlanRules {
         now_s: NOW_S,
         batch: BATCH,
         key: KEY,
+        tag: None,
+        samples: 5,
     }
 }
 
