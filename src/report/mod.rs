@@ -34,7 +34,7 @@ pub use model::{
     AlarmRecord, ColumnRecord, Complaint, FieldReason, FileRecord, GateRecord, InputRecord, PlaceRecord,
     PlanCounts, PlanRecord, Reason, RowCounts, SCHEMA_VERSION, SkippedRecord, Summary,
 };
-pub use options::{ColorChoice, NextCommands, ReportOptions, RuleText, STATUS_EVERY_MS};
+pub use options::{ColorChoice, NextCommands, ReportOptions, RuleText, STATUS_EVERY_MS, SendingTime};
 pub use out::Out;
 pub use rows::{OWN_COLUMNS, RowFileKind, RowFiles, RowLine, WrittenFile};
 pub use run_dir::{STATUS_FILE, SUMMARY_FILE, run_dir, runs_dir};
