@@ -14,6 +14,7 @@ use reqwest::header::{
 use reqwest::{Method, Url};
 
 use super::answer::{Answer, Sent, classify};
+use super::quota::quota;
 use super::signature::Mask;
 use super::{ApiError, Endpoint, Token};
 use crate::delivery::outcome::{Outcome, Seen};
@@ -198,12 +199,18 @@ impl Client {
         {
             return self.broken(token, request, error);
         }
-        let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+        let headers = response.headers();
+        let retry_after = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
         let answer = Answer { status, retry_after, body: &body, cut };
         let sent = Sent { fields: &request.sent, token: token.expose() };
         let outcome = classify(&answer, &sent, &*self.canonical, (self.now)());
         Answered {
-            seen: Seen { outcome, status: Some(status), token_generation: token.generation },
+            seen: Seen {
+                outcome,
+                status: Some(status),
+                quota: quota(&|name| headers.get(name)?.to_str().ok(), (self.now)()),
+                token_generation: token.generation,
+            },
             trouble: error.map(|error| self.trouble(token, request, &error)),
         }
     }
@@ -263,7 +270,7 @@ fn is_settled_by_its_head(status: u16) -> bool {
 
 fn unanswered(token: &Token, outcome: Outcome, trouble: String) -> Answered {
     Answered {
-        seen: Seen { outcome, status: None, token_generation: token.generation },
+        seen: Seen { outcome, status: None, quota: None, token_generation: token.generation },
         trouble: Some(trouble),
     }
 }

@@ -11,6 +11,7 @@ mod echo;
 mod endpoint;
 mod envelope;
 mod options;
+mod quota;
 mod signature;
 mod token;
 mod token_command;

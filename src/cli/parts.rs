@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::fatal::Fatal;
 use crate::api::{ClientOptions, Endpoint, Envelope, TokenSource};
-use crate::deliver::{DeliverRules, Limit, Steering};
+use crate::deliver::{DeliverRules, Flow, Hours, Limit, Steering, Window};
 use crate::delivery::DeliveryRules;
 use crate::engine::clock;
 use crate::engine::permits::Pace;
@@ -18,8 +18,9 @@ use crate::fields::{self, RuleSet};
 use crate::input::{Bounds, InputOptions};
 use crate::journal::JournalOptions;
 use crate::plan::{DuplicatePolicy, Filter, GateRules};
+use crate::report::SendingTime;
 use crate::sandbox::{Clears as SandboxClears, Sandbox, SandboxEnvelope, SandboxOptions};
-use crate::settings::{self, DeliverySettings, Rate, Settings, TokenChoice};
+use crate::settings::{self, DeliverySettings, Rate, RateWindow, Settings, TokenChoice, WindowRate};
 use crate::survey::{Clears, GatherOptions, RowRules};
 use crate::update::FieldKind;
 
@@ -276,7 +277,7 @@ pub(super) fn deliver_rules(
     DeliverRules {
         rows_held_max: scheduler.held_max,
         scheduler,
-        pace: pace(delivery.rate, delivery.burst),
+        hours: hours(delivery),
         senders: delivery.senders.unwrap_or(cores.min(SENDERS_MAX)).min(max_in_flight),
         rows_folding_max: crate::plan::ROWS_HELD_MAX_DEFAULT,
         shutdown_grace_ms: delivery.shutdown_grace_ms,
@@ -309,10 +310,38 @@ pub(super) fn steering(settings: &Settings) -> Steering {
     let delivery = &settings.delivery;
     let max_in_flight = in_flight_max(delivery);
     Steering {
-        pace: pace(delivery.rate, delivery.burst),
+        hours: hours(delivery),
         max_in_flight,
-        text: format!("rate {}, at most {max_in_flight} at once", delivery.rate),
+        text: format!("rate {}, at most {max_in_flight} at once", rate_text(delivery)),
     }
+}
+
+/// The rate in words: that of the whole day, this machine's part of it, and how many windows there are.
+fn rate_text(delivery: &DeliverySettings) -> String {
+    let mut text = delivery.rate.to_string();
+    if delivery.fleet > 1 {
+        text.push_str(&format!(" shared by {}", delivery.fleet));
+    }
+    if !delivery.windows.is_empty() {
+        let windows: Vec<String> = delivery.windows.iter().map(RateWindow::to_string).collect();
+        text.push_str(&format!(" (windows: {})", windows.join(", ")));
+    }
+    text
+}
+
+/// How long sending takes, by the rate of every minute from now on.
+pub(super) fn sending_time(delivery: &DeliverySettings) -> SendingTime {
+    let hours = hours(delivery);
+    SendingTime::new(move |updates| {
+        let minute = clock::minute_of_day(hours.time_zone.as_deref()).unwrap_or_default();
+        hours.duration(updates, minute)
+    })
+}
+
+/// Attempts per second all day long, this machine's part of it.
+pub(super) fn rate_per_s(delivery: &DeliverySettings) -> Option<f64> {
+    let rate = delivery.rate.per_second().filter(|_| delivery.windows.is_empty())?;
+    Some(rate / f64::from(delivery.fleet))
 }
 
 /// Attempts on the wire at once, at most: a fixed number is its own maximum.
@@ -320,13 +349,46 @@ fn in_flight_max(delivery: &DeliverySettings) -> usize {
     delivery.concurrency.unwrap_or(delivery.max_in_flight)
 }
 
-fn pace(rate: Rate, burst: u32) -> Option<Pace> {
+/// The pace by time of day. A fleet's machines each take their share of it.
+pub(super) fn hours(delivery: &DeliverySettings) -> Hours {
+    let flow = |rate, burst| pace(rate, burst, delivery.fleet).map_or(Flow::Unlimited, Flow::At);
+    let window = |window: &RateWindow| Window {
+        from_minute: window.from_minute,
+        to_minute: window.to_minute,
+        flow: match window.rate {
+            WindowRate::Pause => Flow::Closed,
+            WindowRate::At(rate) => flow(rate, window.burst.unwrap_or(delivery.burst)),
+        },
+        text: window.to_string(),
+    };
+    Hours {
+        whole_day: flow(delivery.rate, delivery.burst),
+        windows: delivery.windows.iter().map(window).collect(),
+        time_zone: delivery.time_zone.clone(),
+    }
+}
+
+fn pace(rate: Rate, burst: u32, fleet: u32) -> Option<Pace> {
     match rate {
         Rate::Unlimited => None,
         Rate::Every { count, per } => {
-            Some(Pace { period: Duration::from_millis(per.ms()) / count.max(1), burst })
+            Some(Pace { period: Duration::from_millis(per.ms()) * fleet / count.max(1), burst })
         }
     }
+}
+
+/// What the windows need to know before anything is sent: that there is such a time zone.
+pub(super) fn check_zone(delivery: &DeliverySettings) -> Result<(), Fatal> {
+    if delivery.windows.is_empty() {
+        return Ok(());
+    }
+    clock::minute_of_day(delivery.time_zone.as_deref()).map(drop).map_err(|error| {
+        Fatal::new(
+            Exit::Config,
+            format!("cannot tell what time of day it is for delivery.window: {error}"),
+            "set delivery.time_zone to an IANA name such as Europe/London, or leave it out",
+        )
+    })
 }
 
 #[cfg(test)]
@@ -337,7 +399,8 @@ mod tests {
     #[test]
     fn a_pace_is_the_rate_as_a_period() {
         let rate = Rate::Every { count: 200, per: Per::Second };
-        assert_eq!(pace(rate, 3), Some(Pace { period: Duration::from_millis(5), burst: 3 }));
-        assert_eq!(pace(Rate::Unlimited, 1), None);
+        assert_eq!(pace(rate, 3, 1), Some(Pace { period: Duration::from_millis(5), burst: 3 }));
+        assert_eq!(pace(rate, 3, 4), Some(Pace { period: Duration::from_millis(20), burst: 3 }));
+        assert_eq!(pace(Rate::Unlimited, 1, 4), None);
     }
 }

@@ -68,6 +68,7 @@ pub(super) fn run_job(
     let inputs = Inputs::open(&parts::input_options(settings, &row_rules, inputs, spool_dir))?;
     let clock = Clock::start();
     let stop_at = parts::stop_at(settings, clock.now_ms())?;
+    parts::check_zone(&settings.delivery)?;
     let signals = Signals::listen()?;
     let run_id = clock::run_id(Chance::from_entropy().next_u64());
     let options = parts::journal_options(settings, &destination.state);
@@ -76,7 +77,8 @@ pub(super) fn run_job(
     let options = ReportOptions {
         run_dir: run_dir.clone(),
         commands,
-        rate_per_s: settings.delivery.rate.per_second(),
+        rate_per_s: parts::rate_per_s(&settings.delivery),
+        sending_time: parts::sending_time(&settings.delivery),
         ..report_options(settings)
     };
     let reporters = Reporters::on(options, console.clone(), Out::stdout())?;

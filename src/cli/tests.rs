@@ -88,6 +88,7 @@ fn every_flag_reaches_its_setting() {
             Kind::Field => ("imei", false),
             Kind::Country => ("GB", false),
             Kind::Rate => ("7/h", false),
+            Kind::Windows => ("01:00-05:00 7/h", false),
             Kind::Pairs(_) if flag == "map" => ("imei=Gadget", false),
             Kind::Pairs(_) => ("imei.luhn=off", false),
             Kind::Url => ("https://api.example.net/", false),

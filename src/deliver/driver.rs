@@ -9,6 +9,7 @@ use std::sync::mpsc::{Receiver, Sender};
 use std::time::Duration;
 
 use super::feed::Fed;
+use super::hours::{Flow, Hours};
 use super::settle::{self, Settled, Unresolved};
 use super::{DEFERRED_MAX, DeliverRules, Delivered, Reload, Stopped};
 use crate::api::{Request, Token, TokenSource};
@@ -18,7 +19,7 @@ use crate::digest::{StateKey, SubjectId, update_digest};
 use crate::engine::chance::Chance;
 use crate::engine::clock;
 use crate::engine::credit::Credit;
-use crate::engine::permits::{Pace, Permits};
+use crate::engine::permits::Permits;
 use crate::engine::senders::Senders;
 use crate::engine::signals::{Ask, Stop};
 use crate::event::Event;
@@ -97,8 +98,12 @@ pub(super) struct Driver<'a, 'e> {
     /// Keeps, durably, that the target has acknowledged something.
     pub(super) prove: &'a dyn Fn() -> Result<(), JournalError>,
     pub(super) reload: &'a Reload<'a>,
-    /// The pace in force.
-    pub(super) pace: Option<Pace>,
+    /// How fast, by time of day.
+    pub(super) hours: Hours,
+    /// How fast just now.
+    pub(super) flow: Flow,
+    /// When to look at the clock on the wall again.
+    pub(super) hours_looked_ms: u64,
     pub(super) chance: Chance,
     pub(super) progress: Progress,
     pub(super) outcome: Delivered,
@@ -191,7 +196,10 @@ impl<'a, 'e> Driver<'a, 'e> {
             token_source,
             prove,
             reload,
-            pace: rules.pace,
+            hours: rules.hours.clone(),
+            // Nothing leaves before it is known what time it is.
+            flow: Flow::Closed,
+            hours_looked_ms: 0,
             chance: Chance::from_entropy(),
             progress: Progress::default(),
             outcome: Delivered::default(),
@@ -226,6 +234,7 @@ impl<'a, 'e> Driver<'a, 'e> {
             self.write();
             self.tell_condition();
             self.check_time();
+            self.check_hours();
             self.pump();
             if self.outcome.stopped.is_some() {
                 credit.close();
@@ -255,6 +264,9 @@ impl<'a, 'e> Driver<'a, 'e> {
         let now_ms = self.now_ms();
         let due_ms =
             self.scheduler.wake_at(now_ms).unwrap_or(u64::MAX).min(self.drain_until_ms.unwrap_or(u64::MAX));
+        // What the scheduler would send at once has to wait for its time of day.
+        let is_closed = self.flow == Flow::Closed && self.drain_until_ms.is_none();
+        let due_ms = if is_closed { due_ms.max(now_ms + IDLE_MS_MAX) } else { due_ms };
         let due_ms = due_ms.min(self.stop_at_ms());
         let is_stuck = credit.is_exhausted() && self.commits_open == 0 && self.scheduler.in_flight() == 0;
         let idle_ms_max = if is_stuck { STUCK_MS_MAX } else { IDLE_MS_MAX };
@@ -508,6 +520,9 @@ impl<'a, 'e> Driver<'a, 'e> {
     /// Starts attempts: as many as the scheduler wants and the limiter grants.
     fn pump(&mut self) {
         let now_ms = self.now_ms();
+        if self.flow == Flow::Closed {
+            return;
+        }
         let Some(permits) = &self.permits else {
             while let Some(attempt) = self.scheduler.next(now_ms) {
                 self.start(attempt.id);

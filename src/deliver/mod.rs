@@ -9,6 +9,7 @@ mod chains;
 mod drain;
 mod driver;
 mod feed;
+mod hours;
 mod rows;
 mod settle;
 mod steer;
@@ -20,6 +21,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc;
 
+pub use self::hours::{Flow, Hours, Window};
 pub use self::steer::Reload;
 
 pub use self::rows::{RowsError, WriteRows, write_rows};
@@ -32,7 +34,6 @@ use crate::delivery::outcome::{Failure, Outcome, Seen, StopCause};
 use crate::delivery::{DeliveryRules, Scheduler};
 use crate::digest::{StateKey, SubjectId};
 use crate::engine::credit::Credit;
-use crate::engine::permits::{Pace, Permits};
 use crate::engine::senders::Senders;
 use crate::engine::signals::{Signals, Stop};
 use crate::event::Event;
@@ -51,8 +52,8 @@ pub const DEFERRED_MAX: usize = 100_000;
 pub struct DeliverRules {
     /// The scheduler's rules.
     pub scheduler: DeliveryRules,
-    /// How fast; `None` for no limit.
-    pub pace: Option<Pace>,
+    /// How fast, by time of day.
+    pub hours: Hours,
     /// Threads that send.
     pub senders: usize,
     /// Updates handed over and not settled, at most, retries included.
@@ -90,8 +91,8 @@ pub enum Limit {
 /// Bounds that may change in the middle of a run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Steering {
-    /// How fast; `None` for no limit.
-    pub pace: Option<Pace>,
+    /// How fast, by time of day.
+    pub hours: Hours,
     /// Attempts on the wire at once, at most.
     pub max_in_flight: usize,
     /// The same, in words.
@@ -104,7 +105,7 @@ impl DeliverRules {
     /// second's worth.
     pub fn window(&self) -> usize {
         let full = 2 * self.scheduler.max_in_flight;
-        match self.pace {
+        match self.hours.fastest() {
             None => 2 * full,
             Some(pace) => {
                 let mut second = 16;
@@ -327,13 +328,6 @@ pub fn deliver(delivery: Delivery<'_>, emitter: &mut Emitter<'_>) -> Result<Deli
         rules.window()
     );
     let scheduler = Scheduler::new(rules.scheduler.clone(), clock.now_ms());
-    let permits = match rules.pace {
-        Some(pace) => {
-            let waker = waker.clone();
-            Some(Permits::start(pace, move |count| drop(waker.send(Wake::Granted(count))))?)
-        }
-        None => None,
-    };
     let senders = start_senders(&rules, &delivery.client, clock, &waker)?;
     let on_signal = waker.clone();
     // After the driver has ended, nobody takes these any more; the count of signals tells the rest of the run.
@@ -353,7 +347,7 @@ pub fn deliver(delivery: Delivery<'_>, emitter: &mut Emitter<'_>) -> Result<Deli
         delivery.reload,
     );
     driver.senders = Some(senders);
-    driver.permits = permits;
+    driver.set_hours(rules.hours.clone());
     run_passes(&mut driver, delivery);
     Ok(driver.end())
 }
@@ -402,7 +396,8 @@ impl Ending {
 impl Drop for Ending {
     fn drop(&mut self) {
         if !self.is_told {
-            let seen = Seen { outcome: Outcome::Disconnected, status: None, token_generation: 0 };
+            let seen =
+                Seen { outcome: Outcome::Disconnected, status: None, quota: None, token_generation: 0 };
             self.tell(seen, 0, None);
         }
     }

@@ -4,9 +4,13 @@
 
 use super::Stopped;
 use super::driver::{Driver, Progress};
+use super::hours::Flow;
 use crate::delivery::Condition;
 use crate::delivery::outcome::StopCause;
 use crate::event::Event;
+
+/// Why nothing is sent at this time of day.
+const REASON_HOURS: &str = "delivery.window says pause";
 
 /// Kinds of trouble with the connection that are told.
 const TROUBLES_MAX: usize = 4;
@@ -39,6 +43,7 @@ impl Driver<'_, '_> {
     pub(super) fn tell_condition(&mut self) {
         let now_ms = self.now_ms();
         let (reason, until_ms) = match self.scheduler.condition(now_ms) {
+            Condition::Open | Condition::Guarding if self.flow == Flow::Closed => (Some(REASON_HOURS), None),
             Condition::Open | Condition::Guarding | Condition::Draining => (None, None),
             Condition::Quiet { until_ms } => (Some(self.quiet_reason), Some(until_ms)),
             Condition::BreakerOpen { .. } => (Some("server is failing, probing"), None),

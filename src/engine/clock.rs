@@ -44,6 +44,19 @@ pub fn rfc3339(at_s: i64) -> String {
     jiff::Timestamp::from_second(at_s).unwrap_or(jiff::Timestamp::UNIX_EPOCH).to_string()
 }
 
+/// The minute of the day that the wall clock shows, 0 to 1439, in the time zone of this IANA name, or of this machine.
+///
+/// # Errors
+/// When there is no such time zone.
+pub fn minute_of_day(zone: Option<&str>) -> Result<u16, jiff::Error> {
+    let zone = zone.map_or_else(|| Ok(jiff::tz::TimeZone::system()), jiff::tz::TimeZone::get)?;
+    Ok(minute_of(&jiff::Timestamp::try_from(wall())?.to_zoned(zone)))
+}
+
+fn minute_of(now: &jiff::Zoned) -> u16 {
+    u16::from(now.hour().unsigned_abs()) * 60 + u16::from(now.minute().unsigned_abs())
+}
+
 /// Milliseconds from now until the wall clock shows `hour`:`minute` next, in the time zone of this IANA name, or of this
 /// machine. A moment that a change of the clock leaves out is the one right after it.
 ///

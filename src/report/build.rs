@@ -112,7 +112,7 @@ pub(super) fn summary(stats: &Stats, notes: &Notes, options: &ReportOptions) -> 
 
 /// What the plan found, with names and times.
 pub(super) fn plan_record(plan: &PlanFacts, notes: &Notes, options: &ReportOptions) -> PlanRecord {
-    let duration = options.rate_per_s.and_then(|rate| sending_time(plan.rows.send, rate));
+    let duration = options.sending_time.of(plan.rows.send);
     PlanRecord {
         rows: plan_counts(&plan.rows),
         field_changes: by_field(plan.field_changes),
@@ -149,13 +149,6 @@ fn sample_record(sample: &ChangeSample, notes: &Notes) -> SampleRecord {
     };
     let changes = sample.changes.iter().map(change).collect();
     SampleRecord { place: notes.place(sample.place), is_new: sample.is_new, changes }
-}
-
-/// How long so many updates take at this many per second, retries aside; `None` for a rate that means nothing.
-fn sending_time(updates: u64, rate_per_s: f64) -> Option<Duration> {
-    let one = Duration::try_from_secs_f64(rate_per_s.recip()).ok()?;
-    let millis = one.as_nanos().checked_mul(u128::from(updates))? / 1_000_000;
-    u64::try_from(millis).ok().map(Duration::from_millis)
 }
 
 /// A wall clock text so much later, in UTC to the second.

@@ -36,7 +36,7 @@ pub use model::{
     PlaceRecord, PlanCounts, PlanRecord, Reason, RowCounts, SCHEMA_VERSION, SampleRecord, SkippedRecord,
     Summary,
 };
-pub use options::{ColorChoice, NextCommands, ReportOptions, RuleText, STATUS_EVERY_MS};
+pub use options::{ColorChoice, NextCommands, ReportOptions, RuleText, STATUS_EVERY_MS, SendingTime};
 pub use out::Out;
 pub use rows::{OWN_COLUMNS, RowFileKind, RowFiles, RowLine, WrittenFile};
 pub use run_dir::{STATUS_FILE, SUMMARY_FILE, run_dir, runs_dir, write_private};

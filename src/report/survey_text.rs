@@ -336,12 +336,14 @@ fn finishing(plan: &PlanRecord) -> String {
     if plan.rows.send == 0 {
         return "nothing to send\n".into();
     }
-    let (Some(rate_per_s), Some(duration_s)) = (plan.rate_per_s, plan.duration_s) else {
+    let Some(duration_s) = plan.duration_s else {
         return "no rate is set: how long sending takes depends on the API\n".into();
     };
     let done =
         plan.done_at.as_ref().map_or_else(String::new, |at| format!(", done at {} if begun now", clean(at)));
-    let rate = rate(millis(rate_per_s));
-    let rate = rate.strip_suffix(".0").unwrap_or(&rate);
-    format!("at {rate}/s sending takes {}{done}\n", span(millis(duration_s)))
+    let pace = plan.rate_per_s.map_or("at the rates of delivery.window".to_owned(), |rate_per_s| {
+        let rate = rate(millis(rate_per_s));
+        format!("at {}/s", rate.strip_suffix(".0").unwrap_or(&rate))
+    });
+    format!("{pace} sending takes {}{done}\n", span(millis(duration_s)))
 }

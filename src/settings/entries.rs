@@ -360,6 +360,13 @@ pub static SETTINGS: &[Setting] = &[
     ),
     new("plan.threads", count(0, 256), "0", "Threads that check and plan rows; 0 chooses by the machine."),
     new("delivery.rate", Kind::Rate, "50/s", "Attempts per unit of time, retries included.").flag("rate"),
+    new(
+        "delivery.window",
+        Kind::Windows,
+        "",
+        "Rates by time of day, in time_zone; pause sends nothing. Outside of them delivery.rate is in force.",
+    )
+    .sample("[\"01:00-05:00 500/s\", \"08:00-18:00 pause\"]"),
     new("delivery.fleet", count(1, 10_000), "1", "Machines that share the rate; each takes its share of it."),
     new("delivery.burst", count(1, 100_000), "1", "Attempts that may begin at once after a silence.")
         .flag("burst"),

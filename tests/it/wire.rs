@@ -7,6 +7,7 @@ mod acknowledged;
 mod concurrency;
 mod conflicts;
 mod envelope;
+mod hours;
 mod keys;
 mod pace;
 mod quiet;

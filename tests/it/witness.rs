@@ -90,7 +90,7 @@ pub(crate) fn window() -> usize {
     let rules = DeliverRules {
         rows_held_max: scheduler.held_max,
         scheduler,
-        pace: None,
+        hours: simsync::deliver::Hours::always(simsync::deliver::Flow::Unlimited),
         senders: 1,
         rows_folding_max: 1,
         shutdown_grace_ms: 0,

@@ -31,7 +31,11 @@ fn the_summary_of_a_run_that_stopped_early() {
 
 #[test]
 fn the_text_of_a_plan() {
-    let mut told = Told::new(ReportOptions { rate_per_s: Some(50.0), ..options() });
+    let mut told = Told::new(ReportOptions {
+        rate_per_s: Some(50.0),
+        sending_time: SendingTime::new(|updates| Some(std::time::Duration::from_millis(20 * updates))),
+        ..options()
+    });
     for (at_ms, event) in started("plan", "crm-export.csv") {
         told.at(at_ms, event);
     }
