@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::fatal::Fatal;
-use crate::api::{ClientOptions, Endpoint, Envelope, TokenSource};
+use crate::api::{Client, ClientOptions, Endpoint, Envelope, Proxy, TokenSource};
 use crate::deliver::{DeliverRules, Limit, Steering};
 use crate::delivery::DeliveryRules;
 use crate::engine::clock;
@@ -185,15 +185,40 @@ pub(super) fn input_options(
 }
 
 /// The API's client.
-pub(super) fn client_options(settings: &Settings, endpoint: Endpoint, rules: &Arc<RuleSet>) -> ClientOptions {
+pub(super) fn client_options(
+    settings: &Settings,
+    endpoint: Endpoint,
+    rules: &Arc<RuleSet>,
+) -> Result<ClientOptions, Fatal> {
     let rules = Arc::clone(rules);
     let canonical = Arc::new(move |kind, value: &str| fields::canonical(&rules, kind, value));
-    ClientOptions {
-        connect_timeout_ms: settings.api.connect_timeout_ms,
-        timeout_ms: settings.api.timeout_ms,
+    let api = &settings.api;
+    Ok(ClientOptions {
+        connect_timeout_ms: api.connect_timeout_ms,
+        timeout_ms: api.timeout_ms,
         in_flight: in_flight_max(&settings.delivery),
+        verify: api.verify,
+        http: api.http,
+        connection_age_max_ms: api.connection_age_max_ms,
+        proxy: api.proxy.as_deref().map_or(Ok(Proxy::None), Proxy::parse)?,
+        ca_file: api.ca_file.clone(),
+        client_certificate: api.client_certificate.clone(),
         ..ClientOptions::new(endpoint, canonical, clock::wall)
-    }
+    })
+}
+
+/// Whether everything that a client is made from is in order: address, proxy, certificates. Connects to nobody.
+pub(super) fn check_client(settings: &Settings, rules: RuleSet) -> Result<(), Fatal> {
+    let Some(url) = settings.api.url.as_deref() else {
+        // Without an address nobody knows whether certificates matter; what is wrong by itself is told nevertheless.
+        return match settings.api.proxy.as_deref().map(Proxy::parse) {
+            Some(Err(error)) => Err(error.into()),
+            Some(Ok(_)) | None => Ok(()),
+        };
+    };
+    let endpoint = Endpoint::parse(url, settings.api.allow_plain_http)?;
+    Client::new(&client_options(settings, endpoint, &Arc::new(rules))?)?;
+    Ok(())
 }
 
 /// The journal.

@@ -69,8 +69,9 @@ fn config_command(config: &ConfigCommand, flags: &Flags, around: &Surroundings) 
         }
         ConfigCommand::Check(_) => {
             let resolved = settings::resolve(flags, around)?;
-            parts::rule_set(&resolved.settings)?;
+            let rules = parts::rule_set(&resolved.settings)?;
             parts::row_rules(&resolved.settings)?;
+            parts::check_client(&resolved.settings, rules)?;
             let console = Console::stderr(&report_options(&resolved.settings));
             for warning in &resolved.warnings {
                 console.line(&format!("warning: {warning}"));

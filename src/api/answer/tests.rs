@@ -34,8 +34,8 @@ fn sent() -> Fields {
 
 fn with(status: u16, retry_after: Option<&str>, body: &str) -> Outcome {
     let fields = sent();
-    let answer = Answer { status, retry_after, body: body.as_bytes(), cut: false };
-    classify(&answer, &Sent { fields: &fields, token: Some("s3cr3t-token") }, &canonical, now())
+    let answer = Answer { status, retry_after, body: body.as_bytes(), cut: false, is_coded: false };
+    classify(&answer, &Sent { fields: &fields, token: Some("s3cr3t-token") }, Verify::Echo, &canonical, now())
 }
 
 fn outcome(status: u16, body: &str) -> Outcome {
@@ -144,8 +144,14 @@ fn other_refusals_are_no_conflicts() {
     // A row's own value is no wording: this user is called "duplicate".
     let mut fields = sent();
     fields.set(FieldKind::Username, "duplicate");
-    let answer = Answer { status: 422, retry_after: None, body: b"user duplicate is unknown", cut: false };
-    let seen = classify(&answer, &Sent { fields: &fields, token: None }, &canonical, now());
+    let answer = Answer {
+        status: 422,
+        retry_after: None,
+        body: b"user duplicate is unknown",
+        cut: false,
+        is_coded: false,
+    };
+    let seen = classify(&answer, &Sent { fields: &fields, token: None }, Verify::Echo, &canonical, now());
     assert_eq!(seen, refused("422 user # is unknown"));
 }
 
@@ -197,12 +203,14 @@ fn a_cleared_field_agrees_with_nothing_but_nothing() {
             ("[]", false),
         ] {
             let body = format!("{{\"{kind}\":{value}}}");
-            let answer = Answer { status: 201, retry_after: None, body: body.as_bytes(), cut: false };
-            let seen = classify(&answer, &Sent { fields: &fields, token: None }, &canonical, now());
+            let answer =
+                Answer { status: 201, retry_after: None, body: body.as_bytes(), cut: false, is_coded: false };
+            let seen =
+                classify(&answer, &Sent { fields: &fields, token: None }, Verify::Echo, &canonical, now());
             assert_eq!(seen == Outcome::Acknowledged, agrees, "{body}");
         }
-        let answer = Answer { status: 201, retry_after: None, body: b"{}", cut: false };
-        let seen = classify(&answer, &Sent { fields: &fields, token: None }, &canonical, now());
+        let answer = Answer { status: 201, retry_after: None, body: b"{}", cut: false, is_coded: false };
+        let seen = classify(&answer, &Sent { fields: &fields, token: None }, Verify::Echo, &canonical, now());
         assert_eq!(seen, Outcome::Acknowledged, "absent");
     }
 }
@@ -257,8 +265,8 @@ fn a_success_that_says_otherwise_is_a_mismatch() {
 fn an_acknowledgement_too_long_to_be_checked_is_none() {
     let fields = sent();
     let sent = Sent { fields: &fields, token: None };
-    let answer = Answer { status: 201, retry_after: None, body: b"{}", cut: true };
-    let seen = classify(&answer, &sent, &canonical, now());
+    let answer = Answer { status: 201, retry_after: None, body: b"{}", cut: true, is_coded: false };
+    let seen = classify(&answer, &sent, Verify::Echo, &canonical, now());
     assert_eq!(seen, mismatch(&[], "201 answer is too long to be checked"));
 }
 
@@ -266,8 +274,12 @@ fn an_acknowledgement_too_long_to_be_checked_is_none() {
 fn bytes_that_are_no_text_are_no_acknowledgement() {
     let fields = sent();
     let sent = Sent { fields: &fields, token: None };
-    let answer = Answer { status: 201, retry_after: None, body: b"\x1f\x8b\x08\x00", cut: false };
-    assert_eq!(classify(&answer, &sent, &canonical, now()), mismatch(&[], "201 answer is not JSON"));
+    let answer =
+        Answer { status: 201, retry_after: None, body: b"\x1f\x8b\x08\x00", cut: false, is_coded: false };
+    assert_eq!(
+        classify(&answer, &sent, Verify::Echo, &canonical, now()),
+        mismatch(&[], "201 answer is not JSON")
+    );
 }
 
 #[test]
