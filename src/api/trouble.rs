@@ -34,7 +34,11 @@ pub(super) fn in_words(error: &reqwest::Error) -> Trouble {
         return Trouble { text: words, may_pass: false };
     }
     let deepest = causes(error).skip(1).last();
-    let text = deepest.map_or_else(|| "failed without a cause".to_owned(), ToString::to_string);
+    let mut text = deepest.map_or_else(|| "failed without a cause".to_owned(), ToString::to_string);
+    // What we found wrong with its frames, not what it told us.
+    if causes(error).any(|cause| cause.downcast_ref::<h2::Error>().is_some_and(h2::Error::is_library)) {
+        text.push_str(" (the server may not speak HTTP/2; api.http chooses the version)");
+    }
     Trouble { text, may_pass: true }
 }
 
@@ -83,6 +87,8 @@ fn is_about_certificates(alert: rustls::AlertDescription) -> bool {
         Alert::CertificateRequired,
         Alert::UnknownCA,
         Alert::AccessDenied,
+        // A signature that cannot be verified (RFC 8446 section 6.2): another authority of the same name.
+        Alert::DecryptError,
     ]
     .contains(&alert)
 }
@@ -98,7 +104,7 @@ fn certificate_trouble(cause: &(dyn StdError + 'static)) -> Option<String> {
     let Some(rustls::Error::InvalidCertificate(wrong)) = cause.downcast_ref::<rustls::Error>() else {
         return None;
     };
-    let what = if matches!(wrong, Wrong::UnknownIssuer) {
+    let what = if matches!(wrong, Wrong::UnknownIssuer | Wrong::BadSignature) {
         "comes from no authority that is trusted here"
     } else if matches!(wrong, Wrong::Expired | Wrong::ExpiredContext { .. }) {
         "has expired"

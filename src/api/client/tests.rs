@@ -11,6 +11,7 @@ use secrecy::SecretString;
 use super::*;
 use crate::api::{Envelope, body};
 
+mod http2;
 mod renewal;
 
 pub(crate) use renewal::Names;
