@@ -37,7 +37,7 @@ pub struct Sent<'a> {
 }
 
 /// What is said of an answer in a coding that was not asked for.
-const CODED: &str = "answer is compressed, which was not asked for";
+const CODED: &str = "is compressed, which was not asked for";
 
 /// What an answer teaches. `verify` says what makes it an acknowledgment, `canonical` brings a value into a field's canonical form (`None` where it is no value of
 /// that field), `now` is the time a `Retry-After` date is held against.
@@ -49,7 +49,7 @@ pub fn classify(
     now: SystemTime,
 ) -> Outcome {
     let mask = || Mask::new(sent.fields, sent.token);
-    let words = || if answer.is_coded { CODED.to_owned() } else { complaint(answer.body) };
+    let words = || if answer.is_coded { format!("answer {CODED}") } else { complaint(answer.body) };
     let complaint_signature = || signature(answer.status, &words(), &mask());
     match answer.status {
         200..=299 => accepted(answer, sent, verify, canonical),

@@ -62,7 +62,8 @@ fn serve(stream: TcpStream, to: Option<u16>, answer: &str, told: &Mutex<Vec<Stri
             std::io::copy(&mut down, &mut writer).unwrap_or_default();
             return;
         }
-        let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse::<usize>().ok());
+        let length =
+            head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse::<usize>().ok());
         let mut body = vec![0; length.unwrap_or_default()];
         reader.read_exact(&mut body).unwrap();
         writer.write_all(answer.as_bytes()).unwrap_or_default();
@@ -139,7 +140,10 @@ fn a_proxy_of_the_environment_is_used_only_where_env_is_said() {
     let proxy = Proxy::start(None, CREATED);
     let in_environment = |workspace: &Workspace, names: &[(&str, &str)]| {
         let mut command = sync(workspace, NOWHERE);
-        command.env("HTTP_PROXY", proxy.url("")).env("http_proxy", proxy.url("")).env("ALL_PROXY", proxy.url(""));
+        command
+            .env("HTTP_PROXY", proxy.url(""))
+            .env("http_proxy", proxy.url(""))
+            .env("ALL_PROXY", proxy.url(""));
         command.envs(names.iter().copied());
         finish(command)
     };

@@ -46,12 +46,18 @@ fn each_kind_of_verification_asks_for_less() {
 
 #[test]
 fn without_any_a_broken_body_is_an_acknowledgment_too() {
-    let cut = |_: &_| "HTTP/1.1 201 Created\r\nContent-Length: 100\r\nConnection: close\r\n\r\n{\"sta".to_owned();
+    let cut =
+        |_: &_| "HTTP/1.1 201 Created\r\nContent-Length: 100\r\nConnection: close\r\n\r\n{\"sta".to_owned();
     assert_eq!(verdict("none", cut), Ok(()));
-    let packed =
-        |_: &_| "HTTP/1.1 201 Created\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\nConnection: close\r\n\r\nzip".to_owned();
+    let packed = |_: &_| {
+        "HTTP/1.1 201 Created\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\nConnection: close\r\n\r\nzip"
+            .to_owned()
+    };
     assert_eq!(verdict("none", packed), Ok(()));
-    assert_eq!(verdict("status", packed), Err("201 answer is compressed, which was not asked for".to_owned()));
+    assert_eq!(
+        verdict("status", packed),
+        Err("201 answer is compressed, which was not asked for".to_owned())
+    );
 }
 
 #[test]
