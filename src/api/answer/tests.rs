@@ -327,3 +327,53 @@ fn retry_after_is_read_as_the_standard_has_it() {
         }
     }
 }
+
+#[test]
+fn what_is_verified_is_the_operators_choice() {
+    let fields = sent();
+    let seen = |verify: Verify, answer: &Answer<'_>| {
+        classify(answer, &Sent { fields: &fields, token: None }, verify, &canonical, now())
+    };
+    let with = |body: &'static str| Answer {
+        status: 201,
+        retry_after: None,
+        body: body.as_bytes(),
+        cut: false,
+        is_coded: false,
+    };
+    let other = with(r#"{"status":"success","imsi":"310260999999999"}"#);
+    assert_eq!(seen(Verify::Echo, &other), mismatch(&[FieldKind::Imsi], "201 echo differs in imsi"));
+    assert_eq!(seen(Verify::Status, &other), Outcome::Acknowledged);
+    // A status of its own is worth more than an echo that agrees.
+    let queued = with(r#"{"status":"queued","imsi":"310260123456789"}"#);
+    assert!(matches!(seen(Verify::Status, &queued), Outcome::EchoMismatch { .. }));
+    let text = with("OK");
+    assert_eq!(seen(Verify::Status, &text), mismatch(&[], "201 answer is not JSON"));
+    for answer in [other, queued, text, Answer { cut: true, ..text }, Answer { is_coded: true, ..text }] {
+        assert_eq!(seen(Verify::None, &answer), Outcome::Acknowledged);
+        for status in [199, 300, 302, 400, 401, 403, 409, 422, 429, 500] {
+            assert_ne!(seen(Verify::None, &Answer { status, ..answer }), Outcome::Acknowledged, "{status}");
+        }
+    }
+}
+
+#[test]
+fn a_coding_that_was_not_asked_for_is_not_read() {
+    let fields = sent();
+    let sent = Sent { fields: &fields, token: None };
+    // Were it read, it would agree, and it would be a conflict.
+    let body = br#"{"status":"success","detail":"already exists"}"#;
+    let answer = Answer { status: 201, retry_after: None, body, cut: false, is_coded: true };
+    for verify in [Verify::Echo, Verify::Status] {
+        let seen = classify(&answer, &sent, verify, &canonical, now());
+        assert_eq!(seen, mismatch(&[], "201 answer is compressed, which was not asked for"));
+    }
+    let refused_so = Answer { status: 422, ..answer };
+    let seen = classify(&refused_so, &sent, Verify::Echo, &canonical, now());
+    assert_eq!(seen, refused("422 answer is compressed, which was not asked for"));
+}
+
+#[test]
+fn a_407_is_a_proxys_and_tried_again() {
+    assert_eq!(outcome(407, ""), server_failed("407 no explanation", None));
+}

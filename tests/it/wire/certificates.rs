@@ -1,8 +1,10 @@
 //! Certificates: whose are believed, and whose ours is.
 
 use std::fs::{self, Permissions};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::peer::{Authority, Peer, Security};
 use crate::support::{Ran, TOKEN, Workspace, export, finish};
@@ -125,4 +127,46 @@ fn files_that_hold_no_certificates_are_refused_before_anything_is_asked() {
         }
     }
     assert_eq!(peer.connections(), 0);
+}
+
+/// Passes the first connection on to one port, cut off after a moment, and all others to another.
+fn moving(first: u16, then: u16) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for (ordinal, stream) in listener.incoming().enumerate() {
+            let here = stream.unwrap();
+            let there = TcpStream::connect(("127.0.0.1", if ordinal == 0 { first } else { then })).unwrap();
+            for (from, to) in [(&here, &there), (&there, &here)] {
+                let (mut from, mut to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
+                std::thread::spawn(move || {
+                    std::io::copy(&mut from, &mut to).unwrap_or_default();
+                    // One side has ended; so has the connection.
+                    to.shutdown(Shutdown::Both).unwrap_or_default();
+                });
+            }
+            if ordinal == 0 {
+                std::thread::spawn(move || {
+                    std::thread::sleep(Duration::from_millis(500));
+                    here.shutdown(Shutdown::Both).unwrap_or_default();
+                });
+            }
+        }
+    });
+    port
+}
+
+#[test]
+fn a_certificate_that_goes_wrong_in_the_middle_is_an_outage() {
+    let (ours, other) = (Authority::new("ours"), Authority::new("other"));
+    let (good, bad) = (peer(&ours, "127.0.0.1", 2999, None), peer(&other, "127.0.0.1", 2999, None));
+    let workspace = trusting(&ours, "[delivery]\noutage_max = \"1s\"\nsenders = 1\n");
+    workspace.write("crm.csv", export(20));
+    let url = good
+        .url("https", "127.0.0.1")
+        .replace(&good.port.to_string(), &moving(good.port, bad.port).to_string());
+    let args = ["sync", "--api-url", &url, "--rate", "10/s", "--max-in-flight", "1", "--json", "crm.csv"];
+    let ran = finish(workspace.command(&args)).expect(5).expect_books();
+    assert!(ran.rows("synced") > 0 && ran.rows("failed") == 0, "{}", ran.stdout);
+    assert!(ran.stdout.contains("comes from no authority that is trusted here"), "{}", ran.stdout);
 }
