@@ -208,17 +208,24 @@ pub(super) fn client_options(
 }
 
 /// Whether everything that a client is made from is in order: address, proxy, certificates. Connects to nobody.
-pub(super) fn check_client(settings: &Settings, rules: RuleSet) -> Result<(), Fatal> {
-    let Some(url) = settings.api.url.as_deref() else {
+pub(super) fn check_client(
+    settings: &Settings,
+    endpoint: Option<Endpoint>,
+    rules: &Arc<RuleSet>,
+) -> Result<(), Fatal> {
+    if let Some(endpoint) = endpoint {
+        Client::new(&client_options(settings, endpoint, rules)?)?;
+    } else if let Some(proxy) = &settings.api.proxy {
         // Without an address nobody knows whether certificates matter; what is wrong by itself is told nevertheless.
-        return match settings.api.proxy.as_deref().map(Proxy::parse) {
-            Some(Err(error)) => Err(error.into()),
-            Some(Ok(_)) | None => Ok(()),
-        };
-    };
-    let endpoint = Endpoint::parse(url, settings.api.allow_plain_http)?;
-    Client::new(&client_options(settings, endpoint, &Arc::new(rules))?)?;
+        Proxy::parse(proxy)?;
+    }
     Ok(())
+}
+
+/// The endpoint of the settings, if they name one.
+pub(super) fn endpoint(settings: &Settings) -> Result<Option<Endpoint>, Fatal> {
+    let url = settings.api.url.as_deref();
+    Ok(url.map(|url| Endpoint::parse(url, settings.api.allow_plain_http)).transpose()?)
 }
 
 /// The journal.

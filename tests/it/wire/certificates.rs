@@ -124,6 +124,7 @@ fn files_that_hold_no_certificates_are_refused_before_anything_is_asked() {
             let ran = finish(command).expect(10);
             assert!(ran.stderr.contains(cause) && ran.stderr.contains(name), "{}", ran.stderr);
             assert!(!ran.stderr.contains("PRIVATE KEY"), "{}", ran.stderr);
+            assert!(!workspace.path("simsync-state").exists(), "no row was looked at");
         }
     }
     assert_eq!(peer.connections(), 0);
