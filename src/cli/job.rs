@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::common::unused_columns;
+use super::expiry;
 use super::fatal::Fatal;
 use super::key;
 use super::parts::{self, Destination};
@@ -456,12 +457,19 @@ impl Job<'_> {
         let Some(endpoint) = self.destination.endpoint.clone() else { return Ok(Delivered::default()) };
         let tokens = self.token.clone().zip(self.destination.token.clone());
         let Some((token, token_source)) = tokens else { return Ok(Delivered::default()) };
+        let updates = surveyed.plan.facts().rows.send;
+        let stops_in_ms =
+            self.stop_at.as_ref().map(|(at_ms, _)| at_ms.saturating_sub(emitter.clock().now_ms()));
+        let expiry = expiry::of_run(self.settings, (&token, &token_source), updates, stops_in_ms);
+        if let Some(text) = expiry {
+            emitter.emit(Event::Noticed { text });
+        }
         let is_proven = journal.is_proven(&surveyed.proof)?;
         let target = self.destination.target.clone();
         let settled_before = journal.settled_limit(&target)?;
         let delivered = deliver::deliver(
             Delivery {
-                client: parts::client_options(self.settings, endpoint, &self.rules),
+                client: parts::client_options(self.settings, endpoint, &self.rules)?,
                 rules: parts::deliver_rules(
                     self.settings,
                     surveyed.plan.facts().rows.read,

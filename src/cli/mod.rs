@@ -7,6 +7,7 @@ mod args;
 mod check;
 mod common;
 mod demo;
+mod expiry;
 mod explain;
 mod fatal;
 mod help;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::fatal::Fatal;
-use crate::api::{ClientOptions, Endpoint, Envelope, TokenSource};
+use crate::api::{Client, ClientOptions, Endpoint, Envelope, Proxy, TokenSource};
 use crate::deliver::{DeliverRules, Flow, Hours, Limit, Steering, Window};
 use crate::delivery::DeliveryRules;
 use crate::engine::clock;
@@ -187,15 +187,47 @@ pub(super) fn input_options(
 }
 
 /// The API's client.
-pub(super) fn client_options(settings: &Settings, endpoint: Endpoint, rules: &Arc<RuleSet>) -> ClientOptions {
+pub(super) fn client_options(
+    settings: &Settings,
+    endpoint: Endpoint,
+    rules: &Arc<RuleSet>,
+) -> Result<ClientOptions, Fatal> {
     let rules = Arc::clone(rules);
     let canonical = Arc::new(move |kind, value: &str| fields::canonical(&rules, kind, value));
-    ClientOptions {
-        connect_timeout_ms: settings.api.connect_timeout_ms,
-        timeout_ms: settings.api.timeout_ms,
+    let api = &settings.api;
+    Ok(ClientOptions {
+        connect_timeout_ms: api.connect_timeout_ms,
+        timeout_ms: api.timeout_ms,
         in_flight: in_flight_max(&settings.delivery),
+        verify: api.verify,
+        http: api.http,
+        connection_age_max_ms: api.connection_age_max_ms,
+        proxy: api.proxy.as_deref().map_or(Ok(Proxy::None), Proxy::parse)?,
+        ca_file: api.ca_file.clone(),
+        client_certificate: api.client_certificate.clone(),
         ..ClientOptions::new(endpoint, canonical, clock::wall)
+    })
+}
+
+/// Whether everything that a client is made from is in order: address, proxy, certificates. Connects to nobody.
+pub(super) fn check_client(
+    settings: &Settings,
+    endpoint: Option<Endpoint>,
+    rules: &Arc<RuleSet>,
+) -> Result<(), Fatal> {
+    if let Some(endpoint) = endpoint {
+        Client::new(&client_options(settings, endpoint, rules)?)?;
+    } else if let Some(proxy) = &settings.api.proxy {
+        // Without an address nobody knows whether certificates matter; what is wrong by itself is told nevertheless.
+        Proxy::parse(proxy)?;
     }
+    Ok(())
+}
+
+/// The endpoint of the settings, if they name one.
+pub(super) fn endpoint(settings: &Settings) -> Result<Option<Endpoint>, Fatal> {
+    let url = settings.api.url.as_deref();
+    Ok(url.map(|url| Endpoint::parse(url, settings.api.allow_plain_http)).transpose()?)
 }
 
 /// The journal.

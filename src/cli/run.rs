@@ -3,6 +3,7 @@
 //! Not here: parsing (`args.rs`), the commands themselves.
 
 use std::ffi::OsString;
+use std::sync::Arc;
 
 use super::common::{print, report_options};
 use super::fatal::Fatal;
@@ -74,8 +75,9 @@ fn config_command(config: &ConfigCommand, flags: &Flags, around: &Surroundings) 
         }
         ConfigCommand::Check(_) => {
             let resolved = settings::resolve(flags, around)?;
-            parts::rule_set(&resolved.settings)?;
+            let rules = Arc::new(parts::rule_set(&resolved.settings)?);
             parts::row_rules(&resolved.settings)?;
+            parts::check_client(&resolved.settings, parts::endpoint(&resolved.settings)?, &rules)?;
             let console = Console::stderr(&report_options(&resolved.settings));
             for warning in &resolved.warnings {
                 console.line(&format!("warning: {warning}"));

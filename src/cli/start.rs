@@ -62,6 +62,7 @@ pub(super) fn run_job(
     let (is_plan, input_args) = (task.is_plan(), inputs.to_vec());
     let rules = Arc::new(parts::rule_set(settings)?);
     let row_rules = Arc::new(parts::row_rules(settings)?);
+    parts::check_client(settings, destination.endpoint.clone().filter(|_| !is_plan), &rules)?;
     // Read before anything else, so that a missing token is known before the first row is.
     let token = destination.token.as_ref().map(TokenSource::first).transpose()?;
     let spool_dir = spool_dir(&destination.state, inputs, is_plan)?;

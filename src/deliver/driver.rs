@@ -12,7 +12,7 @@ use super::feed::Fed;
 use super::hours::{Flow, Hours};
 use super::settle::{self, Settled, Unresolved};
 use super::{DEFERRED_MAX, DeliverRules, Delivered, Reload, Stopped};
-use crate::api::{Request, Token, TokenSource};
+use crate::api::{Request, Token, TokenSource, Trouble};
 use crate::delivery::outcome::{Failure, Seen, StopCause};
 use crate::delivery::{Action, Decision, Offer, REASON_THROTTLED, Scheduler, TokenRead, UpdateId};
 use crate::digest::{StateKey, SubjectId, update_digest};
@@ -46,7 +46,7 @@ pub(super) enum Wake {
     /// The limiter has granted permits.
     Granted(u32),
     /// An attempt has ended.
-    Answered { id: UpdateId, seen: Seen, latency_ms: u64, trouble: Option<String> },
+    Answered { id: UpdateId, seen: Seen, latency_ms: u64, trouble: Option<Trouble> },
     /// A group of records is durable: these updates may be sent, these are settled.
     Durable(Result<Durable, Arc<JournalError>>),
     /// The token was read again.
@@ -131,7 +131,7 @@ pub(super) struct Driver<'a, 'e> {
     pub(super) limit_told: Option<u64>,
     pub(super) troubles: Vec<String>,
     /// Whether the API has answered anything in this run.
-    is_answered: bool,
+    pub(super) is_answered: bool,
 }
 
 /// A group on its way to the disk. It answers the driver in any case: a journal thread that died with it would leave the
@@ -299,10 +299,13 @@ impl<'a, 'e> Driver<'a, 'e> {
             }
             Wake::Granted(count) => self.permits_in_hand += count,
             Wake::Answered { id, seen, latency_ms, trouble } => {
-                if let Some(trouble) = trouble {
-                    self.tell_trouble(&trouble);
+                if let Some(trouble) = &trouble {
+                    self.tell_trouble(&trouble.text);
                 }
                 self.on_answered(id, seen, latency_ms, credit);
+                if let Some(trouble) = trouble {
+                    self.stop_for_good(trouble);
+                }
             }
             Wake::Durable(durable) => {
                 self.commits_open -= 1;

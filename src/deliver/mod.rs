@@ -29,7 +29,7 @@ pub use self::rows::{RowsError, WriteRows, write_rows};
 use self::chains::Chains;
 use self::driver::{Driver, Job, Wake};
 use self::feed::{Feed, FeedError, Selection};
-use crate::api::{ApiError, Client, ClientOptions, Envelope, Token, TokenSource};
+use crate::api::{ApiError, Client, ClientOptions, Envelope, Token, TokenSource, Trouble};
 use crate::delivery::outcome::{Failure, Outcome, Seen, StopCause};
 use crate::delivery::{DeliveryRules, Scheduler};
 use crate::digest::{StateKey, SubjectId};
@@ -127,6 +127,8 @@ pub enum Stopped {
     Cause(StopCause),
     /// The API never answered, because of this trouble with the connection.
     Unreachable(String),
+    /// A certificate was not accepted, on this side or the other, before the API had answered anything.
+    Untrusted(String),
     /// The operator's.
     Signal(Stop),
     /// A limit that was asked for.
@@ -145,7 +147,7 @@ impl Stopped {
         match self {
             Stopped::Cause(StopCause::TokenRefused) => Exit::Token,
             Stopped::Cause(StopCause::Outage) | Stopped::Unreachable(_) => Exit::Temporary,
-            Stopped::Cause(StopCause::Redirected { .. }) => Exit::Config,
+            Stopped::Cause(StopCause::Redirected { .. }) | Stopped::Untrusted(_) => Exit::Config,
             Stopped::Cause(
                 StopCause::NothingAccepted { .. }
                 | StopCause::ErrorBudget { .. }
@@ -188,6 +190,11 @@ impl Stopped {
             Stopped::Unreachable(_) => {
                 "check scheme, host and port in api.url, DNS and the network; then run the same command again".into()
             }
+            Stopped::Untrusted(_) => {
+                "check the host in api.url, the authorities in api.ca_file and api.client_certificate, and this \
+                 machine's clock; no row was marked failed"
+                    .into()
+            }
             Stopped::Signal(_) | Stopped::Limit(_) => "run the same command again; it resumes".into(),
             Stopped::Source(error) => error.remedy(),
             Stopped::Journal(error) => error.remedy(),
@@ -222,6 +229,7 @@ impl fmt::Display for Stopped {
             Stopped::Unreachable(trouble) => {
                 write!(f, "the API could not be reached for as long as outage_max: {trouble}")
             }
+            Stopped::Untrusted(trouble) => write!(f, "no connection to the API can be trusted: {trouble}"),
             Stopped::Limit(Limit::Duration { length }) => write!(f, "--max-duration {length} is over"),
             Stopped::Limit(Limit::Until { time }) => write!(f, "it is {time}: --until"),
             Stopped::Limit(Limit::Updates { updates }) => {
@@ -386,7 +394,7 @@ struct Ending {
 }
 
 impl Ending {
-    fn tell(&mut self, seen: Seen, latency_ms: u64, trouble: Option<String>) {
+    fn tell(&mut self, seen: Seen, latency_ms: u64, trouble: Option<Trouble>) {
         self.is_told = true;
         // The driver has ended when the attempt was cut off; its outcome is in doubt by then.
         drop(self.waker.send(Wake::Answered { id: self.id, seen, latency_ms, trouble }));

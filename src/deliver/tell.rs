@@ -5,6 +5,7 @@
 use super::Stopped;
 use super::driver::{Driver, Progress};
 use super::hours::Flow;
+use crate::api::Trouble;
 use crate::delivery::Condition;
 use crate::delivery::outcome::StopCause;
 use crate::event::Event;
@@ -67,6 +68,14 @@ impl Driver<'_, '_> {
         match self.troubles.last() {
             Some(trouble) => Stopped::Unreachable(trouble.clone()),
             None => Stopped::Cause(StopCause::Outage),
+        }
+    }
+
+    /// Stops at once for trouble that waiting does not end, a certificate that is not accepted, unless the API has
+    /// answered before in this run: then one of several servers may be wrong, or a renewal is under way.
+    pub(super) fn stop_for_good(&mut self, trouble: Trouble) {
+        if !trouble.may_pass && !self.is_answered && self.is_going() {
+            self.stop(Stopped::Untrusted(trouble.text));
         }
     }
 

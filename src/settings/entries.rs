@@ -75,7 +75,7 @@ pub static SETTINGS: &[Setting] = &[
         "What makes an answer an acknowledgment: its echo of the values, its status member, or its HTTP status alone.",
     )
     .flag("verify"),
-    new("api.http", Kind::Choice(HttpVersion::NAMES), "auto", "HTTP version; auto agrees on one with the server."),
+    new("api.http", Kind::Choice(HttpVersion::NAMES), "1.1", "HTTP version; auto agrees on one with the server, one connection a sending thread with 2."),
     new(
         "api.connection_age_max",
         duration(SECOND, 30 * DAY),
@@ -86,13 +86,13 @@ pub static SETTINGS: &[Setting] = &[
         "api.proxy",
         Kind::Text,
         "",
-        "Proxy to reach the API by, as a URL; or env, for that of the environment. Without it none is used.",
+        "Proxy to reach the API by, as a URL; or env, for that of the environment. Without it none is used; loopback needs none.",
     )
     .sample("\"http://proxy.example:3128\"")
     .private(),
     new("api.ca_file", Kind::Path, "", "PEM file of the authorities to trust, instead of the usual ones.")
         .sample("\"/etc/simsync/ca.pem\""),
-    new("api.client_certificate", Kind::Path, "", "PEM file of a client certificate and its private key.")
+    new("api.client_certificate", Kind::Path, "", "PEM file of a client certificate and its private key; readable by its owner alone.")
         .sample("\"/etc/simsync/client.pem\""),
     new("input.format", Kind::Choice(Format::NAMES), "auto", "Format of the inputs.").flag("format"),
     new(

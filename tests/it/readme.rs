@@ -217,3 +217,32 @@ fn files_linked_to_are_there() {
         assert!(root.join(link).exists(), "{link}");
     }
 }
+
+/// The names of all functions below a directory.
+fn functions(dir: &std::path::Path, found: &mut BTreeSet<String>) {
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            functions(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = std::fs::read_to_string(&path).unwrap();
+            let names =
+                text.split("#[test]").skip(1).filter_map(|rest| rest.split("fn ").nth(1)?.split('(').next());
+            found.extend(names.map(str::to_owned));
+        }
+    }
+}
+
+#[test]
+fn what_is_said_of_servers_names_its_test() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut tests = BTreeSet::new();
+    functions(&root.join("src"), &mut tests);
+    functions(&root.join("tests/it"), &mut tests);
+    let rows = table(&section("## What the server does, what simsync does"));
+    assert!(rows.len() > 20, "{}", rows.len());
+    for row in rows {
+        let test = row[2].trim_matches('`');
+        assert!(tests.contains(test), "there is no test {test}");
+    }
+}

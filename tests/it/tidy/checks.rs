@@ -61,6 +61,7 @@ const ROOMS: &[(&str, Layer)] = &[
 pub(crate) const DOORS: &[(&str, &[&str])] = &[
     ("axum", &["sandbox"]),
     ("backoff", &["delivery/retry.rs"]),
+    ("base64", &["api"]),
     ("blake3", &["digest.rs"]),
     ("siphasher", &["digest.rs"]),
     ("clap", &["cli"]),
@@ -70,6 +71,7 @@ pub(crate) const DOORS: &[(&str, &[&str])] = &[
     ("glob", &["input"]),
     ("governor", &["engine/permits.rs"]),
     ("grenad", &["journal"]),
+    ("h2", &["api"]),
     ("httpdate", &["api", "sandbox"]),
     ("humantime", &["settings/units.rs"]),
     ("indicatif", &["report/progress.rs"]),
@@ -78,6 +80,7 @@ pub(crate) const DOORS: &[(&str, &[&str])] = &[
     ("reqwest", &["api"]),
     ("rlibphonenumber", &["fields/number.rs"]),
     ("rustix", &["main.rs", "engine", "journal"]),
+    ("rustls", &["api"]),
     ("secrecy", &["main.rs", "settings", "survey", "deliver", "engine", "api", "sandbox"]),
     ("sled", &["journal"]),
     ("tempfile", &["config.rs", "input", "spill", "journal", "report"]),
