@@ -15,10 +15,12 @@ use crate::plan::{Kept, OrderError, OrderKind, OrderValue, RANK_OLDEST, Survey, 
 use crate::row::{Place, Version};
 use crate::update::{FieldKind, FieldSet};
 
+pub use chosen::{CHOSEN_COLUMNS, Chosen, LeftKind, SUPERSEDED};
 pub use row_rules::{Clears, RowRules};
 
 use row_rules::NO_ROW_RULES;
 
+mod chosen;
 mod row_rules;
 
 /// A cell or member that asks to clear a field that may not be cleared.
@@ -155,6 +157,9 @@ impl<'a> Judge<'a> {
     pub fn row(&mut self, row: &Row<'_>) -> Judged {
         self.facts.clear();
         let left_out = match self.row_rules.filter.keeps(|column| row.watched(column)) {
+            Kept::Yes | Kept::No | Kept::Unknown(_) if !self.row_rules.is_chosen(row) => {
+                Some(Judged::Filtered)
+            }
             Kept::Yes => None,
             Kept::No => Some(Judged::Filtered),
             Kept::Unknown(_) => Some(rejected("where.incomparable")),

@@ -10,7 +10,7 @@ use super::DemoArgs;
 use super::common::console;
 use super::fatal::Fatal;
 use super::parts;
-use super::start::run_job;
+use super::start::{Task, run_job};
 use crate::exit::Exit;
 use crate::report::{Align, NextCommands, shell_quote, table};
 use crate::sandbox::{Faults, RetryAfter, SandboxOptions, Shares};
@@ -62,12 +62,12 @@ pub(super) fn demo(args: &DemoArgs) -> Result<Exit, Fatal> {
         args.state.clone(),
         SandboxOptions { faults: faults(args.rows), ..SandboxOptions::default() },
     )?;
+    let inputs = [export.to_string_lossy().into_owned()];
+    let task = Task { inputs: &inputs, is_plan: false, replay: None, commands: NextCommands::default() };
     let exit = run_job(
         settings,
         destination,
-        &[export.to_string_lossy().into_owned()],
-        false,
-        NextCommands::default(),
+        task,
         console.clone(),
         // Hermetic: there is nothing to read again.
         Box::new(|| Ok(parts::steering(settings))),

@@ -13,6 +13,7 @@ mod help;
 mod job;
 mod key;
 mod parts;
+mod replay;
 mod run;
 mod serve;
 mod start;
@@ -26,8 +27,8 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use crate::settings::Flags;
 
 pub use args::{
-    CheckArgs, CommonArgs, ConfigInitArgs, DemoArgs, Faults, InputArgs, PlanningArgs, RowArgs, RunsArgs,
-    SandboxArgs, SendingArgs, SettingArgs, ShowArgs, SyncArgs,
+    CheckArgs, CommonArgs, ConfigInitArgs, DemoArgs, Faults, InputArgs, PlanningArgs, ReplayArgs, RowArgs,
+    RunsArgs, SandboxArgs, SendingArgs, SettingArgs, ShowArgs, SyncArgs,
 };
 pub use clap::Error as UsageError;
 pub use fatal::Fatal;
@@ -58,6 +59,9 @@ pub enum Command {
     /// The survey alone: what would change; no network
     #[command(after_help = help::PLAN)]
     Plan(Box<SyncArgs>),
+    /// Send again what a run left failed or in doubt
+    #[command(after_help = help::REPLAY)]
+    Replay(Box<ReplayArgs>),
     /// Validation alone
     #[command(after_help = help::CHECK)]
     Check(Box<CheckArgs>),
@@ -94,6 +98,7 @@ impl Command {
     pub fn flags(&self) -> Option<Flags> {
         match self {
             Command::Sync(args) | Command::Plan(args) => Some(args.settings.flags()),
+            Command::Replay(args) => Some(args.settings.flags()),
             Command::Check(args) => Some(args.flags()),
             Command::Runs(args) => Some(args.common.flags()),
             Command::Show(args) => Some(args.common.flags()),
@@ -109,6 +114,7 @@ impl Command {
             Command::Demo(args) => args.json,
             Command::Sync(_)
             | Command::Plan(_)
+            | Command::Replay(_)
             | Command::Check(_)
             | Command::Runs(_)
             | Command::Show(_)
@@ -127,6 +133,7 @@ impl Command {
     fn common(&self) -> Option<&CommonArgs> {
         match self {
             Command::Sync(args) | Command::Plan(args) => Some(&args.settings.common),
+            Command::Replay(args) => Some(&args.settings.common),
             Command::Check(args) => Some(&args.common),
             Command::Runs(args) => Some(&args.common),
             Command::Show(args) => Some(&args.common),
@@ -140,6 +147,7 @@ impl Command {
         match self {
             Command::Sync(_) => "sync",
             Command::Plan(_) => "plan",
+            Command::Replay(_) => "replay",
             Command::Check(_) => "check",
             Command::Runs(_) => "runs",
             Command::Show(_) => "show",

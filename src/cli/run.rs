@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use super::common::{print, report_options};
 use super::fatal::Fatal;
 use super::start::job_command;
-use super::{Cli, Command, ConfigCommand, check, demo, parts, serve};
+use super::{Cli, Command, ConfigCommand, check, demo, parts, replay, serve};
 use crate::exit::Exit;
 use crate::report::{self, Console, ReportOptions};
 use crate::settings::{self, Flags, Surroundings};
@@ -39,6 +39,7 @@ fn dispatch(cli: &Cli, args: &[OsString], around: &Surroundings) -> Result<Exit,
     match &cli.command {
         Command::Sync(sync) => job_command(&flags, around, &sync.input.inputs, false, args),
         Command::Plan(sync) => job_command(&flags, around, &sync.input.inputs, true, args),
+        Command::Replay(replayed) => replay::replay(replayed, &flags, around, args),
         Command::Check(check) => check::check(&settings::resolve(&flags, around)?.settings, check),
         Command::Runs(_) => {
             let settings = settings::resolve(&flags, around)?.settings;

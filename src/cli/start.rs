@@ -22,6 +22,7 @@ use crate::input::Inputs;
 use crate::journal::{Journal, JournalOptions};
 use crate::report::{self, Console, NextCommands, Out, ReportOptions, Reporters};
 use crate::settings::{self, Flags, Settings, Surroundings};
+use crate::survey::{Chosen, RowRules};
 
 /// `sync` and `plan`. `args` are as typed, the program's name first, to be named in hints.
 pub(super) fn job_command(
@@ -42,22 +43,43 @@ pub(super) fn job_command(
         let again = settings::resolve(flags, around).map_err(|error| error.to_string())?;
         Ok(parts::steering(&again.settings))
     };
-    let commands = next_commands(args, inputs);
-    run_job(settings, destination, inputs, is_plan, commands, console, Box::new(reload))
+    let task = Task { inputs, is_plan, replay: None, commands: next_commands(args, inputs) };
+    run_job(settings, destination, task, console, Box::new(reload))
+}
+
+/// What a job is to do.
+pub(super) struct Task<'a> {
+    /// The inputs, as given.
+    pub(super) inputs: &'a [String],
+    /// Whether it ends before anything is sent.
+    pub(super) is_plan: bool,
+    /// What is replayed, if the inputs are a run's row files.
+    pub(super) replay: Option<Replay>,
+    /// Commands for hints.
+    pub(super) commands: NextCommands,
+}
+
+/// A replay of a run's row files.
+#[derive(Debug, Clone)]
+pub(super) struct Replay {
+    /// Which rows are taken; `None` for all.
+    pub(super) chosen: Option<Chosen>,
+    /// What is told before anything is read.
+    pub(super) notes: Vec<String>,
 }
 
 /// Runs the job against a destination: the rest of `sync`, `plan` and `demo`.
 pub(super) fn run_job(
     settings: &Settings,
     destination: Destination,
-    inputs: &[String],
-    is_plan: bool,
-    commands: NextCommands,
+    task: Task<'_>,
     console: Console,
     reload: Box<Reload<'_>>,
 ) -> Result<Exit, Fatal> {
+    let Task { inputs, is_plan, replay, commands } = task;
     let rules = Arc::new(parts::rule_set(settings)?);
-    let row_rules = Arc::new(parts::row_rules(settings)?);
+    let chosen = replay.as_ref().and_then(|replay| replay.chosen.clone());
+    let row_rules = Arc::new(RowRules { chosen, ..parts::row_rules(settings)? });
     // Read before anything else, so that a missing token is known before the first row is.
     let token = destination.token.as_ref().map(TokenSource::first).transpose()?;
     let spool_dir = spool_dir(&destination.state, inputs, is_plan)?;
@@ -81,6 +103,7 @@ pub(super) fn run_job(
         settings,
         run_id: &run_id,
         is_plan,
+        replay,
         destination,
         token,
         rules,
@@ -151,17 +174,23 @@ fn spool_dir(state: &Path, inputs: &[String], is_plan: bool) -> Result<PathBuf, 
 fn next_commands(args: &[OsString], inputs: &[String]) -> NextCommands {
     let words: Vec<String> = args.iter().skip(1).map(|arg| arg.to_string_lossy().into_owned()).collect();
     let without: Vec<String> = words.iter().filter(|word| !inputs.contains(word)).cloned().collect();
-    let line = |words: &[String]| {
-        std::iter::once("simsync".to_owned())
-            .chain(words.iter().map(|word| report::shell_word(word)))
-            .collect::<Vec<_>>()
-            .join(" ")
-    };
+    let line = |words: &[String]| command_line(words.iter().map(String::as_str));
     let again = if inputs.iter().any(|input| input == "-") { String::new() } else { line(&words) };
     NextCommands {
         again: again.replacen("simsync plan", "simsync sync", 1),
         without_inputs: line(&without).replacen("simsync plan", "simsync sync", 1),
+        options: options_text(without.iter().skip(1).map(String::as_str)),
     }
+}
+
+/// A command line of these words, to be pasted into a shell.
+pub(super) fn command_line<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
+    format!("simsync{}", options_text(words))
+}
+
+/// Words as they are appended to a command line.
+pub(super) fn options_text<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
+    words.into_iter().map(|word| format!(" {}", report::shell_word(word))).collect()
 }
 
 #[cfg(test)]
@@ -175,5 +204,6 @@ mod tests {
         let next = next_commands(&args, &["my export.csv".to_owned()]);
         assert_eq!(next.again, "simsync sync 'my export.csv' --rate 200/s");
         assert_eq!(next.without_inputs, "simsync sync --rate 200/s");
+        assert_eq!(next.options, " --rate 200/s");
     }
 }

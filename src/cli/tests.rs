@@ -43,6 +43,9 @@ fn sync_has_a_flag_for_every_setting_that_names_one_and_no_other() {
     typed.remove("help");
     assert_eq!(typed, table);
     assert_eq!(long_names("plan"), long_names("sync"));
+    let mut replay = long_names("replay");
+    assert!(replay.remove("kind") && replay.remove("signature"));
+    assert_eq!(replay, long_names("sync"));
 }
 
 #[test]

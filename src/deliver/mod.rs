@@ -12,6 +12,7 @@ mod feed;
 mod rows;
 mod settle;
 mod steer;
+mod superseded;
 mod tell;
 
 use std::collections::{HashMap, HashSet};
@@ -22,7 +23,8 @@ use std::sync::mpsc;
 
 pub use self::steer::Reload;
 
-pub use self::rows::{RowsError, WriteRows, write_rows};
+pub use self::rows::{RowsError, RowsWritten, WriteRows, write_rows};
+pub use self::superseded::Newer;
 
 use self::chains::Chains;
 use self::driver::{Driver, Job, Wake};

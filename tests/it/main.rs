@@ -45,6 +45,15 @@ mod wire;
 // What is sent at all: rulings of the plan over several runs, replays, policies.
 mod rulings;
 
+// Sending again what a run left, by run, kind and signature.
+mod replay;
+
+// Staging and production: what one target acknowledged says nothing of another.
+mod targets;
+
+// What other tools are known to get wrong, trap by trap.
+mod traps;
+
 // What can be known from outside about a run that was killed.
 mod witness;
 
