@@ -12,7 +12,7 @@ mod pace;
 mod quiet;
 mod refused;
 mod retried;
-mod scripted;
+pub(crate) mod scripted;
 mod stopping;
 mod token;
 
