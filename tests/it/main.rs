@@ -69,6 +69,12 @@ mod resume;
 // SIGKILL with many rows of few subjects under `each`.
 mod each;
 
+// A run that drained, and the one that goes on with it.
+mod drained;
+
+// Older batches run late, and what is in doubt over several batches.
+mod overtaken;
+
 // The state directory damaged, unwritable, full; and what must not stand in it in clear.
 mod state_dir;
 
