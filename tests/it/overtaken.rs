@@ -4,11 +4,11 @@
 //! Not here: the rulings against a model (`plan/tests`), row files fed back (`rulings/replayed.rs`, `replay.rs`).
 
 use std::collections::BTreeSet;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustix::process::Signal;
 use simsync::api::Endpoint;
 use simsync::digest::BatchId;
+use simsync::engine::clock;
 use simsync::journal::{Journal, JournalOptions};
 use simsync::ledger::Record;
 use simsync::row::Version;
@@ -173,7 +173,7 @@ fn unknown_fields_and_versions_survive_other_batches_folds_and_replays() {
 
 /// Writes into the journal, through its own door, that these tiers were acknowledged so many seconds ago.
 fn acknowledged_ago(ws: &Workspace, acknowledged: &[(&str, &str, i64)]) {
-    let now_s = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()).unwrap();
+    let now_s = clock::wall_s();
     let options = JournalOptions::new(ws.path("simsync-state"));
     let journal = Journal::open(&options, "long-ago", "here", now_s).unwrap();
     let target = Endpoint::parse(&ws.sandbox.url(), false).unwrap().target();
