@@ -281,3 +281,71 @@ fn next_commands(typed: &[OsString], args: &ReplayArgs, run_id: &str) -> NextCom
     let options = options_text(options);
     NextCommands { again: command_line(again), without_inputs: format!("simsync sync{options}"), options }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::{Complaint, Summary};
+
+    const ID: &str = "20260801T011500Z-4711";
+
+    fn run(signatures: &[&str]) -> FoundRun {
+        let complaint = |text: &&str| Complaint { signature: (*text).to_owned(), ..Complaint::default() };
+        let summary = Summary {
+            run_id: ID.into(),
+            signatures: signatures.iter().map(complaint).collect(),
+            ..Summary::default()
+        };
+        FoundRun { dir: "runs".into(), summary, has_ended: true }
+    }
+
+    #[test]
+    fn a_signature_is_found_by_id_text_or_a_part_of_just_one() {
+        let texts = ["422 imsi is no imsi", "404 no such user", "422 imsi is", "S3"];
+        let (run, known) = (run(&texts), texts.into_iter().collect());
+        for (typed, found) in [
+            ("S1", Some("422 imsi is no imsi")),
+            ("s2", Some("404 no such user")),
+            ("S3", Some("422 imsi is")),
+            ("S4", Some("S3")),
+            ("S5", None),
+            ("S0", None),
+            // Its text is a part of another one as well.
+            (" 422 imsi is ", Some("422 imsi is")),
+            ("NO SUCH", Some("404 no such user")),
+            ("422", None),
+            (" ", None),
+        ] {
+            assert_eq!(signature(typed, &run, &known).ok().as_deref(), found, "{typed}");
+        }
+        let ambiguous = signature("422", &run, &known).unwrap_err();
+        assert_eq!(ambiguous.exit, Exit::Usage);
+        assert!(ambiguous.explanation.hint.unwrap().contains("`422 imsi is no imsi`"));
+    }
+
+    #[test]
+    fn an_id_of_a_complaint_that_left_no_row_is_no_other_ones() {
+        let run = run(&["422 a", "422 b"]);
+        // The rows of the first were sent meanwhile by hand: its file has the second only.
+        assert!(signature("S1", &run, &BTreeSet::from(["422 b"])).is_err());
+    }
+
+    #[test]
+    fn hints_name_the_run_and_drop_the_choice() {
+        let typed = ["simsync", "replay", "--kind", "refused", "latest", "--signature=S1", "--rate", "9/s"];
+        let typed: Vec<OsString> = typed.map(OsString::from).into();
+        let args = ReplayArgs { run: "latest".into(), ..ReplayArgs::default() };
+        let next = next_commands(&typed, &args, ID);
+        assert_eq!(next.again, format!("simsync replay --kind refused {ID} --signature=S1 --rate 9/s"));
+        assert_eq!(next.without_inputs, "simsync sync --rate 9/s");
+        assert_eq!(next.options, " --rate 9/s");
+    }
+
+    #[test]
+    fn every_kind_has_its_file_and_only_what_was_left_is_replayed_unasked() {
+        for kind in LeftKind::ALL {
+            let is_asked_for = matches!(file_of(kind), RowFileKind::Conflict | RowFileKind::Rejected);
+            assert_eq!(KINDS.contains(&kind), !is_asked_for, "{}", kind.name());
+        }
+    }
+}

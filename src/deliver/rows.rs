@@ -87,6 +87,11 @@ struct Why {
 pub fn write_rows(write: WriteRows<'_>) -> Result<RowsWritten, RowsError> {
     let WriteRows { inputs, mut judge, plan, delivered, run_id, files, signals, newer, is_older_batch } =
         write;
+    // Of a night on which nothing has changed nothing is written, and nothing read for it.
+    let rows = plan.facts().rows;
+    if rows.unchanged + rows.duplicate + rows.filtered + rows.elsewhere == rows.read {
+        return Ok(RowsWritten::default());
+    }
     let signals_before = signals.count();
     let mut writing = Writing {
         names: inputs.files().iter().map(|file| file.name.clone()).collect(),
