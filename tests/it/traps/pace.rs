@@ -14,26 +14,27 @@ fn arrivals_ms(ws: &Workspace) -> Vec<u64> {
 /// lets a whole window go at once.
 #[test]
 fn trap_12_the_rate_holds_under_parallelism_and_after_timeouts() {
-    // A fifth of all attempts is never answered and times out; each of them is made again.
-    let shares = Shares { hang_before: 0.1, hang_after: 0.1, ..Shares::default() };
+    // Some attempts are never answered and time out; each of them is made again. They are too few to slow the run down
+    // by themselves, so that nothing but the rate does.
+    let shares = Shares { hang_before: 0.04, hang_after: 0.04, ..Shares::default() };
     let ws = Workspace::with(Faults { seed: 3, latency_ms: 150, shares, ..Faults::default() });
     ws.configure(&HASTY.replace("attempts_max = 3", "attempts_max = 30"));
-    ws.write("crm.csv", export(120));
+    ws.write("crm.csv", export(160));
     let url = ws.sandbox.url();
-    let args = ["sync", "--api-url", &url, "--rate", "60/s", "--max-in-flight", "40", "--json", "crm.csv"];
+    let args = ["sync", "--api-url", &url, "--rate", "40/s", "--concurrency", "40", "--json", "crm.csv"];
     let ran = ws.run(&args).expect(0).expect_books();
-    assert_eq!(ran.rows("synced"), 120);
+    assert_eq!(ran.rows("synced"), 160);
     assert!(ran.summary()["retries"].as_u64().unwrap() > 5, "timeouts were met: {}", ran.stdout);
     let (stats, arrivals) = (ws.sandbox.stats(), arrivals_ms(&ws));
     assert!(stats.in_flight_max > 4, "there were lanes side by side: {}", stats.in_flight_max);
-    // However the machine stalls, so many permits take so long: one every 16 ms, two of them at once at the start.
+    // However the machine stalls, so many permits take so long: one every 25 ms, two of them at once at the start.
     let count = arrivals.len() as u64;
     let took_ms = arrivals[arrivals.len() - 1] - arrivals[0];
-    assert!(took_ms >= (count - 3) * 1_000 / 60 - 100, "{count} attempts within {took_ms} ms");
+    assert!(took_ms >= (count - 3) * 25 - 100, "{count} attempts within {took_ms} ms");
     // No window opens at its beginning: a second never holds another second's worth on top.
     let within = |from: usize| arrivals[from..].iter().take_while(|at| **at < arrivals[from] + 1_000).count();
     let fullest = (0..arrivals.len()).map(within).max().unwrap();
-    assert!(fullest <= 95, "{fullest} attempts within one second");
+    assert!(fullest <= 70, "{fullest} attempts within one second");
 }
 
 /// Where each request waits for itself, new ones go out while the server asks for silence.
