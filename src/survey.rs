@@ -15,11 +15,13 @@ use crate::plan::{Kept, OrderError, OrderKind, OrderValue, RANK_OLDEST, Surveyed
 use crate::row::{Place, Version};
 use crate::update::{FieldKind, FieldSet};
 
+pub use chosen::{CHOSEN_COLUMNS, Chosen, LeftKind, SUPERSEDED};
 pub use gather::{FinishError, Gather, GatherError, GatherOptions, LedgerSlices, NoLedger};
 pub use row_rules::{Clears, RowRules};
 
 use row_rules::NO_ROW_RULES;
 
+mod chosen;
 mod gather;
 mod row_rules;
 
@@ -162,6 +164,9 @@ impl<'a> Judge<'a> {
     pub fn row(&mut self, row: &Row<'_>) -> Judged {
         self.facts.clear();
         let left_out = match self.row_rules.filter.keeps(|column| row.watched(column)) {
+            Kept::Yes | Kept::No | Kept::Unknown(_) if !self.row_rules.is_chosen(row) => {
+                Some(Judged::Filtered)
+            }
             Kept::Yes => None,
             Kept::No => Some(Judged::Filtered),
             Kept::Unknown(_) => Some(rejected("where.incomparable")),

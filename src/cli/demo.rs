@@ -11,7 +11,7 @@ use super::common::console;
 use super::fatal::Fatal;
 use super::parts;
 use super::plan_file::Task;
-use super::start::run_job;
+use super::start::{Work, run_job};
 use crate::exit::Exit;
 use crate::report::{Align, NextCommands, shell_quote, table};
 use crate::sandbox::{Faults, RetryAfter, SandboxOptions, Shares};
@@ -63,12 +63,12 @@ pub(super) fn demo(args: &DemoArgs) -> Result<Exit, Fatal> {
         args.state.clone(),
         SandboxOptions { faults: faults(args.rows), ..SandboxOptions::default() },
     )?;
+    let inputs = [export.to_string_lossy().into_owned()];
+    let work = Work { inputs: &inputs, task: Task::SYNC, replay: None, commands: NextCommands::default() };
     let exit = run_job(
         settings,
         destination,
-        &[export.to_string_lossy().into_owned()],
-        Task::SYNC,
-        NextCommands::default(),
+        work,
         console.clone(),
         // Hermetic: there is nothing to read again.
         Box::new(|| Ok(parts::steering(settings))),

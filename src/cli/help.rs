@@ -38,6 +38,17 @@ Examples:
 Exit codes: 0 no row is rejected, 3 some rows are rejected, 6 the input is unusable; all others as in
 `simsync sync --help`.";
 
+pub(crate) const REPLAY: &str = "\
+Examples:
+  simsync replay latest                  what the newest run left failed or in doubt
+  simsync replay latest --signature S1   of it, what failed with the first complaint of its summary
+  simsync replay 20260801T011500Z-4711 --kind exhausted --kind in-doubt
+  simsync replay latest --kind conflict --conflicts send
+
+The rows are read from the run's own failed.csv and in_doubt.csv, corrected there or not, and keep their versions: what
+was acknowledged since is not overwritten, and rows that say nothing else are listed in superseded.csv. Give the options
+of the run again (--map, --duplicates, ...). Exit codes are those of `simsync sync --help`; a run that left nothing: 0.";
+
 pub(crate) const RUNS: &str = "\
 Examples:
   simsync runs

@@ -2,7 +2,8 @@
 //!
 //! Not here: the steps themselves (`survey.rs`, `plan/`, `deliver/`), and how the settings came about.
 
-use std::collections::BTreeSet;
+use std::cell::OnceCell;
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -13,8 +14,9 @@ use super::key;
 use super::parts::{self, Destination};
 use super::plan_file::Task;
 use super::planned;
+use super::start::Replay;
 use crate::api::Token;
-use crate::deliver::{self, Delivered, Delivery, Limit, WriteRows};
+use crate::deliver::{self, Delivered, Delivery, Limit, Newer, WriteRows};
 use crate::digest::{self, BatchId, StateKey, SubjectTag};
 use crate::engine::clock::{self, Clock};
 use crate::engine::signals::Signals;
@@ -24,7 +26,7 @@ use crate::fields::{RuleId, RuleSet, Severity};
 use crate::input::Inputs;
 use crate::journal::{Batch, Journal};
 use crate::plan::{Plan, PlanRules, SharedKind};
-use crate::report::{Reporters, RowFiles, WrittenFile};
+use crate::report::{self, Reporters, RowFiles, WrittenFile, plural};
 use crate::row::Place;
 use crate::settings::Settings;
 use crate::survey::{self, Emitter, Gather, Identity, Judge, NoLedger, RowRules};
@@ -42,6 +44,8 @@ pub(super) struct Job<'a> {
     pub(super) task: Task,
     /// The inputs as they were given.
     pub(super) input_args: Vec<String>,
+    /// What is replayed, if the inputs are a run's row files.
+    pub(super) replay: Option<Replay>,
     pub(super) destination: Destination,
     /// The token, read before anything else; none for a plan.
     pub(super) token: Option<Token>,
@@ -147,7 +151,11 @@ impl Job<'_> {
         let mut emitter = Emitter::new(clock, &mut reporters);
         emitter.emit(Event::RunStarted(RunFacts {
             run_id: self.run_id.to_owned(),
-            command: if self.is_plan { "plan" } else { "sync" },
+            command: match &self.replay {
+                Some(_) => "replay",
+                None if self.is_plan => "plan",
+                None => "sync",
+            },
             target: self.destination.target.clone(),
             started_at: clock::wall_rfc3339(),
             tool_version: env!("CARGO_PKG_VERSION"),
@@ -235,7 +243,7 @@ impl Job<'_> {
         self.save_plan(&surveyed, &facts, journal, emitter)?;
         if let Some(stop) = stop {
             // Nothing was sent, but the rows to be corrected are wanted all the more.
-            let written = self.write_rows(&surveyed, judge, &Delivered::default());
+            let written = self.write_rows(&surveyed, judge, &Delivered::default(), journal, emitter);
             return Err(first_told(stop, written, emitter));
         }
         if self.is_plan {
@@ -249,7 +257,7 @@ impl Job<'_> {
         }
         self.note_delivery(&surveyed, journal)?;
         let delivered = self.deliver(&surveyed, judge, journal, state_key, emitter)?;
-        let written = self.write_rows(&surveyed, judge, &delivered);
+        let written = self.write_rows(&surveyed, judge, &delivered, Some(journal), emitter);
         if let Some(stopped) = &delivered.stopped {
             return Err(first_told(Fatal::from(stopped), written, emitter));
         }
@@ -269,6 +277,9 @@ impl Job<'_> {
 
     /// Tells what was opened and how it is read.
     fn announce(&self, emitter: &mut Emitter<'_>) {
+        for text in self.replay.iter().flat_map(|replay| &replay.notes) {
+            emitter.emit(Event::Noticed { text: text.clone() });
+        }
         for file in self.inputs.files() {
             let (name, bytes) = (file.name.clone(), file.bytes);
             emitter.emit(Event::InputOpened { name, bytes, format: file.format.name() });
@@ -505,10 +516,13 @@ impl Job<'_> {
         surveyed: &Surveyed,
         judge: &Judge<'_>,
         delivered: &Delivered,
+        journal: Option<&Journal>,
+        emitter: &mut Emitter<'_>,
     ) -> Result<(), Fatal> {
         let Some(run_dir) = &self.run_dir else { return Ok(()) };
         let files = RowFiles::create(run_dir, self.inputs.columns(), self.run_id)?;
-        self.files = deliver::write_rows(WriteRows {
+        let runs = RunNames::new(journal, &self.destination, self.run_id);
+        let written = deliver::write_rows(WriteRows {
             inputs: &mut self.inputs,
             judge: judge.again(),
             plan: &surveyed.plan,
@@ -516,8 +530,55 @@ impl Job<'_> {
             run_id: self.run_id,
             files,
             signals: &self.signals,
+            newer: Newer {
+                entry: &|subject| journal?.lookup(subject).ok().flatten(),
+                run: &|batch| runs.of(batch),
+                duplicates: self.settings.plan.duplicates,
+                batch: surveyed.batch.seq,
+            },
+            is_older_batch: !surveyed.batch.newest,
         })?;
+        self.files = written.files;
+        if written.trimmed > 0 {
+            let text = format!(
+                "sent without fields that something newer has set: {}",
+                plural(written.trimmed, "row")
+            );
+            emitter.emit(Event::Noticed { text });
+        }
         Ok(())
+    }
+}
+
+/// Which run was the last one on a batch, as far as the directories of runs tell. Looked up at the first question: most
+/// runs ask none.
+struct RunNames<'a> {
+    journal: Option<&'a Journal>,
+    destination: &'a Destination,
+    own: &'a str,
+    known: OnceCell<HashMap<u64, String>>,
+}
+
+impl<'a> RunNames<'a> {
+    fn new(journal: Option<&'a Journal>, destination: &'a Destination, own: &'a str) -> RunNames<'a> {
+        RunNames { journal, destination, own, known: OnceCell::new() }
+    }
+
+    fn of(&self, batch: u64) -> Option<String> {
+        self.known.get_or_init(|| self.read()).get(&batch).cloned()
+    }
+
+    fn read(&self) -> HashMap<u64, String> {
+        let mut known = HashMap::new();
+        // Without names the batch and row still tell; that is no reason to end a run.
+        let runs = report::run_ids(&self.destination.state).unwrap_or_default();
+        for run in runs.into_iter().filter(|run| run != self.own) {
+            let found = self.journal.and_then(|journal| journal.run_batch(&run).ok().flatten());
+            if let Some(found) = found.filter(|found| found.target == self.destination.target) {
+                known.insert(found.batch_seq, run);
+            }
+        }
+        known
     }
 }
 

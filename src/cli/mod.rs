@@ -16,6 +16,7 @@ mod key;
 mod parts;
 mod plan_file;
 mod planned;
+mod replay;
 mod run;
 mod samples;
 mod serve;
@@ -30,8 +31,8 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use crate::settings::Flags;
 
 pub use args::{
-    CheckArgs, CommonArgs, ConfigInitArgs, DemoArgs, Faults, InputArgs, PlanArgs, PlanningArgs, RowArgs,
-    RunsArgs, SandboxArgs, SendingArgs, SettingArgs, ShowArgs, SyncArgs,
+    CheckArgs, CommonArgs, ConfigInitArgs, DemoArgs, Faults, InputArgs, PlanArgs, PlanningArgs, ReplayArgs,
+    RowArgs, RunsArgs, SandboxArgs, SendingArgs, SettingArgs, ShowArgs, SyncArgs,
 };
 pub use clap::Error as UsageError;
 pub use fatal::Fatal;
@@ -62,6 +63,9 @@ pub enum Command {
     /// The survey alone: what would change; no network
     #[command(after_help = help::PLAN)]
     Plan(Box<PlanArgs>),
+    /// Send again what a run left failed or in doubt
+    #[command(after_help = help::REPLAY)]
+    Replay(Box<ReplayArgs>),
     /// Validation alone
     #[command(after_help = help::CHECK)]
     Check(Box<CheckArgs>),
@@ -99,6 +103,7 @@ impl Command {
         match self {
             Command::Sync(args) => Some(args.settings.flags()),
             Command::Plan(args) => Some(args.settings.flags()),
+            Command::Replay(args) => Some(args.settings.flags()),
             Command::Check(args) => Some(args.flags()),
             Command::Runs(args) => Some(args.common.flags()),
             Command::Show(args) => Some(args.common.flags()),
@@ -114,6 +119,7 @@ impl Command {
             Command::Demo(args) => args.json,
             Command::Sync(_)
             | Command::Plan(_)
+            | Command::Replay(_)
             | Command::Check(_)
             | Command::Runs(_)
             | Command::Show(_)
@@ -133,6 +139,7 @@ impl Command {
         match self {
             Command::Sync(args) => Some(&args.settings.common),
             Command::Plan(args) => Some(&args.settings.common),
+            Command::Replay(args) => Some(&args.settings.common),
             Command::Check(args) => Some(&args.common),
             Command::Runs(args) => Some(&args.common),
             Command::Show(args) => Some(&args.common),
@@ -146,6 +153,7 @@ impl Command {
         match self {
             Command::Sync(_) => "sync",
             Command::Plan(_) => "plan",
+            Command::Replay(_) => "replay",
             Command::Check(_) => "check",
             Command::Runs(_) => "runs",
             Command::Show(_) => "show",

@@ -146,7 +146,7 @@ pub(super) fn row_rules(settings: &Settings) -> Result<RowRules, Fatal> {
         ),
         (true, false) | (false, true) => {
             let order_by = order_by.map(str::to_owned);
-            return Ok(RowRules { filter, order_by, clears: Clears::new(rules) });
+            return Ok(RowRules { filter, order_by, clears: Clears::new(rules), chosen: None });
         }
     };
     Err(Fatal::new(Exit::Config, problem, hint))

@@ -9,7 +9,7 @@ use super::common::{print, report_options};
 use super::fatal::Fatal;
 use super::plan_file::Task;
 use super::start::job_command;
-use super::{Cli, Command, ConfigCommand, check, demo, parts, serve};
+use super::{Cli, Command, ConfigCommand, check, demo, parts, replay, serve};
 use crate::exit::Exit;
 use crate::report::{self, Console, ReportOptions};
 use crate::settings::{self, Flags, Surroundings};
@@ -45,6 +45,7 @@ fn dispatch(cli: &Cli, args: &[OsString], around: &Surroundings) -> Result<Exit,
         Command::Plan(plan) => {
             job_command(&flags, around, &plan.input.inputs, Task::plan(plan.output.as_deref())?, args)
         }
+        Command::Replay(replayed) => replay::replay(replayed, &flags, around, args),
         Command::Check(check) => check::check(&settings::resolve(&flags, around)?.settings, check),
         Command::Runs(_) => {
             let settings = settings::resolve(&flags, around)?.settings;

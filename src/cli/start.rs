@@ -23,6 +23,7 @@ use crate::input::Inputs;
 use crate::journal::{Journal, JournalOptions};
 use crate::report::{self, Console, NextCommands, Out, ReportOptions, Reporters};
 use crate::settings::{self, Flags, Settings, Surroundings};
+use crate::survey::{Chosen, RowRules};
 
 /// `sync` and `plan`. `args` are as typed, the program's name first, to be named in hints.
 pub(super) fn job_command(
@@ -44,24 +45,46 @@ pub(super) fn job_command(
         let again = settings::resolve(flags, around).map_err(|error| error.to_string())?;
         Ok(parts::steering(&again.settings))
     };
-    let commands = next_commands(args, inputs, &task);
     let inputs = task.inputs(inputs);
-    run_job(settings, destination, &inputs, task, commands, console, Box::new(reload))
+    let commands = next_commands(args, &inputs, &task);
+    let work = Work { inputs: &inputs, task, replay: None, commands };
+    run_job(settings, destination, work, console, Box::new(reload))
+}
+
+/// What a job is to do.
+pub(super) struct Work<'a> {
+    /// The inputs, as given.
+    pub(super) inputs: &'a [String],
+    /// What is to be done with the plan.
+    pub(super) task: Task,
+    /// What is replayed, if the inputs are a run's row files.
+    pub(super) replay: Option<Replay>,
+    /// Commands for hints.
+    pub(super) commands: NextCommands,
+}
+
+/// A replay of a run's row files.
+#[derive(Debug, Clone)]
+pub(super) struct Replay {
+    /// Which rows are taken; `None` for all.
+    pub(super) chosen: Option<Chosen>,
+    /// What is told before anything is read.
+    pub(super) notes: Vec<String>,
 }
 
 /// Runs the job against a destination: the rest of `sync`, `plan` and `demo`.
 pub(super) fn run_job(
     settings: &Settings,
     destination: Destination,
-    inputs: &[String],
-    task: Task,
-    commands: NextCommands,
+    work: Work<'_>,
     console: Console,
     reload: Box<Reload<'_>>,
 ) -> Result<Exit, Fatal> {
+    let Work { inputs, task, replay, commands } = work;
     let (is_plan, input_args) = (task.is_plan(), inputs.to_vec());
     let rules = Arc::new(parts::rule_set(settings)?);
-    let row_rules = Arc::new(parts::row_rules(settings)?);
+    let chosen = replay.as_ref().and_then(|replay| replay.chosen.clone());
+    let row_rules = Arc::new(RowRules { chosen, ..parts::row_rules(settings)? });
     parts::check_client(settings, destination.endpoint.clone().filter(|_| !is_plan), &rules)?;
     // Read before anything else, so that a missing token is known before the first row is.
     let token = destination.token.as_ref().map(TokenSource::first).transpose()?;
@@ -90,6 +113,7 @@ pub(super) fn run_job(
         is_plan,
         task,
         input_args,
+        replay,
         destination,
         token,
         rules,
@@ -176,11 +200,7 @@ fn next_commands(args: &[OsString], inputs: &[String], task: &Task) -> NextComma
     let is_input = |word: &String| inputs.contains(word);
     let without: Vec<String> = words.iter().filter(|word| !is_input(word)).cloned().collect();
     let line = |words: &[String]| {
-        let line = std::iter::once("simsync".to_owned())
-            .chain(words.iter().map(|word| report::shell_word(word)))
-            .collect::<Vec<_>>()
-            .join(" ");
-        line.replacen("simsync plan", "simsync sync", 1)
+        command_line(words.iter().map(String::as_str)).replacen("simsync plan", "simsync sync", 1)
     };
     let again = match task {
         Task::Plan { save_as: Some(path) } => {
@@ -188,9 +208,11 @@ fn next_commands(args: &[OsString], inputs: &[String], task: &Task) -> NextComma
         }
         Task::Plan { save_as: None } | Task::Sync { .. } => line(&words),
     };
+    let without = without_option(without, &["--plan"]);
     NextCommands {
         again: if inputs.iter().any(|input| input == "-") { String::new() } else { again },
-        without_inputs: line(&without_option(without, &["--plan"])),
+        without_inputs: line(&without),
+        options: options_text(without.iter().skip(1).map(String::as_str)),
     }
 }
 
@@ -214,6 +236,16 @@ fn without_option(words: Vec<String>, names: &[&str]) -> Vec<String> {
     kept
 }
 
+/// A command line of these words, to be pasted into a shell.
+pub(super) fn command_line<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
+    format!("simsync{}", options_text(words))
+}
+
+/// Words as they are appended to a command line.
+pub(super) fn options_text<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
+    words.into_iter().map(|word| format!(" {}", report::shell_word(word))).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -225,6 +257,7 @@ mod tests {
         let next = next_commands(&args, &["my export.csv".to_owned()], &Task::SYNC);
         assert_eq!(next.again, "simsync sync 'my export.csv' --rate 200/s");
         assert_eq!(next.without_inputs, "simsync sync --rate 200/s");
+        assert_eq!(next.options, " --rate 200/s");
     }
 
     #[test]

@@ -47,6 +47,11 @@ fn sync_has_a_flag_for_every_setting_that_names_one_and_no_other() {
     planned.remove("help");
     assert!(planned.remove("config") && planned.remove("output"));
     assert_eq!(planned, table);
+    let mut replay = long_names("replay");
+    assert!(replay.remove("kind") && replay.remove("signature"));
+    let mut sync = long_names("sync");
+    assert!(sync.remove("plan"));
+    assert_eq!(replay, sync);
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod hours;
 mod rows;
 mod settle;
 mod steer;
+mod superseded;
 mod tell;
 
 use std::collections::{HashMap, HashSet};
@@ -24,7 +25,8 @@ use std::sync::mpsc;
 pub use self::hours::{Flow, Hours, Window};
 pub use self::steer::Reload;
 
-pub use self::rows::{RowsError, WriteRows, write_rows};
+pub use self::rows::{RowsError, RowsWritten, WriteRows, write_rows};
+pub use self::superseded::Newer;
 
 use self::chains::Chains;
 use self::driver::{Driver, Job, Wake};

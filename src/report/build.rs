@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::event::{AlarmFacts, ChangeSample, FieldChange, MappedColumn, PlanFacts, PlanRows};
 use crate::exit::Exit;
+use crate::ledger::FailureKind;
 use crate::report::model::{
     AlarmRecord, ChangeRecord, ColumnRecord, Complaint, FieldReason, FileRecord, GateRecord, InputRecord,
     PlaceRecord, PlanCounts, PlanRecord, Reason, RowCounts, SCHEMA_VERSION, SampleRecord, SkippedRecord,
@@ -330,6 +331,7 @@ fn complaints(stats: &Stats, notes: &Notes) -> Vec<Complaint> {
         .signatures
         .iter()
         .map(|(signature, tally)| Complaint {
+            id: String::new(),
             signature: signature.clone(),
             count: tally.count,
             kind: tally.kind.name().into(),
@@ -337,6 +339,9 @@ fn complaints(stats: &Stats, notes: &Notes) -> Vec<Complaint> {
         })
         .collect();
     complaints.sort_by_key(|complaint| std::cmp::Reverse(complaint.count));
+    for (nth, complaint) in (1..).zip(&mut complaints) {
+        complaint.id = super::model::complaint_id(nth);
+    }
     complaints
 }
 
@@ -383,17 +388,37 @@ fn next_steps(summary: &Summary, options: &ReportOptions) -> Vec<String> {
     {
         steps.push(format!("{} to resume", command(again)));
     }
-    let hints = [
-        (super::RowFileKind::Rejected, "correct"),
-        (super::RowFileKind::Failed, "correct"),
-        (super::RowFileKind::Conflict, "decide in"),
-    ];
-    for (kind, verb) in hints {
-        let Some(file) = summary.files.iter().find(|file| file.name == kind.file_name()) else { continue };
-        let path = shell_quote(Path::new(&file.path));
+    let has = |kind: super::RowFileKind| summary.files.iter().find(|file| file.name == kind.file_name());
+    let with_file = |kind: super::RowFileKind, verb: &str| {
+        let path = shell_quote(Path::new(&has(kind)?.path));
         let run = command(&format!("{} {path}", options.commands.without_inputs));
-        steps.push(format!("{verb} {} and {run}", kind.file_name()));
+        Some(format!("{verb} {} and {run}", kind.file_name()))
+    };
+    steps.extend(with_file(super::RowFileKind::Rejected, "correct"));
+    if has(super::RowFileKind::Failed).is_some() {
+        let replay = command(&format!("simsync replay {}{}", summary.run_id, options.commands.options));
+        // Who only ran out of attempts has nothing to correct.
+        let may_be_wrong = |complaint: &Complaint| complaint.kind != FailureKind::Exhausted.name();
+        let is_wrong = summary.signatures.is_empty() || summary.signatures.iter().any(may_be_wrong);
+        steps.push(if is_wrong {
+            format!("correct failed.csv where it is wrong and {replay}")
+        } else {
+            format!("{replay} to send again what failed, once the API is well")
+        });
     }
+    if rows.held > 0 && rows.pending == 0 && !again.is_empty() {
+        let resend =
+            ["--in-doubt hold", "--in-doubt=hold"].into_iter().find(|hold| again.contains(hold)).map_or_else(
+                || format!("{again} --in-doubt resend"),
+                |hold| again.replace(hold, "--in-doubt resend"),
+            );
+        let resend = command(&resend);
+        steps.push(format!(
+            "look at {} and {resend} to send what is held",
+            super::RowFileKind::InDoubt.file_name()
+        ));
+    }
+    steps.extend(with_file(super::RowFileKind::Conflict, "decide in"));
     steps
 }
 

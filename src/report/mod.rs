@@ -30,7 +30,7 @@ pub use build::plan_counts;
 pub use console::{Console, LogWriter, init_logs};
 pub use error::ReportError;
 pub use explain::Explanation;
-pub use history::{LATEST, list_runs, show_run};
+pub use history::{FoundRun, LATEST, find_run, list_runs, run_ids, show_run};
 pub use model::{
     AlarmRecord, ChangeRecord, ColumnRecord, Complaint, FieldReason, FileRecord, GateRecord, InputRecord,
     PlaceRecord, PlanCounts, PlanRecord, Reason, RowCounts, SCHEMA_VERSION, SampleRecord, SkippedRecord,

@@ -238,6 +238,8 @@ pub struct FieldReason {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Complaint {
+    /// A short name for it within its run: `S1` for the most frequent. What `replay --signature` takes.
+    pub id: String,
     /// The complaint, masked.
     pub signature: String,
     /// How often.
@@ -246,6 +248,11 @@ pub struct Complaint {
     pub kind: String,
     /// Where first.
     pub first: PlaceRecord,
+}
+
+/// The short name of a run's complaint by its place in the list, from 1.
+pub(super) fn complaint_id(nth: u64) -> String {
+    format!("S{nth}")
 }
 
 /// A gate that tripped.

@@ -37,6 +37,8 @@ pub struct NextCommands {
     pub again: String,
     /// The same without inputs, to which the path of a row file can be appended. Empty: none is named.
     pub without_inputs: String,
+    /// The options alone, to stand behind `simsync replay RUN`; with a space in front unless empty.
+    pub options: String,
 }
 
 /// How long so many updates take, where anybody can tell before they are sent.

@@ -50,6 +50,7 @@ fn options() -> ReportOptions {
         commands: NextCommands {
             again: "simsync sync crm-export.csv".into(),
             without_inputs: "simsync sync".into(),
+            options: String::new(),
         },
         wall: || "2026-11-22T01:00:12Z".into(),
         ..ReportOptions::default()

@@ -50,6 +50,14 @@ mod plans;
 
 // The gates of the plan.
 mod gates;
+// Sending again what a run left, by run, kind and signature.
+mod replay;
+
+// Staging and production: what one target acknowledged says nothing of another.
+mod targets;
+
+// What other tools are known to get wrong, trap by trap.
+mod traps;
 
 // What can be known from outside about a run that was killed.
 mod witness;
@@ -65,6 +73,12 @@ mod resume;
 
 // SIGKILL with many rows of few subjects under `each`.
 mod each;
+
+// A run that drained, and the one that goes on with it.
+mod drained;
+
+// Older batches run late, and what is in doubt over several batches.
+mod overtaken;
 
 // The state directory damaged, unwritable, full; and what must not stand in it in clear.
 mod state_dir;

@@ -17,7 +17,7 @@ mod proxies;
 mod quiet;
 mod refused;
 mod retried;
-mod scripted;
+pub(crate) mod scripted;
 mod stopping;
 mod token;
 mod verify;

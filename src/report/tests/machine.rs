@@ -53,7 +53,7 @@ fn the_summary_has_its_shape() {
     let names: Vec<&str> = summary.as_object().unwrap().keys().map(String::as_str).collect();
     insta::assert_snapshot!(names.join(" "), @r#"attempts balanced batch column_alarms columns command committed deferred delivery_s duration_s ended_at exit_code exit_meaning files fixes gates http in_flight_limit inputs key key_by latency_max_ms latency_mean_ms next notices outcomes paused_s plan rejections resumed retries rows run_id schema_version signatures skipped started_at stopped target tool_version type updates updates_per_s warnings"#);
     insta::assert_snapshot!(summary["rejections"][1], @r#"{"code":"number.no_country","count":6,"field":"number","first":{"file":"crm-export.csv","line":14,"row":13},"next":[{"file":"crm-export.csv","line":15,"row":14},{"file":"crm-export.csv","line":16,"row":15}],"remedy":"set default_country","says":"national number and no default country"}"#);
-    insta::assert_snapshot!(summary["signatures"], @r#"[{"count":3,"first":{"file":"crm-export.csv","line":88,"row":87},"kind":"refused","signature":"422 imsi already assigned to #"}]"#);
+    insta::assert_snapshot!(summary["signatures"], @r#"[{"count":3,"first":{"file":"crm-export.csv","line":88,"row":87},"id":"S1","kind":"refused","signature":"422 imsi already assigned to #"}]"#);
     insta::assert_snapshot!(summary["outcomes"], @r#"{"acknowledged":240,"refused":3,"throttled":20,"timeout":1}"#);
     for (name, value) in [
         ("type", Value::from("summary")),

@@ -19,13 +19,13 @@ fn the_summary_of_a_run_that_stopped_early() {
       6 ×  number.no_country  from line 14  national number and no default country
                                             → set default_country
     failed:
-      3 ×  refused  from line 88  422 imsi already assigned to #
+      S1  3 ×  refused  from line 88  422 imsi already assigned to #
     warnings: 1 × iccid.short (line 61)
     files in state/runs/r: rejected.csv (14 rows) · failed.csv (3 rows)
     next:
       run `simsync sync crm-export.csv` to resume
       correct rejected.csv and run `simsync sync state/runs/r/rejected.csv`
-      correct failed.csv and run `simsync sync state/runs/r/failed.csv`
+      correct failed.csv where it is wrong and run `simsync replay 20261122-010000-k3`
     "#);
 }
 
