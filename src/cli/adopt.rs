@@ -11,6 +11,7 @@ use super::parts;
 use super::start::{next_commands, run_job};
 use crate::deliver::{self, Adoption, Delivered};
 use crate::engine::clock;
+use crate::event::Event;
 use crate::exit::Exit;
 use crate::journal::Journal;
 use crate::settings::{self, Flags, Surroundings};
@@ -58,6 +59,9 @@ impl Job<'_> {
             signals: self.signals.clone(),
             now_s: clock::wall_s,
         };
-        deliver::adopt(adoption, emitter)
+        let delivered = deliver::adopt(adoption, emitter);
+        let text = "nothing was sent: what the plan would have sent is recorded as acknowledged".to_owned();
+        emitter.emit(Event::Noticed { text });
+        delivered
     }
 }

@@ -4,6 +4,9 @@
 //! touches the store. In a state directory it keeps `lock`, `journal.key`, `journal.watermark`, `journal/` (sled) and
 //! `ledger-<generation>.grenad`. Not here: what the records mean (`ledger.rs`), what follows from them (`plan/`).
 //!
+//! `targets.json` repeats for readers what is known of targets and runs. Tools are `view.rs` (reading without the lock),
+//! `upkeep.rs` (numbers, forgetting), `rewrite.rs` (the store written anew) and `verify.rs`.
+//!
 //! Reading order: `handle.rs` what others call, `core.rs` commit and fold, `opening.rs` what is believed after a
 //! crash, then the formats: `record.rs`, `entry.rs`, `named.rs`, `watermark.rs`, `pages.rs`.
 
