@@ -20,7 +20,7 @@ use super::job::{FoldJob, FoldTask, Folded};
 use super::lock::StateLock;
 use super::named;
 use super::record::Packer;
-use super::store::{DROP_VALUES_MAX, Group, Store};
+use super::store::{DROP_VALUES_BESIDE, DROP_VALUES_MAX, Group, Store};
 use super::watermark::{LedgerName, Watermark, WatermarkFile};
 
 /// Marks (values without records) that an idle journal may gather before they are dropped.
@@ -194,7 +194,7 @@ impl Core {
         if let Some(job) = self.job.take_if(|job| job.is_finished()) {
             self.end_job(job);
         } else if self.dropping_through.is_some() {
-            if let Err(error) = self.drop_some() {
+            if let Err(error) = self.drop_some(DROP_VALUES_BESIDE) {
                 self.stop(error);
             }
         } else if self.job.is_none() && self.log.bytes > self.fold_at_bytes {
@@ -258,14 +258,14 @@ impl Core {
     /// Step 3: the folded values go.
     pub(super) fn drop_folded(&mut self) -> Result<(), JournalError> {
         while self.dropping_through.is_some() {
-            self.drop_some()?;
+            self.drop_some(DROP_VALUES_MAX)?;
         }
         Ok(())
     }
 
-    fn drop_some(&mut self) -> Result<(), JournalError> {
+    fn drop_some(&mut self, values_max: usize) -> Result<(), JournalError> {
         if let Some(through) = self.dropping_through
-            && self.store.drop_some(through, DROP_VALUES_MAX)?
+            && self.store.drop_some(through, values_max)?
         {
             self.dropping_through = None;
         }

@@ -80,6 +80,8 @@ impl Sorter {
             self.sort();
             return Ok(Sorted(Source::Memory { bytes: self.bytes, slots: self.slots, next: 0 }));
         };
+        // The buffers take the place of what was sorted.
+        drop((std::mem::take(&mut self.bytes), std::mem::take(&mut self.slots)));
         let runs = spilled.ends.len() as u64;
         let buffer_bytes = (self.memory_max / runs.max(1)).clamp(BUFFER_BYTES_MIN, BUFFER_BYTES_MAX);
         let mut merge = Merge {

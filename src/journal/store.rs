@@ -21,8 +21,16 @@ const CACHE_BYTES: u64 = 16 * 1024 * 1024;
 /// How often sled's own thread flushes; segments are collected nowhere else.
 const FLUSH_EVERY_MS: u64 = 500;
 
+/// Further reads of each value of a scan. sled counts accesses in 256 shards and evicts a shard's pages at its 64th access only;
+/// an iterator counts one access a page, so that a scan of 128 MiB keeps all of it in memory (measured: 133 MB; with these reads 22 MB,
+/// in the same time).
+const EVICTING_READS: usize = 4;
+
 /// Values dropped at a time: large batches hold on to memory (performance.md B1.6).
 pub(super) const DROP_VALUES_MAX: usize = 512;
+
+/// Values dropped beside a commit: some 2 ms, and more than a full commit adds.
+pub(super) const DROP_VALUES_BESIDE: usize = 128;
 
 /// Tries to open while threads of an earlier opening in this process still hold sled's lock: ours is taken, so
 /// it cannot be anybody else.
@@ -232,6 +240,9 @@ impl ReadLog for SledLog {
                 JournalError::damaged("the log has a key that is no sequence", "what it stood for")
             })?;
             visit(sequence, &value)?;
+            for _ in 0..EVICTING_READS {
+                within(&self.dir, "read", || self.tree.contains_key(&key))?;
+            }
         }
         Ok(())
     }
