@@ -3,6 +3,8 @@
 //!
 //! Pure. Not here: how records and entries lie on disk (`journal/`), what follows from them (`plan/`).
 
+use std::collections::VecDeque;
+
 use crate::digest::{FieldHash, SubjectId, UpdateDigest};
 use crate::row::Version;
 use crate::update::{FIELD_COUNT, FieldFact, FieldKind, FieldSet};
@@ -350,26 +352,33 @@ impl LedgerEntry {
 #[derive(Debug)]
 pub struct EntryFold {
     entry: LedgerEntry,
-    /// Intents without an outcome so far. They stay beside the entry, because a definite refusal or a withdrawal
-    /// leaves the entry as it was.
-    open: Vec<InDoubt>,
+    /// Intents without an outcome so far, by version. They stay beside the entry, because a definite refusal or a
+    /// withdrawal leaves the entry as it was.
+    open: VecDeque<InDoubt>,
 }
 
 impl EntryFold {
     /// Starts from what the old generation holds of the subject.
     pub fn new(entry: LedgerEntry) -> EntryFold {
-        EntryFold { entry, open: Vec::new() }
+        EntryFold { entry, open: VecDeque::new() }
+    }
+
+    /// Goes on where [`EntryFold::into_parts`] left off. Folding a log in parts, each going on from the one before, gives what
+    /// folding it at once gives.
+    pub fn resume(entry: LedgerEntry, open: Vec<InDoubt>) -> EntryFold {
+        let mut fold = EntryFold::new(entry);
+        open.into_iter().for_each(|intent| fold.begin(intent));
+        fold
     }
 
     /// Takes the next record of the subject.
     pub fn apply(&mut self, record: &Record) {
-        let entry = &mut self.entry;
         if let Record::Intent { version, fields, digest, .. } = record {
-            self.open.retain(|intent| intent.version != *version);
-            self.open.push(InDoubt { version: *version, fields: *fields, digest: *digest });
+            self.begin(InDoubt { version: *version, fields: *fields, digest: *digest });
             return;
         }
-        self.open.retain(|intent| intent.version != record.version());
+        self.end(record.version());
+        let entry = &mut self.entry;
         match record {
             Record::Intent { .. } | Record::Withdrawn { .. } => {}
             Record::Synced { version, facts, at_s, .. } => {
@@ -407,9 +416,35 @@ impl EntryFold {
         }
     }
 
+    /// Whose records are folded.
+    pub fn subject(&self) -> SubjectId {
+        self.entry.subject
+    }
+
     /// Intents without an outcome so far.
     pub fn open_intents(&self) -> usize {
         self.open.len()
+    }
+
+    fn begin(&mut self, intent: InDoubt) {
+        let at = self.open.partition_point(|open| open.version < intent.version);
+        match self.open.get_mut(at).filter(|open| open.version == intent.version) {
+            Some(open) => *open = intent,
+            None => self.open.insert(at, intent),
+        }
+    }
+
+    fn end(&mut self, version: Version) {
+        let at = self.open.partition_point(|open| open.version < version);
+        if self.open.get(at).is_some_and(|open| open.version == version) {
+            self.open.remove(at);
+        }
+    }
+
+    /// The entry without the intents still open, and these, by version: for a fold in the middle of a run, whose outcomes come
+    /// in a later part of the log.
+    pub fn into_parts(self) -> (LedgerEntry, Vec<InDoubt>) {
+        (self.entry, self.open.into())
     }
 
     /// The entry as it stands. Intents still open become the entry's in-doubt state: their requests may or may not

@@ -18,6 +18,10 @@ use crate::settings::Flags;
 use crate::survey::LeftKind;
 use crate::update::FieldKind;
 
+mod tools;
+
+pub use tools::{AdoptArgs, FieldArgs, ForgetArgs, LookupArgs, TargetArgs, ToolArgs, ValueArgs};
+
 const ABOUT_RUN: &str = "Which run, and how it speaks";
 const ABOUT_ROWS: &str = "Reading rows";
 const ABOUT_PLAN: &str = "What is sent";

@@ -59,6 +59,46 @@ Examples:
   simsync show latest
   simsync show 20260801T011500Z-4711 --json";
 
+pub(crate) const LOOKUP: &str = "\
+Examples:
+  simsync lookup --number +447700900123  what was last acknowledged, field by field
+  simsync lookup --number +447700900123 --imsi 234150000000001  and whether that is the value acknowledged
+  simsync lookup --imsi 234150000000001 --json  by a field that is not the key: reads the whole ledger
+
+The journal keeps keyed hashes, no values: it can tell whether a value given is the one acknowledged, and never shows
+one. It works while a run is on, from the ledger's last fold, and says as of when.
+Exit codes: 0 also when nothing is known of the subject (`found` says which), 2 without a journal or a valid value,
+13 when the journal is damaged; all others as in `simsync sync --help`.";
+
+pub(crate) const JOURNAL: &str = "\
+Examples:
+  simsync journal stats                  what it holds, and how much space it takes
+  simsync journal verify                 reads everything; exit 13 and what is lost when something is wrong
+  simsync journal compact                gives space back
+  simsync journal forget --number +447700900123  removes a subject everywhere (a data-protection request)
+  simsync journal forget --before 2026-01-01 --yes  removes old runs
+  simsync journal adopt export.csv       records an export as applied without sending it
+
+Exit codes: 2 when there is no journal, 11 while a run holds it, 13 when it is damaged.";
+
+pub(crate) const FORGET: &str = "\
+Examples:
+  simsync journal forget --number +447700900123
+  simsync journal forget --before 2026-01-01        counts what would go, exit 4
+  simsync journal forget --before 2026-01-01 --yes
+
+A subject is named by its key field. Its ledger entry, its log records and its rows in the row files of all runs are
+removed at every target of the journal, and the store is written anew: afterwards its bytes are in no file of the state
+directory. Copies elsewhere (backups, exports) are the operator's. Killed on the way, the same command completes it.
+--before removes runs' directories and records, but those of batches still open; the ledger stays.";
+
+pub(crate) const ADOPT: &str = "\
+Examples:
+  simsync journal adopt export.csv       after a restore, or for what another tool has sent
+
+Survey, plan and gates are those of sync. Every update that the plan would send is recorded as acknowledged; no request
+is made and no token is needed. A sync of the same file sends nothing then. Exit codes as in `simsync sync --help`.";
+
 pub(crate) const CONFIG: &str = "\
 Examples:
   simsync config init                    write ./simsync.toml, every setting with its default

@@ -154,6 +154,7 @@ impl Job<'_> {
             command: match &self.replay {
                 Some(_) => "replay",
                 None if self.is_plan => "plan",
+                None if self.settings.run.adopt => "adopt",
                 None => "sync",
             },
             target: self.destination.target.clone(),
@@ -464,6 +465,9 @@ impl Job<'_> {
     ) -> Result<Delivered, Fatal> {
         if surveyed.plan.facts().rows.send == 0 {
             return Ok(Delivered::default());
+        }
+        if self.settings.run.adopt {
+            return Ok(self.adopt(surveyed, judge, journal, emitter));
         }
         let Some(endpoint) = self.destination.endpoint.clone() else { return Ok(Delivered::default()) };
         let tokens = self.token.clone().zip(self.destination.token.clone());

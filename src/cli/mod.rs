@@ -3,6 +3,7 @@
 //! Not here: what an option means, its default and its precedence (`settings/`). No flag takes a token: a flag's
 //! value is seen by everybody on the machine.
 
+mod adopt;
 mod args;
 mod check;
 mod common;
@@ -12,7 +13,9 @@ mod explain;
 mod fatal;
 mod help;
 mod job;
+mod journal;
 mod key;
+mod lookup;
 mod parts;
 mod plan_file;
 mod planned;
@@ -21,6 +24,7 @@ mod run;
 mod samples;
 mod serve;
 mod start;
+mod subject;
 mod verdicts;
 
 use std::ffi::OsString;
@@ -31,8 +35,9 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use crate::settings::Flags;
 
 pub use args::{
-    CheckArgs, CommonArgs, ConfigInitArgs, DemoArgs, Faults, InputArgs, PlanArgs, PlanningArgs, ReplayArgs,
-    RowArgs, RunsArgs, SandboxArgs, SendingArgs, SettingArgs, ShowArgs, SyncArgs,
+    AdoptArgs, CheckArgs, CommonArgs, ConfigInitArgs, DemoArgs, Faults, FieldArgs, ForgetArgs, InputArgs,
+    LookupArgs, PlanArgs, PlanningArgs, ReplayArgs, RowArgs, RunsArgs, SandboxArgs, SendingArgs, SettingArgs,
+    ShowArgs, SyncArgs, TargetArgs, ToolArgs, ValueArgs,
 };
 pub use clap::Error as UsageError;
 pub use fatal::Fatal;
@@ -75,6 +80,12 @@ pub enum Command {
     /// One run's summary
     #[command(after_help = help::SHOW)]
     Show(ShowArgs),
+    /// What was last acknowledged for a subject, when, by which run
+    #[command(after_help = help::LOOKUP)]
+    Lookup(Box<LookupArgs>),
+    /// The journal: stats, verify, compact, forget, adopt
+    #[command(subcommand, after_help = help::JOURNAL, disable_help_subcommand = true)]
+    Journal(JournalCommand),
     /// The configuration: write, show, check
     #[command(subcommand, after_help = help::CONFIG, disable_help_subcommand = true)]
     Config(ConfigCommand),
@@ -84,6 +95,45 @@ pub enum Command {
     /// The main job on the embedded sandbox, in under a minute
     #[command(after_help = help::DEMO)]
     Demo(DemoArgs),
+}
+
+/// What to do with the journal.
+#[derive(Debug, Clone, Subcommand)]
+pub enum JournalCommand {
+    /// Sizes, targets, batches, known subjects, acknowledgements
+    Stats(ToolArgs),
+    /// Read everything and say what is wrong and what is lost by it; changes nothing
+    Verify(ToolArgs),
+    /// Fold the log and give space back
+    Compact(ToolArgs),
+    /// Remove a subject everywhere, or the runs before a date
+    #[command(after_help = help::FORGET)]
+    Forget(Box<ForgetArgs>),
+    /// Record an export as already applied, without sending it
+    #[command(after_help = help::ADOPT)]
+    Adopt(Box<AdoptArgs>),
+}
+
+impl JournalCommand {
+    fn flags(&self) -> Flags {
+        match self {
+            JournalCommand::Stats(args) | JournalCommand::Verify(args) | JournalCommand::Compact(args) => {
+                args.common.flags()
+            }
+            JournalCommand::Forget(args) => args.flags(),
+            JournalCommand::Adopt(args) => args.flags(),
+        }
+    }
+
+    fn common(&self) -> &CommonArgs {
+        match self {
+            JournalCommand::Stats(args) | JournalCommand::Verify(args) | JournalCommand::Compact(args) => {
+                &args.common
+            }
+            JournalCommand::Forget(args) => &args.common,
+            JournalCommand::Adopt(args) => &args.common,
+        }
+    }
 }
 
 /// What to do with the configuration.
@@ -107,6 +157,8 @@ impl Command {
             Command::Check(args) => Some(args.flags()),
             Command::Runs(args) => Some(args.common.flags()),
             Command::Show(args) => Some(args.common.flags()),
+            Command::Lookup(args) => Some(args.flags()),
+            Command::Journal(journal) => Some(journal.flags()),
             Command::Config(ConfigCommand::Show(args) | ConfigCommand::Check(args)) => Some(args.flags()),
             Command::Config(ConfigCommand::Init(_)) | Command::Sandbox(_) | Command::Demo(_) => None,
         }
@@ -123,6 +175,8 @@ impl Command {
             | Command::Check(_)
             | Command::Runs(_)
             | Command::Show(_)
+            | Command::Lookup(_)
+            | Command::Journal(_)
             | Command::Config(_) => self.common().is_some_and(|common| common.json),
         }
     }
@@ -143,6 +197,8 @@ impl Command {
             Command::Check(args) => Some(&args.common),
             Command::Runs(args) => Some(&args.common),
             Command::Show(args) => Some(&args.common),
+            Command::Lookup(args) => Some(&args.common),
+            Command::Journal(journal) => Some(journal.common()),
             Command::Config(ConfigCommand::Show(args) | ConfigCommand::Check(args)) => Some(&args.common),
             Command::Config(ConfigCommand::Init(_)) | Command::Sandbox(_) | Command::Demo(_) => None,
         }
@@ -157,6 +213,8 @@ impl Command {
             Command::Check(_) => "check",
             Command::Runs(_) => "runs",
             Command::Show(_) => "show",
+            Command::Lookup(_) => "lookup",
+            Command::Journal(_) => "journal",
             Command::Config(_) => "config",
             Command::Sandbox(_) => "sandbox",
             Command::Demo(_) => "demo",
@@ -182,7 +240,7 @@ fn without_token(error: UsageError) -> UsageError {
     }
     Cli::command().error(
         ErrorKind::UnknownArgument,
-        "there is no flag for a token: everybody on the machine could read it\n\n  tip: set api.token_file or \
+        "there is no flag for a token or a password: everybody on the machine could read it\n\n  tip: set api.token_file or \
          api.token_command in the configuration file, or the variable SIMSYNC_TOKEN",
     )
 }

@@ -28,7 +28,7 @@ use crate::update::FieldKind;
 const SENDERS_MAX: usize = 4;
 
 /// Name of the target that `--sandbox` sends to.
-const SANDBOX_TARGET: &str = "sandbox";
+pub(super) const SANDBOX_TARGET: &str = "sandbox";
 
 /// Where updates go.
 pub(super) struct Destination {
@@ -45,6 +45,11 @@ pub(super) struct Destination {
     pub(super) sandbox: Option<Sandbox>,
 }
 
+/// The state directory: the sandbox of rehearsals has one of its own.
+pub(super) fn state_of(settings: &Settings) -> PathBuf {
+    if settings.run.sandbox { settings.state.join(SANDBOX_TARGET) } else { settings.state.clone() }
+}
+
 /// Where updates go, by the settings. A plan needs no token and no server.
 pub(super) fn destination(settings: &Settings, is_plan: bool) -> Result<Destination, Fatal> {
     if settings.run.sandbox {
@@ -57,7 +62,7 @@ pub(super) fn destination(settings: &Settings, is_plan: bool) -> Result<Destinat
 }
 
 fn sandbox_destination(settings: &Settings, is_plan: bool) -> Result<Destination, Fatal> {
-    let state = settings.state.join(SANDBOX_TARGET);
+    let state = state_of(settings);
     let target = SANDBOX_TARGET.to_owned();
     if is_plan {
         return Ok(Destination { target, endpoint: None, token: None, state, sandbox: None });
@@ -236,6 +241,7 @@ pub(super) fn journal_options(settings: &Settings, state: &Path) -> JournalOptio
         state_dir: state.to_owned(),
         commit_rows_max: settings.journal.commit_rows_max,
         commit_delay_max_ms: settings.journal.commit_delay_max_ms,
+        log_bytes_max: settings.journal.log_bytes_max,
     }
 }
 

@@ -194,7 +194,7 @@ fn spool_dir(state: &Path, inputs: &[String], is_plan: bool) -> Result<PathBuf, 
 
 /// The command as typed, for hints: with its inputs, and without them. A saved plan remembers its inputs, and is no
 /// plan for rows fed back.
-fn next_commands(args: &[OsString], inputs: &[String], task: &Task) -> NextCommands {
+pub(super) fn next_commands(args: &[OsString], inputs: &[String], task: &Task) -> NextCommands {
     let words: Vec<String> = args.iter().skip(1).map(|arg| arg.to_string_lossy().into_owned()).collect();
     let words = without_option(words, &["-o", "--output"]);
     let is_input = |word: &String| inputs.contains(word);

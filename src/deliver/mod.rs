@@ -5,6 +5,7 @@
 //! driver (`driver.rs`) asks the pure scheduler what to do, the journal's thread makes it durable. Not here: any
 //! decision (`delivery/`, `plan/`).
 
+mod adopt;
 mod chains;
 mod drain;
 mod driver;
@@ -25,6 +26,7 @@ use std::sync::mpsc;
 pub use self::hours::{Flow, Hours, Window};
 pub use self::steer::Reload;
 
+pub use self::adopt::{Adoption, adopt};
 pub use self::rows::{RowsError, RowsWritten, WriteRows, write_rows};
 pub use self::superseded::Newer;
 

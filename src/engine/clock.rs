@@ -57,14 +57,46 @@ fn minute_of(now: &jiff::Zoned) -> u16 {
     u16::from(now.hour().unsigned_abs()) * 60 + u16::from(now.minute().unsigned_abs())
 }
 
+/// A moment of the wall clock, in seconds since the Unix epoch, as the time zone of this IANA name shows it, or that of
+/// this machine: `2026-11-22 13:05:09 +01:00`. A name that is none is passed over for the machine's own.
+pub fn local(at_s: i64, zone: Option<&str>) -> String {
+    let at = jiff::Timestamp::from_second(at_s).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    let zone = zone_of(zone).unwrap_or_else(|_| jiff::tz::TimeZone::system());
+    at.to_zoned(zone).strftime("%Y-%m-%d %H:%M:%S %:z").to_string()
+}
+
+/// The moment at which a date begins (`2026-01-31`), in the time zone of this IANA name or of this machine, or a moment
+/// in RFC 3339 (`2026-01-31T12:00:00Z`), in seconds since the Unix epoch.
+///
+/// # Errors
+/// When it is neither, or there is no such time zone.
+pub fn moment_s(text: &str, zone: Option<&str>) -> Result<i64, jiff::Error> {
+    if let Ok(at) = text.parse::<jiff::Timestamp>() {
+        return Ok(at.as_second());
+    }
+    let date: jiff::civil::Date = text.parse()?;
+    Ok(date.to_zoned(zone_of(zone)?)?.timestamp().as_second())
+}
+
+fn zone_of(zone: Option<&str>) -> Result<jiff::tz::TimeZone, jiff::Error> {
+    zone.map_or_else(|| Ok(jiff::tz::TimeZone::system()), jiff::tz::TimeZone::get)
+}
+
+/// When the run of this id began, in seconds since the Unix epoch; `None` for a name that is no run id.
+pub fn run_began_s(run_id: &str) -> Option<i64> {
+    let (stamp, _) = run_id.split_once('-')?;
+    let stamp = stamp.split(['.', 'Z']).next()?;
+    let at = jiff::civil::DateTime::strptime("%Y%m%dT%H%M%S", stamp).ok()?;
+    Some(at.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_second())
+}
+
 /// Milliseconds from now until the wall clock shows `hour`:`minute` next, in the time zone of this IANA name, or of this
 /// machine. A moment that a change of the clock leaves out is the one right after it.
 ///
 /// # Errors
 /// When there is no such time zone, or no such time of day.
 pub fn until_ms(hour: i8, minute: i8, zone: Option<&str>) -> Result<u64, jiff::Error> {
-    let zone = zone.map_or_else(|| Ok(jiff::tz::TimeZone::system()), jiff::tz::TimeZone::get)?;
-    next_ms(&jiff::Timestamp::try_from(wall())?.to_zoned(zone), hour, minute)
+    next_ms(&jiff::Timestamp::try_from(wall())?.to_zoned(zone_of(zone)?), hour, minute)
 }
 
 fn next_ms(now: &jiff::Zoned, hour: i8, minute: i8) -> Result<u64, jiff::Error> {
@@ -110,6 +142,18 @@ mod tests {
         }
         assert!(until_ms(24, 0, None).is_err());
         assert!(until_ms(1, 0, Some("Europe/Nowhere")).is_err());
+    }
+
+    #[test]
+    fn moments_are_dates_or_rfc_3339_and_run_ids_say_when() {
+        assert_eq!(moment_s("2026-11-22T22:37:19Z", None).expect("a moment"), 1_795_387_039);
+        assert_eq!(moment_s("2026-11-22", Some("UTC")).expect("a date") % 86_400, 0);
+        assert!(moment_s("yesterday", None).is_err());
+        assert_eq!(run_began_s("20261122T223719.123Z-c24cdd"), Some(1_795_387_039));
+        let (id, now) = (run_id(7), wall_s());
+        assert!(run_began_s(&id).is_some_and(|began| (now - began).abs() <= 2), "{id}");
+        assert_eq!((run_began_s("latest"), run_began_s("20261399T000000Z-1")), (None, None));
+        assert_eq!(local(1_795_387_039, Some("UTC")), "2026-11-22 22:37:19 +00:00");
     }
 
     #[test]

@@ -149,7 +149,9 @@ impl Core {
         }
         let name = named::key_field(target);
         let value = named::encode(&name, &key);
-        self.commit_named(vec![(name, Some(value))])
+        self.commit_named(vec![(name, Some(value))])?;
+        self.write_index();
+        Ok(())
     }
 
     pub(super) fn settled_limit(&self, target: &str) -> Result<Option<u64>, JournalError> {
@@ -171,7 +173,9 @@ impl Core {
         named::check_name(&run.target)?;
         let name = named::run(run_id);
         let value = named::encode(&name, run);
-        self.commit_named(vec![(name, Some(value))])
+        self.commit_named(vec![(name, Some(value))])?;
+        self.write_index();
+        Ok(())
     }
 
     pub(super) fn run_batch(&self, run_id: &str) -> Result<Option<RunBatch>, JournalError> {

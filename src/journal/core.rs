@@ -1,23 +1,26 @@
 //! What the journal thread owns: the store, the watermark, and how far they are; the commit and the fold.
 //!
 //! A commit is values, flush, sync, watermark; whatever fails in it ends the journal, for nobody knows what of it
-//! is on the disk (a second flush after a failed one proves nothing). Not here: the thread and its queue
-//! (`thread.rs`), checks at opening (`opening.rs`), batches (`batches.rs`).
+//! is on the disk (a second flush after a failed one proves nothing). A log that grows past its bound is folded by a thread of its
+//! own up to where it was then, while commits go on; the result is named between two commits, and what it stands for is dropped
+//! a little with each of the next ones. Not here: the thread and its queue (`thread.rs`), the fold's own work (`fold.rs`,
+//! `job.rs`), checks at opening (`opening.rs`), batches (`batches.rs`).
 
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::ledger::Record;
 
 use super::error::JournalError;
 use super::files;
-use super::fold::{self, FoldCounts, LogPart, PARTITION_BYTES_MAX};
-use super::generation::{self, GenerationReader, GenerationWriter};
+use super::fold::{FOLD_BYTES_MAX, FoldCounts, OpenIntents};
+use super::generation;
+use super::job::{FoldJob, FoldTask, Folded};
 use super::lock::StateLock;
 use super::named;
-use super::pages::PagesOwner;
 use super::record::Packer;
-use super::store::{Group, Store};
+use super::store::{DROP_VALUES_BESIDE, DROP_VALUES_MAX, Group, Store};
 use super::watermark::{LedgerName, Watermark, WatermarkFile};
 
 /// Marks (values without records) that an idle journal may gather before they are dropped.
@@ -33,6 +36,8 @@ pub struct FinishReport {
     pub commits: u64,
     /// Records committed.
     pub records: u64,
+    /// Folds in the middle of the run, because the log had grown past its bound.
+    pub folds: u64,
     /// Subjects whose entry the last fold wrote anew.
     pub subjects_folded: u64,
     /// Entries in the ledger.
@@ -50,16 +55,9 @@ pub(super) struct LogSize {
     pub(super) bytes: u64,
 }
 
-/// A generation that is written and not yet named.
-#[derive(Debug)]
-pub(super) struct Folded {
-    pub(super) name: LedgerName,
-    pub(super) counts: FoldCounts,
-    pub(super) size: LogSize,
-}
-
 pub(super) struct Core {
-    // The store is dropped before the lock: fields drop in order.
+    // A fold that is on reads the store; the store is dropped before the lock: fields drop in order.
+    pub(super) job: Option<FoldJob>,
     pub(super) store: Box<dyn Store>,
     pub(super) watermark: WatermarkFile,
     /// Everything up to here is durable.
@@ -67,7 +65,14 @@ pub(super) struct Core {
     pub(super) log: LogSize,
     pub(super) state_dir: PathBuf,
     pub(super) ledger: SharedLedger,
-    pub(super) partition_bytes_max: u64,
+    /// Memory a fold may take for records.
+    pub(super) fold_bytes_max: u64,
+    /// Bytes the log may have before it is folded in the middle of a run.
+    pub(super) log_bytes_max: u64,
+    /// The same, moved up by a fold that failed: it is not tried again at once.
+    pub(super) fold_at_bytes: u64,
+    /// Values up to this sequence are folded, and still to be dropped.
+    pub(super) dropping_through: Option<u64>,
     pub(super) stopped: Option<Arc<JournalError>>,
     pub(super) report: FinishReport,
     pub(super) lock: StateLock,
@@ -82,17 +87,27 @@ impl Core {
         lock: StateLock,
     ) -> Core {
         Core {
+            job: None,
             store,
             watermark,
             mark,
             log: LogSize::default(),
             state_dir,
             ledger: Arc::new(Mutex::new(mark.ledger)),
-            partition_bytes_max: PARTITION_BYTES_MAX,
+            fold_bytes_max: FOLD_BYTES_MAX,
+            log_bytes_max: u64::MAX,
+            fold_at_bytes: u64::MAX,
+            dropping_through: None,
             stopped: None,
             report: FinishReport::default(),
             lock,
         }
+    }
+
+    /// Lets the log be folded in the middle of a run whenever it has grown past so many bytes.
+    pub(super) fn bound_log(&mut self, log_bytes_max: u64) {
+        self.log_bytes_max = log_bytes_max.max(1);
+        self.fold_at_bytes = self.log_bytes_max;
     }
 
     /// Whether the journal still works.
@@ -150,40 +165,82 @@ impl Core {
         Ok(())
     }
 
-    /// Folds the log into a new generation. A fold that fails before the new generation is named leaves the log
-    /// standing and the journal working.
-    ///
-    /// Folding past the log's bound in the middle of a run fits here: `write_generation` reads up to a sequence
-    /// and touches nothing else, so it can run on a thread of its own; the other steps take over its result.
+    /// Folds the log into a new generation; the run is over, and intents without an outcome are in doubt. A fold that fails
+    /// before the new generation is named leaves the log standing and the journal working.
     pub(super) fn fold(&mut self) -> Result<FoldCounts, JournalError> {
         self.alive()?;
-        if self.mark.records == 0 {
+        if let Some(job) = self.job.take() {
+            self.end_job(job);
+            self.alive()?;
+        }
+        self.drop_folded()?;
+        if self.mark.records == 0 && self.mark.ledger.open == 0 {
             return self.drop_marks();
         }
         let folded = self.write_generation()?;
         self.name_generation(&folded)?;
-        self.drop_folded(&folded)?;
+        self.drop_folded()?;
         self.remove_unnamed_generations()?;
         self.report.subjects_folded = folded.counts.subjects;
         Ok(folded.counts)
     }
 
+    /// What there is to do between two requests: a fold in the middle of the run is begun, or its result is taken over, or a
+    /// part of what it stands for is dropped. Nobody waits for any of it.
+    pub(super) fn tend(&mut self) {
+        if self.stopped.is_some() {
+            return;
+        }
+        if let Some(job) = self.job.take_if(|job| job.is_finished()) {
+            self.end_job(job);
+        } else if self.dropping_through.is_some() {
+            if let Err(error) = self.drop_some(DROP_VALUES_BESIDE) {
+                self.stop(error);
+            }
+        } else if self.job.is_none() && self.log.bytes > self.fold_at_bytes {
+            let started = self.fold_task(OpenIntents::Carry).and_then(FoldJob::start);
+            self.job = started.map_err(|error| self.put_off_fold(&error)).ok();
+        }
+    }
+
+    /// Takes over what a fold in the middle of the run has written, or goes on without it.
+    fn end_job(&mut self, job: FoldJob) {
+        match job.finish() {
+            Ok(folded) => {
+                self.fold_at_bytes = self.log_bytes_max;
+                self.report.folds += 1;
+                // An error of the naming has ended the journal; files left behind are removed by the next opening.
+                let named = self.name_generation(&folded).and_then(|()| self.remove_unnamed_generations());
+                if let Err(error) = named {
+                    tracing::warn!(%error, "what a fold stands for could not be put away");
+                }
+            }
+            Err(error) => self.put_off_fold(&error),
+        }
+    }
+
+    /// The log stands, and nothing is lost: the fold at the end of the run tries again, or the next one when the log has
+    /// grown as much once more.
+    fn put_off_fold(&mut self, error: &JournalError) {
+        self.fold_at_bytes = self.log.bytes.saturating_add(self.log_bytes_max);
+        tracing::warn!(%error, "the log could not be folded in the middle of the run");
+    }
+
+    /// Everything up to now, to be folded on whatever thread.
+    pub(super) fn fold_task(&self, open: OpenIntents) -> Result<FoldTask, JournalError> {
+        Ok(FoldTask {
+            state_dir: self.state_dir.clone(),
+            mark: self.mark,
+            log: self.store.log()?,
+            size: self.log,
+            open,
+            memory_max: self.fold_bytes_max,
+        })
+    }
+
     /// Step 1: the new generation, complete and synced under its own name, named nowhere yet.
     pub(super) fn write_generation(&self) -> Result<Folded, JournalError> {
-        let old = GenerationReader::open(&self.state_dir, &self.mark.ledger, self.mark.identity)?;
-        let owner = PagesOwner { identity: self.mark.identity, generation: self.mark.ledger.generation + 1 };
-        let part = LogPart {
-            scan: &|from, visit| self.store.scan(from, visit),
-            from: self.mark.ledger.through + 1,
-            through: self.mark.sequence,
-            records: self.mark.records,
-            bytes: self.log.bytes,
-        };
-        let mut writer = GenerationWriter::create(&self.state_dir, owner)?;
-        let counts = fold::merge(&part, old, self.partition_bytes_max, &mut writer)?;
-        let (entries, bytes) = writer.finish()?;
-        let name = LedgerName { generation: owner.generation, through: part.through, entries, bytes };
-        Ok(Folded { name, counts, size: self.log })
+        self.fold_task(OpenIntents::Doubt)?.run(&AtomicBool::new(false))
     }
 
     /// Step 2: from here on the new generation stands, and the old one and the folded values are rubbish.
@@ -192,14 +249,26 @@ impl Core {
         let named = vec![(named::LEDGER.to_owned(), Some(value))];
         self.commit(Packer::new(self.mark.sequence + 1), named, Some(folded))?;
         *self.ledger.lock().unwrap_or_else(PoisonError::into_inner) = folded.name;
+        self.log.values -= folded.size.values;
+        self.log.bytes -= folded.size.bytes;
+        self.dropping_through = Some(folded.name.through);
         Ok(())
     }
 
     /// Step 3: the folded values go.
-    pub(super) fn drop_folded(&mut self, folded: &Folded) -> Result<(), JournalError> {
-        self.store.drop_through(folded.name.through)?;
-        self.log.values -= folded.size.values;
-        self.log.bytes -= folded.size.bytes;
+    pub(super) fn drop_folded(&mut self) -> Result<(), JournalError> {
+        while self.dropping_through.is_some() {
+            self.drop_some(DROP_VALUES_MAX)?;
+        }
+        Ok(())
+    }
+
+    fn drop_some(&mut self, values_max: usize) -> Result<(), JournalError> {
+        if let Some(through) = self.dropping_through
+            && self.store.drop_some(through, values_max)?
+        {
+            self.dropping_through = None;
+        }
         Ok(())
     }
 
@@ -220,7 +289,7 @@ impl Core {
             let name = LedgerName { through: self.mark.sequence, ..self.mark.ledger };
             let folded = Folded { name, counts: FoldCounts::default(), size: self.log };
             self.name_generation(&folded)?;
-            self.drop_folded(&folded)?;
+            self.drop_folded()?;
         }
         Ok(FoldCounts::default())
     }
@@ -234,6 +303,8 @@ impl Core {
             ledger_bytes: self.mark.ledger.bytes,
             ..self.report
         };
+        // One that is still on reads the store.
+        drop(self.job.take());
         let closed = if self.stopped.is_some() {
             // Closing would flush once more, and a flush that failed is not repeated.
             drop(self.store);

@@ -1,12 +1,13 @@
 //! Ledger entries as bytes: the value beside a subject id in a generation.
 //!
 //! Versions of fields are written only where they differ from the entry's, and most do not: the usual entry takes
-//! some 90 bytes. Not here: the file entries lie in (`generation.rs`), its checksums (`pages.rs`).
+//! some 90 bytes. A fold in the middle of a run keeps a subject's open intents behind its entry, so that the next fold goes on as
+//! if there had been none between; whoever reads the entry finds them in doubt. Not here: the file entries lie in (`generation.rs`), its checksums (`pages.rs`).
 
 use crate::digest::{FieldHash, SubjectId};
 use crate::ledger::{
-    FailureKind, FieldState, IN_DOUBT_MAX, InDoubt, LedgerEntry, LedgerField, REFUSALS_MAX, Refusal,
-    SIGNATURE_BYTES_MAX,
+    EntryFold, FailureKind, FieldState, IN_DOUBT_MAX, InDoubt, LedgerEntry, LedgerField, REFUSALS_MAX,
+    Refusal, SIGNATURE_BYTES_MAX,
 };
 use crate::row::Version;
 use crate::update::{FIELD_COUNT, FieldKind, FieldSet};
@@ -19,14 +20,17 @@ use super::codec::{
 /// Version of an entry's layout and of the hashes in it. Version 1 hashed fields with BLAKE3 and subjects without a tag.
 const ENTRY_VERSION: u8 = 2;
 
+/// Version of an entry that open intents follow.
+const OPEN_ENTRY_VERSION: u8 = 3;
+
 /// Whether nothing is known of the subject, so that an entry would say nothing.
 pub(super) fn is_blank(entry: &LedgerEntry) -> bool {
     *entry == LedgerEntry::new(entry.subject)
 }
 
-/// Appends an entry without its subject.
-pub(super) fn encode_entry(entry: &LedgerEntry, out: &mut Vec<u8>) {
-    out.push(ENTRY_VERSION);
+/// Appends an entry without its subject, and the subject's intents that are open.
+pub(super) fn encode_entry(entry: &LedgerEntry, open: &[InDoubt], out: &mut Vec<u8>) {
+    out.push(if open.is_empty() { ENTRY_VERSION } else { OPEN_ENTRY_VERSION });
     // 0 is no batch: batches are numbered from 1. An acknowledged version of batch 0 would still come back, for
     // the flag says whether there is one.
     out.push(u8::from(entry.acked.is_some()));
@@ -46,12 +50,7 @@ pub(super) fn encode_entry(entry: &LedgerEntry, out: &mut Vec<u8>) {
             put_version(out, field.version);
         }
     }
-    put_varint(out, entry.in_doubt.len() as u64);
-    for doubt in &entry.in_doubt {
-        put_version(out, doubt.version);
-        put_fields(out, doubt.fields);
-        put_digest(out, doubt.digest);
-    }
+    put_doubts(out, &entry.in_doubt);
     put_varint(out, entry.refusals.len() as u64);
     for refusal in &entry.refusals {
         put_version(out, refusal.version);
@@ -61,13 +60,30 @@ pub(super) fn encode_entry(entry: &LedgerEntry, out: &mut Vec<u8>) {
         put_status(out, refusal.status);
         put_text(out, cut(&refusal.signature, SIGNATURE_BYTES_MAX));
     }
+    if !open.is_empty() {
+        put_doubts(out, open);
+    }
 }
 
-/// Decodes the entry of a subject.
+/// Whether open intents follow an encoded entry.
+pub(super) fn has_open_intents(bytes: &[u8]) -> bool {
+    bytes.first() == Some(&OPEN_ENTRY_VERSION)
+}
+
+/// Decodes the entry of a subject as it is to be read: what is open is in doubt.
 pub(super) fn decode_entry(subject: SubjectId, bytes: &[u8]) -> Result<LedgerEntry, CodecError> {
+    let (entry, open) = decode_parts(subject, bytes)?;
+    Ok(if open.is_empty() { entry } else { EntryFold::resume(entry, open).finish() })
+}
+
+/// Decodes the entry of a subject as it is to be folded further, with its open intents apart.
+pub(super) fn decode_parts(
+    subject: SubjectId,
+    bytes: &[u8],
+) -> Result<(LedgerEntry, Vec<InDoubt>), CodecError> {
     let mut decoder = Decoder::new(bytes);
     let format = decoder.u8()?;
-    if format != ENTRY_VERSION {
+    if format != ENTRY_VERSION && format != OPEN_ENTRY_VERSION {
         return Err(CodecError::Unknown(format!("ledger entry, format version {format}")));
     }
     let is_acked = match decoder.u8()? {
@@ -78,12 +94,31 @@ pub(super) fn decode_entry(subject: SubjectId, bytes: &[u8]) -> Result<LedgerEnt
     let base = decoder.version()?;
     let acked_at_s = decoder.signed()?;
     let fields = take_fields(&mut decoder, base)?;
-    let in_doubt = take_list(&mut decoder, IN_DOUBT_MAX, |decoder| {
-        Ok(InDoubt { version: decoder.version()?, fields: decoder.fields()?, digest: decoder.digest()? })
-    })?;
+    let in_doubt = take_list(&mut decoder, IN_DOUBT_MAX, take_doubt)?;
     let refusals = take_list(&mut decoder, REFUSALS_MAX, take_refusal)?;
+    let open = if format == OPEN_ENTRY_VERSION {
+        // As many as a run may have open; each takes bytes, so the entry's own length bounds the list.
+        take_list(&mut decoder, bytes.len(), take_doubt)?
+    } else {
+        Vec::new()
+    };
     decoder.end()?;
-    Ok(LedgerEntry { subject, fields, acked: is_acked.then_some(base), acked_at_s, in_doubt, refusals })
+    let entry =
+        LedgerEntry { subject, fields, acked: is_acked.then_some(base), acked_at_s, in_doubt, refusals };
+    Ok((entry, open))
+}
+
+fn put_doubts(out: &mut Vec<u8>, doubts: &[InDoubt]) {
+    put_varint(out, doubts.len() as u64);
+    for doubt in doubts {
+        put_version(out, doubt.version);
+        put_fields(out, doubt.fields);
+        put_digest(out, doubt.digest);
+    }
+}
+
+fn take_doubt(decoder: &mut Decoder<'_>) -> Result<InDoubt, CodecError> {
+    Ok(InDoubt { version: decoder.version()?, fields: decoder.fields()?, digest: decoder.digest()? })
 }
 
 fn fields_where(entry: &LedgerEntry, wanted: impl Fn(LedgerField) -> bool) -> FieldSet {

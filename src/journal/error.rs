@@ -132,7 +132,8 @@ impl JournalError {
                 format!("restore the {} that belongs to this journal from a copy", path.display())
             }
             JournalError::Damaged { .. } | JournalError::BlobFiles { .. } => {
-                "restore a copy of the whole state directory, or begin a new one, which sends everything once more"
+                "`simsync journal verify` says what is lost; restore a copy of the whole state directory, or begin a \
+                 new one with `simsync journal adopt INPUT`, which records an export as applied without sending it"
                     .to_owned()
             }
             JournalError::UnknownFormat { .. } => "use the version of simsync that wrote it".to_owned(),

@@ -1,43 +1,51 @@
 //! The fold: an old generation and the log's records, merged subject by subject into a new generation.
 //!
 //! Recovery and compaction are this one function. It only reads the log and writes a new file, so it can run off
-//! the journal thread: folding in the middle of a run calls [`merge`] from another thread with its own view of the
-//! log. Not here: naming the new generation and dropping what it stands for (`core.rs`).
+//! the journal thread, and does when a run's log grows past its bound. Not here: sorting the records (`sorted.rs`), the thread
+//! (`job.rs`), naming the new generation and dropping what it stands for (`core.rs`).
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::digest::SubjectId;
 use crate::ledger::{EntryFold, LedgerEntry};
 
 use super::codec::CodecError;
-use super::entry::{decode_entry, encode_entry, is_blank};
+use super::entry::{decode_parts, encode_entry, has_open_intents, is_blank};
 use super::error::JournalError;
 use super::generation::{GenerationReader, GenerationWriter};
 use super::record::{decode_record, open_value, subject_of};
-use super::store::VisitValue;
+use super::sorted::Sorter;
+use super::store::ReadLog;
 
-/// Memory that the records of one partition may take, by estimate.
-pub(super) const PARTITION_BYTES_MAX: u64 = 16 * 1024 * 1024;
-
-/// Memory a record takes beside its bytes: where it is, and whose.
-const SLOT_BYTES: u64 = 40;
-
-/// Partitions at most; a log over 64 GiB would have larger ones instead of more.
-const PARTITION_BITS_MAX: u32 = 12;
-
-/// Something that can visit log values from a sequence on.
-pub(super) type ScanLog<'a> = &'a dyn Fn(u64, VisitValue<'_>) -> Result<(), JournalError>;
+/// Memory that a fold's records may take, by estimate.
+pub(super) const FOLD_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 /// The part of the log to fold.
 pub(super) struct LogPart<'a> {
-    /// How to read it. It is read once per partition.
-    pub(super) scan: ScanLog<'a>,
+    /// How to read it. It is read once.
+    pub(super) log: &'a dyn ReadLog,
     /// First sequence.
     pub(super) from: u64,
     /// Last sequence.
     pub(super) through: u64,
     /// Records in it.
     pub(super) records: u64,
-    /// Bytes of its values.
-    pub(super) bytes: u64,
+    /// Where what does not fit into memory goes meanwhile.
+    pub(super) dir: &'a Path,
+    /// Memory for records.
+    pub(super) memory_max: u64,
+    /// Set when nobody wants the result any more.
+    pub(super) cancelled: &'a AtomicBool,
+}
+
+/// What becomes of intents that have no outcome in the part of the log that is folded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum OpenIntents {
+    /// They stay open beside their entries: the run goes on, and their outcomes are to come.
+    Carry,
+    /// They are in doubt: the run is over.
+    Doubt,
 }
 
 /// What a fold did.
@@ -47,26 +55,47 @@ pub(super) struct FoldCounts {
     pub(super) subjects: u64,
     /// Records folded.
     pub(super) records: u64,
-    /// Intents without an outcome.
+    /// Intents without an outcome, now in doubt.
     pub(super) in_doubt: u64,
+    /// Intents without an outcome, still open.
+    pub(super) open: u64,
 }
 
 /// Merges a part of the log and the old generation into a new one.
 pub(super) fn merge(
     part: &LogPart<'_>,
     old: Option<GenerationReader>,
-    partition_bytes_max: u64,
+    open: OpenIntents,
     out: &mut GenerationWriter,
 ) -> Result<FoldCounts, JournalError> {
-    let bits = partition_bits(part, partition_bytes_max);
-    let mut merger = Merger { old, current: None, out, value: Vec::new(), counts: FoldCounts::default() };
+    let mut sorter = Sorter::new(part.dir, part.memory_max);
+    part.log.scan(part.from, part.through, &mut |sequence, value| {
+        part.check_wanted()?;
+        let opened = open_value(sequence, value).map_err(|fault| log_fault(sequence, fault))?;
+        for record in opened.records() {
+            let record = record.map_err(|fault| log_fault(sequence, fault))?;
+            let subject = subject_of(record).map_err(|fault| log_fault(sequence, fault))?;
+            sorter.push(subject, record)?;
+        }
+        Ok(())
+    })?;
+    let mut records = sorter.finish()?;
+    let mut merger = Merger {
+        old,
+        current: None,
+        fold: None,
+        open,
+        out,
+        value: Vec::new(),
+        counts: FoldCounts::default(),
+    };
     merger.advance()?;
-    for partition in 0..1_u32 << bits {
-        let records = Partition::load(part, bits, partition)?;
-        for group in records.slots.chunk_by(|a, b| a.subject == b.subject) {
-            merger.fold(group, &records.bytes)?;
+    while let Some((subject, record)) = records.next()? {
+        if merger.apply(subject, record)? {
+            part.check_wanted()?;
         }
     }
+    merger.emit()?;
     merger.copy_below(None)?;
     if merger.counts.records != part.records {
         return Err(JournalError::damaged(
@@ -77,55 +106,10 @@ pub(super) fn merge(
     Ok(merger.counts)
 }
 
-fn partition_bits(part: &LogPart<'_>, partition_bytes_max: u64) -> u32 {
-    let memory = part.bytes + part.records * SLOT_BYTES;
-    let partitions = memory.div_ceil(partition_bytes_max.max(1)).max(1).next_power_of_two();
-    partitions.trailing_zeros().min(PARTITION_BITS_MAX)
-}
-
-/// Records of the subjects whose id begins with certain bits, undecoded, sorted by subject and then by log order.
-struct Partition {
-    bytes: Vec<u8>,
-    slots: Vec<Slot>,
-}
-
-struct Slot {
-    subject: SubjectId,
-    begin: usize,
-    end: usize,
-}
-
-impl Partition {
-    fn load(part: &LogPart<'_>, bits: u32, partition: u32) -> Result<Partition, JournalError> {
-        let mut loaded = Partition { bytes: Vec::new(), slots: Vec::new() };
-        (part.scan)(part.from, &mut |sequence, value| {
-            if sequence > part.through {
-                return Ok(());
-            }
-            loaded.take(bits, partition, sequence, value).map_err(|fault| log_fault(sequence, fault))
-        })?;
-        // Stable, so that the records of a subject keep their order.
-        loaded.slots.sort_by_key(|slot| slot.subject);
-        Ok(loaded)
+impl LogPart<'_> {
+    fn check_wanted(&self) -> Result<(), JournalError> {
+        if self.cancelled.load(Ordering::Relaxed) { Err(JournalError::Closed) } else { Ok(()) }
     }
-
-    fn take(&mut self, bits: u32, partition: u32, sequence: u64, value: &[u8]) -> Result<(), CodecError> {
-        for record in open_value(sequence, value)?.records() {
-            let record = record?;
-            let subject = subject_of(record)?;
-            if leading_bits(subject, bits) == partition {
-                let begin = self.bytes.len();
-                self.bytes.extend_from_slice(record);
-                self.slots.push(Slot { subject, begin, end: self.bytes.len() });
-            }
-        }
-        Ok(())
-    }
-}
-
-fn leading_bits(subject: SubjectId, bits: u32) -> u32 {
-    let [first, second, ..] = subject.0;
-    u32::from(u16::from_be_bytes([first, second])) >> (16 - bits)
 }
 
 /// The error of a log value that cannot be read back.
@@ -143,6 +127,9 @@ struct Merger<'a> {
     old: Option<GenerationReader>,
     /// The old generation's next entry.
     current: Option<(SubjectId, Vec<u8>)>,
+    /// The subject whose records are being folded.
+    fold: Option<EntryFold>,
+    open: OpenIntents,
     out: &'a mut GenerationWriter,
     value: Vec<u8>,
     counts: FoldCounts,
@@ -171,46 +158,72 @@ impl Merger<'_> {
             if subject.is_some_and(|subject| *current >= subject) {
                 break;
             }
-            self.out.insert(*current, value)?;
-            self.advance()?;
+            if has_open_intents(value) {
+                self.fold = Some(self.take_current()?);
+                self.emit()?;
+            } else {
+                self.out.insert(*current, value)?;
+                self.advance()?;
+            }
         }
         Ok(())
     }
 
-    /// The old entry of a subject, or the one of a subject nothing is known of.
-    fn take_old(&mut self, subject: SubjectId) -> Result<LedgerEntry, JournalError> {
+    /// What the old generation holds of a subject.
+    fn take_old(&mut self, subject: SubjectId) -> Result<EntryFold, JournalError> {
         self.copy_below(Some(subject))?;
-        match (&self.current, &self.old) {
-            (Some((current, value)), Some(old)) if *current == subject => {
-                let entry = decode_entry(subject, value).map_err(|fault| old.fault(fault))?;
-                self.advance()?;
-                Ok(entry)
-            }
-            (_, _) => Ok(LedgerEntry::new(subject)),
+        match &self.current {
+            Some((current, _)) if *current == subject => self.take_current(),
+            Some(_) | None => Ok(EntryFold::new(LedgerEntry::new(subject))),
         }
     }
 
-    /// Folds the records of one subject.
-    fn fold(&mut self, group: &[Slot], bytes: &[u8]) -> Result<(), JournalError> {
-        let Some(first) = group.first() else { return Ok(()) };
-        let mut fold = EntryFold::new(self.take_old(first.subject)?);
-        for slot in group {
-            let record = decode_record(&bytes[slot.begin..slot.end]).map_err(|fault| match fault {
-                CodecError::Damaged(why) => JournalError::damaged(
-                    format!("a record of the log: {why}"),
-                    "nothing yet: the log was left standing",
-                ),
-                CodecError::Unknown(what) => JournalError::UnknownFormat { what },
-            })?;
+    /// The current old entry, with the intents that were open when it was folded.
+    fn take_current(&mut self) -> Result<EntryFold, JournalError> {
+        let (Some((subject, value)), Some(old)) = (&self.current, &self.old) else {
+            return Err(JournalError::Misuse { what: "an entry behind the last" });
+        };
+        let (entry, open) = decode_parts(*subject, value).map_err(|fault| old.fault(fault))?;
+        self.advance()?;
+        Ok(EntryFold::resume(entry, open))
+    }
+
+    /// Folds the next record; whether it was the first of its subject.
+    fn apply(&mut self, subject: SubjectId, record: &[u8]) -> Result<bool, JournalError> {
+        let is_new = self.fold.as_ref().is_none_or(|fold| fold.subject() != subject);
+        if is_new {
+            self.emit()?;
+            self.fold = Some(self.take_old(subject)?);
+            self.counts.subjects += 1;
+        }
+        let record = decode_record(record).map_err(|fault| match fault {
+            CodecError::Damaged(why) => JournalError::damaged(
+                format!("a record of the log: {why}"),
+                "nothing yet: the log was left standing",
+            ),
+            CodecError::Unknown(what) => JournalError::UnknownFormat { what },
+        })?;
+        if let Some(fold) = &mut self.fold {
             fold.apply(&record);
         }
-        self.counts.subjects += 1;
-        self.counts.records += group.len() as u64;
-        self.counts.in_doubt += fold.open_intents() as u64;
-        let entry = fold.finish();
-        if !is_blank(&entry) {
+        self.counts.records += 1;
+        Ok(is_new)
+    }
+
+    /// Writes the entry of the subject that was being folded.
+    fn emit(&mut self) -> Result<(), JournalError> {
+        let Some(fold) = self.fold.take() else { return Ok(()) };
+        let (entry, open) = match self.open {
+            OpenIntents::Carry => fold.into_parts(),
+            OpenIntents::Doubt => {
+                self.counts.in_doubt += fold.open_intents() as u64;
+                (fold.finish(), Vec::new())
+            }
+        };
+        self.counts.open += open.len() as u64;
+        if !is_blank(&entry) || !open.is_empty() {
             self.value.clear();
-            encode_entry(&entry, &mut self.value);
+            encode_entry(&entry, &open, &mut self.value);
             self.out.insert(entry.subject, &self.value)?;
         }
         Ok(())

@@ -31,6 +31,9 @@ pub const COMMIT_ROWS_MAX: usize = 8192;
 /// How long a commit waits for more rows at most, by default.
 pub const COMMIT_DELAY_MAX_MS: u64 = 1;
 
+/// Bytes the log may have before it is folded in the middle of a run, by default.
+pub const LOG_BYTES_MAX: u64 = 128 * 1024 * 1024;
+
 /// Where the journal is, and how it groups commits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JournalOptions {
@@ -40,6 +43,8 @@ pub struct JournalOptions {
     pub commit_rows_max: usize,
     /// How long a commit waits for more rows at most.
     pub commit_delay_max_ms: u64,
+    /// Bytes the log may have before it is folded into the ledger in the middle of a run.
+    pub log_bytes_max: u64,
 }
 
 impl JournalOptions {
@@ -49,6 +54,7 @@ impl JournalOptions {
             state_dir: state_dir.into(),
             commit_rows_max: COMMIT_ROWS_MAX,
             commit_delay_max_ms: COMMIT_DELAY_MAX_MS,
+            log_bytes_max: LOG_BYTES_MAX,
         }
     }
 }
@@ -152,9 +158,16 @@ impl Journal {
         let shared = Arc::new(Shared { queue: Queue::default(), bounds });
         let (reply, opened) = mpsc::channel();
         let (thread_shared, state_dir) = (Arc::clone(&shared), options.state_dir.clone());
+        let log_bytes_max = options.log_bytes_max;
         let thread = std::thread::Builder::new()
             .name("journal".to_owned())
-            .spawn(move || serve(&thread_shared, open(&state_dir), &reply))
+            .spawn(move || {
+                let mut opened = open(&state_dir);
+                if let Ok(opened) = &mut opened {
+                    opened.core.bound_log(log_bytes_max);
+                }
+                serve(&thread_shared, opened, &reply);
+            })
             .map_err(JournalError::io("start the journal thread for", &options.state_dir))?;
         let ready = opened.recv().unwrap_or(Err(JournalError::Closed));
         let mut journal_thread = Some(thread);
@@ -306,10 +319,26 @@ impl Journal {
         self.call(move |core| core.set_proven(&fingerprint))
     }
 
-    /// All entries of the ledger as it stood at opening, ascending by subject id. Read on the caller's thread, from
-    /// a file that never changes; what is appended meanwhile is not in it.
+    /// All entries of the ledger as it stands, ascending by subject id: of the opening, until a log that grew past its bound
+    /// is folded. Read on the caller's thread, from a file that never changes and stays while it is open; what is appended
+    /// or folded meanwhile is not in it.
     pub fn ledger(&self) -> Result<LedgerScan, JournalError> {
         self.open_ledger().map(LedgerScan::new)
+    }
+
+    /// The entries of the ledger from a subject on and before another, ascending: a slice is sought, not skipped to. May be
+    /// asked from several threads at once; each scan reads for itself.
+    pub fn ledger_range(
+        &self,
+        from: SubjectId,
+        to_exclusive: Option<SubjectId>,
+    ) -> Result<LedgerScan, JournalError> {
+        Ok(LedgerScan::slice(self.open_ledger()?, from, to_exclusive))
+    }
+
+    /// Entries of the ledger, of all targets together.
+    pub fn ledger_entries(&self) -> u64 {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner).entries
     }
 
     /// The ledger's entry of a subject, without what this run appended.

@@ -26,26 +26,37 @@ pub(super) struct LoadedKey {
 
 /// Reads the key, or creates it where no journal exists yet.
 pub(super) fn load_or_create(state_dir: &Path, journal_exists: bool) -> Result<LoadedKey, JournalError> {
-    let path = state_dir.join(KEY_FILE);
+    let path = key_path(state_dir);
+    if let Some(loaded) = load(state_dir)? {
+        return Ok(loaded);
+    }
+    if journal_exists {
+        return Err(JournalError::KeyMissing { path });
+    }
+    let mut secret = [0; StateKey::LEN];
+    fill_random(&mut secret).map_err(JournalError::io("make a random key for", &path))?;
+    files::write_whole(&path, &secret)?;
+    Ok(loaded(&secret))
+}
+
+/// Reads the key; `None` when there is none.
+pub(super) fn load(state_dir: &Path) -> Result<Option<LoadedKey>, JournalError> {
+    let path = key_path(state_dir);
     match std::fs::read(&path) {
         Ok(bytes) => {
-            let secret: [u8; StateKey::LEN] = bytes.try_into().map_err(|_| JournalError::KeyUnusable {
-                path: path.clone(),
-                reason: "it does not hold 32 bytes",
-            })?;
-            Ok(loaded(&secret))
+            let secret: [u8; StateKey::LEN] = bytes
+                .try_into()
+                .map_err(|_| JournalError::KeyUnusable { path, reason: "it does not hold 32 bytes" })?;
+            Ok(Some(loaded(&secret)))
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            if journal_exists {
-                return Err(JournalError::KeyMissing { path });
-            }
-            let mut secret = [0; StateKey::LEN];
-            fill_random(&mut secret).map_err(JournalError::io("make a random key for", &path))?;
-            files::write_whole(&path, &secret)?;
-            Ok(loaded(&secret))
-        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(JournalError::io("read", &path)(error)),
     }
+}
+
+/// The error of a journal without its key.
+pub(super) fn missing(state_dir: &Path) -> JournalError {
+    JournalError::KeyMissing { path: key_path(state_dir) }
 }
 
 /// The error of a key that belongs to another journal.

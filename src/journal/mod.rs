@@ -4,6 +4,9 @@
 //! touches the store. In a state directory it keeps `lock`, `journal.key`, `journal.watermark`, `journal/` (sled) and
 //! `ledger-<generation>.grenad`. Not here: what the records mean (`ledger.rs`), what follows from them (`plan/`).
 //!
+//! `targets.json` repeats for readers what is known of targets and runs. Tools are `view.rs` (reading without the lock),
+//! `upkeep.rs` (numbers, forgetting), `rewrite.rs` (the store written anew) and `verify.rs`.
+//!
 //! Reading order: `handle.rs` what others call, `core.rs` commit and fold, `opening.rs` what is believed after a
 //! crash, then the formats: `record.rs`, `entry.rs`, `named.rs`, `watermark.rs`, `pages.rs`.
 
@@ -17,6 +20,8 @@ mod fold;
 mod generation;
 mod guard;
 mod handle;
+mod index;
+mod job;
 mod key;
 mod lock;
 mod named;
@@ -24,8 +29,13 @@ mod opening;
 mod pages;
 mod queue;
 mod record;
+mod rewrite;
+mod sorted;
 mod store;
 mod thread;
+mod upkeep;
+mod verify;
+mod view;
 mod watermark;
 
 #[cfg(test)]
@@ -35,8 +45,14 @@ pub use self::core::FinishReport;
 pub use batches::{Batch, FIGURES_MAX};
 pub use error::{JournalError, JournalErrorKind};
 pub use generation::LedgerScan;
-pub use handle::{COMMIT_DELAY_MAX_MS, COMMIT_ROWS_MAX, Journal, JournalOptions, JournalWriter};
+pub use handle::{
+    COMMIT_DELAY_MAX_MS, COMMIT_ROWS_MAX, Journal, JournalOptions, JournalWriter, LOG_BYTES_MAX,
+};
+pub use index::{JournalIndex, RunFact, TargetBatch, TargetFact};
 pub use lock::{LockHolder, lock_holder};
 pub use named::{LedgerMoves, RunBatch};
 pub use opening::Recovery;
 pub use queue::OnDurable;
+pub use upkeep::{DiskUse, TargetStats, Upkeep, UpkeepStats, disk_use};
+pub use verify::{Finding, Verified, verify};
+pub use view::LedgerView;

@@ -273,6 +273,17 @@ pub(super) fn decode<T: Named>(name: &str, bytes: &[u8]) -> Result<T, JournalErr
     })
 }
 
+/// Whether something stands under its name as it was written, whatever it is.
+pub(super) fn check_sum(name: &str, bytes: &[u8]) -> Result<(), JournalError> {
+    match bytes.split_last_chunk::<CHECKSUM_BYTES>() {
+        Some((body, stored)) if sum(name, body) == u64::from_be_bytes(*stored) => Ok(()),
+        Some(_) | None => Err(JournalError::damaged(
+            format!("the named value {}: its checksum does not agree", kind(name)),
+            "what it said of batches and runs",
+        )),
+    }
+}
+
 /// Reads a named value of the store.
 pub(super) fn get<T: Named>(store: &dyn Store, name: &str) -> Result<Option<T>, JournalError> {
     store.named(name)?.map(|bytes| decode(name, &bytes)).transpose()

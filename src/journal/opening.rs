@@ -15,6 +15,7 @@ use super::key::{self, LoadedKey};
 use super::lock::StateLock;
 use super::named;
 use super::record::open_value;
+use super::rewrite;
 use super::store::{STORE_DIR, SledStore, Store};
 use super::watermark::{LedgerName, Watermark, WatermarkFile};
 
@@ -54,6 +55,7 @@ pub(super) fn open_with(
     lock: StateLock,
     open_store: impl FnOnce(&Path) -> Result<Box<dyn Store>, JournalError>,
 ) -> Result<Opened, JournalError> {
+    rewrite::recover(state_dir)?;
     let LoadedKey { key, identity } = key::load_or_create(state_dir, journal_exists(state_dir)?)?;
     let found = if WatermarkFile::exists(state_dir) {
         let (file, mark) = WatermarkFile::open(state_dir)?;
@@ -120,7 +122,7 @@ fn begin_watermark(
             "nobody can say how much of the log is missing",
         ))
     };
-    store.scan(0, &mut |_, _| lost())?;
+    store.log()?.scan(0, u64::MAX, &mut |_, _| lost())?;
     store.named_with("", &mut |_, _| lost())?;
     let mark = Watermark { identity, sequence: 0, records: 0, ledger: LedgerName::default() };
     Ok((WatermarkFile::create(state_dir, &mark)?, mark))
@@ -163,6 +165,11 @@ fn take_over(core: &mut Core) -> Result<(), JournalError> {
     *core.ledger.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = ledger;
     // A missing or foreign ledger is found now, not after an hour of survey.
     GenerationReader::open(&core.state_dir, &ledger, marked.identity)?;
+    if ledger != marked.ledger {
+        // Killed between the two namings. The watermark names it too before the old generation goes: readers without the
+        // lock know no other name. What was found is durable, for the store was synced when it was opened.
+        core.watermark.write(&core.mark)?;
+    }
     core.store.drop_through(ledger.through)?;
     core.remove_unnamed_generations()
 }
@@ -172,6 +179,7 @@ fn check_ledger_name(stored: &LedgerName, marked: &LedgerName) -> Result<(), Jou
     let is_same = stored.generation == marked.generation
         && stored.bytes == marked.bytes
         && stored.entries == marked.entries
+        && stored.open == marked.open
         && stored.through >= marked.through;
     let is_next = stored.generation == marked.generation + 1 && stored.through > marked.through;
     if is_same || is_next {
@@ -194,7 +202,7 @@ struct FoundLog {
 
 fn scan_log(store: &dyn Store, ledger: &LedgerName, marked: &Watermark) -> Result<FoundLog, JournalError> {
     let mut found = FoundLog { last: ledger.through, records: 0, size: LogSize::default() };
-    store.scan(ledger.through + 1, &mut |sequence, value| {
+    store.log()?.scan(ledger.through + 1, u64::MAX, &mut |sequence, value| {
         if sequence != found.last + 1 {
             return Err(JournalError::damaged(
                 format!("the log goes from sequence {} to {sequence}", found.last),
@@ -224,7 +232,7 @@ fn behind(last: u64, records: u64, marked: &Watermark) -> JournalError {
 
 /// Folds what a run left in the log: it was killed, or its fold failed.
 fn recover(core: &mut Core) -> Result<Option<Recovery>, JournalError> {
-    if core.mark.records == 0 {
+    if core.mark.records == 0 && core.mark.ledger.open == 0 {
         return Ok(None);
     }
     let counts = core.fold()?;

@@ -130,6 +130,37 @@ impl Write for PageWriter {
     }
 }
 
+/// What reading every page gave.
+#[derive(Debug)]
+pub(super) struct CheckedPages {
+    /// Pages in the file.
+    pub(super) pages: u64,
+    /// Numbers of those whose checksum does not agree, from 0.
+    pub(super) bad: Vec<u64>,
+}
+
+/// Reads every page of a file and holds it against its checksum. Whose the file is, its header says.
+pub(super) fn check_all(file: &File) -> io::Result<CheckedPages> {
+    let len = file.metadata()?.len();
+    let mut first = [0; HEADER_BYTES];
+    file.read_exact_at(&mut first, 0)?;
+    let owner = read_header(&first).map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
+    let pages = len.saturating_sub(HEADER_BYTES as u64).div_ceil(PAGE_BYTES as u64);
+    let mut checked = CheckedPages { pages, bad: Vec::new() };
+    for page in 0..pages {
+        let begin = HEADER_BYTES as u64 + page * PAGE_BYTES as u64;
+        let length = usize::try_from((len - begin).min(PAGE_BYTES as u64)).map_err(io::Error::other)?;
+        let mut content = vec![0; length];
+        file.read_exact_at(&mut content, begin)?;
+        let stored = content.split_off(length.saturating_sub(CHECKSUM_BYTES));
+        owner.seal(page, &mut content);
+        if !content.ends_with(&stored) {
+            checked.bad.push(page);
+        }
+    }
+    Ok(checked)
+}
+
 /// Reads content, verifying each page as it comes.
 #[derive(Debug)]
 pub(super) struct PageReader {

@@ -36,6 +36,7 @@ pub(super) fn run(queue: &Queue, core: Core, bounds: CommitBounds) {
             }
             Work::Stop => return,
         }
+        core.tend();
     }
 }
 

@@ -27,6 +27,9 @@ const SLOT_BODY_BYTES: usize = 120;
 /// Bytes of a slot.
 const SLOT_BYTES: usize = SLOT_BODY_BYTES + 8;
 
+/// Readings of the file while another process writes it, at most.
+const PEEKS_MAX: u32 = 8;
+
 /// Which ledger generation stands, and for what part of the log. Generation 0 is the empty ledger and has no file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct LedgerName {
@@ -38,11 +41,13 @@ pub(super) struct LedgerName {
     pub(super) entries: u64,
     /// Length of its file in bytes.
     pub(super) bytes: u64,
+    /// Open intents in it: a fold in the middle of a run leaves them open, the next one goes on from there.
+    pub(super) open: u64,
 }
 
 impl LedgerName {
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
-        for part in [self.generation, self.through, self.entries, self.bytes] {
+        for part in [self.generation, self.through, self.entries, self.bytes, self.open] {
             put_varint(out, part);
         }
     }
@@ -53,6 +58,8 @@ impl LedgerName {
             through: decoder.varint()?,
             entries: decoder.varint()?,
             bytes: decoder.varint()?,
+            // Ledgers named before there were folds in the middle of a run end here.
+            open: if decoder.end().is_ok() { 0 } else { decoder.varint()? },
         })
     }
 }
@@ -99,24 +106,26 @@ impl WatermarkFile {
     pub(super) fn open(state_dir: &Path) -> Result<(WatermarkFile, Watermark), JournalError> {
         let path = state_dir.join(WATERMARK_FILE);
         let file = files::open_or_create(&path)?;
-        let mut newest: Option<(u64, Watermark)> = None;
-        for offset in [0, SLOT_STRIDE] {
-            let mut bytes = [0; SLOT_BYTES];
-            // A slot that cannot be read whole has no checksum either.
-            if file.read_exact_at(&mut bytes, offset).is_err() {
-                continue;
-            }
-            if let Some((turn, mark)) = read_slot(&bytes)? {
-                newest = newest.filter(|(other, _)| *other > turn).or(Some((turn, mark)));
+        let (turn, mark) = newest(&file)?.ok_or_else(|| unreadable(&path))?;
+        Ok((WatermarkFile { file, path, turn }, mark))
+    }
+
+    /// Reads the newest mark while another process may be writing the next one: that one writes into the slot of the
+    /// mark before. `None` when there is no watermark.
+    pub(super) fn peek(state_dir: &Path) -> Result<Option<Watermark>, JournalError> {
+        let path = state_dir.join(WATERMARK_FILE);
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(JournalError::io("open", &path)(error)),
+        };
+        // A commit may overtake the reading of both slots, one after the other.
+        for _ in 0..PEEKS_MAX {
+            if let Some((_, mark)) = newest(&file)? {
+                return Ok(Some(mark));
             }
         }
-        let (turn, mark) = newest.ok_or_else(|| {
-            JournalError::damaged(
-                format!("no slot of {} is readable", path.display()),
-                "nobody can say how much of the log is missing",
-            )
-        })?;
-        Ok((WatermarkFile { file, path, turn }, mark))
+        Err(unreadable(&path))
     }
 
     /// Writes a mark into the slot whose turn it is, and syncs it.
@@ -128,6 +137,29 @@ impl WatermarkFile {
             .and_then(|()| self.file.sync_data())
             .map_err(JournalError::io("write", &self.path))
     }
+}
+
+/// The newest mark of the two slots, with its turn.
+fn newest(file: &File) -> Result<Option<(u64, Watermark)>, JournalError> {
+    let mut newest: Option<(u64, Watermark)> = None;
+    for offset in [0, SLOT_STRIDE] {
+        let mut bytes = [0; SLOT_BYTES];
+        // A slot that cannot be read whole has no checksum either.
+        if file.read_exact_at(&mut bytes, offset).is_err() {
+            continue;
+        }
+        if let Some((turn, mark)) = read_slot(&bytes)? {
+            newest = newest.filter(|(other, _)| *other > turn).or(Some((turn, mark)));
+        }
+    }
+    Ok(newest)
+}
+
+fn unreadable(path: &Path) -> JournalError {
+    JournalError::damaged(
+        format!("no slot of {} is readable", path.display()),
+        "nobody can say how much of the log is missing",
+    )
 }
 
 fn slot(turn: u64, mark: &Watermark) -> Vec<u8> {

@@ -12,6 +12,7 @@ mod glance;
 mod history;
 mod json;
 mod line;
+mod lookup;
 mod model;
 mod options;
 mod out;
@@ -24,6 +25,7 @@ mod summary;
 mod survey_text;
 #[cfg(test)]
 mod tests;
+mod tools;
 mod verdicts;
 
 pub use build::plan_counts;
@@ -31,6 +33,7 @@ pub use console::{Console, LogWriter, init_logs};
 pub use error::ReportError;
 pub use explain::Explanation;
 pub use history::{FoundRun, LATEST, find_run, list_runs, run_ids, show_run};
+pub use lookup::{DoubtLine, FailureLine, FieldLine, LookupReport, Moment, RunOn, SubjectReport, Trace};
 pub use model::{
     AlarmRecord, ChangeRecord, ColumnRecord, Complaint, FieldReason, FileRecord, GateRecord, InputRecord,
     PlaceRecord, PlanCounts, PlanRecord, Reason, RowCounts, SCHEMA_VERSION, SampleRecord, SkippedRecord,
@@ -38,12 +41,16 @@ pub use model::{
 };
 pub use options::{ColorChoice, NextCommands, ReportOptions, RuleText, STATUS_EVERY_MS, SendingTime};
 pub use out::Out;
-pub use rows::{OWN_COLUMNS, RowFileKind, RowFiles, RowLine, WrittenFile};
+pub use rows::{OWN_COLUMNS, RowFileKind, RowFiles, RowLine, WrittenFile, remove_rows};
 pub use run_dir::{STATUS_FILE, SUMMARY_FILE, run_dir, runs_dir, write_private};
 pub use style::{
     Align, Paint, clean, clock, is_hostile, percent, plural, shell_quote, shell_word, span, table, thousands,
 };
 pub use summary::{QUIET_LINES_MAX, quiet, render};
+pub use tools::{
+    BatchRecord, CompactReport, DiskRecord, FindingRecord, ForgetReport, ForgetRunsReport, StatsReport,
+    TargetRecord, VerifyReport,
+};
 pub use verdicts::{CellLine, CellVerdict, RowVerdict, VERDICTS_STDOUT, VerdictLine, Verdicts};
 
 use crate::event::{Event, Listener, Stamped};

@@ -8,6 +8,8 @@ use std::fmt;
 use std::io::{self, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
+pub use remove::remove_rows;
+
 use crate::report::error::ReportError;
 use crate::report::run_dir::sync_dir;
 
@@ -248,5 +250,6 @@ fn count(length: usize) -> u64 {
     u64::try_from(length).unwrap_or(u64::MAX)
 }
 
+mod remove;
 #[cfg(test)]
 mod tests;

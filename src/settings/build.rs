@@ -59,6 +59,8 @@ pub(crate) fn settings(values: &Values, token: TokenChoice) -> Settings {
             full: v.is_on("run.full"),
             retry_failed: v.is_on("run.retry_failed"),
             new_batch: v.is_on("run.new_batch"),
+            // A command of its own, which says so after the settings are made.
+            adopt: false,
             sandbox: v.is_on("run.sandbox"),
             yes: v.is_on("run.yes"),
             json: v.is_on("run.json"),

@@ -365,6 +365,8 @@ pub struct RunSettings {
     pub retry_failed: bool,
     /// `--new-batch`
     pub new_batch: bool,
+    /// `journal adopt`: record what the plan would send, and send nothing.
+    pub adopt: bool,
     /// `--sandbox`
     pub sandbox: bool,
     /// `--yes`

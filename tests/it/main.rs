@@ -85,3 +85,15 @@ mod state_dir;
 
 // Faults that were found once, each by the scenario that showed it.
 mod regressions;
+
+// What was last acknowledged for a subject.
+mod lookup;
+
+// The journal's tools: numbers, verifying, compacting.
+mod tools;
+
+// Subjects and old runs removed, so that nothing of them is left.
+mod forget;
+
+// An export recorded as applied.
+mod adopt;

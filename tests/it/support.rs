@@ -226,6 +226,14 @@ pub(crate) fn ran(output: Output) -> Ran {
     }
 }
 
+/// SIGKILL after a while, whether the command has ended by then or not.
+pub(crate) fn kill_after(command: &mut Command, delay_ms: u64) {
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    std::thread::sleep(Duration::from_millis(delay_ms));
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
 /// Says why a test did nothing where it could not do it. The harness shows it with `--nocapture` only.
 #[expect(clippy::print_stderr, reason = "a test's own output is the harness's to show")]
 pub(crate) fn skipped(why: &str) {

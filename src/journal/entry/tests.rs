@@ -5,12 +5,12 @@ use proptest::prelude::*;
 
 use crate::digest::UpdateDigest;
 
-use super::super::tests::strategies::any_entries;
+use super::super::tests::strategies::{any_entries, doubts};
 use super::*;
 
 fn encoded(entry: &LedgerEntry) -> Vec<u8> {
     let mut bytes = Vec::new();
-    encode_entry(entry, &mut bytes);
+    encode_entry(entry, &[], &mut bytes);
     bytes
 }
 
@@ -18,6 +18,20 @@ proptest! {
     #[test]
     fn an_entry_comes_back(entry in any_entries()) {
         prop_assert_eq!(decode_entry(entry.subject, &encoded(&entry)), Ok(entry));
+    }
+
+    #[test]
+    fn open_intents_come_back_apart_and_are_read_as_doubts(
+        entry in any_entries(),
+        open in vec(doubts(), 1..60),
+    ) {
+        let open = EntryFold::resume(entry.clone(), open).into_parts().1;
+        let mut bytes = Vec::new();
+        encode_entry(&entry, &open, &mut bytes);
+        prop_assert!(has_open_intents(&bytes) && !has_open_intents(&encoded(&entry)));
+        prop_assert_eq!(decode_parts(entry.subject, &bytes), Ok((entry.clone(), open.clone())));
+        let read = decode_entry(entry.subject, &bytes);
+        prop_assert_eq!(read, Ok(EntryFold::resume(entry, open).finish()));
     }
 
     #[test]
@@ -36,8 +50,8 @@ proptest! {
 #[test]
 fn an_unknown_version_is_named() {
     let mut bytes = encoded(&LedgerEntry::new(SubjectId([0; 16])));
-    bytes[0] = 3;
-    let expected = "ledger entry, format version 3".to_owned();
+    bytes[0] = 4;
+    let expected = "ledger entry, format version 4".to_owned();
     assert_eq!(decode_entry(SubjectId([0; 16]), &bytes), Err(CodecError::Unknown(expected)));
 }
 

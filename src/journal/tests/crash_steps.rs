@@ -1,8 +1,10 @@
 //! A kill between any two steps of a fold or of creation leaves the old state or the new one.
 
 use std::fs;
+use std::sync::atomic::AtomicBool;
 
-use super::super::generation;
+use super::super::fold::OpenIntents;
+use super::super::generation::{self, GenerationReader};
 use super::*;
 
 /// Steps of a fold that are done before the kill.
@@ -24,7 +26,7 @@ fn fold_until(core: &mut Core, done: Done) {
         core.name_generation(&folded).unwrap();
     }
     if done >= Done::Dropped {
-        core.drop_folded(&folded).unwrap();
+        core.drop_folded().unwrap();
     }
     if done >= Done::All {
         core.remove_unnamed_generations().unwrap();
@@ -53,7 +55,7 @@ fn a_kill_between_two_steps_of_a_fold_loses_and_repeats_nothing() {
             assert!(sequence > through, "{done:?}: folded value {sequence} was left");
             Ok(())
         };
-        opened.core.store.scan(0, &mut { left }).unwrap();
+        opened.core.store.log().unwrap().scan(0, u64::MAX, &mut { left }).unwrap();
         drop(opened);
         let files = generation::files_of(dir.path()).unwrap();
         assert_eq!(files, [generation::path_of(dir.path(), 2)], "{done:?}");
@@ -61,6 +63,75 @@ fn a_kill_between_two_steps_of_a_fold_loses_and_repeats_nothing() {
         assert_eq!(acked_numbers(&journal), [1, 2], "{done:?}");
         assert_eq!(journal.lookup(subject(3)).unwrap().unwrap().in_doubt.len(), 1, "{done:?}");
     }
+}
+
+/// A fold in the middle of a run: intent 3 is open when it begins, and ends after it began.
+fn fold_mid_run(core: &mut Core, done: Done, meanwhile: &[Record]) {
+    let task = core.fold_task(OpenIntents::Carry).unwrap();
+    commit(core, meanwhile);
+    if done == Done::Nothing {
+        return;
+    }
+    let folded = task.run(&AtomicBool::new(false)).unwrap();
+    if done >= Done::Named {
+        core.name_generation(&folded).unwrap();
+    }
+    if done >= Done::Dropped {
+        core.drop_folded().unwrap();
+    }
+    if done >= Done::All {
+        core.remove_unnamed_generations().unwrap();
+    }
+}
+
+#[test]
+fn a_kill_at_any_step_of_a_fold_in_the_middle_of_a_run_loses_and_repeats_nothing() {
+    let withdrawn = Record::Withdrawn { subject: subject(3), version: version(3) };
+    for done in [Done::Nothing, Done::Written, Done::Named, Done::Dropped, Done::All] {
+        for meanwhile in [vec![], vec![withdrawn.clone(), synced(4)]] {
+            let dir = tempfile::tempdir().unwrap();
+            let mut core = open_core(dir.path()).unwrap().core;
+            commit(&mut core, &[synced(1)]);
+            core.finish().unwrap();
+            let mut core = open_core(dir.path()).unwrap().core;
+            commit(&mut core, &[synced(2), intent(3), intent(4)]);
+            fold_mid_run(&mut core, done, &meanwhile);
+            drop(core);
+
+            let what = format!("{done:?}, {} records after it", meanwhile.len());
+            let opened = open_core(dir.path()).unwrap();
+            let doubts = opened.recovery.unwrap().in_doubt;
+            assert_eq!(doubts, if meanwhile.is_empty() { 2 } else { 0 }, "{what}");
+            assert_eq!(opened.core.mark.ledger.open, 0, "{what}");
+            drop(opened);
+            assert_eq!(open_core(dir.path()).unwrap().recovery, None, "{what}");
+            assert_eq!(generation::files_of(dir.path()).unwrap().len(), 1, "{what}");
+            let journal = open(dir.path()).unwrap();
+            let third = journal.lookup(subject(3)).unwrap();
+            if meanwhile.is_empty() {
+                assert_eq!(acked_numbers(&journal), [1, 2], "{what}");
+                assert_eq!(third.unwrap().in_doubt.len(), 1, "{what}");
+            } else {
+                // Withdrawn is withdrawn, though a generation had it open.
+                assert_eq!(acked_numbers(&journal), [1, 2, 4], "{what}");
+                assert_eq!(third, None, "{what}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_open_in_the_middle_of_a_run_is_read_as_in_doubt() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut core = open_core(dir.path()).unwrap().core;
+    commit(&mut core, &[intent(1), synced(2)]);
+    fold_mid_run(&mut core, Done::All, &[]);
+    let name = core.mark.ledger;
+    assert_eq!((name.open, name.entries), (1, 2));
+    let mut reader = GenerationReader::open(dir.path(), &name, core.mark.identity).unwrap().unwrap();
+    let entry = reader.get(subject(1)).unwrap().unwrap();
+    assert_eq!(entry.in_doubt.len(), 1);
+    assert_eq!(entry.unknown(), FieldSet::only(FieldKind::Imsi));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::super::store::{Group, SledStore, Store, VisitNamed, VisitValue};
+use super::super::store::{Group, ReadLog, SledStore, Store, VisitNamed};
 use super::*;
 
 /// How a commit fails: before anything is written, or after all of it was (the sync failed).
@@ -39,12 +39,12 @@ impl Store for FaultyStore {
         Err(no_space())
     }
 
-    fn scan(&self, from: u64, visit: VisitValue<'_>) -> Result<(), JournalError> {
-        self.inner.scan(from, visit)
+    fn log(&self) -> Result<Box<dyn ReadLog + Send>, JournalError> {
+        self.inner.log()
     }
 
-    fn drop_through(&mut self, sequence: u64) -> Result<(), JournalError> {
-        self.inner.drop_through(sequence)
+    fn drop_some(&mut self, through: u64, values_max: usize) -> Result<bool, JournalError> {
+        self.inner.drop_some(through, values_max)
     }
 
     fn named(&self, name: &str) -> Result<Option<Vec<u8>>, JournalError> {

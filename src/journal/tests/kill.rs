@@ -27,7 +27,9 @@ fn say(text: &str) {
 fn child() {
     let (Ok(dir), Ok(first)) = (std::env::var(DIR_VARIABLE), std::env::var(FIRST_VARIABLE)) else { return };
     say("opening");
-    let journal = open(Path::new(&dir)).unwrap();
+    // Small, so that children are killed in the middle of folds too.
+    let options = JournalOptions { log_bytes_max: 2000, ..JournalOptions::new(dir) };
+    let journal = Journal::open(&options, "run-1", "host-1", 1_700_000_000).unwrap();
     let writer = journal.writer();
     let (tell, told) = mpsc::channel();
     let first: u64 = first.parse().unwrap();

@@ -4,9 +4,11 @@ mod crash_steps;
 mod damage;
 mod faults;
 mod kill;
+mod mid_run;
 mod model;
 mod moves;
 pub(super) mod strategies;
+mod upkeep;
 mod use_of_it;
 
 use std::path::Path;

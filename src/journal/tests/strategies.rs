@@ -123,7 +123,7 @@ fn refusals() -> impl Strategy<Value = Refusal> {
     )
 }
 
-fn doubts() -> impl Strategy<Value = InDoubt> {
+pub(in crate::journal) fn doubts() -> impl Strategy<Value = InDoubt> {
     (versions(), field_sets(), digests()).prop_map(|(version, fields, digest)| InDoubt {
         version,
         fields,

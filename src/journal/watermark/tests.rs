@@ -5,7 +5,7 @@ use std::fs;
 use super::*;
 
 fn mark(sequence: u64) -> Watermark {
-    let ledger = LedgerName { generation: 3, through: 1, entries: 2, bytes: u64::MAX };
+    let ledger = LedgerName { generation: 3, through: 1, entries: 2, bytes: u64::MAX, open: 5 };
     Watermark { identity: 7, sequence, records: sequence * 2, ledger }
 }
 
@@ -69,7 +69,13 @@ fn an_unknown_version_is_refused_by_name() {
 
 #[test]
 fn a_slot_has_room_for_the_largest_numbers() {
-    let ledger = LedgerName { generation: u64::MAX, through: u64::MAX, entries: u64::MAX, bytes: u64::MAX };
+    let ledger = LedgerName {
+        generation: u64::MAX,
+        through: u64::MAX,
+        entries: u64::MAX,
+        bytes: u64::MAX,
+        open: u64::MAX,
+    };
     let largest = Watermark { identity: u64::MAX, sequence: u64::MAX, records: u64::MAX, ledger };
     let bytes = slot(u64::MAX, &largest);
     assert_eq!(bytes.len(), SLOT_BYTES);

@@ -1,0 +1,69 @@
+//! `journal adopt`: the job with survey, plan and gates as `sync` has them, and records instead of requests.
+//!
+//! Not here: the job's other steps (`job.rs`), the recording (`deliver/adopt.rs`).
+
+use std::ffi::OsString;
+
+use super::common::console;
+use super::fatal::Fatal;
+use super::job::{Job, Surveyed};
+use super::parts;
+use super::plan_file::Task;
+use super::start::{Work, next_commands, run_job};
+use crate::deliver::{self, Adoption, Delivered};
+use crate::engine::clock;
+use crate::event::Event;
+use crate::exit::Exit;
+use crate::journal::Journal;
+use crate::settings::{self, Flags, Surroundings};
+use crate::survey::{Emitter, Judge};
+
+/// Runs the command. `args` are as typed, to be named in hints.
+pub(super) fn adopt(
+    flags: &Flags,
+    around: &Surroundings,
+    inputs: &[String],
+    args: &[OsString],
+) -> Result<Exit, Fatal> {
+    let resolved = settings::resolve(flags, around)?;
+    let mut settings = resolved.settings;
+    settings.run.adopt = true;
+    // What is said to be applied is what stands at the API now: nothing of the journal is newer.
+    settings.run.new_batch = true;
+    let console = console(&settings)?;
+    for warning in &resolved.warnings {
+        tracing::warn!("{warning}");
+    }
+    // As for a plan: no token, and no sandbox to send to.
+    let destination = parts::destination(&settings, true)?;
+    let commands = next_commands(args, inputs, &Task::SYNC);
+    let work = Work { inputs, task: Task::SYNC, replay: None, commands };
+    let reload = || Err("nothing is sent".to_owned());
+    run_job(&settings, destination, work, console, Box::new(reload))
+}
+
+impl Job<'_> {
+    /// Records what the plan would send.
+    pub(super) fn adopt(
+        &mut self,
+        surveyed: &Surveyed,
+        judge: &Judge<'_>,
+        journal: &Journal,
+        emitter: &mut Emitter<'_>,
+    ) -> Delivered {
+        let adoption = Adoption {
+            inputs: &mut self.inputs,
+            judge: judge.again(),
+            plan: &surveyed.plan,
+            batch: surveyed.batch.seq,
+            writer: journal.writer(),
+            rows_folding_max: crate::plan::ROWS_HELD_MAX_DEFAULT,
+            signals: self.signals.clone(),
+            now_s: clock::wall_s,
+        };
+        let delivered = deliver::adopt(adoption, emitter);
+        let text = "nothing was sent: what the plan would have sent is recorded as acknowledged".to_owned();
+        emitter.emit(Event::Noticed { text });
+        delivered
+    }
+}

@@ -1,0 +1,104 @@
+//! `journal adopt`: an export recorded as applied, and nothing sent.
+
+use crate::support::{Ran, Workspace, export, kill_after};
+use crate::witness::kill_9;
+
+fn adopt(ws: &Workspace, args: &[&str]) -> Ran {
+    let url = ws.sandbox.url();
+    let mut all = vec!["journal", "adopt", "--json", "--api-url", &url];
+    all.extend_from_slice(args);
+    let mut command = ws.command(&all);
+    // No token is needed.
+    command.env_remove("SIMSYNC_TOKEN");
+    crate::support::ran(command.output().unwrap())
+}
+
+#[test]
+fn a_sync_of_the_same_file_sends_nothing_then() {
+    let ws = Workspace::new();
+    ws.write("export.csv", export(200));
+    let adopted = adopt(&ws, &["export.csv"]).expect(0).expect_books();
+    assert_eq!((adopted.rows("synced"), adopted.summary()["command"].as_str().unwrap()), (200, "adopt"));
+    assert_eq!(ws.sandbox.stats().requests, 0);
+    let run = adopted.summary()["run_id"].as_str().unwrap().to_owned();
+    assert!(ws.path("simsync-state/runs").join(run).join("summary.json").exists());
+    let synced = ws.sync(&["export.csv"]).expect(0).expect_books();
+    assert_eq!((synced.rows("unchanged"), ws.sandbox.stats().requests), (200, 0));
+    // What differs from it is a change as any other.
+    let edited = export(200).replace("+447910000007,", "+447910000777,");
+    ws.write("edited.csv", edited);
+    assert_eq!(ws.sync(&["edited.csv"]).expect(0).rows("synced"), 1);
+}
+
+#[test]
+fn it_folds_the_rows_of_a_subject_and_keeps_rejected_rows_back() {
+    let ws = Workspace::new();
+    let text = "crm id,mobile,tier\nA,+447911000001,basic\nB,12,basic\nA,+447911000002,gold\n";
+    ws.write("export.csv", text);
+    let adopted = adopt(&ws, &["export.csv", "--yes"]).expect(3).expect_books();
+    assert_eq!((adopted.rows("synced"), adopted.rows("folded"), adopted.rows("rejected")), (1, 1, 1));
+    ws.write("last.csv", "crm id,mobile,tier\nA,+447911000002,gold\n");
+    assert_eq!(ws.sync(&["last.csv"]).expect(0).rows("unchanged"), 1);
+    assert_eq!(ws.sandbox.stats().requests, 0);
+}
+
+#[test]
+fn each_row_is_adopted_in_order() {
+    let ws = Workspace::new();
+    ws.write("export.csv", "crm id,tier\nA,basic\nA,gold\nA,silver\n");
+    let adopted = adopt(&ws, &["export.csv", "--duplicates", "each"]).expect(0).expect_books();
+    assert_eq!(adopted.rows("synced"), 3);
+    ws.write("end.csv", "crm id,tier\nA,silver\n");
+    assert_eq!(ws.sync(&["end.csv"]).expect(0).rows("unchanged"), 1);
+}
+
+#[test]
+fn gates_stop_it_as_they_stop_a_sync() {
+    let ws = Workspace::new();
+    let mut text = export(10);
+    (0..40).for_each(|row| text.push_str(&format!("X-{row},12,,basic\n")));
+    ws.write("export.csv", text);
+    adopt(&ws, &["export.csv"]).expect(4);
+    let synced = ws.sync(&["export.csv", "--yes"]).expect(3);
+    assert_eq!(synced.rows("synced"), 10, "nothing was adopted");
+}
+
+#[test]
+fn what_an_older_run_left_unknown_is_settled_by_it() {
+    let ws = Workspace::with(crate::witness::frozen_after(1));
+    ws.write("export.csv", export(5));
+    let mut run = ws.sync_in_background(&["export.csv", "--concurrency", "1"]);
+    ws.wait_for_requests(2);
+    kill_9(&mut run);
+    adopt(&ws, &["export.csv"]).expect(0);
+    let requests = ws.sandbox.stats().requests;
+    ws.sandbox.set_faults(simsync::sandbox::Faults::default()).unwrap();
+    assert_eq!(ws.sync(&["export.csv"]).expect(0).rows("unchanged"), 5);
+    assert_eq!(ws.sandbox.stats().requests, requests);
+}
+
+#[test]
+fn killed_at_any_moment_it_is_completed_by_the_same_command() {
+    let ws = Workspace::new();
+    ws.write("export.csv", export(3_000));
+    for delay_ms in [20, 60, 120, 200] {
+        let url = ws.sandbox.url();
+        kill_after(&mut ws.command(&["journal", "adopt", "--api-url", &url, "export.csv"]), delay_ms);
+    }
+    adopt(&ws, &["export.csv"]).expect(0).expect_books();
+    assert_eq!(ws.sync(&["export.csv"]).expect(0).rows("unchanged"), 3_000);
+    assert_eq!(ws.sandbox.stats().requests, 0);
+}
+
+#[test]
+fn a_lost_journal_is_begun_anew_with_it() {
+    let ws = Workspace::new();
+    ws.write("export.csv", export(30));
+    ws.sync(&["export.csv"]).expect(0);
+    std::fs::remove_dir_all(ws.path("simsync-state/journal")).unwrap();
+    let refused = ws.sync(&["export.csv"]).expect(13);
+    assert!(refused.stderr.contains("journal adopt"), "{}", refused.stderr);
+    std::fs::rename(ws.path("simsync-state"), ws.path("lost")).unwrap();
+    adopt(&ws, &["export.csv"]).expect(0);
+    assert_eq!(ws.sync(&["export.csv"]).expect(0).rows("unchanged"), 30);
+}
