@@ -43,7 +43,7 @@ fn updates(rows: &[TestRow], plan: &Plan, rows_held_max: usize) -> Vec<Sent> {
             fields.set(*kind, &hash.0.to_string());
         }
         let (ruling, left_out) = (plan.ruling(ordinal), plan.left_out(ordinal));
-        let version = row.version.unwrap_or(v(BATCH, plan.version_ordinal(ordinal)));
+        let version = row.version.unwrap_or(v(BATCH, plan.numbered(ordinal)));
         let queue = if ruling.is_late() { &mut late } else { &mut sent };
         match folding.take(ruling, version, id(row.subject), &fields, &facts, left_out) {
             Folded::Nothing => {}

@@ -1,7 +1,6 @@
 //! What subjects may share and are told of, and what clearing a field is and is not.
 
 use super::*;
-use crate::plan::SharedKind;
 
 const IMEI: FieldKind = FieldKind::Imei;
 const CLEARED: u64 = FieldHash::CLEARED.0;
@@ -10,16 +9,15 @@ fn plan_with_imei(rows: &[TestRow], records: &[Record]) -> Plan {
     let mut survey = Survey::new(set(&[IMEI, IMSI, ICCID, KEY, CLASS]));
     for (ordinal, row) in (1..).zip(rows) {
         let (subject, facts) = (id(row.subject), row.facts());
-        survey.row(&Surveyed { ordinal, subject, version: None, rank: None, facts: &facts });
+        survey.row(&Surveyed { ordinal, subject, version: None, rank: None, facts: &facts }).unwrap();
     }
-    let entries = ledger(records).into_iter().map(Ok::<_, Infallible>);
-    survey.finish(&rules(), entries).unwrap()
+    survey.finish(&rules(), &Known(&ledger(records)), &OneHand).unwrap()
 }
 
 fn told(rows: &[TestRow], kind: SharedKind) -> Vec<u64> {
     let plan = plan_with_imei(rows, &[]);
     let told: Vec<u64> =
-        (1..).zip(rows).map(|(at, _)| at).filter(|at| plan.shared(*at).any(|of| of == kind)).collect();
+        (1..).zip(rows).map(|(at, _)| at).filter(|at| plan.shared(*at).contains(&kind)).collect();
     assert_eq!(plan.is_any_shared(kind), !told.is_empty());
     told
 }
