@@ -108,9 +108,8 @@ impl Feed<'_> {
             let ordinal = beside.version_ordinal.unwrap_or(place.ordinal);
             let version = version.unwrap_or(Version { batch: self.batch, ordinal });
             let fields = &self.judge.checked.fields;
-            let left_out = beside.left_out.union(beside.not_sent);
             let as_sent = self.selection.as_sent(ruling, place.ordinal);
-            let folded = folding.take(as_sent, version, subject, fields, &self.judge.facts, left_out);
+            let folded = folding.take(as_sent, version, subject, fields, &self.judge.facts, &beside);
             let (update, is_part) = match folded {
                 Folded::Nothing => continue,
                 Folded::Update(update) => (update, ruling.is_folded()),

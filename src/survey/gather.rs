@@ -215,7 +215,7 @@ struct Progress {
 pub struct Gather {
     survey: Survey,
     space: Space,
-    /// Bytes of rows from which on the disk will be needed.
+    /// Bytes of rows from which on the disk will be needed; it is looked at shortly before.
     memory_bytes_max: u64,
     progress: Progress,
     is_foreseen: bool,
@@ -266,7 +266,7 @@ impl Gather {
             self.counted.0 += 1;
             return Ok(());
         }
-        if !self.is_foreseen && self.survey.bytes_needed().0 >= self.memory_bytes_max {
+        if !self.is_foreseen && self.survey.bytes_needed().0 >= self.memory_bytes_max / 8 * 7 {
             self.foresee()?;
         }
         Ok(self.survey.row(row)?)

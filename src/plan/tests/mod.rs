@@ -16,6 +16,7 @@ use super::{
 };
 
 mod ahead;
+mod changed;
 mod conflicts;
 mod folding;
 mod history;

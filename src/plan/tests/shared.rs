@@ -82,3 +82,27 @@ fn clearing_twice_sends_once_and_only_news_is_counted() {
     let rows = [row(1, &[(IMSI, CLEARED)]), row(1, &[(CLASS, 1)])];
     assert_eq!(plan(&rows, &[], &rules()).facts().clears, 1);
 }
+
+#[test]
+fn what_is_shared_is_told_only_where_an_update_to_send_takes_part() {
+    let rows = [
+        row(1, &[(IMEI, 7), (ICCID, 1), (IMSI, 1)]),
+        row(2, &[(IMEI, 7), (ICCID, 2), (IMSI, 2)]),
+        row(3, &[(ICCID, 2), (IMSI, 3)]),
+    ];
+    let known = [
+        synced(1, v(8, 1), &[(IMEI, 7), (ICCID, 1), (IMSI, 1)]),
+        synced(2, v(8, 2), &[(IMEI, 7), (ICCID, 2), (IMSI, 2)]),
+        synced(3, v(8, 3), &[(ICCID, 2), (IMSI, 3)]),
+    ];
+    for (unchanged, imei, pair) in [
+        (3, vec![], vec![]),
+        (2, vec![], vec![2, 3]),
+        (1, vec![1, 2], vec![2, 3]),
+        (0, vec![1, 2], vec![2, 3]),
+    ] {
+        let plan = plan_with_imei(&rows, &known[..unchanged]);
+        let told = |kind| (1..=3).filter(|at| plan.shared(*at).contains(&kind)).collect::<Vec<u64>>();
+        assert_eq!((told(SharedKind::Imei), told(SharedKind::Pair)), (imei, pair), "{unchanged}");
+    }
+}
