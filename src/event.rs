@@ -92,7 +92,7 @@ pub enum Event {
         place: Place,
     },
     /// The survey ended and every row has its disposition.
-    PlanMade(PlanFacts),
+    PlanMade(Box<PlanFacts>),
     /// A gate stopped the run before the first request, or was overridden.
     GateTripped {
         /// Name of the gate, as in the configuration.

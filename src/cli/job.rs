@@ -176,36 +176,17 @@ impl Job<'_> {
         state_key: &StateKey,
         emitter: &mut Emitter<'_>,
     ) -> Result<Option<Exit>, Fatal> {
-        let survey = survey::survey(
-            &mut self.inputs,
-            judge,
-            emitter,
-            &self.signals,
-            &parts::gather_options(self.settings, &self.destination.state),
-        )?;
-        let columns = survey::mapped_columns(&self.inputs);
-        emitter.emit(Event::ColumnsMapped { columns, key: judge.key_field(), key_by: "" });
-        if survey.rows() == 0 {
-            if self.settings.input.require_rows {
-                return Err(Fatal::new(
-                    Exit::Input,
-                    "the input has no rows",
-                    "check the export; without --require-rows an empty input is a success with a warning",
-                ));
-            }
-            emitter.emit(Event::Noticed { text: "the input has no rows; there is nothing to do".into() });
-        }
-        require_left(&survey, self.settings, emitter)?;
+        let survey = self.survey(judge, emitter)?;
         let surveyed = self.plan(survey, judge, journal, emitter)?;
         let in_doubt = self.tell_places(&surveyed.plan, emitter)?;
-        emitter.emit(Event::PlanMade(PlanFacts {
+        emitter.emit(Event::PlanMade(Box::new(PlanFacts {
             batch: self.batch_id(surveyed.key_field).to_string(),
             resumed: surveyed.batch.resumed,
             key: Some(surveyed.key_field),
             in_doubt_places: in_doubt,
             damaged: judge.damaged(),
             ..surveyed.plan.facts()
-        }));
+        })));
         let refused_before = surveyed.plan.facts().refused_before;
         if refused_before > 0 {
             let text = format!(
@@ -244,6 +225,31 @@ impl Job<'_> {
             self.settled = Some(surveyed.batch.seq);
         }
         Ok(if delivered.failed.is_empty() { None } else { Some(Exit::RowsLeft) })
+    }
+
+    /// Pass 1 up to the plan: every row is read, judged and gathered.
+    fn survey(&mut self, judge: &mut Judge<'_>, emitter: &mut Emitter<'_>) -> Result<Gather, Fatal> {
+        let survey = survey::survey(
+            &mut self.inputs,
+            judge,
+            emitter,
+            &self.signals,
+            &parts::gather_options(self.settings, &self.destination.state),
+        )?;
+        let columns = survey::mapped_columns(&self.inputs);
+        emitter.emit(Event::ColumnsMapped { columns, key: judge.key_field(), key_by: "" });
+        if survey.rows() == 0 {
+            if self.settings.input.require_rows {
+                return Err(Fatal::new(
+                    Exit::Input,
+                    "the input has no rows",
+                    "check the export; without --require-rows an empty input is a success with a warning",
+                ));
+            }
+            emitter.emit(Event::Noticed { text: "the input has no rows; there is nothing to do".into() });
+        }
+        require_left(&survey, self.settings, emitter)?;
+        Ok(survey)
     }
 
     /// Tells what was opened and how it is read.

@@ -226,9 +226,9 @@ const fn low_u64(value: u128) -> u64 {
     value as u64
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "the caller has masked all but a few bits away")]
-const fn low_usize(value: u128) -> usize {
-    value as usize
+/// Of a value of which the caller has masked all but a few bits away.
+fn low_usize(value: u128) -> usize {
+    usize::try_from(value).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -24,6 +24,9 @@ pub(super) struct Source<'p> {
     pub(super) bits: u32,
 }
 
+/// Who takes the parts of a partition.
+pub(super) type TakePart<'t, E> = dyn FnMut(&mut Part) -> Result<(), JoinError<E>> + 't;
+
 impl<'p> Source<'p> {
     pub(super) fn new(partitions: &'p dyn Partitions, partition: usize, bits: u32) -> Source<'p> {
         Source { partitions, partition, bits }
@@ -35,7 +38,7 @@ impl<'p> Source<'p> {
         space: &dyn Space,
         bounds: &SurveyBounds,
         part: &mut Part,
-        take: &mut dyn FnMut(&mut Part) -> Result<(), JoinError<E>>,
+        take: &mut TakePart<'_, E>,
     ) -> Result<(), JoinError<E>> {
         let bytes = self.partitions.bytes(self.partition);
         if bytes == 0 {

@@ -23,7 +23,7 @@ use super::beside::{Beside, Besides};
 use super::claim::{Bloom, Claim, EXCLUSIVE, IDENTIFIERS, LastClaim, Pair, Slot, last_claim};
 use super::conflict::ConflictList;
 use super::dispositions::{BESIDE, Books, Plan, byte_of, decode};
-use super::leaves::Source;
+use super::leaves::{Source, TakePart};
 use super::record::{Part, RowRecord};
 use super::reorder::reorder;
 use super::ruler::{Contested, Entries, Ruled, rule_part};
@@ -468,7 +468,7 @@ impl<L: LedgerSlices> Phases<'_, L> {
         &self,
         partition: usize,
         part: &mut Part,
-        take: &mut dyn FnMut(&mut Part) -> Result<(), JoinError<L::Error>>,
+        take: &mut TakePart<'_, L::Error>,
     ) -> Result<(), JoinError<L::Error>> {
         let source = Source::new(&*self.survey.partitions, partition, self.survey.bounds.partition_bits);
         source.leaves(&*self.survey.space, &self.survey.bounds, part, take)

@@ -99,7 +99,7 @@ fn planned() -> Event {
     };
     let mut field_changes = [0; crate::update::FIELD_COUNT];
     field_changes[FieldKind::Imei.index()] = 30;
-    Event::PlanMade(PlanFacts {
+    Event::PlanMade(Box::new(PlanFacts {
         batch: "3f2a77c0ffee3f2a".into(),
         key: Some(FieldKind::UserExternalId),
         rows,
@@ -107,7 +107,7 @@ fn planned() -> Event {
         subjects_new: 200,
         subjects_changed: 61,
         ..PlanFacts::default()
-    })
+    }))
 }
 
 /// A run that synced 240 of 261 updates, failed 3 and stopped with the rest pending.

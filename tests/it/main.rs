@@ -65,3 +65,6 @@ mod state_dir;
 
 // Faults that were found once, each by the scenario that showed it.
 mod regressions;
+
+// Surveys beyond their memory, and what is sent of an update.
+mod spill;

@@ -229,7 +229,7 @@ fn many_reasons_are_counted_not_listed() {
 fn books_that_do_not_close_are_told() {
     let mut told = Told::new(options());
     let rows = PlanRows { read: 5, send: 3, ..PlanRows::default() };
-    told.at(1, Event::PlanMade(PlanFacts { rows, ..PlanFacts::default() }));
+    told.at(1, Event::PlanMade(Box::new(PlanFacts { rows, ..PlanFacts::default() })));
     told.at(2, Event::RunEnded { exit_code: 0, stopped: None });
     assert!(told.end().1.contains("the books do not close"));
 }
