@@ -113,7 +113,7 @@ impl Space {
             self.require(GROWTH_BYTES)?;
         }
         file.write_all_at(block, at).map_err(|error| self.failed("write to", error))?;
-        Ok(Extent::Spilled { at, len: block.len() })
+        Ok(Extent::Spilled(at << LEN_BITS | block.len() as u64))
     }
 
     /// The file, made at its first use: without a name from the beginning, and readable by nobody else.
@@ -136,12 +136,18 @@ impl Space {
     }
 }
 
-/// A stretch of a partition.
+/// A stretch of a partition. There are many: one takes 16 bytes.
 #[derive(Debug, Clone)]
 enum Extent {
     Kept(Arc<[u8]>),
-    Spilled { at: u64, len: usize },
+    /// Where it begins in the file and, in the low bits, how long it is.
+    Spilled(u64),
 }
+
+/// Bits of a spilled extent that are its length.
+const LEN_BITS: u32 = 20;
+
+const _: () = assert!(size_of::<Extent>() == 16 && BLOCK_BYTES_MAX < 1 << LEN_BITS);
 
 #[derive(Debug, Default)]
 struct Partition {
@@ -166,7 +172,7 @@ impl Spill {
     /// When the file cannot be written.
     ///
     /// # Panics
-    /// When there is no such partition.
+    /// When there is no such partition, or a record is longer than a MiB.
     pub fn append(&self, partition: usize, record: &[u8]) -> Result<(), SpillError> {
         self.push(&mut self.lock()[partition], record)
     }
@@ -213,8 +219,9 @@ impl Spill {
             };
             match extent {
                 Extent::Kept(block) => take(&block),
-                Extent::Spilled { at, len } => {
-                    buffer.resize(len, 0);
+                Extent::Spilled(place) => {
+                    let (at, len) = (place >> LEN_BITS, place & ((1 << LEN_BITS) - 1));
+                    buffer.resize(usize::try_from(len).unwrap_or(usize::MAX), 0);
                     let file = self.space.file()?;
                     let read = file.read_exact_at(&mut buffer, at);
                     read.map_err(|error| self.space.failed("read from", error))?;
@@ -241,6 +248,7 @@ impl Spill {
             partition.extents.push(stored);
             partition.tail.clear();
         }
+        assert!(record.len() < 1 << LEN_BITS, "records are short");
         partition.tail.extend_from_slice(record);
         partition.bytes += record.len() as u64;
         Ok(())
@@ -256,7 +264,7 @@ impl Drop for Spill {
     fn drop(&mut self) {
         let kept = |extent: &Extent| match extent {
             Extent::Kept(block) => block.len(),
-            Extent::Spilled { .. } => 0,
+            Extent::Spilled(_) => 0,
         };
         let kept: usize = self.lock().iter().flat_map(|partition| &partition.extents).map(kept).sum();
         self.space.shared.kept_bytes.fetch_sub(kept, Ordering::Relaxed);

@@ -229,10 +229,10 @@ impl Gather {
     /// Nothing yet, of exports with these columns mapped.
     pub fn new(mapped: FieldSet, options: &GatherOptions) -> Gather {
         let memory = options.memory_max;
-        // A quarter of the memory for what partitions of rows gather before it is written at once (what they claim is
-        // gathered when that is done), half for blocks that are never written.
+        // Half of the memory for blocks that are never written, an eighth each for what partitions of rows, claims and pairs
+        // gather before it is written at once.
         let kept = memory / 2;
-        let block_bytes = ((memory / 4) >> PARTITION_BITS_DEFAULT).max(BLOCK_BYTES_MIN);
+        let block_bytes = ((memory / 8) >> PARTITION_BITS_DEFAULT).max(BLOCK_BYTES_MIN);
         let space = Space::new(&options.dir, kept);
         let bounds = SurveyBounds {
             partition_bits: PARTITION_BITS_DEFAULT,
