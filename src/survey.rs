@@ -16,7 +16,7 @@ use crate::row::{Place, Version};
 use crate::update::{FieldKind, FieldSet};
 
 pub use chosen::{CHOSEN_COLUMNS, Chosen, LeftKind, SUPERSEDED};
-pub use gather::{FinishError, Gather, GatherError, GatherOptions, LedgerSlices, NoLedger};
+pub use gather::{FinishError, Gather, GatherError, GatherOptions};
 pub use row_rules::{Clears, RowRules};
 
 use row_rules::NO_ROW_RULES;

@@ -41,7 +41,7 @@ impl Job<'_> {
     /// Refuses a saved plan whose rows would be ruled otherwise now, as long as nothing of it was sent.
     pub(super) fn check_rulings(&self, standing: &Standing, plan: &Plan) -> Result<(), Fatal> {
         let Task::Sync { plan: Some((path, saved)) } = &self.task else { return Ok(()) };
-        if *standing != Standing::Untouched || saved.rulings == rulings(plan) {
+        if *standing != Standing::Untouched || saved.rulings == rulings(plan)? {
             return Ok(());
         }
         let (then, now) = (saved.rows.send, plan.facts().rows.send);
@@ -172,7 +172,7 @@ impl Job<'_> {
         let saved = SavedPlan {
             inputs: self.input_args.clone(),
             basis: self.now(surveyed.key_field, journal)?.basis,
-            rulings: rulings(&surveyed.plan),
+            rulings: rulings(&surveyed.plan)?,
             rows: report::plan_counts(&facts.rows),
             gates: gates.into_iter().map(|gate| gate.gate.to_owned()).collect(),
             ..SavedPlan::new(clock::wall_rfc3339())
@@ -212,15 +212,16 @@ fn with_content(hashes: &[ContentHash], name: &str, text: &str) -> String {
 }
 
 /// Hash of every row's ruling and of the fields left out of it.
-fn rulings(plan: &Plan) -> String {
+fn rulings(plan: &Plan) -> Result<String, Fatal> {
     let rows = plan.facts().rows.read;
     let mut hashes: Vec<ContentHash> = Vec::new();
     let mut block: Vec<u8> = Vec::with_capacity(RULINGS_BLOCK);
     for ordinal in 1..=rows {
         block.push(plan.ruling(ordinal) as u8);
-        let left_out = plan.left_out(ordinal);
-        if !left_out.is_empty() {
-            block.extend_from_slice(&left_out.bits().to_be_bytes());
+        let beside = plan.beside(ordinal)?;
+        if !(beside.left_out.is_empty() && beside.not_sent.is_empty()) {
+            block.extend_from_slice(&beside.left_out.bits().to_be_bytes());
+            block.extend_from_slice(&beside.not_sent.bits().to_be_bytes());
             block.push(u8::MAX);
         }
         if block.len() >= RULINGS_BLOCK {
@@ -230,5 +231,5 @@ fn rulings(plan: &Plan) -> String {
     }
     hashes.push(digest::content_hash(&block));
     let id: BatchId = digest::batch_id(hashes.iter().map(<[u8; 32]>::as_slice));
-    id.to_string()
+    Ok(id.to_string())
 }

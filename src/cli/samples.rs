@@ -47,9 +47,10 @@ pub(super) fn samples(
     let mut found: HashMap<u64, Found> = HashMap::new();
     read(inputs, judge.again(), last, &mut |place, subject, judge| {
         if samples.iter().any(|sample| sample.ordinal == place.ordinal) {
-            let values = values(judge, plan.left_out(place.ordinal));
+            let values = values(judge, plan.beside(place.ordinal)?.left_out);
             found.insert(place.ordinal, Found { place, subject, values, folded: Values::new() });
         }
+        Ok(())
     })?;
     let is_whole = |sample: &Sample| {
         let found = found.get(&sample.ordinal);
@@ -65,8 +66,9 @@ pub(super) fn samples(
                 && place.ordinal < found.place.ordinal
             {
                 // In file order, later present fields win.
-                found.folded.extend(values(judge, plan.left_out(place.ordinal)));
+                found.folded.extend(values(judge, plan.beside(place.ordinal)?.left_out));
             }
+            Ok(())
         })?;
     }
     Ok(samples.iter().filter_map(|sample| Some(told(sample, found.get(&sample.ordinal)?))).collect())
@@ -77,13 +79,13 @@ fn read(
     inputs: &mut Inputs,
     mut judge: Judge<'_>,
     last: u64,
-    take: &mut dyn FnMut(Place, SubjectId, &Judge<'_>),
+    take: &mut dyn FnMut(Place, SubjectId, &Judge<'_>) -> Result<(), Fatal>,
 ) -> Result<(), Fatal> {
     let mut reader = inputs.read(Pass::Again);
     while let Some(row) = reader.next_row()? {
         let (place, judged) = judge.read(&row);
         if let Judged::Valid { subject, .. } = judged {
-            take(place, subject, &judge);
+            take(place, subject, &judge)?;
         }
         if place.ordinal >= last {
             break;

@@ -15,7 +15,7 @@ use crate::event::Breach;
 use crate::fields::RuleId;
 use crate::input::{Inputs, Pass, Row, RowError, SourceError};
 use crate::ledger::Refusal;
-use crate::plan::{Plan, Ruling};
+use crate::plan::{BesideError, Plan, Ruling};
 use crate::report::{ReportError, RowFileKind, RowFiles, RowLine, WrittenFile};
 use crate::row::{Place, Version};
 use crate::survey::{Judge, Judged};
@@ -67,6 +67,9 @@ pub enum RowsError {
     /// The files cannot be written.
     #[error(transparent)]
     Report(#[from] ReportError),
+    /// What the plan says of a row cannot be read back.
+    #[error(transparent)]
+    Plan(#[from] BesideError),
     /// The operator asked to stop.
     #[error("the row files were not written: {0}")]
     Stopped(Stopped),
@@ -101,9 +104,8 @@ pub fn write_rows(write: WriteRows<'_>) -> Result<RowsWritten, RowsError> {
         files,
     };
     let (batch, key) = (newer.batch, judge.key_field());
-    let refused: HashMap<u64, &Refusal> = plan.refused_before().collect();
     let superseded = Superseded::find(newer, plan, inputs, &mut judge)?;
-    let mut reasons = Reasons { plan, delivered, refused, refused_subjects: HashMap::new(), superseded };
+    let mut reasons = Reasons { plan, delivered, refused_subjects: HashMap::new(), superseded };
     reasons.find_refused_subjects(inputs, &mut judge)?;
     let mut trimmed = 0;
     let mut reader = inputs.read(Pass::Again);
@@ -114,7 +116,7 @@ pub fn write_rows(write: WriteRows<'_>) -> Result<RowsWritten, RowsError> {
         {
             return Err(RowsError::Stopped(Stopped::Signal(stop)));
         }
-        let (ruling, left_out) = (plan.ruling(place.ordinal), plan.left_out(place.ordinal));
+        let (ruling, left_out) = (plan.ruling(place.ordinal), plan.beside(place.ordinal)?.left_out);
         // A column that gives the order has rows folded in it; nothing is left out of what they say together.
         let may_be_told = is_older_batch || row.as_ref().is_ok_and(|row| row.origin().is_some());
         if (ruling.is_sent() || ruling.is_folded()) && !left_out.is_empty() && may_be_told {
@@ -122,7 +124,7 @@ pub fn write_rows(write: WriteRows<'_>) -> Result<RowsWritten, RowsError> {
         }
         let overtaken = match judged {
             Judged::Valid { subject, version, .. } if ruling == Ruling::Superseded => {
-                let ordinal = plan.version_ordinal(place.ordinal);
+                let ordinal = plan.version_ordinal(place.ordinal)?;
                 let present = judge.facts.iter().map(|(kind, _)| *kind).filter(|kind| Some(*kind) != key);
                 let version = version.unwrap_or(Version { batch, ordinal });
                 Some(Overtaken { subject, version, present: present.collect(), left_out })
@@ -154,7 +156,7 @@ impl Writing<'_> {
         place: Place,
         mut why: Why,
         judge: &Judge<'_>,
-    ) -> Result<(), ReportError> {
+    ) -> Result<(), RowsError> {
         let mut is_plaintext = false;
         if why.kind == RowFileKind::Rejected {
             let also = judge.also(judged);
@@ -165,7 +167,7 @@ impl Writing<'_> {
         }
         let mut cells = Vec::new();
         // Fed back, the row has to keep its place among its subject's rows, which a column may have given it.
-        let (mut run, mut number) = (self.run_id.to_owned(), self.plan.version_ordinal(place.ordinal));
+        let (mut run, mut number) = (self.run_id.to_owned(), self.plan.version_ordinal(place.ordinal)?);
         let mut raw = match row {
             Ok(row) => {
                 row.originals(&mut cells);
@@ -185,7 +187,7 @@ impl Writing<'_> {
             raw = raw.filter(|raw| !String::from_utf8_lossy(raw).contains(password));
             why.detail.push_str("; the password was removed: left empty, it is not sent");
         }
-        self.files.write(
+        let written = self.files.write(
             why.kind,
             &RowLine {
                 cells: &cells,
@@ -198,7 +200,8 @@ impl Writing<'_> {
                 detail: &why.detail,
                 raw,
             },
-        )
+        );
+        Ok(written?)
     }
 }
 
@@ -216,27 +219,22 @@ fn remove_password(password: &str, columns: &[usize], cells: &mut [Option<Cow<'_
 struct Reasons<'a> {
     plan: &'a Plan,
     delivered: &'a Delivered,
-    refused: HashMap<u64, &'a Refusal>,
     /// Updates refused earlier in this batch, by subject, to find the rows folded into them.
-    refused_subjects: HashMap<SubjectId, Vec<(u64, &'a Refusal)>>,
+    refused_subjects: HashMap<SubjectId, Vec<(u64, Refusal)>>,
     superseded: Superseded<'a>,
 }
 
 impl Reasons<'_> {
     /// Reads once for the subjects of updates refused before, only if there are any: the plan knows their last rows.
-    fn find_refused_subjects(
-        &mut self,
-        inputs: &mut Inputs,
-        judge: &mut Judge<'_>,
-    ) -> Result<(), SourceError> {
-        if self.refused.is_empty() {
+    fn find_refused_subjects(&mut self, inputs: &mut Inputs, judge: &mut Judge<'_>) -> Result<(), RowsError> {
+        if self.plan.facts().refused_before == 0 {
             return Ok(());
         }
         let mut reader = inputs.read(Pass::Again);
         while let Some(row) = reader.next_row()? {
             let Ok(row) = row else { continue };
             let ordinal = row.place().ordinal;
-            if let Some(refusal) = self.refused.get(&ordinal)
+            if let Some(refusal) = self.plan.refused_before(ordinal)?
                 && let Judged::Valid { subject, .. } = judge.row(&row)
             {
                 self.refused_subjects.entry(subject).or_default().push((ordinal, refusal));

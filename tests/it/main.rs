@@ -97,3 +97,5 @@ mod forget;
 
 // An export recorded as applied.
 mod adopt;
+// Surveys beyond their memory, and what is sent of an update.
+mod spill;
