@@ -65,3 +65,6 @@ mod state_dir;
 
 // Faults that were found once, each by the scenario that showed it.
 mod regressions;
+
+// Random sequences of runs against a plain model of the memory.
+mod model;

@@ -12,7 +12,7 @@ use super::rulings::Duplicates;
 const SUBJECTS: u64 = 6;
 
 /// Rows of a new export, at most.
-const ROWS_MAX: u64 = 14;
+const ROWS_MAX: u64 = 18;
 
 /// Targets there are.
 pub(crate) const TARGETS: usize = 2;
@@ -78,9 +78,12 @@ pub(crate) struct Step {
 }
 
 impl Step {
-    /// Draws a step. Some of what was in force before stays.
-    pub(crate) fn draw(chance: &mut Chance, before: Options) -> Step {
+    /// Draws a step. Some of what was in force before stays, and a run that was interrupted is mostly resumed: by the very
+    /// same command, or with the file renamed, re-ordered or edited meanwhile.
+    pub(crate) fn draw(chance: &mut Chance, before: Options, is_resume: bool) -> Step {
+        let is_resume = is_resume && chance.percent(70);
         let source = match chance.below(100) {
+            _ if is_resume && chance.percent(65) => Source::Same,
             0..17 => Source::New,
             17..47 => Source::Same,
             47..50 => Source::Renamed,
@@ -92,13 +95,13 @@ impl Step {
             _ => Source::FedBack { is_corrected: chance.percent(50) },
         };
         let stop = match chance.below(100) {
-            0..30 => Stop::KillAfter(chance.below(ROWS_MAX), chance.below(6_000)),
-            30..38 => Stop::KillAt(chance.below(120_000)),
+            0..34 => Stop::KillAfter(chance.below(6), chance.below(5_000)),
+            34..38 => Stop::KillAt(chance.below(120_000)),
             38..45 => Stop::TermAfter(chance.below(6)),
             45..52 => Stop::Rows(1 + chance.below(6)),
             _ => Stop::Never,
         };
-        let options = if chance.percent(25) { options(chance) } else { before };
+        let options = if !is_resume && chance.percent(30) { options(chance) } else { before };
         let faults = faults(chance);
         let (retries_failed, makes_newest) = (chance.percent(10), chance.percent(6));
         Step { source, options, retries_failed, makes_newest, stop, faults }
@@ -152,8 +155,8 @@ fn options(chance: &mut Chance) -> Options {
 
 fn faults(chance: &mut Chance) -> Faults {
     let mut faults = Faults { seed: chance.below(1_000_000), ..Faults::default() };
-    faults.latency_ms = chance.below(4);
-    faults.latency_jitter_ms = chance.below(4);
+    faults.latency_ms = chance.below(6);
+    faults.latency_jitter_ms = chance.below(6);
     if chance.percent(70) {
         faults.refused_values = [POISON.to_owned()].into();
     }
@@ -180,7 +183,9 @@ fn value(field: Field, serial: u64, chance: &mut Chance) -> String {
         Field::Number => format!("+44791000{nth}0{whose:02}"),
         Field::Imsi => format!("23415000000{nth}0{whose:02}"),
         Field::Login => format!("{}{serial:02}", ["ann", "bob"][usize::try_from(nth).unwrap()]),
-        Field::Class => (*chance.pick(&["basic", "basic", "silver", "gold", POISON])).to_owned(),
+        Field::Class => {
+            (*chance.pick(&["basic", "basic", "silver", "gold", "pro", "max", POISON])).to_owned()
+        }
         Field::Key => key(serial),
     }
 }
@@ -211,7 +216,7 @@ pub(crate) fn export(chance: &mut Chance) -> Vec<Row> {
 
 /// Changes a cell or two. The subjects stay.
 pub(crate) fn edit(rows: &mut [Row], chance: &mut Chance) {
-    for _ in 0..=chance.below(3) {
+    for _ in 0..=chance.below(5) {
         if rows.is_empty() {
             return;
         }

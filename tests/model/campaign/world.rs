@@ -61,7 +61,9 @@ pub(crate) struct World {
     settled: BTreeMap<(usize, String, Version), Cells>,
     files: u64,
     /// Options in force.
-    pub(crate) options: Options,
+    options: Options,
+    /// Whether the last run was interrupted.
+    is_interrupted: bool,
     pub(crate) tally: Tally,
 }
 
@@ -91,6 +93,7 @@ impl World {
             settled: BTreeMap::new(),
             files: 0,
             options: Options::default(),
+            is_interrupted: false,
             tally: Tally::default(),
         }
     }
@@ -102,7 +105,7 @@ impl World {
 
     /// Draws and does a step. An error is the difference between what was and what should be.
     pub(crate) fn draw(&mut self, chance: &mut Chance, log: &mut Vec<String>) -> Result<(), String> {
-        let step = Step::draw(chance, self.options);
+        let step = Step::draw(chance, self.options, self.is_interrupted);
         let rows = self.rows(&step.source, chance);
         self.options = step.options;
         log.push(format!("{step:?}\n{}", text_of(&rows)));
@@ -190,6 +193,7 @@ impl World {
         self.tally.runs += 1;
         self.tally.rows += u64::try_from(rows.len()).unwrap();
         self.tally.requests += u64::try_from(requests.len()).unwrap();
+        self.is_interrupted = matches!(ran.code, None | Some(8 | 143));
         self.tally.kills += u64::from(ran.code.is_none());
         self.tally.drains += u64::from(matches!(ran.code, Some(8 | 143)));
         let (Some(batch), Some(run_id)) = (remembered.batch, run_id.clone()) else {
