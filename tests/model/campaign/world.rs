@@ -217,8 +217,7 @@ impl World {
     /// Requests since the last step.
     fn requests(&mut self, target: usize) -> Vec<RequestView> {
         let seen = self.seen[target];
-        let mut requests = self.sandboxes[target].requests();
-        requests.retain(|request| request.seq > seen);
+        let requests = self.sandboxes[target].requests_after(seen);
         self.seen[target] = requests.last().map_or(seen, |last| last.seq);
         requests
     }
