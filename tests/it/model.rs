@@ -31,7 +31,9 @@ fn random_sequences_agree_with_the_model() {
                     if index >= SEQUENCES {
                         return;
                     }
-                    let sequence = Sequence { seed: 4, index, steps: STEPS, skipped: Vec::new() };
+                    let changed_percent = campaign::CHANGED_PERCENT;
+                    let sequence =
+                        Sequence { seed: 4, index, steps: STEPS, changed_percent, skipped: Vec::new() };
                     let tally = sequence.run().unwrap_or_else(|failure| {
                         panic!(
                             "cargo test --test model -- --seed 4 --only {index} --steps {STEPS}\n{}\n\n{}\nkept: {}",

@@ -2,7 +2,8 @@
 //! `cargo test --test model -- --sequences 2000 --seed 1 --steps 12 --threads 2`.
 //!
 //! A sequence that fails is run again with fewer steps, and the shortest way to fail is printed with its directory.
-//! `--only INDEX` runs one sequence, `--skip 3,5` leaves steps out, `--binary PATH` takes another binary of simsync. Too
+//! `--only INDEX` runs one sequence, `--skip 3,5` leaves steps out, `--changed PERCENT` says how many
+//! send only what changed, `--binary PATH` takes another binary of simsync. Too
 //! long for every `cargo test`, which has a few sequences in `tests/it/model.rs`.
 #![expect(clippy::unwrap_used, reason = "here, a panic is the report")]
 
@@ -33,6 +34,7 @@ struct Told {
     seed: u64,
     steps: u64,
     threads: u64,
+    changed_percent: u64,
     only: Option<u64>,
     skipped: Vec<u64>,
 }
@@ -50,8 +52,13 @@ fn main() -> ExitCode {
                     if index >= end || !failed.lock().unwrap().is_empty() {
                         return;
                     }
-                    let sequence =
-                        Sequence { seed: told.seed, index, steps: told.steps, skipped: told.skipped.clone() };
+                    let sequence = Sequence {
+                        seed: told.seed,
+                        index,
+                        steps: told.steps,
+                        changed_percent: told.changed_percent,
+                        skipped: told.skipped.clone(),
+                    };
                     match sequence.run() {
                         Ok(tally) => add(&mut sum.lock().unwrap(), tally),
                         Err(failure) => failed.lock().unwrap().push((sequence, failure)),
@@ -84,6 +91,7 @@ fn told() -> Told {
         seed: number("--seed").unwrap_or(1),
         steps: number("--steps").unwrap_or(12),
         threads: number("--threads").unwrap_or(2),
+        changed_percent: number("--changed").unwrap_or(campaign::CHANGED_PERCENT),
         only: number("--only"),
         skipped: skipped.split(',').filter_map(|step| step.parse().ok()).collect(),
     }
@@ -134,11 +142,12 @@ fn shrunk(mut sequence: Sequence, mut failure: Box<Failure>) -> (Sequence, Box<F
 fn report(sequence: &Sequence, failure: &Failure) -> String {
     let skipped: Vec<String> = sequence.skipped.iter().map(u64::to_string).collect();
     format!(
-        "\nFAILED in step {}: --seed {} --only {} --steps {} --skip {}\n{}\n\n{}\n\nkept: {}",
+        "\nFAILED in step {}: --seed {} --only {} --steps {} --changed {} --skip {}\n{}\n\n{}\n\nkept: {}",
         failure.step,
         sequence.seed,
         sequence.index,
         sequence.steps,
+        sequence.changed_percent,
         skipped.join(","),
         failure.log.join("\n"),
         failure.difference,

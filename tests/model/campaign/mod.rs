@@ -27,12 +27,17 @@ use chance::Chance;
 pub(crate) use world::Tally;
 use world::World;
 
+/// Share of the sequences with `send = "changed"`, unless told otherwise: none, as long as the setting is ignored.
+pub(crate) const CHANGED_PERCENT: u64 = 0;
+
 /// A sequence to be run.
 #[derive(Debug, Clone)]
 pub(crate) struct Sequence {
     pub(crate) seed: u64,
     pub(crate) index: u64,
     pub(crate) steps: u64,
+    /// Of a hundred sequences, so many send only what changed.
+    pub(crate) changed_percent: u64,
     /// Steps that are left out.
     pub(crate) skipped: Vec<u64>,
 }
@@ -51,7 +56,10 @@ pub(crate) struct Failure {
 impl Sequence {
     /// Runs the sequence from its beginning.
     pub(crate) fn run(&self) -> Result<Tally, Box<Failure>> {
-        let (mut world, mut log) = (World::new(), Vec::new());
+        // Drawn for the sequence as a whole, where no step is.
+        let sends_changed = Chance::of(self.seed, self.index, u64::MAX).percent(self.changed_percent);
+        let (mut world, mut log) =
+            (World::new(sends_changed), vec![format!("sends changed: {sends_changed}")]);
         let (mut step, mut ended) = (0, Ok(()));
         while step < self.steps && ended.is_ok() {
             if !self.skipped.contains(&step) {

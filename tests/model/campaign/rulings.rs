@@ -37,6 +37,8 @@ pub(crate) struct Rules {
     pub(crate) sends_conflicts: bool,
     pub(crate) holds_doubts: bool,
     pub(crate) is_full: bool,
+    /// `send = "changed"`.
+    pub(crate) sends_changed: bool,
     pub(crate) retries_failed: bool,
     pub(crate) batch: u64,
 }
@@ -291,10 +293,11 @@ impl Subject<'_> {
             }
         }
         let Some(carrier) = parts.iter().copied().max_by_key(|at| self.rows[*at].ordinal) else { return };
+        let sent = self.sent(&facts, &BTreeSet::new());
         let ruling = if self.is_settled(&facts) || self.is_equal(&facts) {
             Ruling::Unchanged
         } else {
-            self.otherwise(&facts)
+            self.otherwise(&sent)
         };
         for at in parts {
             said[at].claims = values(&facts);
@@ -304,11 +307,25 @@ impl Subject<'_> {
                 whole => whole,
             };
         }
-        said[carrier].carries = Some(facts);
+        said[carrier].carries = Some(sent);
+    }
+
+    /// What is sent of an update that has something to send: all of it, or the key and what differs. Fields that earlier
+    /// updates of the batch touch differ when its turn comes, whatever is held now.
+    fn sent(&self, facts: &Facts, touched: &BTreeSet<Field>) -> Facts {
+        if !self.rules.sends_changed || self.rules.is_full {
+            return facts.clone();
+        }
+        let mut sent = facts.clone();
+        sent.retain(|field, (value, _)| {
+            *field == Field::Key || touched.contains(field) || !self.entry.holds(*field, value)
+        });
+        if sent.len() > 1 { sent } else { facts.clone() }
     }
 
     /// Every row is an update of its own.
     fn each(&self, live: &[usize], said: &mut [Said]) {
+        let mut touched = BTreeSet::new();
         for at in live.iter().copied() {
             let row = &self.rows[at];
             let mut gone = self.overtaken(row);
@@ -320,11 +337,16 @@ impl Subject<'_> {
             } else if self.is_settled(&facts) {
                 said[at].ruling = Ruling::Unchanged;
                 said[at].claims = values(&facts);
+                touched.extend(facts.into_keys());
             } else if facts.len() > 1 {
+                let sent = self.sent(&facts, &touched);
                 said[at].claims = values(&facts);
                 said[at].is_equal = self.is_equal(&facts) && !self.was_sent_before(row.version);
-                said[at].ruling = self.otherwise(&facts);
-                said[at].carries = Some(facts);
+                said[at].ruling = self.otherwise(&sent);
+                said[at].carries = Some(sent);
+                if !said[at].is_equal || !touched.is_empty() {
+                    touched.extend(facts.into_keys());
+                }
             }
         }
     }
@@ -371,10 +393,15 @@ impl Subject<'_> {
         if !self.rules.is_full && !self.is_each() {
             return false;
         }
-        let is_proven = facts.len() > 1
-            && facts.iter().filter(|(field, _)| **field != Field::Key).all(|(field, (value, version))| {
-                self.entry.holds(*field, value) && self.entry.version(*field) == Some(*version)
-            });
+        let mut rest = facts.iter().filter(|(field, _)| **field != Field::Key);
+        let is_exact = |(field, (_, version)): (&Field, &(String, Version))| {
+            self.entry.version(*field) == Some(*version)
+        };
+        let is_held = rest.clone().all(|(field, (value, _))| self.entry.holds(*field, value));
+        // Of an update of which only what differed was sent, only that has its version.
+        let is_sent_in_part = self.rules.sends_changed && !self.rules.is_full;
+        let are_exact = if is_sent_in_part { rest.any(is_exact) } else { rest.all(is_exact) };
+        let is_proven = facts.len() > 1 && is_held && are_exact;
         is_proven || self.was_passed(version_of(facts))
     }
 

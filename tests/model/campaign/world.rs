@@ -62,13 +62,15 @@ pub(crate) struct World {
     files: u64,
     /// Options in force.
     options: Options,
+    sends_changed: bool,
     /// Whether the last run was interrupted.
     is_interrupted: bool,
     pub(crate) tally: Tally,
 }
 
 impl World {
-    pub(crate) fn new() -> World {
+    /// A new world, whose runs send what changed alone, or everything.
+    pub(crate) fn new(sends_changed: bool) -> World {
         let sandbox = || {
             let options =
                 SandboxOptions { token: TOKEN.into(), clears: Clears::Both, ..SandboxOptions::default() };
@@ -76,8 +78,9 @@ impl World {
         };
         let sandboxes: Vec<Sandbox> = (0..TARGETS).map(|_| sandbox()).collect();
         let dir = tempfile::tempdir().unwrap();
-        fs::write(dir.path().join("simsync.toml"), format!("{CONFIGURATION}clear_token = \"{CLEAR}\"\n"))
-            .unwrap();
+        let send = if sends_changed { "changed" } else { "full" };
+        let settings = format!("{CONFIGURATION}clear_token = \"{CLEAR}\"\n[plan]\nsend = \"{send}\"\n");
+        fs::write(dir.path().join("simsync.toml"), settings).unwrap();
         let urls = sandboxes.iter().map(Sandbox::url).collect();
         World {
             dir,
@@ -93,6 +96,7 @@ impl World {
             settled: BTreeMap::new(),
             files: 0,
             options: Options::default(),
+            sends_changed,
             is_interrupted: false,
             tally: Tally::default(),
         }
@@ -284,6 +288,7 @@ impl World {
             sends_conflicts: step.options.sends_conflicts,
             holds_doubts: step.options.holds_doubts,
             is_full: step.options.is_full,
+            sends_changed: self.sends_changed,
             retries_failed: step.retries_failed,
             batch,
         };
