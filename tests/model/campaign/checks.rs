@@ -20,6 +20,15 @@ pub(crate) struct Result_<'a> {
     pub(crate) rows: u64,
 }
 
+/// What the journal has, without the counts of refusals that the model does not count.
+pub(crate) fn comparable(seen: Option<&Seen>, entry: &Entry) -> Option<Seen> {
+    let mut seen = seen?.clone();
+    if entry.is_uncounted {
+        seen.refusals.iter_mut().for_each(|refusal| refusal.2 = 0);
+    }
+    Some(seen)
+}
+
 /// An entry as it must stand in the journal.
 pub(crate) fn as_seen(entry: &Entry) -> Seen {
     let shown = |(field, (state, version)): (&Field, &(State, _))| {
@@ -33,7 +42,11 @@ pub(crate) fn as_seen(entry: &Entry) -> Seen {
         fields: entry.fields.iter().map(shown).collect(),
         acked: entry.acked,
         doubts: entry.doubts.iter().map(|doubt| (doubt.version, doubt.fields.clone())).collect(),
-        refusals: entry.refusals.iter().map(|of| (of.version, of.how, of.count)).collect(),
+        refusals: entry
+            .refusals
+            .iter()
+            .map(|of| (of.version, of.how, if entry.is_uncounted { 0 } else { of.count }))
+            .collect(),
     }
 }
 
@@ -77,8 +90,8 @@ impl Result_<'_> {
                 Ruling::Send => match self.outcomes.get(ordinal) {
                     Some(Outcome::Synced) => "synced",
                     Some(Outcome::Failed(..)) => "failed",
-                    Some(Outcome::Open) => "in_doubt",
-                    Some(Outcome::Untouched) | None => "pending",
+                    Some(outcome) if outcome.is_open() => "in_doubt",
+                    Some(_) | None => "pending",
                 },
             };
             *books.entry(name).or_default() += 1;
@@ -113,8 +126,8 @@ impl Result_<'_> {
                 Ruling::RefusedBefore | Ruling::FoldedRefused => "failed.csv",
                 Ruling::Send | Ruling::Folded => match self.outcome(*ordinal) {
                     Some(Outcome::Failed(..)) => "failed.csv",
-                    Some(Outcome::Open) => "in_doubt.csv",
-                    Some(Outcome::Synced | Outcome::Untouched) | None => continue,
+                    Some(outcome) if outcome.is_open() => "in_doubt.csv",
+                    Some(_) | None => continue,
                 },
                 Ruling::Duplicate | Ruling::Superseded | Ruling::Unchanged => continue,
             };

@@ -110,7 +110,7 @@ fn seen(entry: &LedgerEntry, values: &BTreeMap<(Field, FieldHash), String>) -> R
             FailureKind::Refused => Failed::Refused,
             FailureKind::Exhausted => Failed::Exhausted,
             FailureKind::EchoMismatch => Failed::EchoMismatch,
-            FailureKind::Deferred => return Err("a deferral, and no conflict at the server".into()),
+            FailureKind::Deferred => Failed::Deferred,
         };
         seen.refusals.push((version(refusal.version), how, refusal.count));
     }

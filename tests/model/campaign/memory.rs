@@ -51,6 +51,8 @@ pub(crate) enum Failed {
     Refused,
     Exhausted,
     EchoMismatch,
+    /// Refused for a conflict, and to be tried again.
+    Deferred,
 }
 
 /// A failed update.
@@ -74,6 +76,22 @@ pub(crate) enum Outcome {
     Synced,
     /// Failed; whether its fields may have been set all the same.
     Failed(Failed, bool),
+    /// Refused for a conflict; whether its fields may have been set all the same.
+    Deferred(bool),
+    /// The same, and tried again: an intent is open.
+    Again(bool),
+}
+
+impl Outcome {
+    /// Whether an intent stays open.
+    pub(crate) fn is_open(self) -> bool {
+        matches!(self, Outcome::Open | Outcome::Again(_))
+    }
+
+    /// Whether it has no final verdict.
+    pub(crate) fn is_unsettled(self) -> bool {
+        self.is_open() || matches!(self, Outcome::Untouched | Outcome::Deferred(_))
+    }
 }
 
 /// What is remembered of a subject.
@@ -85,9 +103,16 @@ pub(crate) struct Entry {
     pub(crate) doubts: Vec<Doubt>,
     /// Ascending by version.
     pub(crate) refusals: Vec<Refusal>,
+    /// Whether a conflict was ever deferred: its refusals are of one pass or of several, and are not counted here.
+    pub(crate) is_uncounted: bool,
 }
 
 impl Entry {
+    /// Whether nothing is remembered, so that the journal has no entry.
+    pub(crate) fn is_blank(&self) -> bool {
+        Entry { is_uncounted: false, ..self.clone() } == Entry::default()
+    }
+
     pub(crate) fn unknown(&self) -> BTreeSet<Field> {
         let unknown = self.fields.iter().filter(|(_, (state, _))| *state == State::Unknown);
         unknown.map(|(field, _)| *field).collect()
@@ -109,15 +134,14 @@ impl Entry {
             match outcome {
                 Outcome::Untouched | Outcome::Open => {}
                 Outcome::Synced => self.acknowledge(facts, version),
-                Outcome::Failed(how, is_maybe) => {
-                    if *is_maybe {
-                        facts.keys().for_each(|field| self.set(*field, State::Unknown, version));
-                    }
-                    self.refuse(facts, version, *how);
+                Outcome::Failed(how, is_maybe) => self.fail(facts, version, *how, *is_maybe),
+                Outcome::Deferred(is_maybe) | Outcome::Again(is_maybe) => {
+                    self.is_uncounted = true;
+                    self.fail(facts, version, Failed::Deferred, *is_maybe);
                 }
             }
         }
-        for (facts, _) in updates.iter().filter(|(_, outcome)| *outcome == Outcome::Open) {
+        for (facts, _) in updates.iter().filter(|(_, outcome)| outcome.is_open()) {
             self.doubt(facts, version_of(facts));
         }
     }
@@ -149,6 +173,13 @@ impl Entry {
             };
             doubt.fields.iter().any(is_open)
         });
+    }
+
+    fn fail(&mut self, facts: &Facts, version: Version, how: Failed, is_maybe: bool) {
+        if is_maybe {
+            facts.keys().for_each(|field| self.set(*field, State::Unknown, version));
+        }
+        self.refuse(facts, version, how);
     }
 
     fn refuse(&mut self, facts: &Facts, version: Version, how: Failed) {

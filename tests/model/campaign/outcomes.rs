@@ -61,9 +61,14 @@ fn sent(request: &RequestView) -> BTreeMap<String, Option<String>> {
     request.fields.clone()
 }
 
-/// Whether an answer ends its update: anything but what is tried again.
+/// Whether an answer ends its update: anything but what is tried again, in this pass or a later one.
 fn is_definite(request: &RequestView) -> bool {
-    request.status.is_some_and(|status| status < 500 && status != 429)
+    !is_conflict(request) && request.status.is_some_and(|status| status < 500 && status != 429)
+}
+
+/// Whether another subject holds what was sent.
+fn is_conflict(request: &RequestView) -> bool {
+    request.fault == Some("uniqueness")
 }
 
 /// Whether an attempt may have been applied for all the client knows.
@@ -87,40 +92,55 @@ fn verdict(attempts: &[&RequestView]) -> Option<Outcome> {
     }
 }
 
-/// The outcomes an update may have by its attempts.
-fn possible(attempts: &[&RequestView], end: End) -> Vec<Outcome> {
+/// The outcomes an update may have by its attempts. `is_behind` tells of an earlier update of the subject that met a
+/// conflict: those behind it wait with it.
+fn possible(attempts: &[&RequestView], end: End, is_behind: bool) -> Vec<Outcome> {
     let verdict = verdict(attempts);
+    let is_maybe_applied = attempts.iter().any(|request| is_maybe(request));
     let exhausted = Outcome::Failed(Failed::Exhausted, true);
-    match (end, attempts.is_empty(), verdict) {
+    let mut possible = match (end, attempts.is_empty(), verdict) {
         (End::Finished, true, _) => Vec::new(),
-        (End::Finished, false, verdict) => vec![verdict.unwrap_or(exhausted)],
+        (End::Finished, false, verdict) => return vec![verdict.unwrap_or(exhausted)],
         (End::Drained, true, _) => vec![Outcome::Untouched],
-        (End::Drained, false, Some(Outcome::Synced)) => vec![Outcome::Synced],
+        (End::Drained, false, Some(Outcome::Synced)) => return vec![Outcome::Synced],
         // Before the first success at a target, verdicts against rows are kept back, and forgotten with the run.
         (End::Drained, false, Some(refused)) => vec![refused, Outcome::Untouched, Outcome::Open],
-        (End::Drained, false, None) if attempts.iter().any(|request| is_maybe(request)) => {
-            vec![exhausted, Outcome::Open]
-        }
+        (End::Drained, false, None) if is_maybe_applied => vec![exhausted, Outcome::Open],
         (End::Drained, false, None) => vec![Outcome::Untouched],
         (End::Killed, true, _) => vec![Outcome::Untouched, Outcome::Open],
         (End::Killed, false, verdict) => vec![verdict.unwrap_or(exhausted), Outcome::Open],
+    };
+    if end != End::Finished && (is_behind || attempts.iter().any(|request| is_conflict(request))) {
+        // What is withdrawn, or left open, was deferred before.
+        for is_maybe in [false, true] {
+            possible.extend([Outcome::Deferred(is_maybe), Outcome::Again(is_maybe)]);
+        }
+        possible.retain(|outcome| {
+            is_maybe_applied || !matches!(outcome, Outcome::Deferred(true) | Outcome::Again(true))
+        });
     }
+    possible
 }
 
 /// Every way in which a subject's updates may have ended. Outcomes are committed in order: behind one that is not,
 /// nothing is settled.
 pub(crate) fn ways(attempts: &[Vec<&RequestView>], end: End) -> Vec<Vec<Outcome>> {
     let mut ways: Vec<Vec<Outcome>> = vec![Vec::new()];
+    let mut is_behind = false;
     for attempts in attempts {
-        let possible = possible(attempts, end);
+        let possible = possible(attempts, end, is_behind);
         let longer = |way: &Vec<Outcome>| {
-            let is_stuck = way.iter().any(|outcome| matches!(outcome, Outcome::Untouched | Outcome::Open));
-            let fitting = possible
-                .iter()
-                .filter(move |outcome| !is_stuck || matches!(outcome, Outcome::Untouched | Outcome::Open));
+            let is_stuck = way.iter().any(|outcome| outcome.is_unsettled());
+            let fitting = possible.iter().filter(move |outcome| !is_stuck || outcome.is_unsettled());
             fitting.map(|outcome| [way.as_slice(), &[*outcome]].concat()).collect::<Vec<_>>()
         };
         ways = ways.iter().flat_map(longer).collect();
+        is_behind |= attempts.iter().any(|request| is_conflict(request));
     }
     ways
+}
+
+/// Whether a conflict was met.
+pub(crate) fn has_conflict(attempts: &[Vec<&RequestView>]) -> bool {
+    attempts.iter().flatten().any(|request| is_conflict(request))
 }

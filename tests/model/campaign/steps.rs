@@ -2,7 +2,7 @@
 //!
 //! Not here: doing them (`world.rs`).
 
-use simsync::sandbox::{Faults, Shares};
+use simsync::sandbox::{Faults, Shares, Uniqueness};
 
 use super::chance::Chance;
 use super::rows::{Cells, Field, POISON, Row, key};
@@ -159,6 +159,9 @@ fn faults(chance: &mut Chance) -> Faults {
     faults.latency_jitter_ms = chance.below(6);
     if chance.percent(70) {
         faults.refused_values = [POISON.to_owned()].into();
+    }
+    if chance.percent(15) {
+        faults.uniqueness = *chance.pick(&[Uniqueness::Refuse409, Uniqueness::Refuse422]);
     }
     if chance.percent(25) {
         let mut share = || f64::from(u32::try_from(chance.below(12)).unwrap()) / 100.0;

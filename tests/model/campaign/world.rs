@@ -15,7 +15,7 @@ use super::chance::Chance;
 use super::checks::{self, ROW_FILES, Result_};
 use super::journal::{self, Names, Remembered};
 use super::memory::{Entry, Facts, Outcome, Version, values, version_of};
-use super::outcomes::{End, attempts_of, ways};
+use super::outcomes::{End, attempts_of, has_conflict, ways};
 use super::rows::{CLEAR, Cells, Row, parse_row_file, text_of};
 use super::rulings::{Plan, Rules, Update, plan};
 use super::run::{Ran, run, wait_for_quiet};
@@ -254,7 +254,8 @@ impl World {
             for (subject, entry) in memory {
                 let expected = checks::as_seen(entry);
                 let found = remembered.entries.get(&(target, subject.clone()));
-                if found != Some(&expected) {
+                let found = checks::comparable(found, entry);
+                if found.as_ref() != Some(&expected) {
                     return Err(format!(
                         "{subject} at target {target}: {found:?}, and should be {expected:?}"
                     ));
@@ -309,8 +310,7 @@ impl World {
         self.tally.in_doubt += result.books()["in_doubt"];
         checks::check_server(&self.sandboxes[target], &self.memory[target])?;
         if end == End::Killed {
-            let is_open = |outcome: &Outcome| matches!(outcome, Outcome::Open | Outcome::Untouched);
-            if !outcomes.values().any(is_open) && result.closes(begun.is_newest) {
+            if !outcomes.values().any(|outcome| outcome.is_unsettled()) && result.closes(begun.is_newest) {
                 self.batches[target].may_have_closed(key);
             }
             return Ok(());
@@ -397,16 +397,17 @@ impl World {
                 }
             }
             let before = self.memory[target].get(subject).cloned().unwrap_or_default();
-            let found = of.remembered.entries.get(&(target, subject.clone())).cloned();
+            let found = of.remembered.entries.get(&(target, subject.clone()));
             let mut tried = Vec::new();
             let mut resolved = None;
             for way in ways(&attempts, end) {
                 let facts: Vec<(&Facts, Outcome)> =
                     updates.iter().map(|update| &update.facts).zip(way.iter().copied()).collect();
                 let mut entry = before.clone();
+                entry.is_uncounted |= has_conflict(&attempts);
                 entry.take(&facts);
-                let seen = (entry != Entry::default()).then(|| checks::as_seen(&entry));
-                if seen == found {
+                let seen = (!entry.is_blank()).then(|| checks::as_seen(&entry));
+                if seen == checks::comparable(found, &entry) {
                     resolved = Some((way, entry));
                     break;
                 }
@@ -424,7 +425,7 @@ impl World {
                     self.settled.insert(place, values(&update.facts));
                 }
             }
-            if entry != Entry::default() {
+            if !entry.is_blank() {
                 self.memory[target].insert(subject.clone(), entry);
             }
         }
