@@ -36,8 +36,9 @@ fn random_sequences_agree_with_the_model() {
                         Sequence { seed: 4, index, steps: STEPS, changed_percent, skipped: Vec::new() };
                     let tally = sequence.run().unwrap_or_else(|failure| {
                         panic!(
-                            "cargo test --test model -- --seed 4 --only {index} --steps {STEPS}\n{}\n\n{}\nkept: {}",
+                            "cargo test --test model -- --seed 4 --only {index} --steps {STEPS}\n{}\nstep {}: {}\nkept: {}",
                             failure.log.join("\n"),
+                            failure.step,
                             failure.difference,
                             failure.dir.display()
                         )

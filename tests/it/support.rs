@@ -17,13 +17,8 @@ use tempfile::TempDir;
 /// Token of every sandbox here.
 pub(crate) const TOKEN: &str = "canary-token-5d1f";
 
-/// Another binary than the one of this build.
-static BINARY: OnceLock<PathBuf> = OnceLock::new();
-
-/// Has every test of this process run another binary of simsync, such as a release build.
-pub(crate) fn use_binary(path: PathBuf) {
-    BINARY.set(fs::canonicalize(path).unwrap()).unwrap();
-}
+/// Another binary than the one of this build, such as a release build. A campaign may set it before it runs the first.
+pub(crate) static BINARY: OnceLock<PathBuf> = OnceLock::new();
 
 /// The binary under test.
 pub(crate) fn binary() -> &'static Path {

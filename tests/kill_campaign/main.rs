@@ -71,7 +71,7 @@ fn main() {
     let (kills, seed, threads) = (number("--kills", 200), number("--seed", 1), number("--threads", 1));
     let rows = u32::try_from(number("--rows", 2_000)).unwrap();
     if let Some(binary) = option("--binary") {
-        support::use_binary(binary.into());
+        support::BINARY.set(std::fs::canonicalize(binary).unwrap()).unwrap();
     }
     let (stopwatch, figures) = (tokio::time::Instant::now(), Mutex::new(Figures::default()));
     std::thread::scope(|scope| {
@@ -174,5 +174,6 @@ fn killed_by_chance(ws: &Workspace, mut run: Child, left: u64, chance: &mut Chan
 }
 
 fn say(text: &str) {
-    writeln!(std::io::stdout(), "{text}").unwrap();
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{text}").unwrap();
 }

@@ -83,7 +83,7 @@ fn told() -> Told {
     let value = |name: &str| args.iter().position(|arg| arg == name).map(|at| args[at + 1].clone());
     let number = |name: &str| value(name).map(|text| text.parse::<u64>().unwrap());
     if let Some(binary) = value("--binary") {
-        support::use_binary(binary.into());
+        support::BINARY.set(std::fs::canonicalize(binary).unwrap()).unwrap();
     }
     let skipped = value("--skip").unwrap_or_default();
     Told {
@@ -156,5 +156,6 @@ fn report(sequence: &Sequence, failure: &Failure) -> String {
 }
 
 fn say(text: &str) {
-    writeln!(std::io::stdout(), "{text}").unwrap();
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{text}").unwrap();
 }

@@ -301,11 +301,9 @@ impl Subject<'_> {
         };
         for at in parts {
             said[at].claims = values(&facts);
-            said[at].ruling = match ruling {
-                Ruling::Send if at != carrier => Ruling::Folded,
-                Ruling::RefusedBefore if at != carrier => Ruling::FoldedRefused,
-                whole => whole,
-            };
+            let pairs = [(Ruling::Send, Ruling::Folded), (Ruling::RefusedBefore, Ruling::FoldedRefused)];
+            let of_part = pairs.into_iter().find(|(whole, _)| at != carrier && *whole == ruling);
+            said[at].ruling = of_part.map_or(ruling, |(_, part)| part);
         }
         said[carrier].carries = Some(sent);
     }
