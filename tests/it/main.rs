@@ -97,5 +97,9 @@ mod forget;
 
 // An export recorded as applied.
 mod adopt;
+
 // Surveys beyond their memory, and what is sent of an update.
 mod spill;
+
+// Random sequences of runs against a plain model of the memory.
+mod model;

@@ -246,7 +246,7 @@ pub(crate) fn committed(ws: &Workspace, keys: impl Iterator<Item = String>) -> B
 }
 
 /// What the journal has of subjects, read from a copy.
-fn entries(ws: &Workspace, keys: impl Iterator<Item = String>) -> Vec<(String, LedgerEntry)> {
+pub(crate) fn entries(ws: &Workspace, keys: impl Iterator<Item = String>) -> Vec<(String, LedgerEntry)> {
     let copy = tempfile::tempdir().unwrap();
     let state = ws.path("simsync-state");
     if state.is_dir() {
