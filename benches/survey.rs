@@ -9,9 +9,8 @@ use simsync::engine::signals::Signals;
 use simsync::event::{Listener, Stamped};
 use simsync::fields::{RuleOptions, RuleSet};
 use simsync::input::{InputOptions, Inputs, Pass};
-use simsync::ledger::LedgerEntry;
-use simsync::plan::{ConflictPolicy, DuplicatePolicy, InDoubtPolicy, PlanRules};
-use simsync::survey::{Emitter, Identity, Judge, survey};
+use simsync::plan::{ConflictPolicy, DuplicatePolicy, InDoubtPolicy, NoLedger, PlanRules};
+use simsync::survey::{Emitter, GatherOptions, Identity, Judge, survey};
 use simsync::update::FieldKind;
 
 mod export;
@@ -87,7 +86,8 @@ fn plan(path: &Path, rules: &RuleSet, rows: u64) {
     let mut nobody = Nobody;
     let mut emitter = Emitter::new(Clock::start(), &mut nobody);
     let surveyed =
-        survey(&mut inputs, &mut judge, &mut emitter, &Signals::default()).expect("the export is sound");
+        survey(&mut inputs, &mut judge, &mut emitter, &Signals::default(), &GatherOptions::default())
+            .expect("the export is sound");
     let rules = PlanRules {
         duplicates: DuplicatePolicy::Fold,
         conflicts: ConflictPolicy::Hold,
@@ -99,8 +99,9 @@ fn plan(path: &Path, rules: &RuleSet, rows: u64) {
         now_s: 0,
         batch: 1,
         key: key_field,
+        tag: None,
+        samples: 0,
     };
-    let nothing = std::iter::empty::<Result<LedgerEntry, std::convert::Infallible>>();
-    let plan = surveyed.finish(&rules, nothing).expect("an empty ledger cannot fail");
+    let plan = surveyed.finish(&rules, &NoLedger, 1).expect("an empty ledger cannot fail");
     assert_eq!(plan.facts().rows.send, rows, "{:?}", plan.facts().rows);
 }

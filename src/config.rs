@@ -50,6 +50,8 @@ pub(crate) enum Raw {
     Number(String),
     Bool(bool),
     List(Vec<String>),
+    /// Tables of texts and numbers, each with its names.
+    Tables(Vec<Vec<(String, String)>>),
     /// A table without entries; it may still have a misspelled name.
     EmptyTable,
     /// A kind of value no setting has, by its TOML name.
@@ -273,11 +275,22 @@ fn raw(value: &DeValue<'_>) -> Raw {
         DeValue::Array(items) => {
             let text = |item: &Spanned<DeValue<'_>>| item.get_ref().as_str().map(str::to_owned);
             let texts: Option<Vec<String>> = items.iter().map(text).collect();
-            texts.map_or(Raw::Other("array of other things than texts"), Raw::List)
+            let tables = || items.iter().map(|item| plain_table(item.get_ref())).collect::<Option<_>>();
+            let others = || tables().map_or(Raw::Other("array of other things than texts"), Raw::Tables);
+            texts.map_or_else(others, Raw::List)
         }
         DeValue::Table(_) => Raw::EmptyTable,
         DeValue::Datetime(_) => Raw::Other("date"),
     }
+}
+
+/// The names of a table with their texts and numbers; `None` when it holds anything else.
+fn plain_table(value: &DeValue<'_>) -> Option<Vec<(String, String)>> {
+    let entry = |(name, value): (&Spanned<Cow<'_, str>>, &Spanned<DeValue<'_>>)| match raw(value.get_ref()) {
+        Raw::Text(text) | Raw::Number(text) => Some((name.get_ref().to_string(), text)),
+        Raw::Bool(_) | Raw::List(_) | Raw::Tables(_) | Raw::EmptyTable | Raw::Other(_) => None,
+    };
+    value.as_table()?.iter().map(entry).collect()
 }
 
 /// The bytes of the line that a position is in, without its end.

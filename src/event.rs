@@ -3,9 +3,10 @@
 //! An event never holds a value of a field. Not here: the numbers folded from events (`stats.rs`), and how any of it
 //! is shown (`report/`).
 
+use crate::choice::choice;
 use crate::ledger::FailureKind;
 use crate::row::Place;
-use crate::update::FieldKind;
+use crate::update::{FIELD_COUNT, FieldKind, FieldSet};
 
 /// An event with the moment it happened, in milliseconds since the run began (monotonic).
 #[derive(Debug, Clone)]
@@ -92,7 +93,7 @@ pub enum Event {
         place: Place,
     },
     /// The survey ended and every row has its disposition.
-    PlanMade(PlanFacts),
+    PlanMade(Box<PlanFacts>),
     /// A gate stopped the run before the first request, or was overridden.
     GateTripped {
         /// Name of the gate, as in the configuration.
@@ -265,7 +266,7 @@ pub struct PlanFacts {
     /// Rows by disposition.
     pub rows: PlanRows,
     /// Updates that would set a field to something else than the ledger holds, by field in wire order.
-    pub field_changes: [u64; crate::update::FIELD_COUNT],
+    pub field_changes: [u64; FIELD_COUNT],
     /// Updates to send for subjects the ledger does not know.
     pub subjects_new: u64,
     /// Updates to send for subjects the ledger knows.
@@ -280,6 +281,90 @@ pub struct PlanFacts {
     pub damaged: Vec<ColumnDamage>,
     /// Rows to send, or folded into one to send, that clear a field which is not known as cleared.
     pub clears: u64,
+    /// Subjects of the batch with an update that has nothing to change.
+    pub subjects_unchanged: u64,
+    /// Subjects of this target and key field of which the ledger knows an acknowledgement.
+    pub subjects_known: u64,
+    /// Known subjects of which the batch has no row.
+    pub subjects_missing: u64,
+    /// The identifier value that most subjects share, where updates to send set it and two subjects or more have it.
+    pub repeated: Option<Repeated>,
+    /// Known subjects with an update that sets a field to something else than the ledger holds. Where the only such
+    /// fields are unknown since an attempt without an answer, nothing is altered: the update resolves them.
+    pub subjects_altered: u64,
+    /// Whether an earlier run has begun to deliver this very batch, so that its gates let it pass.
+    pub is_begun: bool,
+    /// Whether the input is a whole export, as far as anybody can tell: nothing is filtered, and no file of our own is fed
+    /// back. Only then it is compared with what is usual.
+    pub is_whole: bool,
+    /// Fields that have a column in this input.
+    pub mapped: FieldSet,
+    /// Rows with a value in the field's column, in wire order.
+    pub filled: [u64; FIELD_COUNT],
+    /// Figures of the latest whole exports at this target, oldest first.
+    pub usual: Vec<BatchFigures>,
+    /// Updates to send as examples, in file order; of a plan alone.
+    pub samples: Vec<ChangeSample>,
+}
+
+/// Figures of a batch that was a whole export, kept to tell what is usual.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct BatchFigures {
+    /// The batch's sequence on its target.
+    pub batch_seq: u64,
+    /// Rows read.
+    pub rows: u64,
+    /// Known subjects of which it had no row.
+    pub missing: u64,
+    /// Rows with a value in the field's column, in wire order.
+    pub filled: [u64; FIELD_COUNT],
+}
+
+/// An update to send, as an example. Its values are masked, so that they identify nobody.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChangeSample {
+    /// Place of the row that carries it.
+    pub place: Place,
+    /// Whether nothing of its subject was acknowledged before.
+    pub is_new: bool,
+    /// What it changes, in wire order.
+    pub changes: Vec<FieldChange>,
+}
+
+/// One field that an update sets to something else than the ledger holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FieldChange {
+    /// The field.
+    pub field: FieldKind,
+    /// What was known of its value at the server.
+    pub before: FieldBefore,
+    /// Whether it is cleared.
+    pub is_cleared: bool,
+    /// The new value, masked; empty where it is cleared.
+    pub masked: String,
+}
+
+choice! {
+    /// What was known of a field's value at the server before an update.
+    pub enum FieldBefore {
+        /// Nothing of the subject was.
+        New = "new",
+        /// It was acknowledged.
+        Known = "was known",
+        /// It was never acknowledged, or an attempt has ended without an answer since.
+        Unknown = "was unknown",
+    }
+}
+
+/// One identifier value that many subjects share; which value it is, is told by a row that sets it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Repeated {
+    /// The field whose value it is; never the key.
+    pub field: FieldKind,
+    /// Subjects that have it in the batch.
+    pub subjects: u64,
+    /// Ordinal of the first row that sets it.
+    pub first_ordinal: u64,
 }
 
 /// Rows by disposition, as the plan rules.

@@ -37,7 +37,8 @@
 //! | [`api`] | edge: the only reqwest; envelope, token, answer to outcome, signatures |
 //! | [`report`] | edge: the only printer; progress, summary, JSON Lines, run directory, row files |
 //! | [`sandbox`] | edge: the embedded API with faults on demand |
-//! | [`plan`] | pure: conditions, order of a subject's rows, dispositions, fold of rows, conflicts, gates |
+//! | [`spill`] | edge: private temporary partitions, in memory and then in one file without a name |
+//! | [`plan`] | pure: conditions, order of a subject's rows, the join with the ledger in partitions, fold of rows, conflicts, gates |
 //! | [`delivery`] | pure: what to send next, when, how much at once, and what an outcome means |
 //! | [`fields`] | pure: one file per field, the table of rules, what only whole columns show |
 //! | [`row`], [`update`], [`digest`], [`ledger`], [`event`], [`stats`], [`exit`] | facts: types everyone may know |
@@ -83,6 +84,7 @@ pub mod input;
 pub mod journal;
 pub mod report;
 pub mod sandbox;
+pub mod spill;
 
 pub mod delivery;
 pub mod fields;

@@ -372,7 +372,7 @@ mod tests {
         let events = vec![
             rejected(1),
             Event::Progressed { rows: 5, bytes: 9, bytes_total: 9 },
-            Event::PlanMade(PlanFacts { rows, ..PlanFacts::default() }),
+            Event::PlanMade(Box::new(PlanFacts { rows, ..PlanFacts::default() })),
             Event::UpdateSynced { place: HERE },
             Event::UpdateFailed {
                 place: HERE,
@@ -427,7 +427,7 @@ mod tests {
         assert_eq!((stats.rows.read, stats.rows.filtered, stats.rows.pending), (4, 2, 1));
         // The plan counts them once more, and not on top.
         let rows = PlanRows { read: 4, filtered: 2, rejected: 1, send: 1, ..PlanRows::default() };
-        events.push(Event::PlanMade(PlanFacts { rows, ..PlanFacts::default() }));
+        events.push(Event::PlanMade(Box::new(PlanFacts { rows, ..PlanFacts::default() })));
         let stats = fold(events);
         assert!(stats.rows.is_balanced() && stats.rows.filtered == 2, "{:?}", stats.rows);
     }

@@ -5,20 +5,24 @@
 
 use std::collections::HashMap;
 
-use crate::digest::{FieldHash, StateKey, SubjectId, Subjects};
+use crate::digest::{FieldHash, StateKey, SubjectId, SubjectTag, Subjects};
 use crate::engine::clock::Clock;
 use crate::engine::signals::{Signals, Stop};
 use crate::event::{AlarmFacts, Breach, ColumnDamage, Event, Listener, MappedColumn, Stamped};
 use crate::fields::{self, Checked, Cleaning, ColumnBook, FIELDS, Finding, RuleId, RuleSet, Severity};
 use crate::input::{Format, Inputs, MappedBy, Pass, Row, RowError, SourceError};
-use crate::plan::{Kept, OrderError, OrderKind, OrderValue, RANK_OLDEST, Survey, Surveyed};
+use crate::plan::{Kept, OrderError, OrderKind, OrderValue, RANK_OLDEST, Surveyed};
 use crate::row::{Place, Version};
 use crate::update::{FieldKind, FieldSet};
 
+pub use chosen::{CHOSEN_COLUMNS, Chosen, LeftKind, SUPERSEDED};
+pub use gather::{FinishError, Gather, GatherError, GatherOptions};
 pub use row_rules::{Clears, RowRules};
 
 use row_rules::NO_ROW_RULES;
 
+mod chosen;
+mod gather;
 mod row_rules;
 
 /// A cell or member that asks to clear a field that may not be cleared.
@@ -151,10 +155,18 @@ impl<'a> Judge<'a> {
         self.identity.map(|identity| identity.key_field)
     }
 
+    /// The tag of the subjects it makes, if there is an identity.
+    pub fn tag(&self) -> Option<SubjectTag> {
+        self.subjects.as_ref().map(Subjects::tag)
+    }
+
     /// Judges a row that could be read. Its canonical fields, findings and facts stand in the judge until the next.
     pub fn row(&mut self, row: &Row<'_>) -> Judged {
         self.facts.clear();
         let left_out = match self.row_rules.filter.keeps(|column| row.watched(column)) {
+            Kept::Yes | Kept::No | Kept::Unknown(_) if !self.row_rules.is_chosen(row) => {
+                Some(Judged::Filtered)
+            }
             Kept::Yes => None,
             Kept::No => Some(Judged::Filtered),
             Kept::Unknown(_) => Some(rejected("where.incomparable")),
@@ -328,6 +340,14 @@ pub enum SurveyError {
     Source(SourceError),
     /// The operator asked to stop. Nothing was sent.
     Stopped(Stop),
+    /// The rows cannot be kept.
+    Gather(GatherError),
+}
+
+impl From<GatherError> for SurveyError {
+    fn from(error: GatherError) -> SurveyError {
+        SurveyError::Gather(error)
+    }
 }
 
 /// Who looks at every row of a survey beside the plan: the row as it was read, the judgement, and who made it.
@@ -342,8 +362,9 @@ pub fn survey(
     judge: &mut Judge<'_>,
     emitter: &mut Emitter<'_>,
     signals: &Signals,
-) -> Result<Survey, SurveyError> {
-    survey_watched(inputs, judge, emitter, signals, &mut |_, _, _| {})
+    gather: &GatherOptions,
+) -> Result<Gather, SurveyError> {
+    survey_watched(inputs, judge, emitter, signals, gather, &mut |_, _, _| {})
 }
 
 /// Like [`survey`], with somebody who looks at every row.
@@ -355,10 +376,11 @@ pub fn survey_watched(
     judge: &mut Judge<'_>,
     emitter: &mut Emitter<'_>,
     signals: &Signals,
+    gather: &GatherOptions,
     watch: &mut Watch<'_>,
-) -> Result<Survey, SurveyError> {
+) -> Result<Gather, SurveyError> {
     judge.columns = ColumnBook::new(judge.rules, mapped_everywhere(inputs));
-    let read = read_all(inputs, judge, emitter, signals, watch);
+    let read = read_all(inputs, judge, emitter, signals, gather, watch);
     for note in inputs.text_notes() {
         emitter.emit(Event::Noticed { text: note.to_string() });
     }
@@ -373,10 +395,11 @@ fn read_all(
     judge: &mut Judge<'_>,
     emitter: &mut Emitter<'_>,
     signals: &Signals,
+    options: &GatherOptions,
     watch: &mut Watch<'_>,
-) -> Result<Survey, SurveyError> {
+) -> Result<Gather, SurveyError> {
     let bytes_total = inputs.bytes_total();
-    let mut survey = Survey::new(mappable(inputs));
+    let mut gather = Gather::new(mappable(inputs), options);
     let mut reader = inputs.read(Pass::Survey);
     loop {
         let row = match reader.next_row() {
@@ -384,7 +407,7 @@ fn read_all(
             Ok(None) => break,
             Err(error) => {
                 // The books say how far the reading came.
-                emitter.emit(Event::Progressed { rows: survey.rows(), bytes: 0, bytes_total });
+                emitter.emit(Event::Progressed { rows: gather.rows(), bytes: 0, bytes_total });
                 return Err(SurveyError::Source(error));
             }
         };
@@ -396,40 +419,43 @@ fn read_all(
         match judged {
             Judged::Rejected { code, field } => {
                 match row.as_ref().ok().and_then(|row| judge.place_of_rejected(row)) {
-                    Some((subject, rank)) => survey.rejected_in_order(place.ordinal, subject, rank),
-                    None => survey.rejected(place.ordinal),
+                    Some((subject, rank)) => gather.rejected_in_order(place.ordinal, subject, rank)?,
+                    None => gather.rejected(place.ordinal)?,
                 }
                 emitter.emit(Event::RowRejected { place, code, field, also: judge.also(judged) });
             }
             Judged::Filtered => {
-                survey.filtered(place.ordinal);
+                gather.filtered(place.ordinal)?;
                 emitter.emit(Event::RowFiltered { place });
             }
             Judged::Valid { subject, version, rank } => {
                 tell_findings(place, &judge.checked, emitter);
                 let ordinal = place.ordinal;
-                survey.row(&Surveyed { ordinal, subject, version, rank, facts: &judge.facts });
+                gather.row(&Surveyed { ordinal, subject, version, rank, facts: &judge.facts })?;
             }
         }
         if place.ordinal.is_multiple_of(SIGNAL_ROWS)
             && let Some(stop) = signals.seen()
         {
-            let (rows, bytes) = (survey.rows(), reader.bytes_read());
+            let (rows, bytes) = (gather.rows(), reader.bytes_read());
             emitter.emit(Event::Progressed { rows, bytes, bytes_total });
             return Err(SurveyError::Stopped(stop));
         }
         if place.ordinal.is_multiple_of(PROGRESS_ROWS) {
             let bytes = reader.bytes_read();
             emitter.emit(Event::Progressed { rows: place.ordinal, bytes, bytes_total });
+            if let Some(text) = gather.progressed(bytes, bytes_total) {
+                emitter.emit(Event::Noticed { text });
+            }
         }
     }
-    let (rows, bytes) = (survey.rows(), reader.bytes_read());
+    let (rows, bytes) = (gather.rows(), reader.bytes_read());
     emitter.emit(Event::Progressed { rows, bytes, bytes_total });
     let (blank, footer, header) = (reader.blank_rows(), reader.footer_rows(), reader.header_rows());
     if blank + footer + header > 0 {
         emitter.emit(Event::LinesSkipped { blank, footer, header });
     }
-    Ok(survey)
+    Ok(gather)
 }
 
 /// What was normalized, and what is worth a warning, in a row that goes on.

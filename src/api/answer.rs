@@ -7,6 +7,7 @@ use std::time::SystemTime;
 
 use super::complaint::complaint;
 use super::echo::{self, Said};
+use super::options::Verify;
 use super::signature::{Mask, signature};
 use crate::delivery::outcome::Outcome;
 use crate::update::{FieldKind, FieldSet, Fields};
@@ -22,6 +23,8 @@ pub struct Answer<'a> {
     pub body: &'a [u8],
     /// Whether the body was longer than what may be read.
     pub cut: bool,
+    /// Whether the body is in a coding, compressed as a rule, that was not asked for.
+    pub is_coded: bool,
 }
 
 /// What the request held that the answer may speak of.
@@ -33,27 +36,33 @@ pub struct Sent<'a> {
     pub token: Option<&'a str>,
 }
 
-/// What an answer teaches. `canonical` brings a value into a field's canonical form (`None` where it is no value of
+/// What is said of an answer in a coding that was not asked for.
+const CODED: &str = "is compressed, which was not asked for";
+
+/// What an answer teaches. `verify` says what makes it an acknowledgment, `canonical` brings a value into a field's canonical form (`None` where it is no value of
 /// that field), `now` is the time a `Retry-After` date is held against.
 pub fn classify(
     answer: &Answer<'_>,
     sent: &Sent<'_>,
+    verify: Verify,
     canonical: &dyn Fn(FieldKind, &str) -> Option<String>,
     now: SystemTime,
 ) -> Outcome {
     let mask = || Mask::new(sent.fields, sent.token);
-    let complaint_signature = || signature(answer.status, &complaint(answer.body), &mask());
+    let words = || if answer.is_coded { format!("answer {CODED}") } else { complaint(answer.body) };
+    let complaint_signature = || signature(answer.status, &words(), &mask());
     match answer.status {
-        200..=299 => accepted(answer, sent, canonical),
+        200..=299 => accepted(answer, sent, verify, canonical),
         300..=399 => Outcome::Redirected,
         401 => Outcome::TokenRefused,
         403 => Outcome::Forbidden { signature: complaint_signature() },
-        408 | 425 => failed(answer, complaint_signature(), now),
+        // 407 is a proxy's word and says nothing about the row: a run that met it row by row would fail them all.
+        407 | 408 | 425 => failed(answer, complaint_signature(), now),
         409 => Outcome::Conflict { signature: complaint_signature() },
         429 => Outcome::Throttled { retry_after_ms: retry_after_ms(answer.retry_after, now) },
         status @ 400..=499 => {
             let mask = mask();
-            let complaint = complaint(answer.body);
+            let complaint = words();
             let signature = signature(status, &complaint, &mask);
             // The row's own values are masked before the wording is judged: a user may be called "duplicate".
             if matches!(status, 400 | 422) && reads_like_a_conflict(&mask.own_values(&complaint)) {
@@ -74,8 +83,12 @@ fn failed(answer: &Answer<'_>, signature: String, now: SystemTime) -> Outcome {
 fn accepted(
     answer: &Answer<'_>,
     sent: &Sent<'_>,
+    verify: Verify,
     canonical: &dyn Fn(FieldKind, &str) -> Option<String>,
 ) -> Outcome {
+    if verify == Verify::None {
+        return Outcome::Acknowledged;
+    }
     let status = answer.status;
     let whole = |text: &str| Outcome::EchoMismatch {
         fields: FieldSet::EMPTY,
@@ -83,6 +96,9 @@ fn accepted(
     };
     if answer.cut {
         return whole("is too long to be checked");
+    }
+    if answer.is_coded {
+        return whole(CODED);
     }
     let body = answer.body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(answer.body).trim_ascii();
     if body.is_empty() {
@@ -103,6 +119,7 @@ fn accepted(
                 &Mask::new(sent.fields, sent.token),
             ),
         },
+        Said::Differs(_) if verify == Verify::Status => Outcome::Acknowledged,
         Said::Differs(fields) => {
             let names: Vec<&str> = fields.iter().map(FieldKind::name).collect();
             Outcome::EchoMismatch {

@@ -3,18 +3,23 @@
 //! Edge. A [`Client`] belongs to one `current_thread` runtime: its connections live there (performance A2). Not
 //! here: what an answer means (`answer.rs`), limits and retries (`delivery/`), latency (`engine/` measures it).
 
-use std::error::Error as StdError;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use reqwest::header::{
-    ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT,
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName,
+    HeaderValue, RETRY_AFTER, USER_AGENT,
 };
 use reqwest::{Method, Url};
 
 use super::answer::{Answer, Sent, classify};
+use super::connections::Connections;
+use super::options::{HttpVersion, Verify};
+use super::proxy::Proxy;
+use super::quota::quota;
 use super::signature::Mask;
+use super::trouble::{self, Trouble};
 use super::{ApiError, Endpoint, Token};
 use crate::delivery::outcome::{Outcome, Seen};
 use crate::update::{FieldKind, Fields};
@@ -31,15 +36,11 @@ pub const TIMEOUT_MS: u64 = 30_000;
 /// Default bound on the bytes of an answer's body that are read.
 pub const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
-/// Bound on the headers of an answer.
-pub const ANSWER_HEADERS_MAX: usize = 100;
+/// Default age at which connections are opened anew, in milliseconds.
+pub const CONNECTION_AGE_MAX_MS: u64 = 300_000;
 
 /// Longest idempotency key sent, in bytes.
 pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
-
-/// How long an unused connection is kept, in milliseconds: shorter than servers and their balancers keep it, as a
-/// rule, so that few requests meet a connection that is just being closed.
-const IDLE_MS: u64 = 50_000;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
@@ -63,12 +64,25 @@ pub struct ClientOptions {
     pub answer_bytes_max: usize,
     /// The `User-Agent`.
     pub user_agent: String,
-    /// PEM certificates of authorities that are trusted beside the system's.
+    /// What makes an answer an acknowledgment.
+    pub verify: Verify,
+    /// The HTTP version.
+    pub http: HttpVersion,
+    /// Age at which connections are opened anew, in milliseconds.
+    pub connection_age_max_ms: u64,
+    /// By which proxy.
+    pub proxy: Proxy,
+    /// PEM certificates of the authorities to trust, instead of the system's.
     pub ca_file: Option<PathBuf>,
+    /// PEM certificates that say who we are, with their private key; private to its owner.
+    pub client_certificate: Option<PathBuf>,
     /// How an echo is brought into the form of what was sent.
     pub canonical: Canonical,
-    /// The wall clock, for `Retry-After` dates.
+    /// The wall clock, for `Retry-After` dates and the age of connections.
     pub now: fn() -> SystemTime,
+    /// Who knows the addresses of names, instead of the system.
+    #[cfg(test)]
+    pub(crate) resolver: Option<Arc<tests::Names>>,
 }
 
 impl ClientOptions {
@@ -82,9 +96,16 @@ impl ClientOptions {
             in_flight: 64,
             answer_bytes_max: ANSWER_BYTES_MAX,
             user_agent: concat!("simsync/", env!("CARGO_PKG_VERSION")).to_owned(),
+            verify: Verify::default(),
+            http: HttpVersion::default(),
+            connection_age_max_ms: CONNECTION_AGE_MAX_MS,
+            proxy: Proxy::default(),
             ca_file: None,
+            client_certificate: None,
             canonical,
             now,
+            #[cfg(test)]
+            resolver: None,
         }
     }
 }
@@ -105,17 +126,18 @@ pub struct Request {
 pub struct Answered {
     /// For the scheduler.
     pub seen: Seen,
-    /// Why there is no answer, in the words of the deepest cause, masked: for people, at the doctor's and in logs.
-    pub trouble: Option<String>,
+    /// Why there is no answer, masked: for people, at the doctor's and in logs.
+    pub trouble: Option<Trouble>,
 }
 
 /// A set of connections to one endpoint.
 pub struct Client {
-    http: reqwest::Client,
+    connections: Connections,
     url: Url,
     /// What all requests carry.
     headers: HeaderMap,
     answer_bytes_max: usize,
+    verify: Verify,
     canonical: Canonical,
     now: fn() -> SystemTime,
 }
@@ -127,39 +149,12 @@ impl Client {
     ///
     /// Where the options cannot be followed.
     pub fn new(options: &ClientOptions) -> Result<Client, ApiError> {
-        // A little before the other bounds, which run from the same moment: a connection that cannot be made is to
-        // be told from an answer that does not come, because with it the request certainly did not leave.
-        let others_ms = options.timeout_ms.min(options.read_timeout_ms);
-        let connect_timeout_ms = options.connect_timeout_ms.min(others_ms - others_ms / 10);
-        let mut builder = reqwest::Client::builder()
-            .http1_only()
-            .http1_max_headers(ANSWER_HEADERS_MAX)
-            .tcp_nodelay(true)
-            // The environment's proxy would see the token; a redirect would drop the body or carry it elsewhere;
-            // a retry of the library's own would pass the rate limit by (reliability, section 4).
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .referer(false)
-            .pool_max_idle_per_host(options.in_flight)
-            .pool_idle_timeout(Duration::from_millis(IDLE_MS))
-            .connect_timeout(Duration::from_millis(connect_timeout_ms))
-            .timeout(Duration::from_millis(options.timeout_ms));
-        if options.read_timeout_ms < options.timeout_ms {
-            builder = builder.read_timeout(Duration::from_millis(options.read_timeout_ms));
-        }
-        if options.endpoint.url().scheme() == "https" {
-            builder = builder.https_only(true).tls_version_min(reqwest::tls::Version::TLS_1_2);
-        }
-        if let Some(path) = &options.ca_file {
-            builder = builder.tls_certs_merge(authorities(path)?);
-        }
-        let http = builder.build().map_err(|source| ApiError::Client { source: source.without_url() })?;
         Ok(Client {
-            http,
+            connections: Connections::new(options)?,
             url: options.endpoint.url().clone(),
             headers: shared_headers(&options.user_agent)?,
             answer_bytes_max: options.answer_bytes_max,
+            verify: options.verify,
             canonical: Arc::clone(&options.canonical),
             now: options.now,
         })
@@ -169,13 +164,18 @@ impl Client {
     /// closes the connection.
     pub async fn attempt(&self, token: &Token, request: &Request) -> Answered {
         let Some(http_request) = self.http_request(token, request) else {
-            return unanswered(
-                token,
-                Outcome::NotConnected,
-                "the idempotency key is no header value".to_owned(),
-            );
+            let text = "the idempotency key is no header value".to_owned();
+            let seen = Seen {
+                outcome: Outcome::NotConnected,
+                status: None,
+                quota: None,
+                token_generation: token.generation,
+            };
+            return Answered { seen, trouble: Some(Trouble { text, may_pass: true }) };
         };
-        let mut response = match self.http.execute(http_request).await {
+        // Held until the answer is read: the connections may be replaced meanwhile.
+        let http = self.connections.current((self.now)());
+        let mut response = match http.execute(http_request).await {
             Ok(response) => response,
             Err(error) => return self.broken(token, request, &error),
         };
@@ -194,16 +194,22 @@ impl Client {
             }
         };
         if let Some(error) = &error
-            && !is_settled_by_its_head(status)
+            && !self.is_settled_by_its_head(status)
         {
             return self.broken(token, request, error);
         }
-        let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-        let answer = Answer { status, retry_after, body: &body, cut };
+        let headers = response.headers();
+        let retry_after = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+        let answer = Answer { status, retry_after, body: &body, cut, is_coded: is_coded(headers) };
         let sent = Sent { fields: &request.sent, token: token.expose() };
-        let outcome = classify(&answer, &sent, &*self.canonical, (self.now)());
+        let outcome = classify(&answer, &sent, self.verify, &*self.canonical, (self.now)());
         Answered {
-            seen: Seen { outcome, status: Some(status), token_generation: token.generation },
+            seen: Seen {
+                outcome,
+                status: Some(status),
+                quota: quota(&|name| headers.get(name)?.to_str().ok(), (self.now)()),
+                token_generation: token.generation,
+            },
             trouble: error.map(|error| self.trouble(token, request, &error)),
         }
     }
@@ -231,56 +237,50 @@ impl Client {
             .min(8192)
     }
 
-    /// The one place where reqwest's errors become outcomes.
     fn broken(&self, token: &Token, request: &Request, error: &reqwest::Error) -> Answered {
-        // The order matters: a connection that could not be made in time is both, and the request did not leave.
-        let outcome = if error.is_connect() || error.is_builder() {
-            Outcome::NotConnected
-        } else if error.is_timeout() {
-            Outcome::TimedOut
-        } else {
-            Outcome::Disconnected
+        let seen = Seen {
+            outcome: trouble::outcome(error),
+            status: None,
+            quota: None,
+            token_generation: token.generation,
         };
-        unanswered(token, outcome, self.trouble(token, request, error))
+        Answered { seen, trouble: Some(self.trouble(token, request, error)) }
     }
 
-    /// The words of the deepest cause. The levels above it name the URL and say little.
-    fn trouble(&self, token: &Token, request: &Request, error: &reqwest::Error) -> String {
-        let mut deepest: &dyn StdError = error;
-        while let Some(source) = deepest.source() {
-            deepest = source;
+    fn trouble(&self, token: &Token, request: &Request, error: &reqwest::Error) -> Trouble {
+        let trouble = trouble::in_words(error);
+        let text = Mask::new(&request.sent, token.expose()).line(&trouble.text);
+        Trouble { text, ..trouble }
+    }
+
+    /// Whether the body can change nothing about the verdict, so that the head alone is a definite answer.
+    fn is_settled_by_its_head(&self, status: u16) -> bool {
+        match status {
+            200..=299 => self.verify == Verify::None,
+            300..=399 | 401 | 403 | 407 | 408 | 425 | 429 | 500.. => true,
+            _ => false,
         }
-        let words =
-            if error.source().is_none() { "failed without a cause".to_owned() } else { deepest.to_string() };
-        Mask::new(&request.sent, token.expose()).line(&words)
     }
 }
 
-/// Whether the body can change nothing about the verdict, so that the head alone is a definite answer.
-fn is_settled_by_its_head(status: u16) -> bool {
-    matches!(status, 300..=399 | 401 | 403 | 408 | 425 | 429 | 500..)
-}
-
-fn unanswered(token: &Token, outcome: Outcome, trouble: String) -> Answered {
-    Answered {
-        seen: Seen { outcome, status: None, token_generation: token.generation },
-        trouble: Some(trouble),
-    }
+/// Whether the body is in a coding that was not asked for (RFC 9110 section 8.4). It is not undone: a few bytes may stand
+/// for many, and a server that does not heed `Accept-Encoding` may not be the one that was meant.
+fn is_coded(headers: &HeaderMap) -> bool {
+    headers.get_all(CONTENT_ENCODING).iter().any(|value| {
+        let value = value.as_bytes().trim_ascii();
+        !value.is_empty() && !value.eq_ignore_ascii_case(b"identity")
+    })
 }
 
 fn shared_headers(user_agent: &str) -> Result<HeaderMap, ApiError> {
     let mut headers = HeaderMap::with_capacity(8);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+    // Without it a server may take every coding for welcome (RFC 9110 section 12.5.3).
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     headers.insert(USER_AGENT, HeaderValue::from_str(user_agent).map_err(|_| ApiError::UserAgent)?);
     Ok(headers)
 }
 
-fn authorities(path: &std::path::Path) -> Result<Vec<reqwest::Certificate>, ApiError> {
-    let pem = std::fs::read(path).map_err(|source| ApiError::CaFile { path: path.to_owned(), source })?;
-    let certificates = reqwest::Certificate::from_pem_bundle(&pem).unwrap_or_default();
-    if certificates.is_empty() { Err(ApiError::CaPem { path: path.to_owned() }) } else { Ok(certificates) }
-}
-
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

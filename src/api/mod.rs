@@ -7,25 +7,33 @@
 mod answer;
 mod client;
 mod complaint;
+mod connections;
 mod echo;
 mod endpoint;
 mod envelope;
+mod expiry;
 mod options;
+mod proxy;
+mod quota;
 mod signature;
 mod token;
 mod token_command;
+mod trouble;
 
 pub use answer::{Answer, Sent, classify};
 pub use client::{
-    ANSWER_BYTES_MAX, ANSWER_HEADERS_MAX, Answered, CONNECT_TIMEOUT_MS, Canonical, Client, ClientOptions,
+    ANSWER_BYTES_MAX, Answered, CONNECT_TIMEOUT_MS, CONNECTION_AGE_MAX_MS, Canonical, Client, ClientOptions,
     IDEMPOTENCY_KEY_BYTES_MAX, READ_TIMEOUT_MS, Request, TIMEOUT_MS,
 };
+pub use connections::{ANSWER_HEADER_BYTES_MAX, ANSWER_HEADERS_MAX};
 pub use endpoint::{Endpoint, URL_BYTES_MAX};
 pub use envelope::{Envelope, body};
 pub use options::{HttpVersion, Verify};
+pub use proxy::{Proxy, ProxyUrl};
 pub use signature::{Mask, signature};
 pub use token::{TOKEN_BYTES_MAX, Token, TokenError, TokenSource};
 pub use token_command::TOKEN_COMMAND_TIMEOUT_MS;
+pub use trouble::Trouble;
 
 use std::path::PathBuf;
 
@@ -56,7 +64,7 @@ pub enum ApiError {
         /// The path.
         path: String,
     },
-    /// The file of additional certificate authorities is unreadable.
+    /// The file of certificate authorities is unreadable.
     #[error("failed to read the certificate authorities in {}", path.display())]
     CaFile {
         /// The file.
@@ -64,11 +72,41 @@ pub enum ApiError {
         /// Why.
         source: std::io::Error,
     },
-    /// The file of additional certificate authorities holds no certificate.
+    /// The file of certificate authorities holds no certificate.
     #[error("no certificate could be read from {}", path.display())]
     CaPem {
         /// The file.
         path: PathBuf,
+    },
+    /// The file of the client certificate is unreadable.
+    #[error("failed to read the client certificate in {}", path.display())]
+    ClientCertificate {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Others may read the private key.
+    #[error("the file of the client certificate and its key, {}, may be read by others (mode {mode:03o})", path.display())]
+    ClientKeyPermissions {
+        /// The file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// The file of the client certificate does not hold a certificate and a key.
+    #[error("no certificate with a private key could be read from {}", path.display())]
+    ClientPem {
+        /// The file.
+        path: PathBuf,
+    },
+    /// What was given as a proxy is none.
+    #[error("{source_name} names no usable proxy: {problem}")]
+    Proxy {
+        /// The setting or the variable.
+        source_name: String,
+        /// What is wrong with it, without the text itself: it may hold a password.
+        problem: &'static str,
     },
     /// The user agent holds characters that a header cannot carry.
     #[error("the user agent holds characters that a header cannot carry")]
@@ -99,10 +137,21 @@ impl ApiError {
                 "add the slash: it is part of the path, and servers answer its absence with a redirect"
             }
             ApiError::CaFile { .. } | ApiError::CaPem { .. } => {
-                "ca_file must be a readable file of PEM certificates"
+                "api.ca_file must be a readable file of PEM certificates"
+            }
+            ApiError::ClientCertificate { .. } | ApiError::ClientPem { .. } => {
+                "api.client_certificate must be a readable PEM file of the certificate, its intermediates and its \
+                 unencrypted private key"
+            }
+            ApiError::ClientKeyPermissions { .. } => "chmod 600 the file: it holds a private key",
+            ApiError::Proxy { .. } => {
+                "give a proxy as http://HOST:PORT, with USER:PASSWORD@ before the host where it asks for them; \
+                 api.proxy may also be env, or absent for none"
             }
             ApiError::UserAgent => "use printable ASCII characters only",
-            ApiError::Client { .. } => "check the system's certificate store",
+            ApiError::Client { .. } => {
+                "check the system's certificate store, or name the authorities in api.ca_file"
+            }
         }
     }
 }

@@ -11,9 +11,9 @@ choice! {
         /// 2xx, a status member that says success or is absent, and an echo that agrees with what was sent, field by field.
         #[default]
         Echo = "echo",
-        /// 2xx, and a status member that says success or is absent.
+        /// 2xx, and a body that is empty or a JSON object whose status member says success or is absent.
         Status = "status",
-        /// 2xx.
+        /// 2xx, whatever the body is.
         None = "none",
     }
 }
@@ -23,9 +23,9 @@ choice! {
     #[derive(Default)]
     pub enum HttpVersion {
         /// The best that both sides know, agreed on in the TLS handshake; 1.1 without TLS.
-        #[default]
         Auto = "auto",
         /// HTTP/1.1.
+        #[default]
         One = "1.1",
         /// HTTP/2, without TLS by prior knowledge.
         Two = "2",

@@ -252,6 +252,11 @@ impl Token {
         self.header == other.header
     }
 
+    /// When it expires, in seconds since 1970, where it is a JWT that says so. Nothing is verified.
+    pub fn expires_s(&self) -> Option<i64> {
+        super::expiry::expires_s(self.expose()?)
+    }
+
     pub(super) fn header(&self) -> &HeaderValue {
         &self.header
     }

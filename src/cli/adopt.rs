@@ -8,9 +8,11 @@ use super::common::console;
 use super::fatal::Fatal;
 use super::job::{Job, Surveyed};
 use super::parts;
-use super::start::{next_commands, run_job};
+use super::plan_file::Task;
+use super::start::{Work, next_commands, run_job};
 use crate::deliver::{self, Adoption, Delivered};
 use crate::engine::clock;
+use crate::event::Event;
 use crate::exit::Exit;
 use crate::journal::Journal;
 use crate::settings::{self, Flags, Surroundings};
@@ -34,9 +36,10 @@ pub(super) fn adopt(
     }
     // As for a plan: no token, and no sandbox to send to.
     let destination = parts::destination(&settings, true)?;
-    let commands = next_commands(args, inputs);
+    let commands = next_commands(args, inputs, &Task::SYNC);
+    let work = Work { inputs, task: Task::SYNC, replay: None, commands };
     let reload = || Err("nothing is sent".to_owned());
-    run_job(&settings, destination, inputs, false, commands, console, Box::new(reload))
+    run_job(&settings, destination, work, console, Box::new(reload))
 }
 
 impl Job<'_> {
@@ -58,6 +61,9 @@ impl Job<'_> {
             signals: self.signals.clone(),
             now_s: clock::wall_s,
         };
-        deliver::adopt(adoption, emitter)
+        let delivered = deliver::adopt(adoption, emitter);
+        let text = "nothing was sent: what the plan would have sent is recorded as acknowledged".to_owned();
+        emitter.emit(Event::Noticed { text });
+        delivered
     }
 }

@@ -15,6 +15,7 @@ use crate::input::Format;
 use crate::plan::{ConflictPolicy, DuplicatePolicy, InDoubtPolicy, SendMode};
 use crate::report::ColorChoice;
 use crate::settings::Flags;
+use crate::survey::LeftKind;
 use crate::update::FieldKind;
 
 mod tools;
@@ -201,12 +202,46 @@ pub struct InputArgs {
     pub inputs: Vec<String>,
 }
 
-/// `sync` and `plan`.
+/// `sync`.
 #[derive(Debug, Clone, Default, Args)]
 pub struct SyncArgs {
+    /// Files and patterns; - for standard input. A saved plan remembers its own
+    #[arg(value_name = "INPUT", required_unless_present = "plan", value_parser = NonEmptyStringValueParser::new())]
+    pub inputs: Vec<String>,
+    /// Carry out a plan that `simsync plan -o FILE` saved; refused (exit 4) where anything it rests on has moved
+    #[arg(long, value_name = "FILE")]
+    pub plan: Option<PathBuf>,
+    /// Options that are settings.
+    #[command(flatten)]
+    pub settings: SettingArgs,
+}
+
+/// `plan`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct PlanArgs {
     /// The inputs.
     #[command(flatten)]
     pub input: InputArgs,
+    /// Save the plan to a private file, for `simsync sync --plan FILE`
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Options that are settings.
+    #[command(flatten)]
+    pub settings: SettingArgs,
+}
+
+/// `replay`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct ReplayArgs {
+    /// A run's id, as `runs` lists it, or `latest`
+    #[arg(value_name = "RUN", value_parser = NonEmptyStringValueParser::new())]
+    pub run: String,
+    /// Only rows that failed with this complaint: its id (S1), its text, or a part of just one; may be repeated
+    #[arg(long = "signature", value_name = "S", value_parser = NonEmptyStringValueParser::new())]
+    pub signatures: Vec<String>,
+    /// Only rows of this kind; may be repeated [default: all but conflict and rejected]
+    #[arg(long = "kind", value_name = "KIND", value_parser = one_of(LeftKind::NAMES))]
+    pub kinds: Vec<String>,
     /// Options that are settings.
     #[command(flatten)]
     pub settings: SettingArgs,

@@ -19,7 +19,7 @@ use crate::fields::RuleSet;
 use crate::input::Inputs;
 use crate::report::{Out, Reporters};
 use crate::settings::Settings;
-use crate::survey::{self, Emitter, Identity, Judge, RowRules};
+use crate::survey::{self, Emitter, GatherOptions, Identity, Judge, RowRules};
 
 /// Checks the inputs, or explains rules.
 pub(super) fn check(settings: &Settings, args: &CheckArgs) -> Result<Exit, Fatal> {
@@ -102,9 +102,12 @@ fn read(
     let identity = Identity { state_key: &state_key, target: "", key_field: key.field, find_run: &find_run };
     let mut judge = Judge::new(rules, Some(identity)).minding(row_rules);
     let signals = Signals::listen()?;
-    let survey = survey::survey_watched(inputs, &mut judge, emitter, &signals, &mut |row, judged, judge| {
-        output.row(row, judged, judge);
-    })?;
+    // Nothing is planned, so that nothing need be kept.
+    let gather = GatherOptions::counting();
+    let survey =
+        survey::survey_watched(inputs, &mut judge, emitter, &signals, &gather, &mut |row, judged, judge| {
+            output.row(row, judged, judge);
+        })?;
     let columns = survey::mapped_columns(inputs);
     if !columns.is_empty() {
         emitter.emit(Event::ColumnsMapped { columns, key: Some(key.field), key_by: key.origin });

@@ -10,7 +10,8 @@ use super::DemoArgs;
 use super::common::console;
 use super::fatal::Fatal;
 use super::parts;
-use super::start::run_job;
+use super::plan_file::Task;
+use super::start::{Work, run_job};
 use crate::exit::Exit;
 use crate::report::{Align, NextCommands, shell_quote, table};
 use crate::sandbox::{Faults, RetryAfter, SandboxOptions, Shares};
@@ -62,12 +63,12 @@ pub(super) fn demo(args: &DemoArgs) -> Result<Exit, Fatal> {
         args.state.clone(),
         SandboxOptions { faults: faults(args.rows), ..SandboxOptions::default() },
     )?;
+    let inputs = [export.to_string_lossy().into_owned()];
+    let work = Work { inputs: &inputs, task: Task::SYNC, replay: None, commands: NextCommands::default() };
     let exit = run_job(
         settings,
         destination,
-        &[export.to_string_lossy().into_owned()],
-        false,
-        NextCommands::default(),
+        work,
         console.clone(),
         // Hermetic: there is nothing to read again.
         Box::new(|| Ok(parts::steering(settings))),

@@ -12,9 +12,10 @@ use crate::exit::Exit;
 use crate::fields::RuleSetError;
 use crate::input::SourceError;
 use crate::journal::{JournalError, JournalErrorKind};
+use crate::plan::BesideError;
 use crate::report::{Explanation, ReportError};
 use crate::settings::ConfigError;
-use crate::survey::SurveyError;
+use crate::survey::{FinishError, GatherError, SurveyError};
 
 /// Why a command ends.
 #[derive(Debug)]
@@ -64,7 +65,35 @@ impl From<SurveyError> for Fatal {
         match error {
             SurveyError::Source(error) => error.into(),
             SurveyError::Stopped(stop) => Fatal::from(&Stopped::Signal(stop)),
+            SurveyError::Gather(error) => error.into(),
         }
+    }
+}
+
+impl From<BesideError> for Fatal {
+    fn from(error: BesideError) -> Fatal {
+        Fatal::of(Exit::Unexpected, &error, "look at the disk of the state directory, and run again")
+    }
+}
+
+impl From<GatherError> for Fatal {
+    fn from(error: GatherError) -> Fatal {
+        Fatal::of(error.exit(), &error, error.remedy())
+    }
+}
+
+impl<E: Into<Fatal>> From<FinishError<E>> for Fatal {
+    fn from(error: FinishError<E>) -> Fatal {
+        match error {
+            FinishError::Gather(error) => error.into(),
+            FinishError::Ledger(error) => error.into(),
+        }
+    }
+}
+
+impl From<std::convert::Infallible> for Fatal {
+    fn from(never: std::convert::Infallible) -> Fatal {
+        match never {}
     }
 }
 
@@ -109,6 +138,7 @@ impl From<RowsError> for Fatal {
         match error {
             RowsError::Source(error) => error.into(),
             RowsError::Report(error) => error.into(),
+            RowsError::Plan(error) => error.into(),
             RowsError::Stopped(stopped) => Fatal::from(&stopped),
         }
     }

@@ -21,6 +21,7 @@ pub(crate) const PLAN: &str = "\
 Examples:
   simsync plan export.csv                counts, changes, conflicts, gates and finishing time
   simsync plan --json export.csv | tail -n 1  the summary for a program
+  simsync plan export.csv -o tonight.json  save it; `simsync sync --plan tonight.json` carries out this and nothing else
 
 No request is sent and no journal is made. Exit codes are those of `simsync sync --help`: 3 tells that some rows
 would be rejected, in conflict or held.";
@@ -36,6 +37,17 @@ Examples:
 
 Exit codes: 0 no row is rejected, 3 some rows are rejected, 6 the input is unusable; all others as in
 `simsync sync --help`.";
+
+pub(crate) const REPLAY: &str = "\
+Examples:
+  simsync replay latest                  what the newest run left failed or in doubt
+  simsync replay latest --signature S1   of it, what failed with the first complaint of its summary
+  simsync replay 20260801T011500Z-4711 --kind exhausted --kind in-doubt
+  simsync replay latest --kind conflict --conflicts send
+
+The rows are read from the run's own failed.csv and in_doubt.csv, corrected there or not, and keep their versions: what
+was acknowledged since is not overwritten, and rows that say nothing else are listed in superseded.csv. Give the options
+of the run again (--map, --duplicates, ...). Exit codes are those of `simsync sync --help`; a run that left nothing: 0.";
 
 pub(crate) const RUNS: &str = "\
 Examples:

@@ -2,30 +2,34 @@
 //!
 //! Not here: the steps themselves (`survey.rs`, `plan/`, `deliver/`), and how the settings came about.
 
-use std::collections::BTreeSet;
+use std::cell::OnceCell;
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::common::unused_columns;
+use super::expiry;
 use super::fatal::Fatal;
 use super::key;
 use super::parts::{self, Destination};
+use super::plan_file::Task;
+use super::planned;
+use super::start::Replay;
 use crate::api::Token;
-use crate::deliver::{self, Delivered, Delivery, Limit, WriteRows};
-use crate::digest::{self, BatchId, StateKey};
+use crate::deliver::{self, Delivered, Delivery, Limit, Newer, WriteRows};
+use crate::digest::{self, BatchId, StateKey, SubjectTag};
 use crate::engine::clock::{self, Clock};
 use crate::engine::signals::Signals;
-use crate::event::{Event, PlanFacts, RunFacts};
+use crate::event::{BatchFigures, Event, RunFacts};
 use crate::exit::Exit;
 use crate::fields::{RuleId, RuleSet, Severity};
 use crate::input::Inputs;
 use crate::journal::{Batch, Journal};
-use crate::ledger::LedgerEntry;
-use crate::plan::{self, Plan, PlanRules, SharedKind, Survey};
-use crate::report::{Reporters, RowFiles, WrittenFile};
+use crate::plan::{NoLedger, Plan, PlanRules, SendMode, SharedKind};
+use crate::report::{self, Reporters, RowFiles, WrittenFile, plural};
 use crate::row::Place;
 use crate::settings::Settings;
-use crate::survey::{self, Emitter, Identity, Judge, RowRules};
+use crate::survey::{self, Emitter, Gather, Identity, Judge, RowRules};
 use crate::update::FieldKind;
 
 /// Places of in-doubt rows named in an event, at most.
@@ -36,6 +40,12 @@ pub(super) struct Job<'a> {
     pub(super) settings: &'a Settings,
     pub(super) run_id: &'a str,
     pub(super) is_plan: bool,
+    /// What is to be done with the plan.
+    pub(super) task: Task,
+    /// The inputs as they were given.
+    pub(super) input_args: Vec<String>,
+    /// What is replayed, if the inputs are a run's row files.
+    pub(super) replay: Option<Replay>,
     pub(super) destination: Destination,
     /// The token, read before anything else; none for a plan.
     pub(super) token: Option<Token>,
@@ -54,6 +64,8 @@ pub(super) struct Job<'a> {
     pub(super) files: Vec<WrittenFile>,
     /// The batch, once every row of it is ruled on.
     pub(super) settled: Option<u64>,
+    /// What to keep of it, to tell what is usual.
+    pub(super) figures: Option<(FieldKind, BatchFigures)>,
 }
 
 /// What is left to do after the summary is out.
@@ -61,6 +73,7 @@ pub(super) struct Closing {
     journal: Option<Journal>,
     target: String,
     batch: Option<u64>,
+    figures: Option<(FieldKind, BatchFigures)>,
 }
 
 impl Closing {
@@ -69,6 +82,9 @@ impl Closing {
     pub(super) fn close(self) -> Result<(), Fatal> {
         let Some(journal) = self.journal else { return Ok(()) };
         if let Some(batch) = self.batch {
+            if let Some((key, figures)) = self.figures {
+                journal.keep_figures(&self.target, key, figures)?;
+            }
             journal.close_batch(&self.target, batch)?;
         }
         journal.finish()?;
@@ -76,9 +92,25 @@ impl Closing {
     }
 }
 
+/// Tells when there is no row: as an error where rows are required, as a note otherwise.
+fn require_rows(survey: &Gather, settings: &Settings, emitter: &mut Emitter<'_>) -> Result<(), Fatal> {
+    if survey.rows() > 0 {
+        return Ok(());
+    }
+    if settings.input.require_rows {
+        return Err(Fatal::new(
+            Exit::Input,
+            "the input has no rows",
+            "check the export; without --require-rows an empty input is a success with a warning",
+        ));
+    }
+    emitter.emit(Event::Noticed { text: "the input has no rows; there is nothing to do".into() });
+    Ok(())
+}
+
 /// Tells when a filter left out every row: as an error where rows are required, as a note otherwise.
 pub(super) fn require_left(
-    survey: &Survey,
+    survey: &Gather,
     settings: &Settings,
     emitter: &mut Emitter<'_>,
 ) -> Result<(), Fatal> {
@@ -109,7 +141,7 @@ pub(super) struct Ended {
 pub(super) struct Surveyed {
     pub(super) plan: Plan,
     pub(super) batch: Batch,
-    key_field: FieldKind,
+    pub(super) key_field: FieldKind,
     proof: String,
 }
 
@@ -119,10 +151,11 @@ impl Job<'_> {
         let mut emitter = Emitter::new(clock, &mut reporters);
         emitter.emit(Event::RunStarted(RunFacts {
             run_id: self.run_id.to_owned(),
-            command: match (self.is_plan, self.settings.run.adopt) {
-                (true, _) => "plan",
-                (false, true) => "adopt",
-                (false, false) => "sync",
+            command: match &self.replay {
+                Some(_) => "replay",
+                None if self.is_plan => "plan",
+                None if self.settings.run.adopt => "adopt",
+                None => "sync",
             },
             target: self.destination.target.clone(),
             started_at: clock::wall_rfc3339(),
@@ -146,7 +179,8 @@ impl Job<'_> {
         assert!(stats.rows.is_balanced(), "the books do not close: {:?}", stats.rows);
         let stopped = fatal.as_ref().map(|fatal| fatal.explanation.message.clone());
         Emitter::new(clock, &mut reporters).emit(Event::RunEnded { exit_code: exit.code(), stopped });
-        let closing = Closing { journal: self.journal, target: self.destination.target, batch: self.settled };
+        let (journal, target) = (self.journal, self.destination.target);
+        let closing = Closing { journal, target, batch: self.settled, figures: self.figures };
         (Ended { exit, fatal }, reporters, closing)
     }
 
@@ -181,31 +215,14 @@ impl Job<'_> {
         state_key: &StateKey,
         emitter: &mut Emitter<'_>,
     ) -> Result<Option<Exit>, Fatal> {
-        let survey = survey::survey(&mut self.inputs, judge, emitter, &self.signals)?;
-        let columns = survey::mapped_columns(&self.inputs);
-        emitter.emit(Event::ColumnsMapped { columns, key: judge.key_field(), key_by: "" });
-        if survey.rows() == 0 {
-            if self.settings.input.require_rows {
-                return Err(Fatal::new(
-                    Exit::Input,
-                    "the input has no rows",
-                    "check the export; without --require-rows an empty input is a success with a warning",
-                ));
-            }
-            emitter.emit(Event::Noticed { text: "the input has no rows; there is nothing to do".into() });
-        }
-        require_left(&survey, self.settings, emitter)?;
+        let survey = self.survey(judge, emitter)?;
+        let standing = self.check_saved(judge, journal)?;
         let surveyed = self.plan(survey, judge, journal, emitter)?;
         let in_doubt = self.tell_places(&surveyed.plan, emitter)?;
-        emitter.emit(Event::PlanMade(PlanFacts {
-            batch: self.batch_id(surveyed.key_field).to_string(),
-            resumed: surveyed.batch.resumed,
-            key: Some(surveyed.key_field),
-            in_doubt_places: in_doubt,
-            damaged: judge.damaged(),
-            ..surveyed.plan.facts()
-        }));
-        let refused_before = surveyed.plan.facts().refused_before;
+        let facts = self.plan_facts(&surveyed, judge, journal, in_doubt)?;
+        emitter.emit(Event::PlanMade(Box::new(facts.clone())));
+        self.check_rulings(&standing, &surveyed.plan)?;
+        let refused_before = facts.refused_before;
         if refused_before > 0 {
             let text = format!(
                 "refused earlier in this batch, not sent again and counted failed: {refused_before} (see failed.csv; \
@@ -213,9 +230,11 @@ impl Job<'_> {
             );
             emitter.emit(Event::Noticed { text });
         }
-        if let Some(stop) = self.gates(&surveyed.plan, judge, emitter) {
+        let stop = self.gates(&facts, emitter);
+        self.save_plan(&surveyed, &facts, journal, emitter)?;
+        if let Some(stop) = stop {
             // Nothing was sent, but the rows to be corrected are wanted all the more.
-            let written = self.write_rows(&surveyed, judge, &Delivered::default());
+            let written = self.write_rows(&surveyed, judge, &Delivered::default(), journal, emitter);
             return Err(first_told(stop, written, emitter));
         }
         if self.is_plan {
@@ -227,8 +246,9 @@ impl Job<'_> {
         if surveyed.plan.facts().rows.send > 0 && journal.target_key(target)?.is_none() {
             journal.set_target_key(target, surveyed.key_field)?;
         }
+        self.note_delivery(&surveyed, journal)?;
         let delivered = self.deliver(&surveyed, judge, journal, state_key, emitter)?;
-        let written = self.write_rows(&surveyed, judge, &delivered);
+        let written = self.write_rows(&surveyed, judge, &delivered, Some(journal), emitter);
         if let Some(stopped) = &delivered.stopped {
             return Err(first_told(Fatal::from(stopped), written, emitter));
         }
@@ -241,12 +261,32 @@ impl Job<'_> {
         let is_overtaken = !surveyed.batch.newest && rows.superseded > 0;
         if rows.held == 0 && !is_overtaken {
             self.settled = Some(surveyed.batch.seq);
+            self.figures = planned::figures(&facts, surveyed.batch.seq);
         }
         Ok(if delivered.failed.is_empty() { None } else { Some(Exit::RowsLeft) })
     }
 
+    /// Pass 1 up to the plan: every row is read, judged and gathered.
+    fn survey(&mut self, judge: &mut Judge<'_>, emitter: &mut Emitter<'_>) -> Result<Gather, Fatal> {
+        let survey = survey::survey(
+            &mut self.inputs,
+            judge,
+            emitter,
+            &self.signals,
+            &parts::gather_options(self.settings, &self.destination.state),
+        )?;
+        let columns = survey::mapped_columns(&self.inputs);
+        emitter.emit(Event::ColumnsMapped { columns, key: judge.key_field(), key_by: "" });
+        require_rows(&survey, self.settings, emitter)?;
+        require_left(&survey, self.settings, emitter)?;
+        Ok(survey)
+    }
+
     /// Tells what was opened and how it is read.
     fn announce(&self, emitter: &mut Emitter<'_>) {
+        for text in self.replay.iter().flat_map(|replay| &replay.notes) {
+            emitter.emit(Event::Noticed { text: text.clone() });
+        }
         for file in self.inputs.files() {
             let (name, bytes) = (file.name.clone(), file.bytes);
             emitter.emit(Event::InputOpened { name, bytes, format: file.format.name() });
@@ -290,7 +330,7 @@ impl Job<'_> {
     }
 
     /// Identity of the batch: bytes, target, and every setting that shapes updates.
-    fn batch_id(&self, key_field: FieldKind) -> BatchId {
+    pub(super) fn batch_id(&self, key_field: FieldKind) -> BatchId {
         let hashes = self.inputs.content_hashes();
         let mut texts = vec![
             self.destination.target.clone(),
@@ -300,6 +340,9 @@ impl Job<'_> {
             self.settings.plan.duplicates.name().to_owned(),
             self.settings.run.full.to_string(),
         ];
+        // Where all fields are sent a batch is the same as before there was a choice.
+        let send = self.settings.plan.send;
+        texts.extend(Some(format!("send {}", send.name())).filter(|_| send != SendMode::Full));
         // Without conditions and order a batch is the same as it ever was.
         texts.extend(Some(self.row_rules.shaping()).filter(|shaping| !shaping.is_empty()));
         let count = (hashes.len() as u64).to_be_bytes();
@@ -311,7 +354,7 @@ impl Job<'_> {
 
     fn plan(
         &self,
-        survey: Survey,
+        survey: Gather,
         judge: &Judge<'_>,
         journal: Option<&Journal>,
         emitter: &mut Emitter<'_>,
@@ -335,10 +378,11 @@ impl Job<'_> {
                     .into(),
             });
         }
-        let rules = self.plan_rules(&batch, key_field);
+        let rules = self.plan_rules(&batch, key_field, judge.tag());
+        let threads = parts::plan_threads(self.settings);
         let plan = match journal {
-            Some(journal) => survey.finish(&rules, journal.ledger()?)?,
-            None => survey.finish(&rules, std::iter::empty::<Result<LedgerEntry, Fatal>>())?,
+            Some(journal) => survey.finish(&rules, journal, threads)?,
+            None => survey.finish(&rules, &NoLedger, threads)?,
         };
         // As many files as there are, a mapping is proven once.
         let shaping = self.inputs.shaping();
@@ -351,7 +395,7 @@ impl Job<'_> {
         Ok(Surveyed { plan, batch, key_field, proof })
     }
 
-    fn plan_rules(&self, batch: &Batch, key: FieldKind) -> PlanRules {
+    fn plan_rules(&self, batch: &Batch, key: FieldKind, tag: Option<SubjectTag>) -> PlanRules {
         let (settings, run) = (&self.settings.plan, &self.settings.run);
         PlanRules {
             duplicates: settings.duplicates,
@@ -364,6 +408,8 @@ impl Job<'_> {
             now_s: clock::wall_s(),
             batch: batch.seq,
             key,
+            tag,
+            samples: settings.samples,
         }
     }
 
@@ -371,14 +417,14 @@ impl Job<'_> {
     /// the plan knows ordinals only, so the inputs are read once more where there are any.
     fn tell_places(&mut self, plan: &Plan, emitter: &mut Emitter<'_>) -> Result<Vec<Place>, Fatal> {
         let in_doubt = plan.in_doubt_ordinals();
-        let by_policy: Vec<u64> = plan.rejected_by_policy().collect();
+        let is_any_by_policy = plan.is_any_rejected_by_policy();
         let mut places = Vec::new();
         let shared: Vec<(SharedKind, bool)> = SharedKind::ALL
             .into_iter()
             .filter(|kind| plan.is_any_shared(*kind))
             .filter_map(|kind| Some((kind, self.is_warning(kind)?)))
             .collect();
-        if in_doubt.is_empty() && by_policy.is_empty() && shared.is_empty() {
+        if in_doubt.is_empty() && !is_any_by_policy && shared.is_empty() {
             return Ok(places);
         }
         let mut reader = self.inputs.read(crate::input::Pass::Again);
@@ -387,7 +433,7 @@ impl Job<'_> {
                 Ok(row) => row.place(),
                 Err(error) => error.place,
             };
-            if by_policy.binary_search(&place.ordinal).is_ok() {
+            if plan.is_rejected_by_policy(place.ordinal) {
                 emitter.emit(Event::RowRejected {
                     place,
                     code: "duplicate.rejected",
@@ -395,7 +441,7 @@ impl Job<'_> {
                     also: Vec::new(),
                 });
             }
-            for kind in plan.shared(place.ordinal) {
+            for kind in plan.beside(place.ordinal)?.shared() {
                 if let Some((_, warning)) = shared.iter().find(|(told, _)| *told == kind) {
                     let (code, field) = (kind.name(), Some(kind.field()));
                     emitter.emit(Event::RuleApplied { place, code, warning: *warning, field });
@@ -418,33 +464,6 @@ impl Job<'_> {
         }
     }
 
-    /// Asks the gates; the first that stops the run is why.
-    fn gates(&self, plan: &Plan, judge: &Judge<'_>, emitter: &mut Emitter<'_>) -> Option<Fatal> {
-        let facts = PlanFacts { damaged: judge.damaged(), ..plan.facts() };
-        let tripped = plan::gates(&facts, &parts::gate_rules(self.settings));
-        let mut stop = None;
-        for gate in tripped {
-            let overridden = self.settings.run.yes && gate.may_override;
-            emitter.emit(Event::GateTripped { gate: gate.gate, text: gate.text.clone(), overridden });
-            if !overridden {
-                let look = match gate.gate {
-                    "rejected_max" if self.is_plan => "look at the reasons above and",
-                    "rejected_max" => "look at rejected.csv and",
-                    _ => "make sure that this is meant, or",
-                };
-                let or = if gate.may_override { "; --yes goes on nevertheless" } else { "" };
-                stop.get_or_insert_with(|| {
-                    Fatal::new(
-                        Exit::Stopped,
-                        format!("the plan's gate {} stopped the run: {}", gate.gate, gate.text),
-                        format!("{look} correct the export or the mapping{or}"),
-                    )
-                });
-            }
-        }
-        stop
-    }
-
     fn deliver(
         &mut self,
         surveyed: &Surveyed,
@@ -462,12 +481,19 @@ impl Job<'_> {
         let Some(endpoint) = self.destination.endpoint.clone() else { return Ok(Delivered::default()) };
         let tokens = self.token.clone().zip(self.destination.token.clone());
         let Some((token, token_source)) = tokens else { return Ok(Delivered::default()) };
+        let updates = surveyed.plan.facts().rows.send;
+        let stops_in_ms =
+            self.stop_at.as_ref().map(|(at_ms, _)| at_ms.saturating_sub(emitter.clock().now_ms()));
+        let expiry = expiry::of_run(self.settings, (&token, &token_source), updates, stops_in_ms);
+        if let Some(text) = expiry {
+            emitter.emit(Event::Noticed { text });
+        }
         let is_proven = journal.is_proven(&surveyed.proof)?;
         let target = self.destination.target.clone();
         let settled_before = journal.settled_limit(&target)?;
         let delivered = deliver::deliver(
             Delivery {
-                client: parts::client_options(self.settings, endpoint, &self.rules),
+                client: parts::client_options(self.settings, endpoint, &self.rules)?,
                 rules: parts::deliver_rules(
                     self.settings,
                     surveyed.plan.facts().rows.read,
@@ -503,10 +529,13 @@ impl Job<'_> {
         surveyed: &Surveyed,
         judge: &Judge<'_>,
         delivered: &Delivered,
+        journal: Option<&Journal>,
+        emitter: &mut Emitter<'_>,
     ) -> Result<(), Fatal> {
         let Some(run_dir) = &self.run_dir else { return Ok(()) };
         let files = RowFiles::create(run_dir, self.inputs.columns(), self.run_id)?;
-        self.files = deliver::write_rows(WriteRows {
+        let runs = RunNames::new(journal, &self.destination, self.run_id);
+        let written = deliver::write_rows(WriteRows {
             inputs: &mut self.inputs,
             judge: judge.again(),
             plan: &surveyed.plan,
@@ -514,8 +543,55 @@ impl Job<'_> {
             run_id: self.run_id,
             files,
             signals: &self.signals,
+            newer: Newer {
+                entry: &|subject| journal?.lookup(subject).ok().flatten(),
+                run: &|batch| runs.of(batch),
+                duplicates: self.settings.plan.duplicates,
+                batch: surveyed.batch.seq,
+            },
+            is_older_batch: !surveyed.batch.newest,
         })?;
+        self.files = written.files;
+        if written.trimmed > 0 {
+            let text = format!(
+                "sent without fields that something newer has set: {}",
+                plural(written.trimmed, "row")
+            );
+            emitter.emit(Event::Noticed { text });
+        }
         Ok(())
+    }
+}
+
+/// Which run was the last one on a batch, as far as the directories of runs tell. Looked up at the first question: most
+/// runs ask none.
+struct RunNames<'a> {
+    journal: Option<&'a Journal>,
+    destination: &'a Destination,
+    own: &'a str,
+    known: OnceCell<HashMap<u64, String>>,
+}
+
+impl<'a> RunNames<'a> {
+    fn new(journal: Option<&'a Journal>, destination: &'a Destination, own: &'a str) -> RunNames<'a> {
+        RunNames { journal, destination, own, known: OnceCell::new() }
+    }
+
+    fn of(&self, batch: u64) -> Option<String> {
+        self.known.get_or_init(|| self.read()).get(&batch).cloned()
+    }
+
+    fn read(&self) -> HashMap<u64, String> {
+        let mut known = HashMap::new();
+        // Without names the batch and row still tell; that is no reason to end a run.
+        let runs = report::run_ids(&self.destination.state).unwrap_or_default();
+        for run in runs.into_iter().filter(|run| run != self.own) {
+            let found = self.journal.and_then(|journal| journal.run_batch(&run).ok().flatten());
+            if let Some(found) = found.filter(|found| found.target == self.destination.target) {
+                known.insert(found.batch_seq, run);
+            }
+        }
+        known
     }
 }
 

@@ -8,6 +8,7 @@ mod args;
 mod check;
 mod common;
 mod demo;
+mod expiry;
 mod explain;
 mod fatal;
 mod help;
@@ -16,7 +17,11 @@ mod journal;
 mod key;
 mod lookup;
 mod parts;
+mod plan_file;
+mod planned;
+mod replay;
 mod run;
+mod samples;
 mod serve;
 mod start;
 mod subject;
@@ -31,8 +36,8 @@ use crate::settings::Flags;
 
 pub use args::{
     AdoptArgs, CheckArgs, CommonArgs, ConfigInitArgs, DemoArgs, Faults, FieldArgs, ForgetArgs, InputArgs,
-    LookupArgs, PlanningArgs, RowArgs, RunsArgs, SandboxArgs, SendingArgs, SettingArgs, ShowArgs, SyncArgs,
-    TargetArgs, ToolArgs, ValueArgs,
+    LookupArgs, PlanArgs, PlanningArgs, ReplayArgs, RowArgs, RunsArgs, SandboxArgs, SendingArgs, SettingArgs,
+    ShowArgs, SyncArgs, TargetArgs, ToolArgs, ValueArgs,
 };
 pub use clap::Error as UsageError;
 pub use fatal::Fatal;
@@ -62,7 +67,10 @@ pub enum Command {
     Sync(Box<SyncArgs>),
     /// The survey alone: what would change; no network
     #[command(after_help = help::PLAN)]
-    Plan(Box<SyncArgs>),
+    Plan(Box<PlanArgs>),
+    /// Send again what a run left failed or in doubt
+    #[command(after_help = help::REPLAY)]
+    Replay(Box<ReplayArgs>),
     /// Validation alone
     #[command(after_help = help::CHECK)]
     Check(Box<CheckArgs>),
@@ -143,7 +151,9 @@ impl Command {
     /// The options given that are settings; `None` for commands that have no settings.
     pub fn flags(&self) -> Option<Flags> {
         match self {
-            Command::Sync(args) | Command::Plan(args) => Some(args.settings.flags()),
+            Command::Sync(args) => Some(args.settings.flags()),
+            Command::Plan(args) => Some(args.settings.flags()),
+            Command::Replay(args) => Some(args.settings.flags()),
             Command::Check(args) => Some(args.flags()),
             Command::Runs(args) => Some(args.common.flags()),
             Command::Show(args) => Some(args.common.flags()),
@@ -161,6 +171,7 @@ impl Command {
             Command::Demo(args) => args.json,
             Command::Sync(_)
             | Command::Plan(_)
+            | Command::Replay(_)
             | Command::Check(_)
             | Command::Runs(_)
             | Command::Show(_)
@@ -180,7 +191,9 @@ impl Command {
 
     fn common(&self) -> Option<&CommonArgs> {
         match self {
-            Command::Sync(args) | Command::Plan(args) => Some(&args.settings.common),
+            Command::Sync(args) => Some(&args.settings.common),
+            Command::Plan(args) => Some(&args.settings.common),
+            Command::Replay(args) => Some(&args.settings.common),
             Command::Check(args) => Some(&args.common),
             Command::Runs(args) => Some(&args.common),
             Command::Show(args) => Some(&args.common),
@@ -196,6 +209,7 @@ impl Command {
         match self {
             Command::Sync(_) => "sync",
             Command::Plan(_) => "plan",
+            Command::Replay(_) => "replay",
             Command::Check(_) => "check",
             Command::Runs(_) => "runs",
             Command::Show(_) => "show",

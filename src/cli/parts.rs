@@ -2,13 +2,14 @@
 //!
 //! Not here: precedence and bounds of settings (`settings/`).
 
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::fatal::Fatal;
-use crate::api::{ClientOptions, Endpoint, Envelope, TokenSource};
-use crate::deliver::{DeliverRules, Limit, Steering};
+use crate::api::{Client, ClientOptions, Endpoint, Envelope, Proxy, TokenSource};
+use crate::deliver::{DeliverRules, Flow, Hours, Limit, Steering, Window};
 use crate::delivery::DeliveryRules;
 use crate::engine::clock;
 use crate::engine::permits::Pace;
@@ -17,9 +18,10 @@ use crate::fields::{self, RuleSet};
 use crate::input::{Bounds, InputOptions};
 use crate::journal::JournalOptions;
 use crate::plan::{DuplicatePolicy, Filter, GateRules};
+use crate::report::SendingTime;
 use crate::sandbox::{Clears as SandboxClears, Sandbox, SandboxEnvelope, SandboxOptions};
-use crate::settings::{self, DeliverySettings, Rate, Settings, TokenChoice};
-use crate::survey::{Clears, RowRules};
+use crate::settings::{self, DeliverySettings, Rate, RateWindow, Settings, TokenChoice, WindowRate};
+use crate::survey::{Clears, GatherOptions, RowRules};
 use crate::update::FieldKind;
 
 /// Sending threads at most, unless set: more only compete with the one driver.
@@ -149,7 +151,7 @@ pub(super) fn row_rules(settings: &Settings) -> Result<RowRules, Fatal> {
         ),
         (true, false) | (false, true) => {
             let order_by = order_by.map(str::to_owned);
-            return Ok(RowRules { filter, order_by, clears: Clears::new(rules) });
+            return Ok(RowRules { filter, order_by, clears: Clears::new(rules), chosen: None });
         }
     };
     Err(Fatal::new(Exit::Config, problem, hint))
@@ -190,15 +192,47 @@ pub(super) fn input_options(
 }
 
 /// The API's client.
-pub(super) fn client_options(settings: &Settings, endpoint: Endpoint, rules: &Arc<RuleSet>) -> ClientOptions {
+pub(super) fn client_options(
+    settings: &Settings,
+    endpoint: Endpoint,
+    rules: &Arc<RuleSet>,
+) -> Result<ClientOptions, Fatal> {
     let rules = Arc::clone(rules);
     let canonical = Arc::new(move |kind, value: &str| fields::canonical(&rules, kind, value));
-    ClientOptions {
-        connect_timeout_ms: settings.api.connect_timeout_ms,
-        timeout_ms: settings.api.timeout_ms,
+    let api = &settings.api;
+    Ok(ClientOptions {
+        connect_timeout_ms: api.connect_timeout_ms,
+        timeout_ms: api.timeout_ms,
         in_flight: in_flight_max(&settings.delivery),
+        verify: api.verify,
+        http: api.http,
+        connection_age_max_ms: api.connection_age_max_ms,
+        proxy: api.proxy.as_deref().map_or(Ok(Proxy::None), Proxy::parse)?,
+        ca_file: api.ca_file.clone(),
+        client_certificate: api.client_certificate.clone(),
         ..ClientOptions::new(endpoint, canonical, clock::wall)
+    })
+}
+
+/// Whether everything that a client is made from is in order: address, proxy, certificates. Connects to nobody.
+pub(super) fn check_client(
+    settings: &Settings,
+    endpoint: Option<Endpoint>,
+    rules: &Arc<RuleSet>,
+) -> Result<(), Fatal> {
+    if let Some(endpoint) = endpoint {
+        Client::new(&client_options(settings, endpoint, rules)?)?;
+    } else if let Some(proxy) = &settings.api.proxy {
+        // Without an address nobody knows whether certificates matter; what is wrong by itself is told nevertheless.
+        Proxy::parse(proxy)?;
     }
+    Ok(())
+}
+
+/// The endpoint of the settings, if they name one.
+pub(super) fn endpoint(settings: &Settings) -> Result<Option<Endpoint>, Fatal> {
+    let url = settings.api.url.as_deref();
+    Ok(url.map(|url| Endpoint::parse(url, settings.api.allow_plain_http)).transpose()?)
 }
 
 /// The journal.
@@ -211,6 +245,24 @@ pub(super) fn journal_options(settings: &Settings, state: &Path) -> JournalOptio
     }
 }
 
+/// How a survey keeps its rows. Where there is no state directory (a plan before the first run), beyond memory they go
+/// where temporary files go.
+pub(super) fn gather_options(settings: &Settings, state: &Path) -> GatherOptions {
+    let dir = if state.is_dir() { state.to_path_buf() } else { std::env::temp_dir() };
+    GatherOptions {
+        dir,
+        memory_max: settings.plan.memory_max_bytes,
+        subject_rows_max: settings.plan.subject_rows_max,
+        counts_only: false,
+    }
+}
+
+/// Threads that check and plan rows: as set, or one per processor.
+pub(super) fn plan_threads(settings: &Settings) -> usize {
+    let all = || std::thread::available_parallelism().map_or(1, NonZero::get);
+    settings.plan.threads.unwrap_or_else(all)
+}
+
 /// The gates.
 pub(super) fn gate_rules(settings: &Settings) -> GateRules {
     GateRules {
@@ -219,6 +271,12 @@ pub(super) fn gate_rules(settings: &Settings) -> GateRules {
         damage_share_max: settings.plan.damage_max.fraction(),
         clears_share_max: settings.plan.clears_max.fraction(),
         alarm_rows_min: settings.plan.alarm_rows_min,
+        changed_share_max: settings.plan.changed_max.fraction(),
+        changed_subjects_min: settings.plan.changed_subjects_min,
+        rows_drop_max: settings.plan.rows_drop_max.fraction(),
+        blank_share_max: settings.plan.blank_max.fraction(),
+        usual_rows_min: settings.plan.usual_rows_min,
+        repeated_max: settings.plan.repeated_max,
     }
 }
 
@@ -257,7 +315,7 @@ pub(super) fn deliver_rules(
     DeliverRules {
         rows_held_max: scheduler.held_max,
         scheduler,
-        pace: pace(delivery.rate, delivery.burst),
+        hours: hours(delivery),
         senders: delivery.senders.unwrap_or(cores.min(SENDERS_MAX)).min(max_in_flight),
         rows_folding_max: crate::plan::ROWS_HELD_MAX_DEFAULT,
         shutdown_grace_ms: delivery.shutdown_grace_ms,
@@ -290,10 +348,38 @@ pub(super) fn steering(settings: &Settings) -> Steering {
     let delivery = &settings.delivery;
     let max_in_flight = in_flight_max(delivery);
     Steering {
-        pace: pace(delivery.rate, delivery.burst),
+        hours: hours(delivery),
         max_in_flight,
-        text: format!("rate {}, at most {max_in_flight} at once", delivery.rate),
+        text: format!("rate {}, at most {max_in_flight} at once", rate_text(delivery)),
     }
+}
+
+/// The rate in words: that of the whole day, this machine's part of it, and how many windows there are.
+fn rate_text(delivery: &DeliverySettings) -> String {
+    let mut text = delivery.rate.to_string();
+    if delivery.fleet > 1 {
+        text.push_str(&format!(" shared by {}", delivery.fleet));
+    }
+    if !delivery.windows.is_empty() {
+        let windows: Vec<String> = delivery.windows.iter().map(RateWindow::to_string).collect();
+        text.push_str(&format!(" (windows: {})", windows.join(", ")));
+    }
+    text
+}
+
+/// How long sending takes, by the rate of every minute from now on.
+pub(super) fn sending_time(delivery: &DeliverySettings) -> SendingTime {
+    let hours = hours(delivery);
+    SendingTime::new(move |updates| {
+        let minute = clock::minute_of_day(hours.time_zone.as_deref()).unwrap_or_default();
+        hours.duration(updates, minute)
+    })
+}
+
+/// Attempts per second all day long, this machine's part of it.
+pub(super) fn rate_per_s(delivery: &DeliverySettings) -> Option<f64> {
+    let rate = delivery.rate.per_second().filter(|_| delivery.windows.is_empty())?;
+    Some(rate / f64::from(delivery.fleet))
 }
 
 /// Attempts on the wire at once, at most: a fixed number is its own maximum.
@@ -301,13 +387,46 @@ fn in_flight_max(delivery: &DeliverySettings) -> usize {
     delivery.concurrency.unwrap_or(delivery.max_in_flight)
 }
 
-fn pace(rate: Rate, burst: u32) -> Option<Pace> {
+/// The pace by time of day. A fleet's machines each take their share of it.
+pub(super) fn hours(delivery: &DeliverySettings) -> Hours {
+    let flow = |rate, burst| pace(rate, burst, delivery.fleet).map_or(Flow::Unlimited, Flow::At);
+    let window = |window: &RateWindow| Window {
+        from_minute: window.from_minute,
+        to_minute: window.to_minute,
+        flow: match window.rate {
+            WindowRate::Pause => Flow::Closed,
+            WindowRate::At(rate) => flow(rate, window.burst.unwrap_or(delivery.burst)),
+        },
+        text: window.to_string(),
+    };
+    Hours {
+        whole_day: flow(delivery.rate, delivery.burst),
+        windows: delivery.windows.iter().map(window).collect(),
+        time_zone: delivery.time_zone.clone(),
+    }
+}
+
+fn pace(rate: Rate, burst: u32, fleet: u32) -> Option<Pace> {
     match rate {
         Rate::Unlimited => None,
         Rate::Every { count, per } => {
-            Some(Pace { period: Duration::from_millis(per.ms()) / count.max(1), burst })
+            Some(Pace { period: Duration::from_millis(per.ms()) * fleet / count.max(1), burst })
         }
     }
+}
+
+/// What the windows need to know before anything is sent: that there is such a time zone.
+pub(super) fn check_zone(delivery: &DeliverySettings) -> Result<(), Fatal> {
+    if delivery.windows.is_empty() {
+        return Ok(());
+    }
+    clock::minute_of_day(delivery.time_zone.as_deref()).map(drop).map_err(|error| {
+        Fatal::new(
+            Exit::Config,
+            format!("cannot tell what time of day it is for delivery.window: {error}"),
+            "set delivery.time_zone to an IANA name such as Europe/London, or leave it out",
+        )
+    })
 }
 
 #[cfg(test)]
@@ -318,7 +437,8 @@ mod tests {
     #[test]
     fn a_pace_is_the_rate_as_a_period() {
         let rate = Rate::Every { count: 200, per: Per::Second };
-        assert_eq!(pace(rate, 3), Some(Pace { period: Duration::from_millis(5), burst: 3 }));
-        assert_eq!(pace(Rate::Unlimited, 1), None);
+        assert_eq!(pace(rate, 3, 1), Some(Pace { period: Duration::from_millis(5), burst: 3 }));
+        assert_eq!(pace(rate, 3, 4), Some(Pace { period: Duration::from_millis(20), burst: 3 }));
+        assert_eq!(pace(Rate::Unlimited, 1, 4), None);
     }
 }

@@ -3,11 +3,13 @@
 //! Not here: parsing (`args.rs`), the commands themselves.
 
 use std::ffi::OsString;
+use std::sync::Arc;
 
 use super::common::{print, report_options};
 use super::fatal::Fatal;
+use super::plan_file::Task;
 use super::start::job_command;
-use super::{Cli, Command, ConfigCommand, check, demo, journal, lookup, parts, serve};
+use super::{Cli, Command, ConfigCommand, check, demo, journal, lookup, parts, replay, serve};
 use crate::exit::Exit;
 use crate::report::{self, Console, ReportOptions};
 use crate::settings::{self, Flags, Surroundings};
@@ -37,8 +39,13 @@ fn surroundings() -> Result<Surroundings, Fatal> {
 fn dispatch(cli: &Cli, args: &[OsString], around: &Surroundings) -> Result<Exit, Fatal> {
     let flags = cli.command.flags().unwrap_or_default();
     match &cli.command {
-        Command::Sync(sync) => job_command(&flags, around, &sync.input.inputs, false, args),
-        Command::Plan(sync) => job_command(&flags, around, &sync.input.inputs, true, args),
+        Command::Sync(sync) => {
+            job_command(&flags, around, &sync.inputs, Task::sync(sync.plan.as_deref())?, args)
+        }
+        Command::Plan(plan) => {
+            job_command(&flags, around, &plan.input.inputs, Task::plan(plan.output.as_deref())?, args)
+        }
+        Command::Replay(replayed) => replay::replay(replayed, &flags, around, args),
         Command::Check(check) => check::check(&settings::resolve(&flags, around)?.settings, check),
         Command::Runs(_) => {
             let settings = settings::resolve(&flags, around)?.settings;
@@ -71,8 +78,9 @@ fn config_command(config: &ConfigCommand, flags: &Flags, around: &Surroundings) 
         }
         ConfigCommand::Check(_) => {
             let resolved = settings::resolve(flags, around)?;
-            parts::rule_set(&resolved.settings)?;
+            let rules = Arc::new(parts::rule_set(&resolved.settings)?);
             parts::row_rules(&resolved.settings)?;
+            parts::check_client(&resolved.settings, parts::endpoint(&resolved.settings)?, &rules)?;
             let console = Console::stderr(&report_options(&resolved.settings));
             for warning in &resolved.warnings {
                 console.line(&format!("warning: {warning}"));

@@ -10,8 +10,9 @@ use std::sync::Arc;
 
 use super::common::{console, report_options};
 use super::fatal::Fatal;
-use super::job::Job;
+use super::job::{Closing, Ended, Job};
 use super::parts::{self, Destination};
+use super::plan_file::Task;
 use crate::api::TokenSource;
 use crate::deliver::Reload;
 use crate::engine::clock::{self, Clock};
@@ -22,15 +23,17 @@ use crate::input::Inputs;
 use crate::journal::{Journal, JournalOptions};
 use crate::report::{self, Console, NextCommands, Out, ReportOptions, Reporters};
 use crate::settings::{self, Flags, Settings, Surroundings};
+use crate::survey::{Chosen, RowRules};
 
 /// `sync` and `plan`. `args` are as typed, the program's name first, to be named in hints.
 pub(super) fn job_command(
     flags: &Flags,
     around: &Surroundings,
     inputs: &[String],
-    is_plan: bool,
+    task: Task,
     args: &[OsString],
 ) -> Result<Exit, Fatal> {
+    let is_plan = task.is_plan();
     let resolved = settings::resolve(flags, around)?;
     let settings = &resolved.settings;
     let console = console(settings)?;
@@ -42,28 +45,54 @@ pub(super) fn job_command(
         let again = settings::resolve(flags, around).map_err(|error| error.to_string())?;
         Ok(parts::steering(&again.settings))
     };
-    let commands = next_commands(args, inputs);
-    run_job(settings, destination, inputs, is_plan, commands, console, Box::new(reload))
+    let inputs = task.inputs(inputs);
+    let commands = next_commands(args, &inputs, &task);
+    let work = Work { inputs: &inputs, task, replay: None, commands };
+    run_job(settings, destination, work, console, Box::new(reload))
+}
+
+/// What a job is to do.
+pub(super) struct Work<'a> {
+    /// The inputs, as given.
+    pub(super) inputs: &'a [String],
+    /// What is to be done with the plan.
+    pub(super) task: Task,
+    /// What is replayed, if the inputs are a run's row files.
+    pub(super) replay: Option<Replay>,
+    /// Commands for hints.
+    pub(super) commands: NextCommands,
+}
+
+/// A replay of a run's row files.
+#[derive(Debug, Clone)]
+pub(super) struct Replay {
+    /// Which rows are taken; `None` for all.
+    pub(super) chosen: Option<Chosen>,
+    /// What is told before anything is read.
+    pub(super) notes: Vec<String>,
 }
 
 /// Runs the job against a destination: the rest of `sync`, `plan` and `demo`.
 pub(super) fn run_job(
     settings: &Settings,
     destination: Destination,
-    inputs: &[String],
-    is_plan: bool,
-    commands: NextCommands,
+    work: Work<'_>,
     console: Console,
     reload: Box<Reload<'_>>,
 ) -> Result<Exit, Fatal> {
+    let Work { inputs, task, replay, commands } = work;
+    let (is_plan, input_args) = (task.is_plan(), inputs.to_vec());
     let rules = Arc::new(parts::rule_set(settings)?);
-    let row_rules = Arc::new(parts::row_rules(settings)?);
+    let chosen = replay.as_ref().and_then(|replay| replay.chosen.clone());
+    let row_rules = Arc::new(RowRules { chosen, ..parts::row_rules(settings)? });
+    parts::check_client(settings, destination.endpoint.clone().filter(|_| !is_plan), &rules)?;
     // Read before anything else, so that a missing token is known before the first row is.
     let token = destination.token.as_ref().map(TokenSource::first).transpose()?;
     let spool_dir = spool_dir(&destination.state, inputs, is_plan)?;
     let inputs = Inputs::open(&parts::input_options(settings, &row_rules, inputs, spool_dir))?;
     let clock = Clock::start();
     let stop_at = parts::stop_at(settings, clock.now_ms())?;
+    parts::check_zone(&settings.delivery)?;
     let signals = Signals::listen()?;
     let run_id = clock::run_id(Chance::from_entropy().next_u64());
     let options = parts::journal_options(settings, &destination.state);
@@ -72,7 +101,8 @@ pub(super) fn run_job(
     let options = ReportOptions {
         run_dir: run_dir.clone(),
         commands,
-        rate_per_s: settings.delivery.rate.per_second(),
+        rate_per_s: parts::rate_per_s(&settings.delivery),
+        sending_time: parts::sending_time(&settings.delivery),
         ..report_options(settings)
     };
     let reporters = Reporters::on(options, console.clone(), Out::stdout())?;
@@ -81,6 +111,9 @@ pub(super) fn run_job(
         settings,
         run_id: &run_id,
         is_plan,
+        task,
+        input_args,
+        replay,
         destination,
         token,
         rules,
@@ -93,23 +126,35 @@ pub(super) fn run_job(
         run_dir,
         files,
         settled: None,
+        figures: None,
     };
-    let (mut ended, reporters, closing) = job.run(clock, reporters);
+    let (ended, reporters, closing) = job.run(clock, reporters);
+    conclude(settings, &console, ended, reporters, closing)
+}
+
+/// Tells how the job ended, and closes the batch and the journal.
+fn conclude(
+    settings: &Settings,
+    console: &Console,
+    mut ended: Ended,
+    reporters: Reporters,
+    closing: Closing,
+) -> Result<Exit, Fatal> {
     let finished = reporters.finish();
     if let Some(fatal) = &ended.fatal {
-        fatal.explanation.print(&console, settings.run.json, settings.run.quiet);
+        fatal.explanation.print(console, settings.run.json, settings.run.quiet);
     }
     if let Err(fatal) = closing.close()
         && ended.fatal.is_none()
     {
-        fatal.explanation.print(&console, settings.run.json, settings.run.quiet);
+        fatal.explanation.print(console, settings.run.json, settings.run.quiet);
         ended.exit = if ended.exit == Exit::Success { fatal.exit } else { ended.exit };
     }
     match finished.problem {
         // A report that could not be written does not undo the run, but it must not pass as a success either.
         Some(problem) if ended.exit == Exit::Success => Err(problem.into()),
         Some(problem) => {
-            Fatal::from(problem).explanation.print(&console, settings.run.json, settings.run.quiet);
+            Fatal::from(problem).explanation.print(console, settings.run.json, settings.run.quiet);
             Ok(ended.exit)
         }
         None => Ok(ended.exit),
@@ -147,21 +192,58 @@ fn spool_dir(state: &Path, inputs: &[String], is_plan: bool) -> Result<PathBuf, 
     Ok(state.to_owned())
 }
 
-/// The command as typed, for hints: with its inputs, and without them.
-pub(super) fn next_commands(args: &[OsString], inputs: &[String]) -> NextCommands {
+/// The command as typed, for hints: with its inputs, and without them. A saved plan remembers its inputs, and is no
+/// plan for rows fed back.
+pub(super) fn next_commands(args: &[OsString], inputs: &[String], task: &Task) -> NextCommands {
     let words: Vec<String> = args.iter().skip(1).map(|arg| arg.to_string_lossy().into_owned()).collect();
-    let without: Vec<String> = words.iter().filter(|word| !inputs.contains(word)).cloned().collect();
+    let words = without_option(words, &["-o", "--output"]);
+    let is_input = |word: &String| inputs.contains(word);
+    let without: Vec<String> = words.iter().filter(|word| !is_input(word)).cloned().collect();
     let line = |words: &[String]| {
-        std::iter::once("simsync".to_owned())
-            .chain(words.iter().map(|word| report::shell_word(word)))
-            .collect::<Vec<_>>()
-            .join(" ")
+        command_line(words.iter().map(String::as_str)).replacen("simsync plan", "simsync sync", 1)
     };
-    let again = if inputs.iter().any(|input| input == "-") { String::new() } else { line(&words) };
+    let again = match task {
+        Task::Plan { save_as: Some(path) } => {
+            format!("{} --plan {}", line(&without), report::shell_quote(path))
+        }
+        Task::Plan { save_as: None } | Task::Sync { .. } => line(&words),
+    };
+    let without = without_option(without, &["--plan"]);
     NextCommands {
-        again: again.replacen("simsync plan", "simsync sync", 1),
-        without_inputs: line(&without).replacen("simsync plan", "simsync sync", 1),
+        again: if inputs.iter().any(|input| input == "-") { String::new() } else { again },
+        without_inputs: line(&without),
+        options: options_text(without.iter().skip(1).map(String::as_str)),
     }
+}
+
+/// The words without an option and its value.
+fn without_option(words: Vec<String>, names: &[&str]) -> Vec<String> {
+    let mut kept = Vec::with_capacity(words.len());
+    let mut words = words.into_iter();
+    while let Some(word) = words.next() {
+        if names.contains(&word.as_str()) {
+            words.next();
+            continue;
+        }
+        let is_joined = names.iter().any(|name| {
+            let is_long = name.starts_with("--");
+            word.strip_prefix(name).is_some_and(|rest| !is_long || rest.starts_with('='))
+        });
+        if !is_joined {
+            kept.push(word);
+        }
+    }
+    kept
+}
+
+/// A command line of these words, to be pasted into a shell.
+pub(super) fn command_line<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
+    format!("simsync{}", options_text(words))
+}
+
+/// Words as they are appended to a command line.
+pub(super) fn options_text<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
+    words.into_iter().map(|word| format!(" {}", report::shell_word(word))).collect()
 }
 
 #[cfg(test)]
@@ -172,8 +254,25 @@ mod tests {
     fn hints_name_the_command_as_typed() {
         let args: Vec<OsString> =
             ["/usr/bin/simsync", "sync", "my export.csv", "--rate", "200/s"].map(OsString::from).into();
-        let next = next_commands(&args, &["my export.csv".to_owned()]);
+        let next = next_commands(&args, &["my export.csv".to_owned()], &Task::SYNC);
         assert_eq!(next.again, "simsync sync 'my export.csv' --rate 200/s");
         assert_eq!(next.without_inputs, "simsync sync --rate 200/s");
+        assert_eq!(next.options, " --rate 200/s");
+    }
+
+    #[test]
+    fn a_saved_plan_is_named_instead_of_its_inputs() {
+        let words = |line: &str| line.split(' ').map(OsString::from).collect::<Vec<_>>();
+        let inputs = ["crm.csv".to_owned()];
+        let task = Task::Plan { save_as: Some("p.json".into()) };
+        for option in ["-o p.json", "-op.json", "--output p.json", "--output=p.json"] {
+            let next =
+                next_commands(&words(&format!("simsync plan {option} crm.csv --full")), &inputs, &task);
+            assert_eq!(next.again, "simsync sync --full --plan p.json", "{option}");
+            assert_eq!(next.without_inputs, "simsync sync --full", "{option}");
+        }
+        let next = next_commands(&words("simsync sync --plan p.json --full"), &[], &Task::SYNC);
+        assert_eq!(next.again, "simsync sync --plan p.json --full");
+        assert_eq!(next.without_inputs, "simsync sync --full");
     }
 }

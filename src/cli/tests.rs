@@ -41,8 +41,17 @@ fn sync_has_a_flag_for_every_setting_that_names_one_and_no_other() {
     let mut typed = long_names("sync");
     assert!(typed.remove("config"));
     typed.remove("help");
+    assert!(typed.remove("plan"));
     assert_eq!(typed, table);
-    assert_eq!(long_names("plan"), long_names("sync"));
+    let mut planned = long_names("plan");
+    planned.remove("help");
+    assert!(planned.remove("config") && planned.remove("output"));
+    assert_eq!(planned, table);
+    let mut replay = long_names("replay");
+    assert!(replay.remove("kind") && replay.remove("signature"));
+    let mut sync = long_names("sync");
+    assert!(sync.remove("plan"));
+    assert_eq!(replay, sync);
 }
 
 #[test]
@@ -84,6 +93,7 @@ fn every_flag_reaches_its_setting() {
             Kind::Field => ("imei", false),
             Kind::Country => ("GB", false),
             Kind::Rate => ("7/h", false),
+            Kind::Windows => ("01:00-05:00 7/h", false),
             Kind::Pairs(_) if flag == "map" => ("imei=Gadget", false),
             Kind::Pairs(_) => ("imei.luhn=off", false),
             Kind::Url => ("https://api.example.net/", false),

@@ -9,16 +9,17 @@ use std::sync::mpsc::{Receiver, Sender};
 use std::time::Duration;
 
 use super::feed::Fed;
+use super::hours::{Flow, Hours};
 use super::settle::{self, Settled, Unresolved};
 use super::{DEFERRED_MAX, DeliverRules, Delivered, Reload, Stopped};
-use crate::api::{Request, Token, TokenSource};
+use crate::api::{Request, Token, TokenSource, Trouble};
 use crate::delivery::outcome::{Failure, Seen, StopCause};
 use crate::delivery::{Action, Decision, Offer, REASON_THROTTLED, Scheduler, TokenRead, UpdateId};
 use crate::digest::{StateKey, SubjectId, update_digest};
 use crate::engine::chance::Chance;
 use crate::engine::clock;
 use crate::engine::credit::Credit;
-use crate::engine::permits::{Pace, Permits};
+use crate::engine::permits::Permits;
 use crate::engine::senders::Senders;
 use crate::engine::signals::{Ask, Stop};
 use crate::event::Event;
@@ -45,7 +46,7 @@ pub(super) enum Wake {
     /// The limiter has granted permits.
     Granted(u32),
     /// An attempt has ended.
-    Answered { id: UpdateId, seen: Seen, latency_ms: u64, trouble: Option<String> },
+    Answered { id: UpdateId, seen: Seen, latency_ms: u64, trouble: Option<Trouble> },
     /// A group of records is durable: these updates may be sent, these are settled.
     Durable(Result<Durable, Arc<JournalError>>),
     /// The token was read again.
@@ -97,8 +98,12 @@ pub(super) struct Driver<'a, 'e> {
     /// Keeps, durably, that the target has acknowledged something.
     pub(super) prove: &'a dyn Fn() -> Result<(), JournalError>,
     pub(super) reload: &'a Reload<'a>,
-    /// The pace in force.
-    pub(super) pace: Option<Pace>,
+    /// How fast, by time of day.
+    pub(super) hours: Hours,
+    /// How fast just now.
+    pub(super) flow: Flow,
+    /// When to look at the clock on the wall again.
+    pub(super) hours_looked_ms: u64,
     pub(super) chance: Chance,
     pub(super) progress: Progress,
     pub(super) outcome: Delivered,
@@ -126,7 +131,7 @@ pub(super) struct Driver<'a, 'e> {
     pub(super) limit_told: Option<u64>,
     pub(super) troubles: Vec<String>,
     /// Whether the API has answered anything in this run.
-    is_answered: bool,
+    pub(super) is_answered: bool,
 }
 
 /// A group on its way to the disk. It answers the driver in any case: a journal thread that died with it would leave the
@@ -191,7 +196,10 @@ impl<'a, 'e> Driver<'a, 'e> {
             token_source,
             prove,
             reload,
-            pace: rules.pace,
+            hours: rules.hours.clone(),
+            // Nothing leaves before it is known what time it is.
+            flow: Flow::Closed,
+            hours_looked_ms: 0,
             chance: Chance::from_entropy(),
             progress: Progress::default(),
             outcome: Delivered::default(),
@@ -226,6 +234,7 @@ impl<'a, 'e> Driver<'a, 'e> {
             self.write();
             self.tell_condition();
             self.check_time();
+            self.check_hours();
             self.pump();
             if self.outcome.stopped.is_some() {
                 credit.close();
@@ -255,6 +264,9 @@ impl<'a, 'e> Driver<'a, 'e> {
         let now_ms = self.now_ms();
         let due_ms =
             self.scheduler.wake_at(now_ms).unwrap_or(u64::MAX).min(self.drain_until_ms.unwrap_or(u64::MAX));
+        // What the scheduler would send at once has to wait for its time of day.
+        let is_closed = self.flow == Flow::Closed && self.drain_until_ms.is_none();
+        let due_ms = if is_closed { due_ms.max(now_ms + IDLE_MS_MAX) } else { due_ms };
         let due_ms = due_ms.min(self.stop_at_ms());
         let is_stuck = credit.is_exhausted() && self.commits_open == 0 && self.scheduler.in_flight() == 0;
         let idle_ms_max = if is_stuck { STUCK_MS_MAX } else { IDLE_MS_MAX };
@@ -287,10 +299,13 @@ impl<'a, 'e> Driver<'a, 'e> {
             }
             Wake::Granted(count) => self.permits_in_hand += count,
             Wake::Answered { id, seen, latency_ms, trouble } => {
-                if let Some(trouble) = trouble {
-                    self.tell_trouble(&trouble);
+                if let Some(trouble) = &trouble {
+                    self.tell_trouble(&trouble.text);
                 }
                 self.on_answered(id, seen, latency_ms, credit);
+                if let Some(trouble) = trouble {
+                    self.stop_for_good(trouble);
+                }
             }
             Wake::Durable(durable) => {
                 self.commits_open -= 1;
@@ -508,6 +523,9 @@ impl<'a, 'e> Driver<'a, 'e> {
     /// Starts attempts: as many as the scheduler wants and the limiter grants.
     fn pump(&mut self) {
         let now_ms = self.now_ms();
+        if self.flow == Flow::Closed {
+            return;
+        }
         let Some(permits) = &self.permits else {
             while let Some(attempt) = self.scheduler.next(now_ms) {
                 self.start(attempt.id);

@@ -10,9 +10,11 @@ mod chains;
 mod drain;
 mod driver;
 mod feed;
+mod hours;
 mod rows;
 mod settle;
 mod steer;
+mod superseded;
 mod tell;
 
 use std::collections::{HashMap, HashSet};
@@ -21,20 +23,21 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc;
 
+pub use self::hours::{Flow, Hours, Window};
 pub use self::steer::Reload;
 
 pub use self::adopt::{Adoption, adopt};
-pub use self::rows::{RowsError, WriteRows, write_rows};
+pub use self::rows::{RowsError, RowsWritten, WriteRows, write_rows};
+pub use self::superseded::Newer;
 
 use self::chains::Chains;
 use self::driver::{Driver, Job, Wake};
 use self::feed::{Feed, FeedError, Selection};
-use crate::api::{ApiError, Client, ClientOptions, Envelope, Token, TokenSource};
+use crate::api::{ApiError, Client, ClientOptions, Envelope, Token, TokenSource, Trouble};
 use crate::delivery::outcome::{Failure, Outcome, Seen, StopCause};
 use crate::delivery::{DeliveryRules, Scheduler};
 use crate::digest::{StateKey, SubjectId};
 use crate::engine::credit::Credit;
-use crate::engine::permits::{Pace, Permits};
 use crate::engine::senders::Senders;
 use crate::engine::signals::{Signals, Stop};
 use crate::event::Event;
@@ -53,8 +56,8 @@ pub const DEFERRED_MAX: usize = 100_000;
 pub struct DeliverRules {
     /// The scheduler's rules.
     pub scheduler: DeliveryRules,
-    /// How fast; `None` for no limit.
-    pub pace: Option<Pace>,
+    /// How fast, by time of day.
+    pub hours: Hours,
     /// Threads that send.
     pub senders: usize,
     /// Updates handed over and not settled, at most, retries included.
@@ -92,8 +95,8 @@ pub enum Limit {
 /// Bounds that may change in the middle of a run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Steering {
-    /// How fast; `None` for no limit.
-    pub pace: Option<Pace>,
+    /// How fast, by time of day.
+    pub hours: Hours,
     /// Attempts on the wire at once, at most.
     pub max_in_flight: usize,
     /// The same, in words.
@@ -106,7 +109,7 @@ impl DeliverRules {
     /// second's worth.
     pub fn window(&self) -> usize {
         let full = 2 * self.scheduler.max_in_flight;
-        match self.pace {
+        match self.hours.fastest() {
             None => 2 * full,
             Some(pace) => {
                 let mut second = 16;
@@ -128,6 +131,8 @@ pub enum Stopped {
     Cause(StopCause),
     /// The API never answered, because of this trouble with the connection.
     Unreachable(String),
+    /// A certificate was not accepted, on this side or the other, before the API had answered anything.
+    Untrusted(String),
     /// The operator's.
     Signal(Stop),
     /// A limit that was asked for.
@@ -146,7 +151,7 @@ impl Stopped {
         match self {
             Stopped::Cause(StopCause::TokenRefused) => Exit::Token,
             Stopped::Cause(StopCause::Outage) | Stopped::Unreachable(_) => Exit::Temporary,
-            Stopped::Cause(StopCause::Redirected { .. }) => Exit::Config,
+            Stopped::Cause(StopCause::Redirected { .. }) | Stopped::Untrusted(_) => Exit::Config,
             Stopped::Cause(
                 StopCause::NothingAccepted { .. }
                 | StopCause::ErrorBudget { .. }
@@ -189,6 +194,11 @@ impl Stopped {
             Stopped::Unreachable(_) => {
                 "check scheme, host and port in api.url, DNS and the network; then run the same command again".into()
             }
+            Stopped::Untrusted(_) => {
+                "check the host in api.url, the authorities in api.ca_file and api.client_certificate, and this \
+                 machine's clock; no row was marked failed"
+                    .into()
+            }
             Stopped::Signal(_) | Stopped::Limit(_) => "run the same command again; it resumes".into(),
             Stopped::Source(error) => error.remedy(),
             Stopped::Journal(error) => error.remedy(),
@@ -223,6 +233,7 @@ impl fmt::Display for Stopped {
             Stopped::Unreachable(trouble) => {
                 write!(f, "the API could not be reached for as long as outage_max: {trouble}")
             }
+            Stopped::Untrusted(trouble) => write!(f, "no connection to the API can be trusted: {trouble}"),
             Stopped::Limit(Limit::Duration { length }) => write!(f, "--max-duration {length} is over"),
             Stopped::Limit(Limit::Until { time }) => write!(f, "it is {time}: --until"),
             Stopped::Limit(Limit::Updates { updates }) => {
@@ -241,7 +252,7 @@ impl From<FeedError> for Stopped {
     fn from(error: FeedError) -> Stopped {
         match error {
             FeedError::Source(error) => Stopped::Source(Arc::new(error)),
-            FeedError::Inconsistent(_) => Stopped::Internal(error.to_string()),
+            FeedError::Plan(_) | FeedError::Inconsistent(_) => Stopped::Internal(error.to_string()),
         }
     }
 }
@@ -329,13 +340,6 @@ pub fn deliver(delivery: Delivery<'_>, emitter: &mut Emitter<'_>) -> Result<Deli
         rules.window()
     );
     let scheduler = Scheduler::new(rules.scheduler.clone(), clock.now_ms());
-    let permits = match rules.pace {
-        Some(pace) => {
-            let waker = waker.clone();
-            Some(Permits::start(pace, move |count| drop(waker.send(Wake::Granted(count))))?)
-        }
-        None => None,
-    };
     let senders = start_senders(&rules, &delivery.client, clock, &waker)?;
     let on_signal = waker.clone();
     // After the driver has ended, nobody takes these any more; the count of signals tells the rest of the run.
@@ -355,7 +359,7 @@ pub fn deliver(delivery: Delivery<'_>, emitter: &mut Emitter<'_>) -> Result<Deli
         delivery.reload,
     );
     driver.senders = Some(senders);
-    driver.permits = permits;
+    driver.set_hours(rules.hours.clone());
     run_passes(&mut driver, delivery);
     Ok(driver.end())
 }
@@ -394,7 +398,7 @@ struct Ending {
 }
 
 impl Ending {
-    fn tell(&mut self, seen: Seen, latency_ms: u64, trouble: Option<String>) {
+    fn tell(&mut self, seen: Seen, latency_ms: u64, trouble: Option<Trouble>) {
         self.is_told = true;
         // The driver has ended when the attempt was cut off; its outcome is in doubt by then.
         drop(self.waker.send(Wake::Answered { id: self.id, seen, latency_ms, trouble }));
@@ -404,7 +408,8 @@ impl Ending {
 impl Drop for Ending {
     fn drop(&mut self) {
         if !self.is_told {
-            let seen = Seen { outcome: Outcome::Disconnected, status: None, token_generation: 0 };
+            let seen =
+                Seen { outcome: Outcome::Disconnected, status: None, quota: None, token_generation: 0 };
             self.tell(seen, 0, None);
         }
     }

@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
+use super::superseded::{Newer, Overtaken, Superseded};
 use super::{Delivered, Stopped};
 use crate::digest::SubjectId;
 use crate::engine::signals::Signals;
@@ -14,8 +15,9 @@ use crate::event::Breach;
 use crate::fields::RuleId;
 use crate::input::{Inputs, Pass, Row, RowError, SourceError};
 use crate::ledger::Refusal;
-use crate::plan::{Plan, Ruling};
+use crate::plan::{BesideError, Plan, Ruling};
 use crate::report::{ReportError, RowFileKind, RowFiles, RowLine, WrittenFile};
+use crate::row::{Place, Version};
 use crate::survey::{Judge, Judged};
 use crate::update::FieldKind;
 
@@ -41,6 +43,19 @@ pub struct WriteRows<'a> {
     pub files: RowFiles,
     /// The signals of this process: one more than there were ends the writing.
     pub signals: &'a Signals,
+    /// What overtook superseded rows.
+    pub newer: Newer<'a>,
+    /// Whether fields left out of a row are worth a word although no row is replayed: the batch is an older one.
+    pub is_older_batch: bool,
+}
+
+/// What was written, and found on the way.
+#[derive(Debug, Default)]
+pub struct RowsWritten {
+    /// The files that have rows.
+    pub files: Vec<WrittenFile>,
+    /// Rows sent, or folded into one to send, without fields that something newer has set.
+    pub trimmed: u64,
 }
 
 /// Why the row files could not be written.
@@ -52,6 +67,9 @@ pub enum RowsError {
     /// The files cannot be written.
     #[error(transparent)]
     Report(#[from] ReportError),
+    /// What the plan says of a row cannot be read back.
+    #[error(transparent)]
+    Plan(#[from] BesideError),
     /// The operator asked to stop.
     #[error("the row files were not written: {0}")]
     Stopped(Stopped),
@@ -69,14 +87,27 @@ struct Why {
 ///
 /// # Errors
 /// When the inputs cannot be read again or the files cannot be written.
-pub fn write_rows(write: WriteRows<'_>) -> Result<Vec<WrittenFile>, RowsError> {
-    let WriteRows { inputs, mut judge, plan, delivered, run_id, mut files, signals } = write;
+pub fn write_rows(write: WriteRows<'_>) -> Result<RowsWritten, RowsError> {
+    let WriteRows { inputs, mut judge, plan, delivered, run_id, files, signals, newer, is_older_batch } =
+        write;
+    // Of a night on which nothing has changed nothing is written, and nothing read for it.
+    let rows = plan.facts().rows;
+    if rows.unchanged + rows.duplicate + rows.filtered + rows.elsewhere == rows.read {
+        return Ok(RowsWritten::default());
+    }
     let signals_before = signals.count();
-    let names: Vec<String> = inputs.files().iter().map(|file| file.name.clone()).collect();
-    let refused: HashMap<u64, &Refusal> = plan.refused_before().collect();
-    let passwords = inputs.columns_of(FieldKind::Password);
-    let mut reasons = Reasons { plan, delivered, refused, refused_subjects: HashMap::new() };
+    let mut writing = Writing {
+        names: inputs.files().iter().map(|file| file.name.clone()).collect(),
+        passwords: inputs.columns_of(FieldKind::Password),
+        plan,
+        run_id,
+        files,
+    };
+    let (batch, key) = (newer.batch, judge.key_field());
+    let superseded = Superseded::find(newer, plan, inputs, &mut judge)?;
+    let mut reasons = Reasons { plan, delivered, refused_subjects: HashMap::new(), superseded };
     reasons.find_refused_subjects(inputs, &mut judge)?;
+    let mut trimmed = 0;
     let mut reader = inputs.read(Pass::Again);
     while let Some(row) = reader.next_row()? {
         let (place, judged) = judge.read(&row);
@@ -85,7 +116,47 @@ pub fn write_rows(write: WriteRows<'_>) -> Result<Vec<WrittenFile>, RowsError> {
         {
             return Err(RowsError::Stopped(Stopped::Signal(stop)));
         }
-        let Some(mut why) = reasons.why(&row, judged, place.ordinal) else { continue };
+        let (ruling, left_out) = (plan.ruling(place.ordinal), plan.beside(place.ordinal)?.left_out);
+        // A column that gives the order has rows folded in it; nothing is left out of what they say together.
+        let may_be_told = is_older_batch || row.as_ref().is_ok_and(|row| row.origin().is_some());
+        if (ruling.is_sent() || ruling.is_folded()) && !left_out.is_empty() && may_be_told {
+            trimmed += 1;
+        }
+        let overtaken = match judged {
+            Judged::Valid { subject, version, .. } if ruling == Ruling::Superseded => {
+                let ordinal = plan.version_ordinal(place.ordinal)?;
+                let present = judge.facts.iter().map(|(kind, _)| *kind).filter(|kind| Some(*kind) != key);
+                let version = version.unwrap_or(Version { batch, ordinal });
+                Some(Overtaken { subject, version, present: present.collect(), left_out })
+            }
+            Judged::Valid { .. } | Judged::Rejected { .. } | Judged::Filtered => None,
+        };
+        let Some(why) = reasons.why(&row, judged, place.ordinal, overtaken) else { continue };
+        writing.write(&row, judged, place, why, &judge)?;
+    }
+    drop(reader);
+    Ok(RowsWritten { files: writing.files.finish()?, trimmed })
+}
+
+/// The row files while they are written.
+struct Writing<'a> {
+    names: Vec<String>,
+    /// Columns of passwords, by input.
+    passwords: Vec<Vec<usize>>,
+    plan: &'a Plan,
+    run_id: &'a str,
+    files: RowFiles,
+}
+
+impl Writing<'_> {
+    fn write(
+        &mut self,
+        row: &Result<Row<'_>, RowError>,
+        judged: Judged,
+        place: Place,
+        mut why: Why,
+        judge: &Judge<'_>,
+    ) -> Result<(), RowsError> {
         let mut is_plaintext = false;
         if why.kind == RowFileKind::Rejected {
             let also = judge.also(judged);
@@ -96,8 +167,8 @@ pub fn write_rows(write: WriteRows<'_>) -> Result<Vec<WrittenFile>, RowsError> {
         }
         let mut cells = Vec::new();
         // Fed back, the row has to keep its place among its subject's rows, which a column may have given it.
-        let (mut run, mut number) = (run_id.to_owned(), plan.version_ordinal(place.ordinal));
-        let mut raw = match &row {
+        let (mut run, mut number) = (self.run_id.to_owned(), self.plan.version_ordinal(place.ordinal)?);
+        let mut raw = match row {
             Ok(row) => {
                 row.originals(&mut cells);
                 if let Some(origin) = row.origin() {
@@ -108,31 +179,30 @@ pub fn write_rows(write: WriteRows<'_>) -> Result<Vec<WrittenFile>, RowsError> {
             Err(error) => Some(error.raw.as_slice()),
         };
         let file_index = usize::try_from(place.file).unwrap_or(usize::MAX);
-        if let Ok(row) = &row
+        if let Ok(row) = row
             && let Some(password) = row.cell(FieldKind::Password).filter(|_| is_plaintext)
         {
-            remove_password(password, passwords.get(file_index).map_or(&[], Vec::as_slice), &mut cells);
+            let columns = self.passwords.get(file_index).map_or(&[][..], Vec::as_slice);
+            remove_password(password, columns, &mut cells);
             raw = raw.filter(|raw| !String::from_utf8_lossy(raw).contains(password));
             why.detail.push_str("; the password was removed: left empty, it is not sent");
         }
-        let file = names.get(file_index);
-        files.write(
+        let written = self.files.write(
             why.kind,
             &RowLine {
                 cells: &cells,
                 run: &run,
                 row: number,
-                file: file.map_or("", String::as_str),
+                file: self.names.get(file_index).map_or("", String::as_str),
                 line: place.line,
                 reason: &why.reason,
                 signature: &why.signature,
                 detail: &why.detail,
                 raw,
             },
-        )?;
+        );
+        Ok(written?)
     }
-    drop(reader);
-    Ok(files.finish()?)
 }
 
 /// Empties what holds a password in the clear, which no file of a run keeps (reference/field-rules.md 1.7). Of a JSON value
@@ -149,26 +219,22 @@ fn remove_password(password: &str, columns: &[usize], cells: &mut [Option<Cow<'_
 struct Reasons<'a> {
     plan: &'a Plan,
     delivered: &'a Delivered,
-    refused: HashMap<u64, &'a Refusal>,
     /// Updates refused earlier in this batch, by subject, to find the rows folded into them.
-    refused_subjects: HashMap<SubjectId, Vec<(u64, &'a Refusal)>>,
+    refused_subjects: HashMap<SubjectId, Vec<(u64, Refusal)>>,
+    superseded: Superseded<'a>,
 }
 
 impl Reasons<'_> {
     /// Reads once for the subjects of updates refused before, only if there are any: the plan knows their last rows.
-    fn find_refused_subjects(
-        &mut self,
-        inputs: &mut Inputs,
-        judge: &mut Judge<'_>,
-    ) -> Result<(), SourceError> {
-        if self.refused.is_empty() {
+    fn find_refused_subjects(&mut self, inputs: &mut Inputs, judge: &mut Judge<'_>) -> Result<(), RowsError> {
+        if self.plan.facts().refused_before == 0 {
             return Ok(());
         }
         let mut reader = inputs.read(Pass::Again);
         while let Some(row) = reader.next_row()? {
             let Ok(row) = row else { continue };
             let ordinal = row.place().ordinal;
-            if let Some(refusal) = self.refused.get(&ordinal)
+            if let Some(refusal) = self.plan.refused_before(ordinal)?
                 && let Judged::Valid { subject, .. } = judge.row(&row)
             {
                 self.refused_subjects.entry(subject).or_default().push((ordinal, refusal));
@@ -177,7 +243,13 @@ impl Reasons<'_> {
         Ok(())
     }
 
-    fn why(&self, row: &Result<Row<'_>, RowError>, judged: Judged, ordinal: u64) -> Option<Why> {
+    fn why(
+        &self,
+        row: &Result<Row<'_>, RowError>,
+        judged: Judged,
+        ordinal: u64,
+        overtaken: Option<Overtaken>,
+    ) -> Option<Why> {
         let subject = match judged {
             Judged::Valid { subject, .. } => Some(subject),
             Judged::Rejected { .. } | Judged::Filtered => None,
@@ -204,11 +276,11 @@ impl Reasons<'_> {
             Ruling::Send | Ruling::SendLate => self.sent(subject?, |of| of == ordinal),
             // A folded row shares the fate of the first update at or behind it.
             Ruling::Folded | Ruling::FoldedLate => self.sent(subject?, |of| of >= ordinal),
-            Ruling::Filtered
-            | Ruling::Elsewhere
-            | Ruling::Duplicate
-            | Ruling::Superseded
-            | Ruling::Unchanged => None,
+            Ruling::Superseded => {
+                let (reason, detail) = self.superseded.why(&overtaken?);
+                Some(Why { kind: RowFileKind::Superseded, reason, signature: String::new(), detail })
+            }
+            Ruling::Filtered | Ruling::Elsewhere | Ruling::Duplicate | Ruling::Unchanged => None,
         }
     }
 

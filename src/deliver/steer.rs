@@ -3,11 +3,10 @@
 //!
 //! Not here: how a stopped run drains (`drain.rs`), and where other bounds come from (the front door).
 
-use super::driver::{Driver, Wake};
+use super::driver::Driver;
 use super::feed::Fed;
 use super::{Limit, Steering, Stopped};
 use crate::engine::credit::Credit;
-use crate::engine::permits::Permits;
 use crate::engine::signals::Ask;
 use crate::event::Event;
 
@@ -77,20 +76,8 @@ impl Driver<'_, '_> {
     }
 
     fn steer(&mut self, steering: Steering) {
-        let Steering { pace, max_in_flight, text } = steering;
-        if pace != self.pace {
-            if let Some(permits) = &self.permits {
-                permits.want(0);
-            }
-            self.permits_in_hand = 0;
-            let waker = self.waker.clone();
-            let started =
-                pace.map(|pace| Permits::start(pace, move |count| drop(waker.send(Wake::Granted(count)))));
-            match started.transpose() {
-                Ok(permits) => (self.permits, self.pace) = (permits, pace),
-                Err(error) => tracing::error!(%error, "no thread for the new rate; the old one stays"),
-            }
-        }
+        let Steering { hours, max_in_flight, text } = steering;
+        self.set_hours(hours);
         self.scheduler.set_max_in_flight(max_in_flight);
         self.emitter.emit(Event::Noticed { text: format!("read the configuration again: {text}") });
         self.tell_limit();

@@ -4,9 +4,14 @@
 
 use super::Stopped;
 use super::driver::{Driver, Progress};
+use super::hours::Flow;
+use crate::api::Trouble;
 use crate::delivery::Condition;
 use crate::delivery::outcome::StopCause;
 use crate::event::Event;
+
+/// Why nothing is sent at this time of day.
+const REASON_HOURS: &str = "delivery.window says pause";
 
 /// Kinds of trouble with the connection that are told.
 const TROUBLES_MAX: usize = 4;
@@ -39,6 +44,7 @@ impl Driver<'_, '_> {
     pub(super) fn tell_condition(&mut self) {
         let now_ms = self.now_ms();
         let (reason, until_ms) = match self.scheduler.condition(now_ms) {
+            Condition::Open | Condition::Guarding if self.flow == Flow::Closed => (Some(REASON_HOURS), None),
             Condition::Open | Condition::Guarding | Condition::Draining => (None, None),
             Condition::Quiet { until_ms } => (Some(self.quiet_reason), Some(until_ms)),
             Condition::BreakerOpen { .. } => (Some("server is failing, probing"), None),
@@ -62,6 +68,14 @@ impl Driver<'_, '_> {
         match self.troubles.last() {
             Some(trouble) => Stopped::Unreachable(trouble.clone()),
             None => Stopped::Cause(StopCause::Outage),
+        }
+    }
+
+    /// Stops at once for trouble that waiting does not end, a certificate that is not accepted, unless the API has
+    /// answered before in this run: then one of several servers may be wrong, or a renewal is under way.
+    pub(super) fn stop_for_good(&mut self, trouble: Trouble) {
+        if !trouble.may_pass && !self.is_answered && self.is_going() {
+            self.stop(Stopped::Untrusted(trouble.text));
         }
     }
 

@@ -163,7 +163,9 @@ impl Breaker {
             }
             return Struck::default();
         }
-        let is_charged = self.was_well && blow.is_chargeable;
+        // Who is known to fail on its own is charged before anybody has passed: a run of nothing but such rows would
+        // wait for the end of an outage that there is none.
+        let is_charged = (self.was_well || !blow.counts) && blow.is_chargeable;
         *self.charges.entry(blow.id).or_default() += u32::from(is_charged);
         self.is_endless |= !is_charged;
         if blow.counts {

@@ -7,6 +7,8 @@ use crate::digest::SubjectId;
 
 /// Reason of a quiet after a 429.
 pub const REASON_THROTTLED: &str = "too many requests";
+/// Reason of a quiet after an answer whose rate limit headers leave nothing.
+pub const REASON_QUOTA: &str = "the server's rate limit is used up";
 /// Reason of a quiet after another answer with `Retry-After`.
 pub const REASON_RETRY_AFTER: &str = "the server asked to wait";
 

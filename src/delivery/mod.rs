@@ -4,7 +4,8 @@
 //! One update's way: `offer` → a place in its subject's lane → `next` (an attempt, under a permit the caller holds)
 //! → `on_outcome` → a verdict. What stands in the way of sending is one file each: the shared quiet (`pause.rs`),
 //! the breaker (`breaker.rs`), the token (`token.rs`), the guard at first contact (`guard.rs`), how many may be on
-//! the wire at once (`concurrency.rs`), and the spacing for a server that fails many (`brake.rs`).
+//! the wire at once (`concurrency.rs`), and the spacing for a server that fails many (`brake.rs`) or counts
+//! what it takes (`quota.rs`).
 //!
 //! Not here: the rate limit (`engine/permits.rs`), HTTP (`api/`), the journal, and which passes a run makes
 //! (`deliver.rs`).
@@ -16,6 +17,7 @@ mod decision;
 mod guard;
 mod lanes;
 mod pause;
+mod quota;
 mod retry;
 mod ruling;
 mod schedule;
@@ -25,8 +27,8 @@ pub mod outcome;
 pub mod rules;
 
 pub use decision::{
-    Action, Attempt, Condition, Decision, Leftover, Offer, REASON_RETRY_AFTER, REASON_THROTTLED, TokenRead,
-    UpdateId,
+    Action, Attempt, Condition, Decision, Leftover, Offer, REASON_QUOTA, REASON_RETRY_AFTER,
+    REASON_THROTTLED, TokenRead, UpdateId,
 };
 pub use rules::DeliveryRules;
 pub use schedule::Scheduler;

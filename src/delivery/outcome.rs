@@ -78,6 +78,15 @@ impl Outcome {
     }
 }
 
+/// What the server says it will still take from us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quota {
+    /// Attempts left in the server's period.
+    pub remaining: u64,
+    /// Milliseconds until its next period begins.
+    pub reset_ms: u64,
+}
+
 /// An outcome as the engine hands it to the scheduler.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen {
@@ -85,6 +94,8 @@ pub struct Seen {
     pub outcome: Outcome,
     /// The answer's status, if there was an answer.
     pub status: Option<u16>,
+    /// What the answer says of the server's rate limit, if it says anything.
+    pub quota: Option<Quota>,
     /// Generation of the token that was sent: a late 401 under an old token is not "refused again".
     pub token_generation: u64,
 }

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 
 use super::brake::{TESTIMONIES_MAX, WAIVED_TIMES};
 use super::breaker::Blow;
-use super::decision::{Action, Decision, REASON_RETRY_AFTER, REASON_THROTTLED, UpdateId};
-use super::outcome::{Failure, Outcome, Seen, StopCause, Verdict};
+use super::decision::{Action, Decision, REASON_QUOTA, REASON_RETRY_AFTER, REASON_THROTTLED, UpdateId};
+use super::outcome::{Failure, Outcome, Quota, Seen, StopCause, Verdict};
 use super::rules::SIGNATURES_MAX;
 use super::schedule::Scheduler;
 use super::token::TokenRuling;
@@ -38,7 +38,7 @@ impl Scheduler {
         jitter: f64,
         decision: &mut Decision,
     ) {
-        let Seen { outcome, status, token_generation: generation } = seen;
+        let Seen { outcome, status, quota: _, token_generation: generation } = seen;
         let name = outcome.name();
         let sent_ms = self.lanes.get(id).map_or(now_ms, |item| item.sent.1);
         if matches!(
@@ -98,6 +98,17 @@ impl Scheduler {
                 self.go_again(id, 0, decision);
                 self.stop(StopCause::Redirected { status: status.unwrap_or_default() }, decision);
             }
+        }
+    }
+
+    /// Minds what the server says it will still take.
+    pub(super) fn take_quota(&mut self, quota: Option<Quota>, now_ms: u64, decision: &mut Decision) {
+        let Some(quota) = quota else { return };
+        let cap_ms = self.rules.retry_after_max_ms;
+        if let Some(quiet_ms) = self.quota.on_quota(quota, self.lanes.in_flight(), now_ms, cap_ms)
+            && let Some(ms) = self.quiet.on_retry_after(now_ms, quiet_ms)
+        {
+            decision.actions.push(Action::QuietStarted { ms, reason: REASON_QUOTA });
         }
     }
 

@@ -16,6 +16,7 @@ use super::guard::Guard;
 use super::lanes::Lanes;
 use super::outcome::{Failure, Seen, StopCause, Verdict};
 use super::pause::Quiet;
+use super::quota::QuotaPace;
 use super::retry::Ceilings;
 use super::rules::DeliveryRules;
 use super::ruling::Condemned;
@@ -30,6 +31,7 @@ pub struct Scheduler {
     pub(super) quiet: Quiet,
     pub(super) breaker: Breaker,
     pub(super) brake: Brake,
+    pub(super) quota: QuotaPace,
     pub(super) concurrency: Concurrency,
     pub(super) token: TokenState,
     pub(super) guard: Guard,
@@ -55,6 +57,7 @@ impl Scheduler {
             quiet: Quiet::new(&rules),
             breaker: Breaker::new(&rules),
             brake: Brake::new(&rules),
+            quota: QuotaPace::default(),
             concurrency: if rules.adapts {
                 Concurrency::adaptive(rules.max_in_flight, rules.settled_before)
             } else {
@@ -125,7 +128,8 @@ impl Scheduler {
         let capacity = in_flight_max.saturating_sub(self.lanes.in_flight());
         if self.breaker.open_since_ms().is_none() {
             let slots = self.brake.slots(now_ms).map(|slots| usize::try_from(slots).unwrap_or(usize::MAX));
-            return self.lanes.available(now_ms, slots.map_or(capacity, |slots| slots.min(capacity)));
+            let slots = slots.map_or(capacity, |slots| slots.min(capacity)).min(self.quota.slots(now_ms));
+            return self.lanes.available(now_ms, slots);
         }
         let is_due = self.breaker.probe_at_ms().is_some_and(|at_ms| at_ms <= now_ms);
         usize::from(is_due && capacity > 0 && self.lanes.has_probe(now_ms))
@@ -150,6 +154,7 @@ impl Scheduler {
         } else {
             self.concurrency.on_launch(self.lanes.in_flight());
             self.brake.on_launch(now_ms);
+            self.quota.on_launch(now_ms);
         }
         Some(Attempt { id, subject, attempt, is_probe, token_generation: self.token.generation() })
     }
@@ -177,6 +182,7 @@ impl Scheduler {
         let was_in_flight = self.lanes.land(id);
         debug_assert!(was_in_flight, "an outcome belongs to an attempt in flight");
         if was_in_flight {
+            self.take_quota(seen.quota, now_ms, &mut decision);
             self.token.on_sent(seen.token_generation);
             self.rule(id, seen, now_ms, jitter, &mut decision);
         }
@@ -303,6 +309,7 @@ impl Scheduler {
         let from_ms = now_ms.max(self.quiet.until_ms(now_ms).unwrap_or(0));
         if self.breaker.open_since_ms().is_none() {
             let from_ms = from_ms.max(self.brake.closed_until_ms(now_ms).unwrap_or(0));
+            let from_ms = from_ms.max(self.quota.closed_until_ms(now_ms).unwrap_or(0));
             let is_closed = from_ms > now_ms;
             let is_ready = is_closed && self.lanes.available(from_ms, 1) > 0;
             return if is_ready { Some(from_ms) } else { self.lanes.next_delay_ms(from_ms, false) };

@@ -290,7 +290,7 @@ impl World {
         self.see(&Fact::Answered { id, outcome: outcome.clone(), generation })?;
         let status =
             matches!(&outcome, Outcome::ServerFailed { signature, .. } if signature.starts_with("503"));
-        let seen = Seen { outcome, status: status.then_some(503), token_generation: generation };
+        let seen = Seen { outcome, status: status.then_some(503), quota: None, token_generation: generation };
         let jitter = self.dice.jitter();
         let decision = self.scheduler.on_outcome(id, seen, self.now_ms, jitter);
         self.hear(decision)

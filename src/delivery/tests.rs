@@ -73,7 +73,7 @@ impl Desk {
     }
 
     fn answer_under(&mut self, generation: u64, id: UpdateId, outcome: Outcome) {
-        let seen = Seen { status: status(&outcome), outcome, token_generation: generation };
+        let seen = Seen { status: status(&outcome), outcome, quota: None, token_generation: generation };
         let decision = self.scheduler.on_outcome(id, seen, self.now_ms, 1.0);
         self.hear(decision);
     }

@@ -44,6 +44,19 @@ pub fn rfc3339(at_s: i64) -> String {
     jiff::Timestamp::from_second(at_s).unwrap_or(jiff::Timestamp::UNIX_EPOCH).to_string()
 }
 
+/// The minute of the day that the wall clock shows, 0 to 1439, in the time zone of this IANA name, or of this machine.
+///
+/// # Errors
+/// When there is no such time zone.
+pub fn minute_of_day(zone: Option<&str>) -> Result<u16, jiff::Error> {
+    let zone = zone.map_or_else(|| Ok(jiff::tz::TimeZone::system()), jiff::tz::TimeZone::get)?;
+    Ok(minute_of(&jiff::Timestamp::try_from(wall())?.to_zoned(zone)))
+}
+
+fn minute_of(now: &jiff::Zoned) -> u16 {
+    u16::from(now.hour().unsigned_abs()) * 60 + u16::from(now.minute().unsigned_abs())
+}
+
 /// A moment of the wall clock, in seconds since the Unix epoch, as the time zone of this IANA name shows it, or that of
 /// this machine: `2026-11-22 13:05:09 +01:00`. A name that is none is passed over for the machine's own.
 pub fn local(at_s: i64, zone: Option<&str>) -> String {

@@ -373,6 +373,11 @@ impl ColumnBook {
         books.map(|(_, rounded)| rounded.float().count.max(rounded.zeros().count)).sum()
     }
 
+    /// Rows with a value in each field's column, in wire order.
+    pub fn filled(&self) -> [u64; FIELD_COUNT] {
+        self.columns.map(|column| column.values)
+    }
+
     /// What is wrong with the columns, in wire order of their fields. A rule that is off raises no alarm.
     pub fn alarms(&self) -> Vec<ColumnAlarm> {
         let mut alarms = Vec::new();

@@ -261,6 +261,11 @@ impl Inputs {
         self.shapes.iter().map(of_shape).collect()
     }
 
+    /// Whether an input is a file of our own, fed back: it has a column or member `_run`. Of NDJSON, as far as it was read.
+    pub fn is_fed_back(&self) -> bool {
+        self.shapes.iter().any(|shape| shape.layout.names().contains(&"_run"))
+    }
+
     /// What was decided about formats, delimiters and columns, as a text that is equal when the decisions are. Part of
     /// the batch id; it holds no file names, and does not change between passes.
     pub fn shaping(&self) -> String {

@@ -4,11 +4,15 @@
 //! Not here: how they are written (`named.rs`), what follows from them (`plan/`).
 
 use crate::digest::BatchId;
+use crate::event::BatchFigures;
 use crate::update::FieldKind;
 
 use super::core::Core;
 use super::error::JournalError;
-use super::named::{self, OpenBatch, RunBatch};
+use super::named::{self, LedgerMoves, OpenBatch, RunBatch};
+
+/// Batches of a target whose figures are kept: about a week of nightly exports.
+pub const FIGURES_MAX: usize = 8;
 
 /// The place of a batch among those of its target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,6 +79,59 @@ impl Core {
             Ok(())
         })?;
         if closed.is_empty() { Ok(()) } else { self.commit_named(closed) }
+    }
+
+    /// How far a target's ledger has moved.
+    pub(super) fn ledger_moves(&self, target: &str) -> Result<LedgerMoves, JournalError> {
+        named::check_name(target)?;
+        let store = self.store.as_ref();
+        let moves: LedgerMoves = named::get(store, &named::moves(target))?.unwrap_or_default();
+        let aside = named::get(store, named::MOVES_ASIDE)?.unwrap_or(0);
+        Ok(LedgerMoves { aside, ..moves })
+    }
+
+    /// Notes that a run begins to deliver a batch; durable when it returns, so that no plan made before can miss it.
+    pub(super) fn note_delivery(&mut self, target: &str, id: BatchId, seq: u64) -> Result<(), JournalError> {
+        let mut moves = self.ledger_moves(target)?;
+        moves.deliveries += 1;
+        if moves.last != Some((id, seq)) {
+            moves.batches += 1;
+            moves.last = Some((id, seq));
+        }
+        let name = named::moves(target);
+        let value = named::encode(&name, &moves);
+        self.commit_named(vec![(name, Some(value))])
+    }
+
+    /// Notes that somebody else than a batch changes what the ledger holds, of any target.
+    pub(super) fn note_moved_aside(&mut self) -> Result<(), JournalError> {
+        let name = named::MOVES_ASIDE.to_owned();
+        let count: u64 = named::get(self.store.as_ref(), &name)?.unwrap_or(0);
+        let value = named::encode(&name, &(count + 1));
+        self.commit_named(vec![(name, Some(value))])
+    }
+
+    /// Figures of the latest closed batches, oldest first.
+    pub(super) fn figures(&self, target: &str, key: FieldKind) -> Result<Vec<BatchFigures>, JournalError> {
+        named::check_name(target)?;
+        Ok(named::get(self.store.as_ref(), &named::figures(target, key))?.unwrap_or_default())
+    }
+
+    /// Keeps the figures of a batch, once per batch, and forgets those of the oldest ones.
+    pub(super) fn keep_figures(
+        &mut self,
+        target: &str,
+        key: FieldKind,
+        figures: &BatchFigures,
+    ) -> Result<(), JournalError> {
+        let mut all = self.figures(target, key)?;
+        all.retain(|kept| kept.batch_seq != figures.batch_seq);
+        all.push(*figures);
+        let surplus = all.len().saturating_sub(FIGURES_MAX);
+        all.drain(..surplus);
+        let name = named::figures(target, key);
+        let value = named::encode(&name, &all);
+        self.commit_named(vec![(name, Some(value))])
     }
 
     fn newest_seq(&self, target: &str) -> Result<u64, JournalError> {

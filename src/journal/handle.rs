@@ -10,6 +10,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::digest::{BatchId, StateKey, SubjectId};
+use crate::event::BatchFigures;
 use crate::ledger::{LedgerEntry, Record};
 use crate::update::FieldKind;
 
@@ -19,7 +20,7 @@ use super::error::JournalError;
 use super::files;
 use super::generation::{GenerationReader, LedgerScan};
 use super::lock::{LockHolder, StateLock};
-use super::named::RunBatch;
+use super::named::{LedgerMoves, RunBatch};
 use super::opening::{self, Recovery};
 use super::queue::{Append, OnDurable, Queue, Request};
 use super::thread::{self, CommitBounds};
@@ -250,6 +251,47 @@ impl Journal {
     pub fn close_batch(&self, target: &str, seq: u64) -> Result<(), JournalError> {
         let target = target.to_owned();
         self.call(move |core| core.close_batch(&target, seq))
+    }
+
+    /// How far a target's ledger has moved.
+    pub fn ledger_moves(&self, target: &str) -> Result<LedgerMoves, JournalError> {
+        let target = target.to_owned();
+        self.call(move |core| core.ledger_moves(&target))
+    }
+
+    /// Notes that a run begins to deliver a batch: from here on the ledger moves. Call it before the first request.
+    pub fn note_delivery(&self, target: &str, id: BatchId, seq: u64) -> Result<(), JournalError> {
+        let target = target.to_owned();
+        self.call(move |core| core.note_delivery(&target, id, seq))
+    }
+
+    /// Notes that somebody else than a batch changes what the ledger holds (`adopt`, `forget`): every saved plan is
+    /// refused from here on.
+    pub fn note_moved_aside(&self) -> Result<(), JournalError> {
+        self.call(Core::note_moved_aside)
+    }
+
+    /// Figures of the latest closed batches of a target and key field, oldest first, at most
+    /// [`FIGURES_MAX`](super::FIGURES_MAX).
+    pub fn figures(&self, target: &str, key: FieldKind) -> Result<Vec<BatchFigures>, JournalError> {
+        let target = target.to_owned();
+        self.call(move |core| core.figures(&target, key))
+    }
+
+    /// Keeps the figures of a batch that is about to be closed; kept again, they replace themselves.
+    pub fn keep_figures(
+        &self,
+        target: &str,
+        key: FieldKind,
+        figures: BatchFigures,
+    ) -> Result<(), JournalError> {
+        let target = target.to_owned();
+        self.call(move |core| core.keep_figures(&target, key, &figures))
+    }
+
+    /// What tells this journal from every other one: drawn when it was created.
+    pub fn identity(&self) -> u64 {
+        self.identity
     }
 
     /// Keeps which batch a run was about.

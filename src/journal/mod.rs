@@ -4,6 +4,9 @@
 //! touches the store. In a state directory it keeps `lock`, `journal.key`, `journal.watermark`, `journal/` (sled) and
 //! `ledger-<generation>.grenad`. Not here: what the records mean (`ledger.rs`), what follows from them (`plan/`).
 //!
+//! `targets.json` repeats for readers what is known of targets and runs. Tools are `view.rs` (reading without the lock),
+//! `upkeep.rs` (numbers, forgetting), `rewrite.rs` (the store written anew) and `verify.rs`.
+//!
 //! Reading order: `handle.rs` what others call, `core.rs` commit and when to fold, `fold.rs` (`sorted.rs`, `job.rs`) the
 //! fold, `opening.rs` what is believed after a crash, then the formats: `record.rs`, `entry.rs`, `named.rs`,
 //! `watermark.rs`, `pages.rs`.
@@ -40,7 +43,7 @@ mod watermark;
 mod tests;
 
 pub use self::core::FinishReport;
-pub use batches::Batch;
+pub use batches::{Batch, FIGURES_MAX};
 pub use error::{JournalError, JournalErrorKind};
 pub use generation::LedgerScan;
 pub use handle::{
@@ -48,7 +51,7 @@ pub use handle::{
 };
 pub use index::{JournalIndex, RunFact, TargetBatch, TargetFact};
 pub use lock::{LockHolder, lock_holder};
-pub use named::RunBatch;
+pub use named::{LedgerMoves, RunBatch};
 pub use opening::Recovery;
 pub use queue::OnDurable;
 pub use upkeep::{DiskUse, TargetStats, Upkeep, UpkeepStats, disk_use};

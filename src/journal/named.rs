@@ -4,7 +4,8 @@
 //! another's. Not here: when they change (`batches.rs`, `core.rs`).
 
 use crate::digest::{BatchId, checksum, content_hash};
-use crate::update::FieldKind;
+use crate::event::BatchFigures;
+use crate::update::{FIELD_COUNT, FieldKind};
 
 use super::codec::{CHECKSUM_BYTES, CodecError, Decoder, put_signed, put_text, put_varint};
 use super::error::JournalError;
@@ -41,6 +42,70 @@ pub struct RunBatch {
     pub target: String,
     /// The batch's sequence on it.
     pub batch_seq: u64,
+}
+
+/// How far a target's ledger has moved, so that a plan can tell whether it still stands on the one it was made of. Each
+/// number only grows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LedgerMoves {
+    /// Times somebody else than a batch changed it, for all targets together: `adopt`, `forget`.
+    pub aside: u64,
+    /// Times a batch began to deliver that was not the last one to do so.
+    pub batches: u64,
+    /// Runs that began to deliver.
+    pub deliveries: u64,
+    /// The last batch that delivered, and its sequence.
+    pub last: Option<(BatchId, u64)>,
+}
+
+impl Named for LedgerMoves {
+    fn encode(&self, out: &mut Vec<u8>) {
+        put_varint(out, self.batches);
+        put_varint(out, self.deliveries);
+        let (id, seq) = self.last.unwrap_or((BatchId([0; 16]), 0));
+        put_varint(out, seq);
+        out.extend_from_slice(&id.0);
+    }
+
+    fn decode(decoder: &mut Decoder<'_>) -> Result<Self, CodecError> {
+        let (batches, deliveries, seq) = (decoder.varint()?, decoder.varint()?, decoder.varint()?);
+        let id = BatchId(decoder.array()?);
+        let last = (seq > 0).then_some((id, seq));
+        // Counted under a name of its own, for all targets.
+        Ok(LedgerMoves { aside: 0, batches, deliveries, last })
+    }
+}
+
+/// The usual figures of a target are encoded as what they are: the newest last.
+impl Named for Vec<BatchFigures> {
+    fn encode(&self, out: &mut Vec<u8>) {
+        put_varint(out, self.len() as u64);
+        for figures in self {
+            put_varint(out, figures.batch_seq);
+            put_varint(out, figures.rows);
+            put_varint(out, figures.missing);
+            put_varint(out, figures.filled.len() as u64);
+            figures.filled.iter().for_each(|filled| put_varint(out, *filled));
+        }
+    }
+
+    fn decode(decoder: &mut Decoder<'_>) -> Result<Self, CodecError> {
+        let count = decoder.varint()?;
+        let mut all = Vec::new();
+        for _ in 0..count {
+            let (batch_seq, rows, missing) = (decoder.varint()?, decoder.varint()?, decoder.varint()?);
+            // Fields are only ever added at the end.
+            let mut filled = [0; FIELD_COUNT];
+            for index in 0..decoder.varint()? {
+                let value = decoder.varint()?;
+                if let Some(slot) = usize::try_from(index).ok().and_then(|index| filled.get_mut(index)) {
+                    *slot = value;
+                }
+            }
+            all.push(BatchFigures { batch_seq, rows, missing, filled });
+        }
+        Ok(all)
+    }
 }
 
 impl Named for OpenBatch {
@@ -120,6 +185,19 @@ pub(super) fn key_field(target: &str) -> String {
 /// Name of the number of attempts at once that a target's last run settled at.
 pub(super) fn settled_limit(target: &str) -> String {
     format!("in-flight/{target}")
+}
+
+/// Name of the count of moves of all ledgers that no batch made.
+pub(super) const MOVES_ASIDE: &str = "moves-aside";
+
+/// Name of how far a target's ledger has moved.
+pub(super) fn moves(target: &str) -> String {
+    format!("moves/{target}")
+}
+
+/// Name of the figures of a target's latest batches of this key field. The zero byte ends the target.
+pub(super) fn figures(target: &str, key: FieldKind) -> String {
+    format!("figures/{target}\0{key}")
 }
 
 /// Name of the newest batch's sequence on a target.

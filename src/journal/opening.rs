@@ -165,6 +165,11 @@ fn take_over(core: &mut Core) -> Result<(), JournalError> {
     *core.ledger.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = ledger;
     // A missing or foreign ledger is found now, not after an hour of survey.
     GenerationReader::open(&core.state_dir, &ledger, marked.identity)?;
+    if ledger != marked.ledger {
+        // Killed between the two namings. The watermark names it too before the old generation goes: readers without the
+        // lock know no other name. What was found is durable, for the store was synced when it was opened.
+        core.watermark.write(&core.mark)?;
+    }
     core.dropping_through = Some(ledger.through);
     core.remove_unnamed_generations()
 }

@@ -4,6 +4,9 @@
 //! Not here: whether `--yes` overrides one, and who is told.
 
 use crate::event::{ColumnDamage, PlanFacts};
+use crate::update::FieldKind;
+
+use super::usual::Usual;
 
 /// Largest share of rejected rows that lets the run go on.
 pub const REJECTED_SHARE_MAX_DEFAULT: f64 = 0.30;
@@ -20,6 +23,24 @@ pub const CLEARS_SHARE_MAX_DEFAULT: f64 = 0.10;
 /// Rows with damage or clears below which their share is not looked at.
 pub const ALARM_ROWS_MIN_DEFAULT: u64 = 20;
 
+/// Largest share of the known subjects in an export that may change.
+pub const CHANGED_SHARE_MAX_DEFAULT: f64 = 0.50;
+
+/// Changing subjects below which their share is not looked at.
+pub const CHANGED_SUBJECTS_MIN_DEFAULT: u64 = 100;
+
+/// Largest share of the usual rows that may be missing.
+pub const ROWS_DROP_MAX_DEFAULT: f64 = 0.50;
+
+/// Largest share of the usual values of a column that may be missing.
+pub const BLANK_SHARE_MAX_DEFAULT: f64 = 0.50;
+
+/// Usual rows, or usual values of a column, below which neither is looked at.
+pub const USUAL_ROWS_MIN_DEFAULT: u64 = 100;
+
+/// Most subjects that may share one value of an identifier.
+pub const REPEATED_MAX_DEFAULT: u64 = 50;
+
 /// The bounds of the gates.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct GateRules {
@@ -33,6 +54,18 @@ pub struct GateRules {
     pub clears_share_max: f64,
     /// Rows with damage or clears from which those shares count.
     pub alarm_rows_min: u64,
+    /// Largest share of subjects that change among the known ones in the export, 0 to 1.
+    pub changed_share_max: f64,
+    /// Changing subjects from which the share counts.
+    pub changed_subjects_min: u64,
+    /// Largest share of the usual rows that may be missing, 0 to 1.
+    pub rows_drop_max: f64,
+    /// Largest share of the usual values of a column that may be missing, 0 to 1.
+    pub blank_share_max: f64,
+    /// Usual rows, and usual values of a column, from which both count.
+    pub usual_rows_min: u64,
+    /// Most subjects that may share one value of an identifier.
+    pub repeated_max: u64,
 }
 
 impl Default for GateRules {
@@ -43,6 +76,12 @@ impl Default for GateRules {
             damage_share_max: DAMAGE_SHARE_MAX_DEFAULT,
             clears_share_max: CLEARS_SHARE_MAX_DEFAULT,
             alarm_rows_min: ALARM_ROWS_MIN_DEFAULT,
+            changed_share_max: CHANGED_SHARE_MAX_DEFAULT,
+            changed_subjects_min: CHANGED_SUBJECTS_MIN_DEFAULT,
+            rows_drop_max: ROWS_DROP_MAX_DEFAULT,
+            blank_share_max: BLANK_SHARE_MAX_DEFAULT,
+            usual_rows_min: USUAL_ROWS_MIN_DEFAULT,
+            repeated_max: REPEATED_MAX_DEFAULT,
         }
     }
 }
@@ -54,13 +93,22 @@ pub struct Tripped {
     pub gate: &'static str,
     /// What it found, in a sentence without values of fields.
     pub text: String,
+    /// What the operator should do about it, to be followed by "or" and a way around.
+    pub look: &'static str,
     /// Whether `--yes` may let the run go on.
     pub may_override: bool,
 }
 
 type Gate = fn(&PlanFacts, &GateRules) -> Option<Tripped>;
 
-const GATES: [Gate; 3] = [rejected_share, damaged_share, clears_share];
+const GATES: [Gate; 7] =
+    [rejected_share, damaged_share, clears_share, changed_share, rows_drop, blank_columns, repeated_value];
+
+/// Names of the gates, as in the configuration, in the order they are asked.
+pub const GATE_NAMES: [&str; GATES.len()] =
+    ["rejected_max", "damage_max", "clears_max", "changed_max", "rows_drop_max", "blank_max", "repeated_max"];
+
+const LOOK_AT_EXPORT: &str = "make sure that this is meant, or correct the export or the mapping";
 
 /// Holds the plan against every gate.
 pub fn gates(facts: &PlanFacts, rules: &GateRules) -> Vec<Tripped> {
@@ -78,7 +126,8 @@ fn rejected_share(facts: &PlanFacts, rules: &GateRules) -> Option<Tripped> {
         share * 100.0,
         rules.rejected_share_max * 100.0
     );
-    Some(Tripped { gate: "rejected_max", text, may_override: true })
+    let look = "look at the reasons and correct the export or the mapping";
+    Some(Tripped { gate: "rejected_max", text, look, may_override: true })
 }
 
 /// One damaged column is enough; all that are beyond the bound are named.
@@ -104,7 +153,7 @@ fn damaged_share(facts: &PlanFacts, rules: &GateRules) -> Option<Tripped> {
         rules.damage_share_max * 100.0,
         found.join(", ")
     );
-    Some(Tripped { gate: "damage_max", text, may_override: true })
+    Some(Tripped { gate: "damage_max", text, look: LOOK_AT_EXPORT, may_override: true })
 }
 
 /// An export whose columns went blank behind a formula, or a token that is a value in this export after all.
@@ -119,7 +168,101 @@ fn clears_share(facts: &PlanFacts, rules: &GateRules) -> Option<Tripped> {
         share * 100.0,
         rules.clears_share_max * 100.0
     );
-    Some(Tripped { gate: "clears_max", text, may_override: true })
+    Some(Tripped { gate: "clears_max", text, look: LOOK_AT_EXPORT, may_override: true })
+}
+
+/// Another mapping, another format of a whole column, the export of another system: many known subjects at once would
+/// be given other values. What only `--full` or `resend_after` sends again is no change. An export of which most subjects
+/// are new is an import that is still going on, and a batch that was begun has passed: its resume must need no word.
+fn changed_share(facts: &PlanFacts, rules: &GateRules) -> Option<Tripped> {
+    let changed = facts.subjects_altered;
+    let known = facts.subjects_known.saturating_sub(facts.subjects_missing);
+    if facts.is_begun || facts.subjects_new > known {
+        return None;
+    }
+    let share = share(changed.min(known), known);
+    if changed < rules.changed_subjects_min || share <= rules.changed_share_max {
+        return None;
+    }
+    let most = FieldKind::ALL.into_iter().zip(facts.field_changes).max_by_key(|(_, count)| *count);
+    let most = most.filter(|(_, count)| *count > 0);
+    let most = most.map_or_else(String::new, |(field, count)| format!(", most of all {field} ({count})"));
+    let text = format!(
+        "{:.1} % of the known subjects in this export would change ({changed} of {known}{most}), more than the \
+         {:.1} % allowed",
+        share * 100.0,
+        rules.changed_share_max * 100.0
+    );
+    let look = "look at the samples and changes by field of `simsync plan`: is a column mapped to another field, or \
+                written in another way? Correct the export or the mapping";
+    Some(Tripped { gate: "changed_max", text, look, may_override: true })
+}
+
+/// An export that broke off, or left out a part. An empty one has a word of its own (`require_rows`).
+fn rows_drop(facts: &PlanFacts, rules: &GateRules) -> Option<Tripped> {
+    let usual = Usual::of(facts)?;
+    let read = facts.rows.read;
+    let drop = share(usual.rows.saturating_sub(read), usual.rows);
+    if read == 0 || usual.rows < rules.usual_rows_min || drop <= rules.rows_drop_max {
+        return None;
+    }
+    let text = format!(
+        "{read} rows are {:.1} % fewer than usual ({}, the median of {}), more than the {:.1} % allowed",
+        drop * 100.0,
+        usual.rows,
+        usual.basis(),
+        rules.rows_drop_max * 100.0
+    );
+    let look = "check that the export is whole; where it is one of single corrections, that is no fault";
+    Some(Tripped { gate: "rows_drop_max", text, look, may_override: true })
+}
+
+/// A column that the export fills no more, or has no more; all that are beyond the bound are named. A small file shows
+/// nothing of its columns.
+fn blank_columns(facts: &PlanFacts, rules: &GateRules) -> Option<Tripped> {
+    let usual = Usual::of(facts)?;
+    let read = facts.rows.read;
+    if usual.rows.min(read) < rules.usual_rows_min {
+        return None;
+    }
+    let mut found = Vec::new();
+    for (field, now) in FieldKind::ALL.into_iter().zip(facts.filled) {
+        let (filled, rows) = usual.filled[field.index()];
+        let before = share(filled, rows);
+        let now_share = share(now, read);
+        if filled < rules.usual_rows_min || before <= 0.0 || 1.0 - now_share / before <= rules.blank_share_max
+        {
+            continue;
+        }
+        let column = if facts.mapped.contains(field) { "" } else { ", no column is mapped to it" };
+        found.push(format!(
+            "{field} in {:.1} % of the rows ({now} of {read}{column}), usually in {:.1} %",
+            now_share * 100.0,
+            before * 100.0
+        ));
+    }
+    if found.is_empty() {
+        return None;
+    }
+    let text = format!(
+        "columns have fewer values than usual ({}), by more than the {:.1} % allowed: {}",
+        usual.basis(),
+        rules.blank_share_max * 100.0,
+        found.join("; ")
+    );
+    let look = "check that the export still fills the column, under the same name";
+    Some(Tripped { gate: "blank_max", text, look, may_override: true })
+}
+
+/// A placeholder: one card, device or number that stands in the rows of many subjects.
+fn repeated_value(facts: &PlanFacts, rules: &GateRules) -> Option<Tripped> {
+    let repeated = facts.repeated.filter(|repeated| repeated.subjects > rules.repeated_max)?;
+    let text = format!(
+        "one value of {} stands in the rows of {} subjects, more than the {} allowed; the first is row {}",
+        repeated.field, repeated.subjects, rules.repeated_max, repeated.first_ordinal
+    );
+    let look = "a value that so many share is a placeholder: empty it in the export, or name it in rules.null_markers";
+    Some(Tripped { gate: "repeated_max", text, look, may_override: true })
 }
 
 /// A part of a whole, 0 to 1. Of numbers beyond 32 bits the lowest bits do not matter to a share.
@@ -130,81 +273,4 @@ fn share(part: u64, whole: u64) -> f64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::event::PlanRows;
-
-    fn tripped(read: u64, rejected: u64) -> bool {
-        let rows = PlanRows { read, rejected, ..PlanRows::default() };
-        !gates(&PlanFacts { rows, ..PlanFacts::default() }, &GateRules::default()).is_empty()
-    }
-
-    #[test]
-    fn the_share_of_rejected_rows_counts_from_a_number_on() {
-        for (read, rejected, expected) in [
-            (0, 0, false),
-            (19, 19, false),
-            (20, 20, true),
-            (66, 20, true),
-            (67, 20, false),
-            (100, 30, false),
-            (100, 31, true),
-            (1 << 40, 1 << 38, false),
-            (1 << 40, 1 << 39, true),
-        ] {
-            assert_eq!(tripped(read, rejected), expected, "{rejected} of {read}");
-        }
-    }
-
-    #[test]
-    fn a_damaged_column_counts_from_a_number_and_a_share_on() {
-        use crate::update::FieldKind;
-        for (affected, values, expected) in [
-            (0, 0, false),
-            (19, 19, false),
-            (20, 20, true),
-            (20, 400, false),
-            (21, 400, true),
-            (50_000, 1_000_000, false),
-            (50_001, 1_000_000, true),
-        ] {
-            let column = |field, affected| ColumnDamage { field, affected, values };
-            let damaged = vec![column(FieldKind::Imei, 0), column(FieldKind::Iccid, affected)];
-            let facts = PlanFacts { damaged, ..PlanFacts::default() };
-            let tripped = gates(&facts, &GateRules::default());
-            assert_eq!(!tripped.is_empty(), expected, "{affected} of {values}");
-            if let [tripped] = &tripped[..] {
-                assert_eq!(tripped.gate, "damage_max");
-                assert!(
-                    tripped.text.contains(&format!("iccid ({affected} of {values})")),
-                    "{}",
-                    tripped.text
-                );
-                assert!(!tripped.text.contains("imei") && tripped.may_override, "{}", tripped.text);
-            }
-        }
-    }
-
-    #[test]
-    fn the_share_of_clears_counts_from_a_number_on() {
-        for (read, clears, expected) in
-            [(0, 0, false), (19, 19, false), (20, 20, true), (200, 20, false), (200, 21, true)]
-        {
-            let rows = PlanRows { read, ..PlanRows::default() };
-            let facts = PlanFacts { rows, clears, ..PlanFacts::default() };
-            let tripped = gates(&facts, &GateRules::default());
-            assert_eq!(tripped.iter().any(|gate| gate.gate == "clears_max"), expected, "{clears} of {read}");
-            assert!(tripped.iter().all(|gate| gate.may_override));
-        }
-    }
-
-    #[test]
-    fn a_tripped_gate_says_what_it_found_and_may_be_overridden() {
-        let rows = PlanRows { read: 40, rejected: 25, ..PlanRows::default() };
-        let facts = PlanFacts { rows, ..PlanFacts::default() };
-        let [tripped] = &gates(&facts, &GateRules::default())[..] else { panic!("one gate") };
-        assert_eq!(tripped.gate, "rejected_max");
-        assert_eq!(tripped.text, "62.5 % of the rows are rejected (25 of 40), more than the 30.0 % allowed");
-        assert!(tripped.may_override);
-    }
-}
+mod tests;

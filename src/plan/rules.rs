@@ -4,6 +4,7 @@
 //! Not here: where the settings come from (`settings/`), and what follows from them (`join.rs`, `judge.rs`).
 
 use crate::choice::choice;
+use crate::digest::SubjectTag;
 use crate::update::FieldKind;
 
 choice! {
@@ -83,4 +84,8 @@ pub struct PlanRules {
     pub batch: u64,
     /// The key field, whose value is the subject.
     pub key: FieldKind,
+    /// Which entries of the ledger are of this target and key field; `None` counts none of them.
+    pub tag: Option<SubjectTag>,
+    /// Updates to send that are kept as samples, at most.
+    pub samples: usize,
 }

@@ -2,21 +2,24 @@
 //!
 //! Not here: counting (`stats.rs`), the shape (`model.rs`), rendering (`summary.rs`).
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::event::{AlarmFacts, MappedColumn, PlanFacts, PlanRows};
+use crate::event::{AlarmFacts, ChangeSample, FieldChange, MappedColumn, PlanFacts, PlanRows};
 use crate::exit::Exit;
+use crate::ledger::FailureKind;
 use crate::report::model::{
-    AlarmRecord, ColumnRecord, Complaint, FieldReason, FileRecord, GateRecord, InputRecord, PlaceRecord,
-    PlanCounts, PlanRecord, Reason, RowCounts, SCHEMA_VERSION, SkippedRecord, Summary,
+    AlarmRecord, ChangeRecord, ColumnRecord, Complaint, FieldReason, FileRecord, GateRecord, InputRecord,
+    PlaceRecord, PlanCounts, PlanRecord, Reason, RowCounts, SCHEMA_VERSION, SampleRecord, SkippedRecord,
+    Summary,
 };
 use crate::report::options::{ReportOptions, RuleText};
 use crate::report::rows::WrittenFile;
 use crate::report::style::{percent, shell_quote, thousands};
 use crate::row::Place;
 use crate::stats::{PLACES_MAX, Rows, Stats, Tallies};
-use crate::update::FieldKind;
+use crate::update::{FIELD_COUNT, FieldKind};
 
 /// Code of the alarm that has a sentence of its own.
 const DAMAGE: &str = "column.damage";
@@ -110,28 +113,43 @@ pub(super) fn summary(stats: &Stats, notes: &Notes, options: &ReportOptions) -> 
 
 /// What the plan found, with names and times.
 pub(super) fn plan_record(plan: &PlanFacts, notes: &Notes, options: &ReportOptions) -> PlanRecord {
-    let changes = FieldKind::ALL.into_iter().zip(plan.field_changes);
-    let duration = options.rate_per_s.and_then(|rate| sending_time(plan.rows.send, rate));
+    let duration = options.sending_time.of(plan.rows.send);
     PlanRecord {
         rows: plan_counts(&plan.rows),
-        field_changes: changes.filter(|(_, n)| *n > 0).map(|(kind, n)| (kind.name().into(), n)).collect(),
+        field_changes: by_field(plan.field_changes),
         subjects_new: plan.subjects_new,
         subjects_changed: plan.subjects_changed,
         in_doubt_resent: plan.in_doubt_resent,
         in_doubt_places: plan.in_doubt_places.iter().map(|place| notes.place(*place)).collect(),
         refused_before: plan.refused_before,
         clears: plan.clears,
+        subjects_unchanged: plan.subjects_unchanged,
+        subjects_known: plan.subjects_known,
+        subjects_missing: plan.is_whole.then_some(plan.subjects_missing),
+        subjects_missing_before: plan.usual.last().map(|figures| figures.missing),
+        filled: by_field(plan.filled),
+        samples: plan.samples.iter().map(|sample| sample_record(sample, notes)).collect(),
         rate_per_s: options.rate_per_s,
         duration_s: duration.map(|duration| duration.as_secs_f64()),
         done_at: duration.and_then(|duration| later(&(options.wall)(), duration)),
     }
 }
 
-/// How long so many updates take at this many per second, retries aside; `None` for a rate that means nothing.
-fn sending_time(updates: u64, rate_per_s: f64) -> Option<Duration> {
-    let one = Duration::try_from_secs_f64(rate_per_s.recip()).ok()?;
-    let millis = one.as_nanos().checked_mul(u128::from(updates))? / 1_000_000;
-    u64::try_from(millis).ok().map(Duration::from_millis)
+/// Counts by the names of their fields; zeros are left out.
+fn by_field(counts: [u64; FIELD_COUNT]) -> BTreeMap<String, u64> {
+    let counts = FieldKind::ALL.into_iter().zip(counts);
+    counts.filter(|(_, count)| *count > 0).map(|(kind, count)| (kind.name().into(), count)).collect()
+}
+
+fn sample_record(sample: &ChangeSample, notes: &Notes) -> SampleRecord {
+    let change = |change: &FieldChange| ChangeRecord {
+        field: change.field.name().into(),
+        before: change.before.name().into(),
+        cleared: change.is_cleared,
+        value: change.masked.clone(),
+    };
+    let changes = sample.changes.iter().map(change).collect();
+    SampleRecord { place: notes.place(sample.place), is_new: sample.is_new, changes }
 }
 
 /// A wall clock text so much later, in UTC to the second.
@@ -182,7 +200,8 @@ pub(super) fn row_counts(rows: &Rows) -> RowCounts {
     }
 }
 
-fn plan_counts(rows: &PlanRows) -> PlanCounts {
+/// Rows by disposition, in their mirror type.
+pub fn plan_counts(rows: &PlanRows) -> PlanCounts {
     let PlanRows {
         read,
         rejected,
@@ -312,6 +331,7 @@ fn complaints(stats: &Stats, notes: &Notes) -> Vec<Complaint> {
         .signatures
         .iter()
         .map(|(signature, tally)| Complaint {
+            id: String::new(),
             signature: signature.clone(),
             count: tally.count,
             kind: tally.kind.name().into(),
@@ -319,6 +339,9 @@ fn complaints(stats: &Stats, notes: &Notes) -> Vec<Complaint> {
         })
         .collect();
     complaints.sort_by_key(|complaint| std::cmp::Reverse(complaint.count));
+    for (nth, complaint) in (1..).zip(&mut complaints) {
+        complaint.id = super::model::complaint_id(nth);
+    }
     complaints
 }
 
@@ -358,21 +381,51 @@ fn next_steps(summary: &Summary, options: &ReportOptions) -> Vec<String> {
         if summary.command == "plan" && sends && !again.is_empty() {
             steps.push(format!("{} to send it", command(again)));
         }
-    } else if rows.pending + rows.in_doubt > 0 && !again.is_empty() && !super::summary::is_unread(summary) {
+    } else if rows.pending + rows.in_doubt > 0
+        && !again.is_empty()
+        && !super::summary::is_unread(summary)
+        && !is_refused(summary)
+    {
         steps.push(format!("{} to resume", command(again)));
     }
-    let hints = [
-        (super::RowFileKind::Rejected, "correct"),
-        (super::RowFileKind::Failed, "correct"),
-        (super::RowFileKind::Conflict, "decide in"),
-    ];
-    for (kind, verb) in hints {
-        let Some(file) = summary.files.iter().find(|file| file.name == kind.file_name()) else { continue };
-        let path = shell_quote(Path::new(&file.path));
+    let has = |kind: super::RowFileKind| summary.files.iter().find(|file| file.name == kind.file_name());
+    let with_file = |kind: super::RowFileKind, verb: &str| {
+        let path = shell_quote(Path::new(&has(kind)?.path));
         let run = command(&format!("{} {path}", options.commands.without_inputs));
-        steps.push(format!("{verb} {} and {run}", kind.file_name()));
+        Some(format!("{verb} {} and {run}", kind.file_name()))
+    };
+    steps.extend(with_file(super::RowFileKind::Rejected, "correct"));
+    if has(super::RowFileKind::Failed).is_some() {
+        let replay = command(&format!("simsync replay {}{}", summary.run_id, options.commands.options));
+        // Who only ran out of attempts has nothing to correct.
+        let may_be_wrong = |complaint: &Complaint| complaint.kind != FailureKind::Exhausted.name();
+        let is_wrong = summary.signatures.is_empty() || summary.signatures.iter().any(may_be_wrong);
+        steps.push(if is_wrong {
+            format!("correct failed.csv where it is wrong and {replay}")
+        } else {
+            format!("{replay} to send again what failed, once the API is well")
+        });
     }
+    if rows.held > 0 && rows.pending == 0 && !again.is_empty() {
+        let resend =
+            ["--in-doubt hold", "--in-doubt=hold"].into_iter().find(|hold| again.contains(hold)).map_or_else(
+                || format!("{again} --in-doubt resend"),
+                |hold| again.replace(hold, "--in-doubt resend"),
+            );
+        let resend = command(&resend);
+        steps.push(format!(
+            "look at {} and {resend} to send what is held",
+            super::RowFileKind::InDoubt.file_name()
+        ));
+    }
+    steps.extend(with_file(super::RowFileKind::Conflict, "decide in"));
     steps
+}
+
+/// Whether the run was refused before its first request by something else than a gate, so that the same command would be
+/// refused again: a saved plan that no longer stands.
+fn is_refused(summary: &Summary) -> bool {
+    summary.exit_code == Some(Exit::Stopped.code()) && summary.attempts == 0
 }
 
 fn seconds(duration_ms: u64) -> f64 {

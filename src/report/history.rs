@@ -4,7 +4,7 @@
 //! Not here: rendering a summary (`summary.rs`).
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
@@ -119,6 +119,39 @@ pub fn show_run(state: &Path, name: &str, json: bool, paint: Paint) -> Result<St
         text.push_str(&format!("exit {code}: {}\n", clean(&summary.exit_meaning)));
     }
     Ok(text)
+}
+
+/// A run that was found by its name.
+#[derive(Debug)]
+pub struct FoundRun {
+    /// Its directory.
+    pub dir: PathBuf,
+    /// What it told of itself. Of a run without an end, what its status says.
+    pub summary: Summary,
+    /// Whether it came to its end.
+    pub has_ended: bool,
+}
+
+/// Finds a run by its id, the beginning of just one, or `latest`.
+///
+/// # Errors
+/// When no run has that name, or its reports cannot be read.
+pub fn find_run(state: &Path, name: &str) -> Result<FoundRun, ReportError> {
+    let dir = runs_dir(state);
+    let names = run_names(&dir)?;
+    let name = find(&names, name, &dir)?;
+    let Run { mut summary, status } = read_run(&dir, name)?;
+    // The directory's name is the run's id, whatever the file says.
+    name.clone_into(&mut summary.run_id);
+    Ok(FoundRun { dir: dir.join(name), summary, has_ended: status.is_none() })
+}
+
+/// Ids of all runs of a state directory, oldest first.
+///
+/// # Errors
+/// When the directory of runs cannot be read.
+pub fn run_ids(state: &Path) -> Result<Vec<String>, ReportError> {
+    run_names(&runs_dir(state))
 }
 
 struct Run {

@@ -28,19 +28,21 @@ mod tests;
 mod tools;
 mod verdicts;
 
+pub use build::plan_counts;
 pub use console::{Console, LogWriter, init_logs};
 pub use error::ReportError;
 pub use explain::Explanation;
-pub use history::{LATEST, list_runs, show_run};
+pub use history::{FoundRun, LATEST, find_run, list_runs, run_ids, show_run};
 pub use lookup::{DoubtLine, FailureLine, FieldLine, LookupReport, Moment, RunOn, SubjectReport, Trace};
 pub use model::{
-    AlarmRecord, ColumnRecord, Complaint, FieldReason, FileRecord, GateRecord, InputRecord, PlaceRecord,
-    PlanCounts, PlanRecord, Reason, RowCounts, SCHEMA_VERSION, SkippedRecord, Summary,
+    AlarmRecord, ChangeRecord, ColumnRecord, Complaint, FieldReason, FileRecord, GateRecord, InputRecord,
+    PlaceRecord, PlanCounts, PlanRecord, Reason, RowCounts, SCHEMA_VERSION, SampleRecord, SkippedRecord,
+    Summary,
 };
-pub use options::{ColorChoice, NextCommands, ReportOptions, RuleText, STATUS_EVERY_MS};
+pub use options::{ColorChoice, NextCommands, ReportOptions, RuleText, STATUS_EVERY_MS, SendingTime};
 pub use out::Out;
 pub use rows::{OWN_COLUMNS, RowFileKind, RowFiles, RowLine, WrittenFile, remove_rows};
-pub use run_dir::{STATUS_FILE, SUMMARY_FILE, run_dir, runs_dir};
+pub use run_dir::{STATUS_FILE, SUMMARY_FILE, run_dir, runs_dir, write_private};
 pub use style::{
     Align, Paint, clean, clock, is_hostile, percent, plural, shell_quote, shell_word, span, table, thousands,
 };

@@ -238,6 +238,8 @@ pub struct FieldReason {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Complaint {
+    /// A short name for it within its run: `S1` for the most frequent. What `replay --signature` takes.
+    pub id: String,
     /// The complaint, masked.
     pub signature: String,
     /// How often.
@@ -246,6 +248,11 @@ pub struct Complaint {
     pub kind: String,
     /// Where first.
     pub first: PlaceRecord,
+}
+
+/// The short name of a run's complaint by its place in the list, from 1.
+pub(super) fn complaint_id(nth: u64) -> String {
+    format!("S{nth}")
 }
 
 /// A gate that tripped.
@@ -280,12 +287,51 @@ pub struct PlanRecord {
     pub refused_before: u64,
     /// Rows to send that clear a field.
     pub clears: u64,
+    /// Subjects of the input with nothing to change.
+    pub subjects_unchanged: u64,
+    /// Subjects of this target of which an acknowledgement is known.
+    pub subjects_known: u64,
+    /// Known subjects that are not in this input; `None` where it is no whole export.
+    pub subjects_missing: Option<u64>,
+    /// Known subjects that were not in the last whole export.
+    pub subjects_missing_before: Option<u64>,
+    /// Rows with a value, by field.
+    pub filled: BTreeMap<String, u64>,
+    /// Updates to send as examples, masked; of a plan alone.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub samples: Vec<SampleRecord>,
     /// Attempts per second the limiter allows; `None` without a limit.
     pub rate_per_s: Option<f64>,
     /// Seconds sending takes at that rate, without retries.
     pub duration_s: Option<f64>,
     /// When it would be done if it began when the plan was made, RFC 3339.
     pub done_at: Option<String>,
+}
+
+/// An update to send, as an example.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SampleRecord {
+    /// Where it stands.
+    pub place: PlaceRecord,
+    /// Whether nothing of its subject was acknowledged before.
+    pub is_new: bool,
+    /// What it changes, in wire order.
+    pub changes: Vec<ChangeRecord>,
+}
+
+/// One field of such an update.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ChangeRecord {
+    /// The field.
+    pub field: String,
+    /// What was known before: `new`, `was known`, `was unknown`.
+    pub before: String,
+    /// Whether it is cleared.
+    pub cleared: bool,
+    /// The new value, masked so that it identifies nobody; empty where it is cleared.
+    pub value: String,
 }
 
 /// Rows by disposition, as in [`crate::event::PlanRows`].

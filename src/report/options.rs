@@ -2,8 +2,11 @@
 //!
 //! Not here: where these come from (`cli/`, `settings/`).
 
+use std::fmt;
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
 use crate::choice::choice;
 
@@ -34,6 +37,30 @@ pub struct NextCommands {
     pub again: String,
     /// The same without inputs, to which the path of a row file can be appended. Empty: none is named.
     pub without_inputs: String,
+    /// The options alone, to stand behind `simsync replay RUN`; with a space in front unless empty.
+    pub options: String,
+}
+
+/// How long so many updates take, where anybody can tell before they are sent.
+#[derive(Clone, Default)]
+pub struct SendingTime(Option<Arc<dyn Fn(u64) -> Option<Duration> + Send + Sync>>);
+
+impl SendingTime {
+    /// Worked out by this.
+    pub fn new(of: impl Fn(u64) -> Option<Duration> + Send + Sync + 'static) -> SendingTime {
+        SendingTime(Some(Arc::new(of)))
+    }
+
+    /// How long so many updates take from now on, retries aside.
+    pub(super) fn of(&self, updates: u64) -> Option<Duration> {
+        self.0.as_ref().and_then(|of| of(updates))
+    }
+}
+
+impl fmt::Debug for SendingTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SendingTime(..)")
+    }
 }
 
 /// How reporters behave.
@@ -59,8 +86,10 @@ pub struct ReportOptions {
     pub run_dir: Option<PathBuf>,
     /// Commands to name.
     pub commands: NextCommands,
-    /// Attempts per second the limiter allows, for the plan's finishing time; `None` without a limit.
+    /// Attempts per second the limiter allows all day long; `None` without a limit, or where it depends on the time of day.
     pub rate_per_s: Option<f64>,
+    /// How long sending takes.
+    pub sending_time: SendingTime,
     /// What rule codes say.
     pub rule_text: RuleText,
     /// The wall clock, RFC 3339.
@@ -81,6 +110,7 @@ impl Default for ReportOptions {
             run_dir: None,
             commands: NextCommands::default(),
             rate_per_s: None,
+            sending_time: SendingTime::default(),
             rule_text: |_| None,
             wall: String::new,
         }

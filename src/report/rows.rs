@@ -31,12 +31,19 @@ pub enum RowFileKind {
     InDoubt,
     /// In conflict with another subject.
     Conflict,
+    /// Not sent, because something newer has set what they say, or another row of their subject is taken.
+    Superseded,
 }
 
 impl RowFileKind {
     /// All kinds, in the order of the summary.
-    pub const ALL: [RowFileKind; 4] =
-        [RowFileKind::Rejected, RowFileKind::Failed, RowFileKind::InDoubt, RowFileKind::Conflict];
+    pub const ALL: [RowFileKind; 5] = [
+        RowFileKind::Rejected,
+        RowFileKind::Failed,
+        RowFileKind::InDoubt,
+        RowFileKind::Conflict,
+        RowFileKind::Superseded,
+    ];
 
     /// Name of the file.
     pub const fn file_name(self) -> &'static str {
@@ -45,6 +52,7 @@ impl RowFileKind {
             RowFileKind::Failed => "failed.csv",
             RowFileKind::InDoubt => "in_doubt.csv",
             RowFileKind::Conflict => "conflicts.csv",
+            RowFileKind::Superseded => "superseded.csv",
         }
     }
 }

@@ -58,6 +58,22 @@ pub(super) fn write_atomic(dir: &Path, name: &str, bytes: &[u8], durable: Durabl
     Ok(())
 }
 
+/// Writes a file at a place the operator named, for its owner alone: what was there is replaced as a whole or stays.
+///
+/// # Errors
+/// When it cannot be written, with what it is in a few words.
+pub fn write_private(what: &'static str, path: &Path, bytes: &[u8]) -> Result<(), ReportError> {
+    let write = || {
+        let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let mut file = tempfile::Builder::new().prefix(".simsync.").suffix(".tmp").tempfile_in(dir)?;
+        file.write_all(bytes)?;
+        file.as_file().sync_all()?;
+        file.persist(path).map_err(|error| error.error)?;
+        sync_dir(dir)
+    };
+    write().map_err(|source| ReportError::Write { what, path: path.to_owned(), source })
+}
+
 /// Makes the names in a directory durable.
 pub(super) fn sync_dir(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()

@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use crate::exit::Exit;
-use crate::report::model::{GateRecord, PlaceRecord, Reason, RowCounts, Summary};
+use crate::report::model::{GateRecord, PlaceRecord, Reason, RowCounts, Summary, complaint_id};
 use crate::report::rows::RowFileKind;
 use crate::report::style::{Align, Paint, clean, clock, plural, rate, span, table, thousands};
 use crate::report::survey_text;
@@ -201,15 +201,16 @@ pub(super) fn reasons(label: &str, reasons: &[Reason], summary: &Summary) -> Str
 
 fn complaints(summary: &Summary, paint: Paint) -> String {
     let complaints = &summary.signatures;
-    let rows = complaints.iter().take(REASONS_SHOWN_MAX).map(|complaint| {
+    let rows = (1..).zip(complaints).take(REASONS_SHOWN_MAX).map(|(nth, complaint)| {
         vec![
+            complaint_id(nth),
             format!("{} ×", thousands(complaint.count)),
             clean(&complaint.kind).into_owned(),
             first(summary, complaint.count, &complaint.first),
             shortened(&complaint.signature),
         ]
     });
-    let align = [Align::Right, Align::Left, Align::Left, Align::Left];
+    let align = [Align::Left, Align::Right, Align::Left, Align::Left, Align::Left];
     let body = table(2, &align, &rows.collect::<Vec<_>>());
     let rest: Vec<u64> = complaints.iter().skip(REASONS_SHOWN_MAX).map(|complaint| complaint.count).collect();
     block(&paint.red("failed:"), &body, &rest, summary)

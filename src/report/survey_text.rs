@@ -2,7 +2,7 @@
 //!
 //! Not here: the summary of a run that sent something (`summary.rs`).
 
-use crate::report::model::{FieldReason, PlanRecord, Reason, SkippedRecord, Summary};
+use crate::report::model::{ChangeRecord, FieldReason, PlanRecord, Reason, SkippedRecord, Summary};
 use crate::report::style::{Align, Paint, clean, clock, percent, plural, rate, span, table, thousands};
 use crate::report::summary::{block, ending, gates, has_books, in_doubt, millis, place, reasons, warnings};
 
@@ -19,7 +19,9 @@ pub(super) fn plan(summary: &Summary, paint: Paint) -> String {
     };
     text.push_str(&dispositions(plan));
     text.push_str(&skipped(summary));
+    text.push_str(&subjects(plan));
     text.push_str(&changes(plan));
+    text.push_str(&samples(plan, summary));
     text.push_str(&clears(plan));
     text.push_str(&reasons(&paint.red("rejected:"), &summary.rejections, summary));
     text.push_str(&in_doubt(summary, paint));
@@ -254,6 +256,57 @@ fn dispositions(plan: &PlanRecord) -> String {
     table(2, &[Align::Left, Align::Right, Align::Right, Align::Left], &cells)
 }
 
+/// Subjects, where something is known of any: at the first run every one is new.
+fn subjects(plan: &PlanRecord) -> String {
+    if plan.subjects_known == 0 {
+        return String::new();
+    }
+    let mut text = format!(
+        "subjects: {} new, {} changed, {} unchanged\n",
+        thousands(plan.subjects_new),
+        thousands(plan.subjects_changed),
+        thousands(plan.subjects_unchanged)
+    );
+    if let Some(missing) = plan.subjects_missing {
+        let before = plan.subjects_missing_before;
+        let is_are = if missing == 1 { "is" } else { "are" };
+        if missing > 0 || before.is_some_and(|before| before > 0) {
+            let before =
+                before.map_or_else(String::new, |before| format!(" ({} at the last run)", thousands(before)));
+            text.push_str(&format!(
+                "{} {is_are} not in this input{before}\n",
+                plural(missing, "known subject")
+            ));
+        }
+    }
+    text
+}
+
+/// Some of the updates, each in a line, their values masked.
+fn samples(plan: &PlanRecord, summary: &Summary) -> String {
+    if plan.samples.is_empty() {
+        return String::new();
+    }
+    let mut rows = Vec::new();
+    for sample in &plan.samples {
+        let change = |change: &ChangeRecord| {
+            let value = if change.cleared { "cleared".into() } else { clean(&change.value) };
+            // Of a new subject everything is new; to say it once is enough.
+            let before = if sample.is_new { String::new() } else { format!(" ({})", clean(&change.before)) };
+            format!("{} {value}{before}", clean(&change.field))
+        };
+        let changes: Vec<String> = sample.changes.iter().map(change).collect();
+        let changes =
+            if changes.is_empty() { "nothing new, sent again".to_owned() } else { changes.join(" · ") };
+        let is_new = if sample.is_new { "new" } else { "" };
+        rows.push(vec![place(summary, &sample.place), is_new.into(), changes]);
+    }
+    let shown = thousands(u64::try_from(plan.samples.len()).unwrap_or(u64::MAX));
+    let all = thousands(plan.rows.send);
+    let table = table(2, &[Align::Left, Align::Left, Align::Left], &rows);
+    format!("changes, {shown} of {all}, values masked:\n{table}")
+}
+
 fn changes(plan: &PlanRecord) -> String {
     if plan.field_changes.is_empty() {
         return String::new();
@@ -283,12 +336,14 @@ fn finishing(plan: &PlanRecord) -> String {
     if plan.rows.send == 0 {
         return "nothing to send\n".into();
     }
-    let (Some(rate_per_s), Some(duration_s)) = (plan.rate_per_s, plan.duration_s) else {
+    let Some(duration_s) = plan.duration_s else {
         return "no rate is set: how long sending takes depends on the API\n".into();
     };
     let done =
         plan.done_at.as_ref().map_or_else(String::new, |at| format!(", done at {} if begun now", clean(at)));
-    let rate = rate(millis(rate_per_s));
-    let rate = rate.strip_suffix(".0").unwrap_or(&rate);
-    format!("at {rate}/s sending takes {}{done}\n", span(millis(duration_s)))
+    let pace = plan.rate_per_s.map_or("at the rates of delivery.window".to_owned(), |rate_per_s| {
+        let rate = rate(millis(rate_per_s));
+        format!("at {}/s", rate.strip_suffix(".0").unwrap_or(&rate))
+    });
+    format!("{pace} sending takes {}{done}\n", span(millis(duration_s)))
 }

@@ -50,6 +50,7 @@ fn options() -> ReportOptions {
         commands: NextCommands {
             again: "simsync sync crm-export.csv".into(),
             without_inputs: "simsync sync".into(),
+            options: String::new(),
         },
         wall: || "2026-11-22T01:00:12Z".into(),
         ..ReportOptions::default()
@@ -99,7 +100,7 @@ fn planned() -> Event {
     };
     let mut field_changes = [0; crate::update::FIELD_COUNT];
     field_changes[FieldKind::Imei.index()] = 30;
-    Event::PlanMade(PlanFacts {
+    Event::PlanMade(Box::new(PlanFacts {
         batch: "3f2a77c0ffee3f2a".into(),
         key: Some(FieldKind::UserExternalId),
         rows,
@@ -107,7 +108,7 @@ fn planned() -> Event {
         subjects_new: 200,
         subjects_changed: 61,
         ..PlanFacts::default()
-    })
+    }))
 }
 
 /// A run that synced 240 of 261 updates, failed 3 and stopped with the rest pending.

@@ -255,7 +255,7 @@ impl CompactReport {
 }
 
 /// `journal forget` of a subject
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct ForgetReport {
     /// Targets it was removed at.
     pub targets: Vec<String>,

@@ -257,6 +257,11 @@ impl Sandbox {
         self.server.lock().views().requests(0, usize::MAX).collect()
     }
 
+    /// Recorded requests after this ordinal, in order of arrival.
+    pub fn requests_after(&self, seq: u64) -> Vec<RequestView> {
+        self.server.lock().views().requests(seq, usize::MAX).collect()
+    }
+
     /// Stops it: connections are closed, whatever is under way on them.
     pub fn stop(mut self) {
         self.end();

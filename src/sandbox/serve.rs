@@ -158,7 +158,9 @@ async fn lost(request: Request) -> Response {
 }
 
 async fn loopback_names_only(request: Request, next: Next) -> Response {
-    let host = request.headers().get(header::HOST).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let host = request.headers().get(header::HOST).and_then(|value| value.to_str().ok());
+    // Under HTTP/2 the host is part of the URI (RFC 9113 section 8.3.1).
+    let host = host.or_else(|| request.uri().authority().map(|host| host.as_str())).unwrap_or_default();
     let name = match host.strip_prefix('[') {
         Some(rest) => rest.split(']').next().unwrap_or_default(),
         None => host.split(':').next().unwrap_or_default(),

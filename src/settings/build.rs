@@ -15,6 +15,7 @@ use crate::report::ColorChoice;
 use crate::settings::resolve::Values;
 use crate::settings::units::{self, ErrorBudget, Rate, Share};
 use crate::settings::value::Value;
+use crate::settings::windows::RateWindow;
 use crate::settings::{
     ApiSettings, DeliverySettings, InputSettings, JournalSettings, PlanSettings, ReportSettings, RunSettings,
     Settings, TokenChoice,
@@ -159,6 +160,7 @@ impl Reader<'_> {
     fn delivery(&self) -> DeliverySettings {
         DeliverySettings {
             rate: self.rate("delivery.rate"),
+            windows: self.windows("delivery.window"),
             fleet: self.number("delivery.fleet"),
             burst: self.number("delivery.burst"),
             max_in_flight: self.number("delivery.max_in_flight"),
@@ -182,6 +184,11 @@ impl Reader<'_> {
             shutdown_grace_ms: self.number("delivery.shutdown_grace"),
             senders: Some(self.number("delivery.senders")).filter(|senders: &usize| *senders != 0),
         }
+    }
+
+    fn windows(&self, key: &str) -> Vec<RateWindow> {
+        let read = |text: &String| RateWindow::parse(text).expect("the table takes no other windows");
+        self.list(key).unwrap_or_default().iter().map(read).collect()
     }
 
     fn value(&self, key: &str) -> &Value {

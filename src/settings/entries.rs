@@ -75,7 +75,7 @@ pub static SETTINGS: &[Setting] = &[
         "What makes an answer an acknowledgment: its echo of the values, its status member, or its HTTP status alone.",
     )
     .flag("verify"),
-    new("api.http", Kind::Choice(HttpVersion::NAMES), "auto", "HTTP version; auto agrees on one with the server."),
+    new("api.http", Kind::Choice(HttpVersion::NAMES), "1.1", "HTTP version; auto agrees on one with the server, one connection a sending thread with 2."),
     new(
         "api.connection_age_max",
         duration(SECOND, 30 * DAY),
@@ -86,13 +86,13 @@ pub static SETTINGS: &[Setting] = &[
         "api.proxy",
         Kind::Text,
         "",
-        "Proxy to reach the API by, as a URL; or env, for that of the environment. Without it none is used.",
+        "Proxy to reach the API by, as a URL; or env, for that of the environment. Without it none is used; loopback needs none.",
     )
     .sample("\"http://proxy.example:3128\"")
     .private(),
     new("api.ca_file", Kind::Path, "", "PEM file of the authorities to trust, instead of the usual ones.")
         .sample("\"/etc/simsync/ca.pem\""),
-    new("api.client_certificate", Kind::Path, "", "PEM file of a client certificate and its private key.")
+    new("api.client_certificate", Kind::Path, "", "PEM file of a client certificate and its private key; readable by its owner alone.")
         .sample("\"/etc/simsync/client.pem\""),
     new("input.format", Kind::Choice(Format::NAMES), "auto", "Format of the inputs.").flag("format"),
     new(
@@ -360,6 +360,13 @@ pub static SETTINGS: &[Setting] = &[
     ),
     new("plan.threads", count(0, 256), "0", "Threads that check and plan rows; 0 chooses by the machine."),
     new("delivery.rate", Kind::Rate, "50/s", "Attempts per unit of time, retries included.").flag("rate"),
+    new(
+        "delivery.window",
+        Kind::Windows,
+        "",
+        "Rates by time of day, in time_zone; pause sends nothing. Outside of them delivery.rate is in force.",
+    )
+    .sample("[\"01:00-05:00 500/s\", \"08:00-18:00 pause\"]"),
     new("delivery.fleet", count(1, 10_000), "1", "Machines that share the rate; each takes its share of it."),
     new("delivery.burst", count(1, 100_000), "1", "Attempts that may begin at once after a silence.")
         .flag("burst"),

@@ -17,6 +17,7 @@ mod surroundings;
 mod table;
 mod units;
 mod value;
+mod windows;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -38,6 +39,7 @@ pub use surroundings::Surroundings;
 pub use table::{ENV_CONFIG, ENV_PREFIX, ENV_TOKEN, Setting, by_flag, by_key};
 pub use units::{ErrorBudget, Per, Rate, Share, duration_text};
 pub use value::{Kind, Pairs};
+pub use windows::{RateWindow, WindowRate};
 
 /// Flags as typed: the long names of the table and their texts.
 #[derive(Debug, Clone, Default)]
@@ -292,6 +294,8 @@ pub struct PlanSettings {
 pub struct DeliverySettings {
     /// Attempts per unit of time.
     pub rate: Rate,
+    /// Rates by time of day, beside `rate`; no two at once.
+    pub windows: Vec<RateWindow>,
     /// Machines that share the rate.
     pub fleet: u32,
     /// Attempts that may begin at once.

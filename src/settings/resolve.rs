@@ -13,7 +13,8 @@ use crate::settings::entries::SETTINGS;
 use crate::settings::error::ConfigError;
 use crate::settings::surroundings::Surroundings;
 use crate::settings::table::{self, Setting};
-use crate::settings::value::{Kind, Pairs, Value, split_pair};
+use crate::settings::value::{self, Kind, Pairs, Value, split_pair};
+use crate::settings::windows::RateWindow;
 use crate::settings::{Flags, Origin, Resolved};
 
 /// Every setting's value and where it came from.
@@ -208,6 +209,10 @@ fn from_raw(kind: Kind, raw: &Raw) -> Result<Value, String> {
                 Err("it has control characters".to_owned())
             }
         }
+        (Kind::Windows, Raw::List(items)) => value::windows(items.iter().map(|item| RateWindow::parse(item))),
+        (Kind::Windows, Raw::Tables(tables)) => {
+            value::windows(tables.iter().map(|table| value::window_of(table)))
+        }
         (Kind::Fields, Raw::List(items)) => kind.parse(&items.join(",")),
         (Kind::List | Kind::Texts | Kind::Fields, _) => Err("it is no array of texts".to_owned()),
         (Kind::Bool, Raw::Bool(is_on)) => Ok(Value::Bool(*is_on)),
@@ -220,6 +225,7 @@ fn from_raw(kind: Kind, raw: &Raw) -> Result<Value, String> {
         (_, Raw::Number(_)) => Err("it is a bare number".to_owned()),
         (_, Raw::Bool(_)) => Err("it is a bare true or false".to_owned()),
         (_, Raw::List(_)) => Err("it is an array".to_owned()),
+        (_, Raw::Tables(_)) => Err("it is an array of tables".to_owned()),
         (_, Raw::EmptyTable) => Err("it is a table".to_owned()),
         (_, Raw::Other(what)) => Err(format!("it is a {what}")),
     }

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value as Json, json};
 
+use crate::api::Proxy;
 use crate::settings::entries::SETTINGS;
 use crate::settings::table::Setting;
 use crate::settings::value::{Value, quoted};
@@ -69,6 +70,8 @@ fn shown(resolved: &Resolved) -> Vec<Shown<'_>> {
         let command = if let Value::Text(text) = value { text } else { "" };
         let text = if setting.key == "api.token_command" && !command.is_empty() {
             quoted(&masked_command(command))
+        } else if setting.key == "api.proxy" && !command.is_empty() {
+            quoted(&masked_proxy(command))
         } else {
             value.to_string()
         };
@@ -162,6 +165,11 @@ pub(crate) fn masked_command(command: &str) -> String {
     // `NAME=value program` would begin with a value that nobody may see.
     let program = words.find(|word| !word.contains('=')).unwrap_or(MASK);
     if words.next().is_some() { format!("{program} …") } else { program.to_owned() }
+}
+
+/// A proxy as it may be shown: without its credentials.
+fn masked_proxy(text: &str) -> String {
+    Proxy::parse(text).map_or_else(|_| MASK.to_owned(), |proxy| proxy.to_string())
 }
 
 /// The example file: every setting of the table, commented out, so that a later version's defaults come through.

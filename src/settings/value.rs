@@ -8,6 +8,7 @@ use crate::fields::Severity;
 use crate::input::{check_encoding, unread_code_page};
 use crate::near::nearest;
 use crate::settings::units::{self, ErrorBudget, Rate, Share};
+use crate::settings::windows::{self, RateWindow};
 use crate::update::FieldKind;
 
 /// Longest text of a setting, in bytes.
@@ -55,6 +56,8 @@ pub enum Kind {
     },
     /// Attempts per unit of time.
     Rate,
+    /// Rates by time of day.
+    Windows,
     /// A percentage.
     Share,
     /// A count or a percentage.
@@ -128,6 +131,7 @@ impl Kind {
             Kind::TimeOfDay => units::time_of_day(text).map(|_| Value::Text(text.to_owned())),
             Kind::Bytes { min, max } => within(text, units::bytes(text)?, min, max).map(Value::Bytes),
             Kind::Rate => Rate::parse(text).map(Value::Rate),
+            Kind::Windows => windows(text.split(',').map(RateWindow::parse)),
             Kind::Share => Share::parse(text).map(Value::Share),
             Kind::Budget => ErrorBudget::parse(text).map(Value::Budget),
             Kind::Encoding => encoding(text).map(Value::Text),
@@ -166,6 +170,11 @@ impl Kind {
             }
             Kind::Rate => {
                 "a count and a unit of time, such as 200/s, 100/m or 5000/h, or unlimited".to_owned()
+            }
+            Kind::Windows => {
+                "HH:MM-HH:MM and a rate or pause; in a variable, separated by commas; in the file also as \
+                 [[delivery.window]] with from, to, rate and burst"
+                    .to_owned()
             }
             Kind::Share => "a percentage, such as 30% or 0.5%".to_owned(),
             Kind::Budget => "a count or a percentage, such as 500 or 2%".to_owned(),
@@ -208,6 +217,24 @@ pub(crate) fn split_pair(pair: &str) -> Result<(&str, &str), String> {
         }
         Some(_) | None => Err(format!("`{pair}` is no NAME=TEXT")),
     }
+}
+
+/// Windows that do not overlap, as texts.
+pub(crate) fn windows(read: impl Iterator<Item = Result<RateWindow, String>>) -> Result<Value, String> {
+    let windows: Vec<RateWindow> = read.collect::<Result<_, _>>()?;
+    windows::check(&windows)?;
+    Ok(Value::List(windows.iter().map(RateWindow::to_string).collect()))
+}
+
+/// A window of a table of the file.
+pub(crate) fn window_of(table: &[(String, String)]) -> Result<RateWindow, String> {
+    const NAMES: [&str; 4] = ["from", "to", "rate", "burst"];
+    if let Some((name, _)) = table.iter().find(|(name, _)| !NAMES.contains(&name.as_str())) {
+        return Err(unknown("member of a window", name, &NAMES));
+    }
+    let get = |wanted: &str| table.iter().find(|(name, _)| name == wanted).map(|(_, text)| text.as_str());
+    let must = |wanted: &str| get(wanted).ok_or_else(|| format!("a window has no `{wanted}`"));
+    RateWindow::of(must("from")?, must("to")?, must("rate")?, get("burst"))
 }
 
 fn plain(text: &str) -> Result<String, String> {

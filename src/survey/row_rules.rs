@@ -4,6 +4,7 @@
 
 use std::sync::LazyLock;
 
+use super::chosen::{CHOSEN_COLUMNS, Chosen};
 use crate::fields::{Cleaning, RuleOptions, bare};
 use crate::input::Row;
 use crate::plan::Filter;
@@ -18,13 +19,24 @@ pub struct RowRules {
     pub order_by: Option<String>,
     /// What clears a field.
     pub clears: Clears,
+    /// Which rows of a run's row files are taken; `None` for all, and for every input that is no row file.
+    pub chosen: Option<Chosen>,
 }
 
 impl RowRules {
     /// Columns to be read beside those of fields, as [`crate::input::InputOptions::watched`] wants them: those of the
-    /// conditions, then that of the order.
+    /// conditions, then that of the order, then those of the choice.
     pub fn watched(&self) -> Vec<String> {
-        self.filter.columns().chain(self.order_by.as_deref()).map(str::to_owned).collect()
+        let chosen = self.chosen.iter().flat_map(|_| CHOSEN_COLUMNS);
+        self.filter.columns().chain(self.order_by.as_deref()).chain(chosen).map(str::to_owned).collect()
+    }
+
+    /// Whether a replay takes the row.
+    pub(super) fn is_chosen(&self, row: &Row<'_>) -> bool {
+        let Some(chosen) = &self.chosen else { return true };
+        let begin = self.filter.columns().count() + usize::from(self.order_by.is_some());
+        let [reason, signature] = [begin, begin + 1].map(|column| row.watched(column).unwrap_or_default());
+        chosen.keeps(reason, signature)
     }
 
     /// What of it shapes the batch, as a text that is equal when that is; empty when there is nothing. What clears a
@@ -32,7 +44,8 @@ impl RowRules {
     pub fn shaping(&self) -> String {
         let order =
             self.order_by.as_ref().map_or_else(String::new, |column| format!("order by {column:?}\n"));
-        format!("{}{order}", self.filter.canonical())
+        let chosen = self.chosen.as_ref().map_or_else(String::new, Chosen::shaping);
+        format!("{}{order}{chosen}", self.filter.canonical())
     }
 }
 

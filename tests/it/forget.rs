@@ -126,6 +126,22 @@ fn a_subject_is_forgotten_at_every_target() {
 }
 
 #[test]
+fn what_rehearsals_know_of_a_subject_is_forgotten_with_it() {
+    let ws = Workspace::new();
+    ws.write("export.csv", export(5));
+    ws.write("bad.csv", format!("crm id,mobile,imei,tier\n{GONE},12,,basic\n"));
+    ws.sync(&["export.csv"]).expect(0);
+    ws.run(&["sync", "--sandbox", "bad.csv"]).expect(3);
+    ws.run(&["sync", "--sandbox", "export.csv"]).expect(0);
+    let state = ws.path("simsync-state");
+    assert!(!found_in(&state.join("sandbox"), GONE.as_bytes()).is_empty());
+    let told = ws.run(&["journal", "forget", "--json", "--user-external-id", GONE]).expect(0).stdout;
+    let told: Value = serde_json::from_str(told.trim()).unwrap();
+    assert_eq!((&told["entries"], &told["rows"]), (&2.into(), &1.into()));
+    assert_eq!(found_in(&state, GONE.as_bytes()), Vec::<PathBuf>::new());
+}
+
+#[test]
 fn a_record_that_could_not_be_split_is_found_by_what_it_holds() {
     let ws = Workspace::new();
     ws.write(

@@ -45,6 +45,20 @@ mod wire;
 // What is sent at all: rulings of the plan over several runs, replays, policies.
 mod rulings;
 
+// What plans show, and saved plans.
+mod plans;
+
+// The gates of the plan.
+mod gates;
+// Sending again what a run left, by run, kind and signature.
+mod replay;
+
+// Staging and production: what one target acknowledged says nothing of another.
+mod targets;
+
+// What other tools are known to get wrong, trap by trap.
+mod traps;
+
 // What can be known from outside about a run that was killed.
 mod witness;
 
@@ -59,6 +73,12 @@ mod resume;
 
 // SIGKILL with many rows of few subjects under `each`.
 mod each;
+
+// A run that drained, and the one that goes on with it.
+mod drained;
+
+// Older batches run late, and what is in doubt over several batches.
+mod overtaken;
 
 // The state directory damaged, unwritable, full; and what must not stand in it in clear.
 mod state_dir;
@@ -80,3 +100,9 @@ mod forget;
 
 // An export recorded as applied.
 mod adopt;
+
+// Surveys beyond their memory, and what is sent of an update.
+mod spill;
+
+// Random sequences of runs against a plain model of the memory.
+mod model;

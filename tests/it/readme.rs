@@ -7,7 +7,7 @@ use clap::CommandFactory as _;
 use serde_json::Value;
 use simsync::cli::{self, Cli};
 use simsync::exit::Exit;
-use simsync::plan::{DuplicatePolicy, Ruling};
+use simsync::plan::{DuplicatePolicy, GATE_NAMES, Ruling};
 use simsync::report::{OWN_COLUMNS, RowFileKind, STATUS_FILE, SUMMARY_FILE};
 use simsync::sandbox::Faults;
 use simsync::settings::{self, SETTINGS, Setting};
@@ -83,7 +83,7 @@ fn every_command_line_is_one() {
             Err(error) => panic!("{line}\n{error}"),
         };
     }
-    let all = ["check", "config", "journal", "lookup", "plan", "runs", "sandbox", "show", "sync"];
+    let all = ["check", "config", "journal", "lookup", "plan", "replay", "runs", "sandbox", "show", "sync"];
     assert_eq!(commands.into_iter().collect::<Vec<_>>(), all, "the README shows every command but the demo");
 }
 
@@ -108,6 +108,25 @@ fn the_settings_told_exist_with_flag_and_default() {
         // A table of names and texts has no default of its own to tell.
         assert!(setting.is_pairs() || row[2].starts_with(&default), "{key}: {} is not {default}", row[2]);
     }
+}
+
+#[test]
+fn the_gates_told_are_all_there_are() {
+    let told = table(&section("### Gates"));
+    for row in &told {
+        let key = row[0].trim_matches('`');
+        let setting = settings::by_key(key).unwrap_or_else(|| panic!("there is no setting {key}"));
+        assert_eq!(row[1], format!("`{}`", setting.default), "{key}");
+        // Where a gate is not asked stands with its default.
+        let below: Vec<&str> = spans(row[3]).filter(|span| span.starts_with("plan.")).collect();
+        for key in below {
+            let setting = settings::by_key(key).unwrap();
+            assert!(row[3].contains(&format!("`{key}`: {} ", setting.default)), "{key}: {}", row[3]);
+        }
+    }
+    let names: Vec<&str> =
+        told.iter().map(|row| row[0].trim_matches('`').strip_prefix("plan.").unwrap()).collect();
+    assert_eq!(names, GATE_NAMES);
 }
 
 #[test]
@@ -196,5 +215,34 @@ fn files_linked_to_are_there() {
     assert!(!links.is_empty());
     for link in links {
         assert!(root.join(link).exists(), "{link}");
+    }
+}
+
+/// The names of all functions below a directory.
+fn functions(dir: &std::path::Path, found: &mut BTreeSet<String>) {
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            functions(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = std::fs::read_to_string(&path).unwrap();
+            let names =
+                text.split("#[test]").skip(1).filter_map(|rest| rest.split("fn ").nth(1)?.split('(').next());
+            found.extend(names.map(str::to_owned));
+        }
+    }
+}
+
+#[test]
+fn what_is_said_of_servers_names_its_test() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut tests = BTreeSet::new();
+    functions(&root.join("src"), &mut tests);
+    functions(&root.join("tests/it"), &mut tests);
+    let rows = table(&section("## What the server does, what simsync does"));
+    assert!(rows.len() > 20, "{}", rows.len());
+    for row in rows {
+        let test = row[2].trim_matches('`');
+        assert!(tests.contains(test), "there is no test {test}");
     }
 }

@@ -328,7 +328,9 @@ fn of_standard_input() {
     // What it had spooled must not stay: it holds every identifier of the export, and would fill the disk.
     let names = fs::read_dir(ws.path("simsync-state")).unwrap();
     for name in names.map(|entry| entry.unwrap().file_name().into_string().unwrap()) {
-        let is_known = ["lock", "runs", "journal", "ledger-"].iter().any(|known| name.starts_with(known));
+        let is_known = ["lock", "runs", "journal", "ledger-", "targets.json"]
+            .iter()
+            .any(|known| name.starts_with(known));
         assert!(is_known, "{name} was left behind");
     }
     let resumed = ran(piped().output().unwrap()).expect(3).expect_books();

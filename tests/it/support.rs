@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -15,6 +16,14 @@ use tempfile::TempDir;
 
 /// Token of every sandbox here.
 pub(crate) const TOKEN: &str = "canary-token-5d1f";
+
+/// Another binary than the one of this build, such as a release build. A campaign may set it before it runs the first.
+pub(crate) static BINARY: OnceLock<PathBuf> = OnceLock::new();
+
+/// The binary under test.
+pub(crate) fn binary() -> &'static Path {
+    BINARY.get_or_init(|| env!("CARGO_BIN_EXE_simsync").into())
+}
 
 /// A private directory with a sandbox beside it.
 pub(crate) struct Workspace {
@@ -60,7 +69,7 @@ impl Workspace {
 
     /// A command of the binary in the workspace, with the token in the environment and no other setting.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_simsync"));
+        let mut command = Command::new(binary());
         command.args(args).current_dir(self.dir.path()).env_clear();
         command.env("SIMSYNC_TOKEN", TOKEN).env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());

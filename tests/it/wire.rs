@@ -4,17 +4,24 @@
 //! Not here: what is sent at all (`rulings.rs`), what survives a kill (`kill.rs`).
 
 mod acknowledged;
+mod bounds;
+mod certificates;
 mod concurrency;
 mod conflicts;
 mod envelope;
+mod hours;
 mod keys;
 mod pace;
+mod peer;
+mod proxies;
 mod quiet;
 mod refused;
 mod retried;
-mod scripted;
+pub(crate) mod scripted;
 mod stopping;
 mod token;
+mod verify;
+mod versions;
 
 use simsync::sandbox::{Faults, Outage, OutageKind, Window};
 

@@ -90,7 +90,7 @@ pub(crate) fn window() -> usize {
     let rules = DeliverRules {
         rows_held_max: scheduler.held_max,
         scheduler,
-        pace: None,
+        hours: simsync::deliver::Hours::always(simsync::deliver::Flow::Unlimited),
         senders: 1,
         rows_folding_max: 1,
         shutdown_grace_ms: 0,
@@ -246,7 +246,7 @@ pub(crate) fn committed(ws: &Workspace, keys: impl Iterator<Item = String>) -> B
 }
 
 /// What the journal has of subjects, read from a copy.
-fn entries(ws: &Workspace, keys: impl Iterator<Item = String>) -> Vec<(String, LedgerEntry)> {
+pub(crate) fn entries(ws: &Workspace, keys: impl Iterator<Item = String>) -> Vec<(String, LedgerEntry)> {
     let copy = tempfile::tempdir().unwrap();
     let state = ws.path("simsync-state");
     if state.is_dir() {

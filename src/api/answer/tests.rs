@@ -34,8 +34,8 @@ fn sent() -> Fields {
 
 fn with(status: u16, retry_after: Option<&str>, body: &str) -> Outcome {
     let fields = sent();
-    let answer = Answer { status, retry_after, body: body.as_bytes(), cut: false };
-    classify(&answer, &Sent { fields: &fields, token: Some("s3cr3t-token") }, &canonical, now())
+    let answer = Answer { status, retry_after, body: body.as_bytes(), cut: false, is_coded: false };
+    classify(&answer, &Sent { fields: &fields, token: Some("s3cr3t-token") }, Verify::Echo, &canonical, now())
 }
 
 fn outcome(status: u16, body: &str) -> Outcome {
@@ -144,8 +144,14 @@ fn other_refusals_are_no_conflicts() {
     // A row's own value is no wording: this user is called "duplicate".
     let mut fields = sent();
     fields.set(FieldKind::Username, "duplicate");
-    let answer = Answer { status: 422, retry_after: None, body: b"user duplicate is unknown", cut: false };
-    let seen = classify(&answer, &Sent { fields: &fields, token: None }, &canonical, now());
+    let answer = Answer {
+        status: 422,
+        retry_after: None,
+        body: b"user duplicate is unknown",
+        cut: false,
+        is_coded: false,
+    };
+    let seen = classify(&answer, &Sent { fields: &fields, token: None }, Verify::Echo, &canonical, now());
     assert_eq!(seen, refused("422 user # is unknown"));
 }
 
@@ -197,12 +203,14 @@ fn a_cleared_field_agrees_with_nothing_but_nothing() {
             ("[]", false),
         ] {
             let body = format!("{{\"{kind}\":{value}}}");
-            let answer = Answer { status: 201, retry_after: None, body: body.as_bytes(), cut: false };
-            let seen = classify(&answer, &Sent { fields: &fields, token: None }, &canonical, now());
+            let answer =
+                Answer { status: 201, retry_after: None, body: body.as_bytes(), cut: false, is_coded: false };
+            let seen =
+                classify(&answer, &Sent { fields: &fields, token: None }, Verify::Echo, &canonical, now());
             assert_eq!(seen == Outcome::Acknowledged, agrees, "{body}");
         }
-        let answer = Answer { status: 201, retry_after: None, body: b"{}", cut: false };
-        let seen = classify(&answer, &Sent { fields: &fields, token: None }, &canonical, now());
+        let answer = Answer { status: 201, retry_after: None, body: b"{}", cut: false, is_coded: false };
+        let seen = classify(&answer, &Sent { fields: &fields, token: None }, Verify::Echo, &canonical, now());
         assert_eq!(seen, Outcome::Acknowledged, "absent");
     }
 }
@@ -257,8 +265,8 @@ fn a_success_that_says_otherwise_is_a_mismatch() {
 fn an_acknowledgement_too_long_to_be_checked_is_none() {
     let fields = sent();
     let sent = Sent { fields: &fields, token: None };
-    let answer = Answer { status: 201, retry_after: None, body: b"{}", cut: true };
-    let seen = classify(&answer, &sent, &canonical, now());
+    let answer = Answer { status: 201, retry_after: None, body: b"{}", cut: true, is_coded: false };
+    let seen = classify(&answer, &sent, Verify::Echo, &canonical, now());
     assert_eq!(seen, mismatch(&[], "201 answer is too long to be checked"));
 }
 
@@ -266,8 +274,12 @@ fn an_acknowledgement_too_long_to_be_checked_is_none() {
 fn bytes_that_are_no_text_are_no_acknowledgement() {
     let fields = sent();
     let sent = Sent { fields: &fields, token: None };
-    let answer = Answer { status: 201, retry_after: None, body: b"\x1f\x8b\x08\x00", cut: false };
-    assert_eq!(classify(&answer, &sent, &canonical, now()), mismatch(&[], "201 answer is not JSON"));
+    let answer =
+        Answer { status: 201, retry_after: None, body: b"\x1f\x8b\x08\x00", cut: false, is_coded: false };
+    assert_eq!(
+        classify(&answer, &sent, Verify::Echo, &canonical, now()),
+        mismatch(&[], "201 answer is not JSON")
+    );
 }
 
 #[test]
@@ -314,4 +326,54 @@ fn retry_after_is_read_as_the_standard_has_it() {
             assert_eq!(with(status, Some(header), ""), server_failed(&text, expected), "{status} {header:?}");
         }
     }
+}
+
+#[test]
+fn what_is_verified_is_the_operators_choice() {
+    let fields = sent();
+    let seen = |verify: Verify, answer: &Answer<'_>| {
+        classify(answer, &Sent { fields: &fields, token: None }, verify, &canonical, now())
+    };
+    let with = |body: &'static str| Answer {
+        status: 201,
+        retry_after: None,
+        body: body.as_bytes(),
+        cut: false,
+        is_coded: false,
+    };
+    let other = with(r#"{"status":"success","imsi":"310260999999999"}"#);
+    assert_eq!(seen(Verify::Echo, &other), mismatch(&[FieldKind::Imsi], "201 echo differs in imsi"));
+    assert_eq!(seen(Verify::Status, &other), Outcome::Acknowledged);
+    // A status of its own is worth more than an echo that agrees.
+    let queued = with(r#"{"status":"queued","imsi":"310260123456789"}"#);
+    assert!(matches!(seen(Verify::Status, &queued), Outcome::EchoMismatch { .. }));
+    let text = with("OK");
+    assert_eq!(seen(Verify::Status, &text), mismatch(&[], "201 answer is not JSON"));
+    for answer in [other, queued, text, Answer { cut: true, ..text }, Answer { is_coded: true, ..text }] {
+        assert_eq!(seen(Verify::None, &answer), Outcome::Acknowledged);
+        for status in [199, 300, 302, 400, 401, 403, 409, 422, 429, 500] {
+            assert_ne!(seen(Verify::None, &Answer { status, ..answer }), Outcome::Acknowledged, "{status}");
+        }
+    }
+}
+
+#[test]
+fn a_coding_that_was_not_asked_for_is_not_read() {
+    let fields = sent();
+    let sent = Sent { fields: &fields, token: None };
+    // Were it read, it would agree, and it would be a conflict.
+    let body = br#"{"status":"success","detail":"already exists"}"#;
+    let answer = Answer { status: 201, retry_after: None, body, cut: false, is_coded: true };
+    for verify in [Verify::Echo, Verify::Status] {
+        let seen = classify(&answer, &sent, verify, &canonical, now());
+        assert_eq!(seen, mismatch(&[], "201 answer is compressed, which was not asked for"));
+    }
+    let refused_so = Answer { status: 422, ..answer };
+    let seen = classify(&refused_so, &sent, Verify::Echo, &canonical, now());
+    assert_eq!(seen, refused("422 answer is compressed, which was not asked for"));
+}
+
+#[test]
+fn a_407_is_a_proxys_and_tried_again() {
+    assert_eq!(outcome(407, ""), server_failed("407 no explanation", None));
 }

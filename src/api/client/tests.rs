@@ -4,12 +4,17 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, channel};
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
 use secrecy::SecretString;
 
 use super::*;
 use crate::api::{Envelope, body};
+
+mod http2;
+mod renewal;
+
+pub(crate) use renewal::Names;
 
 const TOKEN: &str = "canary-Token";
 
@@ -99,7 +104,7 @@ fn now() -> SystemTime {
 
 fn options(url: &str) -> ClientOptions {
     let endpoint = Endpoint::parse(url, false).expect(url);
-    let mut options = ClientOptions::new(endpoint, Arc::new(|_, text| Some(text.to_owned())), now);
+    let mut options = ClientOptions::new(endpoint, Arc::new(|_, text: &str| Some(text.to_owned())), now);
     options.connect_timeout_ms = 5_000;
     options
 }
@@ -165,6 +170,7 @@ fn what_is_on_the_wire() {
     let host = format!("host: 127.0.0.1:{}", server.port);
     let agent = concat!("user-agent: simsync/", env!("CARGO_PKG_VERSION"));
     let expected = [
+        "accept-encoding: identity",
         "accept: application/json",
         "authorization: Bearer canary-Token",
         "content-length: 65",
@@ -173,7 +179,6 @@ fn what_is_on_the_wire() {
         "idempotency-key: 0123456789abcdef",
         agent,
     ];
-    // Nothing else: no accept-encoding, so that no answer is compressed.
     assert_eq!(lines, expected);
     assert_eq!(body, r#"{"data":"{\"number\":\"+1234567890\",\"username\":\"jane.doe\"}"}"#);
 }
@@ -376,7 +381,7 @@ fn without_a_connection_nothing_has_left() {
         TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port").port();
     let refused = attempt_with(&options(&format!("http://127.0.0.1:{port}/x/")));
     assert_eq!(refused.seen.outcome, Outcome::NotConnected);
-    assert!(refused.trouble.expect("told").contains("refused"));
+    assert!(refused.trouble.expect("told").text.contains("refused"));
     // A label longer than a name may have: it fails in the resolver, without a network.
     let unknown = attempt_with(&options(&format!("https://{}.example/x/", "a".repeat(64))));
     assert_eq!(unknown.seen.outcome, Outcome::NotConnected, "{unknown:?}");

@@ -1,6 +1,6 @@
 //! `journal forget`: a subject leaves the ledger, the store and the row files of all runs; or old runs go.
 //!
-//! The lock is held all the way, so nothing is written meanwhile. The files of runs come first, then the ledger, then the
+//! What rehearsals (`sync --sandbox`) know of a subject is removed with it: their state directory lies within. The lock is held all the way, so nothing is written meanwhile. The files of runs come first, then the ledger, then the
 //! store written anew: killed in between, the same command finds what is left. Not here: the journal's own steps
 //! (`journal/upkeep.rs`).
 
@@ -8,7 +8,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{moment, open, paint};
+use super::{moment, open, paint, who};
 use crate::cli::args::ForgetArgs;
 use crate::cli::common::print;
 use crate::cli::fatal::Fatal;
@@ -56,33 +56,54 @@ fn forget_subject(
     args: &ForgetArgs,
     values: &Fields,
 ) -> Result<Exit, Fatal> {
-    let mut upkeep = open(state)?;
-    let index = upkeep.index()?;
-    let keys: FieldSet = index.targets.iter().filter_map(|fact| fact.key).collect();
+    // All of them are locked before anything is removed.
+    let mut states = vec![(state.to_owned(), open(state)?)];
+    let rehearsals = state.join(parts::SANDBOX_TARGET);
+    if let Some(upkeep) = Upkeep::open(&rehearsals, &who())? {
+        states.push((rehearsals, upkeep));
+    }
+    let mut keys = FieldSet::EMPTY;
+    for (_, upkeep) in &states {
+        keys = upkeep.index()?.targets.iter().filter_map(|fact| fact.key).chain(keys.iter()).collect();
+    }
     let given = keys.intersect(values.present());
     if given.is_empty() {
-        upkeep.close()?;
         return Err(not_a_key(keys));
     }
     let sought = Sought::new(settings, args, values, given)?;
-    let (files, rows) = remove_from_files(settings, state, &sought)?;
-    let (mut subjects, mut targets, mut passed_over) = (Vec::new(), Vec::new(), Vec::new());
-    for fact in &index.targets {
-        match fact.key.and_then(|key| Some((key, values.get(key)?))) {
-            Some((key, value)) => {
-                subjects.push(upkeep.key().subject(&fact.target, key, value));
-                targets.push(fact.target.clone());
-            }
-            None if fact.key.is_some() => passed_over.push(fact.target.clone()),
-            None => {}
-        }
+    let mut report = ForgetReport::default();
+    for (state, upkeep) in states {
+        forget_in(settings, &state, upkeep, &sought, &mut report)?;
     }
-    let entries = upkeep.forget_subjects(&subjects)?;
-    // Always: an earlier try may have been killed before it came to this.
-    upkeep.rewrite()?;
-    let report = ForgetReport { targets, targets_passed_over: passed_over, entries, rows, files };
     print(&if settings.run.json { report.json() } else { report.text(paint(settings)) })?;
     Ok(Exit::Success)
+}
+
+/// Removes the subject in one state directory.
+fn forget_in(
+    settings: &Settings,
+    state: &Path,
+    mut upkeep: Upkeep,
+    sought: &Sought<'_>,
+    report: &mut ForgetReport,
+) -> Result<(), Fatal> {
+    let (files, rows) = remove_from_files(settings, state, sought)?;
+    let mut subjects = Vec::new();
+    for fact in upkeep.index()?.targets {
+        let Some(key) = fact.key else { continue };
+        match sought.values.iter().find(|(field, _)| *field == key) {
+            Some((_, value)) => {
+                subjects.push(upkeep.key().subject(&fact.target, key, value));
+                report.targets.push(fact.target);
+            }
+            None => report.targets_passed_over.push(fact.target),
+        }
+    }
+    report.entries += upkeep.forget_subjects(&subjects)?;
+    report.rows += rows;
+    report.files += files;
+    // Always: an earlier try may have been killed before it came to this.
+    Ok(upkeep.rewrite()?)
 }
 
 fn not_a_key(keys: FieldSet) -> Fatal {

@@ -306,6 +306,25 @@ fn chronic_rows_never_open_the_breaker_and_are_charged() {
 }
 
 #[test]
+fn chronic_rows_alone_are_exhausted_though_nobody_has_passed_yet() {
+    let mut desk = Desk::new(proven());
+    for id in 0..5 {
+        desk.offer_chronic(id);
+    }
+    desk.end_of_input();
+    while !desk.scheduler.is_idle() {
+        for id in desk.send_all() {
+            desk.answer(id, failed());
+        }
+        if !desk.scheduler.is_idle() {
+            desk.wake();
+        }
+    }
+    assert_eq!(desk.actions, []);
+    assert!((0..5).all(|id| desk.failure(id).kind == FailureKind::Exhausted));
+}
+
+#[test]
 fn chronic_rows_probe_only_when_nothing_else_is_held() {
     let mut desk = Desk::warm(proven());
     for id in 100..105 {

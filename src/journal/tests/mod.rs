@@ -7,6 +7,7 @@ mod flips;
 mod kill;
 mod mid_run;
 mod model;
+mod moves;
 pub(super) mod strategies;
 mod upkeep;
 mod use_of_it;

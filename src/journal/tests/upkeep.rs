@@ -131,3 +131,20 @@ fn a_search_finds_the_same_with_any_number_of_threads() {
         assert!(view.find(other, &[(FieldKind::Imsi, FieldHash(1))], threads).unwrap().is_empty());
     }
 }
+
+#[test]
+fn a_generation_named_in_the_store_alone_is_found_by_readers_after_the_next_opening() {
+    let (dir, subjects) = filled(30);
+    let watermark = dir.path().join("journal.watermark");
+    let before = std::fs::read(&watermark).unwrap();
+    let journal = open(dir.path()).unwrap();
+    append(&journal, vec![synced(subjects[0], 4_711)]).unwrap();
+    journal.finish().unwrap();
+    // As if killed after the store's commit of the new name, before the watermark's.
+    std::fs::write(&watermark, before).unwrap();
+    let journal = open(dir.path()).unwrap();
+    let view = LedgerView::open(dir.path()).unwrap().unwrap();
+    let known = view.get(subjects[0]).unwrap().unwrap();
+    assert_eq!(known.field(FieldKind::Imsi).unwrap().state, FieldState::Known(FieldHash(4_711)));
+    journal.finish().unwrap();
+}

@@ -118,7 +118,7 @@ fn files_are_private_and_exist_only_when_complete() {
         assert_eq!(entry.unwrap().metadata().unwrap().permissions().mode() & 0o777, 0o600);
     }
     let written = files.finish().unwrap();
-    assert_eq!(named(dir.path()), 4);
+    assert_eq!(named(dir.path()), RowFileKind::ALL.len());
     for file in written {
         assert_eq!(file.path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
     }

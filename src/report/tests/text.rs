@@ -19,19 +19,23 @@ fn the_summary_of_a_run_that_stopped_early() {
       6 ×  number.no_country  from line 14  national number and no default country
                                             → set default_country
     failed:
-      3 ×  refused  from line 88  422 imsi already assigned to #
+      S1  3 ×  refused  from line 88  422 imsi already assigned to #
     warnings: 1 × iccid.short (line 61)
     files in state/runs/r: rejected.csv (14 rows) · failed.csv (3 rows)
     next:
       run `simsync sync crm-export.csv` to resume
       correct rejected.csv and run `simsync sync state/runs/r/rejected.csv`
-      correct failed.csv and run `simsync sync state/runs/r/failed.csv`
+      correct failed.csv where it is wrong and run `simsync replay 20261122-010000-k3`
     "#);
 }
 
 #[test]
 fn the_text_of_a_plan() {
-    let mut told = Told::new(ReportOptions { rate_per_s: Some(50.0), ..options() });
+    let mut told = Told::new(ReportOptions {
+        rate_per_s: Some(50.0),
+        sending_time: SendingTime::new(|updates| Some(std::time::Duration::from_millis(20 * updates))),
+        ..options()
+    });
     for (at_ms, event) in started("plan", "crm-export.csv") {
         told.at(at_ms, event);
     }
@@ -229,7 +233,7 @@ fn many_reasons_are_counted_not_listed() {
 fn books_that_do_not_close_are_told() {
     let mut told = Told::new(options());
     let rows = PlanRows { read: 5, send: 3, ..PlanRows::default() };
-    told.at(1, Event::PlanMade(PlanFacts { rows, ..PlanFacts::default() }));
+    told.at(1, Event::PlanMade(Box::new(PlanFacts { rows, ..PlanFacts::default() })));
     told.at(2, Event::RunEnded { exit_code: 0, stopped: None });
     assert!(told.end().1.contains("the books do not close"));
 }

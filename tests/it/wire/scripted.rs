@@ -10,22 +10,22 @@ use serde_json::Value;
 
 /// A request as it was heard.
 #[derive(Debug, Clone)]
-pub(super) struct Heard {
+pub(crate) struct Heard {
     /// Request line and headers.
-    pub(super) head: String,
+    pub(crate) head: String,
     /// The update, taken out of the envelope `data-string`.
-    pub(super) update: Value,
+    pub(crate) update: Value,
 }
 
 /// The server. Its thread waits for connections until the process ends.
-pub(super) struct Scripted {
+pub(crate) struct Scripted {
     addr: SocketAddr,
     heard: Arc<Mutex<Vec<Heard>>>,
 }
 
 impl Scripted {
     /// Answers each request with these bytes, by its ordinal from 0; none closes the connection without a word.
-    pub(super) fn start(answer: impl Fn(usize, &Heard) -> String + Send + 'static) -> Scripted {
+    pub(crate) fn start(answer: impl Fn(usize, &Heard) -> String + Send + 'static) -> Scripted {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let addr = listener.local_addr().unwrap();
         let heard = Arc::new(Mutex::new(Vec::new()));
@@ -47,18 +47,18 @@ impl Scripted {
     }
 
     /// The endpoint.
-    pub(super) fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://{}/api/v1/device_app_user_update/", self.addr)
     }
 
     /// All requests so far.
-    pub(super) fn heard(&self) -> Vec<Heard> {
+    pub(crate) fn heard(&self) -> Vec<Heard> {
         self.heard.lock().unwrap().clone()
     }
 }
 
 /// A whole answer, the last on its connection.
-pub(super) fn answer(status: u16, content_type: &str, body: &str) -> String {
+pub(crate) fn answer(status: u16, content_type: &str, body: &str) -> String {
     let length = body.len();
     format!(
         "HTTP/1.1 {status} Whatever\r\nContent-Type: {content_type}\r\nContent-Length: {length}\r\n\
@@ -67,7 +67,7 @@ pub(super) fn answer(status: u16, content_type: &str, body: &str) -> String {
 }
 
 /// The vendor page's answer: the status, and the update as it came.
-pub(super) fn echo(status: u16, heard: &Heard) -> String {
+pub(crate) fn echo(status: u16, heard: &Heard) -> String {
     let mut body = heard.update.clone();
     body["status"] = "success".into();
     answer(status, "application/json", &body.to_string())

@@ -3,7 +3,9 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 
-use simsync::sandbox::{Faults, OutageKind, TokenAfter};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use simsync::sandbox::{Faults, OutageKind, Sandbox, SandboxOptions, TokenAfter};
 
 use super::{http, outage, subject_status};
 use crate::support::{TOKEN, Workspace, export, ran};
@@ -89,4 +91,27 @@ fn a_403_for_one_row_while_others_pass_is_that_rows() {
     let ran = workspace.sync(&["--max-in-flight", "1", "crm.csv"]).expect(3).expect_books();
     assert_eq!((ran.rows("synced"), ran.rows("failed"), http(&ran, "403")), (9, 1, 1));
     super::assert_failed_row(&workspace, 4, "refused", "403 ");
+}
+
+/// A workspace whose token is a JWT that expires at a moment, in seconds since 1970; and the token.
+fn with_jwt(expires_s: u64) -> (Workspace, String) {
+    let claims = format!("{{\"sub\":\"canary-jane\",\"exp\":{expires_s}}}");
+    let token = format!("eyJhbGciOiJub25lIn0.{}.c2ln", URL_SAFE_NO_PAD.encode(claims));
+    let options = SandboxOptions { token: token.clone(), ..SandboxOptions::default() };
+    (Workspace { dir: tempfile::tempdir().unwrap(), sandbox: Sandbox::start(options).unwrap() }, token)
+}
+
+#[test]
+fn a_token_that_expires_before_the_run_ends_is_told_in_time() {
+    const TOLD: &str = "the token expired at 2001-09-09T01:46:40Z";
+    for (expires_s, is_told) in [(1_000_000_000, true), (32_503_680_000, false)] {
+        let (workspace, token) = with_jwt(expires_s);
+        workspace.write("crm.csv", export(3));
+        let ran = ran(workspace.sync_command(&["crm.csv"]).env("SIMSYNC_TOKEN", &token).output().unwrap());
+        // Whether it is good, the server decides.
+        let ran = ran.expect(0);
+        assert_eq!((ran.rows("synced"), ran.stdout.contains(TOLD)), (3, is_told), "{}", ran.stdout);
+        let told = format!("{}{}", ran.stdout, ran.stderr);
+        assert!(!told.contains("canary-jane") && !told.contains(&token), "{told}");
+    }
 }

@@ -1,0 +1,121 @@
+//! Why there is no answer: reqwest's errors as outcomes, and in words.
+//!
+//! The only place that looks into errors of the libraries below reqwest. Not here: answers (`answer.rs`).
+
+use std::error::Error as StdError;
+use std::io;
+
+use crate::delivery::outcome::Outcome;
+
+/// Why an attempt has no answer, in words for people, masked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trouble {
+    /// The deepest cause.
+    pub text: String,
+    /// Whether it may pass by itself. A certificate that is not accepted does not: somebody has to change something.
+    pub may_pass: bool,
+}
+
+/// What a broken attempt taught.
+pub(super) fn outcome(error: &reqwest::Error) -> Outcome {
+    // The order matters: a connection that could not be made in time is both, and the request did not leave.
+    if error.is_connect() || error.is_builder() || is_unprocessed(error) {
+        Outcome::NotConnected
+    } else if error.is_timeout() {
+        Outcome::TimedOut
+    } else {
+        Outcome::Disconnected
+    }
+}
+
+/// The words of the deepest cause, not masked yet. The levels above it name the URL and say little.
+pub(super) fn in_words(error: &reqwest::Error) -> Trouble {
+    if let Some(words) = causes(error).find_map(certificate_trouble) {
+        return Trouble { text: words, may_pass: false };
+    }
+    let deepest = causes(error).skip(1).last();
+    let mut text = deepest.map_or_else(|| "failed without a cause".to_owned(), ToString::to_string);
+    // What we found wrong with its frames, not what it told us.
+    if causes(error).any(|cause| cause.downcast_ref::<h2::Error>().is_some_and(h2::Error::is_library)) {
+        text.push_str(" (the server may not speak HTTP/2; api.http chooses the version)");
+    }
+    Trouble { text, may_pass: true }
+}
+
+/// The error and what caused it. An [`io::Error`] passes over the error it wraps, which is the one that matters here.
+fn causes<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    fn cause<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError + 'static)> {
+        match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+            Some(wrapped) => Some(wrapped),
+            None => error.source(),
+        }
+    }
+    std::iter::successors(Some(error), |error| cause(*error))
+}
+
+/// Whether the server says that it did nothing for the request: the stream was refused or is behind the last one that a
+/// closing connection serves (RFC 9113 sections 8.7 and 6.8), or the handshake ended with an alert about certificates,
+/// which under TLS 1.3 may arrive after the request has been written (RFC 8446 section 4.4.2.4).
+fn is_unprocessed(error: &reqwest::Error) -> bool {
+    causes(error).any(|cause| {
+        let refused_stream = cause.downcast_ref::<h2::Error>().is_some_and(|error| {
+            let reason = error.reason();
+            error.is_remote()
+                && (reason == Some(h2::Reason::REFUSED_STREAM)
+                    || error.is_go_away() && reason == Some(h2::Reason::NO_ERROR))
+        });
+        refused_stream || alert_of(cause).is_some_and(is_about_certificates)
+    })
+}
+
+fn alert_of(cause: &(dyn StdError + 'static)) -> Option<rustls::AlertDescription> {
+    match cause.downcast_ref::<rustls::Error>() {
+        Some(rustls::Error::AlertReceived(alert)) => Some(*alert),
+        _ => None,
+    }
+}
+
+/// Whether an alert is about the certificate that we showed, or did not show.
+fn is_about_certificates(alert: rustls::AlertDescription) -> bool {
+    use rustls::AlertDescription as Alert;
+    [
+        Alert::BadCertificate,
+        Alert::UnsupportedCertificate,
+        Alert::CertificateRevoked,
+        Alert::CertificateExpired,
+        Alert::CertificateUnknown,
+        Alert::CertificateRequired,
+        Alert::UnknownCA,
+        Alert::AccessDenied,
+        // A signature that cannot be verified (RFC 8446 section 6.2): another authority of the same name.
+        Alert::DecryptError,
+    ]
+    .contains(&alert)
+}
+
+/// What is wrong with a certificate, on this side or the other.
+fn certificate_trouble(cause: &(dyn StdError + 'static)) -> Option<String> {
+    use rustls::CertificateError as Wrong;
+    if let Some(alert) = alert_of(cause).filter(|alert| is_about_certificates(*alert)) {
+        return Some(format!(
+            "the server asks for another client certificate, or for one at all ({alert:?})"
+        ));
+    }
+    let Some(rustls::Error::InvalidCertificate(wrong)) = cause.downcast_ref::<rustls::Error>() else {
+        return None;
+    };
+    let what = if matches!(wrong, Wrong::UnknownIssuer | Wrong::BadSignature) {
+        "comes from no authority that is trusted here"
+    } else if matches!(wrong, Wrong::Expired | Wrong::ExpiredContext { .. }) {
+        "has expired"
+    } else if matches!(wrong, Wrong::NotValidYet | Wrong::NotValidYetContext { .. }) {
+        "is not valid yet"
+    } else if matches!(wrong, Wrong::NotValidForName | Wrong::NotValidForNameContext { .. }) {
+        "is for another host name"
+    } else if matches!(wrong, Wrong::Revoked) {
+        "has been revoked"
+    } else {
+        "is not acceptable"
+    };
+    Some(format!("the server's certificate {what} ({wrong})"))
+}

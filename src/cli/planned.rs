@@ -1,0 +1,235 @@
+//! What a job asks about its plan: is it the one that was saved, what does it look like beside what is usual, do the
+//! gates let it pass; and saving it.
+//!
+//! Not here: the shape of a saved plan (`plan_file.rs`), the samples (`samples.rs`), the rulings (`plan/`).
+
+use std::collections::BTreeMap;
+
+use super::fatal::Fatal;
+use super::job::{Job, Surveyed};
+use super::parts;
+use super::plan_file::{self, Basis, Now, SavedPlan, Standing, Task};
+use super::samples;
+use crate::digest::{self, BatchId, ContentHash};
+use crate::engine::clock;
+use crate::event::{BatchFigures, Event, PlanFacts};
+use crate::exit::Exit;
+use crate::journal::Journal;
+use crate::plan::{self, Plan};
+use crate::report;
+use crate::row::Place;
+use crate::settings::duration_text;
+use crate::survey::{Emitter, Judge};
+use crate::update::FieldKind;
+
+/// Rows whose rulings are hashed at a time.
+const RULINGS_BLOCK: usize = 1 << 16;
+
+impl Job<'_> {
+    /// Refuses a saved plan that no longer stands on what it was made of. Nothing was begun yet.
+    pub(super) fn check_saved(
+        &self,
+        judge: &Judge<'_>,
+        journal: Option<&Journal>,
+    ) -> Result<Standing, Fatal> {
+        let Task::Sync { plan: Some((path, saved)) } = &self.task else { return Ok(Standing::Untouched) };
+        let now = self.now(judge.key_field().unwrap_or(FieldKind::UserExternalId), journal)?;
+        let standing = saved.basis.standing(&now);
+        plan_file::refusal(path, &standing).map_or(Ok(standing), Err)
+    }
+
+    /// Refuses a saved plan whose rows would be ruled otherwise now, as long as nothing of it was sent.
+    pub(super) fn check_rulings(&self, standing: &Standing, plan: &Plan) -> Result<(), Fatal> {
+        let Task::Sync { plan: Some((path, saved)) } = &self.task else { return Ok(()) };
+        if *standing != Standing::Untouched || saved.rulings == rulings(plan)? {
+            return Ok(());
+        }
+        let (then, now) = (saved.rows.send, plan.facts().rows.send);
+        let what = format!(
+            "what would be sent ({then} updates then, {now} now: acknowledgements have passed plan.resend_after, or an \
+             interrupted run left some in doubt)"
+        );
+        plan_file::refusal(path, &Standing::Moved(vec![what])).map_or(Ok(()), Err)
+    }
+
+    /// What a plan made now rests on.
+    fn now(&self, key: FieldKind, journal: Option<&Journal>) -> Result<Now, Fatal> {
+        let (target, batch) = (&self.destination.target, self.batch_id(key));
+        let moves = journal.map(|journal| journal.ledger_moves(target)).transpose()?.unwrap_or_default();
+        let batch_now = journal.map(|journal| journal.peek_batch(target, batch, self.settings.run.new_batch));
+        let open = batch_now.transpose()?.filter(|batch| batch.resumed).map(|batch| batch.seq);
+        let hashes = self.inputs.content_hashes();
+        let hashed = [
+            ("the rules ([rules], --preset, --severity, --default-country)", self.rules.fingerprint()),
+            ("how the inputs are read and mapped ([input], [columns], --map)", self.inputs.shaping()),
+            ("--where or --order-by", self.row_rules.shaping()),
+        ];
+        Ok(Now {
+            basis: Basis {
+                target: target.clone(),
+                key: key.name().to_owned(),
+                batch: batch.to_string(),
+                content: with_content(&hashes, "content", ""),
+                settings: self.plan_settings(),
+                hashed: hashed
+                    .map(|(name, text)| (name.to_owned(), with_content(&hashes, name, &text)))
+                    .into(),
+                journal: journal.map(|journal| format!("{:016x}", journal.identity())),
+                moves: moves.into(),
+            },
+            last: moves.last,
+            open,
+        })
+    }
+
+    /// Settings that shape updates or rulings and can be told in words.
+    fn plan_settings(&self) -> BTreeMap<String, String> {
+        let (settings, run) = (&self.settings.plan, &self.settings.run);
+        let resend_after = settings.resend_after_ms.map_or_else(|| "unset".to_owned(), duration_text);
+        let pairs = [
+            ("plan.duplicates", settings.duplicates.name().to_owned()),
+            ("plan.conflicts", settings.conflicts.name().to_owned()),
+            ("plan.in_doubt", settings.in_doubt.name().to_owned()),
+            ("plan.send", settings.send.name().to_owned()),
+            ("plan.resend_after", resend_after),
+            ("plan.subject_rows_max", settings.subject_rows_max.to_string()),
+            ("--full", run.full.to_string()),
+            ("--retry-failed", run.retry_failed.to_string()),
+            ("--new-batch", run.new_batch.to_string()),
+        ];
+        pairs.map(|(name, value)| (name.to_owned(), value)).into()
+    }
+
+    /// The plan in numbers, with what only the wiring knows: the batch, places, columns, what is usual, samples.
+    pub(super) fn plan_facts(
+        &mut self,
+        surveyed: &Surveyed,
+        judge: &Judge<'_>,
+        journal: Option<&Journal>,
+        in_doubt_places: Vec<Place>,
+    ) -> Result<PlanFacts, Fatal> {
+        let target = &self.destination.target;
+        let usual = journal.map(|journal| journal.figures(target, surveyed.key_field)).transpose()?;
+        let moves = journal.map(|journal| journal.ledger_moves(target)).transpose()?.unwrap_or_default();
+        let id = self.batch_id(surveyed.key_field);
+        let samples = if self.is_plan {
+            samples::samples(&mut self.inputs, &surveyed.plan, judge)?
+        } else {
+            Vec::new()
+        };
+        Ok(PlanFacts {
+            batch: id.to_string(),
+            is_begun: moves.last == Some((id, surveyed.batch.seq)),
+            resumed: surveyed.batch.resumed,
+            key: Some(surveyed.key_field),
+            in_doubt_places,
+            damaged: judge.damaged(),
+            is_whole: self.settings.input.conditions.is_empty() && !self.inputs.is_fed_back(),
+            mapped: self.inputs.mapped(),
+            filled: judge.columns.filled(),
+            usual: usual.unwrap_or_default(),
+            samples,
+            ..surveyed.plan.facts()
+        })
+    }
+
+    /// Asks the gates; the first that stops the run is why.
+    pub(super) fn gates(&self, facts: &PlanFacts, emitter: &mut Emitter<'_>) -> Option<Fatal> {
+        let mut stop = None;
+        for gate in plan::gates(facts, &parts::gate_rules(self.settings)) {
+            let overridden = self.settings.run.yes && gate.may_override;
+            emitter.emit(Event::GateTripped { gate: gate.gate, text: gate.text.clone(), overridden });
+            if !overridden {
+                let look = match gate.gate {
+                    "rejected_max" if !self.is_plan => {
+                        "look at rejected.csv and correct the export or the mapping"
+                    }
+                    _ => gate.look,
+                };
+                let or = if gate.may_override { "; --yes goes on nevertheless" } else { "" };
+                stop.get_or_insert_with(|| {
+                    Fatal::new(
+                        Exit::Stopped,
+                        format!("the plan's gate {} stopped the run: {}", gate.gate, gate.text),
+                        format!("{look}{or}"),
+                    )
+                });
+            }
+        }
+        stop
+    }
+
+    /// Saves the plan where that was asked for. Tripped gates are no hindrance: they trip again.
+    pub(super) fn save_plan(
+        &self,
+        surveyed: &Surveyed,
+        facts: &PlanFacts,
+        journal: Option<&Journal>,
+        emitter: &mut Emitter<'_>,
+    ) -> Result<(), Fatal> {
+        let Task::Plan { save_as: Some(path) } = &self.task else { return Ok(()) };
+        let gates = plan::gates(facts, &parts::gate_rules(self.settings));
+        let saved = SavedPlan {
+            inputs: self.input_args.clone(),
+            basis: self.now(surveyed.key_field, journal)?.basis,
+            rulings: rulings(&surveyed.plan)?,
+            rows: report::plan_counts(&facts.rows),
+            gates: gates.into_iter().map(|gate| gate.gate.to_owned()).collect(),
+            ..SavedPlan::new(clock::wall_rfc3339())
+        };
+        saved.write(path)?;
+        emitter.emit(Event::Noticed { text: format!("the plan is saved in {}", path.display()) });
+        Ok(())
+    }
+
+    /// Tells the journal that this batch begins to deliver, so that no plan made before can miss it.
+    pub(super) fn note_delivery(&self, surveyed: &Surveyed, journal: &Journal) -> Result<(), Fatal> {
+        if surveyed.plan.facts().rows.send > 0 {
+            let id = self.batch_id(surveyed.key_field);
+            journal.note_delivery(&self.destination.target, id, surveyed.batch.seq)?;
+        }
+        Ok(())
+    }
+}
+
+/// Figures to keep of a batch that is settled: of whole exports with rows alone.
+pub(super) fn figures(facts: &PlanFacts, batch_seq: u64) -> Option<(FieldKind, BatchFigures)> {
+    let is_kept = facts.is_whole && facts.rows.read > 0;
+    let figures = BatchFigures {
+        batch_seq,
+        rows: facts.rows.read,
+        missing: facts.subjects_missing,
+        filled: facts.filled,
+    };
+    facts.key.filter(|_| is_kept).map(|key| (key, figures))
+}
+
+/// Hash of a text together with the bytes of all inputs: of a short text alone, a hash can be undone by trying.
+fn with_content(hashes: &[ContentHash], name: &str, text: &str) -> String {
+    let count = (hashes.len() as u64).to_be_bytes();
+    let parts = [b"saved plan".as_slice(), name.as_bytes(), text.as_bytes(), count.as_slice()];
+    digest::batch_id(parts.into_iter().chain(hashes.iter().map(<[u8; 32]>::as_slice))).to_string()
+}
+
+/// Hash of every row's ruling and of the fields left out of it.
+fn rulings(plan: &Plan) -> Result<String, Fatal> {
+    let rows = plan.facts().rows.read;
+    let mut hashes: Vec<ContentHash> = Vec::new();
+    let mut block: Vec<u8> = Vec::with_capacity(RULINGS_BLOCK);
+    for ordinal in 1..=rows {
+        block.push(plan.ruling(ordinal) as u8);
+        let beside = plan.beside(ordinal)?;
+        if !(beside.left_out.is_empty() && beside.not_sent.is_empty()) {
+            block.extend_from_slice(&beside.left_out.bits().to_be_bytes());
+            block.extend_from_slice(&beside.not_sent.bits().to_be_bytes());
+            block.push(u8::MAX);
+        }
+        if block.len() >= RULINGS_BLOCK {
+            hashes.push(digest::content_hash(&block));
+            block.clear();
+        }
+    }
+    hashes.push(digest::content_hash(&block));
+    let id: BatchId = digest::batch_id(hashes.iter().map(<[u8; 32]>::as_slice));
+    Ok(id.to_string())
+}

@@ -1,0 +1,198 @@
+//! Proxies: which one is asked, what it learns, and what its own complaints are taken for.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::process::Command;
+use std::sync::{Arc, Mutex};
+
+use super::peer::{Authority, Peer, Security};
+use crate::support::{Ran, TOKEN, Workspace, export, finish};
+
+/// What no output may hold.
+const SECRET: &str = "hunter2";
+
+/// A proxy that answers the whole way itself (a forward proxy) or connects to a peer, whatever it is asked for.
+struct Proxy {
+    port: u16,
+    heads: Arc<Mutex<Vec<String>>>,
+}
+
+impl Proxy {
+    /// `to` is the port that tunnels end at; `answer` is for everything else.
+    fn start(to: Option<u16>, answer: &'static str) -> Proxy {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let heads = Arc::new(Mutex::new(Vec::new()));
+        let told = Arc::clone(&heads);
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let (stream, told) = (stream.unwrap(), Arc::clone(&told));
+                std::thread::spawn(move || serve(stream, to, answer, &told));
+            }
+        });
+        Proxy { port, heads }
+    }
+
+    fn url(&self, credentials: &str) -> String {
+        format!("http://{credentials}127.0.0.1:{}", self.port)
+    }
+
+    fn heads(&self) -> Vec<String> {
+        self.heads.lock().unwrap().clone()
+    }
+}
+
+fn serve(stream: TcpStream, to: Option<u16>, answer: &str, told: &Mutex<Vec<String>>) {
+    let mut reader = BufReader::new(stream.try_clone().unwrap());
+    let mut writer = stream;
+    loop {
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            if !matches!(reader.read_line(&mut head), Ok(1..)) {
+                return;
+            }
+        }
+        told.lock().unwrap().push(head.clone());
+        if let (true, Some(to)) = (head.starts_with("CONNECT "), to) {
+            writer.write_all(b"HTTP/1.1 200 Connected\r\n\r\n").unwrap();
+            let there = TcpStream::connect(("127.0.0.1", to)).unwrap();
+            let (mut up, mut down) = (there.try_clone().unwrap(), there);
+            // Nothing follows a CONNECT until it is answered, so the reader holds nothing back.
+            std::thread::spawn(move || std::io::copy(&mut reader, &mut up));
+            std::io::copy(&mut down, &mut writer).unwrap_or_default();
+            return;
+        }
+        let length =
+            head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse::<usize>().ok());
+        let mut body = vec![0; length.unwrap_or_default()];
+        reader.read_exact(&mut body).unwrap();
+        writer.write_all(answer.as_bytes()).unwrap_or_default();
+    }
+}
+
+const CREATED: &str = "HTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\n{}";
+const ASKS_FOR_CREDENTIALS: &str = "HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n";
+
+/// An endpoint that no name server knows; only a proxy answers for it.
+const NOWHERE: &str = "http://gate.invalid/api/v1/device_app_user_update/";
+
+/// A workspace with six rows that gives up after a second.
+fn workspace(more: &str) -> Workspace {
+    let workspace = Workspace::new();
+    workspace.configure(&format!("[delivery]\noutage_max = \"1s\"\n[api]\nallow_plain_http = true\n{more}"));
+    workspace.write("crm.csv", export(6));
+    workspace
+}
+
+fn sync(workspace: &Workspace, url: &str) -> Command {
+    workspace.command(&["sync", "--api-url", url, "--rate", "unlimited", "--json", "crm.csv"])
+}
+
+#[track_caller]
+fn assert_silent(ran: &Ran) {
+    let told = format!("{}{}", ran.stdout, ran.stderr);
+    assert!(!told.contains(SECRET) && !told.contains(TOKEN), "{told}");
+}
+
+#[test]
+fn a_proxy_is_used_when_it_is_named_and_gets_its_credentials() {
+    let proxy = Proxy::start(None, CREATED);
+    let workspace = workspace(&format!("proxy = \"{}\"\n", proxy.url(&format!("jane:{SECRET}@"))));
+    let ran = finish(sync(&workspace, NOWHERE)).expect(0).expect_books();
+    assert_eq!(ran.rows("synced"), 6);
+    assert_silent(&ran);
+    let heads = proxy.heads();
+    assert_eq!(heads.len(), 6);
+    for head in heads {
+        assert!(head.starts_with(&format!("POST {NOWHERE} HTTP/1.1\r\n")), "{head}");
+        // jane:hunter2
+        assert!(head.contains("proxy-authorization: Basic amFuZTpodW50ZXIy\r\n"), "{head}");
+    }
+    for args in [&["config", "show"][..], &["config", "show", "--json"], &["config", "check"]] {
+        let ran = workspace.run(args).expect(0);
+        assert_silent(&ran);
+        assert_eq!(ran.stdout.contains("********@127.0.0.1"), args.contains(&"show"), "{}", ran.stdout);
+    }
+}
+
+#[test]
+fn a_tunnel_through_a_proxy_shows_it_no_token() {
+    let ours = Authority::new("ours");
+    let certificate = ours.issue("gate.invalid", 2999);
+    let peer = Peer::start(Some(Security { certificate, clients_of: None, alpn: &["h2", "http/1.1"] }));
+    let proxy = Proxy::start(Some(peer.port), CREATED);
+    let workspace =
+        workspace(&format!("ca_file = \"ca.pem\"\nproxy = \"{}\"\n", proxy.url(&format!("jane:{SECRET}@"))));
+    workspace.write("ca.pem", ours.pem());
+    let url = NOWHERE.replace("http:", "https:");
+    let ran = finish(sync(&workspace, &url)).expect(0).expect_books();
+    assert_eq!((ran.rows("synced"), peer.requests()), (6, (0, 6)));
+    assert_silent(&ran);
+    for head in proxy.heads() {
+        assert!(head.starts_with("CONNECT gate.invalid:443 HTTP/1.1\r\n"), "{head}");
+        assert!(head.contains("Basic amFuZTpodW50ZXIy"), "{head}");
+        assert!(!head.contains(TOKEN) && !head.to_lowercase().contains("bearer"), "{head}");
+    }
+}
+
+#[test]
+fn a_proxy_of_the_environment_is_used_only_where_env_is_said() {
+    let proxy = Proxy::start(None, CREATED);
+    let in_environment = |workspace: &Workspace, names: &[(&str, &str)]| {
+        let mut command = sync(workspace, NOWHERE);
+        command
+            .env("HTTP_PROXY", proxy.url(""))
+            .env("http_proxy", proxy.url(""))
+            .env("ALL_PROXY", proxy.url(""));
+        command.envs(names.iter().copied());
+        finish(command)
+    };
+    // Without a word nobody answers for the name.
+    let ran = in_environment(&workspace(""), &[]).expect(5).expect_books();
+    assert_eq!((ran.rows("pending"), ran.rows("failed"), proxy.heads().len()), (6, 0, 0));
+    let said = workspace("proxy = \"env\"\n");
+    assert_eq!(in_environment(&said, &[("NO_PROXY", "other.invalid")]).expect(0).rows("synced"), 6);
+    assert_eq!(proxy.heads().len(), 6);
+    let excepted = workspace("proxy = \"env\"\n");
+    in_environment(&excepted, &[("NO_PROXY", "gate.invalid")]).expect(5);
+    assert_eq!(proxy.heads().len(), 6);
+    // What is no proxy is not passed over, or the token would go straight out.
+    let strange = format!("socks5://jane:{SECRET}@127.0.0.1:1080");
+    let ran = in_environment(&workspace("proxy = \"env\"\n"), &[("HTTP_PROXY", &strange)]).expect(10);
+    assert!(ran.stderr.contains("HTTP_PROXY names no usable proxy"), "{}", ran.stderr);
+    assert_silent(&ran);
+}
+
+#[test]
+fn loopback_is_reached_without_a_proxy() {
+    let proxy = Proxy::start(None, CREATED);
+    let workspace = workspace(&format!("proxy = \"{}\"\n", proxy.url("")));
+    assert_eq!(workspace.sync(&["crm.csv"]).expect(0).rows("synced"), 6);
+    assert_eq!((workspace.sandbox.stats().subjects, proxy.heads().len()), (6, 0));
+}
+
+#[test]
+fn a_407_is_the_proxys_word_and_no_rows() {
+    // In the open it is an answer, in front of a tunnel there is none.
+    for url in [NOWHERE.to_owned(), NOWHERE.replace("http:", "https:")] {
+        let proxy = Proxy::start(None, ASKS_FOR_CREDENTIALS);
+        let workspace = workspace(&format!("proxy = \"{}\"\n", proxy.url("")));
+        let authority = Authority::new("ours");
+        workspace.write("ca.pem", authority.pem());
+        let mut command = sync(&workspace, &url);
+        command.env("SIMSYNC_API_CA_FILE", workspace.path("ca.pem"));
+        let ran = finish(command).expect(5).expect_books();
+        assert_eq!(ran.rows("failed"), 0, "{url}");
+        assert_silent(&ran);
+    }
+}
+
+#[test]
+fn what_is_no_proxy_is_refused_without_being_printed() {
+    let workspace = workspace(&format!("proxy = \"socks5://jane:{SECRET}@proxy.example:1080\"\n"));
+    for ran in [finish(sync(&workspace, NOWHERE)), workspace.run(&["config", "check"])] {
+        let ran = ran.expect(10);
+        assert!(ran.stderr.contains("api.proxy names no usable proxy: its scheme"), "{}", ran.stderr);
+        assert_silent(&ran);
+    }
+}

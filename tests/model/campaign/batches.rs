@@ -1,0 +1,88 @@
+//! Batches of a target, as the model counts them: which are open, and which number the next one has.
+//!
+//! A kill may leave unknown whether a batch was begun, or closed; then both are allowed until a later run tells.
+
+use std::collections::BTreeMap;
+
+use super::rulings::Duplicates;
+
+/// What makes a batch the same: content, and the settings that shape updates.
+pub(crate) type Key = (String, Duplicates, bool);
+
+#[derive(Debug, Clone, Copy)]
+struct Open {
+    seq: u64,
+    /// Whether it is certain that it was not closed.
+    is_sure: bool,
+}
+
+/// The batches of one target.
+#[derive(Debug, Default)]
+pub(crate) struct Batches {
+    newest: u64,
+    open: BTreeMap<Key, Open>,
+    /// One that may have been begun by a run that was killed.
+    ghost: Option<Key>,
+}
+
+/// What a run's batch is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Begun {
+    /// Whether the run continues it; none where that cannot be known.
+    pub(crate) is_resumed: Option<bool>,
+    pub(crate) is_newest: bool,
+}
+
+impl Batches {
+    /// A run of this batch has this number. An error is a number it must not have.
+    pub(crate) fn begin(&mut self, key: &Key, makes_newest: bool, seq: u64) -> Result<Begun, String> {
+        let next = self.newest + 1;
+        let last = next + u64::from(self.ghost.is_some());
+        let is_new = (next..=last).contains(&seq);
+        let is_ghost = self.ghost.as_ref() == Some(key) && seq == next;
+        let open = self.open.get(key).copied();
+        let is_resumed = match open {
+            Some(open) if seq == open.seq && !(makes_newest && open.seq != self.newest) => Some(true),
+            // A newer batch that nobody has seen may make this one an older one.
+            Some(open) if makes_newest && self.ghost.is_some() && seq == open.seq => Some(true),
+            Some(open) if is_new && open.is_sure && !makes_newest => {
+                return Err(format!("batch {} is open, and {seq} was begun", open.seq));
+            }
+            Some(open) if is_new && open.is_sure && open.seq == self.newest && self.ghost.is_none() => {
+                return Err(format!("batch {} is the newest and open, and {seq} was begun", open.seq));
+            }
+            Some(_) | None if is_ghost => None,
+            Some(_) | None if is_new => Some(false),
+            Some(_) | None => {
+                return Err(format!("batch {seq} is neither open nor the next after {}", self.newest));
+            }
+        };
+        if seq > self.newest {
+            if let Some(ghost) = self.ghost.take().filter(|_| seq > next) {
+                self.open.insert(ghost, Open { seq: next, is_sure: false });
+            }
+            self.newest = seq;
+        }
+        self.open.insert(key.clone(), Open { seq, is_sure: true });
+        Ok(Begun { is_resumed, is_newest: seq == self.newest })
+    }
+
+    /// A run that was killed may have begun this batch.
+    pub(crate) fn may_have_begun(&mut self, key: &Key) {
+        if !self.open.contains_key(key) {
+            self.ghost = Some(key.clone());
+        }
+    }
+
+    /// Every row of the batch is ruled on.
+    pub(crate) fn close(&mut self, key: &Key) {
+        self.open.remove(key);
+    }
+
+    /// The batch may have been closed.
+    pub(crate) fn may_have_closed(&mut self, key: &Key) {
+        if let Some(open) = self.open.get_mut(key) {
+            open.is_sure = false;
+        }
+    }
+}

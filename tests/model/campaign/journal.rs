@@ -1,0 +1,118 @@
+//! The product's own memory after a step, read from a copy of the state directory and told in the model's words.
+//!
+//! Values come back out of their hashes because every value that a sequence ever wrote is known. Not here: what must
+//! stand in it (`checks.rs`).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use simsync::api::Endpoint;
+use simsync::digest::{FieldHash, SubjectId};
+use simsync::journal::{Journal, JournalOptions};
+use simsync::ledger::{FailureKind, FieldState, LedgerEntry};
+use simsync::update::FieldSet;
+
+use super::memory::{Failed, Version};
+use super::rows::Field;
+use crate::witness::copy_dir;
+
+/// An entry as the journal has it, without what only hashes tell.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Seen {
+    /// Known values are given by value; a hash of nothing that was ever written is shown as such.
+    pub(crate) fields: BTreeMap<Field, (Option<String>, Version)>,
+    pub(crate) acked: Option<Version>,
+    pub(crate) doubts: Vec<(Version, BTreeSet<Field>)>,
+    pub(crate) refusals: Vec<(Version, Failed, u32)>,
+}
+
+/// What the journal says.
+#[derive(Debug, Default)]
+pub(crate) struct Remembered {
+    /// By target and subject.
+    pub(crate) entries: BTreeMap<(usize, String), Seen>,
+    /// Batch of the run asked for.
+    pub(crate) batch: Option<u64>,
+}
+
+/// Names of targets, and every subject and value there is.
+pub(crate) struct Names {
+    pub(crate) urls: Vec<String>,
+    pub(crate) subjects: BTreeSet<String>,
+    pub(crate) values: BTreeSet<(Field, String)>,
+}
+
+/// Reads the journal of a state directory, and the batch of a run.
+pub(crate) fn read(state: &Path, names: &Names, run_id: Option<&str>) -> Result<Remembered, String> {
+    let copy = tempfile::tempdir().map_err(|error| error.to_string())?;
+    if state.is_dir() {
+        copy_dir(state, copy.path());
+    }
+    let options = JournalOptions::new(copy.path());
+    let opened = Journal::open_existing(&options, "model", "here", 0);
+    let Some(journal) = opened.map_err(|error| format!("the journal does not open: {error}"))? else {
+        return Ok(Remembered::default());
+    };
+    let key = journal.key();
+    let mut subjects: BTreeMap<SubjectId, (usize, String)> = BTreeMap::new();
+    for (target, url) in names.urls.iter().enumerate() {
+        let name = Endpoint::parse(url, false).map_err(|error| error.to_string())?.target();
+        for subject in &names.subjects {
+            subjects.insert(key.subject(&name, Field::Key.kind(), subject), (target, subject.clone()));
+        }
+    }
+    let keys = names.subjects.iter().map(|subject| (Field::Key, subject));
+    let values = names.values.iter().map(|(field, value)| (*field, value));
+    let values: BTreeMap<(Field, FieldHash), String> = keys
+        .chain(values)
+        .map(|(field, value)| ((field, key.field(field.kind(), value)), value.clone()))
+        .collect();
+    let mut remembered = Remembered::default();
+    let entries = journal.ledger().map_err(|error| format!("the ledger cannot be read: {error}"))?;
+    for entry in entries {
+        let entry = entry.map_err(|error| format!("the ledger cannot be read: {error}"))?;
+        let name = subjects.get(&entry.subject).ok_or("the ledger has a subject of no export")?;
+        remembered.entries.insert(name.clone(), seen(&entry, &values)?);
+    }
+    let batch = run_id.map(|run_id| journal.run_batch(run_id)).transpose();
+    let batch = batch.map_err(|error| format!("the runs cannot be read: {error}"))?.flatten();
+    remembered.batch = batch.map(|run| run.batch_seq);
+    Ok(remembered)
+}
+
+fn version(version: simsync::row::Version) -> Version {
+    Version { batch: version.batch, ordinal: version.ordinal }
+}
+
+fn fields(set: FieldSet) -> BTreeSet<Field> {
+    ALL.into_iter().filter(|field| set.contains(field.kind())).collect()
+}
+
+/// Every field of the exports.
+const ALL: [Field; 5] = [Field::Number, Field::Imsi, Field::Login, Field::Key, Field::Class];
+
+fn seen(entry: &LedgerEntry, values: &BTreeMap<(Field, FieldHash), String>) -> Result<Seen, String> {
+    let mut seen = Seen { acked: entry.acked.map(version), ..Seen::default() };
+    for field in ALL {
+        let Some(held) = entry.field(field.kind()) else { continue };
+        let value = match held.state {
+            FieldState::Unknown => None,
+            FieldState::Known(hash) => {
+                let value = values.get(&(field, hash));
+                Some(value.ok_or(format!("the ledger has a {field:?} that was never written"))?.clone())
+            }
+        };
+        seen.fields.insert(field, (value, version(held.version)));
+    }
+    seen.doubts = entry.in_doubt.iter().map(|doubt| (version(doubt.version), fields(doubt.fields))).collect();
+    for refusal in &entry.refusals {
+        let how = match refusal.kind {
+            FailureKind::Refused => Failed::Refused,
+            FailureKind::Exhausted => Failed::Exhausted,
+            FailureKind::EchoMismatch => Failed::EchoMismatch,
+            FailureKind::Deferred => Failed::Deferred,
+        };
+        seen.refusals.push((version(refusal.version), how, refusal.count));
+    }
+    Ok(seen)
+}

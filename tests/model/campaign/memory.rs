@@ -1,0 +1,203 @@
+//! What the model remembers of a subject, and what each outcome makes of it: design.md sections 2 and 4 once more, over
+//! plain values.
+//!
+//! Not here: what follows for rows (`rulings.rs`), and how the product's own ledger is read (`journal.rs`).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::rows::{Cells, Field};
+
+/// Batch and ordinal of a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub(crate) struct Version {
+    pub(crate) batch: u64,
+    pub(crate) ordinal: u64,
+}
+
+/// What is known of a field at the server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum State {
+    /// This value was acknowledged; empty for cleared.
+    Known(String),
+    /// Nobody knows.
+    Unknown,
+}
+
+/// Values with the version of the row that set each.
+pub(crate) type Facts = BTreeMap<Field, (String, Version)>;
+
+/// The values of facts.
+pub(crate) fn values(facts: &Facts) -> Cells {
+    facts.iter().map(|(field, (value, _))| (*field, value.clone())).collect()
+}
+
+/// The newest version among facts: that of the update they make.
+pub(crate) fn version_of(facts: &Facts) -> Version {
+    facts.values().map(|(_, version)| *version).max().unwrap_or_default()
+}
+
+/// An update in doubt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Doubt {
+    pub(crate) version: Version,
+    pub(crate) fields: BTreeSet<Field>,
+    /// What it would have set, for telling it from another update of the same version.
+    pub(crate) values: Cells,
+}
+
+/// How an update failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Failed {
+    Refused,
+    Exhausted,
+    EchoMismatch,
+    /// Refused for a conflict, and to be tried again.
+    Deferred,
+}
+
+/// A failed update.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    pub(crate) version: Version,
+    pub(crate) how: Failed,
+    /// Definite refusals so far.
+    pub(crate) count: u32,
+    pub(crate) values: Cells,
+}
+
+/// What became of an update.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// No intent is open, and nothing was sent.
+    Untouched,
+    /// An intent is open, or the run ended while the request was on the wire.
+    Open,
+    /// Acknowledged and committed.
+    Synced,
+    /// Failed; whether its fields may have been set all the same.
+    Failed(Failed, bool),
+    /// Refused for a conflict; whether its fields may have been set all the same.
+    Deferred(bool),
+    /// The same, and tried again: an intent is open.
+    Again(bool),
+}
+
+impl Outcome {
+    /// Whether an intent stays open.
+    pub(crate) fn is_open(self) -> bool {
+        matches!(self, Outcome::Open | Outcome::Again(_))
+    }
+
+    /// Whether it has no final verdict.
+    pub(crate) fn is_unsettled(self) -> bool {
+        self.is_open() || matches!(self, Outcome::Untouched | Outcome::Deferred(_))
+    }
+}
+
+/// What is remembered of a subject.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Entry {
+    pub(crate) fields: BTreeMap<Field, (State, Version)>,
+    pub(crate) acked: Option<Version>,
+    /// Ascending by version.
+    pub(crate) doubts: Vec<Doubt>,
+    /// Ascending by version.
+    pub(crate) refusals: Vec<Refusal>,
+    /// Whether a conflict was ever deferred: its refusals are of one pass or of several, and are not counted here.
+    pub(crate) is_uncounted: bool,
+}
+
+impl Entry {
+    /// Whether nothing is remembered, so that the journal has no entry.
+    pub(crate) fn is_blank(&self) -> bool {
+        Entry { is_uncounted: false, ..self.clone() } == Entry::default()
+    }
+
+    pub(crate) fn unknown(&self) -> BTreeSet<Field> {
+        let unknown = self.fields.iter().filter(|(_, (state, _))| *state == State::Unknown);
+        unknown.map(|(field, _)| *field).collect()
+    }
+
+    pub(crate) fn version(&self, field: Field) -> Option<Version> {
+        self.fields.get(&field).map(|(_, version)| *version)
+    }
+
+    pub(crate) fn holds(&self, field: Field, value: &str) -> bool {
+        matches!(self.fields.get(&field), Some((State::Known(known), _)) if known == value)
+    }
+
+    /// Takes the outcomes of a run's updates of the subject, in the order in which they were sent. Intents that stay
+    /// open come last: the fold of a crash finds them when all outcomes are in.
+    pub(crate) fn take(&mut self, updates: &[(&Facts, Outcome)]) {
+        for (facts, outcome) in updates {
+            let version = version_of(facts);
+            match outcome {
+                Outcome::Untouched | Outcome::Open => {}
+                Outcome::Synced => self.acknowledge(facts, version),
+                Outcome::Failed(how, is_maybe) => self.fail(facts, version, *how, *is_maybe),
+                Outcome::Deferred(is_maybe) | Outcome::Again(is_maybe) => {
+                    self.is_uncounted = true;
+                    self.fail(facts, version, Failed::Deferred, *is_maybe);
+                }
+            }
+        }
+        for (facts, _) in updates.iter().filter(|(_, outcome)| outcome.is_open()) {
+            self.doubt(facts, version_of(facts));
+        }
+    }
+
+    /// A field never goes back to an older version.
+    fn set(&mut self, field: Field, state: State, version: Version) {
+        if self.version(field).is_none_or(|held| held <= version) {
+            self.fields.insert(field, (state, version));
+        }
+    }
+
+    fn acknowledge(&mut self, facts: &Facts, version: Version) {
+        for (field, (value, of)) in facts {
+            // What an update made unknown under its own version, which may be newer than the row, it resolves.
+            if matches!(self.fields.get(field), Some((State::Unknown, since)) if *since <= version) {
+                self.fields.remove(field);
+            }
+            self.set(*field, State::Known(value.clone()), *of);
+        }
+        self.acked = self.acked.max(Some(version));
+        self.refusals.retain(|refusal| refusal.version.batch >= version.batch && refusal.version != version);
+        for doubt in self.doubts.iter_mut().filter(|doubt| doubt.version <= version) {
+            doubt.fields.retain(|field| !facts.contains_key(field));
+        }
+        let fields = &self.fields;
+        self.doubts.retain(|doubt| {
+            let is_open = |field: &Field| {
+                matches!(fields.get(field), Some((State::Unknown, since)) if *since >= doubt.version)
+            };
+            doubt.fields.iter().any(is_open)
+        });
+    }
+
+    fn fail(&mut self, facts: &Facts, version: Version, how: Failed, is_maybe: bool) {
+        if is_maybe {
+            facts.keys().for_each(|field| self.set(*field, State::Unknown, version));
+        }
+        self.refuse(facts, version, how);
+    }
+
+    fn refuse(&mut self, facts: &Facts, version: Version, how: Failed) {
+        self.doubts.retain(|doubt| doubt.version != version);
+        self.refusals.retain(|old| old.version.batch >= version.batch);
+        let more = u32::from(how == Failed::Refused);
+        let values = values(facts);
+        match self.refusals.iter_mut().find(|old| old.version == version) {
+            Some(old) => *old = Refusal { version, how, count: old.count + more, values },
+            None => self.refusals.push(Refusal { version, how, count: more, values }),
+        }
+        self.refusals.sort_by_key(|refusal| refusal.version);
+    }
+
+    fn doubt(&mut self, facts: &Facts, version: Version) {
+        facts.keys().for_each(|field| self.set(*field, State::Unknown, version));
+        self.doubts.retain(|old| old.version != version);
+        self.doubts.push(Doubt { version, fields: facts.keys().copied().collect(), values: values(facts) });
+        self.doubts.sort_by_key(|doubt| doubt.version);
+    }
+}

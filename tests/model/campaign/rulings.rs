@@ -1,0 +1,430 @@
+//! The dispositions of an export against what the model remembers: design.md section 2 once more, in memory, without
+//! any of `src/plan`.
+//!
+//! Not here: what becomes of the updates (`outcomes.rs`).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::memory::{Entry, Facts, Failed, State, Version, values, version_of};
+use super::rows::{Cells, Field, Row};
+
+/// What becomes of several rows of a subject.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Duplicates {
+    Fold,
+    Last,
+    First,
+    Each,
+    Reject,
+}
+
+impl Duplicates {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Duplicates::Fold => "fold",
+            Duplicates::Last => "last",
+            Duplicates::First => "first",
+            Duplicates::Each => "each",
+            Duplicates::Reject => "reject",
+        }
+    }
+}
+
+/// What the rulings depend on beside rows and memory.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rules {
+    pub(crate) duplicates: Duplicates,
+    pub(crate) sends_conflicts: bool,
+    pub(crate) holds_doubts: bool,
+    pub(crate) is_full: bool,
+    /// `send = "changed"`.
+    pub(crate) sends_changed: bool,
+    pub(crate) retries_failed: bool,
+    pub(crate) batch: u64,
+}
+
+/// What is ruled on a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Ruling {
+    Rejected,
+    Duplicate,
+    Superseded,
+    Unchanged,
+    Conflict,
+    Held,
+    Folded,
+    RefusedBefore,
+    FoldedRefused,
+    Send,
+}
+
+/// An update to send.
+#[derive(Debug, Clone)]
+pub(crate) struct Update {
+    pub(crate) subject: String,
+    /// Ordinal of the row that carries it.
+    pub(crate) carrier: u64,
+    /// What it sets, the key included.
+    pub(crate) facts: Facts,
+    /// Whether it repeats, or overwrites, what is in doubt.
+    pub(crate) is_in_doubt: bool,
+}
+
+/// The rulings on an export.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    /// By ordinal, from 1.
+    pub(crate) rulings: BTreeMap<u64, Ruling>,
+    /// Who a valid row is about.
+    pub(crate) subjects: BTreeMap<u64, String>,
+    /// In the order in which those of a subject are sent.
+    pub(crate) updates: Vec<Update>,
+}
+
+/// A valid row of a subject.
+#[derive(Debug, Clone)]
+struct Valid {
+    ordinal: u64,
+    version: Version,
+    /// The key included.
+    cells: Cells,
+}
+
+/// What is said of a row of a subject.
+#[derive(Debug, Clone)]
+struct Said {
+    ruling: Ruling,
+    /// The update it carries.
+    carries: Option<Facts>,
+    /// What it claims for its subject, if it is part of an update.
+    claims: Cells,
+    /// Whether it equals what is held.
+    is_equal: bool,
+}
+
+/// Rules on an export. `batch_of` finds the batch of a run that a row was fed back from, at this target.
+pub(crate) fn plan(
+    rows: &[Row],
+    memory: &BTreeMap<String, Entry>,
+    rules: Rules,
+    batch_of: &dyn Fn(&str) -> Option<u64>,
+) -> Plan {
+    let mut plan = Plan { rulings: BTreeMap::new(), subjects: BTreeMap::new(), updates: Vec::new() };
+    let mut by_subject: BTreeMap<&String, Vec<Valid>> = BTreeMap::new();
+    for (ordinal, row) in (1..).zip(rows) {
+        let version = match &row.origin {
+            None => Some(Version { batch: rules.batch, ordinal }),
+            Some(origin) => batch_of(&origin.run).map(|batch| Version { batch, ordinal: origin.row }),
+        };
+        let Some(version) = version.filter(|_| !row.is_broken) else {
+            plan.rulings.insert(ordinal, Ruling::Rejected);
+            continue;
+        };
+        let mut cells = row.cells.clone();
+        cells.insert(Field::Key, row.subject.clone());
+        plan.subjects.insert(ordinal, row.subject.clone());
+        by_subject.entry(&row.subject).or_default().push(Valid { ordinal, version, cells });
+    }
+    let nothing = Entry::default();
+    let mut told: Vec<(&String, Vec<Valid>, Vec<Said>)> = Vec::new();
+    for (subject, mut rows) in by_subject {
+        rows.sort_by_key(|row| (row.version, row.ordinal));
+        let entry = memory.get(subject).unwrap_or(&nothing);
+        let said = Subject { rules, entry, rows: &rows }.says();
+        told.push((subject, rows, said));
+    }
+    let contested = contested(&told);
+    for (subject, rows, mut said) in told {
+        conclude(&mut said, contested.get(subject), rules);
+        let entry = memory.get(subject).unwrap_or(&nothing);
+        for (row, said) in rows.iter().zip(said) {
+            plan.rulings.insert(row.ordinal, said.ruling);
+            if let Some(facts) = said.carries.filter(|_| said.ruling == Ruling::Send) {
+                let is_in_doubt = !rules.holds_doubts && is_in_doubt(entry, &facts);
+                let (subject, carrier) = (subject.clone(), row.ordinal);
+                plan.updates.push(Update { subject, carrier, facts, is_in_doubt });
+            }
+        }
+    }
+    plan
+}
+
+/// Of each subject, the values that others claim in the end too.
+fn contested(told: &[(&String, Vec<Valid>, Vec<Said>)]) -> BTreeMap<String, Cells> {
+    let mut claims: BTreeMap<(Field, &String), Vec<&String>> = BTreeMap::new();
+    for (subject, _, said) in told {
+        for field in Field::UNIQUE {
+            let last = said.iter().rev().find_map(|said| said.claims.get(&field));
+            if let Some(value) = last.filter(|value| !value.is_empty()) {
+                claims.entry((field, value)).or_default().push(subject);
+            }
+        }
+    }
+    let mut contested: BTreeMap<String, Cells> = BTreeMap::new();
+    for ((field, value), subjects) in claims.iter().filter(|(_, subjects)| subjects.len() > 1) {
+        for subject in subjects {
+            contested.entry((*subject).clone()).or_default().insert(*field, (*value).clone());
+        }
+    }
+    contested
+}
+
+/// The last word on a subject's rows, once the conflicts are known.
+fn conclude(said: &mut [Said], contested: Option<&Cells>, rules: Rules) {
+    let mut is_sent = false;
+    for said in said.iter_mut().filter(|said| !said.claims.is_empty() && said.ruling != Ruling::Unchanged) {
+        let is_contested = contested.is_some_and(|contested| {
+            contested.iter().any(|(field, value)| said.claims.get(field) == Some(value))
+        });
+        if said.is_equal && !is_sent {
+            said.ruling = Ruling::Unchanged;
+        } else if is_contested && !rules.sends_conflicts {
+            said.ruling = Ruling::Conflict;
+        }
+        is_sent |= said.ruling == Ruling::Send;
+    }
+}
+
+fn is_in_doubt(entry: &Entry, facts: &Facts) -> bool {
+    let (unknown, version) = (entry.unknown(), version_of(facts));
+    entry.doubts.iter().any(|doubt| {
+        let is_shared =
+            |field: &&Field| **field != Field::Key && unknown.contains(field) && facts.contains_key(field);
+        doubt.version == version || doubt.fields.iter().any(|field| is_shared(&field))
+    })
+}
+
+/// The rows of a subject against its entry.
+struct Subject<'a> {
+    rules: Rules,
+    entry: &'a Entry,
+    rows: &'a [Valid],
+}
+
+impl Subject<'_> {
+    fn is_each(&self) -> bool {
+        self.rules.duplicates == Duplicates::Each
+    }
+
+    /// Fields of a row of which something newer is known, or was sent.
+    fn overtaken(&self, row: &Valid) -> BTreeSet<Field> {
+        let is_overtaken = |field: &Field| {
+            let Some((state, newer)) = self.entry.fields.get(field) else { return false };
+            if *field == Field::Key || *newer <= row.version {
+                return false;
+            }
+            let is_unknown = *state == State::Unknown;
+            // An update of several of these rows marks what an older one of them set with its own version.
+            let own: Vec<&Valid> = self.rows.iter().filter(|other| other.version == *newer).collect();
+            let is_own_fold = is_unknown
+                && matches!(self.rules.duplicates, Duplicates::Fold | Duplicates::Each)
+                && own.iter().any(|other| other.cells.len() > 1)
+                && own.iter().all(|other| !other.cells.contains_key(field));
+            // Under `each` intents are opened ahead: what follows in this batch is sent after this row.
+            let is_ahead = is_unknown
+                && self.is_each()
+                && (row.version.batch, newer.batch) == (self.rules.batch, self.rules.batch);
+            !is_own_fold && !is_ahead
+        };
+        row.cells.keys().copied().filter(is_overtaken).collect()
+    }
+
+    fn is_duplicate(&self, at: usize) -> bool {
+        let Some(before) = at.checked_sub(1).map(|before| &self.rows[before]) else { return false };
+        let row = &self.rows[at];
+        before.cells == row.cells
+            && before.version.batch == row.version.batch
+            && self.overtaken(before) == self.overtaken(row)
+    }
+
+    /// What a row sets beside the key, without these fields.
+    fn remaining(row: &Valid, without: &BTreeSet<Field>) -> BTreeSet<Field> {
+        let fields = row.cells.keys().copied();
+        fields.filter(|field| *field != Field::Key && !without.contains(field)).collect()
+    }
+
+    fn says(&self) -> Vec<Said> {
+        let nothing =
+            Said { ruling: Ruling::Superseded, carries: None, claims: Cells::new(), is_equal: false };
+        let mut said = vec![nothing; self.rows.len()];
+        let mut live = Vec::new();
+        for (at, said) in said.iter_mut().enumerate() {
+            if self.is_duplicate(at) {
+                said.ruling = Ruling::Duplicate;
+            } else {
+                live.push(at);
+            }
+        }
+        match self.rules.duplicates {
+            Duplicates::Fold => self.fold(&live, true, &mut said),
+            Duplicates::Last => self.fold(&live[live.len() - 1..], false, &mut said),
+            Duplicates::First => self.fold(&live[..1], false, &mut said),
+            Duplicates::Reject if live.len() > 1 => {
+                live.iter().for_each(|at| said[*at].ruling = Ruling::Rejected);
+            }
+            Duplicates::Reject => self.fold(&live, false, &mut said),
+            Duplicates::Each => self.each(&live, &mut said),
+        }
+        said
+    }
+
+    /// All of these rows are one update.
+    fn fold(&self, live: &[usize], is_fold: bool, said: &mut [Said]) {
+        let mut parts = Vec::new();
+        let mut facts = Facts::new();
+        for at in live {
+            let row = &self.rows[*at];
+            let overtaken = self.overtaken(row);
+            // What a row of this very fold has overtaken is in the fold.
+            let is_within = |field: &Field| {
+                is_fold
+                    && self.rows.iter().any(|other| {
+                        Some(other.version) == self.entry.version(*field) && other.cells.contains_key(field)
+                    })
+            };
+            let foreign: BTreeSet<Field> =
+                overtaken.iter().copied().filter(|field| !is_within(field)).collect();
+            if !Subject::remaining(row, &foreign).is_empty() {
+                parts.push(*at);
+                let kept = row.cells.iter().filter(|(field, _)| !overtaken.contains(field));
+                facts.extend(kept.map(|(field, value)| (*field, (value.clone(), row.version))));
+            } else if foreign.is_empty() {
+                said[*at].ruling = Ruling::Unchanged;
+            }
+        }
+        let Some(carrier) = parts.iter().copied().max_by_key(|at| self.rows[*at].ordinal) else { return };
+        let sent = self.sent(&facts, &BTreeSet::new());
+        let ruling = if self.is_settled(&facts) || self.is_equal(&facts) {
+            Ruling::Unchanged
+        } else {
+            self.otherwise(&sent)
+        };
+        for at in parts {
+            said[at].claims = values(&facts);
+            let pairs = [(Ruling::Send, Ruling::Folded), (Ruling::RefusedBefore, Ruling::FoldedRefused)];
+            let of_part = pairs.into_iter().find(|(whole, _)| at != carrier && *whole == ruling);
+            said[at].ruling = of_part.map_or(ruling, |(_, part)| part);
+        }
+        said[carrier].carries = Some(sent);
+    }
+
+    /// What is sent of an update that has something to send: all of it, or the key and what differs. Fields that earlier
+    /// updates of the batch touch differ when its turn comes, whatever is held now.
+    fn sent(&self, facts: &Facts, touched: &BTreeSet<Field>) -> Facts {
+        if !self.rules.sends_changed || self.rules.is_full {
+            return facts.clone();
+        }
+        let mut sent = facts.clone();
+        sent.retain(|field, (value, _)| {
+            *field == Field::Key || touched.contains(field) || !self.entry.holds(*field, value)
+        });
+        if sent.len() > 1 { sent } else { facts.clone() }
+    }
+
+    /// Every row is an update of its own.
+    fn each(&self, live: &[usize], said: &mut [Said]) {
+        let mut touched = BTreeSet::new();
+        for at in live.iter().copied() {
+            let row = &self.rows[at];
+            let mut gone = self.overtaken(row);
+            gone.extend(self.acknowledged_since(at, live));
+            let kept = row.cells.iter().filter(|(field, _)| !gone.contains(field));
+            let facts: Facts = kept.map(|(field, value)| (*field, (value.clone(), row.version))).collect();
+            if row.cells.len() == 1 {
+                said[at].ruling = Ruling::Unchanged;
+            } else if self.is_settled(&facts) {
+                said[at].ruling = Ruling::Unchanged;
+                said[at].claims = values(&facts);
+                touched.extend(facts.into_keys());
+            } else if facts.len() > 1 {
+                let sent = self.sent(&facts, &touched);
+                said[at].claims = values(&facts);
+                said[at].is_equal = self.is_equal(&facts) && !self.was_sent_before(row.version);
+                said[at].ruling = self.otherwise(&sent);
+                said[at].carries = Some(sent);
+                if !said[at].is_equal || !touched.is_empty() {
+                    touched.extend(facts.into_keys());
+                }
+            }
+        }
+    }
+
+    /// Fields of a row not acknowledged that a later one, acknowledged in this batch, has set since.
+    fn acknowledged_since(&self, at: usize, live: &[usize]) -> BTreeSet<Field> {
+        let row = &self.rows[at];
+        if row.version.batch != self.rules.batch || self.was_passed(row.version) {
+            return BTreeSet::new();
+        }
+        let later = live.iter().filter(|other| **other > at).map(|other| &self.rows[*other]);
+        later
+            .filter(|other| self.was_passed(other.version))
+            .flat_map(|other| Subject::remaining(other, &self.overtaken(other)))
+            .collect()
+    }
+
+    /// Whether a row of this version was acknowledged in this batch under `each`: rows of a subject are sent in order,
+    /// so the newest acknowledgement speaks for all before it that neither failed nor are in doubt.
+    fn was_passed(&self, version: Version) -> bool {
+        let (entry, batch) = (self.entry, self.rules.batch);
+        let has_failed = entry.refusals.iter().any(|refusal| refusal.version == version);
+        let is_doubted = entry.doubts.iter().any(|doubt| doubt.version == version);
+        let Some(acked) = entry.acked.filter(|_| self.is_each() && !has_failed && !is_doubted) else {
+            return false;
+        };
+        let first_doubt = entry.doubts.iter().map(|doubt| doubt.version).find(|of| of.batch == batch);
+        let is_reached = acked.batch == batch && acked >= version;
+        let is_before_doubt = acked.batch > batch && first_doubt.is_some_and(|first| first > version);
+        version.batch == batch && (is_reached || is_before_doubt)
+    }
+
+    fn was_sent_before(&self, version: Version) -> bool {
+        let entry = self.entry;
+        let acked = entry.acked.into_iter();
+        let refused = entry.refusals.iter().map(|refusal| refusal.version);
+        let doubted = entry.doubts.iter().map(|doubt| doubt.version);
+        let mut sent = acked.chain(refused).chain(doubted);
+        sent.any(|sent| sent.batch == self.rules.batch && sent < version)
+    }
+
+    /// Whether this very update was acknowledged in this batch, where values cannot tell.
+    fn is_settled(&self, facts: &Facts) -> bool {
+        if !self.rules.is_full && !self.is_each() {
+            return false;
+        }
+        let mut rest = facts.iter().filter(|(field, _)| **field != Field::Key);
+        let is_exact = |(field, (_, version)): (&Field, &(String, Version))| {
+            self.entry.version(*field) == Some(*version)
+        };
+        let is_held = rest.clone().all(|(field, (value, _))| self.entry.holds(*field, value));
+        // Of an update of which only what differed was sent, only that has its version.
+        let is_sent_in_part = self.rules.sends_changed && !self.rules.is_full;
+        let are_exact = if is_sent_in_part { rest.any(is_exact) } else { rest.all(is_exact) };
+        let is_proven = facts.len() > 1 && is_held && are_exact;
+        is_proven || self.was_passed(version_of(facts))
+    }
+
+    fn is_equal(&self, facts: &Facts) -> bool {
+        let is_held = |(field, (value, version)): (&Field, &(String, Version))| {
+            let is_overtaken_key = *field == Field::Key && self.entry.version(*field) > Some(*version);
+            self.entry.holds(*field, value) || is_overtaken_key
+        };
+        !self.rules.is_full && facts.iter().all(is_held)
+    }
+
+    /// The ruling on an update that has something to send.
+    fn otherwise(&self, facts: &Facts) -> Ruling {
+        let (entry, version, values) = (self.entry, version_of(facts), values(facts));
+        if self.rules.holds_doubts && !entry.doubts.is_empty() {
+            let is_same = entry.doubts.iter().any(|doubt| doubt.version == version && doubt.values == values);
+            let is_left = entry.unknown().iter().any(|field| !facts.contains_key(field));
+            if is_same || is_left {
+                return Ruling::Held;
+            }
+        }
+        let is_refused = version.batch == self.rules.batch
+            && entry.refusals.iter().any(|refusal| {
+                (refusal.version, refusal.how) == (version, Failed::Refused) && refusal.values == values
+            });
+        if is_refused && !self.rules.retries_failed { Ruling::RefusedBefore } else { Ruling::Send }
+    }
+}

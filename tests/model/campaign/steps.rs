@@ -1,0 +1,242 @@
+//! The steps of a sequence, drawn by chance: which export, which options, which faults, and how the run ends.
+//!
+//! Not here: doing them (`world.rs`).
+
+use simsync::sandbox::{Faults, Shares, Uniqueness};
+
+use super::chance::Chance;
+use super::rows::{Cells, Field, POISON, Row, key};
+use super::rulings::Duplicates;
+
+/// Subjects there are.
+const SUBJECTS: u64 = 6;
+
+/// Rows of a new export, at most.
+const ROWS_MAX: u64 = 18;
+
+/// Targets there are.
+pub(crate) const TARGETS: usize = 2;
+
+/// Options that stay in force until another step draws them anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Options {
+    pub(crate) duplicates: Duplicates,
+    pub(crate) is_full: bool,
+    pub(crate) sends_conflicts: bool,
+    pub(crate) holds_doubts: bool,
+    pub(crate) target: usize,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        let duplicates = Duplicates::Fold;
+        Options { duplicates, is_full: false, sends_conflicts: false, holds_doubts: false, target: 0 }
+    }
+}
+
+/// When a run ends before it is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stop {
+    Never,
+    /// SIGKILL, so many microseconds after so many requests.
+    KillAfter(u64, u64),
+    /// SIGKILL, so many microseconds after the start.
+    KillAt(u64),
+    /// SIGTERM after so many requests.
+    TermAfter(u64),
+    /// `--max-rows`.
+    Rows(u64),
+}
+
+/// Which input the step runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Source {
+    New,
+    Same,
+    Renamed,
+    Reordered,
+    Edited,
+    Grown,
+    Shrunk,
+    /// An earlier one again.
+    Older,
+    /// A row file of an earlier run, corrected or not.
+    FedBack {
+        is_corrected: bool,
+    },
+}
+
+/// One run of the binary, and everything that is decided about it.
+#[derive(Debug, Clone)]
+pub(crate) struct Step {
+    pub(crate) source: Source,
+    pub(crate) options: Options,
+    pub(crate) retries_failed: bool,
+    pub(crate) makes_newest: bool,
+    pub(crate) stop: Stop,
+    pub(crate) faults: Faults,
+}
+
+impl Step {
+    /// Draws a step. Some of what was in force before stays, and a run that was interrupted is mostly resumed: by the very
+    /// same command, or with the file renamed, re-ordered or edited meanwhile.
+    pub(crate) fn draw(chance: &mut Chance, before: Options, is_resume: bool) -> Step {
+        let is_resume = is_resume && chance.percent(70);
+        let source = match chance.below(100) {
+            _ if is_resume && chance.percent(65) => Source::Same,
+            0..17 => Source::New,
+            17..47 => Source::Same,
+            47..50 => Source::Renamed,
+            50..58 => Source::Reordered,
+            58..71 => Source::Edited,
+            71..76 => Source::Grown,
+            76..81 => Source::Shrunk,
+            81..89 => Source::Older,
+            _ => Source::FedBack { is_corrected: chance.percent(50) },
+        };
+        let stop = match chance.below(100) {
+            0..34 => Stop::KillAfter(chance.below(6), chance.below(5_000)),
+            34..38 => Stop::KillAt(chance.below(120_000)),
+            38..45 => Stop::TermAfter(chance.below(6)),
+            45..52 => Stop::Rows(1 + chance.below(6)),
+            _ => Stop::Never,
+        };
+        let options = if !is_resume && chance.percent(30) { options(chance) } else { before };
+        let faults = faults(chance);
+        let (retries_failed, makes_newest) = (chance.percent(10), chance.percent(6));
+        Step { source, options, retries_failed, makes_newest, stop, faults }
+    }
+
+    /// The same export on a server that is well, undisturbed.
+    pub(crate) fn settling(options: Options) -> Step {
+        let options =
+            Options { duplicates: Duplicates::Fold, is_full: false, holds_doubts: false, ..options };
+        let (source, stop, faults) = (Source::Same, Stop::Never, Faults::default());
+        Step { source, options, retries_failed: true, makes_newest: false, stop, faults }
+    }
+
+    /// The arguments that follow the files.
+    pub(crate) fn args(&self) -> Vec<String> {
+        let Options { duplicates, is_full, sends_conflicts, holds_doubts, .. } = self.options;
+        let mut args = vec!["--duplicates".to_owned(), duplicates.name().to_owned()];
+        let mut switch = |is_on: bool, words: &[&str]| {
+            if is_on {
+                args.extend(words.iter().map(|word| (*word).to_owned()));
+            }
+        };
+        switch(is_full, &["--full"]);
+        switch(sends_conflicts, &["--conflicts", "send"]);
+        switch(holds_doubts, &["--in-doubt", "hold"]);
+        switch(self.retries_failed, &["--retry-failed"]);
+        switch(self.makes_newest, &["--new-batch"]);
+        if let Stop::Rows(rows) = self.stop {
+            args.extend(["--max-rows".to_owned(), rows.to_string()]);
+        }
+        args
+    }
+}
+
+fn options(chance: &mut Chance) -> Options {
+    let duplicates = match chance.below(100) {
+        0..45 => Duplicates::Fold,
+        45..75 => Duplicates::Each,
+        75..85 => Duplicates::Last,
+        85..93 => Duplicates::First,
+        _ => Duplicates::Reject,
+    };
+    Options {
+        duplicates,
+        is_full: chance.percent(20),
+        sends_conflicts: chance.percent(30),
+        holds_doubts: chance.percent(25),
+        target: usize::from(chance.percent(20)),
+    }
+}
+
+fn faults(chance: &mut Chance) -> Faults {
+    let mut faults = Faults { seed: chance.below(1_000_000), ..Faults::default() };
+    faults.latency_ms = chance.below(6);
+    faults.latency_jitter_ms = chance.below(6);
+    if chance.percent(70) {
+        faults.refused_values = [POISON.to_owned()].into();
+    }
+    if chance.percent(15) {
+        faults.uniqueness = *chance.pick(&[Uniqueness::Refuse409, Uniqueness::Refuse422]);
+    }
+    if chance.percent(25) {
+        let mut share = || f64::from(u32::try_from(chance.below(12)).unwrap()) / 100.0;
+        faults.shares = Shares {
+            error_500_before: share(),
+            error_500_after: share(),
+            reset_before: share(),
+            reset_after: share(),
+            wrong_echo: share() / 2.0,
+            ..Shares::default()
+        };
+    }
+    faults
+}
+
+/// A value that a subject may have.
+fn value(field: Field, serial: u64, chance: &mut Chance) -> String {
+    // Mostly its own, of which it has two; now and then what others have, too.
+    let whose = if chance.percent(8) { chance.below(SUBJECTS) } else { serial };
+    let nth = chance.below(2);
+    match field {
+        Field::Number => format!("+44791000{nth}0{whose:02}"),
+        Field::Imsi => format!("23415000000{nth}0{whose:02}"),
+        Field::Login => format!("{}{serial:02}", ["ann", "bob"][usize::try_from(nth).unwrap()]),
+        Field::Class => {
+            (*chance.pick(&["basic", "basic", "silver", "gold", "pro", "max", POISON])).to_owned()
+        }
+        Field::Key => key(serial),
+    }
+}
+
+/// A row by chance.
+pub(crate) fn row(chance: &mut Chance) -> Row {
+    let serial = chance.below(SUBJECTS);
+    let mut cells = Cells::new();
+    for field in Field::VALUES {
+        if field.is_clearable() && chance.percent(6) {
+            cells.insert(field, String::new());
+        } else if chance.percent(55) {
+            cells.insert(field, value(field, serial, chance));
+        }
+    }
+    Row { subject: key(serial), cells, is_broken: chance.percent(6), origin: None }
+}
+
+/// An export by chance.
+pub(crate) fn export(chance: &mut Chance) -> Vec<Row> {
+    let mut rows: Vec<Row> = Vec::new();
+    for _ in 0..=chance.below(ROWS_MAX) {
+        let again = (chance.percent(10) && !rows.is_empty()).then(|| rows[rows.len() - 1].clone());
+        rows.push(again.unwrap_or_else(|| row(chance)));
+    }
+    rows
+}
+
+/// Changes a cell or two. The subjects stay.
+pub(crate) fn edit(rows: &mut [Row], chance: &mut Chance) {
+    for _ in 0..=chance.below(5) {
+        if rows.is_empty() {
+            return;
+        }
+        let at = chance.index(rows.len());
+        let row = &mut rows[at];
+        let serial = row.subject[2..].parse().unwrap();
+        let field = *chance.pick(&Field::VALUES);
+        row.cells.insert(field, value(field, serial, chance));
+    }
+}
+
+/// Corrects what was wrong with rows fed back.
+pub(crate) fn correct(rows: &mut [Row]) {
+    for row in rows {
+        row.is_broken = false;
+        if row.cells.get(&Field::Class).is_some_and(|class| class == POISON) {
+            row.cells.insert(Field::Class, "premium".to_owned());
+        }
+    }
+}
