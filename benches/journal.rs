@@ -6,10 +6,10 @@ use std::fs::File;
 use std::io::Write as _;
 use std::path::Path;
 use std::sync::mpsc::sync_channel;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use simsync::digest::{FieldHash, SubjectId, UpdateDigest};
-use simsync::journal::{COMMIT_ROWS_MAX, Journal, JournalOptions};
+use simsync::journal::{COMMIT_ROWS_MAX, Journal, JournalOptions, LOG_BYTES_MAX};
 use simsync::ledger::Record;
 use simsync::row::Version;
 use simsync::update::{FieldFact, FieldKind, FieldSet};
@@ -30,7 +30,17 @@ const RECORD_BYTES: usize = 24;
 /// Commits one after the other for the latency.
 const COMMITS: u64 = 200;
 
-const FIELDS: [FieldKind; 3] = [FieldKind::Number, FieldKind::Imei, FieldKind::UserExternalId];
+const FIELDS: [FieldKind; 4] =
+    [FieldKind::Number, FieldKind::Imei, FieldKind::Imsi, FieldKind::UserExternalId];
+
+/// Rows a second of the paced run, each an intent and an acknowledgement.
+const PACE: u64 = 200_000;
+
+/// Appends a second of the paced run.
+const PACED_APPENDS: u64 = 1_000;
+
+/// Records of a 16-th of a second more or less do not matter to the pace; a bench that falls further behind says so.
+const PACED_ROWS_MIN: u64 = PACE / 16;
 
 fn main() {
     let bench = Bench::from_args("journal", 1_000_000);
@@ -44,6 +54,9 @@ fn main() {
     ];
     bench.run("acknowledgements", contestants);
     latency(&bench.path("latency"));
+    let rows = bench.rows.max(PACED_ROWS_MIN) * 2;
+    paced(&bench.path("paced"), rows, u64::MAX);
+    paced(&bench.path("paced"), rows, LOG_BYTES_MAX / 4);
 }
 
 fn plain(path: &Path, rows: u64) -> Duration {
@@ -121,6 +134,46 @@ fn latency(dir: &Path) {
         ms[ms.len() - 1],
     ));
     drop(journal);
+    std::fs::remove_dir_all(dir).expect("it was made above");
+}
+
+/// Rows at a steady pace, as a rate limit hands them out: how long each append waits for its commit.
+fn paced(dir: &Path, rows: u64, log_bytes_max: u64) {
+    let options = JournalOptions { log_bytes_max, ..JournalOptions::new(dir) };
+    let journal = Journal::open(&options, "bench", "bench", 0).expect("a new journal can be made");
+    let writer = journal.writer();
+    let (told, times) = std::sync::mpsc::channel();
+    let appends = rows.div_ceil(PACE / PACED_APPENDS);
+    #[expect(clippy::disallowed_methods, reason = "a bench is about nothing but the clock")]
+    let began = Instant::now();
+    for append in 0..appends {
+        let due = Duration::from_nanos(append * 1_000_000_000 / PACED_APPENDS);
+        std::thread::sleep(due.saturating_sub(began.elapsed()));
+        let first = append * (PACE / PACED_APPENDS);
+        let rows = first..first + PACE / PACED_APPENDS;
+        for records in [rows.clone().map(intent).collect(), rows.map(synced).collect::<Vec<_>>()] {
+            let (told, asked) = (told.clone(), began.elapsed());
+            let on_durable = move |result: Result<_, _>| {
+                assert!(result.is_ok(), "it is durable");
+                told.send(began.elapsed().saturating_sub(asked)).unwrap_or_default();
+            };
+            writer.append(records, Box::new(on_durable));
+        }
+    }
+    drop(told);
+    let mut ms: Vec<f64> = times.iter().map(|time| time.as_secs_f64() * 1e3).collect();
+    let pace = rows as f64 / began.elapsed().as_secs_f64();
+    ms.sort_by(f64::total_cmp);
+    say(&format!(
+        "paced at {PACE} rows/s, {pace:.0} rows/s reached: a commit takes {:.2} ms in the median, 99th percentile {:.2} ms, worst \
+         {:.2} ms of {}",
+        rounds::median(&ms),
+        ms[ms.len() * 99 / 100],
+        ms[ms.len() - 1],
+        ms.len(),
+    ));
+    let report = journal.finish().expect("it finishes");
+    say(&format!("{} folds meanwhile", report.folds));
     std::fs::remove_dir_all(dir).expect("it was made above");
 }
 

@@ -134,7 +134,7 @@ fn scan(dir: &Path) {
     let journal = open(dir, LOG_BYTES_MAX);
     let entries = journal.ledger_entries();
     let per_entry = |seconds: f64| seconds * 1e6 / entries as f64;
-    let count = |scan: LedgerScan| scan.map(|entry| entry.expect("it is sound")).count() as u64;
+    let count = |scan: LedgerScan| scan.inspect(|entry| assert!(entry.is_ok(), "it is sound")).count() as u64;
     let subjects = timed(|| {
         let mut scan = journal.ledger().expect("it opens");
         let mut seen = 0;
@@ -211,7 +211,7 @@ fn large_fold(dir: &Path, rows: u64) {
     let time = timed(|| journal.finish().map(drop).expect("it folds"));
     say(&format!(
         "fold of a log of {} MiB: {:.2} s; {before} before, {} after; {}",
-        rows * ROW_BYTES >> 20,
+        (rows * ROW_BYTES) >> 20,
         time.as_secs_f64(),
         memory(),
         sizes(dir)

@@ -6,7 +6,7 @@
 //! a little with each of the next ones. Not here: the thread and its queue (`thread.rs`), the fold's own work (`fold.rs`,
 //! `job.rs`), checks at opening (`opening.rs`), batches (`batches.rs`).
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -20,11 +20,15 @@ use super::job::{FoldJob, FoldTask, Folded};
 use super::lock::StateLock;
 use super::named;
 use super::record::Packer;
-use super::store::{DROP_VALUES_BESIDE, DROP_VALUES_MAX, Group, Store};
+use super::rewrite;
+use super::store::{DROP_VALUES_BESIDE, DROP_VALUES_MAX, Group, STORE_DIR, Store};
 use super::watermark::{LedgerName, Watermark, WatermarkFile};
 
 /// Marks (values without records) that an idle journal may gather before they are dropped.
 const IDLE_VALUES_MAX: u64 = 64;
+
+/// Length of the store's file up to which a journal is closed with it as it is. What stays after a fold takes some kilobytes.
+pub(super) const STORE_BYTES_MAX: u64 = 32 * 1024 * 1024;
 
 /// The standing generation, shared with those who read the ledger on other threads.
 pub(super) type SharedLedger = Arc<Mutex<LedgerName>>;
@@ -73,6 +77,8 @@ pub(super) struct Core {
     pub(super) fold_at_bytes: u64,
     /// Values up to this sequence are folded, and still to be dropped.
     pub(super) dropping_through: Option<u64>,
+    /// Length of the store's file beyond which it is written anew at the end.
+    pub(super) store_bytes_max: u64,
     pub(super) stopped: Option<Arc<JournalError>>,
     pub(super) report: FinishReport,
     pub(super) lock: StateLock,
@@ -98,6 +104,7 @@ impl Core {
             log_bytes_max: u64::MAX,
             fold_at_bytes: u64::MAX,
             dropping_through: None,
+            store_bytes_max: STORE_BYTES_MAX,
             stopped: None,
             report: FinishReport::default(),
             lock,
@@ -166,20 +173,21 @@ impl Core {
     }
 
     /// Folds the log into a new generation; the run is over, and intents without an outcome are in doubt. A fold that fails
-    /// before the new generation is named leaves the log standing and the journal working.
+    /// before the new generation is named leaves the log standing and the journal working. What it stands for is dropped later:
+    /// beside the next commits, or at the end.
     pub(super) fn fold(&mut self) -> Result<FoldCounts, JournalError> {
         self.alive()?;
-        if let Some(job) = self.job.take() {
-            self.end_job(job);
-            self.alive()?;
+        // One fold of everything costs less than the rest of one and another of what came meanwhile.
+        match self.job.take() {
+            Some(job) if job.is_finished() => self.end_job(job),
+            job => drop(job),
         }
-        self.drop_folded()?;
+        self.alive()?;
         if self.mark.records == 0 && self.mark.ledger.open == 0 {
             return self.drop_marks();
         }
         let folded = self.write_generation()?;
         self.name_generation(&folded)?;
-        self.drop_folded()?;
         self.remove_unnamed_generations()?;
         self.report.subjects_folded = folded.counts.subjects;
         Ok(folded.counts)
@@ -289,7 +297,6 @@ impl Core {
             let name = LedgerName { through: self.mark.sequence, ..self.mark.ledger };
             let folded = Folded { name, counts: FoldCounts::default(), size: self.log };
             self.name_generation(&folded)?;
-            self.drop_folded()?;
         }
         Ok(FoldCounts::default())
     }
@@ -309,12 +316,20 @@ impl Core {
             // Closing would flush once more, and a flush that failed is not repeated.
             drop(self.store);
             Ok(())
+        } else if store_bytes(&self.state_dir) > self.store_bytes_max {
+            // sled gives nothing back of what a long run has written.
+            rewrite::close_anew(self.store, &self.state_dir, self.mark.ledger.through + 1)
         } else {
-            self.store.close()
+            self.drop_folded().and_then(|()| self.store.close())
         };
         self.lock.release();
         folded.and(closed).map(|()| report)
     }
+}
+
+/// Length of the store's file; 0 when there is none.
+fn store_bytes(state_dir: &Path) -> u64 {
+    std::fs::metadata(state_dir.join(STORE_DIR).join("db")).map_or(0, |meta| meta.len())
 }
 
 fn size_of(group: &Group) -> LogSize {

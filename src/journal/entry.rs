@@ -72,8 +72,12 @@ pub(super) fn has_open_intents(bytes: &[u8]) -> bool {
 
 /// Decodes the entry of a subject as it is to be read: what is open is in doubt.
 pub(super) fn decode_entry(subject: SubjectId, bytes: &[u8]) -> Result<LedgerEntry, CodecError> {
-    let (entry, open) = decode_parts(subject, bytes)?;
-    Ok(if open.is_empty() { entry } else { EntryFold::resume(entry, open).finish() })
+    let mut entry = LedgerEntry::new(subject);
+    let open = decode_into(&mut entry, bytes)?;
+    if !open.is_empty() {
+        entry = EntryFold::resume(entry, open).finish();
+    }
+    Ok(entry)
 }
 
 /// Decodes the entry of a subject as it is to be folded further, with its open intents apart.
@@ -81,6 +85,13 @@ pub(super) fn decode_parts(
     subject: SubjectId,
     bytes: &[u8],
 ) -> Result<(LedgerEntry, Vec<InDoubt>), CodecError> {
+    let mut entry = LedgerEntry::new(subject);
+    let open = decode_into(&mut entry, bytes)?;
+    Ok((entry, open))
+}
+
+/// Decodes into a new entry, in place: an entry is some 400 bytes, and copying it takes longer than reading it.
+fn decode_into(entry: &mut LedgerEntry, bytes: &[u8]) -> Result<Vec<InDoubt>, CodecError> {
     let mut decoder = Decoder::new(bytes);
     let format = decoder.u8()?;
     if format != ENTRY_VERSION && format != OPEN_ENTRY_VERSION {
@@ -92,10 +103,11 @@ pub(super) fn decode_parts(
         _ => return Err(CodecError::Damaged("a flag is neither set nor clear")),
     };
     let base = decoder.version()?;
-    let acked_at_s = decoder.signed()?;
-    let fields = take_fields(&mut decoder, base)?;
-    let in_doubt = take_list(&mut decoder, IN_DOUBT_MAX, take_doubt)?;
-    let refusals = take_list(&mut decoder, REFUSALS_MAX, take_refusal)?;
+    entry.acked = is_acked.then_some(base);
+    entry.acked_at_s = decoder.signed()?;
+    take_fields(&mut decoder, base, &mut entry.fields)?;
+    entry.in_doubt = take_list(&mut decoder, IN_DOUBT_MAX, take_doubt)?;
+    entry.refusals = take_list(&mut decoder, REFUSALS_MAX, take_refusal)?;
     let open = if format == OPEN_ENTRY_VERSION {
         // As many as a run may have open; each takes bytes, so the entry's own length bounds the list.
         take_list(&mut decoder, bytes.len(), take_doubt)?
@@ -103,9 +115,7 @@ pub(super) fn decode_parts(
         Vec::new()
     };
     decoder.end()?;
-    let entry =
-        LedgerEntry { subject, fields, acked: is_acked.then_some(base), acked_at_s, in_doubt, refusals };
-    Ok((entry, open))
+    Ok(open)
 }
 
 fn put_doubts(out: &mut Vec<u8>, doubts: &[InDoubt]) {
@@ -128,11 +138,11 @@ fn fields_where(entry: &LedgerEntry, wanted: impl Fn(LedgerField) -> bool) -> Fi
 fn take_fields(
     decoder: &mut Decoder<'_>,
     base: Version,
-) -> Result<[Option<LedgerField>; FIELD_COUNT], CodecError> {
+    fields: &mut [Option<LedgerField>; FIELD_COUNT],
+) -> Result<(), CodecError> {
     let present = decoder.fields()?;
     let unknown = decoder.fields()?;
     let own = decoder.fields()?;
-    let mut fields = [None; FIELD_COUNT];
     for kind in present.iter() {
         let state = if unknown.contains(kind) {
             FieldState::Unknown
@@ -142,7 +152,7 @@ fn take_fields(
         let version = if own.contains(kind) { decoder.version()? } else { base };
         fields[kind.index()] = Some(LedgerField { state, version });
     }
-    Ok(fields)
+    Ok(())
 }
 
 fn take_refusal(decoder: &mut Decoder<'_>) -> Result<Refusal, CodecError> {
@@ -162,6 +172,9 @@ fn take_list<T>(
     mut take: impl FnMut(&mut Decoder<'_>) -> Result<T, CodecError>,
 ) -> Result<Vec<T>, CodecError> {
     let len = decoder.length()?;
+    if len == 0 {
+        return Ok(Vec::new());
+    }
     if len > len_max {
         return Err(CodecError::Damaged("a list is too long"));
     }

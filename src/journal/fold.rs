@@ -19,7 +19,7 @@ use super::sorted::Sorter;
 use super::store::ReadLog;
 
 /// Memory that a fold's records may take, by estimate.
-pub(super) const FOLD_BYTES_MAX: u64 = 16 * 1024 * 1024;
+pub(super) const FOLD_BYTES_MAX: u64 = 8 * 1024 * 1024;
 
 /// The part of the log to fold.
 pub(super) struct LogPart<'a> {
@@ -70,7 +70,7 @@ pub(super) fn merge(
 ) -> Result<FoldCounts, JournalError> {
     let mut sorter = Sorter::new(part.dir, part.memory_max);
     part.log.scan(part.from, part.through, &mut |sequence, value| {
-        part.check_wanted()?;
+        check_wanted(part.cancelled)?;
         let opened = open_value(sequence, value).map_err(|fault| log_fault(sequence, fault))?;
         for record in opened.records() {
             let record = record.map_err(|fault| log_fault(sequence, fault))?;
@@ -88,12 +88,11 @@ pub(super) fn merge(
         out,
         value: Vec::new(),
         counts: FoldCounts::default(),
+        cancelled: part.cancelled,
     };
     merger.advance()?;
     while let Some((subject, record)) = records.next()? {
-        if merger.apply(subject, record)? {
-            part.check_wanted()?;
-        }
+        merger.apply(subject, record)?;
     }
     merger.emit()?;
     merger.copy_below(None)?;
@@ -106,10 +105,8 @@ pub(super) fn merge(
     Ok(merger.counts)
 }
 
-impl LogPart<'_> {
-    fn check_wanted(&self) -> Result<(), JournalError> {
-        if self.cancelled.load(Ordering::Relaxed) { Err(JournalError::Closed) } else { Ok(()) }
-    }
+fn check_wanted(cancelled: &AtomicBool) -> Result<(), JournalError> {
+    if cancelled.load(Ordering::Relaxed) { Err(JournalError::Closed) } else { Ok(()) }
 }
 
 /// The error of a log value that cannot be read back.
@@ -133,10 +130,12 @@ struct Merger<'a> {
     out: &'a mut GenerationWriter,
     value: Vec<u8>,
     counts: FoldCounts,
+    cancelled: &'a AtomicBool,
 }
 
 impl Merger<'_> {
     fn advance(&mut self) -> Result<(), JournalError> {
+        check_wanted(self.cancelled)?;
         let before = self.current.take();
         let Some(old) = &mut self.old else { return Ok(()) };
         let Some((subject, value)) = old.next()? else { return Ok(()) };
@@ -188,10 +187,10 @@ impl Merger<'_> {
         Ok(EntryFold::resume(entry, open))
     }
 
-    /// Folds the next record; whether it was the first of its subject.
-    fn apply(&mut self, subject: SubjectId, record: &[u8]) -> Result<bool, JournalError> {
-        let is_new = self.fold.as_ref().is_none_or(|fold| fold.subject() != subject);
-        if is_new {
+    /// Folds the next record.
+    fn apply(&mut self, subject: SubjectId, record: &[u8]) -> Result<(), JournalError> {
+        if self.fold.as_ref().is_none_or(|fold| fold.subject() != subject) {
+            check_wanted(self.cancelled)?;
             self.emit()?;
             self.fold = Some(self.take_old(subject)?);
             self.counts.subjects += 1;
@@ -207,7 +206,7 @@ impl Merger<'_> {
             fold.apply(&record);
         }
         self.counts.records += 1;
-        Ok(is_new)
+        Ok(())
     }
 
     /// Writes the entry of the subject that was being folded.

@@ -170,7 +170,7 @@ fn take_over(core: &mut Core) -> Result<(), JournalError> {
         // lock know no other name. What was found is durable, for the store was synced when it was opened.
         core.watermark.write(&core.mark)?;
     }
-    core.store.drop_through(ledger.through)?;
+    core.dropping_through = Some(ledger.through);
     core.remove_unnamed_generations()
 }
 

@@ -7,6 +7,8 @@
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
+use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::thread::JoinHandle;
 
 use crate::digest::checksum;
 
@@ -70,14 +72,22 @@ fn read_header(bytes: &[u8]) -> Result<PagesOwner, CodecError> {
     Ok(PagesOwner { identity: decoder.u64_fixed()?, generation: decoder.u64_fixed()? })
 }
 
-/// Writes content page by page.
+/// Content handed to the writing thread at a time: some pages, and no part of one but the last.
+const CHUNK_BYTES: usize = 16 * CONTENT_BYTES;
+
+/// Chunks on their way to the writing thread at most.
+const CHUNKS_MAX: usize = 4;
+
+/// Bytes after which the file is synced while it is written, so that the sync at the end, and every commit's meanwhile, does not
+/// wait for all of it at once.
+const SYNC_BYTES: u64 = 2 * 1024 * 1024;
+
+/// Writes content page by page: checksums and the disk are a thread's own business, while the next entries are merged.
 #[derive(Debug)]
 pub(super) struct PageWriter {
-    file: File,
-    owner: PagesOwner,
-    page: u64,
     content: Vec<u8>,
-    bytes: u64,
+    chunks: Option<SyncSender<Vec<u8>>>,
+    thread: Option<JoinHandle<io::Result<u64>>>,
 }
 
 impl PageWriter {
@@ -85,41 +95,81 @@ impl PageWriter {
     pub(super) fn new(mut file: File, owner: PagesOwner) -> io::Result<PageWriter> {
         let header = header(owner);
         file.write_all(&header)?;
-        Ok(PageWriter {
-            file,
-            owner,
-            page: 0,
-            content: Vec::with_capacity(PAGE_BYTES + 24),
-            bytes: header.len() as u64,
-        })
+        let (chunks, handed) = mpsc::sync_channel(CHUNKS_MAX);
+        let thread = std::thread::Builder::new()
+            .name("journal-pages".to_owned())
+            .spawn(move || write_pages(&file, owner, &handed))?;
+        let content = Vec::with_capacity(CHUNK_BYTES);
+        Ok(PageWriter { content, chunks: Some(chunks), thread: Some(thread) })
     }
 
     /// Writes the last page, syncs the file, and says how long it is.
     pub(super) fn finish(mut self) -> io::Result<u64> {
-        self.write_page()?;
-        self.file.sync_all()?;
-        Ok(self.bytes)
+        if !self.content.is_empty() {
+            self.hand_over()?;
+        }
+        self.join()
     }
 
-    fn write_page(&mut self) -> io::Result<()> {
-        if self.content.is_empty() {
-            return Ok(());
+    fn hand_over(&mut self) -> io::Result<()> {
+        let chunk = std::mem::replace(&mut self.content, Vec::with_capacity(CHUNK_BYTES));
+        match self.chunks.as_ref().map(|chunks| chunks.send(chunk)) {
+            Some(Ok(())) => Ok(()),
+            // The thread has ended before its time: its error says why.
+            Some(Err(_)) | None => Err(self.join().err().unwrap_or_else(|| io::ErrorKind::BrokenPipe.into())),
         }
-        self.owner.seal(self.page, &mut self.content);
-        self.file.write_all(&self.content)?;
-        self.bytes += self.content.len() as u64;
-        self.page += 1;
-        self.content.clear();
-        Ok(())
     }
+
+    fn join(&mut self) -> io::Result<u64> {
+        self.chunks = None;
+        match self.thread.take().map(JoinHandle::join) {
+            Some(Ok(written)) => written,
+            Some(Err(_)) | None => Err(io::ErrorKind::BrokenPipe.into()),
+        }
+    }
+}
+
+impl Drop for PageWriter {
+    fn drop(&mut self) {
+        // Given up: nobody asks for the file, and nothing writes to it any more.
+        self.chunks = None;
+        drop(self.thread.take().map(JoinHandle::join));
+    }
+}
+
+/// Seals and writes what is handed over; ends with a synced file.
+fn write_pages(mut file: &File, owner: PagesOwner, chunks: &Receiver<Vec<u8>>) -> io::Result<u64> {
+    let mut bytes = HEADER_BYTES as u64;
+    let mut synced = bytes;
+    let mut sealed = Vec::with_capacity(CHUNK_BYTES / CONTENT_BYTES * PAGE_BYTES);
+    let mut page = Vec::with_capacity(PAGE_BYTES + 24);
+    let mut number = 0;
+    for chunk in chunks {
+        sealed.clear();
+        for content in chunk.chunks(CONTENT_BYTES) {
+            page.clear();
+            page.extend_from_slice(content);
+            owner.seal(number, &mut page);
+            sealed.extend_from_slice(&page);
+            number += 1;
+        }
+        file.write_all(&sealed)?;
+        bytes += sealed.len() as u64;
+        if bytes - synced >= SYNC_BYTES {
+            file.sync_data()?;
+            synced = bytes;
+        }
+    }
+    file.sync_all()?;
+    Ok(bytes)
 }
 
 impl Write for PageWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let taken = bytes.len().min(CONTENT_BYTES - self.content.len());
+        let taken = bytes.len().min(CHUNK_BYTES - self.content.len());
         self.content.extend_from_slice(&bytes[..taken]);
-        if self.content.len() == CONTENT_BYTES {
-            self.write_page()?;
+        if self.content.len() == CHUNK_BYTES {
+            self.hand_over()?;
         }
         Ok(taken)
     }
@@ -217,9 +267,11 @@ impl PageReader {
         let content_len = usize::try_from(content_len).map_err(io::Error::other)?;
         self.content.resize(content_len + CHECKSUM_BYTES, 0);
         self.file.read_exact_at(&mut self.content, HEADER_BYTES as u64 + page * PAGE_BYTES as u64)?;
-        let stored: Vec<u8> = self.content.split_off(content_len);
+        let mut stored = [0; CHECKSUM_BYTES];
+        stored.copy_from_slice(&self.content[content_len..]);
+        self.content.truncate(content_len);
         self.owner.seal(page, &mut self.content);
-        if self.content[content_len..] != stored[..] {
+        if self.content[content_len..] != stored {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "a page's checksum does not agree"));
         }
         self.content.truncate(content_len);

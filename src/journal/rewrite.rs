@@ -33,15 +33,29 @@ const RELEASE_RETRY_MS: u64 = 10;
 /// Closes the journal with its store written anew, and releases the lock.
 pub(super) fn rewrite(core: Core) -> Result<(), JournalError> {
     core.alive()?;
-    let Core { store, state_dir, lock, .. } = core;
-    write_copy(store.as_ref(), &state_dir)?;
+    let Core { store, state_dir, lock, mark, .. } = core;
+    write_copy(store.as_ref(), &state_dir, mark.ledger.through + 1)?;
     store.close()?;
-    wait_until_released(&state_dir.join(STORE_DIR))?;
-    set_aside(&state_dir)?;
-    put_in_place(&state_dir)?;
-    remove_dir(&state_dir.join(OLD_DIR))?;
+    take_its_place(&state_dir)?;
     lock.release();
     Ok(())
+}
+
+/// Closes a store, written anew if that works: it is durable either way. Log values before a sequence are folded, and left out.
+pub(super) fn close_anew(store: Box<dyn Store>, state_dir: &Path, from: u64) -> Result<(), JournalError> {
+    let written = write_copy(store.as_ref(), state_dir, from);
+    store.close()?;
+    if let Err(error) = written.and_then(|()| take_its_place(state_dir)) {
+        tracing::warn!(%error, "the store could not be written anew; it takes more space than it needs");
+    }
+    Ok(())
+}
+
+fn take_its_place(state_dir: &Path) -> Result<(), JournalError> {
+    wait_until_released(&state_dir.join(STORE_DIR))?;
+    set_aside(state_dir)?;
+    put_in_place(state_dir)?;
+    remove_dir(&state_dir.join(OLD_DIR))
 }
 
 /// Puts in order what a killed rewriting left. The lock must be held.
@@ -59,8 +73,8 @@ pub(super) fn recover(state_dir: &Path) -> Result<(), JournalError> {
     remove_dir(&state_dir.join(verify::COPY_DIR))
 }
 
-/// Step 1: a complete copy, closed and synced.
-pub(super) fn write_copy(store: &dyn Store, state_dir: &Path) -> Result<(), JournalError> {
+/// Step 1: a complete copy, closed and synced, of the named values and of the log from a sequence on.
+pub(super) fn write_copy(store: &dyn Store, state_dir: &Path, from: u64) -> Result<(), JournalError> {
     let dir = state_dir.join(NEW_DIR);
     remove_dir(&dir)?;
     let mut copy: Box<dyn Store> = Box::new(SledStore::open_at(dir.clone())?);
@@ -69,7 +83,7 @@ pub(super) fn write_copy(store: &dyn Store, state_dir: &Path) -> Result<(), Jour
         group.named.push((name.to_owned(), Some(bytes.to_vec())));
         commit_if_full(&mut *copy, &mut group)
     })?;
-    store.log()?.scan(0, u64::MAX, &mut |sequence, value| {
+    store.log()?.scan(from, u64::MAX, &mut |sequence, value| {
         group.values.push((sequence, value.to_vec()));
         commit_if_full(&mut *copy, &mut group)
     })?;

@@ -74,12 +74,6 @@ pub(super) trait Store {
     /// value that comes back is dropped again at the next opening.
     fn drop_some(&mut self, through: u64, values_max: usize) -> Result<bool, JournalError>;
 
-    /// Drops all log values up to and with a sequence.
-    fn drop_through(&mut self, sequence: u64) -> Result<(), JournalError> {
-        while !self.drop_some(sequence, DROP_VALUES_MAX)? {}
-        Ok(())
-    }
-
     /// A named value.
     fn named(&self, name: &str) -> Result<Option<Vec<u8>>, JournalError>;
 

@@ -83,6 +83,9 @@ mod overtaken;
 // The state directory damaged, unwritable, full; and what must not stand in it in clear.
 mod state_dir;
 
+// No value in a file of the journal, in any spelling.
+mod private;
+
 // Faults that were found once, each by the scenario that showed it.
 mod regressions;
 

@@ -54,7 +54,8 @@ proptest! {
 fn lengths_around_a_page_come_back() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("pages");
-    for len in [0, 1, CONTENT_BYTES - 1, CONTENT_BYTES, CONTENT_BYTES + 1, 2 * CONTENT_BYTES] {
+    let borders = [1, 2, 16, 17, 33].map(|pages| pages * CONTENT_BYTES);
+    for len in borders.into_iter().flat_map(|border| [border - 1, border, border + 1]).chain([0, 1]) {
         let bytes = write(&path, &content(len));
         assert_eq!(read(&path, OWNER, bytes).unwrap(), content(len), "{len}");
     }

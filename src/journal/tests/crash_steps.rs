@@ -45,7 +45,8 @@ fn a_kill_between_two_steps_of_a_fold_loses_and_repeats_nothing() {
         fold_until(&mut core, done);
         drop(core);
 
-        let opened = open_core(dir.path()).unwrap();
+        let mut opened = open_core(dir.path()).unwrap();
+        opened.core.drop_folded().unwrap();
         let recovered = opened.recovery.map(|recovery| recovery.records);
         // Folded is folded: the records are not applied a second time.
         assert_eq!(recovered, if done < Done::Named { Some(2) } else { None }, "{done:?}");

@@ -96,3 +96,41 @@ fn a_journal_dropped_in_the_middle_of_a_fold_gives_it_up() {
         assert_eq!(acked_numbers(&open(dir.path()).unwrap()), acked);
     }
 }
+
+#[test]
+fn a_store_that_has_grown_is_written_anew_at_the_end_and_says_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let batch = crate::digest::BatchId([1; 16]);
+    let mut core = open_core(dir.path()).unwrap().core;
+    core.begin_batch("target", batch, 5, 7, false).unwrap();
+    for first in (1..=20_000).step_by(1000) {
+        commit(&mut core, &(first..first + 1000).map(synced).collect::<Vec<_>>());
+    }
+    let db = dir.path().join("journal/db");
+    let before = fs::metadata(&db).unwrap().len();
+    core.store_bytes_max = 1;
+    core.finish().unwrap();
+    let after = fs::metadata(&db).unwrap().len();
+    assert!(after < before / 2, "{after} bytes of {before}");
+    let names = ["journal.new", "journal.old"];
+    assert!(names.iter().all(|name| !dir.path().join(name).exists()));
+    let journal = open(dir.path()).unwrap();
+    assert_eq!(journal.recovered(), None);
+    assert_eq!(journal.ledger_entries(), 20_000);
+    assert!(journal.peek_batch("target", batch, false).unwrap().resumed);
+    append(&journal, vec![synced(20_001)]).unwrap();
+    drop(journal);
+    assert_eq!(open(dir.path()).unwrap().ledger_entries(), 20_001);
+}
+
+#[test]
+fn a_store_that_cannot_be_written_anew_is_closed_as_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut core = open_core(dir.path()).unwrap().core;
+    commit(&mut core, &[synced(1)]);
+    core.store_bytes_max = 1;
+    fs::write(dir.path().join("journal.new"), b"in the way").unwrap();
+    core.finish().unwrap();
+    fs::remove_file(dir.path().join("journal.new")).unwrap();
+    assert_eq!(acked_numbers(&open(dir.path()).unwrap()), [1]);
+}

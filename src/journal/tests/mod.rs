@@ -3,6 +3,7 @@
 mod crash_steps;
 mod damage;
 mod faults;
+mod flips;
 mod kill;
 mod mid_run;
 mod model;

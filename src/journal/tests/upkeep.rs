@@ -51,7 +51,7 @@ fn a_rewriting_killed_after_any_step_leaves_a_whole_store() {
     assert_eq!(before.0.runs_of("t", 1), ["r1"]);
     for steps in 0..=3 {
         let store = SledStore::open(dir.path()).unwrap();
-        rewrite::write_copy(&store, dir.path()).unwrap();
+        rewrite::write_copy(&store, dir.path(), 0).unwrap();
         Box::new(store).close().unwrap();
         rewrite::wait_until_released(&dir.path().join("journal")).unwrap();
         if steps >= 1 {
