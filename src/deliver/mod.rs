@@ -6,6 +6,7 @@
 //! decision (`delivery/`, `plan/`).
 
 mod chains;
+mod commit;
 mod drain;
 mod driver;
 mod feed;

@@ -7,6 +7,8 @@ use crate::digest::SubjectId;
 use crate::ledger::FailureKind;
 use crate::update::FieldSet;
 
+mod bad;
+mod days;
 mod health;
 mod pauses;
 

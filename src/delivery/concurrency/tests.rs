@@ -6,7 +6,7 @@ use std::collections::BinaryHeap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::delivery::sim::Dice;
+use crate::delivery::sim::dice::Dice;
 
 /// A server that answers `knee` requests at once in `base_ms`; more than that wait for each other.
 #[derive(Debug, Clone, Copy)]
