@@ -480,10 +480,6 @@ impl<'a, 'e> Driver<'a, 'e> {
             }
             return;
         };
-        if self.paused.is_some() && self.scheduler.sendable(now_ms) == 0 {
-            // Permits from before a pause would come on top of the burst after it. A probe's is not from before.
-            self.permits_in_hand = 0;
-        }
         let mut started = Vec::new();
         while self.permits_in_hand > 0 {
             let Some(attempt) = self.scheduler.next(now_ms) else { break };
@@ -491,6 +487,10 @@ impl<'a, 'e> Driver<'a, 'e> {
             started.push(attempt.id);
         }
         let wanted = self.scheduler.sendable(now_ms);
+        if wanted == 0 {
+            // Permits that nobody can use now would later come on top of the burst.
+            self.permits_in_hand = 0;
+        }
         permits.want(u32::try_from(wanted).unwrap_or(u32::MAX));
         for id in started {
             self.start(id);

@@ -44,13 +44,19 @@ impl Guard {
         !self.withheld.is_empty()
     }
 
-    /// Keeps a refusal or an echo mismatch back. Returns why to stop, when enough have gathered.
+    /// Keeps a refusal or an echo mismatch back. Returns why to stop, when enough have gathered; chronic rows, refused in
+    /// earlier batches, are kept back with the others and testify to nothing.
     pub(super) fn withhold(
         &mut self,
         id: UpdateId,
         subject: SubjectId,
+        chronic: bool,
         failure: Failure,
     ) -> Option<StopCause> {
+        if chronic {
+            self.withheld.push((id, failure));
+            return None;
+        }
         self.subjects.insert(subject);
         *self.complaints.entry(failure.signature.clone()).or_default() += 1;
         self.withheld.push((id, failure));

@@ -74,6 +74,13 @@ impl Desk {
         self.answer_under(self.generation, id, outcome);
     }
 
+    /// A failure under a status of its own.
+    fn answer_with(&mut self, id: UpdateId, outcome: Outcome, status: Option<u16>) {
+        let seen = Seen { status, outcome, quota: None, token_generation: self.generation };
+        let decision = self.scheduler.on_outcome(id, seen, self.now_ms, 1.0);
+        self.hear(decision);
+    }
+
     fn answer_under(&mut self, generation: u64, id: UpdateId, outcome: Outcome) {
         let seen = Seen { status: status(&outcome), outcome, quota: None, token_generation: generation };
         let decision = self.scheduler.on_outcome(id, seen, self.now_ms, 1.0);

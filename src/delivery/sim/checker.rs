@@ -218,8 +218,9 @@ impl Checker {
         let book = self.book(id)?;
         book.is_answered = is_definite;
         book.has_failed = is_failure;
-        // Chronic rows are charged for what a server says that nobody has yet been well at.
-        let is_charged = is_loose && (was_well || book.chronic);
+        // A chronic row that the application answers is charged even where nobody has had a definite answer.
+        let is_own = book.chronic && seen.status.is_some_and(|status| ![502, 503, 504].contains(&status));
+        let is_charged = is_loose && (was_well || is_own);
         self.on_wire.remove(&subject);
         *self.loose.entry(id).or_default() += u32::from(is_charged);
         if is_failure && is_plain {

@@ -383,17 +383,13 @@ fn knee(dice: &mut Dice) -> Day {
 fn chronic(dice: &mut Dice) -> Day {
     let count = dice.between(10, 60);
     let mut day = good_day(count);
-    let kinds = [Kind::Refused, Kind::Mismatch, Kind::Poison, Kind::Forbidden];
+    let kinds = [Kind::Refused, Kind::Mismatch, Kind::Poison];
+    let is_all_poison = dice.chance(300);
     for line in &mut day.lines {
-        line.kind = dice.one_of(&kinds);
+        line.kind = if is_all_poison { Kind::Poison } else { dice.one_of(&kinds) };
         line.chronic = true;
     }
     day.rules.proven = dice.chance(500);
-    // A token that nothing passes under is a refused one, which is another matter.
-    day.lines
-        .iter_mut()
-        .filter(|line| line.kind == Kind::Forbidden)
-        .for_each(|line| line.kind = Kind::Refused);
     day
 }
 

@@ -117,7 +117,7 @@ impl Evening {
         ensure(ill >= 4 || is_mute, || format!("{ill}/s: the server is hardly asked at all"))?;
         let after = self.per_s(ill_ms + 8_000, ill_ms + 13_000);
         let is_going_on = self.sent.last().is_some_and(|(at_ms, _)| *at_ms > ill_ms + 13_000);
-        ensure(after * 10 >= before * 9 || !is_going_on, || {
+        ensure(after * 10 >= before * 8 || !is_going_on, || {
             format!("{after}/s when the server is well again, {before}/s before")
         })
     }

@@ -9,7 +9,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 
 use crate::delivery::outcome::{Outcome, Seen, Verdict};
-use crate::delivery::{Action, Attempt, Condition, Decision, Offer, Scheduler, TokenRead, UpdateId};
+use crate::delivery::{Action, Attempt, Decision, Offer, Scheduler, TokenRead, UpdateId};
 use crate::digest::SubjectId;
 use checker::{Checker, Fact};
 use day::{Day, Phase};
@@ -218,11 +218,6 @@ impl World {
     /// Sends what there are permits for, as the driver does.
     fn send(&mut self) -> Result<(), String> {
         loop {
-            let is_paused =
-                !matches!(self.scheduler.condition(self.now_ms), Condition::Open | Condition::Guarding);
-            if is_paused && self.scheduler.sendable(self.now_ms) == 0 {
-                self.permits.in_hand = 0;
-            }
             let needs_none = self.day.flaw == Some(Flaw::IgnoresPermits);
             while self.permits.in_hand > 0 || needs_none {
                 let promised = self.scheduler.sendable(self.now_ms);
@@ -235,7 +230,11 @@ impl World {
                 self.permits.in_hand = self.permits.in_hand.saturating_sub(1);
                 self.launch(attempt)?;
             }
-            self.permits.want(self.scheduler.sendable(self.now_ms) as u64);
+            let wanted = self.scheduler.sendable(self.now_ms) as u64;
+            if wanted == 0 {
+                self.permits.in_hand = 0;
+            }
+            self.permits.want(wanted);
             if self.permits.turn(self.now_ms, &mut self.dice) == 0 {
                 return Ok(());
             }

@@ -82,7 +82,7 @@ pub(crate) const PLANTED: [Planted; 19] = [
     plant(
         Flaw::NeverOpens,
         Sort::Outage,
-        "exhausted",
+        "at a server that was down",
         "the breaker never opens, so that an outage exhausts rows",
     ),
     plant(Flaw::SpendsOnRetries, Sort::Sick, "retries of", "every other attempt may be a retry"),

@@ -16,6 +16,8 @@ use crate::delivery::outcome::{Outcome, Quota, Seen};
 pub(crate) const TIMEOUT_MS: u64 = 3_000;
 /// What a refused connection takes, or an answer for which nothing is done.
 const QUICK_MS: u64 = 4;
+/// Longest time that the refusal of a token takes.
+const REFUSAL_MS_MAX: u64 = 600;
 
 /// An answer, and when it arrives.
 #[derive(Debug)]
@@ -79,7 +81,12 @@ impl Server {
         let work_ms = (self.rules.work_ms + dice.below(self.rules.spread_ms + 1)) * slow_percent / 100;
         let (outcome, status, is_work) = self.outcome(id, line, phase, generation, now_ms, dice);
         let quota = if status.is_some() { self.quota(now_ms) } else { None };
-        let done_ms = if is_work { self.work(now_ms, work_ms) } else { now_ms + QUICK_MS };
+        let done_ms = match &outcome {
+            _ if is_work => self.work(now_ms, work_ms),
+            // Some of them are late, when the new token is long in force.
+            Outcome::TokenRefused => now_ms + QUICK_MS + dice.below(REFUSAL_MS_MAX),
+            _ => now_ms + QUICK_MS,
+        };
         let timeout_ms = now_ms + TIMEOUT_MS;
         let is_late = outcome == Outcome::TimedOut || done_ms >= timeout_ms;
         let token_generation = generation;
