@@ -163,6 +163,20 @@ fn it_gives_way_to_a_slowdown_and_recovers() {
 }
 
 #[test]
+fn near_the_bottom_a_window_is_a_dozen_round_trips() {
+    let mut concurrency = Concurrency::adaptive(64, Some(1));
+    let mut now_ms = 0;
+    let mut answers = 0;
+    while concurrency.limit() < 4 {
+        concurrency.on_launch(concurrency.limit());
+        concurrency.on_answer(now_ms, now_ms + 60);
+        now_ms += 60;
+        answers += 1;
+        assert!(answers < 150, "still at {} after {answers} answers", concurrency.limit());
+    }
+}
+
+#[test]
 fn latency_that_is_not_of_our_making_is_accepted() {
     let near = Server { base_ms: 30, knee: 10_000, noise: Noise::Half };
     let mut world = Loop::new(Concurrency::adaptive(64, None), 8);

@@ -97,6 +97,8 @@ pub(crate) enum Sort {
     Dead,
     /// Half of all fails for a minute.
     Sick,
+    /// A file that is read slowly, and a server that fails half of all for a while.
+    Trickle,
     /// Some rows fail every time.
     Poison,
     /// Pushback and expiring tokens.
@@ -127,7 +129,7 @@ const SORTS: [Sort; 16] = [
     Sort::Counting,
     Sort::Knee,
     Sort::Chronic,
-    Sort::Any,
+    Sort::Trickle,
     Sort::Pushback,
     Sort::Poison,
     Sort::Dropping,
@@ -173,6 +175,7 @@ pub(crate) fn day_about(sort: Sort, seed: u64) -> Day {
         Sort::Outage => outage(&mut dice),
         Sort::Dead => dead(&mut dice),
         Sort::Sick => sick(&mut dice),
+        Sort::Trickle => trickle(&mut dice),
         Sort::Poison => poison(&mut dice),
         Sort::Pushback => pushback(&mut dice),
         Sort::Chains => chains(&mut dice),
@@ -305,6 +308,12 @@ fn sick(dice: &mut Dice) -> Day {
     day.rules.adapts = dice.chance(500);
     day.phases = vec![(6_000, Phase::Up), (30_000, sickness)];
     day
+}
+
+fn trickle(dice: &mut Dice) -> Day {
+    let from_ms = dice.below(2_000);
+    let phases = vec![(from_ms, Phase::Up), (from_ms + dice.between(10_000, 20_000), Phase::Failing(500))];
+    Day { lines_per_s: dice.between(10, 40), phases, ..good_day(400) }
 }
 
 fn poison(dice: &mut Dice) -> Day {

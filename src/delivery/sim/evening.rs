@@ -73,7 +73,7 @@ impl Evening {
             Sort::Dead => self.judge_dead(day),
             Sort::Sick => self.judge_sick(day),
             Sort::Poison => self.judge_poison(day),
-            Sort::Pushback | Sort::Dropping => self.judge_all_synced(day),
+            Sort::Pushback | Sort::Dropping | Sort::Trickle => self.judge_all_synced(day),
             Sort::Chains => self.judge_chains(day),
             Sort::Counting => self.judge_counting(day),
             Sort::Knee => self.judge_knee(day),

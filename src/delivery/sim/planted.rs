@@ -83,10 +83,10 @@ pub(crate) const PLANTED: [Planted; 19] = [
         Flaw::NeverOpens,
         Sort::Outage,
         "at a server that was down",
-        "the breaker never opens, so that an outage exhausts rows",
+        "the breaker never opens, and a server that is down is asked on and on",
     ),
     plant(Flaw::SpendsOnRetries, Sort::Sick, "retries of", "every other attempt may be a retry"),
-    plant(Flaw::ForgetsTheFile, Sort::Any, "retries of", "first tries unread in the file do not count"),
+    plant(Flaw::ForgetsTheFile, Sort::Trickle, "retries of", "first tries unread in the file do not count"),
     plant(
         Flaw::NeverBrakes,
         Sort::Sick,
