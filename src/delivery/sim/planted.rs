@@ -123,7 +123,8 @@ impl Planted {
                 Ok(_) => {}
             }
         }
-        Err(format!("{:?} was not caught by \"{}\"; heard: {others:?}", self.flaw, self.check))
+        let Planted { flaw, about, check, .. } = self;
+        Err(format!("{flaw:?} ({about}) was not caught by \"{check}\"; heard: {others:?}"))
     }
 }
 

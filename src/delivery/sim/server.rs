@@ -81,11 +81,13 @@ impl Server {
         let work_ms = (self.rules.work_ms + dice.below(self.rules.spread_ms + 1)) * slow_percent / 100;
         let (outcome, status, is_work) = self.outcome(id, line, phase, generation, now_ms, dice);
         let quota = if status.is_some() { self.quota(now_ms) } else { None };
-        let done_ms = match &outcome {
-            _ if is_work => self.work(now_ms, work_ms),
+        let done_ms = if is_work {
+            self.work(now_ms, work_ms)
+        } else if outcome == Outcome::TokenRefused {
             // Some of them are late, when the new token is long in force.
-            Outcome::TokenRefused => now_ms + QUICK_MS + dice.below(REFUSAL_MS_MAX),
-            _ => now_ms + QUICK_MS,
+            now_ms + QUICK_MS + dice.below(REFUSAL_MS_MAX)
+        } else {
+            now_ms + QUICK_MS
         };
         let timeout_ms = now_ms + TIMEOUT_MS;
         let is_late = outcome == Outcome::TimedOut || done_ms >= timeout_ms;

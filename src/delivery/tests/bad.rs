@@ -63,10 +63,17 @@ fn bad_traces_are_found() {
         ),
         ("quiet", vec![sent(1, 1), answered(1, Outcome::Throttled { retry_after_ms: None }), sent(3, 2)]),
         ("refused token", vec![sent(1, 1), answered(1, Outcome::TokenRefused), retry(1), sent(1, 1)]),
-        ("no single probe", vec![acted(Action::BreakerOpened), sent(1, 1)]),
+        ("the breaker opened", vec![acted(Action::BreakerOpened)]),
         (
             "no single probe",
-            vec![acted(Action::BreakerOpened), sent_with(1, 1, 0, true), sent_with(3, 2, 0, true)],
+            vec![sent(1, 1), answered(1, Outcome::TimedOut), acted(Action::BreakerOpened), sent(1, 1)],
+        ),
+        (
+            "no single probe",
+            vec![sent(1, 1), answered(1, Outcome::TimedOut), acted(Action::BreakerOpened)]
+                .into_iter()
+                .chain([sent_with(1, 1, 0, true), sent_with(3, 2, 0, true)])
+                .collect(),
         ),
         (
             "exhausted after 1",

@@ -402,7 +402,7 @@ fn chronic_rows_alone_neither_trip_the_guard_nor_wait_for_a_server_that_answers(
             for id in desk.send_all() {
                 desk.answer_with(id, outcome.clone(), Some(500));
             }
-            if !desk.scheduler.is_idle() {
+            if !desk.scheduler.is_idle() && desk.scheduler.sendable(desk.now_ms) == 0 {
                 desk.wake();
             }
         }
