@@ -10,6 +10,9 @@ use crate::delivery::UpdateId;
 use crate::delivery::outcome::StopCause;
 use crate::ledger::FailureKind;
 
+/// Requests above the server's count that a day may make, of hundreds.
+const OVER_QUOTA_MAX: u64 = 4;
+
 /// What became of an update.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fate {
@@ -160,11 +163,9 @@ impl Evening {
     fn judge_counting(&self, day: &Day) -> Result<(), String> {
         self.judge_all_synced(day)?;
         let Some(limit) = day.server.quota else { return Ok(()) };
-        let periods = self.ended_ms / limit.period_ms + 1;
-        // The first answers of a period are late, and what is on the wire by then is sent.
-        let over_max = 12 + periods * 4;
-        ensure(self.over_quota <= over_max, || {
-            format!("{} requests above the server's count in {periods} periods", self.over_quota)
+        // What is on the wire when the count is nearly spent.
+        ensure(self.over_quota <= OVER_QUOTA_MAX, || {
+            format!("{} requests above the server's count", self.over_quota)
         })?;
         let ideal_ms = day.lines.len() as u64 * limit.period_ms / limit.requests.max(1);
         let most_ms = ideal_ms * 2 + 3 * limit.period_ms;

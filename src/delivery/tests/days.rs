@@ -25,8 +25,8 @@ fn any_day_keeps_the_promises() {
     }
     assert!(count(Fate::Failed(FailureKind::Exhausted)) > 20);
     let sum = |figure: fn(&Evening) -> u64| evenings.iter().map(figure).sum::<u64>();
-    let sums = [sum(|of| of.probes), sum(|of| of.throttled), sum(|of| of.over_quota)];
-    assert!(sums.iter().zip([100, 100, 20]).all(|(sum, least)| *sum > least), "{sums:?}");
+    let sums = [sum(|of| of.probes), sum(|of| of.throttled)];
+    assert!(sums.iter().all(|sum| *sum > 100), "{sums:?}");
     for cause in ["Outage", "TokenRefused", "ErrorBudget", "None"] {
         let is_it = |evening: &&Evening| format!("{:?}", evening.stop).contains(cause);
         assert!(evenings.iter().filter(is_it).count() >= 3, "{cause}");
