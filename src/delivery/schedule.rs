@@ -189,9 +189,11 @@ impl Scheduler {
         let was_in_flight = self.lanes.land(id);
         debug_assert!(was_in_flight, "an outcome belongs to an attempt in flight");
         if was_in_flight {
-            self.take_quota(seen.quota, now_ms, &mut decision);
+            let quota = seen.quota;
             self.token.on_sent(seen.token_generation);
+            // A 429 is judged by the quiet it was sent after, not by the one its own headers begin.
             self.rule(id, seen, now_ms, jitter, &mut decision);
+            self.take_quota(quota, now_ms, &mut decision);
         }
         self.finish(now_ms, &mut decision);
         decision
