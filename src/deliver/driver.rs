@@ -8,13 +8,14 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::Duration;
 
+use super::commit::Durable;
 use super::feed::Fed;
 use super::hours::{Flow, Hours};
 use super::settle::{self, Settled, Unresolved};
 use super::{DEFERRED_MAX, DeliverRules, Delivered, Reload, Stopped};
 use crate::api::{Request, Token, TokenSource, Trouble};
 use crate::delivery::outcome::{Failure, Seen, StopCause};
-use crate::delivery::{Action, Decision, Offer, REASON_THROTTLED, Scheduler, TokenRead, UpdateId};
+use crate::delivery::{Action, Decision, REASON_THROTTLED, Scheduler, TokenRead, UpdateId};
 use crate::digest::{StateKey, SubjectId, update_digest};
 use crate::engine::chance::Chance;
 use crate::engine::clock;
@@ -55,14 +56,6 @@ pub(super) enum Wake {
     Signal(Stop),
     /// The operator wants something else.
     Asked(Ask),
-}
-
-/// What a durable group stands for.
-#[derive(Default)]
-pub(super) struct Durable {
-    records: u64,
-    open: Vec<UpdateId>,
-    pub(super) settled: Vec<(UpdateId, Settled)>,
 }
 
 /// An attempt, as the senders take it.
@@ -119,7 +112,10 @@ pub(super) struct Driver<'a, 'e> {
     pub(super) pending: Durable,
     pub(super) records: Vec<Record>,
     pub(super) commits_open: usize,
-    feeding: bool,
+    /// Intents that are not durable yet: their updates are not yet offered to the scheduler.
+    pub(super) opening: usize,
+    /// Whether the reading side has not ended.
+    pub(super) feeding: bool,
     /// Why sending pauses, as told last.
     pub(super) paused: Option<&'static str>,
     pub(super) quiet_reason: &'static str,
@@ -132,29 +128,6 @@ pub(super) struct Driver<'a, 'e> {
     pub(super) troubles: Vec<String>,
     /// Whether the API has answered anything in this run.
     pub(super) is_answered: bool,
-}
-
-/// A group on its way to the disk. It answers the driver in any case: a journal thread that died with it would leave the
-/// driver waiting for ever otherwise.
-struct Commit {
-    waker: Sender<Wake>,
-    durable: Option<Durable>,
-}
-
-impl Commit {
-    fn answer(mut self, written: Result<(), Arc<JournalError>>) {
-        let durable = self.durable.take().unwrap_or_default();
-        // The driver outlives its commits; a closed channel means that it has panicked.
-        drop(self.waker.send(Wake::Durable(written.map(|()| durable))));
-    }
-}
-
-impl Drop for Commit {
-    fn drop(&mut self) {
-        if self.durable.is_some() {
-            drop(self.waker.send(Wake::Durable(Err(Arc::new(JournalError::Closed)))));
-        }
-    }
 }
 
 /// How far the current pass is.
@@ -212,6 +185,7 @@ impl<'a, 'e> Driver<'a, 'e> {
             pending: Durable::default(),
             records: Vec::new(),
             commits_open: 0,
+            opening: 0,
             feeding: false,
             paused: None,
             quiet_reason: REASON_THROTTLED,
@@ -235,6 +209,7 @@ impl<'a, 'e> Driver<'a, 'e> {
             self.tell_condition();
             self.check_time();
             self.check_hours();
+            self.expect_first_tries(credit);
             self.pump();
             if self.outcome.stopped.is_some() {
                 credit.close();
@@ -341,6 +316,7 @@ impl<'a, 'e> Driver<'a, 'e> {
             };
             self.records.push(settle::intent(&fed.update));
             self.pending.open.push(id);
+            self.opening += 1;
             // A deferred update comes again in a later pass: what is sent then is a retry.
             let attempts = u32::from(self.deferred.contains_key(&id));
             self.held.insert(id, Held { fed, request, attempts, credited: false });
@@ -432,21 +408,6 @@ impl<'a, 'e> Driver<'a, 'e> {
         self.take(decision, credit);
     }
 
-    fn on_durable(&mut self, durable: Durable) {
-        self.emitter.emit(Event::Committed { records: durable.records });
-        for id in durable.open {
-            if let Some(held) = self.held.get(&id) {
-                let subject = held.fed.update.subject;
-                self.scheduler.offer(Offer { id, subject, chronic: held.fed.chronic });
-            }
-        }
-        for (id, settled) in durable.settled {
-            if let Some(held) = self.held.remove(&id) {
-                self.report(held.fed, settled);
-            }
-        }
-    }
-
     /// Reports a fact that is durable now.
     pub(super) fn report(&mut self, fed: Fed, settled: Settled) {
         if fed.is_part {
@@ -507,19 +468,6 @@ impl<'a, 'e> Driver<'a, 'e> {
         self.outcome.failed.entry(subject).or_default().push((place.ordinal, failure));
     }
 
-    /// Hands the gathered records to the journal; their facts come back once they are durable.
-    pub(super) fn write(&mut self) {
-        if self.records.is_empty() {
-            return;
-        }
-        let records = std::mem::take(&mut self.records);
-        let mut durable = std::mem::take(&mut self.pending);
-        durable.records = records.len() as u64;
-        self.commits_open += 1;
-        let commit = Commit { waker: self.waker.clone(), durable: Some(durable) };
-        self.writer.append(records, Box::new(move |written| commit.answer(written)));
-    }
-
     /// Starts attempts: as many as the scheduler wants and the limiter grants.
     fn pump(&mut self) {
         let now_ms = self.now_ms();
@@ -532,10 +480,6 @@ impl<'a, 'e> Driver<'a, 'e> {
             }
             return;
         };
-        if self.paused.is_some() && self.scheduler.sendable(now_ms) == 0 {
-            // Permits from before a pause would come on top of the burst after it. A probe's is not from before.
-            self.permits_in_hand = 0;
-        }
         let mut started = Vec::new();
         while self.permits_in_hand > 0 {
             let Some(attempt) = self.scheduler.next(now_ms) else { break };
@@ -543,6 +487,10 @@ impl<'a, 'e> Driver<'a, 'e> {
             started.push(attempt.id);
         }
         let wanted = self.scheduler.sendable(now_ms);
+        if wanted == 0 {
+            // Permits that nobody can use now would later come on top of the burst.
+            self.permits_in_hand = 0;
+        }
         permits.want(u32::try_from(wanted).unwrap_or(u32::MAX));
         for id in started {
             self.start(id);

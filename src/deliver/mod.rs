@@ -7,6 +7,7 @@
 
 mod adopt;
 mod chains;
+mod commit;
 mod drain;
 mod driver;
 mod feed;

@@ -30,6 +30,8 @@ pub(super) struct Blow {
     pub(super) counts: bool,
     /// Whether it may be the row's own fault at all.
     pub(super) is_chargeable: bool,
+    /// Whether it is the row's own fault even where nobody has passed yet.
+    pub(super) is_own: bool,
     /// The breaker's epoch when the attempt was sent.
     pub(super) epoch: u32,
 }
@@ -134,7 +136,7 @@ impl Breaker {
     /// When the run gives up, unless a definite answer comes first.
     pub(super) fn outage_at_ms(&self) -> Option<u64> {
         let since_ms = self.trouble_since_ms?;
-        let is_waiting = self.open.is_some() || self.is_endless || !self.was_well;
+        let is_waiting = self.open.is_some() || self.is_endless;
         is_waiting.then(|| since_ms.saturating_add(self.outage_max_ms))
     }
 
@@ -163,9 +165,7 @@ impl Breaker {
             }
             return Struck::default();
         }
-        // Who is known to fail on its own is charged before anybody has passed: a run of nothing but such rows would
-        // wait for the end of an outage that there is none.
-        let is_charged = (self.was_well || !blow.counts) && blow.is_chargeable;
+        let is_charged = (self.was_well || blow.is_own) && blow.is_chargeable;
         *self.charges.entry(blow.id).or_default() += u32::from(is_charged);
         self.is_endless |= !is_charged;
         if blow.counts {
@@ -220,7 +220,7 @@ mod tests {
 
     fn blow(id: u64) -> Blow {
         let subject = SubjectId(u128::from(id).to_be_bytes());
-        Blow { id, subject, counts: true, is_chargeable: true, epoch: 0 }
+        Blow { id, subject, counts: true, is_chargeable: true, is_own: false, epoch: 0 }
     }
 
     fn warm() -> Breaker {

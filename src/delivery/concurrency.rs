@@ -13,6 +13,8 @@
 pub(super) const CONCURRENCY_START: usize = 8;
 /// Answers that make a window, at least; a window also holds no fewer than the limit, so that it spans a round trip.
 const WINDOW_ANSWERS_MIN: u64 = 40;
+/// Round trips that a window lasts, at most: near the bottom, so many answers take too long to come back from.
+const WINDOW_ROUND_TRIPS_MAX: u64 = 12;
 /// Latency above this share of the baseline has risen, in hundredths …
 const RISEN_PERCENT: u64 = 135;
 /// … above this one it has soared, which needs no second window to be believed …
@@ -137,7 +139,8 @@ impl Concurrency {
         self.window.answers += 1;
         self.window.sum_us =
             self.window.sum_us.saturating_add(now_ms.saturating_sub(sent_ms).saturating_mul(1_000));
-        let answers_min = WINDOW_ANSWERS_MIN.max(wide(self.limit));
+        let round_trips = WINDOW_ROUND_TRIPS_MAX.saturating_mul(wide(self.limit));
+        let answers_min = WINDOW_ANSWERS_MIN.min(round_trips).max(wide(self.limit));
         // A dip decides on half the limit or nothing: it looks twice as long.
         if self.window.answers >= if self.dip.is_some() { 2 * answers_min } else { answers_min } {
             let window = std::mem::take(&mut self.window);

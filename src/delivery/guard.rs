@@ -44,13 +44,19 @@ impl Guard {
         !self.withheld.is_empty()
     }
 
-    /// Keeps a refusal or an echo mismatch back. Returns why to stop, when enough have gathered.
+    /// Keeps a refusal or an echo mismatch back. Returns why to stop, when enough have gathered; chronic rows, refused in
+    /// earlier batches, are kept back with the others and testify to nothing.
     pub(super) fn withhold(
         &mut self,
         id: UpdateId,
         subject: SubjectId,
+        chronic: bool,
         failure: Failure,
     ) -> Option<StopCause> {
+        if chronic {
+            self.withheld.push((id, failure));
+            return None;
+        }
         self.subjects.insert(subject);
         *self.complaints.entry(failure.signature.clone()).or_default() += 1;
         self.withheld.push((id, failure));
@@ -109,9 +115,9 @@ mod tests {
         let mut guard = Guard::new(false, 2);
         let subject = SubjectId([1; 16]);
         for id in 0..10 {
-            assert_eq!(guard.withhold(id, subject, failure("a")), None);
+            assert_eq!(guard.withhold(id, subject, false, failure("a")), None);
         }
-        let stop = guard.withhold(10, SubjectId([2; 16]), failure("b"));
+        let stop = guard.withhold(10, SubjectId([2; 16]), false, failure("b"));
         assert_eq!(stop, Some(StopCause::NothingAccepted { signature: "a".into(), subjects: 2 }));
         assert_eq!(guard.on_success(), Some(Vec::new()), "given up: nothing is marked failed");
     }
@@ -119,7 +125,7 @@ mod tests {
     #[test]
     fn the_first_success_lets_everything_out_once() {
         let mut guard = Guard::new(false, 20);
-        guard.withhold(3, SubjectId([1; 16]), failure("a"));
+        guard.withhold(3, SubjectId([1; 16]), false, failure("a"));
         assert_eq!(guard.on_success(), Some(vec![(3, failure("a"))]));
         assert_eq!(guard.on_success(), None);
         assert!(!guard.is_on());

@@ -71,6 +71,8 @@ pub(super) struct Lanes {
     plain_heads: usize,
     /// Retry budget: first attempts since the latest retry, bounded.
     credit: u32,
+    /// Whether more first attempts are on their way, so that retries keep to their budget even while none is here.
+    expects_fresh: bool,
 }
 
 impl Lanes {
@@ -138,14 +140,35 @@ impl Lanes {
         self.ready() == 0 && self.delayed.is_empty() && self.delayed_chronic.is_empty() && self.in_flight == 0
     }
 
+    /// Says whether more first attempts are on their way.
+    pub(super) fn expect_fresh(&mut self, are_coming: bool) {
+        self.expects_fresh = are_coming;
+    }
+
     /// Updates [`Lanes::take`] could give out at this moment, counted up to `limit`.
-    pub(super) fn available(&self, now_ms: u64, limit: usize) -> usize {
+    pub(super) fn available(&self, now_ms: u64, limit: usize, fresh_per_retry: u32) -> usize {
         let due = |delays: &BTreeMap<(u64, u64), UpdateId>, limit: usize| {
             delays.range(..=(now_ms, u64::MAX)).take(limit).count()
         };
-        let mut count = self.ready().min(limit);
-        count += due(&self.delayed, limit - count);
-        count + due(&self.delayed_chronic, limit - count)
+        let first = self.front.len().saturating_add(self.fresh.len());
+        let retries = self.retries.len().saturating_add(due(&self.delayed, limit));
+        let allowed = self.retries_allowed(fresh_per_retry).min(retries);
+        let mut count = first.saturating_add(allowed).min(limit);
+        if allowed == retries {
+            count = count.saturating_add(self.last.len()).min(limit);
+            count += due(&self.delayed_chronic, limit - count);
+        }
+        count
+    }
+
+    /// Retries that the budget lets through before another first attempt has come.
+    fn retries_allowed(&self, fresh_per_retry: u32) -> usize {
+        if !self.expects_fresh || fresh_per_retry == 0 {
+            return usize::MAX;
+        }
+        let per_retry = usize::try_from(fresh_per_retry).unwrap_or(usize::MAX);
+        let credit = usize::try_from(self.credit).unwrap_or(usize::MAX);
+        credit.saturating_add(self.fresh.len()) / per_retry
     }
 
     /// The first moment at which a delay ends, if it is after `now_ms`; `is_probe` as in [`Lanes::take_probe`].
@@ -182,12 +205,14 @@ impl Lanes {
         }
     }
 
-    /// Takes the next update out of the queues. A retry goes when the budget allows it or nothing fresh is left.
+    /// Takes the next update out of the queues. A retry goes when the budget allows it, or nothing fresh is left and
+    /// nothing fresh is coming; until then chronic ones wait with it.
     pub(super) fn take(&mut self, fresh_per_retry: u32) -> Option<UpdateId> {
         if let Some(id) = self.front.pop_front() {
             return Some(id);
         }
-        if (self.credit >= fresh_per_retry || self.fresh.is_empty())
+        let is_all_fresh_gone = self.fresh.is_empty() && !self.expects_fresh;
+        if (self.credit >= fresh_per_retry || is_all_fresh_gone)
             && let Some(id) = self.retries.pop_front()
         {
             self.credit = self.credit.saturating_sub(fresh_per_retry);
@@ -198,7 +223,7 @@ impl Lanes {
             self.credit = self.credit.saturating_add(1).min(credit_max);
             return Some(id);
         }
-        self.last.pop_front()
+        if self.retries.is_empty() { self.last.pop_front() } else { None }
     }
 
     /// Takes an update that can probe: another subject than the one probed last, if there is one; no chronic one

@@ -232,7 +232,10 @@ impl Scheduler {
         // An update that has failed while others passed is known to fail on its own: it says nothing about the
         // server, like a chronic one.
         let counts = !item.chronic && item.confirmed == 0;
-        let blow = Blow { id, subject: item.subject, counts, is_chargeable, epoch: item.sent.0 };
+        // Where nothing but chronic rows is sent, nobody may ever pass: one that the application itself answers with an
+        // error (and not a gateway on its behalf, nor silence) has failed on its own again.
+        let is_own = item.chronic && failure.status.is_some_and(|status| !matches!(status, 502..=504));
+        let blow = Blow { id, subject: item.subject, counts, is_chargeable, is_own, epoch: item.sent.0 };
         let struck = self.breaker.on_failure(blow, plain_heads, now_ms);
         item.charged = item.charged.saturating_add(u32::from(struck.is_charged));
         // What the server does to many is not the row's, up to what no chance explains.
@@ -303,7 +306,7 @@ impl Scheduler {
         if !self.guard.is_on() {
             return self.fail(id, failure, decision);
         }
-        let stop = self.guard.withhold(id, item.subject, failure);
+        let stop = self.guard.withhold(id, item.subject, item.chronic, failure);
         decision.verdicts.push((id, Verdict::Withheld));
         if let Some(cause) = stop {
             self.stop(cause, decision);

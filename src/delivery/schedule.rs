@@ -90,6 +90,13 @@ impl Scheduler {
         }
     }
 
+    /// Says whether more updates that were never tried are on their way: read, or about to be, and not yet offered.
+    /// Retries keep to their budget then, even while no first try is held. To be said again whenever it changes: while
+    /// it is said, a retry may wait for an offer.
+    pub fn expect_first_tries(&mut self, are_coming: bool) {
+        self.lanes.expect_fresh(are_coming);
+    }
+
     /// Offers that fit now.
     pub fn room(&self) -> usize {
         if self.is_draining {
@@ -129,7 +136,7 @@ impl Scheduler {
         if self.breaker.open_since_ms().is_none() {
             let slots = self.brake.slots(now_ms).map(|slots| usize::try_from(slots).unwrap_or(usize::MAX));
             let slots = slots.map_or(capacity, |slots| slots.min(capacity)).min(self.quota.slots(now_ms));
-            return self.lanes.available(now_ms, slots);
+            return self.lanes.available(now_ms, slots, self.rules.fresh_per_retry);
         }
         let is_due = self.breaker.probe_at_ms().is_some_and(|at_ms| at_ms <= now_ms);
         usize::from(is_due && capacity > 0 && self.lanes.has_probe(now_ms))
@@ -182,9 +189,11 @@ impl Scheduler {
         let was_in_flight = self.lanes.land(id);
         debug_assert!(was_in_flight, "an outcome belongs to an attempt in flight");
         if was_in_flight {
-            self.take_quota(seen.quota, now_ms, &mut decision);
+            let quota = seen.quota;
             self.token.on_sent(seen.token_generation);
+            // A 429 is judged by the quiet it was sent after, not by the one its own headers begin.
             self.rule(id, seen, now_ms, jitter, &mut decision);
+            self.take_quota(quota, now_ms, &mut decision);
         }
         self.finish(now_ms, &mut decision);
         decision
@@ -234,6 +243,7 @@ impl Scheduler {
     pub fn begin_pass(&mut self) {
         self.deferred = HashMap::new();
         self.is_input_over = false;
+        self.lanes.expect_fresh(false);
     }
 
     /// No attempt starts from now on.
@@ -311,7 +321,7 @@ impl Scheduler {
             let from_ms = from_ms.max(self.brake.closed_until_ms(now_ms).unwrap_or(0));
             let from_ms = from_ms.max(self.quota.closed_until_ms(now_ms).unwrap_or(0));
             let is_closed = from_ms > now_ms;
-            let is_ready = is_closed && self.lanes.available(from_ms, 1) > 0;
+            let is_ready = is_closed && self.lanes.available(from_ms, 1, self.rules.fresh_per_retry) > 0;
             return if is_ready { Some(from_ms) } else { self.lanes.next_delay_ms(from_ms, false) };
         }
         // With a probe on the wire its outcome is awaited, not a moment.

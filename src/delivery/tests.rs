@@ -7,6 +7,8 @@ use crate::digest::SubjectId;
 use crate::ledger::FailureKind;
 use crate::update::FieldSet;
 
+mod bad;
+mod days;
 mod health;
 mod pauses;
 
@@ -70,6 +72,13 @@ impl Desk {
 
     fn answer(&mut self, id: UpdateId, outcome: Outcome) {
         self.answer_under(self.generation, id, outcome);
+    }
+
+    /// A failure under a status of its own.
+    fn answer_with(&mut self, id: UpdateId, outcome: Outcome, status: Option<u16>) {
+        let seen = Seen { status, outcome, quota: None, token_generation: self.generation };
+        let decision = self.scheduler.on_outcome(id, seen, self.now_ms, 1.0);
+        self.hear(decision);
     }
 
     fn answer_under(&mut self, generation: u64, id: UpdateId, outcome: Outcome) {
@@ -453,4 +462,28 @@ fn what_was_given_back_gets_no_verdict_afterwards() {
     assert!(matches!(desk.verdict(1), Some(Verdict::RetryIn { .. })));
     assert_eq!(desk.verdict(4), None);
     assert!(desk.scheduler.is_idle());
+}
+
+#[test]
+fn retries_keep_to_their_budget_while_first_tries_are_on_their_way() {
+    let mut desk = Desk::warm(DeliveryRules { breaker_failures: 1_000, sick_percent: 101, ..proven() });
+    for id in 0..20 {
+        desk.offer(id, id);
+    }
+    for id in desk.send_all() {
+        desk.answer(id, failed());
+    }
+    desk.scheduler.expect_first_tries(true);
+    desk.now_ms += 60_000;
+    let saved = desk.send_all();
+    assert_eq!(saved.len(), 4, "what was saved up");
+    desk.offer_chronic(500);
+    assert!(desk.send_all().is_empty(), "nor do chronic ones overtake them");
+    for id in 100..108 {
+        desk.offer(id, id);
+    }
+    let sent = desk.send_all();
+    assert_eq!(sent.iter().filter(|id| **id < 100).count(), 2, "one for four first tries: {sent:?}");
+    desk.scheduler.expect_first_tries(false);
+    assert_eq!(desk.send_all().len(), 14 + 1, "and all the others when no first try is left");
 }

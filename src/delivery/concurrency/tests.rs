@@ -6,7 +6,7 @@ use std::collections::BinaryHeap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::delivery::sim::Dice;
+use crate::delivery::sim::dice::Dice;
 
 /// A server that answers `knee` requests at once in `base_ms`; more than that wait for each other.
 #[derive(Debug, Clone, Copy)]
@@ -160,6 +160,20 @@ fn it_gives_way_to_a_slowdown_and_recovers() {
     world.run(well, 20_000);
     let after = world.run(well, 40_000);
     assert!(after.limit() >= 25, "{after:?}");
+}
+
+#[test]
+fn near_the_bottom_a_window_is_a_dozen_round_trips() {
+    let mut concurrency = Concurrency::adaptive(64, Some(1));
+    let mut now_ms = 0;
+    let mut answers = 0;
+    while concurrency.limit() < 4 {
+        concurrency.on_launch(concurrency.limit());
+        concurrency.on_answer(now_ms, now_ms + 60);
+        now_ms += 60;
+        answers += 1;
+        assert!(answers < 150, "still at {} after {answers} answers", concurrency.limit());
+    }
 }
 
 #[test]

@@ -1,25 +1,44 @@
 //! The checker of the simulation: reads what happened, in order, and says which promise was broken.
 //!
-//! It keeps its own, simpler books and shares no code with the scheduler. `sim/bad.rs` shows that it bites.
+//! It keeps its own, simpler books and shares no code with the scheduler. `planted.rs` and hand-made bad traces (`tests/bad.rs`)
+//! show that it bites.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::delivery::outcome::{Outcome, Verdict};
+use super::day::Pace;
+use crate::delivery::outcome::{Outcome, Seen, StopCause, Verdict};
 use crate::delivery::{Action, Attempt, DeliveryRules, UpdateId};
 use crate::ledger::FailureKind;
+use books::{Budget, Rate, Streak};
 
-/// Retries beyond the fifth that may have been saved up.
-const SAVED_MAX: usize = 4;
+mod books;
 
 /// Something that happened.
 #[derive(Debug, Clone)]
-pub(super) enum Fact {
-    Offered { id: UpdateId, subject: u64, chronic: bool },
+pub(crate) enum Fact {
+    Offered {
+        id: UpdateId,
+        subject: u64,
+        chronic: bool,
+    },
+    /// Whether the file has first tries that nobody has read, and there is room for them.
+    FirstTriesComing(bool),
     InputOver,
-    Permits(u64),
-    Sent { attempt: Attempt, subject: u64, generation: u64 },
-    Answered { id: UpdateId, outcome: Outcome, generation: u64 },
-    Decided { verdicts: Vec<(UpdateId, Verdict)>, actions: Vec<Action> },
+    /// What was deferred is offered again.
+    PassBegan,
+    Sent {
+        attempt: Attempt,
+        subject: u64,
+        generation: u64,
+    },
+    Answered {
+        id: UpdateId,
+        seen: Seen,
+    },
+    Decided {
+        verdicts: Vec<(UpdateId, Verdict)>,
+        actions: Vec<Action>,
+    },
     Drained,
     Leftover(UpdateId),
     Ended,
@@ -35,30 +54,38 @@ struct Book {
     sent_ms: u64,
     in_flight: bool,
     is_settled: bool,
+    is_deferred: bool,
     is_withheld: bool,
     /// A definite answer about the update itself: it must not be sent again.
     is_answered: bool,
     /// Failures that may be its own, with somebody's definite answer after them.
     solid: u32,
+    /// Somebody passed after a failure of its: it is known to fail on its own.
+    is_known: bool,
 }
 
+/// The checker's books.
 #[derive(Debug, Default)]
-pub(super) struct Checker {
+pub(crate) struct Checker {
     rules: DeliveryRules,
-    burst: u64,
-    rate_per_s: u64,
-    permits: u64,
-    sent: u64,
+    rate: Rate,
+    budget: Budget,
+    streak: Streak,
     books: BTreeMap<UpdateId, Book>,
     /// Unsettled updates of a subject, in the order of their offers.
     order: BTreeMap<u64, Vec<UpdateId>>,
+    /// Heads of lanes that were never tried, and are not chronic.
+    firsts: BTreeSet<UpdateId>,
+    are_first_tries_coming: bool,
+    /// Updates that are held and not chronic.
+    plain: usize,
     deferred: BTreeSet<u64>,
     /// Subjects with an update on the wire.
     on_wire: BTreeMap<u64, UpdateId>,
     /// Failures that may be a row's own, without a definite answer after them.
     loose: BTreeMap<UpdateId, u32>,
-    /// First tries and retries of the latest minute in which there were both: when, and whether it was a retry.
-    spent: VecDeque<(u64, bool)>,
+    /// Subjects, not chronic, that were refused at first contact.
+    refused: BTreeSet<u64>,
     quiet_until_ms: u64,
     refused_generation: Option<u64>,
     passed_generations: BTreeSet<u64>,
@@ -73,32 +100,46 @@ pub(super) struct Checker {
 }
 
 impl Checker {
-    pub(super) fn new(rules: DeliveryRules, rate_per_s: u64, burst: u64) -> Checker {
-        Checker { rules, rate_per_s, burst, ..Checker::default() }
+    pub(crate) fn new(rules: DeliveryRules, pace: Pace) -> Checker {
+        Checker { rules, rate: Rate::new(pace), ..Checker::default() }
     }
 
-    pub(super) fn see(&mut self, now_ms: u64, fact: &Fact) -> Result<(), String> {
+    pub(crate) fn see(&mut self, now_ms: u64, fact: &Fact) -> Result<(), String> {
         match fact {
-            Fact::Offered { id, subject, chronic } => {
-                let book = Book { subject: *subject, chronic: *chronic, ..Book::default() };
-                self.books.insert(*id, book);
-                self.order.entry(*subject).or_default().push(*id);
-            }
+            Fact::Offered { id, subject, chronic } => self.see_offer(*id, *subject, *chronic)?,
+            Fact::FirstTriesComing(are_coming) => self.are_first_tries_coming = *are_coming,
             Fact::InputOver => self.is_input_over = true,
-            Fact::Permits(permits) => self.permits += permits,
+            Fact::PassBegan => {
+                self.is_input_over = false;
+                self.deferred.clear();
+            }
             Fact::Sent { attempt, subject, generation } => {
                 self.see_sent(now_ms, attempt, *subject, *generation)?;
             }
-            Fact::Answered { id, outcome, generation } => {
-                self.see_answer(now_ms, *id, outcome, *generation)?;
+            Fact::Answered { id, seen } => self.see_answer(now_ms, *id, seen)?,
+            Fact::Decided { verdicts, actions } => {
+                self.see_actions(actions)?;
+                self.see_verdicts(verdicts)?;
             }
-            Fact::Decided { verdicts, actions } => self.see_decision(verdicts, actions)?,
             Fact::Drained => self.is_over = true,
             Fact::Leftover(id) => self.settle(*id)?,
             Fact::Ended => {
                 let open: Vec<_> = self.books.iter().filter(|(_, book)| !book.is_settled).collect();
                 ensure(open.is_empty(), || format!("without a verdict and not left over: {open:?}"))?;
             }
+        }
+        Ok(())
+    }
+
+    fn see_offer(&mut self, id: UpdateId, subject: u64, chronic: bool) -> Result<(), String> {
+        let is_again = self.books.get(&id).is_none_or(|book| book.is_settled && book.is_deferred);
+        ensure(is_again, || format!("{id} offered twice"))?;
+        self.books.insert(id, Book { subject, chronic, ..Book::default() });
+        self.plain += usize::from(!chronic);
+        let order = self.order.entry(subject).or_default();
+        order.push(id);
+        if order.len() == 1 && !chronic {
+            self.firsts.insert(id);
         }
         Ok(())
     }
@@ -112,11 +153,7 @@ impl Checker {
     ) -> Result<(), String> {
         let id = attempt.id;
         ensure(!self.is_over, || format!("{id} sent after the end"))?;
-        ensure(self.permits > 0, || format!("{id} sent without a permit"))?;
-        self.permits -= 1;
-        self.sent += 1;
-        let allowed = self.burst + self.rate_per_s * now_ms / 1_000;
-        ensure(self.sent <= allowed, || format!("{} sent, {allowed} allowed", self.sent))?;
+        self.rate.spend(now_ms)?;
         ensure(now_ms >= self.quiet_until_ms, || format!("{id} sent into the quiet"))?;
         ensure(self.refused_generation.is_none_or(|refused| generation > refused), || {
             format!("{id} sent with the refused token {generation}")
@@ -133,102 +170,77 @@ impl Checker {
         let in_flight = self.on_wire.len() - 1;
         let is_guarded = !self.rules.proven && !self.has_passed;
         let in_flight_max = if is_guarded { self.rules.unproven_in_flight } else { self.rules.max_in_flight };
-        ensure(in_flight < in_flight_max, || format!("{in_flight} on the wire already"))?;
-        self.see_budget(now_ms, attempt)?;
+        let where_at = if is_guarded { " at first contact" } else { "" };
+        ensure(in_flight < in_flight_max, || format!("{in_flight} on the wire already{where_at}"))?;
+        let (plain, are_coming) = (self.plain, self.are_first_tries_coming);
+        let are_firsts_left = are_coming || self.firsts.iter().any(|other| *other != id);
         let book = self.book(id)?;
-        book.has_been_sent = true;
         ensure(!book.is_answered && !book.is_settled, || format!("{id} sent after a definite answer"))?;
-        book.in_flight = true;
-        book.sent_ms = now_ms;
-        Ok(())
+        ensure(!attempt.is_probe || !book.chronic || plain == 0, || format!("{id} is chronic and probes"))?;
+        let is_first = attempt.is_probe || book.chronic || !book.has_been_sent;
+        let is_retry = book.has_failed;
+        (book.has_been_sent, book.in_flight, book.sent_ms) = (true, true, now_ms);
+        self.firsts.remove(&id);
+        self.budget.spend(now_ms, is_first, is_retry, are_firsts_left)
     }
 
-    /// While a first try could go, retries are a fifth of all attempts over any minute, and the few that were saved up.
-    fn see_budget(&mut self, now_ms: u64, attempt: &Attempt) -> Result<(), String> {
-        let book = self.book(attempt.id)?;
-        if attempt.is_probe || book.chronic || !book.has_been_sent {
-            self.spent.push_back((now_ms, false));
-            return Ok(());
-        }
-        if !book.has_failed {
-            return Ok(());
-        }
-        let is_first_try = |id: &UpdateId| {
-            let book = &self.books[id];
-            !book.chronic && !book.has_been_sent && !self.deferred.contains(&book.subject)
-        };
-        let first_tries_remain = self.order.values().filter_map(|order| order.first()).any(is_first_try);
-        if !first_tries_remain {
-            // Retries are spaced by their own delays now; what comes after them is judged afresh.
-            self.spent.clear();
-            return Ok(());
-        }
-        self.spent.push_back((now_ms, true));
-        while self.spent.front().is_some_and(|(at_ms, _)| at_ms + 60_000 <= now_ms) {
-            self.spent.pop_front();
-        }
-        let retries = self.spent.iter().filter(|(_, is_retry)| *is_retry).count();
-        let allowed = self.spent.len() / 5 + SAVED_MAX;
-        ensure(retries <= allowed, || {
-            format!("{retries} retries of {} attempts in a minute", self.spent.len())
-        })
-    }
-
-    fn see_answer(
-        &mut self,
-        now_ms: u64,
-        id: UpdateId,
-        outcome: &Outcome,
-        generation: u64,
-    ) -> Result<(), String> {
+    fn see_answer(&mut self, now_ms: u64, id: UpdateId, seen: &Seen) -> Result<(), String> {
+        let Seen { outcome, quota, token_generation: generation, .. } = seen;
         self.probing = self.probing.filter(|probing| *probing != id);
         let (cap_ms, default_ms) = (self.rules.retry_after_max_ms, self.rules.throttle_default_ms);
         let (is_open, was_well, quiet_until_ms) = (self.is_open, self.was_well, self.quiet_until_ms);
+        let is_guarded = !self.rules.proven && !self.has_passed;
         let book = self.book(id)?;
         book.in_flight = false;
-        let subject = book.subject;
+        let (subject, is_plain) = (book.subject, !book.chronic && !book.is_known);
         let is_new_volley = book.sent_ms >= quiet_until_ms;
         let mut is_definite = false;
         let mut quiet_ms = None;
-        let mut is_loose = false;
+        let mut is_failure = false;
         match outcome {
-            Outcome::Acknowledged | Outcome::EchoMismatch { .. } => is_definite = true,
-            Outcome::Refused { .. } | Outcome::Conflict { .. } => is_definite = true,
-            Outcome::TokenRefused | Outcome::Forbidden { .. } | Outcome::Redirected => {}
-            Outcome::Throttled { retry_after_ms: None } => {
-                quiet_ms = is_new_volley.then_some(default_ms);
+            Outcome::Acknowledged => is_definite = true,
+            Outcome::EchoMismatch { .. } | Outcome::Refused { .. } | Outcome::Conflict { .. } => {
+                is_definite = true;
+                if is_plain && is_guarded && !matches!(outcome, Outcome::Conflict { .. }) {
+                    self.refused.insert(subject);
+                }
             }
+            Outcome::TokenRefused | Outcome::Forbidden { .. } | Outcome::Redirected => {}
+            Outcome::Throttled { retry_after_ms: None } => quiet_ms = is_new_volley.then_some(default_ms),
             Outcome::Throttled { retry_after_ms } => quiet_ms = *retry_after_ms,
             Outcome::ServerFailed { retry_after_ms, .. } => {
                 quiet_ms = *retry_after_ms;
-                is_loose = was_well && !is_open;
+                is_failure = true;
             }
-            Outcome::TimedOut | Outcome::Disconnected => is_loose = was_well && !is_open,
-            Outcome::NotConnected => {}
+            Outcome::TimedOut | Outcome::Disconnected | Outcome::NotConnected => is_failure = true,
         }
+        let is_loose = is_failure && *outcome != Outcome::NotConnected && !is_open;
+        let book = self.book(id)?;
         book.is_answered = is_definite;
-        book.has_failed = matches!(
-            outcome,
-            Outcome::ServerFailed { .. } | Outcome::TimedOut | Outcome::Disconnected | Outcome::NotConnected
-        );
+        book.has_failed = is_failure;
+        // A chronic row that the application answers is charged even where nobody has had a definite answer.
+        let is_own = book.chronic && seen.status.is_some_and(|status| ![502, 503, 504].contains(&status));
+        let is_charged = is_loose && (was_well || is_own);
         self.on_wire.remove(&subject);
-        *self.loose.entry(id).or_default() += u32::from(is_loose);
+        *self.loose.entry(id).or_default() += u32::from(is_charged);
+        if is_failure && is_plain {
+            self.streak.add(subject);
+        }
         let is_token = matches!(outcome, Outcome::TokenRefused)
             || (matches!(outcome, Outcome::Forbidden { .. })
-                && !self.passed_generations.contains(&generation));
+                && !self.passed_generations.contains(generation));
         if is_token {
-            self.refused_generation = self.refused_generation.max(Some(generation));
+            self.refused_generation = self.refused_generation.max(Some(*generation));
         }
         if *outcome == Outcome::Acknowledged {
-            self.passed_generations.insert(generation);
+            self.passed_generations.insert(*generation);
             self.has_passed = true;
         }
         if is_definite || matches!(outcome, Outcome::TokenRefused | Outcome::Forbidden { .. }) {
-            self.was_well = true;
-            self.witness = Some(id);
-            for (id, loose) in std::mem::take(&mut self.loose) {
-                self.book(id)?.solid += loose;
-            }
+            self.see_definite(id)?;
+        }
+        if let Some(quota) = quota.filter(|quota| quota.remaining == 0) {
+            quiet_ms = quiet_ms.max(Some(quota.reset_ms));
         }
         if let Some(ms) = quiet_ms {
             self.quiet_until_ms = self.quiet_until_ms.max(now_ms + ms.min(cap_ms));
@@ -236,14 +248,38 @@ impl Checker {
         Ok(())
     }
 
-    fn see_decision(&mut self, verdicts: &[(UpdateId, Verdict)], actions: &[Action]) -> Result<(), String> {
+    /// Somebody had a definite answer: the failures before it are the rows' own.
+    fn see_definite(&mut self, witness: UpdateId) -> Result<(), String> {
+        self.was_well = true;
+        self.witness = Some(witness);
+        self.streak = Streak::default();
+        for (id, loose) in std::mem::take(&mut self.loose) {
+            let book = self.book(id)?;
+            book.solid += loose;
+            book.is_known |= loose > 0;
+        }
+        Ok(())
+    }
+
+    fn see_actions(&mut self, actions: &[Action]) -> Result<(), String> {
         for action in actions {
             match action {
                 Action::BreakerOpened => {
+                    let rules = &self.rules;
+                    self.streak.may_open(self.was_well, rules.breaker_failures, rules.breaker_subjects)?;
                     self.is_open = true;
                     self.loose.clear();
+                    self.streak = Streak::default();
                 }
                 Action::BreakerClosed => self.is_open = false,
+                Action::Stop(StopCause::NothingAccepted { .. }) => {
+                    self.is_over = true;
+                    let refused = self.refused.len();
+                    let is_enough = refused >= self.rules.unproven_subjects as usize;
+                    ensure(is_enough, || {
+                        format!("the guard stopped after {refused} refused that are not chronic")
+                    })?;
+                }
                 Action::Stop(_) => self.is_over = true,
                 Action::RereadToken
                 | Action::QuietStarted { .. }
@@ -251,6 +287,10 @@ impl Checker {
                 | Action::GuardReleased => {}
             }
         }
+        Ok(())
+    }
+
+    fn see_verdicts(&mut self, verdicts: &[(UpdateId, Verdict)]) -> Result<(), String> {
         let exhausted = |verdict: &Verdict| matches!(verdict, Verdict::Failed(failure) if failure.kind == FailureKind::Exhausted);
         let nobody_left = verdicts.iter().any(|(_, verdict)| exhausted(verdict)) && {
             let failed: BTreeSet<UpdateId> = verdicts
@@ -276,6 +316,7 @@ impl Checker {
                 }
                 Verdict::Synced => {}
                 Verdict::Deferred(_) => {
+                    book.is_deferred = true;
                     let subject = book.subject;
                     self.deferred.insert(subject);
                 }
@@ -300,9 +341,18 @@ impl Checker {
         let book = self.book(id)?;
         ensure(!book.is_settled && !book.in_flight, || format!("{id} ends twice, or on the wire"))?;
         book.is_settled = true;
-        let subject = book.subject;
+        let (subject, chronic) = (book.subject, book.chronic);
+        self.plain -= usize::from(!chronic);
+        self.firsts.remove(&id);
         if let Some(order) = self.order.get_mut(&subject) {
             order.retain(|waiting| *waiting != id);
+            let head = order.first().copied();
+            if order.is_empty() {
+                self.order.remove(&subject);
+            }
+            if let Some(head) = head.filter(|head| self.books.get(head).is_some_and(Book::is_first_try)) {
+                self.firsts.insert(head);
+            }
         }
         Ok(())
     }
@@ -312,6 +362,12 @@ impl Checker {
     }
 }
 
-fn ensure(holds: bool, complaint: impl FnOnce() -> String) -> Result<(), String> {
+impl Book {
+    fn is_first_try(&self) -> bool {
+        !self.chronic && !self.has_been_sent
+    }
+}
+
+pub(crate) fn ensure(holds: bool, complaint: impl FnOnce() -> String) -> Result<(), String> {
     if holds { Ok(()) } else { Err(complaint()) }
 }

@@ -408,3 +408,42 @@ fn an_outage_of_nothing_stops_nothing() {
     desk.tick();
     assert_eq!(desk.stops(), Vec::<&StopCause>::new(), "nothing is held that could be given up");
 }
+
+#[test]
+fn chronic_rows_alone_neither_trip_the_guard_nor_wait_for_a_server_that_answers() {
+    for outcome in [Outcome::Refused { signature: "422 no".into() }, failed()] {
+        let mut desk = Desk::new(DeliveryRules { proven: false, adapts: false, ..DeliveryRules::default() });
+        for id in 0..30 {
+            desk.offer_chronic(id);
+        }
+        desk.end_of_input();
+        while !desk.scheduler.is_idle() {
+            for id in desk.send_all() {
+                desk.answer_with(id, outcome.clone(), Some(500));
+            }
+            if !desk.scheduler.is_idle() && desk.scheduler.sendable(desk.now_ms) == 0 {
+                desk.wake();
+            }
+        }
+        assert_eq!(desk.stops(), [] as [&StopCause; 0]);
+        assert!((0..30).all(|id| matches!(desk.verdict(id), Some(Verdict::Failed(_)))));
+        assert!(desk.now_ms < 900_000, "it did not wait for an outage to end");
+    }
+}
+
+#[test]
+fn chronic_rows_alone_wait_for_a_server_that_is_down() {
+    for status in [None, Some(502), Some(503), Some(504)] {
+        let mut desk = Desk::new(proven());
+        desk.offer_chronic(1);
+        desk.end_of_input();
+        while desk.stops().is_empty() {
+            for id in desk.send_all() {
+                desk.answer_with(id, failed(), status);
+            }
+            desk.wake();
+        }
+        assert_eq!(desk.stops(), [&StopCause::Outage]);
+        assert_eq!(desk.scheduler.unsent(), [Leftover { id: 1, maybe_applied: true }]);
+    }
+}

@@ -253,3 +253,20 @@ fn pushback_keeps_the_probes_interval_and_a_chronic_row_last() {
     desk.wake();
     assert_eq!(desk.send_all(), [2]);
 }
+
+#[test]
+fn a_spent_quota_beside_a_429_does_not_keep_the_quiet_from_growing() {
+    let mut desk = Desk::warm(proven());
+    desk.offer(1, 1);
+    for length_ms in [1_000, 2_000, 4_000] {
+        desk.send(1);
+        let quota = Some(crate::delivery::outcome::Quota { remaining: 0, reset_ms: 10 });
+        let seen = Seen { outcome: throttled(None), status: Some(429), quota, token_generation: 0 };
+        let decision = desk.scheduler.on_outcome(1, seen, desk.now_ms, 1.0);
+        desk.hear(decision);
+        let until_ms = desk.now_ms + length_ms;
+        assert_eq!(desk.scheduler.condition(desk.now_ms), Condition::Quiet { until_ms });
+        desk.now_ms = until_ms;
+        desk.tick();
+    }
+}

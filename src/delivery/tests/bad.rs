@@ -1,52 +1,11 @@
-//! The checks bite: planted faults in the caller or the rules, and hand-made bad traces, are all found.
+//! The checks bite: hand-made bad traces are all found. Planted flaws are the simulation's own (`sim/planted.rs`).
 
-use super::days::good_day;
-use super::*;
-
-/// The complaint about a day with a planted fault.
-fn complaint(day: Day) -> String {
-    (0..20)
-        .find_map(|seed| live(day.clone(), seed).err())
-        .unwrap_or_else(|| panic!("nobody noticed the fault"))
-}
-
-#[test]
-fn planted_faults_are_found() {
-    let mut day = good_day(200);
-    day.ignores_permits = true;
-    assert!(complaint(day).contains("allowed"));
-
-    let mut day = good_day(200);
-    day.rows.iter_mut().for_each(|row| row.0 %= 3);
-    day.hides_subjects = true;
-    assert!(complaint(day).contains("on the wire"));
-
-    let mut day = good_day(200);
-    day.phases = vec![(500, Phase::Up), (900, Phase::Throttling(Some(5_000)))];
-    day.told.retry_after_max_ms = 100;
-    assert!(complaint(day).contains("into the quiet"));
-
-    let mut day = good_day(200);
-    day.phases = vec![(1_000, Phase::Shaky(400))];
-    day.told.attempts_max = 1;
-    assert!(complaint(day).contains("exhausted after"));
-
-    // Half of all fail, and every other attempt may be a retry.
-    let mut day = good_day(2_000);
-    day.phases = vec![(60_000, Phase::Shaky(400))];
-    day.told.fresh_per_retry = 1;
-    assert!(complaint(day).contains("retries of"));
-
-    let mut day = good_day(200);
-    day.told.max_in_flight = 100;
-    day.told.adapts = false;
-    day.rate_per_s = 100_000;
-    assert!(complaint(day).contains("on the wire already"));
-
-    let mut day = good_day(200);
-    day.rules.proven = false;
-    assert!(complaint(day).contains("on the wire already"));
-}
+use crate::delivery::outcome::{Failure, Outcome, Seen, Verdict};
+use crate::delivery::sim::checker::{Checker, Fact};
+use crate::delivery::sim::day::Pace;
+use crate::delivery::{Action, Attempt, DeliveryRules, UpdateId};
+use crate::digest::SubjectId;
+use crate::ledger::FailureKind;
 
 fn sent(id: UpdateId, subject: u64) -> Fact {
     sent_with(id, subject, 0, false)
@@ -59,15 +18,15 @@ fn sent_with(id: UpdateId, subject: u64, generation: u64, is_probe: bool) -> Fac
 }
 
 fn answered(id: UpdateId, outcome: Outcome) -> Fact {
-    Fact::Answered { id, outcome, generation: 0 }
+    Fact::Answered { id, seen: Seen { outcome, status: None, quota: None, token_generation: 0 } }
 }
 
 fn decided(id: UpdateId, verdict: Verdict) -> Fact {
     Fact::Decided { verdicts: vec![(id, verdict)], actions: Vec::new() }
 }
 
-fn failure(kind: FailureKind) -> outcome::Failure {
-    outcome::Failure { kind, status: None, signature: String::new(), maybe_applied: false }
+fn failure(kind: FailureKind) -> Failure {
+    Failure { kind, status: None, signature: String::new(), maybe_applied: false }
 }
 
 fn acted(action: Action) -> Fact {
@@ -78,9 +37,9 @@ fn acted(action: Action) -> Fact {
 /// last fact; all earlier ones must be fine.
 fn last_complaint(trace: Vec<Fact>) -> String {
     let rules = DeliveryRules { proven: true, attempts_max: 2, ..DeliveryRules::default() };
-    let mut checker = Checker::new(rules, 1_000, 100);
+    let mut checker = Checker::new(rules, Pace { rate_per_s: 1_000, burst: 100 });
     let offers = [(1, 1), (2, 1), (3, 2)].map(|(id, subject)| Fact::Offered { id, subject, chronic: false });
-    let prelude = offers.into_iter().chain([Fact::Permits(50)]);
+    let prelude = offers.into_iter();
     let mut facts: Vec<Fact> = prelude.chain(trace).collect();
     let last = facts.pop().expect("a trace");
     for (now_ms, fact) in (0_u64..).zip(&facts) {
@@ -104,10 +63,17 @@ fn bad_traces_are_found() {
         ),
         ("quiet", vec![sent(1, 1), answered(1, Outcome::Throttled { retry_after_ms: None }), sent(3, 2)]),
         ("refused token", vec![sent(1, 1), answered(1, Outcome::TokenRefused), retry(1), sent(1, 1)]),
-        ("no single probe", vec![acted(Action::BreakerOpened), sent(1, 1)]),
+        ("the breaker opened", vec![acted(Action::BreakerOpened)]),
         (
             "no single probe",
-            vec![acted(Action::BreakerOpened), sent_with(1, 1, 0, true), sent_with(3, 2, 0, true)],
+            vec![sent(1, 1), answered(1, Outcome::TimedOut), acted(Action::BreakerOpened), sent(1, 1)],
+        ),
+        (
+            "no single probe",
+            vec![sent(1, 1), answered(1, Outcome::TimedOut), acted(Action::BreakerOpened)]
+                .into_iter()
+                .chain([sent_with(1, 1, 0, true), sent_with(3, 2, 0, true)])
+                .collect(),
         ),
         (
             "exhausted after 1",
@@ -153,13 +119,13 @@ fn bad_traces_are_found() {
 }
 
 #[test]
-fn without_permits_or_above_the_rate_nothing_goes_unnoticed() {
-    let mut checker = Checker::new(DeliveryRules { proven: true, ..DeliveryRules::default() }, 1, 1);
-    for id in [1, 2] {
+fn above_the_rate_nothing_goes_unnoticed() {
+    let pace = Pace { rate_per_s: 1, burst: 1 };
+    let mut checker = Checker::new(DeliveryRules { proven: true, ..DeliveryRules::default() }, pace);
+    for id in [1, 2, 3] {
         checker.see(0, &Fact::Offered { id, subject: id, chronic: false }).expect("fine");
     }
-    assert!(checker.see(0, &sent(1, 1)).expect_err("none granted").contains("without a permit"));
-    checker.see(0, &Fact::Permits(2)).expect("fine");
     checker.see(0, &sent(1, 1)).expect("one in the burst");
-    assert!(checker.see(0, &sent(2, 2)).expect_err("too many").contains("allowed"));
+    checker.see(0, &sent(2, 2)).expect("one in hand");
+    assert!(checker.see(990, &sent(3, 3)).expect_err("too many").contains("above the rate"));
 }

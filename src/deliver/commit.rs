@@ -1,0 +1,83 @@
+//! Between the driver and the journal: what a group of records stands for, its way to the disk, and what it frees when
+//! it is durable.
+//!
+//! Not here: what a verdict writes (`settle.rs`), and the journal itself (`journal/`).
+
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+
+use super::driver::{Driver, Wake};
+use super::settle::Settled;
+use crate::delivery::{Offer, UpdateId};
+use crate::engine::credit::Credit;
+use crate::event::Event;
+use crate::journal::JournalError;
+
+/// What a durable group stands for.
+#[derive(Default)]
+pub(super) struct Durable {
+    pub(super) records: u64,
+    pub(super) open: Vec<UpdateId>,
+    pub(super) settled: Vec<(UpdateId, Settled)>,
+}
+
+/// A group on its way to the disk. It answers the driver in any case: a journal thread that died with it would leave the
+/// driver waiting for ever otherwise.
+struct Commit {
+    waker: Sender<Wake>,
+    durable: Option<Durable>,
+}
+
+impl Commit {
+    fn answer(mut self, written: Result<(), Arc<JournalError>>) {
+        let durable = self.durable.take().unwrap_or_default();
+        // The driver outlives its commits; a closed channel means that it has panicked.
+        drop(self.waker.send(Wake::Durable(written.map(|()| durable))));
+    }
+}
+
+impl Drop for Commit {
+    fn drop(&mut self) {
+        if self.durable.is_some() {
+            drop(self.waker.send(Wake::Durable(Err(Arc::new(JournalError::Closed)))));
+        }
+    }
+}
+
+impl Driver<'_, '_> {
+    /// Hands the gathered records to the journal; their facts come back once they are durable.
+    pub(super) fn write(&mut self) {
+        if self.records.is_empty() {
+            return;
+        }
+        let records = std::mem::take(&mut self.records);
+        let mut durable = std::mem::take(&mut self.pending);
+        durable.records = records.len() as u64;
+        self.commits_open += 1;
+        let commit = Commit { waker: self.waker.clone(), durable: Some(durable) };
+        self.writer.append(records, Box::new(move |written| commit.answer(written)));
+    }
+
+    /// A group is durable: what it opened may be sent, what it settled is reported.
+    pub(super) fn on_durable(&mut self, durable: Durable) {
+        self.opening = self.opening.saturating_sub(durable.open.len());
+        self.emitter.emit(Event::Committed { records: durable.records });
+        for id in durable.open {
+            if let Some(held) = self.held.get(&id) {
+                let subject = held.fed.update.subject;
+                self.scheduler.offer(Offer { id, subject, chronic: held.fed.chronic });
+            }
+        }
+        for (id, settled) in durable.settled {
+            if let Some(held) = self.held.remove(&id) {
+                self.report(held.fed, settled);
+            }
+        }
+    }
+
+    /// Tells the scheduler whether first tries are on their way: not yet durable, or unread while the window has room.
+    pub(super) fn expect_first_tries(&mut self, credit: &Credit) {
+        let are_coming = self.opening > 0 || self.feeding && !credit.is_exhausted();
+        self.scheduler.expect_first_tries(are_coming);
+    }
+}

@@ -1,0 +1,416 @@
+//! A day: everything that will happen in it, drawn from a seed. Days are compressed: minutes of virtual time, a few hundred
+//! updates; every sixteenth seed is a day of the same sort.
+//!
+//! Not here: how the day goes (`mod.rs`), and what must be true of it (`checker.rs` at every step, `evening.rs` at its end).
+
+use super::dice::Dice;
+use super::planted::Flaw;
+use crate::delivery::DeliveryRules;
+
+/// What an update does to the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Good,
+    Refused,
+    Conflict,
+    Mismatch,
+    Forbidden,
+    /// Fails with 5xx every time.
+    Poison,
+    /// Its subject has a value, and wants another that nobody else may have.
+    Swap {
+        has: u64,
+        wants: u64,
+    },
+}
+
+/// A line of the file: an update.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Line {
+    pub(crate) subject: u64,
+    pub(crate) kind: Kind,
+    /// Refused or exhausted in earlier batches.
+    pub(crate) chronic: bool,
+}
+
+/// The ways to be down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Down {
+    Refusing,
+    Silent,
+    /// 503 with `Retry-After`.
+    Asking(u64),
+    Failing,
+}
+
+/// How the server is, for a while.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    Up,
+    /// Takes so many hundredths of the time it usually takes.
+    Slow(u64),
+    /// Answers so many of a thousand with 500.
+    Failing(u64),
+    /// Fails so many of a thousand in every way there is.
+    Shaky(u64),
+    /// Does what it is asked to, and drops so many of a thousand connections then.
+    Dropping(u64),
+    Down(Down),
+    /// Pushes everybody back, with or without `Retry-After`.
+    Throttling(Option<u64>),
+}
+
+/// Rate and burst in force.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pace {
+    pub(crate) rate_per_s: u64,
+    pub(crate) burst: u64,
+}
+
+/// The server's own limit.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limit {
+    pub(crate) requests: u64,
+    pub(crate) period_ms: u64,
+    /// Whether its 429 names a delay.
+    pub(crate) says_when: bool,
+}
+
+/// The modelled server.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Server {
+    /// Requests it works on at once: the knee.
+    pub(crate) workers: usize,
+    pub(crate) work_ms: u64,
+    pub(crate) spread_ms: u64,
+    pub(crate) quota: Option<Limit>,
+}
+
+/// What a day is about; its evening is judged by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Sort {
+    /// Anything.
+    Any,
+    /// Ten minutes without the server.
+    Outage,
+    /// The server does not come back.
+    Dead,
+    /// Half of all fails for a minute.
+    Sick,
+    /// A file that is read slowly, and a server that fails half of all for a while.
+    Trickle,
+    /// Some rows fail every time.
+    Poison,
+    /// Pushback and expiring tokens.
+    Pushback,
+    /// Chains of values that depend on each other.
+    Chains,
+    /// A server that counts.
+    Counting,
+    /// As fast as the server can, which is slow for a while.
+    Knee,
+    /// Nothing but chronic rows.
+    Chronic,
+    /// Connections dropped after the work was done.
+    Dropping,
+    /// A target that accepts nothing.
+    Refusing,
+}
+
+/// By the seed's remainder.
+const SORTS: [Sort; 16] = [
+    Sort::Any,
+    Sort::Outage,
+    Sort::Any,
+    Sort::Sick,
+    Sort::Any,
+    Sort::Chains,
+    Sort::Any,
+    Sort::Counting,
+    Sort::Knee,
+    Sort::Chronic,
+    Sort::Trickle,
+    Sort::Pushback,
+    Sort::Poison,
+    Sort::Dropping,
+    Sort::Dead,
+    Sort::Refusing,
+];
+
+/// A day.
+#[derive(Debug, Clone)]
+pub(crate) struct Day {
+    pub(crate) sort: Sort,
+    pub(crate) rules: DeliveryRules,
+    /// What the scheduler is told, where a planted flaw makes it differ.
+    pub(crate) told: DeliveryRules,
+    pub(crate) lines: Vec<Line>,
+    /// Lines read in a second.
+    pub(crate) lines_per_s: u64,
+    /// Whether chronic rows have a pass of their own, as in the program; else they come as they stand.
+    pub(crate) has_late_pass: bool,
+    /// In order, each until a moment; up afterwards.
+    pub(crate) phases: Vec<(u64, Phase)>,
+    pub(crate) server: Server,
+    pub(crate) pace: Pace,
+    /// Lifetime of a token.
+    pub(crate) token_ms: u64,
+    /// Whether reading the token again fails in the end.
+    pub(crate) token_dies: bool,
+    pub(crate) drain_at_ms: Option<u64>,
+    pub(crate) flaw: Option<Flaw>,
+}
+
+/// The day of a seed.
+pub(crate) fn day_of(seed: u64) -> Day {
+    let sort = SORTS[usize::try_from(seed % SORTS.len() as u64).unwrap_or_default()];
+    day_about(sort, seed)
+}
+
+/// A day of a sort.
+pub(crate) fn day_about(sort: Sort, seed: u64) -> Day {
+    let mut dice = Dice(seed.wrapping_mul(0x2545_f491_4f6c_dd1d));
+    let mut day = match sort {
+        Sort::Any => any_day(&mut dice),
+        Sort::Outage => outage(&mut dice),
+        Sort::Dead => dead(&mut dice),
+        Sort::Sick => sick(&mut dice),
+        Sort::Trickle => trickle(&mut dice),
+        Sort::Poison => poison(&mut dice),
+        Sort::Pushback => pushback(&mut dice),
+        Sort::Chains => chains(&mut dice),
+        Sort::Counting => counting(&mut dice),
+        Sort::Knee => knee(&mut dice),
+        Sort::Chronic => chronic(&mut dice),
+        Sort::Dropping => dropping(&mut dice),
+        Sort::Refusing => refusing(&mut dice),
+    };
+    day.sort = sort;
+    day.told = day.rules.clone();
+    day
+}
+
+/// Nothing but good rows, and a good server.
+pub(crate) fn good_day(count: u64) -> Day {
+    let rules = DeliveryRules { proven: true, ..DeliveryRules::default() };
+    Day {
+        sort: Sort::Any,
+        told: rules.clone(),
+        rules,
+        lines: (0..count).map(|subject| Line { subject, kind: Kind::Good, chronic: false }).collect(),
+        lines_per_s: 100_000,
+        has_late_pass: true,
+        phases: Vec::new(),
+        server: Server { workers: 32, work_ms: 20, spread_ms: 20, quota: None },
+        pace: Pace { rate_per_s: 100, burst: 2 },
+        token_ms: u64::MAX,
+        token_dies: false,
+        drain_at_ms: None,
+        flaw: None,
+    }
+}
+
+fn any_down(dice: &mut Dice) -> Down {
+    let asked_ms = 200 + dice.below(3_000);
+    dice.one_of(&[Down::Refusing, Down::Silent, Down::Asking(asked_ms), Down::Failing])
+}
+
+fn any_phase(dice: &mut Dice) -> Phase {
+    match dice.below(8) {
+        0 => Phase::Up,
+        1 => Phase::Shaky(dice.below(900)),
+        2 => Phase::Failing(dice.below(900)),
+        3 => Phase::Dropping(dice.below(900)),
+        4 => Phase::Slow(100 + dice.below(900)),
+        5 => Phase::Down(any_down(dice)),
+        6 => Phase::Throttling(None),
+        _ => Phase::Throttling(Some(dice.below(6_000))),
+    }
+}
+
+fn any_line(dice: &mut Dice, subjects: u64, bad_per_mille: u64) -> Line {
+    let bad = [
+        Kind::Refused,
+        Kind::Conflict,
+        Kind::Mismatch,
+        Kind::Forbidden,
+        Kind::Poison,
+        Kind::Swap { has: dice.below(40), wants: dice.below(40) },
+    ];
+    let kind = if dice.chance(bad_per_mille) { dice.one_of(&bad) } else { Kind::Good };
+    Line { subject: dice.below(subjects), kind, chronic: dice.chance(50) }
+}
+
+fn any_day(dice: &mut Dice) -> Day {
+    let count = dice.between(40, 240);
+    let subjects = dice.between(1, count);
+    let bad_per_mille = dice.one_of(&[0, 30, 200]);
+    let mut phases = Vec::new();
+    let mut until_ms = 0;
+    for _ in 0..dice.below(6) {
+        until_ms += dice.between(100, 20_000);
+        phases.push((until_ms, any_phase(dice)));
+    }
+    let rules = DeliveryRules {
+        proven: dice.chance(500),
+        max_in_flight: usize::try_from(dice.between(1, 64)).unwrap_or(1),
+        ready_max: usize::try_from(dice.between(1, 100)).unwrap_or(1),
+        held_max: usize::try_from(dice.between(1, 200)).unwrap_or(1),
+        adapts: dice.chance(700),
+        failures_max: dice.chance(100).then(|| dice.below(5)),
+        outage_max_ms: dice.between(10_000, 900_000),
+        ..DeliveryRules::default()
+    };
+    let quota = dice.chance(200).then(|| any_limit(dice));
+    Day {
+        rules,
+        lines: (0..count).map(|_| any_line(dice, subjects, bad_per_mille)).collect(),
+        lines_per_s: dice.one_of(&[20, 200, 100_000]),
+        has_late_pass: dice.chance(500),
+        phases,
+        server: Server {
+            workers: usize::try_from(dice.between(1, 40)).unwrap_or(1),
+            work_ms: dice.between(1, 60),
+            spread_ms: dice.below(60),
+            quota,
+        },
+        pace: Pace { rate_per_s: dice.between(20, 420), burst: dice.between(2, 8) },
+        token_ms: if dice.chance(500) { dice.between(500, 10_500) } else { u64::MAX },
+        token_dies: dice.chance(200),
+        drain_at_ms: dice.chance(100).then(|| dice.below(10_000)),
+        ..good_day(0)
+    }
+}
+
+fn any_limit(dice: &mut Dice) -> Limit {
+    let period_ms = dice.one_of(&[1_000, 5_000, 20_000]);
+    let per_s = dice.between(5, 60);
+    Limit { requests: (per_s * period_ms / 1_000).max(4), period_ms, says_when: dice.chance(500) }
+}
+
+fn outage(dice: &mut Dice) -> Day {
+    let from_ms = dice.below(4_000);
+    let down = any_down(dice);
+    let phases = vec![(from_ms, Phase::Up), (from_ms + 600_000, Phase::Down(down))];
+    Day { phases, ..good_day(500) }
+}
+
+fn dead(dice: &mut Dice) -> Day {
+    let from_ms = dice.below(4_000);
+    let down = any_down(dice);
+    Day { phases: vec![(from_ms, Phase::Up), (u64::MAX, Phase::Down(down))], ..good_day(500) }
+}
+
+fn sick(dice: &mut Dice) -> Day {
+    let is_mixed = dice.chance(300);
+    let sickness = if is_mixed { Phase::Shaky(500) } else { Phase::Failing(500) };
+    let mut day = good_day(2_400);
+    day.rules.adapts = dice.chance(500);
+    day.phases = vec![(6_000, Phase::Up), (30_000, sickness)];
+    day
+}
+
+fn trickle(dice: &mut Dice) -> Day {
+    let from_ms = dice.below(2_000);
+    let phases = vec![(from_ms, Phase::Up), (from_ms + dice.between(10_000, 20_000), Phase::Failing(500))];
+    Day { lines_per_s: dice.between(10, 40), phases, ..good_day(400) }
+}
+
+fn poison(dice: &mut Dice) -> Day {
+    let mut day = good_day(600);
+    for _ in 0..12 {
+        let at = usize::try_from(dice.below(550)).unwrap_or_default();
+        day.lines[at].kind = Kind::Poison;
+    }
+    day
+}
+
+fn pushback(dice: &mut Dice) -> Day {
+    let quiet_ms = dice.chance(500).then(|| dice.between(500, 1_500));
+    let phases = (0..10).map(|n| {
+        let phase = if n % 2 == 1 { Phase::Throttling(quiet_ms) } else { Phase::Up };
+        (n * 900 + 900, phase)
+    });
+    // Longer than a stretch of pushback, or a token would die before anything passed under it.
+    Day { phases: phases.collect(), token_ms: dice.between(3_000, 3_500), ..good_day(400) }
+}
+
+/// Chains of two to twelve in the worst order or any, swaps that nothing resolves, and good ones between.
+fn chains(dice: &mut Dice) -> Day {
+    let mut day = good_day(0);
+    let mut subject = 0;
+    for chain in 0..dice.between(2, 8) {
+        let length = dice.between(2, 12);
+        let is_circle = dice.chance(200);
+        let first = chain * 100;
+        let mut links: Vec<Line> = (0..length)
+            .map(|at| {
+                let wants = if is_circle { first + (at + 1) % length } else { first + at + 1 };
+                let kind = Kind::Swap { has: first + at, wants };
+                Line { subject: subject + at, kind, chronic: false }
+            })
+            .collect();
+        if dice.chance(500) {
+            links.reverse();
+        }
+        subject += length;
+        day.lines.extend(links);
+        for _ in 0..dice.below(20) {
+            day.lines.push(Line {
+                subject: 10_000 + day.lines.len() as u64,
+                kind: Kind::Good,
+                chronic: false,
+            });
+        }
+    }
+    if dice.chance(300) {
+        day.phases = vec![(2_000, Phase::Dropping(300))];
+    }
+    day
+}
+
+fn counting(dice: &mut Dice) -> Day {
+    let mut day = good_day(400);
+    day.server.quota = Some(any_limit(dice));
+    day.pace.rate_per_s = dice.between(50, 400);
+    day
+}
+
+fn knee(dice: &mut Dice) -> Day {
+    let workers = dice.between(4, 24);
+    let work_ms = dice.between(20, 60);
+    // Well, slow for a while, and well again.
+    let count = workers * 25_000 / work_ms;
+    let mut day = good_day(count.min(9_000));
+    let spread_ms = work_ms / 4;
+    day.server = Server { workers: usize::try_from(workers).unwrap_or(1), work_ms, spread_ms, quota: None };
+    day.pace = Pace { rate_per_s: 20_000, burst: 40 };
+    day.phases = vec![(8_000, Phase::Up), (14_000, Phase::Slow(300))];
+    day
+}
+
+fn chronic(dice: &mut Dice) -> Day {
+    let count = dice.between(10, 60);
+    let mut day = good_day(count);
+    let kinds = [Kind::Refused, Kind::Mismatch, Kind::Poison];
+    let is_all_poison = dice.chance(300);
+    for line in &mut day.lines {
+        line.kind = if is_all_poison { Kind::Poison } else { dice.one_of(&kinds) };
+        line.chronic = true;
+    }
+    day.rules.proven = dice.chance(500);
+    day
+}
+
+fn dropping(dice: &mut Dice) -> Day {
+    let per_mille = dice.between(50, 500);
+    Day { phases: vec![(dice.between(1_000, 8_000), Phase::Dropping(per_mille))], ..good_day(600) }
+}
+
+fn refusing(dice: &mut Dice) -> Day {
+    let mut day = good_day(200);
+    day.rules.proven = false;
+    let kind = dice.one_of(&[Kind::Refused, Kind::Mismatch]);
+    day.lines.iter_mut().for_each(|line| line.kind = kind);
+    day
+}

@@ -1,0 +1,325 @@
+//! The simulation: the scheduler, with the driver's part and the permits modelled, lives through bad days in virtual time
+//! against a modelled server; a checker with books of its own holds every step against the promises. A seed is a day; a
+//! failing one is printed and repeats exactly.
+//!
+//! Read by the unit tests (a few hundred days) and by the campaign `tests/days` (as many as one likes). Not here: the
+//! checks (`checker.rs`, `evening.rs`) and the proof that they bite (`planted.rs`).
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
+
+use crate::delivery::outcome::{Outcome, Seen, Verdict};
+use crate::delivery::{Action, Attempt, Decision, Offer, Scheduler, TokenRead, UpdateId};
+use crate::digest::SubjectId;
+use checker::{Checker, Fact};
+use day::{Day, Phase};
+use dice::Dice;
+use evening::{Evening, Fate};
+use pace::Permits;
+use planted::Flaw;
+use server::Server;
+
+pub(crate) mod checker;
+pub(crate) mod day;
+pub(crate) mod dice;
+pub(crate) mod evening;
+mod pace;
+pub(crate) mod planted;
+mod server;
+
+/// Moments after which a day is taken for an endless one.
+const STEPS_MAX: u32 = 2_000_000;
+
+/// What a pass over the file is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pass {
+    Main,
+    Late,
+    /// What was deferred; so many were synced before it.
+    Deferred(usize),
+}
+
+struct World {
+    day: Day,
+    dice: Dice,
+    scheduler: Scheduler,
+    server: Server,
+    permits: Permits,
+    checker: Checker,
+    evening: Evening,
+    now_ms: u64,
+    pass: Pass,
+    pass_began_ms: u64,
+    /// What the pass has still to offer.
+    unread: VecDeque<UpdateId>,
+    /// Updates read in this pass.
+    read: u64,
+    is_input_over: bool,
+    deferred: BTreeSet<UpdateId>,
+    synced: usize,
+    /// Answers under way: moment, tie, update.
+    answers: BinaryHeap<Reverse<(u64, u64, UpdateId)>>,
+    seen: BTreeMap<UpdateId, Seen>,
+    ties: u64,
+    /// Generation of the token the client has.
+    generation: u64,
+    token_read_at_ms: Option<u64>,
+    is_over: bool,
+}
+
+/// Lives through a day and judges its evening.
+pub(crate) fn live(day: Day, seed: u64) -> Result<Evening, String> {
+    let day = planted::planted(day);
+    let mut world = World {
+        scheduler: Scheduler::new(day.told.clone(), 0),
+        server: Server::new(day.server, &day.lines, day.token_ms),
+        permits: Permits::new(day.pace, day.flaw == Some(Flaw::SavesPermits)),
+        checker: Checker::new(day.rules.clone(), day.pace),
+        dice: Dice(seed ^ 0x5151),
+        evening: Evening::default(),
+        now_ms: 0,
+        pass: Pass::Main,
+        pass_began_ms: 0,
+        unread: VecDeque::new(),
+        read: 0,
+        is_input_over: false,
+        deferred: BTreeSet::new(),
+        synced: 0,
+        answers: BinaryHeap::new(),
+        seen: BTreeMap::new(),
+        ties: 0,
+        generation: 0,
+        token_read_at_ms: None,
+        is_over: false,
+        day,
+    };
+    let updates = 0..world.day.lines.len() as u64;
+    let has_late_pass = world.day.has_late_pass;
+    world.unread = updates.filter(|id| !(has_late_pass && world.line(*id).chronic)).collect();
+    for _ in 0..STEPS_MAX {
+        if !world.step()? {
+            world.see(&Fact::Ended)?;
+            world.evening.ended_ms = world.now_ms;
+            world.evening.over_quota = world.server.over_quota;
+            world.evening.judge(&world.day, &world.server.applied)?;
+            return Ok(world.evening);
+        }
+    }
+    Err(format!("the day does not end: {:?}", world.scheduler.condition(world.now_ms)))
+}
+
+impl World {
+    fn line(&self, id: UpdateId) -> day::Line {
+        self.day.lines[usize::try_from(id).unwrap_or(usize::MAX)]
+    }
+
+    /// One moment: feed, send, then go to the next thing that happens. False at the end of the day.
+    fn step(&mut self) -> Result<bool, String> {
+        self.feed()?;
+        self.send()?;
+        if self.is_over && self.scheduler.in_flight() == 0 {
+            for leftover in self.scheduler.unsent() {
+                self.evening.fates.insert(leftover.id, Fate::Leftover);
+                self.see(&Fact::Leftover(leftover.id))?;
+            }
+            return Ok(false);
+        }
+        if !self.is_over && self.is_input_over && self.scheduler.is_idle() {
+            return self.next_pass();
+        }
+        let answer_at_ms = self.answers.peek().map(|Reverse((at_ms, _, _))| *at_ms);
+        let wake_at_ms = self.scheduler.wake_at(self.now_ms);
+        let drain_at_ms = self.day.drain_at_ms.filter(|_| !self.is_over);
+        let moments = [answer_at_ms, wake_at_ms, self.permits.wake_at(), drain_at_ms, self.token_read_at_ms];
+        let Some(next_ms) = moments.into_iter().flatten().chain(self.read_at_ms()).min() else {
+            return Err(format!("locked: {:?}", self.scheduler.condition(self.now_ms)));
+        };
+        self.now_ms = self.now_ms.max(next_ms);
+        if drain_at_ms.is_some_and(|at_ms| at_ms <= self.now_ms) {
+            self.scheduler.drain();
+            self.is_over = true;
+            self.see(&Fact::Drained)?;
+        }
+        if self.token_read_at_ms.is_some_and(|at_ms| at_ms <= self.now_ms) {
+            self.read_token()?;
+        }
+        while self.answers.peek().is_some_and(|Reverse((at_ms, _, _))| *at_ms <= self.now_ms) {
+            self.answer()?;
+        }
+        let decision = self.scheduler.on_tick(self.now_ms);
+        self.hear(decision)?;
+        Ok(true)
+    }
+
+    /// When the next line is read, if there is one and room for it.
+    fn read_at_ms(&self) -> Option<u64> {
+        let may_read = !self.unread.is_empty() && self.scheduler.room() > 0;
+        may_read.then(|| {
+            let at_ms =
+                self.pass_began_ms + (self.read + 1).saturating_mul(1_000).div_ceil(self.day.lines_per_s);
+            at_ms.max(self.now_ms)
+        })
+    }
+
+    fn feed(&mut self) -> Result<(), String> {
+        let readable = (self.now_ms - self.pass_began_ms).saturating_mul(self.day.lines_per_s) / 1_000;
+        while self.scheduler.room() > 0 && (self.read < readable || self.day.lines_per_s >= 100_000) {
+            let Some(first) = self.unread.pop_front() else { break };
+            let mut ids = vec![first];
+            if self.day.flaw == Some(Flaw::SwapsLanes) {
+                ids.extend(self.unread.pop_front());
+            }
+            self.read += ids.len() as u64;
+            for id in &ids {
+                let line = self.line(*id);
+                self.see(&Fact::Offered { id: *id, subject: line.subject, chronic: line.chronic })?;
+            }
+            ids.into_iter().rev().for_each(|id| self.offer(id));
+        }
+        let are_coming = !self.unread.is_empty() && self.scheduler.room() > 0;
+        self.scheduler.expect_first_tries(are_coming && self.day.flaw != Some(Flaw::ForgetsTheFile));
+        self.see(&Fact::FirstTriesComing(are_coming))?;
+        if self.unread.is_empty() && !self.is_input_over {
+            self.is_input_over = true;
+            self.see(&Fact::InputOver)?;
+            let decision = self.scheduler.end_of_input();
+            self.hear(decision)?;
+        }
+        Ok(())
+    }
+
+    fn offer(&mut self, id: UpdateId) {
+        let line = self.line(id);
+        let known_as = if self.day.flaw == Some(Flaw::HidesSubjects) { 1_000_000 + id } else { line.subject };
+        let subject = SubjectId(u128::from(known_as).to_be_bytes());
+        let chronic = line.chronic && self.day.flaw != Some(Flaw::TakesChronicForPlain);
+        self.scheduler.offer(Offer { id, subject, chronic });
+    }
+
+    /// The chronic ones after the others, then the deferred ones until a pass makes no progress.
+    fn next_pass(&mut self) -> Result<bool, String> {
+        let is_stuck = matches!(self.pass, Pass::Deferred(before) if before == self.synced);
+        if self.pass == Pass::Main && self.day.has_late_pass {
+            self.pass = Pass::Late;
+            let updates = 0..self.day.lines.len() as u64;
+            self.unread = updates.filter(|id| self.line(*id).chronic).collect();
+        } else if self.deferred.is_empty() || is_stuck {
+            return Ok(false);
+        } else {
+            self.pass = Pass::Deferred(self.synced);
+            self.unread = std::mem::take(&mut self.deferred).into_iter().collect();
+        }
+        (self.read, self.pass_began_ms, self.is_input_over) = (0, self.now_ms, false);
+        self.scheduler.begin_pass();
+        self.see(&Fact::PassBegan)?;
+        Ok(true)
+    }
+
+    /// Sends what there are permits for, as the driver does.
+    fn send(&mut self) -> Result<(), String> {
+        loop {
+            let needs_none = self.day.flaw == Some(Flaw::IgnoresPermits);
+            while self.permits.in_hand > 0 || needs_none {
+                let promised = self.scheduler.sendable(self.now_ms);
+                let Some(attempt) = self.scheduler.next(self.now_ms) else {
+                    if promised > 0 {
+                        return Err("sendable() promised too much".into());
+                    }
+                    break;
+                };
+                self.permits.in_hand = self.permits.in_hand.saturating_sub(1);
+                self.launch(attempt)?;
+            }
+            let wanted = self.scheduler.sendable(self.now_ms) as u64;
+            if wanted == 0 {
+                self.permits.in_hand = 0;
+            }
+            self.permits.want(wanted);
+            if self.permits.turn(self.now_ms, &mut self.dice) == 0 {
+                return Ok(());
+            }
+        }
+    }
+
+    fn launch(&mut self, attempt: Attempt) -> Result<(), String> {
+        let id = attempt.id;
+        let line = self.line(id);
+        let generation = self.generation;
+        self.see(&Fact::Sent { attempt, subject: line.subject, generation })?;
+        let phase = self.day.phases.iter().find(|(until_ms, _)| self.now_ms < *until_ms);
+        let phase = phase.map_or(Phase::Up, |(_, phase)| *phase);
+        self.evening.sent.push((self.now_ms, self.scheduler.in_flight()));
+        self.evening.attempts_while_down += u64::from(matches!(phase, Phase::Down(_)));
+        self.evening.probes += u64::from(attempt.is_probe);
+        let answer = self.server.take((id, &line), phase, generation, self.now_ms, &mut self.dice);
+        self.ties += 1;
+        self.answers.push(Reverse((answer.at_ms, self.ties, id)));
+        self.seen.insert(id, answer.seen);
+        Ok(())
+    }
+
+    fn answer(&mut self) -> Result<(), String> {
+        let Some(Reverse((_, _, id))) = self.answers.pop() else { return Ok(()) };
+        let mut seen = self.seen.remove(&id).ok_or("an answer without a question")?;
+        self.evening.throttled += u64::from(matches!(seen.outcome, Outcome::Throttled { .. }));
+        self.see(&Fact::Answered { id, seen: seen.clone() })?;
+        planted::mishear(self.day.flaw, &mut seen, self.generation);
+        let jitter = self.dice.jitter();
+        let mut decision = self.scheduler.on_outcome(id, seen, self.now_ms, jitter);
+        if self.day.flaw == Some(Flaw::LosesVerdicts) && self.dice.chance(100) {
+            decision.verdicts.pop();
+        }
+        self.hear(decision)
+    }
+
+    fn read_token(&mut self) -> Result<(), String> {
+        self.token_read_at_ms = None;
+        let reread = if self.day.token_dies && self.server.generation > 1 {
+            Err(())
+        } else {
+            self.server.generation += 1;
+            self.server.token_until_ms = self.now_ms.saturating_add(self.day.token_ms);
+            if self.day.flaw != Some(Flaw::KeepsOldToken) {
+                self.generation = self.server.generation;
+            }
+            Ok(TokenRead { generation: self.server.generation, changed: true })
+        };
+        let decision = self.scheduler.on_token(reread, self.now_ms);
+        self.hear(decision)
+    }
+
+    fn hear(&mut self, decision: Decision) -> Result<(), String> {
+        for action in &decision.actions {
+            match action {
+                Action::RereadToken => self.token_read_at_ms = Some(self.now_ms + 50 + self.dice.below(400)),
+                Action::Stop(cause) => {
+                    self.is_over = true;
+                    self.evening.stop = Some(cause.clone());
+                }
+                Action::BreakerOpened => self.evening.openings += 1,
+                Action::QuietStarted { .. }
+                | Action::QuietEnded
+                | Action::BreakerClosed
+                | Action::GuardReleased => {}
+            }
+        }
+        for (id, verdict) in &decision.verdicts {
+            let fate = match verdict {
+                Verdict::Synced => Fate::Synced,
+                Verdict::Failed(failure) => Fate::Failed(failure.kind),
+                Verdict::Deferred(_) => Fate::Deferred,
+                Verdict::RetryIn { .. } | Verdict::Withheld => continue,
+            };
+            self.synced += usize::from(fate == Fate::Synced);
+            if fate == Fate::Deferred {
+                self.deferred.insert(*id);
+            }
+            self.evening.fates.insert(*id, fate);
+        }
+        self.see(&Fact::Decided { verdicts: decision.verdicts, actions: decision.actions })
+    }
+
+    fn see(&mut self, fact: &Fact) -> Result<(), String> {
+        self.checker.see(self.now_ms, fact).map_err(|complaint| format!("at {} ms: {complaint}", self.now_ms))
+    }
+}

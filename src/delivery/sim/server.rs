@@ -1,0 +1,204 @@
+//! The modelled server: so many workers, each request taking its time, so that latency grows past a knee; unique values
+//! that one subject alone can have; tokens that expire; a count of what it takes; and the troubles of the day.
+//!
+//! It knows the truth that the checker and the evening ask for: what was applied, and how often. Not here: when anything
+//! is sent (`mod.rs`), and which troubles a day has (`day.rs`).
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+
+use super::day::{Down, Kind, Line, Phase, Server as Rules};
+use super::dice::Dice;
+use crate::delivery::UpdateId;
+use crate::delivery::outcome::{Outcome, Quota, Seen};
+
+/// How long the client waits for an answer.
+pub(crate) const TIMEOUT_MS: u64 = 3_000;
+/// What a refused connection takes, or an answer for which nothing is done.
+const QUICK_MS: u64 = 4;
+/// Longest time that the refusal of a token takes.
+const REFUSAL_MS_MAX: u64 = 600;
+
+/// An answer, and when it arrives.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) seen: Seen,
+    pub(crate) at_ms: u64,
+}
+
+/// The server.
+#[derive(Debug)]
+pub(crate) struct Server {
+    rules: Rules,
+    /// When each worker is free.
+    workers: BinaryHeap<Reverse<u64>>,
+    /// The token that is good, and until when.
+    pub(crate) generation: u64,
+    pub(crate) token_until_ms: u64,
+    owners: BTreeMap<u64, u64>,
+    values: BTreeMap<u64, u64>,
+    /// How often each update was applied.
+    pub(crate) applied: BTreeMap<UpdateId, u32>,
+    /// Requests of the period, and which period.
+    period: (u64, u64),
+    /// Requests above the count.
+    pub(crate) over_quota: u64,
+}
+
+impl Server {
+    pub(crate) fn new(rules: Rules, lines: &[Line], token_until_ms: u64) -> Server {
+        let workers = (0..rules.workers).map(|_| Reverse(0)).collect();
+        let mut server = Server {
+            rules,
+            workers,
+            generation: 0,
+            token_until_ms,
+            owners: BTreeMap::new(),
+            values: BTreeMap::new(),
+            applied: BTreeMap::new(),
+            period: (0, 0),
+            over_quota: 0,
+        };
+        for line in lines {
+            if let Kind::Swap { has, .. } = line.kind {
+                server.owners.entry(has).or_insert(line.subject);
+                server.values.entry(line.subject).or_insert(has);
+            }
+        }
+        server
+    }
+
+    /// Takes a request. What it does is done at once; what it says arrives later, or never.
+    pub(crate) fn take(
+        &mut self,
+        (id, line): (UpdateId, &Line),
+        phase: Phase,
+        generation: u64,
+        now_ms: u64,
+        dice: &mut Dice,
+    ) -> Answer {
+        let slow_percent = if let Phase::Slow(percent) = phase { percent } else { 100 };
+        let work_ms = (self.rules.work_ms + dice.below(self.rules.spread_ms + 1)) * slow_percent / 100;
+        let (outcome, status, is_work) = self.outcome(id, line, phase, generation, now_ms, dice);
+        let quota = if status.is_some() { self.quota(now_ms) } else { None };
+        let done_ms = if is_work {
+            self.work(now_ms, work_ms)
+        } else if outcome == Outcome::TokenRefused {
+            // Some of them are late, when the new token is long in force.
+            now_ms + QUICK_MS + dice.below(REFUSAL_MS_MAX)
+        } else {
+            now_ms + QUICK_MS
+        };
+        let timeout_ms = now_ms + TIMEOUT_MS;
+        let is_late = outcome == Outcome::TimedOut || done_ms >= timeout_ms;
+        let token_generation = generation;
+        if is_late {
+            let seen = Seen { outcome: Outcome::TimedOut, status: None, quota: None, token_generation };
+            return Answer { seen, at_ms: timeout_ms };
+        }
+        Answer { seen: Seen { outcome, status, quota, token_generation }, at_ms: done_ms.max(now_ms + 1) }
+    }
+
+    /// What comes of it, its status, and whether a worker is busy with it.
+    fn outcome(
+        &mut self,
+        id: UpdateId,
+        line: &Line,
+        phase: Phase,
+        generation: u64,
+        now_ms: u64,
+        dice: &mut Dice,
+    ) -> (Outcome, Option<u16>, bool) {
+        let failed = |status: u16, retry_after_ms| {
+            (Outcome::ServerFailed { signature: format!("{status}"), retry_after_ms }, Some(status), false)
+        };
+        match phase {
+            Phase::Down(Down::Refusing) => return (Outcome::NotConnected, None, false),
+            Phase::Down(Down::Silent) => return (Outcome::TimedOut, None, false),
+            Phase::Down(Down::Asking(ms)) => return failed(503, Some(ms)),
+            Phase::Down(Down::Failing) => return failed(502, None),
+            Phase::Throttling(retry_after_ms) => {
+                return (Outcome::Throttled { retry_after_ms }, Some(429), false);
+            }
+            Phase::Failing(per_mille) if dice.chance(per_mille) => return failed(500, None),
+            Phase::Shaky(per_mille) if dice.chance(per_mille) => match dice.below(5) {
+                0 => return (Outcome::NotConnected, None, false),
+                1 => return (Outcome::TimedOut, None, false),
+                2 => return (Outcome::Disconnected, None, false),
+                3 => return failed(503, None),
+                _ => return failed(500, None),
+            },
+            Phase::Up | Phase::Slow(_) | Phase::Failing(_) | Phase::Shaky(_) | Phase::Dropping(_) => {}
+        }
+        if let Some(outcome) = self.count(now_ms) {
+            return (outcome, Some(429), false);
+        }
+        if generation != self.generation || now_ms >= self.token_until_ms {
+            return (Outcome::TokenRefused, Some(401), false);
+        }
+        let (outcome, status) = self.apply(id, line);
+        // Done, and nobody hears of it.
+        if let Phase::Dropping(per_mille) = phase
+            && dice.chance(per_mille)
+        {
+            return (Outcome::Disconnected, None, true);
+        }
+        (outcome, Some(status), true)
+    }
+
+    fn apply(&mut self, id: UpdateId, line: &Line) -> (Outcome, u16) {
+        let signature = || String::from("4xx no");
+        match line.kind {
+            Kind::Refused => return (Outcome::Refused { signature: signature() }, 422),
+            Kind::Forbidden => return (Outcome::Forbidden { signature: signature() }, 403),
+            Kind::Conflict => return (Outcome::Conflict { signature: signature() }, 409),
+            Kind::Poison => {
+                return (Outcome::ServerFailed { signature: "500 oops".into(), retry_after_ms: None }, 500);
+            }
+            Kind::Swap { wants, .. } => {
+                if self.owners.get(&wants).is_some_and(|owner| *owner != line.subject) {
+                    return (Outcome::Conflict { signature: signature() }, 409);
+                }
+                if let Some(had) = self.values.insert(line.subject, wants) {
+                    self.owners.remove(&had);
+                }
+                self.owners.insert(wants, line.subject);
+            }
+            Kind::Good | Kind::Mismatch => {}
+        }
+        *self.applied.entry(id).or_default() += 1;
+        if line.kind == Kind::Mismatch {
+            return (Outcome::EchoMismatch { fields: Default::default(), signature: signature() }, 200);
+        }
+        (Outcome::Acknowledged, 201)
+    }
+
+    /// When a worker has done it.
+    fn work(&mut self, now_ms: u64, work_ms: u64) -> u64 {
+        let free_ms = self.workers.pop().map_or(now_ms, |Reverse(free_ms)| free_ms.max(now_ms));
+        self.workers.push(Reverse(free_ms + work_ms));
+        free_ms + work_ms
+    }
+
+    /// Counts a request; a 429 where the count is exceeded.
+    fn count(&mut self, now_ms: u64) -> Option<Outcome> {
+        let limit = self.rules.quota?;
+        let period = now_ms / limit.period_ms;
+        if self.period.0 != period {
+            self.period = (period, 0);
+        }
+        self.period.1 += 1;
+        if self.period.1 <= limit.requests {
+            return None;
+        }
+        self.over_quota += 1;
+        let retry_after_ms = limit.says_when.then(|| (period + 1) * limit.period_ms - now_ms);
+        Some(Outcome::Throttled { retry_after_ms })
+    }
+
+    fn quota(&self, now_ms: u64) -> Option<Quota> {
+        let limit = self.rules.quota?;
+        let remaining = limit.requests.saturating_sub(self.period.1);
+        Some(Quota { remaining, reset_ms: (now_ms / limit.period_ms + 1) * limit.period_ms - now_ms })
+    }
+}
