@@ -162,6 +162,7 @@ impl<'a> Judge<'a> {
     pub fn row(&mut self, row: &Row<'_>) -> Judged {
         self.facts.clear();
         let left_out = match self.row_rules.filter.keeps(|column| row.watched(column)) {
+            _ if self.row_rules.leaves_out(row.place()) => Some(Judged::Filtered),
             Kept::Yes => None,
             Kept::No => Some(Judged::Filtered),
             Kept::Unknown(_) => Some(rejected("where.incomparable")),
@@ -315,6 +316,10 @@ impl<'a> Judge<'a> {
     pub fn read(&mut self, row: &Result<Row<'_>, RowError>) -> (Place, Judged) {
         match row {
             Ok(row) => (row.place(), self.row(row)),
+            Err(error) if self.row_rules.leaves_out(error.place) => {
+                self.checked.clear();
+                (error.place, Judged::Filtered)
+            }
             Err(error) => {
                 self.checked.clear();
                 (error.place, Judged::Rejected { code: error.code, field: None })

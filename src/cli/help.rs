@@ -48,6 +48,16 @@ Examples:
   simsync show latest
   simsync show 20260801T011500Z-4711 --json";
 
+pub(crate) const DOCTOR: &str = "\
+Examples:
+  simsync doctor                         look at everything a run needs; nothing is sent but a HEAD without the token
+  simsync doctor --json | jq 'select(.status == \"failed\")'
+  simsync doctor --probe export.csv      send the first valid row, and find the envelope the API understands
+
+Exit codes: 0 all is well, warnings or not; otherwise that of the first failure: 5 the API cannot be reached, 6 the input
+is unusable, 10 the configuration or the token's source, 11 another run holds the journal, 12 the token is refused, 13
+the state directory or the journal, 4 the API refuses the probe.";
+
 pub(crate) const CONFIG: &str = "\
 Examples:
   simsync config init                    write ./simsync.toml, every setting with its default

@@ -147,7 +147,7 @@ impl Job<'_> {
         let mut emitter = Emitter::new(clock, &mut reporters);
         emitter.emit(Event::RunStarted(RunFacts {
             run_id: self.run_id.to_owned(),
-            command: if self.is_plan { "plan" } else { "sync" },
+            command: self.command(),
             target: self.destination.target.clone(),
             started_at: clock::wall_rfc3339(),
             tool_version: env!("CARGO_PKG_VERSION"),
@@ -173,6 +173,15 @@ impl Job<'_> {
         let (journal, target) = (self.journal, self.destination.target);
         let closing = Closing { journal, target, batch: self.settled, figures: self.figures };
         (Ended { exit, fatal }, reporters, closing)
+    }
+
+    /// What reports call it.
+    fn command(&self) -> &'static str {
+        match (self.is_plan, self.settings.run.only_row) {
+            (true, _) => "plan",
+            (false, None) => "sync",
+            (false, Some(_)) => "doctor",
+        }
     }
 
     /// All steps; `None` when only the books decide on the exit code.

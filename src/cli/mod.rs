@@ -7,6 +7,7 @@ mod args;
 mod check;
 mod common;
 mod demo;
+mod doctor;
 mod expiry;
 mod explain;
 mod fatal;
@@ -30,8 +31,8 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use crate::settings::Flags;
 
 pub use args::{
-    CheckArgs, CommonArgs, ConfigInitArgs, DemoArgs, Faults, InputArgs, PlanArgs, PlanningArgs, RowArgs,
-    RunsArgs, SandboxArgs, SendingArgs, SettingArgs, ShowArgs, SyncArgs,
+    CheckArgs, CommonArgs, ConfigInitArgs, DemoArgs, DoctorArgs, Faults, InputArgs, PlanArgs, PlanningArgs,
+    RowArgs, RunsArgs, SandboxArgs, SendingArgs, SettingArgs, ShowArgs, SyncArgs,
 };
 pub use clap::Error as UsageError;
 pub use fatal::Fatal;
@@ -71,6 +72,9 @@ pub enum Command {
     /// One run's summary
     #[command(after_help = help::SHOW)]
     Show(ShowArgs),
+    /// Config, token, DNS, TLS, disk, lock, journal: is everything in place?
+    #[command(after_help = help::DOCTOR)]
+    Doctor(Box<DoctorArgs>),
     /// The configuration: write, show, check
     #[command(subcommand, after_help = help::CONFIG, disable_help_subcommand = true)]
     Config(ConfigCommand),
@@ -101,6 +105,7 @@ impl Command {
             Command::Plan(args) => Some(args.settings.flags()),
             Command::Check(args) => Some(args.flags()),
             Command::Runs(args) => Some(args.common.flags()),
+            Command::Doctor(args) => Some(args.settings.flags()),
             Command::Show(args) => Some(args.common.flags()),
             Command::Config(ConfigCommand::Show(args) | ConfigCommand::Check(args)) => Some(args.flags()),
             Command::Config(ConfigCommand::Init(_)) | Command::Sandbox(_) | Command::Demo(_) => None,
@@ -117,6 +122,7 @@ impl Command {
             | Command::Check(_)
             | Command::Runs(_)
             | Command::Show(_)
+            | Command::Doctor(_)
             | Command::Config(_) => self.common().is_some_and(|common| common.json),
         }
     }
@@ -136,6 +142,7 @@ impl Command {
             Command::Check(args) => Some(&args.common),
             Command::Runs(args) => Some(&args.common),
             Command::Show(args) => Some(&args.common),
+            Command::Doctor(args) => Some(&args.settings.common),
             Command::Config(ConfigCommand::Show(args) | ConfigCommand::Check(args)) => Some(&args.common),
             Command::Config(ConfigCommand::Init(_)) | Command::Sandbox(_) | Command::Demo(_) => None,
         }
@@ -149,6 +156,7 @@ impl Command {
             Command::Check(_) => "check",
             Command::Runs(_) => "runs",
             Command::Show(_) => "show",
+            Command::Doctor(_) => "doctor",
             Command::Config(_) => "config",
             Command::Sandbox(_) => "sandbox",
             Command::Demo(_) => "demo",

@@ -9,7 +9,7 @@ use super::common::{print, report_options};
 use super::fatal::Fatal;
 use super::plan_file::Task;
 use super::start::job_command;
-use super::{Cli, Command, ConfigCommand, check, demo, parts, serve};
+use super::{Cli, Command, ConfigCommand, check, demo, doctor, parts, serve};
 use crate::exit::Exit;
 use crate::report::{self, Console, ReportOptions};
 use crate::settings::{self, Flags, Surroundings};
@@ -57,6 +57,7 @@ fn dispatch(cli: &Cli, args: &[OsString], around: &Surroundings) -> Result<Exit,
             print(&report::show_run(&settings.state, &show.run, settings.run.json, paint)?)?;
             Ok(Exit::Success)
         }
+        Command::Doctor(doctor) => doctor::doctor(doctor, &flags, around),
         Command::Config(config) => config_command(config, &flags, around),
         Command::Sandbox(sandbox) => serve::serve(sandbox),
         Command::Demo(demo) => demo::demo(demo),

@@ -6,6 +6,7 @@
 
 mod build;
 mod console;
+mod doctor;
 mod error;
 mod explain;
 mod glance;
@@ -28,6 +29,7 @@ mod verdicts;
 
 pub use build::plan_counts;
 pub use console::{Console, LogWriter, init_logs};
+pub use doctor::{CheckRecord, CheckStatus, DoctorReport};
 pub use error::ReportError;
 pub use explain::Explanation;
 pub use history::{LATEST, list_runs, show_run};

@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 use crate::fields::{Cleaning, RuleOptions, bare};
 use crate::input::Row;
 use crate::plan::Filter;
+use crate::row::Place;
 use crate::update::{FieldKind, FieldSet};
 
 /// What the operator says of whole rows: which of them count, which is newer, what clears a field.
@@ -18,6 +19,8 @@ pub struct RowRules {
     pub order_by: Option<String>,
     /// What clears a field.
     pub clears: Clears,
+    /// The one row to look at, by its ordinal; every other one is filtered, readable or not.
+    pub only: Option<u64>,
 }
 
 impl RowRules {
@@ -27,12 +30,18 @@ impl RowRules {
         self.filter.columns().chain(self.order_by.as_deref()).map(str::to_owned).collect()
     }
 
+    /// Whether a row is left out without a look at it.
+    pub(super) fn leaves_out(&self, place: Place) -> bool {
+        self.only.is_some_and(|ordinal| ordinal != place.ordinal)
+    }
+
     /// What of it shapes the batch, as a text that is equal when that is; empty when there is nothing. What clears a
     /// field is part of the rules' fingerprint.
     pub fn shaping(&self) -> String {
         let order =
             self.order_by.as_ref().map_or_else(String::new, |column| format!("order by {column:?}\n"));
-        format!("{}{order}", self.filter.canonical())
+        let only = self.only.map_or_else(String::new, |ordinal| format!("only row {ordinal}\n"));
+        format!("{}{order}{only}", self.filter.canonical())
     }
 }
 
