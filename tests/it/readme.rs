@@ -83,7 +83,7 @@ fn every_command_line_is_one() {
             Err(error) => panic!("{line}\n{error}"),
         };
     }
-    let all = ["check", "config", "plan", "runs", "sandbox", "show", "sync"];
+    let all = ["check", "config", "doctor", "plan", "runs", "sandbox", "show", "sync"];
     assert_eq!(commands.into_iter().collect::<Vec<_>>(), all, "the README shows every command but the demo");
 }
 
