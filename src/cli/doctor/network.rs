@@ -95,9 +95,12 @@ fn opened(knocked: &Knocked, now_s: i64) -> CheckRecord {
     let mut says = format!("answers {status} to a HEAD without the token, by {version}");
     let mut hints = Vec::new();
     if let Some(certificate) = certificate {
-        let names = if certificate.names.is_empty() { String::new() } else { certificate.names.join(", ") };
+        let names = match certificate.names.join(", ") {
+            names if names.is_empty() => String::new(),
+            names => format!("for {names} and "),
+        };
         let until = clock::rfc3339(certificate.expires_s);
-        says.push_str(&format!("; TLS, its certificate is for {names} and valid until {until}"));
+        says.push_str(&format!("; TLS, its certificate is {names}valid until {until}"));
         if certificate.expires_s - now_s < CERTIFICATE_SOON_S {
             hints.push("the server's certificate expires soon; tell whoever runs it");
         }
