@@ -164,7 +164,9 @@ impl<'a> Judge<'a> {
     pub fn row(&mut self, row: &Row<'_>) -> Judged {
         self.facts.clear();
         let left_out = match self.row_rules.filter.keeps(|column| row.watched(column)) {
-            Kept::Yes | Kept::No | Kept::Unknown(_) if !self.row_rules.is_chosen(row) => {
+            Kept::Yes | Kept::No | Kept::Unknown(_)
+                if self.row_rules.leaves_out(row.place()) || !self.row_rules.is_chosen(row) =>
+            {
                 Some(Judged::Filtered)
             }
             Kept::Yes => None,
@@ -320,6 +322,10 @@ impl<'a> Judge<'a> {
     pub fn read(&mut self, row: &Result<Row<'_>, RowError>) -> (Place, Judged) {
         match row {
             Ok(row) => (row.place(), self.row(row)),
+            Err(error) if self.row_rules.leaves_out(error.place) => {
+                self.checked.clear();
+                (error.place, Judged::Filtered)
+            }
             Err(error) => {
                 self.checked.clear();
                 (error.place, Judged::Rejected { code: error.code, field: None })

@@ -75,6 +75,12 @@ impl Connections {
     }
 }
 
+/// One connection made as all others are, that tells of the certificate it was shown.
+pub(super) fn telling(options: &ClientOptions) -> Result<reqwest::Client, ApiError> {
+    let builder = Recipe::new(options).builder()?.tls_info(true);
+    builder.build().map_err(|source| ApiError::Client { source: source.without_url() })
+}
+
 /// What connections are made from. Files are read each time: certificates are renewed while runs last.
 struct Recipe {
     endpoint: Endpoint,
@@ -113,6 +119,10 @@ impl Recipe {
     }
 
     fn make(&self) -> Result<reqwest::Client, ApiError> {
+        self.builder()?.build().map_err(|source| ApiError::Client { source: source.without_url() })
+    }
+
+    fn builder(&self) -> Result<ClientBuilder, ApiError> {
         let mut builder = reqwest::Client::builder()
             .http1_max_headers(ANSWER_HEADERS_MAX)
             .tcp_nodelay(true)
@@ -136,8 +146,7 @@ impl Recipe {
         if let Some(resolver) = &self.resolver {
             builder = builder.dns_resolver(std::sync::Arc::clone(resolver));
         }
-        let builder = self.with_tls(self.with_version(builder))?;
-        builder.build().map_err(|source| ApiError::Client { source: source.without_url() })
+        self.with_tls(self.with_version(builder))
     }
 
     fn with_version(&self, builder: ClientBuilder) -> ClientBuilder {

@@ -5,6 +5,7 @@
 //! (`delivery/`), which runtime runs it and how long it took (`engine/`), what a field may hold (`fields/`).
 
 mod answer;
+mod certificate;
 mod client;
 mod complaint;
 mod connections;
@@ -12,6 +13,7 @@ mod echo;
 mod endpoint;
 mod envelope;
 mod expiry;
+mod knock;
 mod options;
 mod proxy;
 mod quota;
@@ -21,6 +23,7 @@ mod token_command;
 mod trouble;
 
 pub use answer::{Answer, Sent, classify};
+pub use certificate::Certificate;
 pub use client::{
     ANSWER_BYTES_MAX, Answered, CONNECT_TIMEOUT_MS, CONNECTION_AGE_MAX_MS, Canonical, Client, ClientOptions,
     IDEMPOTENCY_KEY_BYTES_MAX, READ_TIMEOUT_MS, Request, TIMEOUT_MS,
@@ -28,6 +31,7 @@ pub use client::{
 pub use connections::{ANSWER_HEADER_BYTES_MAX, ANSWER_HEADERS_MAX};
 pub use endpoint::{Endpoint, URL_BYTES_MAX};
 pub use envelope::{Envelope, body};
+pub use knock::{KNOCK_TIMEOUT_MS, KnockError, Knocked, addresses, knock};
 pub use options::{HttpVersion, Verify};
 pub use proxy::{Proxy, ProxyUrl};
 pub use signature::{Mask, signature};

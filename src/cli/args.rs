@@ -306,6 +306,18 @@ pub struct ShowArgs {
     pub common: CommonArgs,
 }
 
+/// `doctor`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct DoctorArgs {
+    /// Send the first valid row of this input, a real update kept in the journal, and find the envelope that the API
+    /// understands
+    #[arg(long, value_name = "FILE", value_parser = NonEmptyStringValueParser::new())]
+    pub probe: Option<String>,
+    /// The settings to look at.
+    #[command(flatten)]
+    pub settings: SettingArgs,
+}
+
 /// `config init`.
 #[derive(Debug, Clone, Args)]
 pub struct ConfigInitArgs {

@@ -99,6 +99,16 @@ Examples:
 Survey, plan and gates are those of sync. Every update that the plan would send is recorded as acknowledged; no request
 is made and no token is needed. A sync of the same file sends nothing then. Exit codes as in `simsync sync --help`.";
 
+pub(crate) const DOCTOR: &str = "\
+Examples:
+  simsync doctor                         look at everything a run needs; nothing is sent but a HEAD without the token
+  simsync doctor --json | jq 'select(.status == \"failed\")'
+  simsync doctor --probe export.csv      send the first valid row, and find the envelope the API understands
+
+Exit codes: 0 all is well, warnings or not; otherwise that of the first failure: 5 the API cannot be reached, 6 the input
+is unusable, 10 the configuration or the token's source, 11 another run holds the journal, 12 the token is refused, 13
+the state directory or the journal, 4 the API refuses the probe.";
+
 pub(crate) const CONFIG: &str = "\
 Examples:
   simsync config init                    write ./simsync.toml, every setting with its default

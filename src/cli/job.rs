@@ -22,18 +22,14 @@ use crate::engine::clock::{self, Clock};
 use crate::engine::signals::Signals;
 use crate::event::{BatchFigures, Event, RunFacts};
 use crate::exit::Exit;
-use crate::fields::{RuleId, RuleSet, Severity};
+use crate::fields::RuleSet;
 use crate::input::Inputs;
 use crate::journal::{Batch, Journal};
-use crate::plan::{NoLedger, Plan, PlanRules, SendMode, SharedKind};
+use crate::plan::{NoLedger, Plan, PlanRules, SendMode};
 use crate::report::{self, Reporters, RowFiles, WrittenFile, plural};
-use crate::row::Place;
 use crate::settings::Settings;
 use crate::survey::{self, Emitter, Gather, Identity, Judge, RowRules};
 use crate::update::FieldKind;
-
-/// Places of in-doubt rows named in an event, at most.
-const IN_DOUBT_PLACES_MAX: usize = 20;
 
 /// One run of the job.
 pub(super) struct Job<'a> {
@@ -151,12 +147,7 @@ impl Job<'_> {
         let mut emitter = Emitter::new(clock, &mut reporters);
         emitter.emit(Event::RunStarted(RunFacts {
             run_id: self.run_id.to_owned(),
-            command: match &self.replay {
-                Some(_) => "replay",
-                None if self.is_plan => "plan",
-                None if self.settings.run.adopt => "adopt",
-                None => "sync",
-            },
+            command: self.command(),
             target: self.destination.target.clone(),
             started_at: clock::wall_rfc3339(),
             tool_version: env!("CARGO_PKG_VERSION"),
@@ -182,6 +173,17 @@ impl Job<'_> {
         let (journal, target) = (self.journal, self.destination.target);
         let closing = Closing { journal, target, batch: self.settled, figures: self.figures };
         (Ended { exit, fatal }, reporters, closing)
+    }
+
+    /// What reports call it.
+    fn command(&self) -> &'static str {
+        match &self.replay {
+            Some(_) => "replay",
+            None if self.is_plan => "plan",
+            None if self.settings.run.adopt => "adopt",
+            None if self.settings.run.only_row.is_some() => "doctor",
+            None => "sync",
+        }
     }
 
     /// All steps; `None` when only the books decide on the exit code.
@@ -410,57 +412,6 @@ impl Job<'_> {
             key,
             tag,
             samples: settings.samples,
-        }
-    }
-
-    /// Tells the places of rows that the plan rejected by policy or warns of, and finds those of the first rows in doubt:
-    /// the plan knows ordinals only, so the inputs are read once more where there are any.
-    fn tell_places(&mut self, plan: &Plan, emitter: &mut Emitter<'_>) -> Result<Vec<Place>, Fatal> {
-        let in_doubt = plan.in_doubt_ordinals();
-        let is_any_by_policy = plan.is_any_rejected_by_policy();
-        let mut places = Vec::new();
-        let shared: Vec<(SharedKind, bool)> = SharedKind::ALL
-            .into_iter()
-            .filter(|kind| plan.is_any_shared(*kind))
-            .filter_map(|kind| Some((kind, self.is_warning(kind)?)))
-            .collect();
-        if in_doubt.is_empty() && !is_any_by_policy && shared.is_empty() {
-            return Ok(places);
-        }
-        let mut reader = self.inputs.read(crate::input::Pass::Again);
-        while let Some(row) = reader.next_row()? {
-            let place = match row {
-                Ok(row) => row.place(),
-                Err(error) => error.place,
-            };
-            if plan.is_rejected_by_policy(place.ordinal) {
-                emitter.emit(Event::RowRejected {
-                    place,
-                    code: "duplicate.rejected",
-                    field: None,
-                    also: Vec::new(),
-                });
-            }
-            for kind in plan.beside(place.ordinal)?.shared() {
-                if let Some((_, warning)) = shared.iter().find(|(told, _)| *told == kind) {
-                    let (code, field) = (kind.name(), Some(kind.field()));
-                    emitter.emit(Event::RuleApplied { place, code, warning: *warning, field });
-                }
-            }
-            if places.len() < IN_DOUBT_PLACES_MAX && in_doubt.binary_search(&place.ordinal).is_ok() {
-                places.push(place);
-            }
-        }
-        Ok(places)
-    }
-
-    /// Whether what rows share is told as a warning; `None` when it is not told at all. An error is none here: which of
-    /// the rows is the wrong one nobody knows.
-    fn is_warning(&self, kind: SharedKind) -> Option<bool> {
-        match RuleId::of(kind.name()).map(|id| self.rules.severity(id)) {
-            Some(Severity::Warn | Severity::Error) => Some(true),
-            Some(Severity::Fix) => Some(false),
-            Some(Severity::Off) | None => None,
         }
     }
 

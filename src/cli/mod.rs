@@ -8,6 +8,7 @@ mod args;
 mod check;
 mod common;
 mod demo;
+mod doctor;
 mod expiry;
 mod explain;
 mod fatal;
@@ -17,6 +18,7 @@ mod journal;
 mod key;
 mod lookup;
 mod parts;
+mod places;
 mod plan_file;
 mod planned;
 mod replay;
@@ -35,9 +37,9 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use crate::settings::Flags;
 
 pub use args::{
-    AdoptArgs, CheckArgs, CommonArgs, ConfigInitArgs, DemoArgs, Faults, FieldArgs, ForgetArgs, InputArgs,
-    LookupArgs, PlanArgs, PlanningArgs, ReplayArgs, RowArgs, RunsArgs, SandboxArgs, SendingArgs, SettingArgs,
-    ShowArgs, SyncArgs, TargetArgs, ToolArgs, ValueArgs,
+    AdoptArgs, CheckArgs, CommonArgs, ConfigInitArgs, DemoArgs, DoctorArgs, Faults, FieldArgs, ForgetArgs,
+    InputArgs, LookupArgs, PlanArgs, PlanningArgs, ReplayArgs, RowArgs, RunsArgs, SandboxArgs, SendingArgs,
+    SettingArgs, ShowArgs, SyncArgs, TargetArgs, ToolArgs, ValueArgs,
 };
 pub use clap::Error as UsageError;
 pub use fatal::Fatal;
@@ -86,6 +88,9 @@ pub enum Command {
     /// The journal: stats, verify, compact, forget, adopt
     #[command(subcommand, after_help = help::JOURNAL, disable_help_subcommand = true)]
     Journal(JournalCommand),
+    /// Config, token, DNS, TLS, disk, lock, journal: is everything in place?
+    #[command(after_help = help::DOCTOR)]
+    Doctor(Box<DoctorArgs>),
     /// The configuration: write, show, check
     #[command(subcommand, after_help = help::CONFIG, disable_help_subcommand = true)]
     Config(ConfigCommand),
@@ -156,6 +161,7 @@ impl Command {
             Command::Replay(args) => Some(args.settings.flags()),
             Command::Check(args) => Some(args.flags()),
             Command::Runs(args) => Some(args.common.flags()),
+            Command::Doctor(args) => Some(args.settings.flags()),
             Command::Show(args) => Some(args.common.flags()),
             Command::Lookup(args) => Some(args.flags()),
             Command::Journal(journal) => Some(journal.flags()),
@@ -177,6 +183,7 @@ impl Command {
             | Command::Show(_)
             | Command::Lookup(_)
             | Command::Journal(_)
+            | Command::Doctor(_)
             | Command::Config(_) => self.common().is_some_and(|common| common.json),
         }
     }
@@ -199,6 +206,7 @@ impl Command {
             Command::Show(args) => Some(&args.common),
             Command::Lookup(args) => Some(&args.common),
             Command::Journal(journal) => Some(journal.common()),
+            Command::Doctor(args) => Some(&args.settings.common),
             Command::Config(ConfigCommand::Show(args) | ConfigCommand::Check(args)) => Some(&args.common),
             Command::Config(ConfigCommand::Init(_)) | Command::Sandbox(_) | Command::Demo(_) => None,
         }
@@ -215,6 +223,7 @@ impl Command {
             Command::Show(_) => "show",
             Command::Lookup(_) => "lookup",
             Command::Journal(_) => "journal",
+            Command::Doctor(_) => "doctor",
             Command::Config(_) => "config",
             Command::Sandbox(_) => "sandbox",
             Command::Demo(_) => "demo",

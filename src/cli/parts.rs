@@ -94,7 +94,8 @@ pub(super) fn start_sandbox(
     Ok(Destination { target, endpoint: Some(endpoint), token: Some(token), state, sandbox: Some(sandbox) })
 }
 
-fn token_source(choice: &TokenChoice) -> Result<TokenSource, Fatal> {
+/// Where the token comes from, by the settings.
+pub(super) fn token_source(choice: &TokenChoice) -> Result<TokenSource, Fatal> {
     Ok(match choice {
         TokenChoice::File(path) => TokenSource::File { path: path.clone(), any_permissions: false },
         TokenChoice::Command(command) => TokenSource::Command(command.clone()),
@@ -151,7 +152,8 @@ pub(super) fn row_rules(settings: &Settings) -> Result<RowRules, Fatal> {
         ),
         (true, false) | (false, true) => {
             let order_by = order_by.map(str::to_owned);
-            return Ok(RowRules { filter, order_by, clears: Clears::new(rules), chosen: None });
+            let (only, clears) = (settings.run.only_row, Clears::new(rules));
+            return Ok(RowRules { filter, order_by, clears, chosen: None, only });
         }
     };
     Err(Fatal::new(Exit::Config, problem, hint))

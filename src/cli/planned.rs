@@ -124,7 +124,9 @@ impl Job<'_> {
             key: Some(surveyed.key_field),
             in_doubt_places,
             damaged: judge.damaged(),
-            is_whole: self.settings.input.conditions.is_empty() && !self.inputs.is_fed_back(),
+            is_whole: self.settings.input.conditions.is_empty()
+                && self.settings.run.only_row.is_none()
+                && !self.inputs.is_fed_back(),
             mapped: self.inputs.mapped(),
             filled: judge.columns.filled(),
             usual: usual.unwrap_or_default(),

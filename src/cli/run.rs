@@ -9,7 +9,7 @@ use super::common::{print, report_options};
 use super::fatal::Fatal;
 use super::plan_file::Task;
 use super::start::job_command;
-use super::{Cli, Command, ConfigCommand, check, demo, journal, lookup, parts, replay, serve};
+use super::{Cli, Command, ConfigCommand, check, demo, doctor, journal, lookup, parts, replay, serve};
 use crate::exit::Exit;
 use crate::report::{self, Console, ReportOptions};
 use crate::settings::{self, Flags, Surroundings};
@@ -60,6 +60,7 @@ fn dispatch(cli: &Cli, args: &[OsString], around: &Surroundings) -> Result<Exit,
         }
         Command::Lookup(args) => lookup::lookup(&settings::resolve(&flags, around)?.settings, args),
         Command::Journal(command) => journal::journal(command, &flags, around, args),
+        Command::Doctor(doctor) => doctor::doctor(doctor, &flags, around),
         Command::Config(config) => config_command(config, &flags, around),
         Command::Sandbox(sandbox) => serve::serve(sandbox),
         Command::Demo(demo) => demo::demo(demo),

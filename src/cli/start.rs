@@ -80,6 +80,20 @@ pub(super) fn run_job(
     console: Console,
     reload: Box<Reload<'_>>,
 ) -> Result<Exit, Fatal> {
+    let speaks = (console.clone(), Out::stdout());
+    let (ended, reporters, closing) = carry_out(settings, destination, work, speaks, reload)?;
+    conclude(settings, &console, ended, reporters, closing)
+}
+
+/// Runs the job against a destination to its closed books; what is left is to tell how it ended. Lines for people go to
+/// the console, `--json` to the other one.
+pub(super) fn carry_out(
+    settings: &Settings,
+    destination: Destination,
+    work: Work<'_>,
+    (console, stdout): (Console, Out),
+    reload: Box<Reload<'_>>,
+) -> Result<(Ended, Reporters, Closing), Fatal> {
     let Work { inputs, task, replay, commands } = work;
     let (is_plan, input_args) = (task.is_plan(), inputs.to_vec());
     let rules = Arc::new(parts::rule_set(settings)?);
@@ -105,7 +119,7 @@ pub(super) fn run_job(
         sending_time: parts::sending_time(&settings.delivery),
         ..report_options(settings)
     };
-    let reporters = Reporters::on(options, console.clone(), Out::stdout())?;
+    let reporters = Reporters::on(options, console, stdout)?;
     let files = Vec::new();
     let job = Job {
         settings,
@@ -128,8 +142,7 @@ pub(super) fn run_job(
         settled: None,
         figures: None,
     };
-    let (ended, reporters, closing) = job.run(clock, reporters);
-    conclude(settings, &console, ended, reporters, closing)
+    Ok(job.run(clock, reporters))
 }
 
 /// Tells how the job ended, and closes the batch and the journal.

@@ -6,6 +6,7 @@
 
 mod build;
 mod console;
+mod doctor;
 mod error;
 mod explain;
 mod glance;
@@ -30,6 +31,7 @@ mod verdicts;
 
 pub use build::plan_counts;
 pub use console::{Console, LogWriter, init_logs};
+pub use doctor::{CheckRecord, CheckStatus, DoctorReport};
 pub use error::ReportError;
 pub use explain::Explanation;
 pub use history::{FoundRun, LATEST, find_run, list_runs, run_ids, show_run};

@@ -66,6 +66,7 @@ pub(crate) fn settings(values: &Values, token: TokenChoice) -> Settings {
             json: v.is_on("run.json"),
             quiet: v.is_on("run.quiet"),
             verbose: v.number("run.verbose"),
+            only_row: None,
         },
     }
 }

@@ -377,6 +377,8 @@ pub struct RunSettings {
     pub quiet: bool,
     /// `--verbose`, how often: 0 to 2.
     pub verbose: u8,
+    /// The one row to look at, by its ordinal; all others are filtered. Nobody can set it: the doctor's probe does.
+    pub only_row: Option<u64>,
 }
 
 /// The defaults, as if nobody had set anything anywhere.

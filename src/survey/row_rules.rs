@@ -8,6 +8,7 @@ use super::chosen::{CHOSEN_COLUMNS, Chosen};
 use crate::fields::{Cleaning, RuleOptions, bare};
 use crate::input::Row;
 use crate::plan::Filter;
+use crate::row::Place;
 use crate::update::{FieldKind, FieldSet};
 
 /// What the operator says of whole rows: which of them count, which is newer, what clears a field.
@@ -21,6 +22,8 @@ pub struct RowRules {
     pub clears: Clears,
     /// Which rows of a run's row files are taken; `None` for all, and for every input that is no row file.
     pub chosen: Option<Chosen>,
+    /// The one row to look at, by its ordinal; every other one is filtered, readable or not.
+    pub only: Option<u64>,
 }
 
 impl RowRules {
@@ -39,13 +42,19 @@ impl RowRules {
         chosen.keeps(reason, signature)
     }
 
+    /// Whether a row is left out without a look at it.
+    pub(super) fn leaves_out(&self, place: Place) -> bool {
+        self.only.is_some_and(|ordinal| ordinal != place.ordinal)
+    }
+
     /// What of it shapes the batch, as a text that is equal when that is; empty when there is nothing. What clears a
     /// field is part of the rules' fingerprint.
     pub fn shaping(&self) -> String {
         let order =
             self.order_by.as_ref().map_or_else(String::new, |column| format!("order by {column:?}\n"));
         let chosen = self.chosen.as_ref().map_or_else(String::new, Chosen::shaping);
-        format!("{}{order}{chosen}", self.filter.canonical())
+        let only = self.only.map_or_else(String::new, |ordinal| format!("only row {ordinal}\n"));
+        format!("{}{order}{chosen}{only}", self.filter.canonical())
     }
 }
 

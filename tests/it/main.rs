@@ -39,8 +39,15 @@ mod demo;
 
 // What the README says, held to the code.
 mod readme;
+
 // What an answer, or the lack of one, leads to on the wire: the verdict table, seen from both ends.
 mod wire;
+
+// The same behind a real proxy, with its own limits, pages and outages.
+mod nginx;
+
+// The doctor: every check, and the probe.
+mod doctor;
 
 // What is sent at all: rulings of the plan over several runs, replays, policies.
 mod rulings;

@@ -83,7 +83,9 @@ fn every_command_line_is_one() {
             Err(error) => panic!("{line}\n{error}"),
         };
     }
-    let all = ["check", "config", "journal", "lookup", "plan", "replay", "runs", "sandbox", "show", "sync"];
+    let all = [
+        "check", "config", "doctor", "journal", "lookup", "plan", "replay", "runs", "sandbox", "show", "sync",
+    ];
     assert_eq!(commands.into_iter().collect::<Vec<_>>(), all, "the README shows every command but the demo");
 }
 

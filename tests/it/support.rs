@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
@@ -243,10 +244,11 @@ pub(crate) fn kill_after(command: &mut Command, delay_ms: u64) {
     child.wait().unwrap();
 }
 
-/// Says why a test did nothing where it could not do it. The harness shows it with `--nocapture` only.
-#[expect(clippy::print_stderr, reason = "a test's own output is the harness's to show")]
+/// Says why a test did nothing where it could not do it: past the harness, which keeps to itself what a test prints that
+/// passes.
 pub(crate) fn skipped(why: &str) {
-    eprintln!("skipped: {why}");
+    let test = std::thread::current().name().unwrap_or_default().to_owned();
+    std::io::stderr().write_all(format!("skipped: {test}: {why}\n").as_bytes()).unwrap_or_default();
 }
 
 /// A valid IMEI with this serial: 14 digits and their Luhn digit (3GPP TS 23.003 annex B).

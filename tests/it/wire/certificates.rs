@@ -171,3 +171,28 @@ fn a_certificate_that_goes_wrong_in_the_middle_is_an_outage() {
     assert!(ran.rows("synced") > 0 && ran.rows("failed") == 0, "{}", ran.stdout);
     assert!(ran.stdout.contains("comes from no authority that is trusted here"), "{}", ran.stdout);
 }
+
+#[test]
+fn the_doctor_tells_which_certificate_it_was_shown() {
+    let ours = Authority::new("ours");
+    let workspace = trusting(&ours, "");
+    let doctor = |peer: &Peer| {
+        let url = peer.url("https", "localhost");
+        finish(workspace.command(&["doctor", "--api-url", &url]))
+    };
+    let peer_of = |authority: &Authority, year| peer(authority, "localhost", year, None);
+    let whole = peer_of(&ours, 2999);
+    let told = doctor(&whole).expect(0).stdout;
+    assert!(told.contains("answers 405 to a HEAD without the token"), "{told}");
+    assert!(told.contains("its certificate is for localhost and valid until 2999-"), "{told}");
+    for (peer, cause) in [
+        (peer_of(&ours, 2001), "has expired"),
+        (peer_of(&Authority::new("other"), 2999), "comes from no authority that is trusted here"),
+        (peer(&ours, "gate.example", 2999, None), "is for another host name"),
+    ] {
+        let told = doctor(&peer).expect(10).stdout;
+        assert!(told.contains("FAILED   connect") && told.contains(cause), "{told}");
+        assert_eq!(peer.requests(), (0, 0));
+    }
+    assert!(!workspace.path("simsync-state").exists());
+}

@@ -1,4 +1,8 @@
 //! The pace by time of day, a fleet's share of it, and what the server says it will still take.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a test needs the time of day, and how far apart requests came"
+)]
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -7,7 +11,7 @@ use crate::support::{Workspace, export, ran, signal};
 
 /// `HH:MM` in UTC, so many minutes from now.
 fn in_minutes(minutes: i64) -> String {
-    let now_s = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() as i64;
+    let now_s = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs().cast_signed();
     let minute = (now_s / 60 + minutes).rem_euclid(24 * 60);
     format!("{:02}:{:02}", minute / 60, minute % 60)
 }

@@ -153,6 +153,14 @@ async fn http1(mut stream: impl AsyncRead + AsyncWrite + Unpin, come: &Come) {
     let mut buffer = [0; 4096];
     while let Ok(read @ 1..) = stream.read(&mut buffer).await {
         heard.push_str(&String::from_utf8_lossy(&buffer[..read]));
+        // Somebody who only knocks. With the token he would be no such one.
+        if heard.starts_with("HEAD ") && heard.ends_with("\r\n\r\n") {
+            let has_token = heard.to_ascii_lowercase().contains("authorization");
+            let status = if has_token { "500 Token Told" } else { "405 Method Not Allowed" };
+            heard.clear();
+            let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n");
+            stream.write_all(answer.as_bytes()).await.unwrap_or_default();
+        }
         // The body is one JSON object, whose end is the request's.
         if heard.ends_with('}') {
             come.http1.fetch_add(1, Ordering::SeqCst);

@@ -1,0 +1,71 @@
+//! Where the plan's findings stand in the inputs: the plan knows ordinals, people know files and lines.
+//!
+//! Not here: the findings themselves (`plan/`), samples of changes (`samples.rs`).
+
+use super::fatal::Fatal;
+use super::job::Job;
+use crate::event::Event;
+use crate::fields::{RuleId, Severity};
+use crate::plan::{Plan, SharedKind};
+use crate::row::Place;
+use crate::survey::Emitter;
+
+/// Places of in-doubt rows named in an event, at most.
+const IN_DOUBT_PLACES_MAX: usize = 20;
+
+impl Job<'_> {
+    /// Tells the places of rows that the plan rejected by policy or warns of, and finds those of the first rows in doubt:
+    /// the plan knows ordinals only, so the inputs are read once more where there are any.
+    pub(super) fn tell_places(
+        &mut self,
+        plan: &Plan,
+        emitter: &mut Emitter<'_>,
+    ) -> Result<Vec<Place>, Fatal> {
+        let in_doubt = plan.in_doubt_ordinals();
+        let is_any_by_policy = plan.is_any_rejected_by_policy();
+        let mut places = Vec::new();
+        let shared: Vec<(SharedKind, bool)> = SharedKind::ALL
+            .into_iter()
+            .filter(|kind| plan.is_any_shared(*kind))
+            .filter_map(|kind| Some((kind, self.is_warning(kind)?)))
+            .collect();
+        if in_doubt.is_empty() && !is_any_by_policy && shared.is_empty() {
+            return Ok(places);
+        }
+        let mut reader = self.inputs.read(crate::input::Pass::Again);
+        while let Some(row) = reader.next_row()? {
+            let place = match row {
+                Ok(row) => row.place(),
+                Err(error) => error.place,
+            };
+            if plan.is_rejected_by_policy(place.ordinal) {
+                emitter.emit(Event::RowRejected {
+                    place,
+                    code: "duplicate.rejected",
+                    field: None,
+                    also: Vec::new(),
+                });
+            }
+            for kind in plan.beside(place.ordinal)?.shared() {
+                if let Some((_, warning)) = shared.iter().find(|(told, _)| *told == kind) {
+                    let (code, field) = (kind.name(), Some(kind.field()));
+                    emitter.emit(Event::RuleApplied { place, code, warning: *warning, field });
+                }
+            }
+            if places.len() < IN_DOUBT_PLACES_MAX && in_doubt.binary_search(&place.ordinal).is_ok() {
+                places.push(place);
+            }
+        }
+        Ok(places)
+    }
+
+    /// Whether what rows share is told as a warning; `None` when it is not told at all. An error is none here: which of
+    /// the rows is the wrong one nobody knows.
+    fn is_warning(&self, kind: SharedKind) -> Option<bool> {
+        match RuleId::of(kind.name()).map(|id| self.rules.severity(id)) {
+            Some(Severity::Warn | Severity::Error) => Some(true),
+            Some(Severity::Fix) => Some(false),
+            Some(Severity::Off) | None => None,
+        }
+    }
+}
