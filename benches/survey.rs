@@ -8,7 +8,7 @@ use simsync::engine::clock::Clock;
 use simsync::engine::signals::Signals;
 use simsync::event::{Listener, Stamped};
 use simsync::fields::{RuleOptions, RuleSet};
-use simsync::input::{InputOptions, Inputs, Pass};
+use simsync::input::{AheadOptions, InputOptions, Inputs, Pass};
 use simsync::plan::{ConflictPolicy, DuplicatePolicy, InDoubtPolicy, PlanRules};
 use simsync::survey::{Emitter, GatherOptions, Identity, Judge, NoLedger, survey};
 use simsync::update::FieldKind;
@@ -34,7 +34,8 @@ fn main() {
         ("csv::ByteRecord alone", Box::new(|| timed(|| bare(&path, bench.rows)))),
         ("read: decode, split, map, block hashes", Box::new(|| timed(|| read(&path, bench.rows)))),
         ("read and check: all rules", Box::new(|| timed(|| check(&path, &rules, bench.rows)))),
-        ("survey: read, check, fingerprint, plan", Box::new(|| timed(|| plan(&path, &rules, bench.rows)))),
+        ("survey: read, check, fingerprint, plan", Box::new(|| timed(|| plan(&path, &rules, bench.rows, 1)))),
+        ("the same on all cores", Box::new(|| timed(|| plan(&path, &rules, bench.rows, cores())))),
     ];
     bench.run("rows", contestants);
     std::fs::remove_file(&path).expect("it was written above");
@@ -77,7 +78,7 @@ fn check(path: &Path, rules: &RuleSet, rows: u64) {
     assert_eq!(count, rows);
 }
 
-fn plan(path: &Path, rules: &RuleSet, rows: u64) {
+fn plan(path: &Path, rules: &RuleSet, rows: u64, threads: usize) {
     let mut inputs = open(path);
     let state_key = StateKey::new(&[7; StateKey::LEN]);
     let (key_field, find_run) = (FieldKind::UserExternalId, |_: &str| None);
@@ -85,9 +86,10 @@ fn plan(path: &Path, rules: &RuleSet, rows: u64) {
     let mut judge = Judge::new(rules, Some(identity));
     let mut nobody = Nobody;
     let mut emitter = Emitter::new(Clock::start(), &mut nobody);
-    let surveyed =
-        survey(&mut inputs, &mut judge, &mut emitter, &Signals::default(), &GatherOptions::default())
-            .expect("the export is sound");
+    let gather = GatherOptions::default();
+    let ahead = AheadOptions::new(threads);
+    let surveyed = survey(&mut inputs, &mut judge, &mut emitter, &Signals::default(), &gather, ahead)
+        .expect("the export is sound");
     let rules = PlanRules {
         duplicates: DuplicatePolicy::Fold,
         conflicts: ConflictPolicy::Hold,
@@ -104,4 +106,8 @@ fn plan(path: &Path, rules: &RuleSet, rows: u64) {
     };
     let plan = surveyed.finish(&rules, &NoLedger, 1).expect("an empty ledger cannot fail");
     assert_eq!(plan.facts().rows.send, rows, "{:?}", plan.facts().rows);
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }

@@ -18,7 +18,7 @@ use crate::engine::signals::Signals;
 use crate::event::{Event, PlanFacts, RunFacts};
 use crate::exit::Exit;
 use crate::fields::{RuleId, RuleSet, Severity};
-use crate::input::Inputs;
+use crate::input::{AheadOptions, Inputs};
 use crate::journal::{Batch, Journal};
 use crate::plan::{self, Plan, PlanRules, SharedKind};
 use crate::report::{Reporters, RowFiles, WrittenFile};
@@ -182,6 +182,7 @@ impl Job<'_> {
             emitter,
             &self.signals,
             &parts::gather_options(self.settings, &self.destination.state),
+            AheadOptions::new(parts::plan_threads(self.settings)),
         )?;
         let columns = survey::mapped_columns(&self.inputs);
         emitter.emit(Event::ColumnsMapped { columns, key: judge.key_field(), key_by: "" });

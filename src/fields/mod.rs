@@ -36,7 +36,7 @@ mod user_external_id;
 mod username;
 
 pub use clean::{Cleaning, bare};
-pub use columns::{ColumnAlarm, ColumnBook};
+pub use columns::{ColumnAlarm, ColumnBook, ColumnNotes};
 pub use options::{
     BareNumbers, ClearAs, Imei14, Imei16, NULL_MARKERS, NumberFormat, Preset, RuleOptions, RuleSet,
     RuleSetError, Spare0,

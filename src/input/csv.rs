@@ -134,6 +134,21 @@ pub(super) struct CsvRows {
     rows_to: u64,
     /// Rows of the inputs before this one.
     rows_before: u64,
+    /// Offset in the text at which somebody else reads on.
+    until: u64,
+    /// Whether rows were of names alone before has decided something.
+    asked_for_names: bool,
+}
+
+/// What one record leaves for those after it. What it does not name is known at the end of a file only.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Carry {
+    doubt: Option<Doubt>,
+    uncounted: bool,
+    other_header: Option<u64>,
+    after_blank: bool,
+    lone: Option<Lone>,
+    has_names_only: bool,
 }
 
 /// What a look at the end of the file came to.
@@ -169,7 +184,86 @@ impl CsvRows {
             has_trailer: false,
             rows_to: 0,
             rows_before: spot.ordinal,
+            until: u64::MAX,
+            asked_for_names: false,
         })
+    }
+
+    /// Reads stretches of files of this layout, each of them after [`CsvRows::turn_to`].
+    pub(super) fn of_stretches(layout: &CsvLayout) -> CsvRows {
+        CsvRows {
+            splitter: Splitter::new(),
+            parser: Parser::new(layout.delimiter),
+            record: StringRecord::new(),
+            nested: NestedCells::default(),
+            doubt: None,
+            uncounted: false,
+            other_header: None,
+            after_blank: false,
+            lone: None,
+            ending: Ending::Whole,
+            has_names_only: false,
+            has_trailer: false,
+            rows_to: 0,
+            rows_before: 0,
+            until: 0,
+            asked_for_names: false,
+        }
+    }
+
+    /// Goes to a stretch that begins with a record and is read up to this offset. Nothing before it casts doubt on its
+    /// rows, and there are some; whether all of them were more than names is a guess.
+    pub(super) fn turn_to(&mut self, until: u64, has_names_only: bool) {
+        self.splitter = Splitter::new();
+        (self.doubt, self.lone, self.other_header) = (None, None, None);
+        (self.after_blank, self.uncounted, self.asked_for_names) = (false, false, false);
+        self.ending = Ending::Whole;
+        self.rows_to = 0;
+        self.has_names_only = has_names_only;
+        self.until = until;
+    }
+
+    /// Whether the record after this one can be read by somebody who knows nothing of those before.
+    pub(super) fn is_settled(&self) -> bool {
+        self.doubt.is_none() && self.lone.is_none() && self.other_header.is_none() && !self.after_blank
+    }
+
+    /// Whether rows were of names alone, as far as was read.
+    pub(super) fn has_names_only(&self) -> bool {
+        self.has_names_only
+    }
+
+    /// Whether it decided something that rows of names alone were seen before, or not.
+    pub(super) fn asked_for_names(&self) -> bool {
+        self.asked_for_names
+    }
+
+    /// What is left for the records after the one read last.
+    pub(super) fn carry(&self) -> Carry {
+        Carry {
+            doubt: self.doubt,
+            uncounted: self.uncounted,
+            other_header: self.other_header,
+            after_blank: self.after_blank,
+            lone: self.lone,
+            has_names_only: self.has_names_only,
+        }
+    }
+
+    /// Goes on where the reader of a stretch ended that began here.
+    pub(super) fn go_on_from(&mut self, carry: Carry) {
+        let Carry { doubt, uncounted, other_header, after_blank, lone, has_names_only } = carry;
+        self.doubt = doubt;
+        self.uncounted |= uncounted;
+        self.other_header = other_header;
+        self.after_blank = after_blank;
+        self.lone = lone;
+        self.has_names_only |= has_names_only;
+    }
+
+    /// Bytes of the window moved down.
+    pub(super) fn moved(&mut self, by: usize) {
+        self.splitter.moved(by);
     }
 
     /// Reads the next record that is not blank.
@@ -182,6 +276,9 @@ impl CsvRows {
         bounds: &Bounds,
     ) -> Result<Step, SourceError> {
         loop {
+            if window.offset_of(window.start()) >= self.until {
+                return Ok(Step::End);
+            }
             if let Some(doubt) = self.doubt {
                 if window.offset_of(window.start()) >= doubt.until || window.bytes().len() == window.start() {
                     self.doubt = None;

@@ -10,6 +10,7 @@ use super::{Bounds, UnsafeIntegers};
 use crate::update::{FieldKind, FieldSet};
 
 /// A column in whose cells a path goes on.
+#[derive(Clone)]
 struct NestedColumn {
     field: FieldKind,
     column: usize,
@@ -21,7 +22,7 @@ struct NestedColumn {
 }
 
 /// The nested columns of a CSV header; usually none.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct NestedColumns {
     list: Vec<NestedColumn>,
     unsafe_integers: UnsafeIntegers,
@@ -54,6 +55,11 @@ impl NestedColumns {
             unsafe_integers: rules.unsafe_integers,
             trails: Vec::new(),
         }
+    }
+
+    /// Whether there are none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.list.is_empty()
     }
 
     /// Whether the cells of a field's column hold JSON.

@@ -4,14 +4,16 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 
 use super::blocks::Window;
 use super::csv::{CsvRows, line_breaks};
 use super::error::{Problem, RowError, SourceError};
+use super::header::CsvLayout;
 use super::layout::{Layout, Shape};
 use super::map::Rules;
 use super::ndjson::{NdjsonRows, Own};
-use super::watched::WatchedCells;
+use super::watched::{WatchedAt, WatchedCells};
 use super::{Bounds, Inputs, Pass};
 use crate::row::{Origin, Place};
 use crate::update::{FIELD_COUNT, FieldKind, FieldSet};
@@ -31,6 +33,15 @@ pub(super) struct Spot {
 }
 
 impl Spot {
+    /// The ordinal before the first one of a stretch, where somebody else knows how many rows come before: there are some.
+    pub(super) const ORDINAL_BEFORE: u64 = 1;
+
+    /// Where a stretch of a CSV input begins.
+    pub(super) fn of_stretch(file: u32, line: u64) -> Spot {
+        let (pass, ordinal) = (Pass::Survey, Spot::ORDINAL_BEFORE);
+        Spot { pass, file, line, ordinal, blank_rows: 0, footer_rows: 0, header_rows: 0 }
+    }
+
     /// The place of the record that begins on this line; counts it.
     pub(super) fn next_place(&mut self, line: u64) -> Place {
         self.ordinal += 1;
@@ -55,28 +66,28 @@ pub(super) enum Step {
 }
 
 /// The reader of the file at hand.
-enum Rows {
+pub(super) enum Rows {
     Csv(Box<CsvRows>),
     Ndjson(Box<NdjsonRows>),
 }
 
 /// Reads the rows of all inputs in order. Buffers are reused, so a row lives until the next is asked for.
 pub struct RowReader<'i> {
-    inputs: &'i mut Inputs,
-    window: Window,
-    rows: Option<Rows>,
+    pub(super) inputs: &'i mut Inputs,
+    pub(super) window: Window,
+    pub(super) rows: Option<Rows>,
     /// Watched cells of the row read last: of NDJSON all, of CSV those that a path leads to.
     watched: WatchedCells,
-    spot: Spot,
+    pub(super) spot: Spot,
     /// Bytes of the files read to their end.
-    bytes_done: u64,
+    pub(super) bytes_done: u64,
     /// Rows, footers and repeated headers of the files read to their end.
-    done: [u64; 3],
+    pub(super) done: [u64; 3],
     /// The row read last.
     place: Place,
     origin_row: Option<u64>,
     /// An error ended the pass, or the last file is read.
-    over: bool,
+    pub(super) over: bool,
 }
 
 impl<'i> RowReader<'i> {
@@ -208,6 +219,7 @@ impl<'i> RowReader<'i> {
         let index = file_index(self.spot.file);
         let shape = &mut self.inputs.shapes[index];
         if let (Some(Rows::Csv(rows)), Layout::Csv(layout)) = (&mut self.rows, &mut shape.layout) {
+            let layout = Arc::make_mut(layout);
             layout.nested.trails = std::mem::take(&mut rows.nested.trails);
             layout.ending = rows.ending;
         }
@@ -230,23 +242,9 @@ impl<'i> RowReader<'i> {
         let columns = self.inputs.columns().len();
         let (cells, numbers, run, view) = match (&self.rows, &shape.layout) {
             (Some(Rows::Csv(rows)), Layout::Csv(layout)) => {
-                let cell = |column: usize| rows.record.get(column);
-                let mut cells = layout.columns.map(|taken| taken.and_then(|(column, _)| cell(column)));
-                for (field, value) in rows.nested.values() {
-                    cells[field.index()] = value;
-                }
-                let run = layout.origin[0].and_then(cell);
-                let mut nulls = rows.nested.nulls;
-                if self.origin_row.is_some() {
-                    for field in FieldKind::ALL {
-                        if field != FieldKind::Password && cells[field.index()] == Some(NULL) {
-                            cells[field.index()] = None;
-                            nulls.insert(field);
-                        }
-                    }
-                }
-                let watched = &self.watched;
-                (cells, rows.nested.numbers, run, View::Csv { rows, shape, columns, nulls, watched })
+                let sheet = Sheet { layout, positions: &shape.positions, watched: &shape.watched, columns };
+                let read = (self.place, self.origin_row);
+                return Row::of_csv(rows, sheet, read, &self.watched, &self.inputs.rules);
             }
             (Some(Rows::Ndjson(rows)), Layout::Ndjson(_)) => {
                 let watched = &self.watched;
@@ -347,12 +345,23 @@ pub struct Row<'r> {
     view: View<'r>,
 }
 
+/// What is known of the columns of a CSV input.
+#[derive(Clone, Copy)]
+pub(super) struct Sheet<'r> {
+    pub(super) layout: &'r CsvLayout,
+    /// As in [`Shape`].
+    pub(super) positions: &'r [Option<usize>],
+    /// As in [`Shape`].
+    pub(super) watched: &'r [WatchedAt],
+    /// How many columns all inputs have together.
+    pub(super) columns: usize,
+}
+
 #[derive(Clone, Copy)]
 enum View<'r> {
     Csv {
         rows: &'r CsvRows,
-        shape: &'r Shape,
-        columns: usize,
+        sheet: Sheet<'r>,
         nulls: FieldSet,
         watched: &'r WatchedCells,
     },
@@ -369,6 +378,35 @@ enum View<'r> {
 }
 
 impl<'r> Row<'r> {
+    /// The row that a reader of CSV came to: its place, and the number in its `_row` when it has an origin.
+    pub(super) fn of_csv(
+        rows: &'r CsvRows,
+        sheet: Sheet<'r>,
+        (place, origin_row): (Place, Option<u64>),
+        watched: &'r WatchedCells,
+        rules: &'r Rules,
+    ) -> Row<'r> {
+        let layout = sheet.layout;
+        let cell = |column: usize| rows.record.get(column);
+        let mut cells = layout.columns.map(|taken| taken.and_then(|(column, _)| cell(column)));
+        for (field, value) in rows.nested.values() {
+            cells[field.index()] = value;
+        }
+        let run = layout.origin[0].and_then(cell);
+        let mut nulls = rows.nested.nulls;
+        if origin_row.is_some() {
+            for field in FieldKind::ALL {
+                if field != FieldKind::Password && cells[field.index()] == Some(NULL) {
+                    cells[field.index()] = None;
+                    nulls.insert(field);
+                }
+            }
+        }
+        let origin = origin_row.and_then(|row| Some((run?, row)));
+        let view = View::Csv { rows, sheet, nulls, watched };
+        Row { place, cells, numbers: rows.nested.numbers, origin, rules, view }
+    }
+
     /// Where the row stands.
     pub fn place(&self) -> Place {
         self.place
@@ -384,7 +422,10 @@ impl<'r> Row<'r> {
     /// Fields that have a column in the row's input; of NDJSON, as far as it was read.
     pub fn mapped(&self) -> FieldSet {
         match self.view {
-            View::Csv { shape, .. } | View::Ndjson { shape, .. } => {
+            View::Csv { sheet, .. } => {
+                sheet.layout.claims(self.rules).into_iter().map(|(field, _, _)| field).collect()
+            }
+            View::Ndjson { shape, .. } => {
                 shape.layout.claims(self.rules).into_iter().map(|(field, _, _)| field).collect()
             }
             View::Nothing { .. } => FieldSet::EMPTY,
@@ -400,8 +441,8 @@ impl<'r> Row<'r> {
     /// written, too. `None`: the row has no such cell, or it is null.
     pub fn watched(&self, column: usize) -> Option<&'r str> {
         match self.view {
-            View::Csv { rows, shape, watched, .. } => {
-                let at = shape.watched.get(column)?;
+            View::Csv { rows, sheet, watched, .. } => {
+                let at = sheet.watched.get(column)?;
                 if at.is_path { watched.get(column) } else { rows.record.get(at.position) }
             }
             View::Ndjson { watched, .. } => watched.get(column),
@@ -427,12 +468,9 @@ impl<'r> Row<'r> {
     /// What a row fed back from `rejected.csv` carries in `_raw`: the record that could not be split, not corrected yet.
     pub fn carried_raw(&self) -> Option<&'r str> {
         match self.view {
-            View::Csv { rows, shape, .. } => match &shape.layout {
-                Layout::Csv(layout) => {
-                    layout.raw.and_then(|column| rows.record.get(column)).filter(|raw| !raw.is_empty())
-                }
-                Layout::Ndjson(_) => None,
-            },
+            View::Csv { rows, sheet, .. } => {
+                sheet.layout.raw.and_then(|column| rows.record.get(column)).filter(|raw| !raw.is_empty())
+            }
             View::Ndjson { rows, window, .. } => rows.own(Own::Raw, window).filter(|raw| !raw.is_empty()),
             View::Nothing { .. } => None,
         }
@@ -446,12 +484,12 @@ impl<'r> Row<'r> {
     pub fn originals(&self, out: &mut Vec<Option<Cow<'r, str>>>) {
         out.clear();
         match self.view {
-            View::Csv { rows, shape, columns, .. } => {
-                out.resize(columns, None);
-                for (at, (cell, position)) in rows.record.iter().zip(&shape.positions).enumerate() {
+            View::Csv { rows, sheet, .. } => {
+                out.resize(sheet.columns, None);
+                for (at, (cell, position)) in rows.record.iter().zip(sheet.positions).enumerate() {
                     if let Some(position) = position {
                         let is_like_null =
-                            cell == NULL && self.origin.is_none() && shape.may_be_null(at, self.rules);
+                            cell == NULL && self.origin.is_none() && sheet.layout.may_be_null(at);
                         out[*position] = Some(Cow::Borrowed(if is_like_null { NULL_TEXT } else { cell }));
                     }
                 }

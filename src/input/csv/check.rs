@@ -92,7 +92,9 @@ impl CsvRows {
             let known = self.record.iter().filter(|cell| names::is_header_like(cell)).count();
             // Behind a blank line, where no row before it was of names alone, it begins another table as well.
             let is_plain = self.record.iter().all(|cell| !cell.bytes().any(|byte| byte.is_ascii_digit()));
-            let begins_table = after_blank && is_plain && !self.has_names_only && self.record.len() > 1;
+            let may_begin = after_blank && is_plain && self.record.len() > 1;
+            self.asked_for_names |= may_begin;
+            let begins_table = may_begin && !self.has_names_only;
             if known > 1 || begins_table {
                 self.other_header = Some(line);
             }
