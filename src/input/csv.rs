@@ -1,19 +1,17 @@
 //! CSV records, one after the other. The only reader made of the csv crate.
 //!
-//! Records are cut by `split.rs`, which knows the bounds, and parsed by the csv crate one at a time. Not here: the
+//! Records are cut by `split.rs`, which knows the bounds, and parsed one at a time (`csv/parse.rs`). Not here: the
 //! header (`header.rs`), what is wrong with a record (`csv/check.rs`), what a cell means (`fields/`).
 
 mod broken;
 mod check;
-
-use std::io::Cursor;
-
-use csv::StringRecord;
+mod parse;
+mod stretch;
 
 use super::blocks::{Source, Window};
 use super::doubt::{self, Cut, Trust};
 use super::error::{Problem, SourceError};
-use super::footer::{self, Kind};
+use super::footer;
 use super::header::{CsvLayout, Ending};
 use super::nested::NestedCells;
 use super::quotes::Text;
@@ -23,56 +21,10 @@ use super::tail::{self, Rest};
 use super::{Bounds, TrailerCounts};
 use broken::{After, Lone};
 use check::Seen;
+use parse::Cells;
 
-/// The csv crate, fed one record at a time. Its reader is made once: making one costs more than many records.
-pub(super) struct Parser {
-    reader: csv::Reader<Cursor<Vec<u8>>>,
-}
-
-impl Parser {
-    pub(super) fn new(delimiter: u8) -> Parser {
-        const BUFFER_BYTES: usize = 8 << 10;
-        let reader = csv::ReaderBuilder::new()
-            .has_headers(false)
-            .flexible(true)
-            .delimiter(delimiter)
-            .buffer_capacity(BUFFER_BYTES)
-            .from_reader(Cursor::new(Vec::new()));
-        let mut parser = Parser { reader };
-        // The crate strips a byte order mark from what it sees first. Ours is gone already, and a mark further down
-        // is content: it is not for this record to see it first.
-        let primed = parser.parse(b"first", &mut StringRecord::new());
-        debug_assert!(primed.is_ok(), "ASCII is UTF-8");
-        parser
-    }
-
-    /// The cells of a header without the white space around them; the error is that of [`Parser::parse`].
-    pub(super) fn names(&mut self, bytes: &[u8]) -> Result<Vec<String>, usize> {
-        let mut record = StringRecord::new();
-        self.parse(bytes, &mut record)?;
-        Ok(record.iter().map(|name| name.trim().to_owned()).collect())
-    }
-
-    /// What a record reads like; `None`: it is not UTF-8.
-    fn kind(&mut self, bytes: &[u8], record: &mut StringRecord, layout: &CsvLayout) -> Option<Kind> {
-        self.parse(bytes, record).ok()?;
-        let cells: Vec<&str> = record.iter().collect();
-        Some(footer::kind(&cells, layout.names.len(), &layout.mapped))
-    }
-
-    /// Parses one record, given without its line end. The error is the offset of the first byte that is not UTF-8.
-    fn parse(&mut self, bytes: &[u8], record: &mut StringRecord) -> Result<(), usize> {
-        let feed = self.reader.get_mut();
-        feed.set_position(0);
-        feed.get_mut().clear();
-        feed.get_mut().extend_from_slice(bytes);
-        feed.get_mut().push(b'\n');
-        match self.reader.read_record(record) {
-            Ok(_) => Ok(()),
-            Err(_) => Err(std::str::from_utf8(bytes).map_or_else(|bad| bad.valid_up_to(), |_| 0)),
-        }
-    }
-}
+pub(super) use parse::Parser;
+pub(super) use stretch::Carry;
 
 /// Lines that are no rows.
 #[derive(Debug, Clone, Copy)]
@@ -112,7 +64,7 @@ pub(super) struct CsvRows {
     splitter: Splitter,
     parser: Parser,
     /// The record read last.
-    pub(super) record: StringRecord,
+    pub(super) record: Cells,
     /// What the operator's paths came to in its cells.
     pub(super) nested: NestedCells,
     doubt: Option<Doubt>,
@@ -140,17 +92,6 @@ pub(super) struct CsvRows {
     asked_for_names: bool,
 }
 
-/// What one record leaves for those after it. What it does not name is known at the end of a file only.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Carry {
-    doubt: Option<Doubt>,
-    uncounted: bool,
-    other_header: Option<u64>,
-    after_blank: bool,
-    lone: Option<Lone>,
-    has_names_only: bool,
-}
-
 /// What a look at the end of the file came to.
 enum Tail {
     Rows,
@@ -172,7 +113,7 @@ impl CsvRows {
         Ok(CsvRows {
             splitter: Splitter::new(),
             parser: Parser::new(layout.delimiter),
-            record: StringRecord::new(),
+            record: Cells::default(),
             nested: NestedCells::begin(&layout.nested),
             doubt: None,
             uncounted: false,
@@ -187,83 +128,6 @@ impl CsvRows {
             until: u64::MAX,
             asked_for_names: false,
         })
-    }
-
-    /// Reads stretches of files of this layout, each of them after [`CsvRows::turn_to`].
-    pub(super) fn of_stretches(layout: &CsvLayout) -> CsvRows {
-        CsvRows {
-            splitter: Splitter::new(),
-            parser: Parser::new(layout.delimiter),
-            record: StringRecord::new(),
-            nested: NestedCells::default(),
-            doubt: None,
-            uncounted: false,
-            other_header: None,
-            after_blank: false,
-            lone: None,
-            ending: Ending::Whole,
-            has_names_only: false,
-            has_trailer: false,
-            rows_to: 0,
-            rows_before: 0,
-            until: 0,
-            asked_for_names: false,
-        }
-    }
-
-    /// Goes to a stretch that begins with a record and is read up to this offset. Nothing before it casts doubt on its
-    /// rows, and there are some; whether all of them were more than names is a guess.
-    pub(super) fn turn_to(&mut self, until: u64, has_names_only: bool) {
-        self.splitter = Splitter::new();
-        (self.doubt, self.lone, self.other_header) = (None, None, None);
-        (self.after_blank, self.uncounted, self.asked_for_names) = (false, false, false);
-        self.ending = Ending::Whole;
-        self.rows_to = 0;
-        self.has_names_only = has_names_only;
-        self.until = until;
-    }
-
-    /// Whether the record after this one can be read by somebody who knows nothing of those before.
-    pub(super) fn is_settled(&self) -> bool {
-        self.doubt.is_none() && self.lone.is_none() && self.other_header.is_none() && !self.after_blank
-    }
-
-    /// Whether rows were of names alone, as far as was read.
-    pub(super) fn has_names_only(&self) -> bool {
-        self.has_names_only
-    }
-
-    /// Whether it decided something that rows of names alone were seen before, or not.
-    pub(super) fn asked_for_names(&self) -> bool {
-        self.asked_for_names
-    }
-
-    /// What is left for the records after the one read last.
-    pub(super) fn carry(&self) -> Carry {
-        Carry {
-            doubt: self.doubt,
-            uncounted: self.uncounted,
-            other_header: self.other_header,
-            after_blank: self.after_blank,
-            lone: self.lone,
-            has_names_only: self.has_names_only,
-        }
-    }
-
-    /// Goes on where the reader of a stretch ended that began here.
-    pub(super) fn go_on_from(&mut self, carry: Carry) {
-        let Carry { doubt, uncounted, other_header, after_blank, lone, has_names_only } = carry;
-        self.doubt = doubt;
-        self.uncounted |= uncounted;
-        self.other_header = other_header;
-        self.after_blank = after_blank;
-        self.lone = lone;
-        self.has_names_only |= has_names_only;
-    }
-
-    /// Bytes of the window moved down.
-    pub(super) fn moved(&mut self, by: usize) {
-        self.splitter.moved(by);
     }
 
     /// Reads the next record that is not blank.

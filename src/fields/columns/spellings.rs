@@ -17,15 +17,33 @@ const CLASSES_MAX: usize = 50;
 /// Most kinds of Salesforce records in one column; other columns are no Salesforce ids.
 const RECORD_KINDS_MAX: usize = 16;
 
-/// A number from a value's bytes (FNV-1a, then mixed so that every bit counts). Not against an adversary: the worst
-/// that a collision does is an alarm too many.
-fn hash(bytes: impl Iterator<Item = u8>) -> u64 {
-    let mut hash: u64 = 0xCBF2_9CE4_8422_2325;
-    for byte in bytes {
-        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3);
+/// A number from a value's bytes, taken eight at a time (FNV-1a otherwise) and mixed so that every bit counts. Not against
+/// an adversary: the worst that a collision does is an alarm too many.
+fn hash(bytes: &[u8]) -> u64 {
+    let mix = |hash: u64| {
+        let hash = (hash ^ (hash >> 33)).wrapping_mul(0xFF51_AFD7_ED55_8CCD);
+        hash ^ (hash >> 33)
+    };
+    let (words, rest) = bytes.as_chunks::<8>();
+    let mut last = [0; 8];
+    last[..rest.len()].copy_from_slice(rest);
+    let seed = 0xCBF2_9CE4_8422_2325 ^ u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+    let words = words.iter().chain(std::iter::once(&last));
+    words.fold(seed, |hash, word| mix(hash ^ u64::from_le_bytes(*word)))
+}
+
+/// The hash of a value, whatever the case of its letters.
+fn hash_folded(bytes: &[u8]) -> u64 {
+    const AT_ONCE: usize = 64;
+    let mut folded = [0; AT_ONCE];
+    match folded.get_mut(..bytes.len()) {
+        Some(room) => {
+            room.copy_from_slice(bytes);
+            room.make_ascii_lowercase();
+            hash(room)
+        }
+        None => hash(&bytes.to_ascii_lowercase()),
     }
-    hash = (hash ^ (hash >> 33)).wrapping_mul(0xFF51_AFD7_ED55_8CCD);
-    hash ^ (hash >> 33)
 }
 
 /// A mark per value, for an even sample of all values.
@@ -76,7 +94,7 @@ impl CardNotes {
         if iccid.len() > 20 {
             return;
         }
-        let hash = hash(body.bytes());
+        let hash = hash(body.as_bytes());
         if hash.trailing_zeros() >= self.bits {
             self.marked.push(Marked { place, hash, mark });
         }
@@ -214,9 +232,9 @@ struct RecordKind {
 impl ExternalIdNotes {
     pub(super) fn observe(&mut self, place: Place, id: &str) {
         let bytes = id.as_bytes();
-        let folded = hash(bytes.iter().map(u8::to_ascii_lowercase));
+        let folded = hash_folded(bytes);
         if folded.trailing_zeros() >= self.bits {
-            let mark = hash(bytes.iter().copied());
+            let mark = hash(bytes);
             self.marked.push(Marked { place, hash: folded, mark });
         }
         match bytes.len() {
