@@ -9,8 +9,8 @@ use simsync::engine::signals::Signals;
 use simsync::event::{Listener, Stamped};
 use simsync::fields::{RuleOptions, RuleSet};
 use simsync::input::{AheadOptions, InputOptions, Inputs, Pass};
-use simsync::plan::{ConflictPolicy, DuplicatePolicy, InDoubtPolicy, PlanRules};
-use simsync::survey::{Emitter, GatherOptions, Identity, Judge, NoLedger, survey};
+use simsync::plan::{ConflictPolicy, DuplicatePolicy, InDoubtPolicy, NoLedger, PlanRules};
+use simsync::survey::{Emitter, GatherOptions, Identity, Judge, survey};
 use simsync::update::FieldKind;
 
 mod export;

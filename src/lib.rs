@@ -83,6 +83,7 @@ pub mod input;
 pub mod journal;
 pub mod report;
 pub mod sandbox;
+pub mod spill;
 
 pub mod delivery;
 pub mod fields;

@@ -15,7 +15,7 @@ use crate::plan::{Kept, OrderError, OrderKind, OrderValue, RANK_OLDEST};
 use crate::row::{Place, Version};
 use crate::update::{FieldKind, FieldSet};
 
-pub use gather::{FinishError, Gather, GatherError, GatherOptions, LedgerSlices, NoLedger};
+pub use gather::{FinishError, Gather, GatherError, GatherOptions};
 pub use row_rules::{Clears, RowRules};
 
 use reading::{Collector, Reading};

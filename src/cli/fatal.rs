@@ -12,6 +12,7 @@ use crate::exit::Exit;
 use crate::fields::RuleSetError;
 use crate::input::SourceError;
 use crate::journal::{JournalError, JournalErrorKind};
+use crate::plan::BesideError;
 use crate::report::{Explanation, ReportError};
 use crate::settings::ConfigError;
 use crate::survey::{FinishError, GatherError, SurveyError};
@@ -66,6 +67,12 @@ impl From<SurveyError> for Fatal {
             SurveyError::Stopped(stop) => Fatal::from(&Stopped::Signal(stop)),
             SurveyError::Gather(error) => error.into(),
         }
+    }
+}
+
+impl From<BesideError> for Fatal {
+    fn from(error: BesideError) -> Fatal {
+        Fatal::of(Exit::Unexpected, &error, "look at the disk of the state directory, and run again")
     }
 }
 
@@ -131,6 +138,7 @@ impl From<RowsError> for Fatal {
         match error {
             RowsError::Source(error) => error.into(),
             RowsError::Report(error) => error.into(),
+            RowsError::Plan(error) => error.into(),
             RowsError::Stopped(stopped) => Fatal::from(&stopped),
         }
     }

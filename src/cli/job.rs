@@ -20,11 +20,11 @@ use crate::exit::Exit;
 use crate::fields::{RuleId, RuleSet, Severity};
 use crate::input::{AheadOptions, Inputs};
 use crate::journal::{Batch, Journal};
-use crate::plan::{self, Plan, PlanRules, SharedKind};
+use crate::plan::{self, NoLedger, Plan, PlanRules, SendMode, SharedKind};
 use crate::report::{Reporters, RowFiles, WrittenFile};
 use crate::row::Place;
 use crate::settings::Settings;
-use crate::survey::{self, Emitter, Gather, Identity, Judge, NoLedger, RowRules};
+use crate::survey::{self, Emitter, Gather, Identity, Judge, RowRules};
 use crate::update::FieldKind;
 
 /// Places of in-doubt rows named in an event, at most.
@@ -302,6 +302,9 @@ impl Job<'_> {
             self.settings.plan.duplicates.name().to_owned(),
             self.settings.run.full.to_string(),
         ];
+        // Where all fields are sent a batch is the same as before there was a choice.
+        let send = self.settings.plan.send;
+        texts.extend(Some(format!("send {}", send.name())).filter(|_| send != SendMode::Full));
         // Without conditions and order a batch is the same as it ever was.
         texts.extend(Some(self.row_rules.shaping()).filter(|shaping| !shaping.is_empty()));
         let count = (hashes.len() as u64).to_be_bytes();
@@ -376,14 +379,14 @@ impl Job<'_> {
     /// the plan knows ordinals only, so the inputs are read once more where there are any.
     fn tell_places(&mut self, plan: &Plan, emitter: &mut Emitter<'_>) -> Result<Vec<Place>, Fatal> {
         let in_doubt = plan.in_doubt_ordinals();
-        let by_policy: Vec<u64> = plan.rejected_by_policy().collect();
+        let is_any_by_policy = plan.is_any_rejected_by_policy();
         let mut places = Vec::new();
         let shared: Vec<(SharedKind, bool)> = SharedKind::ALL
             .into_iter()
             .filter(|kind| plan.is_any_shared(*kind))
             .filter_map(|kind| Some((kind, self.is_warning(kind)?)))
             .collect();
-        if in_doubt.is_empty() && by_policy.is_empty() && shared.is_empty() {
+        if in_doubt.is_empty() && !is_any_by_policy && shared.is_empty() {
             return Ok(places);
         }
         let mut reader = self.inputs.read(crate::input::Pass::Again);
@@ -392,7 +395,7 @@ impl Job<'_> {
                 Ok(row) => row.place(),
                 Err(error) => error.place,
             };
-            if by_policy.binary_search(&place.ordinal).is_ok() {
+            if plan.is_rejected_by_policy(place.ordinal) {
                 emitter.emit(Event::RowRejected {
                     place,
                     code: "duplicate.rejected",
@@ -400,7 +403,7 @@ impl Job<'_> {
                     also: Vec::new(),
                 });
             }
-            for kind in plan.shared(place.ordinal) {
+            for kind in plan.beside(place.ordinal)?.shared() {
                 if let Some((_, warning)) = shared.iter().find(|(told, _)| *told == kind) {
                     let (code, field) = (kind.name(), Some(kind.field()));
                     emitter.emit(Event::RuleApplied { place, code, warning: *warning, field });

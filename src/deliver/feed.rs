@@ -10,7 +10,7 @@ use crate::digest::SubjectId;
 use crate::engine::credit::Credit;
 use crate::fields::ClearAs;
 use crate::input::{Inputs, Pass, SourceError};
-use crate::plan::{Folded, Folding, Plan, Ruling};
+use crate::plan::{BesideError, Folded, Folding, Plan, Ruling};
 use crate::row::{Place, Version};
 use crate::survey::{Judge, Judged};
 use crate::update::Update;
@@ -69,6 +69,9 @@ pub(super) enum FeedError {
     /// The input cannot be read on, or has changed.
     #[error(transparent)]
     Source(#[from] SourceError),
+    /// What the plan says of a row cannot be read back.
+    #[error(transparent)]
+    Plan(#[from] BesideError),
     /// The same bytes were judged differently in the second pass: a fault of the program.
     #[error("row {0} was valid in the survey and is not now")]
     Inconsistent(u64),
@@ -101,12 +104,12 @@ impl Feed<'_> {
             if !self.selection.concerns(subject) {
                 continue;
             }
-            let ordinal = self.plan.version_ordinal(place.ordinal);
+            let beside = self.plan.beside(place.ordinal)?;
+            let ordinal = beside.version_ordinal.unwrap_or(place.ordinal);
             let version = version.unwrap_or(Version { batch: self.batch, ordinal });
             let fields = &self.judge.checked.fields;
-            let left_out = self.plan.left_out(place.ordinal);
             let as_sent = self.selection.as_sent(ruling, place.ordinal);
-            let folded = folding.take(as_sent, version, subject, fields, &self.judge.facts, left_out);
+            let folded = folding.take(as_sent, version, subject, fields, &self.judge.facts, &beside);
             let (update, is_part) = match folded {
                 Folded::Nothing => continue,
                 Folded::Update(update) => (update, ruling.is_folded()),
@@ -116,7 +119,7 @@ impl Feed<'_> {
                 place,
                 body: api::body(self.envelope, self.clear_as, &update.fields),
                 chronic: matches!(ruling, Ruling::SendLate | Ruling::FoldedLate),
-                refusals: self.plan.refusals(place.ordinal),
+                refusals: beside.refusals,
                 is_part,
                 update,
             };

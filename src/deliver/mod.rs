@@ -239,7 +239,7 @@ impl From<FeedError> for Stopped {
     fn from(error: FeedError) -> Stopped {
         match error {
             FeedError::Source(error) => Stopped::Source(Arc::new(error)),
-            FeedError::Inconsistent(_) => Stopped::Internal(error.to_string()),
+            FeedError::Plan(_) | FeedError::Inconsistent(_) => Stopped::Internal(error.to_string()),
         }
     }
 }

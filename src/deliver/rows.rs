@@ -14,7 +14,7 @@ use crate::event::Breach;
 use crate::fields::RuleId;
 use crate::input::{Inputs, Pass, Row, RowError, SourceError};
 use crate::ledger::Refusal;
-use crate::plan::{Plan, Ruling};
+use crate::plan::{BesideError, Plan, Ruling};
 use crate::report::{ReportError, RowFileKind, RowFiles, RowLine, WrittenFile};
 use crate::survey::{Judge, Judged};
 use crate::update::FieldKind;
@@ -52,6 +52,9 @@ pub enum RowsError {
     /// The files cannot be written.
     #[error(transparent)]
     Report(#[from] ReportError),
+    /// What the plan says of a row cannot be read back.
+    #[error(transparent)]
+    Plan(#[from] BesideError),
     /// The operator asked to stop.
     #[error("the row files were not written: {0}")]
     Stopped(Stopped),
@@ -73,9 +76,8 @@ pub fn write_rows(write: WriteRows<'_>) -> Result<Vec<WrittenFile>, RowsError> {
     let WriteRows { inputs, mut judge, plan, delivered, run_id, mut files, signals } = write;
     let signals_before = signals.count();
     let names: Vec<String> = inputs.files().iter().map(|file| file.name.clone()).collect();
-    let refused: HashMap<u64, &Refusal> = plan.refused_before().collect();
     let passwords = inputs.columns_of(FieldKind::Password);
-    let mut reasons = Reasons { plan, delivered, refused, refused_subjects: HashMap::new() };
+    let mut reasons = Reasons { plan, delivered, refused_subjects: HashMap::new() };
     reasons.find_refused_subjects(inputs, &mut judge)?;
     let mut reader = inputs.read(Pass::Again);
     while let Some(row) = reader.next_row()? {
@@ -96,7 +98,7 @@ pub fn write_rows(write: WriteRows<'_>) -> Result<Vec<WrittenFile>, RowsError> {
         }
         let mut cells = Vec::new();
         // Fed back, the row has to keep its place among its subject's rows, which a column may have given it.
-        let (mut run, mut number) = (run_id.to_owned(), plan.version_ordinal(place.ordinal));
+        let (mut run, mut number) = (run_id.to_owned(), plan.version_ordinal(place.ordinal)?);
         let mut raw = match &row {
             Ok(row) => {
                 row.originals(&mut cells);
@@ -149,26 +151,21 @@ fn remove_password(password: &str, columns: &[usize], cells: &mut [Option<Cow<'_
 struct Reasons<'a> {
     plan: &'a Plan,
     delivered: &'a Delivered,
-    refused: HashMap<u64, &'a Refusal>,
     /// Updates refused earlier in this batch, by subject, to find the rows folded into them.
-    refused_subjects: HashMap<SubjectId, Vec<(u64, &'a Refusal)>>,
+    refused_subjects: HashMap<SubjectId, Vec<(u64, Refusal)>>,
 }
 
 impl Reasons<'_> {
     /// Reads once for the subjects of updates refused before, only if there are any: the plan knows their last rows.
-    fn find_refused_subjects(
-        &mut self,
-        inputs: &mut Inputs,
-        judge: &mut Judge<'_>,
-    ) -> Result<(), SourceError> {
-        if self.refused.is_empty() {
+    fn find_refused_subjects(&mut self, inputs: &mut Inputs, judge: &mut Judge<'_>) -> Result<(), RowsError> {
+        if self.plan.facts().refused_before == 0 {
             return Ok(());
         }
         let mut reader = inputs.read(Pass::Again);
         while let Some(row) = reader.next_row()? {
             let Ok(row) = row else { continue };
             let ordinal = row.place().ordinal;
-            if let Some(refusal) = self.refused.get(&ordinal)
+            if let Some(refusal) = self.plan.refused_before(ordinal)?
                 && let Judged::Valid { subject, .. } = judge.row(&row)
             {
                 self.refused_subjects.entry(subject).or_default().push((ordinal, refusal));

@@ -84,6 +84,8 @@ pub(super) struct GenerationReader {
     path: PathBuf,
     through: u64,
     entries: u64,
+    /// Where the next entry is looked for, when it is not simply the one behind the last.
+    seek_to: Option<SubjectId>,
 }
 
 impl GenerationReader {
@@ -113,7 +115,18 @@ impl GenerationReader {
         let cursor = grenad::Reader::new(pages)
             .and_then(grenad::Reader::into_cursor)
             .map_err(|error| from_grenad(&path, name.through, error))?;
-        Ok(Some(GenerationReader { cursor, path, through: name.through, entries: name.entries }))
+        Ok(Some(GenerationReader {
+            cursor,
+            path,
+            through: name.through,
+            entries: name.entries,
+            seek_to: None,
+        }))
+    }
+
+    /// Makes the first entry at or behind a subject the next one.
+    pub(super) fn seek(&mut self, subject: SubjectId) {
+        self.seek_to = Some(subject);
     }
 
     /// Entries it was named with.
@@ -124,7 +137,11 @@ impl GenerationReader {
     /// The next entry's subject and bytes, ascending.
     pub(super) fn next(&mut self) -> Result<Option<(SubjectId, &[u8])>, JournalError> {
         let (path, through) = (&self.path, self.through);
-        match self.cursor.move_on_next().map_err(|error| from_grenad(path, through, error))? {
+        let found = match self.seek_to.take() {
+            None => self.cursor.move_on_next(),
+            Some(subject) => self.cursor.move_on_key_greater_than_or_equal_to(subject.0),
+        };
+        match found.map_err(|error| from_grenad(path, through, error))? {
             None => Ok(None),
             Some((key, value)) => {
                 let id = key.try_into().map_err(|_| damaged(path, through, "a key is no subject id"))?;
@@ -149,31 +166,78 @@ impl GenerationReader {
     }
 }
 
-/// All entries of the ledger, ascending by subject id, read on the caller's thread. Ends after its first error.
+/// Entries of the ledger, all or a slice, ascending by subject id, read on the caller's thread. Ends after its first error.
+///
+/// Every scan has a file handle of its own, so that any number of them run at once. Pages are verified as they are read: damage is
+/// an error of the scan that comes to it, not of the opening.
 pub struct LedgerScan {
     reader: Option<GenerationReader>,
+    to_exclusive: Option<SubjectId>,
+    /// Whether it begins and ends with the ledger, so that its entries can be counted.
+    is_whole: bool,
     seen: u64,
+    entries: u64,
 }
 
 impl LedgerScan {
+    /// All entries.
     pub(super) fn new(reader: Option<GenerationReader>) -> LedgerScan {
-        LedgerScan { reader, seen: 0 }
+        let entries = reader.as_ref().map_or(0, GenerationReader::entries);
+        LedgerScan { reader, to_exclusive: None, is_whole: true, seen: 0, entries }
     }
 
-    /// Entries the scan will yield in all.
-    pub fn entries(&self) -> u64 {
-        self.reader.as_ref().map_or(0, GenerationReader::entries)
-    }
-
-    fn step(reader: &mut GenerationReader, seen: u64) -> Result<Option<LedgerEntry>, JournalError> {
-        let decoded = reader.next()?.map(|(subject, value)| decode_entry(subject, value)).transpose();
-        let entry = decoded.map_err(|fault| reader.fault(fault))?;
-        if entry.is_none() && seen != reader.entries() {
-            return Err(
-                reader.fault(CodecError::Damaged("it holds another number of entries than it should"))
-            );
+    /// The entries from a subject on, before another.
+    pub(super) fn slice(
+        reader: Option<GenerationReader>,
+        from: SubjectId,
+        to_exclusive: Option<SubjectId>,
+    ) -> LedgerScan {
+        let mut scan = LedgerScan::new(reader);
+        scan.to_exclusive = to_exclusive;
+        scan.is_whole = from == SubjectId([0; 16]) && to_exclusive.is_none();
+        if let Some(reader) = &mut scan.reader {
+            reader.seek(from);
         }
-        Ok(entry)
+        scan
+    }
+
+    /// Entries of the whole ledger: what a scan of all of it yields, and a slice at most.
+    pub fn entries(&self) -> u64 {
+        self.entries
+    }
+
+    /// The next entry's subject alone, without decoding the entry: for counts.
+    ///
+    /// # Errors
+    ///
+    /// As the scan itself: when the file is damaged or cannot be read.
+    pub fn next_subject(&mut self) -> Result<Option<SubjectId>, JournalError> {
+        self.step(|subject, _| Ok(subject))
+    }
+
+    fn step<T>(
+        &mut self,
+        take: impl FnOnce(SubjectId, &[u8]) -> Result<T, CodecError>,
+    ) -> Result<Option<T>, JournalError> {
+        let Some(reader) = &mut self.reader else { return Ok(None) };
+        let found = match reader.next() {
+            Ok(Some((subject, _))) if self.to_exclusive.is_some_and(|end| subject >= end) => Ok(None),
+            Ok(Some((subject, value))) => {
+                let taken = take(subject, value);
+                self.seen += 1;
+                taken.map(Some).map_err(|fault| reader.fault(fault))
+            }
+            Ok(None) if self.is_whole && self.seen != self.entries => {
+                let why = "it holds another number of entries than it should";
+                Err(reader.fault(CodecError::Damaged(why)))
+            }
+            Ok(None) => Ok(None),
+            Err(error) => Err(error),
+        };
+        if !matches!(found, Ok(Some(_))) {
+            self.reader = None;
+        }
+        found
     }
 }
 
@@ -181,12 +245,7 @@ impl Iterator for LedgerScan {
     type Item = Result<LedgerEntry, JournalError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let step = LedgerScan::step(self.reader.as_mut()?, self.seen).transpose();
-        match &step {
-            Some(Ok(_)) => self.seen += 1,
-            Some(Err(_)) | None => self.reader = None,
-        }
-        step
+        self.step(decode_entry).transpose()
     }
 }
 

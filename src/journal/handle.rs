@@ -270,6 +270,21 @@ impl Journal {
         self.open_ledger().map(LedgerScan::new)
     }
 
+    /// The entries of the ledger from a subject on and before another, ascending: a slice is sought, not skipped to. May be
+    /// asked from several threads at once; each scan reads for itself.
+    pub fn ledger_range(
+        &self,
+        from: SubjectId,
+        to_exclusive: Option<SubjectId>,
+    ) -> Result<LedgerScan, JournalError> {
+        Ok(LedgerScan::slice(self.open_ledger()?, from, to_exclusive))
+    }
+
+    /// Entries of the ledger, of all targets together.
+    pub fn ledger_entries(&self) -> u64 {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner).entries
+    }
+
     /// The ledger's entry of a subject, without what this run appended.
     pub fn lookup(&self, subject: SubjectId) -> Result<Option<LedgerEntry>, JournalError> {
         match self.open_ledger()? {

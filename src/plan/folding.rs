@@ -9,6 +9,7 @@ use crate::digest::{FieldHash, SubjectId};
 use crate::row::Version;
 use crate::update::{FieldFact, FieldKind, FieldSet, Fields, Update};
 
+use super::beside::Beside;
 use super::ruling::Ruling;
 
 /// Subjects whose folded rows are held at most, unless set otherwise.
@@ -55,7 +56,7 @@ impl Folding {
         self.early
     }
 
-    /// Takes the next row of the batch, in file order, with its ruling and what the plan leaves out of it. `facts` are
+    /// Takes the next row of the batch, in file order, with its ruling and what the plan does not send of it. `facts` are
     /// the hashes of `fields`, in wire order.
     pub fn take(
         &mut self,
@@ -64,19 +65,29 @@ impl Folding {
         subject: SubjectId,
         fields: &Fields,
         facts: &[(FieldKind, FieldHash)],
-        left_out: FieldSet,
+        beside: &Beside,
     ) -> Folded {
         if !ruling.is_sent() && !ruling.is_folded() {
             return Folded::Nothing;
         }
-        let row = facts.iter().filter(|(kind, _)| !left_out.contains(*kind)).filter_map(|(kind, hash)| {
-            let value = fields.get(*kind);
-            debug_assert!(value.is_some(), "{kind} has a hash and no value");
-            Some(HeldField { fact: FieldFact { kind: *kind, hash: *hash, version }, value: value?.into() })
-        });
+        let without = |left_out: FieldSet| {
+            facts.iter().filter(move |(kind, _)| !left_out.contains(*kind)).filter_map(move |(kind, hash)| {
+                let value = fields.get(*kind);
+                debug_assert!(value.is_some(), "{kind} has a hash and no value");
+                Some(HeldField {
+                    fact: FieldFact { kind: *kind, hash: *hash, version },
+                    value: value?.into(),
+                })
+            })
+        };
+        let row = without(beside.left_out.union(beside.not_sent));
         if ruling.is_sent() {
             let mut all = self.held.remove(&subject).unwrap_or_default();
             merge(&mut all, row);
+            if all.len() == 1 && !beside.not_sent.is_empty() {
+                // What is new of the update was sent early. This row has its word all the same.
+                merge(&mut all, without(beside.left_out));
+            }
             return Folded::Update(update(subject, all));
         }
         if let Some(held) = self.held.get_mut(&subject) {
@@ -84,8 +95,13 @@ impl Folding {
             return Folded::Nothing;
         }
         if self.held.len() >= self.rows_held_max {
+            let parts: Vec<HeldField> = row.collect();
+            if parts.len() == 1 && !beside.not_sent.is_empty() {
+                // Nothing of it is new: its update is told by the rows to come.
+                return Folded::Nothing;
+            }
             self.early += 1;
-            return Folded::Early(update(subject, row.collect()));
+            return Folded::Early(update(subject, parts));
         }
         self.held.insert(subject, row.collect());
         Folded::Nothing

@@ -2,25 +2,24 @@
 //! makes updates of the rest.
 //!
 //! Not here: conflicts, which need all subjects (`conflict.rs`), and the last word under `each`, which needs the
-//! conflicts (`dispositions.rs`).
+//! conflicts (`ruler.rs`).
 
 use crate::ledger::{FieldState, LedgerEntry, LedgerField, Refusal};
 use crate::row::Version;
 use crate::update::{FIELD_COUNT, FieldFact, FieldKind, FieldSet};
 
 use super::judge::{Standing, is_passed, judge, refusal_of, version_of, was_sent_before};
+use super::record::{Marks, PartData, RowRecord};
 use super::rules::{DuplicatePolicy, PlanRules};
 use super::ruling::Ruling;
-use super::survey::{HashTable, Marks, RowRecord};
 
 /// Rules on the rows of one subject after the other, and gathers what is kept beside the rulings.
 pub(super) struct Join<'a> {
     rules: &'a PlanRules,
-    table: &'a HashTable,
-    replayed: &'a [(u64, Version)],
-    /// Definite refusals so far of a row's version, by ordinal, where there are any.
+    data: &'a PartData,
+    /// Of the rows ruled on last: definite refusals so far of a row's version, by ordinal, where there are any.
     pub(super) refusals: Vec<(u64, u32)>,
-    /// Refusals that keep updates from being sent again, by the carrier's ordinal.
+    /// Of the rows ruled on last: refusals that keep updates from being sent again, by the carrier's ordinal.
     pub(super) refused_before: Vec<(u64, Refusal)>,
     facts: Vec<FieldFact>,
 }
@@ -36,17 +35,15 @@ struct Overtaking {
 }
 
 impl<'a> Join<'a> {
-    pub(super) fn new(
-        rules: &'a PlanRules,
-        table: &'a HashTable,
-        replayed: &'a [(u64, Version)],
-    ) -> Join<'a> {
+    pub(super) fn new(rules: &'a PlanRules, data: &'a PartData) -> Join<'a> {
         let facts = Vec::with_capacity(FIELD_COUNT);
-        Join { rules, table, replayed, refusals: Vec::new(), refused_before: Vec::new(), facts }
+        Join { rules, data, refusals: Vec::new(), refused_before: Vec::new(), facts }
     }
 
     /// Rules on all rows of one subject, which are left in the order of their versions.
     pub(super) fn rule(&mut self, rows: &mut [RowRecord], entry: Option<&LedgerEntry>) {
+        self.refusals.clear();
+        self.refused_before.clear();
         for row in rows.iter() {
             assert!(row.present.contains(self.rules.key), "row {} has no key field", row.ordinal);
         }
@@ -73,13 +70,7 @@ impl<'a> Join<'a> {
     }
 
     fn version(&self, row: &RowRecord) -> Version {
-        if !row.marks.has(Marks::REPLAYED) {
-            return Version { batch: self.rules.batch, ordinal: row.ordinal };
-        }
-        match self.replayed.binary_search_by_key(&row.ordinal, |(ordinal, _)| *ordinal) {
-            Ok(at) => self.replayed[at].1,
-            Err(_) => unreachable!("the survey keeps the version of every replayed row"),
-        }
+        self.data.version(row, self.rules.batch)
     }
 
     fn overtaking(&self, rows: &[RowRecord], entry: &LedgerEntry) -> Overtaking {
@@ -145,7 +136,7 @@ impl<'a> Join<'a> {
                 before.present == row.present
                     && overtaken_before == overtaken
                     && self.version(&before).batch == self.version(row).batch
-                    && self.table.line(before.ordinal) == self.table.line(row.ordinal)
+                    && self.data.line(&before) == self.data.line(row)
             });
             before = Some((*row, overtaken));
             leave_out(row, overtaken);
@@ -218,7 +209,8 @@ impl<'a> Join<'a> {
             return;
         };
         assert!(self.facts.len() > 1, "a fold sets more than the key field");
-        let judgement = judge(&self.facts, entry, self.rules);
+        let judgement = judge(&self.facts, entry, self.rules, FieldSet::EMPTY);
+        self.facts.retain(|fact| !judgement.not_sent.contains(fact.kind));
         let ruling = match judgement.standing {
             Standing::Settled | Standing::Equal => Ruling::Unchanged,
             Standing::Different => judgement.otherwise,
@@ -226,6 +218,7 @@ impl<'a> Join<'a> {
         let update_version = version_of(&self.facts);
         for row in rows.iter_mut().filter(|row| row.is_open()) {
             row.marks.add(Marks::PART);
+            row.not_sent = judgement.not_sent.intersect(row.present);
             let version = if row.ordinal == carrier { update_version } else { self.version(row) };
             self.note_refusals(row.ordinal, version, entry);
             if row.ordinal == carrier {
@@ -250,6 +243,9 @@ impl<'a> Join<'a> {
             self.leave_out_acknowledged_since(rows, entry);
         }
         let key_only = FieldSet::only(self.rules.key);
+        // What earlier rows set, which is what the server has when this one is sent: that is sent again, whatever the
+        // ledger had before.
+        let mut touched = FieldSet::EMPTY;
         for row in rows.iter_mut().filter(|row| row.is_open()) {
             if row.present == key_only && row.left_out.is_empty() {
                 row.ruling = Ruling::Unchanged;
@@ -257,12 +253,14 @@ impl<'a> Join<'a> {
             }
             self.collect_facts(std::iter::once(&*row));
             let version = version_of(&self.facts);
-            let judgement = judge(&self.facts, entry, self.rules);
+            let judgement = judge(&self.facts, entry, self.rules, touched);
+            self.facts.retain(|fact| !judgement.not_sent.contains(fact.kind));
             // Settled comes first: a row acknowledged in this batch is not superseded by its successor, which was
             // acknowledged after it.
             if judgement.standing == Standing::Settled {
                 row.ruling = Ruling::Unchanged;
                 row.marks.add(Marks::PART);
+                touched = touched.union(row.present);
                 continue;
             }
             if row.present == key_only {
@@ -270,11 +268,16 @@ impl<'a> Join<'a> {
                 continue;
             }
             let is_leading = entry.is_some_and(|entry| !was_sent_before(version, entry, self.rules));
+            let is_equal = judgement.standing == Standing::Equal && is_leading;
+            if !is_equal || !touched.is_empty() {
+                touched = touched.union(row.present);
+            }
+            row.not_sent = judgement.not_sent;
             row.ruling = judgement.otherwise;
             row.changed = judgement.changed;
             row.marks.add(Marks::PART);
             row.marks.add(Marks::CARRIER);
-            row.marks.add_if(judgement.standing == Standing::Equal && is_leading, Marks::EQUAL);
+            row.marks.add_if(is_equal, Marks::EQUAL);
             row.marks.add_if(judgement.in_doubt, Marks::IN_DOUBT);
             row.marks.add_if(is_known(entry), Marks::KNOWN);
             self.note_refusals(row.ordinal, version, entry);
@@ -308,7 +311,7 @@ impl<'a> Join<'a> {
         for row in rows {
             let version = self.version(row);
             for kind in row.present.iter() {
-                let hash = self.table.hash(row.ordinal, kind);
+                let hash = self.data.hash(row, kind);
                 facts[kind.index()] = Some(FieldFact { kind, hash, version });
             }
         }

@@ -9,7 +9,7 @@ use crate::ledger::{FailureKind, FieldState, LedgerEntry, Refusal};
 use crate::row::Version;
 use crate::update::{FieldFact, FieldSet};
 
-use super::rules::{DuplicatePolicy, InDoubtPolicy, PlanRules};
+use super::rules::{DuplicatePolicy, InDoubtPolicy, PlanRules, SendMode};
 use super::ruling::Ruling;
 
 /// How an update stands to what the ledger holds.
@@ -31,6 +31,8 @@ pub(super) struct Judgement {
     pub(super) otherwise: Ruling,
     /// Fields it sets to something else than the ledger holds as known.
     pub(super) changed: FieldSet,
+    /// Fields it does not send, because the ledger has them as they are.
+    pub(super) not_sent: FieldSet,
     /// Whether sending it repeats, or overwrites, an update in doubt.
     pub(super) in_doubt: bool,
 }
@@ -40,14 +42,20 @@ pub(super) fn version_of(facts: &[FieldFact]) -> Version {
     facts.iter().map(|fact| fact.version).max().unwrap_or_default()
 }
 
-/// Judges an update by its subject's entry.
-pub(super) fn judge(facts: &[FieldFact], entry: Option<&LedgerEntry>, rules: &PlanRules) -> Judgement {
+/// Judges an update by its subject's entry. Fields `touched` by earlier updates of the batch are sent in any case.
+pub(super) fn judge(
+    facts: &[FieldFact],
+    entry: Option<&LedgerEntry>,
+    rules: &PlanRules,
+    touched: FieldSet,
+) -> Judgement {
     let all: FieldSet = facts.iter().map(|fact| fact.kind).collect();
     let Some(entry) = entry else {
         return Judgement {
             standing: Standing::Different,
             otherwise: Ruling::Send,
             changed: all,
+            not_sent: FieldSet::EMPTY,
             in_doubt: false,
         };
     };
@@ -61,12 +69,34 @@ pub(super) fn judge(facts: &[FieldFact], entry: Option<&LedgerEntry>, rules: &Pl
     } else {
         Standing::Different
     };
+    let not_sent = match rules.send {
+        SendMode::Full => FieldSet::EMPTY,
+        SendMode::Changed if rules.full || is_stale(entry, rules) => FieldSet::EMPTY,
+        SendMode::Changed => not_sent(all, changed.union(touched), rules),
+    };
+    // What became of an update, and what is said of it by its digest, is about the fields that are sent.
+    let sent = all.minus(not_sent);
+    let sent_facts: Vec<FieldFact>;
+    let facts = if not_sent.is_empty() {
+        facts
+    } else {
+        sent_facts = facts.iter().filter(|fact| sent.contains(fact.kind)).copied().collect();
+        &sent_facts
+    };
     Judgement {
         standing,
-        otherwise: otherwise(facts, version, all, entry, rules),
+        otherwise: otherwise(facts, version, sent, entry, rules),
         changed,
-        in_doubt: rules.in_doubt == InDoubtPolicy::Resend && is_in_doubt(version, all, entry, rules),
+        not_sent,
+        in_doubt: rules.in_doubt == InDoubtPolicy::Resend && is_in_doubt(version, sent, entry, rules),
     }
+}
+
+/// Of the fields of an update, those not to be sent. One with nothing but the key would say nothing: it is sent whole.
+fn not_sent(all: FieldSet, wanted: FieldSet, rules: &PlanRules) -> FieldSet {
+    let mut not_sent = all.minus(wanted);
+    not_sent.remove(rules.key);
+    if all.minus(not_sent) == FieldSet::only(rules.key) { FieldSet::EMPTY } else { not_sent }
 }
 
 /// Whether an earlier row of the subject was sent in this batch, as far as the ledger remembers. Only then does it
@@ -154,13 +184,17 @@ fn is_settled(facts: &[FieldFact], version: Version, entry: &LedgerEntry, rules:
     if rules.duplicates != DuplicatePolicy::Each && !rules.full {
         return false;
     }
-    // The fields prove it when they are acknowledged in exactly their versions.
+    // The fields prove it when they are acknowledged in exactly their versions; where only what differed was sent, the
+    // fields that were.
     let mut rest = facts.iter().filter(|fact| fact.kind != rules.key).peekable();
+    let is_exact =
+        |fact: &FieldFact| entry.field(fact.kind).is_some_and(|field| field.version == fact.version);
     let is_proven = rest.peek().is_some()
-        && rest.all(|fact| {
-            is_known_equal(entry, fact)
-                && entry.field(fact.kind).is_some_and(|field| field.version == fact.version)
-        });
+        && rest.clone().all(|fact| is_known_equal(entry, fact))
+        && match rules.send {
+            SendMode::Changed if !rules.full => rest.any(is_exact),
+            SendMode::Changed | SendMode::Full => rest.all(is_exact),
+        };
     // Under `each` the next row may have overtaken them since. Not so for a replayed row, which may have been rejected
     // while its neighbours passed, nor for a fold, of which a part may have been sent early.
     is_proven || is_passed(version, entry, rules)

@@ -1,11 +1,12 @@
 //! The plan: one ruling per row, made before the first request leaves.
 //!
-//! Pure over iterators. Conditions ([`Filter`]) say which rows are rows of the job. Pass 1 feeds a [`Survey`] row by row, joins it with the ledger, and gets a [`Plan`]: rulings
-//! by ordinal, counts, conflicts. [`gates()`] looks at the counts. Pass 2 asks the plan row by row and folds the rows of
+//! Pure over iterators. Conditions ([`Filter`]) say which rows are rows of the job. Pass 1 feeds a [`Survey`] row by row, which joins them with the ledger, partition by
+//! partition, and makes a [`Plan`]: rulings by ordinal, counts, conflicts. [`gates()`] looks at the counts. Pass 2 asks the plan row by row and folds the rows of
 //! a subject into updates with [`Folding`]. Not here: reading rows, hashing values, sending, printing, any clock.
 
+pub use beside::Beside;
 pub use conflict::{CONFLICT_GROUPS_MAX, CONFLICT_ORDINALS_MAX, ConflictGroup};
-pub use dispositions::{IN_DOUBT_ORDINALS_MAX, Plan, Sample};
+pub use dispositions::{BesideError, IN_DOUBT_ORDINALS_MAX, Plan};
 pub use filter::{Filter, FilterError, Kept, Operator};
 pub use folding::{Folded, Folding, ROWS_HELD_MAX_DEFAULT};
 pub use gates::{
@@ -13,10 +14,13 @@ pub use gates::{
     REJECTED_ROWS_MIN_DEFAULT, REJECTED_SHARE_MAX_DEFAULT, Tripped, gates,
 };
 pub use order::{OrderError, OrderKind, OrderValue, RANK_OLDEST};
+pub use phases::JoinError;
 pub use rules::{ConflictPolicy, DuplicatePolicy, InDoubtPolicy, PlanRules, SendMode};
 pub use ruling::Ruling;
 pub use shared::SharedKind;
-pub use survey::{Survey, Surveyed};
+pub use space::{Hands, InMemory, LedgerSlices, NoLedger, OneHand, Partitions, Space};
+pub use survey::{PARTITION_BITS_DEFAULT, SUBJECT_ROWS_MAX_DEFAULT, Survey, SurveyBounds, Surveyed};
+pub use tally::Sample;
 
 mod filter;
 mod order;
@@ -24,14 +28,27 @@ mod order;
 mod rules;
 mod ruling;
 
+mod space;
 mod survey;
+
+mod record;
+mod reorder;
+
+mod phases;
+
+mod leaves;
+mod ruler;
 
 mod join;
 
 mod judge;
 
+mod claim;
 mod conflict;
 mod shared;
+
+mod beside;
+mod tally;
 
 mod dispositions;
 

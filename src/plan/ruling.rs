@@ -82,6 +82,26 @@ impl Ruling {
         matches!(self, Ruling::Folded | Ruling::FoldedLate)
     }
 
+    /// Whether the row is an update or part of one that would change something at the server.
+    pub(super) const fn is_live(self) -> bool {
+        match self {
+            Ruling::Conflict
+            | Ruling::Held
+            | Ruling::Folded
+            | Ruling::FoldedLate
+            | Ruling::Send
+            | Ruling::SendLate
+            | Ruling::RefusedBefore
+            | Ruling::FoldedRefused => true,
+            Ruling::Rejected
+            | Ruling::Filtered
+            | Ruling::Elsewhere
+            | Ruling::Duplicate
+            | Ruling::Superseded
+            | Ruling::Unchanged => false,
+        }
+    }
+
     /// Whether the row's update is sent after everything else.
     pub const fn is_late(self) -> bool {
         matches!(self, Ruling::SendLate | Ruling::FoldedLate)

@@ -1,23 +1,27 @@
-//! Gathers what the plan needs of the rows, in a bounded number of bytes, and joins it with the ledger.
+//! Gathers what the plan needs of the rows, in a bounded number of bytes, and joins it with the ledger on all processors.
 //!
-//! Wiring between the survey's loop, the plan and the ledger. Not here: reading and judging rows (`survey.rs`), the rulings
+//! Wiring between the survey's loop, the plan, its space on disk, and the ledger. Not here: reading and judging rows (`survey.rs`), the rulings
 //! (`plan/`).
 
-use std::convert::Infallible;
+use std::io;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::digest::SubjectId;
 use crate::exit::Exit;
 use crate::journal::{Journal, JournalError, LedgerScan};
-use crate::ledger::LedgerEntry;
-use crate::plan::{Plan, PlanRules, Survey, Surveyed};
+use crate::plan::{
+    Hands, JoinError, LedgerSlices, PARTITION_BITS_DEFAULT, Partitions, Plan, PlanRules,
+    SUBJECT_ROWS_MAX_DEFAULT, Survey, SurveyBounds, Surveyed,
+};
+use crate::spill::{BLOCK_BYTES_MIN, Space, Spill, SpillError, disk_text};
 use crate::update::FieldSet;
 
 /// Memory for the rows of a survey, unless set otherwise.
-pub const MEMORY_MAX_DEFAULT: usize = 48 << 20;
+const MEMORY_BYTES_MAX_DEFAULT: usize = 48 << 20;
 
-/// Rows that one subject may have, unless set otherwise.
-pub const SUBJECT_ROWS_MAX_DEFAULT: u64 = 1_000_000;
+/// What of a partition is ruled on at once, at least: below it, threads would wait for the disk.
+const PART_BYTES_MIN: usize = 1 << 20;
 
 /// How rows are gathered.
 #[derive(Debug, Clone)]
@@ -36,7 +40,7 @@ impl Default for GatherOptions {
     fn default() -> GatherOptions {
         GatherOptions {
             dir: std::env::temp_dir(),
-            memory_max: MEMORY_MAX_DEFAULT,
+            memory_max: MEMORY_BYTES_MAX_DEFAULT,
             subject_rows_max: SUBJECT_ROWS_MAX_DEFAULT,
             counts_only: false,
         }
@@ -61,6 +65,21 @@ pub enum GatherError {
         /// Ordinal of the subject's first row.
         first_ordinal: u64,
     },
+    /// The rows do not fit where they are kept.
+    #[error("the rows of the survey cannot be kept: {0}")]
+    Spill(#[from] SpillError),
+    /// Something else than the room for rows.
+    #[error("the rows of the survey cannot be kept: {0}")]
+    Io(io::Error),
+}
+
+impl From<io::Error> for GatherError {
+    fn from(error: io::Error) -> GatherError {
+        match error.downcast::<SpillError>() {
+            Ok(spill) => GatherError::Spill(spill),
+            Err(error) => GatherError::Io(error),
+        }
+    }
 }
 
 impl GatherError {
@@ -68,6 +87,7 @@ impl GatherError {
     pub fn exit(&self) -> Exit {
         match self {
             GatherError::SubjectRows { .. } => Exit::Stopped,
+            GatherError::Spill(_) | GatherError::Io(_) => Exit::Unexpected,
         }
     }
 
@@ -78,6 +98,8 @@ impl GatherError {
                 "a key that so many rows share is a placeholder: correct the export, choose another --key, or raise \
                  plan.subject_rows_max"
             }
+            GatherError::Spill(error) => error.remedy(),
+            GatherError::Io(_) => "look at the message above; nothing was sent because of it",
         }
     }
 }
@@ -93,30 +115,15 @@ pub enum FinishError<E> {
     Ledger(E),
 }
 
-/// A ledger that is read slice by slice, by several threads at once.
-pub trait LedgerSlices: Sync {
-    /// Why it cannot be read.
-    type Error: Send;
-    /// The entries of a slice, ascending by subject.
-    type Slice: Iterator<Item = Result<LedgerEntry, Self::Error>>;
-
-    /// The entries from a subject on, up to another that is not among them, or to the end.
-    ///
-    /// # Errors
-    /// When the ledger cannot be read.
-    fn slice(&self, from: SubjectId, to_exclusive: Option<SubjectId>) -> Result<Self::Slice, Self::Error>;
-}
-
-/// The ledger where there is no journal.
-#[derive(Debug, Clone, Copy)]
-pub struct NoLedger;
-
-impl LedgerSlices for NoLedger {
-    type Error = Infallible;
-    type Slice = std::iter::Empty<Result<LedgerEntry, Infallible>>;
-
-    fn slice(&self, _: SubjectId, _: Option<SubjectId>) -> Result<Self::Slice, Infallible> {
-        Ok(std::iter::empty())
+impl<E> From<JoinError<E>> for FinishError<E> {
+    fn from(error: JoinError<E>) -> FinishError<E> {
+        match error {
+            JoinError::Space(error) => FinishError::Gather(error.into()),
+            JoinError::SubjectRows { rows_max, first_ordinal } => {
+                FinishError::Gather(GatherError::SubjectRows { rows_max, first_ordinal })
+            }
+            JoinError::Ledger(error) => FinishError::Ledger(error),
+        }
     }
 }
 
@@ -124,34 +131,145 @@ impl LedgerSlices for Journal {
     type Error = JournalError;
     type Slice = LedgerScan;
 
-    fn slice(&self, _: SubjectId, _: Option<SubjectId>) -> Result<LedgerScan, JournalError> {
-        self.ledger()
+    fn slice(&self, from: SubjectId, to_exclusive: Option<SubjectId>) -> Result<LedgerScan, JournalError> {
+        self.ledger_range(from, to_exclusive)
     }
+}
+
+/// The plan's partitions, in memory and beyond.
+#[derive(Debug)]
+struct SpillSpace {
+    space: Space,
+    block_bytes: usize,
+}
+
+impl crate::plan::Space for SpillSpace {
+    fn partitions(&self, count: usize) -> Box<dyn Partitions> {
+        Box::new(Spilled(self.space.partitions(count, self.block_bytes)))
+    }
+}
+
+/// Partitions of a spill, as the plan asks for them.
+#[derive(Debug)]
+struct Spilled(Spill);
+
+impl Partitions for Spilled {
+    fn append(&self, partition: usize, record: &[u8]) -> io::Result<()> {
+        self.0.append(partition, record).map_err(io::Error::other)
+    }
+
+    fn append_each(&self, records: &mut dyn Iterator<Item = (usize, &[u8])>) -> io::Result<()> {
+        self.0.append_each(records).map_err(io::Error::other)
+    }
+
+    fn read(&self, partition: usize, take: &mut dyn FnMut(&[u8])) -> io::Result<()> {
+        self.0.read(partition, take).map_err(io::Error::other)
+    }
+
+    fn bytes(&self, partition: usize) -> u64 {
+        self.0.bytes(partition)
+    }
+}
+
+/// Threads for the jobs of a join.
+struct Threads {
+    count: usize,
+}
+
+impl Hands for Threads {
+    fn each(&self, jobs: usize, work: &(dyn Fn(usize) + Sync)) {
+        let next = AtomicUsize::new(0);
+        let run = || {
+            loop {
+                let job = next.fetch_add(1, Ordering::Relaxed);
+                if job >= jobs {
+                    return;
+                }
+                work(job);
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 1..self.count.min(jobs) {
+                // A thread that cannot be had is no harm: the others do its jobs.
+                drop(std::thread::Builder::new().name("join".into()).spawn_scoped(scope, run));
+            }
+            run();
+        });
+    }
+
+    fn count(&self) -> usize {
+        self.count.max(1)
+    }
+}
+
+/// How far the input was read.
+#[derive(Debug, Clone, Copy, Default)]
+struct Progress {
+    rows: u64,
+    bytes: u64,
+    bytes_total: u64,
 }
 
 /// The rows of a survey, as far as the plan needs them.
 #[derive(Debug)]
 pub struct Gather {
     survey: Survey,
+    space: Space,
+    /// Bytes of rows from which on the disk will be needed; it is looked at shortly before.
+    memory_bytes_max: u64,
+    progress: Progress,
+    is_foreseen: bool,
+    notice: Option<String>,
+    counts_only: bool,
+    /// Rows counted and those filtered, where rows are only counted.
+    counted: (u64, u64),
 }
 
 impl Gather {
     /// Nothing yet, of exports with these columns mapped.
-    pub fn new(mapped: FieldSet, _options: &GatherOptions) -> Gather {
-        Gather { survey: Survey::new(mapped) }
+    pub fn new(mapped: FieldSet, options: &GatherOptions) -> Gather {
+        let memory = options.memory_max;
+        // A quarter of the memory for what partitions of rows gather before it is written at once (what they claim is
+        // gathered when that is done), half for blocks that are never written.
+        let kept = memory / 2;
+        let block_bytes = ((memory / 4) >> PARTITION_BITS_DEFAULT).max(BLOCK_BYTES_MIN);
+        let space = Space::new(&options.dir, kept);
+        let bounds = SurveyBounds {
+            partition_bits: PARTITION_BITS_DEFAULT,
+            part_bytes_max: (memory / 4).max(PART_BYTES_MIN) as u64,
+            subject_rows_max: options.subject_rows_max,
+            filter_bytes_max: (memory / 6) as u64,
+        };
+        let spill = SpillSpace { space: space.clone(), block_bytes };
+        Gather {
+            survey: Survey::within(mapped, Box::new(spill), bounds),
+            space,
+            memory_bytes_max: kept as u64,
+            progress: Progress::default(),
+            is_foreseen: false,
+            notice: None,
+            counts_only: options.counts_only,
+            counted: (0, 0),
+        }
     }
 
     /// Takes a valid row.
     ///
     /// # Errors
-    /// When it cannot be kept.
+    /// When it cannot be kept, or when it is foreseen that the rows to come cannot.
     ///
     /// # Panics
     /// When the ordinal does not follow the last row's (a row passed over would have no disposition), or a field's
     /// column is not mapped.
     pub fn row(&mut self, row: &Surveyed<'_>) -> Result<(), GatherError> {
-        self.survey.row(row);
-        Ok(())
+        if self.counts_only {
+            self.counted.0 += 1;
+            return Ok(());
+        }
+        if !self.is_foreseen && self.survey.bytes_needed().0 >= self.memory_bytes_max / 8 * 7 {
+            self.foresee()?;
+        }
+        Ok(self.survey.row(row)?)
     }
 
     /// Takes a rejected row of which nobody knows the subject or the place.
@@ -162,6 +280,10 @@ impl Gather {
     /// # Panics
     /// When the ordinal does not follow the last row's.
     pub fn rejected(&mut self, ordinal: u64) -> Result<(), GatherError> {
+        if self.counts_only {
+            self.counted.0 += 1;
+            return Ok(());
+        }
         self.survey.rejected(ordinal);
         Ok(())
     }
@@ -180,8 +302,10 @@ impl Gather {
         subject: SubjectId,
         rank: i128,
     ) -> Result<(), GatherError> {
-        self.survey.rejected_in_order(ordinal, subject, rank);
-        Ok(())
+        if self.counts_only {
+            return self.rejected(ordinal);
+        }
+        Ok(self.survey.rejected_in_order(ordinal, subject, rank)?)
     }
 
     /// Takes a row that a filter leaves out.
@@ -192,24 +316,30 @@ impl Gather {
     /// # Panics
     /// When the ordinal does not follow the last row's.
     pub fn filtered(&mut self, ordinal: u64) -> Result<(), GatherError> {
+        if self.counts_only {
+            self.counted.0 += 1;
+            self.counted.1 += 1;
+            return Ok(());
+        }
         self.survey.filtered(ordinal);
         Ok(())
     }
 
     /// How far the input was read, for the estimate of what the survey will need. Returns what the operator should
     /// read, at most once.
-    pub fn progressed(&mut self, _bytes: u64, _bytes_total: u64) -> Option<String> {
-        None
+    pub fn progressed(&mut self, bytes: u64, bytes_total: u64) -> Option<String> {
+        self.progress = Progress { rows: self.rows(), bytes, bytes_total };
+        self.notice.take()
     }
 
     /// Rows taken so far, the rejected ones included.
     pub fn rows(&self) -> u64 {
-        self.survey.rows()
+        if self.counts_only { self.counted.0 } else { self.survey.rows() }
     }
 
     /// Rows that a filter left out.
     pub fn rows_filtered(&self) -> u64 {
-        self.survey.rows_filtered()
+        if self.counts_only { self.counted.1 } else { self.survey.rows_filtered() }
     }
 
     /// Joins the rows with the ledger, on so many threads, and rules on every one of them.
@@ -219,14 +349,46 @@ impl Gather {
     /// then.
     ///
     /// # Panics
-    /// When the ledger is out of order or a row lacks the key field, and in the end when the books do not close.
+    /// When rows were only counted, the ledger is out of order or a row lacks the key field, and in the end when the books
+    /// do not close.
     pub fn finish<L: LedgerSlices>(
         self,
         rules: &PlanRules,
         ledger: &L,
-        _threads: usize,
+        threads: usize,
     ) -> Result<Plan, FinishError<L::Error>> {
-        let entries = ledger.slice(SubjectId([0; 16]), None).map_err(FinishError::Ledger)?;
-        self.survey.finish(rules, entries).map_err(FinishError::Ledger)
+        assert!(!self.counts_only, "rows that were only counted cannot be planned");
+        Ok(self.survey.finish(rules, ledger, &Threads { count: threads })?)
+    }
+
+    /// Finds out, before anything is written, whether the disk has the room for what is to come.
+    fn foresee(&mut self) -> Result<(), GatherError> {
+        self.is_foreseen = true;
+        let (rows, all) = self.survey.bytes_needed();
+        let scaled = |bytes| foreseen(bytes, self.progress, self.rows());
+        if scaled(rows) <= self.memory_bytes_max {
+            // The input ends before the memory does, as far as can be seen.
+            return Ok(());
+        }
+        let needed = scaled(all);
+        self.space.require(needed)?;
+        let (dir, free) = (self.space.dir().display(), disk_text(self.space.free_bytes()?));
+        self.notice =
+            Some(format!("the survey needs at most about {} in {dir}; {free} are free", disk_text(needed)));
+        Ok(())
     }
 }
+
+/// What so many bytes for the rows so far make for the whole input; of an input of which nobody knows how far it was read,
+/// twice as much.
+fn foreseen(bytes: u64, progress: Progress, rows: u64) -> u64 {
+    if progress.bytes == 0 || progress.rows == 0 {
+        return bytes.saturating_mul(2);
+    }
+    let of = u128::from(bytes) * u128::from(progress.rows) / u128::from(rows.max(1));
+    let all = of * u128::from(progress.bytes_total.max(progress.bytes)) / u128::from(progress.bytes);
+    u64::try_from(all).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::{
-    Emitter, GatherOptions, Identity, Judge, NoLedger, RowRules, SurveyError, survey, survey_watched,
+    Emitter, GatherOptions, Identity, Judge, RowRules, SurveyError, survey, survey_watched,
 };
 use crate::digest::StateKey;
 use crate::engine::clock::Clock;
@@ -13,7 +13,7 @@ use crate::engine::signals::Signals;
 use crate::event::{Event, Listener, Stamped};
 use crate::fields::{RuleOptions, RuleSet};
 use crate::input::{AheadOptions, InputOptions, Inputs};
-use crate::plan::{ConflictPolicy, DuplicatePolicy, Filter, InDoubtPolicy, PlanRules, SendMode};
+use crate::plan::{ConflictPolicy, DuplicatePolicy, Filter, InDoubtPolicy, NoLedger, PlanRules, SendMode};
 use crate::update::FieldKind;
 
 #[derive(Default)]

@@ -268,3 +268,46 @@ fn marks_of_an_idle_journal_do_not_pile_up() {
     assert!(opened.core.mark.sequence > 150);
     assert_eq!(opened.core.run_batch("0-0").unwrap().unwrap().batch_seq, 1);
 }
+
+#[test]
+fn slices_of_the_ledger_add_up_to_the_whole_on_any_number_of_threads() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = open(dir.path()).unwrap();
+    append(&journal, (1..=5000).map(synced).collect()).unwrap();
+    journal.finish().unwrap();
+    let journal = open(dir.path()).unwrap();
+    assert_eq!(journal.ledger_entries(), 5000);
+    let whole = entries(&journal);
+    let at = |index: usize| whole[index].subject;
+    // Borders on an entry, just behind one, before the first and behind the last.
+    let mut behind = at(2000);
+    behind.0[15] = behind.0[15].wrapping_add(1);
+    let borders = [SubjectId([0; 16]), at(0), at(1), at(1234), behind, at(4999), SubjectId([0xff; 16])];
+    let slices: Vec<Vec<LedgerEntry>> = std::thread::scope(|scope| {
+        let journal = &journal;
+        let read = |from: SubjectId, to: Option<SubjectId>| {
+            scope.spawn(move || {
+                let slice = journal.ledger_range(from, to).unwrap();
+                slice.map(Result::unwrap).collect::<Vec<LedgerEntry>>()
+            })
+        };
+        let mut threads: Vec<_> = borders.windows(2).map(|pair| read(pair[0], Some(pair[1]))).collect();
+        threads.push(read(borders[6], None));
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    let lens: Vec<usize> = slices.iter().map(Vec::len).collect();
+    assert_eq!(lens, [0, 1, 1233, 767, 2998, 1, 0]);
+    assert_eq!(slices.concat(), whole);
+    assert_eq!(journal.ledger_range(at(7), Some(at(7))).unwrap().count(), 0);
+    let mut scan = journal.ledger().unwrap();
+    let subjects: Vec<_> = std::iter::from_fn(|| scan.next_subject().unwrap()).collect();
+    assert!(subjects.iter().eq(whole.iter().map(|entry| &entry.subject)));
+}
+
+#[test]
+fn the_empty_ledger_has_empty_slices() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = open(dir.path()).unwrap();
+    assert_eq!(journal.ledger_range(SubjectId([0; 16]), None).unwrap().count(), 0);
+    assert_eq!(journal.ledger_entries(), 0);
+}

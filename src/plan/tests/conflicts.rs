@@ -27,10 +27,12 @@ fn the_key_field_is_never_in_conflict() {
     for (ordinal, subject) in [(1, 1), (2, 2)] {
         // Equal keys of two subjects cannot be; the hash is made equal here to show that nobody looks at it.
         let facts = [(IMSI, FieldHash(7)), (CLASS, FieldHash(ordinal))];
-        survey.row(&Surveyed { ordinal, subject: id(subject), version: None, rank: None, facts: &facts });
+        survey
+            .row(&Surveyed { ordinal, subject: id(subject), version: None, rank: None, facts: &facts })
+            .unwrap();
     }
     let by_imsi = PlanRules { key: IMSI, ..rules() };
-    let plan = survey.finish(&by_imsi, std::iter::empty::<Result<LedgerEntry, Infallible>>()).unwrap();
+    let plan = survey.finish(&by_imsi, &NoLedger, &OneHand).unwrap();
     assert_eq!(rulings(&plan), [Send, Send]);
     assert_eq!(plan.conflicts_total(), 0);
 }
@@ -109,7 +111,7 @@ fn a_conflict_comes_before_held_and_refused() {
     let rows = [row(1, &fields), row(2, &fields)];
     let hold = PlanRules { in_doubt: InDoubtPolicy::Hold, ..rules() };
     let plan = check(&rows, &records, &hold, &[Conflict, Conflict]);
-    assert_eq!(plan.refused_before().count(), 0);
+    assert_eq!(plan.all_refused_before().len(), 0);
     assert_eq!(plan.facts().refused_before, 0);
 }
 

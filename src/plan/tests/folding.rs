@@ -1,7 +1,7 @@
 //! Pass 2: the fold of values.
 
 use super::*;
-use crate::plan::{Folded, Folding};
+use crate::plan::{Beside, Folded, Folding};
 use crate::update::{Fields, Update};
 use Ruling::{FoldedLate, Send, SendLate};
 
@@ -18,7 +18,8 @@ fn take(
     for (kind, hash) in &facts {
         fields.set(*kind, &hash.0.to_string());
     }
-    folding.take(ruling, version, id(row.subject), &fields, &facts, left_out)
+    let beside = Beside { left_out, ..Beside::default() };
+    folding.take(ruling, version, id(row.subject), &fields, &facts, &beside)
 }
 
 #[track_caller]

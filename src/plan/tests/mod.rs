@@ -10,9 +10,13 @@ use crate::ledger::{EntryFold, LedgerEntry, Record};
 use crate::row::Version;
 use crate::update::{FieldFact, FieldKind, FieldSet};
 
-use super::{ConflictPolicy, DuplicatePolicy, InDoubtPolicy, Plan, PlanRules, Ruling, Survey, Surveyed};
+use super::{
+    ConflictPolicy, DuplicatePolicy, InDoubtPolicy, JoinError, LedgerSlices, NoLedger, OneHand, Plan,
+    PlanRules, Ruling, SharedKind, Survey, Surveyed,
+};
 
 mod ahead;
+mod changed;
 mod conflicts;
 mod folding;
 mod history;
@@ -127,12 +131,61 @@ fn plan(rows: &[TestRow], ledger: &[LedgerEntry], rules: &PlanRules) -> Plan {
             continue;
         }
         let (subject, version, rank, facts) = (id(row.subject), row.version, row.rank, row.facts());
-        survey.row(&Surveyed { ordinal, subject, version, rank, facts: &facts });
+        survey.row(&Surveyed { ordinal, subject, version, rank, facts: &facts }).unwrap();
     }
-    let entries = ledger.iter().cloned().map(Ok::<_, Infallible>);
-    match survey.finish(rules, entries) {
-        Ok(plan) => plan,
-        Err(never) => match never {},
+    survey.finish(rules, &Known(ledger), &OneHand).unwrap()
+}
+
+/// A ledger in memory.
+struct Known<'l>(&'l [LedgerEntry]);
+
+impl<'l> LedgerSlices for Known<'l> {
+    type Error = Infallible;
+    type Slice = std::vec::IntoIter<Result<LedgerEntry, Infallible>>;
+
+    fn slice(&self, from: SubjectId, to_exclusive: Option<SubjectId>) -> Result<Self::Slice, Infallible> {
+        let is_within =
+            |entry: &&LedgerEntry| entry.subject >= from && to_exclusive.is_none_or(|to| entry.subject < to);
+        let entries: Vec<_> = self.0.iter().filter(is_within).cloned().map(Ok).collect();
+        Ok(entries.into_iter())
+    }
+}
+
+/// What the tests ask of a plan about one row.
+trait Asked {
+    fn left_out(&self, ordinal: u64) -> FieldSet;
+    fn numbered(&self, ordinal: u64) -> u64;
+    fn refusals(&self, ordinal: u64) -> u32;
+    fn shared(&self, ordinal: u64) -> Vec<SharedKind>;
+    /// Ordinals and statuses of what was refused before.
+    fn all_refused_before(&self) -> Vec<(u64, Option<u16>)>;
+    fn rejected_by_policy(&self) -> Vec<u64>;
+}
+
+impl Asked for Plan {
+    fn left_out(&self, ordinal: u64) -> FieldSet {
+        self.beside(ordinal).unwrap().left_out
+    }
+
+    fn numbered(&self, ordinal: u64) -> u64 {
+        self.version_ordinal(ordinal).unwrap()
+    }
+
+    fn refusals(&self, ordinal: u64) -> u32 {
+        self.beside(ordinal).unwrap().refusals
+    }
+
+    fn shared(&self, ordinal: u64) -> Vec<SharedKind> {
+        self.beside(ordinal).unwrap().shared().collect()
+    }
+
+    fn all_refused_before(&self) -> Vec<(u64, Option<u16>)> {
+        let rows = 1..=self.facts().rows.read;
+        rows.filter_map(|at| Some((at, self.refused_before(at).unwrap()?.status))).collect()
+    }
+
+    fn rejected_by_policy(&self) -> Vec<u64> {
+        (1..=self.facts().rows.read).filter(|at| self.is_rejected_by_policy(*at)).collect()
     }
 }
 

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::model::{agrees, allowed, any_past, any_rows, any_rules};
 use super::*;
 use crate::ledger::FieldState;
-use crate::plan::{Folded, Folding};
+use crate::plan::{Folded, Folding, SendMode};
 use crate::update::{Fields, Update};
 
 /// One update of pass 2, in the order of sending.
@@ -42,10 +42,10 @@ fn updates(rows: &[TestRow], plan: &Plan, rows_held_max: usize) -> Vec<Sent> {
         for (kind, hash) in &facts {
             fields.set(*kind, &hash.0.to_string());
         }
-        let (ruling, left_out) = (plan.ruling(ordinal), plan.left_out(ordinal));
-        let version = row.version.unwrap_or(v(BATCH, plan.version_ordinal(ordinal)));
+        let (ruling, beside) = (plan.ruling(ordinal), plan.beside(ordinal).unwrap());
+        let version = row.version.unwrap_or(v(BATCH, plan.numbered(ordinal)));
         let queue = if ruling.is_late() { &mut late } else { &mut sent };
-        match folding.take(ruling, version, id(row.subject), &fields, &facts, left_out) {
+        match folding.take(ruling, version, id(row.subject), &fields, &facts, &beside) {
             Folded::Nothing => {}
             Folded::Update(update) => queue.push(Sent { update, is_early: false }),
             Folded::Early(update) => queue.push(Sent { update, is_early: true }),
@@ -139,6 +139,10 @@ fn is_replay(rows: &[TestRow]) -> bool {
     rows.iter().any(|row| row.version.is_some())
 }
 
+fn any_send() -> impl Strategy<Value = SendMode> {
+    prop::sample::select(SendMode::ALL.to_vec())
+}
+
 fn any_weather() -> impl Strategy<Value = Weather> {
     (0..6_usize, prop::collection::vec(any::<bool>(), 0..3), prop_oneof![3 => Just(0_usize), 1 => 2..4_usize])
         .prop_map(|(settled, on_the_wire, refuses_every)| Weather { settled, on_the_wire, refuses_every })
@@ -150,7 +154,14 @@ proptest! {
     #[test]
     fn a_cut_run_and_its_resume_agree_with_the_model_and_repeat_nothing(
         rows in any_rows(), log in any_past(), rules in any_rules(), weather in any_weather(), room in 0..3_usize,
+        send in any_send(),
     ) {
+        let rules = PlanRules { send, ..rules };
+        // The model sends all fields.
+        let agrees = |rows: &[TestRow], ledger: &[LedgerEntry], rules: &PlanRules| match send {
+            SendMode::Full => agrees(rows, ledger, rules),
+            SendMode::Changed => Ok(plan(rows, ledger, rules)),
+        };
         let rows = allowed(rows, &rules);
         let first = ledger(&log);
         let mut server = server_of(&first);
@@ -184,6 +195,7 @@ proptest! {
         rules in any_rules(),
         cuts in prop::collection::vec(any_weather(), 0..3),
         room in 0..3_usize,
+        send in any_send(),
     ) {
         let duplicates = match rules.duplicates {
             DuplicatePolicy::Each | DuplicatePolicy::First => DuplicatePolicy::Each,
@@ -194,7 +206,7 @@ proptest! {
             duplicates,
             conflicts: ConflictPolicy::Send,
             in_doubt: InDoubtPolicy::Resend,
-        send: crate::plan::SendMode::Full,
+            send,
             retry_failed: true,
             ..rules
         };
@@ -229,8 +241,12 @@ proptest! {
 
     #[test]
     fn a_resume_calls_no_row_superseded_that_the_first_run_did_not(
-        rows in any_rows(), log in any_past(), cuts in prop::collection::vec(any_weather(), 0..3),
+        rows in any_rows(),
+        log in any_past(),
+        cuts in prop::collection::vec(any_weather(), 0..3),
+        send in any_send(),
     ) {
+        let rules = || PlanRules { send, ..rules() };
         let mut ledger = ledger(&log);
         let first = plan(&rows, &ledger, &rules());
         let mut server = Server::new();

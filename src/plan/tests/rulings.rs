@@ -7,7 +7,7 @@ use Ruling::{Duplicate, Folded, Rejected, Send, Superseded, Unchanged};
 fn a_rejected_row_has_no_subject_and_stays_rejected() {
     let rows = [row(0, &[]), row(1, &[(IMSI, 1)]), row(0, &[])];
     let plan = check(&rows, &[], &rules(), &[Rejected, Send, Rejected]);
-    assert_eq!(plan.rejected_by_policy().count(), 0);
+    assert!(plan.rejected_by_policy().is_empty());
     assert_eq!((plan.facts().rows.read, plan.facts().rows.rejected, plan.facts().rows.send), (3, 2, 1));
 }
 
@@ -64,7 +64,7 @@ fn duplicates_are_decided_first_for_every_policy() {
 fn reject_rejects_the_whole_subject_and_says_so() {
     let rows = [row(1, &[(IMSI, 1)]), row(2, &[(IMSI, 3)]), row(1, &[(IMSI, 2)]), row(0, &[])];
     let plan = check(&rows, &[], &with(DuplicatePolicy::Reject), &[Rejected, Send, Rejected, Rejected]);
-    assert_eq!(plan.rejected_by_policy().collect::<Vec<_>>(), [1, 3]);
+    assert_eq!(plan.rejected_by_policy(), [1, 3]);
     // A row and its duplicate are one row.
     let a = row(1, &[(IMSI, 1)]);
     check(&[a.clone(), a], &[], &with(DuplicatePolicy::Reject), &[Send, Duplicate]);
@@ -229,9 +229,18 @@ fn the_ledger_may_hold_other_subjects() {
 fn an_error_of_the_ledger_ends_the_planning() {
     let mut survey = Survey::new(set(&MAPPED));
     let facts = row(2, &[]).facts();
-    survey.row(&Surveyed { ordinal: 1, subject: id(2), version: None, rank: None, facts: &facts });
-    let entries = [Ok(LedgerEntry::new(id(1))), Err("torn")];
-    assert_eq!(survey.finish(&rules(), entries.into_iter()).err(), Some("torn"));
+    survey.row(&Surveyed { ordinal: 1, subject: id(2), version: None, rank: None, facts: &facts }).unwrap();
+    struct Torn;
+    impl LedgerSlices for Torn {
+        type Error = &'static str;
+        type Slice = std::array::IntoIter<Result<LedgerEntry, &'static str>, 2>;
+
+        fn slice(&self, _: SubjectId, _: Option<SubjectId>) -> Result<Self::Slice, &'static str> {
+            Ok([Ok(LedgerEntry::new(id(1))), Err("torn")].into_iter())
+        }
+    }
+    let error = survey.finish(&rules(), &Torn, &OneHand).unwrap_err();
+    assert!(matches!(error, JoinError::Ledger("torn")));
 }
 
 #[test]
@@ -253,8 +262,8 @@ fn a_row_passed_over_is_a_bug() {
 fn a_row_without_the_key_is_a_bug() {
     let mut survey = Survey::new(set(&MAPPED));
     let facts = [(IMSI, FieldHash(1))];
-    survey.row(&Surveyed { ordinal: 1, subject: id(1), version: None, rank: None, facts: &facts });
-    let _never = survey.finish(&rules(), std::iter::empty::<Result<LedgerEntry, Infallible>>());
+    survey.row(&Surveyed { ordinal: 1, subject: id(1), version: None, rank: None, facts: &facts }).unwrap();
+    let _never = survey.finish(&rules(), &NoLedger, &OneHand);
 }
 
 #[test]

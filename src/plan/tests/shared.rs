@@ -1,7 +1,6 @@
 //! What subjects may share and are told of, and what clearing a field is and is not.
 
 use super::*;
-use crate::plan::SharedKind;
 
 const IMEI: FieldKind = FieldKind::Imei;
 const CLEARED: u64 = FieldHash::CLEARED.0;
@@ -10,16 +9,15 @@ fn plan_with_imei(rows: &[TestRow], records: &[Record]) -> Plan {
     let mut survey = Survey::new(set(&[IMEI, IMSI, ICCID, KEY, CLASS]));
     for (ordinal, row) in (1..).zip(rows) {
         let (subject, facts) = (id(row.subject), row.facts());
-        survey.row(&Surveyed { ordinal, subject, version: None, rank: None, facts: &facts });
+        survey.row(&Surveyed { ordinal, subject, version: None, rank: None, facts: &facts }).unwrap();
     }
-    let entries = ledger(records).into_iter().map(Ok::<_, Infallible>);
-    survey.finish(&rules(), entries).unwrap()
+    survey.finish(&rules(), &Known(&ledger(records)), &OneHand).unwrap()
 }
 
 fn told(rows: &[TestRow], kind: SharedKind) -> Vec<u64> {
     let plan = plan_with_imei(rows, &[]);
     let told: Vec<u64> =
-        (1..).zip(rows).map(|(at, _)| at).filter(|at| plan.shared(*at).any(|of| of == kind)).collect();
+        (1..).zip(rows).map(|(at, _)| at).filter(|at| plan.shared(*at).contains(&kind)).collect();
     assert_eq!(plan.is_any_shared(kind), !told.is_empty());
     told
 }
@@ -83,4 +81,28 @@ fn clearing_twice_sends_once_and_only_news_is_counted() {
     // Of a fold, the rows that clear in the end.
     let rows = [row(1, &[(IMSI, CLEARED)]), row(1, &[(CLASS, 1)])];
     assert_eq!(plan(&rows, &[], &rules()).facts().clears, 1);
+}
+
+#[test]
+fn what_is_shared_is_told_only_where_an_update_to_send_takes_part() {
+    let rows = [
+        row(1, &[(IMEI, 7), (ICCID, 1), (IMSI, 1)]),
+        row(2, &[(IMEI, 7), (ICCID, 2), (IMSI, 2)]),
+        row(3, &[(ICCID, 2), (IMSI, 3)]),
+    ];
+    let known = [
+        synced(1, v(8, 1), &[(IMEI, 7), (ICCID, 1), (IMSI, 1)]),
+        synced(2, v(8, 2), &[(IMEI, 7), (ICCID, 2), (IMSI, 2)]),
+        synced(3, v(8, 3), &[(ICCID, 2), (IMSI, 3)]),
+    ];
+    for (unchanged, imei, pair) in [
+        (3, vec![], vec![]),
+        (2, vec![], vec![2, 3]),
+        (1, vec![1, 2], vec![2, 3]),
+        (0, vec![1, 2], vec![2, 3]),
+    ] {
+        let plan = plan_with_imei(&rows, &known[..unchanged]);
+        let told = |kind| (1..=3).filter(|at| plan.shared(*at).contains(&kind)).collect::<Vec<u64>>();
+        assert_eq!((told(SharedKind::Imei), told(SharedKind::Pair)), (imei, pair), "{unchanged}");
+    }
 }

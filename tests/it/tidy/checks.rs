@@ -77,7 +77,7 @@ pub(crate) const DOORS: &[(&str, &[&str])] = &[
     ("memchr", &["input"]),
     ("reqwest", &["api"]),
     ("rlibphonenumber", &["fields/number.rs"]),
-    ("rustix", &["main.rs", "engine", "journal"]),
+    ("rustix", &["main.rs", "engine", "journal", "spill"]),
     ("secrecy", &["main.rs", "settings", "survey", "deliver", "engine", "api", "sandbox"]),
     ("sled", &["journal"]),
     ("tempfile", &["config.rs", "input", "spill", "journal", "report"]),

@@ -1,0 +1,235 @@
+//! What few rows have beside their ruling: fields that are not sent, another version, refusals, what they share.
+//!
+//! Kept in blocks of neighboring ordinals, in memory or beyond, and read back block by block with the last few at hand: pass 2
+//! asks in file order. Not here: the rulings (`dispositions.rs`).
+
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::digest::UpdateDigest;
+use crate::ledger::{FailureKind, Refusal};
+use crate::row::Version;
+use crate::update::FieldSet;
+
+use super::record::array;
+use super::shared::SharedKind;
+use super::space::{Partitions, Space};
+
+/// Rows of a block, as a power of two.
+const BLOCK_BITS: u32 = 16;
+
+/// Blocks at hand.
+const BLOCKS_CACHED: usize = 4;
+
+/// Bytes before the signature of a refusal, or before the end.
+const FIXED_BYTES: usize = 4 + 8 + 4 + 2 + 2 + 1 + 1;
+
+const KINDS: [FailureKind; 4] =
+    [FailureKind::Refused, FailureKind::Exhausted, FailureKind::EchoMismatch, FailureKind::Deferred];
+
+/// What a row has beside its ruling.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Beside {
+    /// Fields that are not sent because an acknowledgement, an intent or a row with a newer version has set them. Told
+    /// of superseded rows, too.
+    pub left_out: FieldSet,
+    /// Fields that are not sent because the ledger has them as they are ([`super::SendMode::Changed`]).
+    pub not_sent: FieldSet,
+    /// The ordinal in the row's version, where a column gives another one than its place.
+    pub version_ordinal: Option<u64>,
+    /// Definite refusals so far of the update the row carries, in exactly its version; part of the idempotency key. Of a
+    /// folded row: of its own version, in case it is sent early ([`super::Folded::Early`]).
+    pub refusals: u32,
+    /// The refusal that keeps the update from being sent again, where the ruling says so.
+    pub refused: Option<Box<Refusal>>,
+    /// What the row shares, a bit each.
+    pub(super) shared: u8,
+}
+
+impl Beside {
+    /// What a row shares with rows of other subjects, or pairs differently than another row does: to be told, and no
+    /// reason to hold it back.
+    pub fn shared(&self) -> impl Iterator<Item = SharedKind> {
+        let shared = self.shared;
+        SharedKind::ALL.into_iter().filter(move |kind| shared & 1 << *kind as u8 != 0)
+    }
+
+    pub(super) fn sharing(kind: SharedKind) -> Beside {
+        Beside { shared: 1 << kind as u8, ..Beside::default() }
+    }
+
+    /// Takes what another part of the plan says of the same row.
+    fn merge(&mut self, other: Beside) {
+        self.left_out = self.left_out.union(other.left_out);
+        self.not_sent = self.not_sent.union(other.not_sent);
+        self.version_ordinal = self.version_ordinal.or(other.version_ordinal);
+        self.refusals = self.refusals.max(other.refusals);
+        self.refused = self.refused.take().or(other.refused);
+        self.shared |= other.shared;
+    }
+
+    fn encode(&self, offset: u32, into: &mut Vec<u8>) {
+        into.extend_from_slice(&offset.to_le_bytes());
+        into.extend_from_slice(&self.version_ordinal.unwrap_or_default().to_le_bytes());
+        into.extend_from_slice(&self.refusals.to_le_bytes());
+        into.extend_from_slice(&self.left_out.bits().to_le_bytes());
+        into.extend_from_slice(&self.not_sent.bits().to_le_bytes());
+        into.push(self.shared);
+        let Some(refusal) = &self.refused else {
+            into.push(0);
+            return;
+        };
+        // Signatures are bounded to 160 bytes when they are made.
+        let mut len = refusal.signature.len().min(usize::from(u8::MAX) - 1);
+        while !refusal.signature.is_char_boundary(len) {
+            len -= 1;
+        }
+        into.push(u8::try_from(len + 1).unwrap_or(u8::MAX));
+        into.extend_from_slice(&refusal.version.batch.to_le_bytes());
+        into.extend_from_slice(&refusal.version.ordinal.to_le_bytes());
+        into.extend_from_slice(&refusal.digest.0.to_le_bytes());
+        into.push(
+            KINDS.into_iter().position(|kind| kind == refusal.kind).map_or(0, |at| at.to_le_bytes()[0]),
+        );
+        into.extend_from_slice(&refusal.count.to_le_bytes());
+        into.extend_from_slice(&refusal.status.unwrap_or_default().to_le_bytes());
+        into.extend_from_slice(&refusal.signature.as_bytes()[..len]);
+    }
+
+    fn decode(mut bytes: &[u8]) -> (u32, Beside, &[u8]) {
+        let mut take = |len: usize| {
+            let (head, rest) = bytes.split_at(len);
+            bytes = rest;
+            head
+        };
+        let offset = u32::from_le_bytes(array(take(4)));
+        let version_ordinal = Some(u64::from_le_bytes(array(take(8)))).filter(|ordinal| *ordinal != 0);
+        let refusals = u32::from_le_bytes(array(take(4)));
+        let mut fields = || FieldSet::from_bits(u16::from_le_bytes(array(take(2)))).unwrap_or_default();
+        let (left_out, not_sent) = (fields(), fields());
+        let (shared, len) = (take(1)[0], usize::from(take(1)[0]));
+        let refused = (len > 0).then(|| {
+            let mut number = || u64::from_le_bytes(array(take(8)));
+            let (batch, ordinal, digest) = (number(), number(), UpdateDigest(number()));
+            let kind = KINDS[usize::from(take(1)[0])];
+            let count = u32::from_le_bytes(array(take(4)));
+            let status = Some(u16::from_le_bytes(array(take(2)))).filter(|status| *status != 0);
+            let signature = String::from_utf8_lossy(take(len - 1)).into_owned();
+            let version = Version { batch, ordinal };
+            Box::new(Refusal { version, digest, kind, count, status, signature })
+        });
+        (offset, Beside { left_out, not_sent, version_ordinal, refusals, refused, shared }, bytes)
+    }
+}
+
+/// What the rows of a block have, ascending by offset.
+type Block = Arc<Vec<(u32, Beside)>>;
+
+/// What all rows have beside their rulings.
+#[derive(Debug)]
+pub(super) struct Besides {
+    blocks: Box<dyn Partitions>,
+    /// The blocks read last, the newest in front.
+    cache: Mutex<Vec<(usize, Block)>>,
+}
+
+impl Besides {
+    /// Room for so many rows.
+    pub(super) fn new(space: &dyn Space, rows: u64) -> Besides {
+        let blocks = place_of(rows.max(1)).0 + 1;
+        Besides { blocks: space.partitions(blocks), cache: Mutex::default() }
+    }
+
+    /// Adds what is known of rows. A row may be told of several times; the parts are merged.
+    pub(super) fn add(&self, entries: &[(u64, Beside)]) -> io::Result<()> {
+        let mut bytes = Vec::with_capacity(entries.len() * FIXED_BYTES);
+        let mut places = Vec::with_capacity(entries.len());
+        for (ordinal, beside) in entries {
+            let (block, offset) = place_of(*ordinal);
+            let begin = bytes.len();
+            beside.encode(offset, &mut bytes);
+            places.push((block, begin..bytes.len()));
+        }
+        self.blocks.append_each(&mut places.into_iter().map(|(block, range)| (block, &bytes[range])))
+    }
+
+    /// What a row has.
+    pub(super) fn get(&self, ordinal: u64) -> io::Result<Beside> {
+        let (block, offset) = place_of(ordinal);
+        let entries = self.block(block)?;
+        let at = entries.binary_search_by_key(&offset, |(offset, _)| *offset);
+        Ok(at.map_or_else(|_| Beside::default(), |at| entries[at].1.clone()))
+    }
+
+    fn block(&self, block: usize) -> io::Result<Block> {
+        // A panic while the lock was held leaves a cache all the same.
+        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(at) = cache.iter().position(|(cached, _)| *cached == block) {
+            cache[..=at].rotate_right(1);
+            return Ok(Arc::clone(&cache[0].1));
+        }
+        let mut entries: Vec<(u32, Beside)> = Vec::new();
+        self.blocks.read(block, &mut |mut piece| {
+            while !piece.is_empty() {
+                let (offset, beside, rest) = Beside::decode(piece);
+                entries.push((offset, beside));
+                piece = rest;
+            }
+        })?;
+        entries.sort_by_key(|(offset, _)| *offset);
+        entries.dedup_by(|later, first| {
+            let is_same = later.0 == first.0;
+            if is_same {
+                first.1.merge(std::mem::take(&mut later.1));
+            }
+            is_same
+        });
+        let entries = Arc::new(entries);
+        cache.insert(0, (block, Arc::clone(&entries)));
+        cache.truncate(BLOCKS_CACHED);
+        Ok(entries)
+    }
+}
+
+/// Block of a row, and its offset in there.
+fn place_of(ordinal: u64) -> (usize, u32) {
+    let block = usize::try_from(ordinal >> BLOCK_BITS).unwrap_or(usize::MAX);
+    let offset = ordinal & ((1 << BLOCK_BITS) - 1);
+    (block, u32::try_from(offset).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::space::InMemory;
+    use super::*;
+    use crate::update::FieldKind;
+
+    #[test]
+    fn what_is_told_of_a_row_in_parts_is_found_as_one() {
+        let rows = 300_000;
+        let besides = Besides::new(&InMemory, rows);
+        let refusal = Refusal {
+            version: Version { batch: 3, ordinal: 4 },
+            digest: UpdateDigest(5),
+            kind: FailureKind::EchoMismatch,
+            count: 2,
+            status: Some(422),
+            signature: "422 é".repeat(30),
+        };
+        let full = Beside {
+            left_out: FieldSet::only(FieldKind::Imsi),
+            not_sent: FieldSet::only(FieldKind::UserClass),
+            version_ordinal: Some(rows),
+            refusals: 7,
+            refused: Some(Box::new(refusal)),
+            shared: 0,
+        };
+        besides.add(&[(rows, full.clone()), (1, Beside::sharing(SharedKind::Imei))]).unwrap();
+        besides.add(&[(65_536, full.clone()), (rows, Beside::sharing(SharedKind::Pair))]).unwrap();
+        besides.add(&[(1, Beside::sharing(SharedKind::Pair))]).unwrap();
+        assert_eq!(besides.get(65_536).unwrap(), full);
+        assert_eq!(besides.get(rows).unwrap(), Beside { shared: 2, ..full });
+        assert_eq!(besides.get(1).unwrap().shared().collect::<Vec<_>>(), SharedKind::ALL);
+        assert_eq!(besides.get(2).unwrap(), Beside::default());
+    }
+}

@@ -1,0 +1,108 @@
+//! Parts of a partition that are small enough to be ruled on at once.
+//!
+//! Not here: the rulings (`ruler.rs`).
+
+use crate::digest::SubjectId;
+
+use super::phases::JoinError;
+use super::record::{Part, rows_of};
+use super::space::{Partitions, Space};
+use super::survey::SurveyBounds;
+
+/// Bits of a subject by which a partition that is too large is split again.
+const SPLIT_BITS: u32 = 8;
+
+/// Bits that partitions can be told apart by: those of the subject but for its tag.
+const SUBJECT_BITS: u32 = 8 * 13;
+
+/// The rows of a partition, or of a part of one that was too large.
+#[derive(Clone, Copy)]
+pub(super) struct Source<'p> {
+    pub(super) partitions: &'p dyn Partitions,
+    pub(super) partition: usize,
+    /// Leading bits that its subjects have in common.
+    pub(super) bits: u32,
+}
+
+impl<'p> Source<'p> {
+    pub(super) fn new(partitions: &'p dyn Partitions, partition: usize, bits: u32) -> Source<'p> {
+        Source { partitions, partition, bits }
+    }
+
+    /// Takes the rows part by part, ascending by subject; a subject's rows are in one part. Parts are not sorted.
+    pub(super) fn leaves<E>(
+        self,
+        space: &dyn Space,
+        bounds: &SurveyBounds,
+        part: &mut Part,
+        take: &mut dyn FnMut(&mut Part) -> Result<(), JoinError<E>>,
+    ) -> Result<(), JoinError<E>> {
+        let bytes = self.partitions.bytes(self.partition);
+        if bytes == 0 {
+            return Ok(());
+        }
+        let is_whole = bytes <= bounds.part_bytes_max || self.bits + SPLIT_BITS > SUBJECT_BITS;
+        if is_whole || self.is_one_subject(bounds)? {
+            part.clear();
+            self.partitions
+                .read(self.partition, &mut |piece| part.extend(piece))
+                .map_err(JoinError::Space)?;
+            return take(part);
+        }
+        let split = self.split(space)?;
+        for partition in 0..1 << SPLIT_BITS {
+            let of = Source { partitions: &*split, partition, bits: self.bits + SPLIT_BITS };
+            of.leaves(space, bounds, part, take)?;
+        }
+        Ok(())
+    }
+
+    /// Whether all rows are of one subject, so that nothing can be split.
+    ///
+    /// # Errors
+    /// When a subject that has most of the rows has more than it may: whoever exported it wrote a placeholder.
+    fn is_one_subject<E>(self, bounds: &SurveyBounds) -> Result<bool, JoinError<E>> {
+        // The majority vote of Boyer and Moore: whoever has more than half of the rows is the one that is left.
+        let (mut leader, mut lead) = (None, 0_u64);
+        self.rows(&mut |subject, _, _| match leader {
+            Some(current) if current == subject => lead += 1,
+            Some(_) if lead > 0 => lead -= 1,
+            Some(_) | None => (leader, lead) = (Some(subject), 1),
+        })?;
+        let (mut all, mut own, mut first_ordinal) = (0_u64, 0_u64, None);
+        self.rows(&mut |subject, ordinal, _| {
+            all += 1;
+            if leader == Some(subject) {
+                own += 1;
+                first_ordinal = first_ordinal.or(Some(ordinal));
+            }
+        })?;
+        match first_ordinal {
+            Some(first_ordinal) if own > bounds.subject_rows_max => {
+                Err(JoinError::SubjectRows { rows_max: bounds.subject_rows_max, first_ordinal })
+            }
+            Some(_) | None => Ok(own == all),
+        }
+    }
+
+    fn split<E>(self, space: &dyn Space) -> Result<Box<dyn Partitions>, JoinError<E>> {
+        let split = space.partitions(1 << SPLIT_BITS);
+        let shift = u128::BITS - self.bits - SPLIT_BITS;
+        let mask = (1 << SPLIT_BITS) - 1;
+        let mut failed = None;
+        self.rows(&mut |subject, _, row| {
+            let partition = u128::from_be_bytes(subject.0) >> shift & mask;
+            if failed.is_none() {
+                failed = split.append(usize::try_from(partition).unwrap_or_default(), row).err();
+            }
+        })?;
+        failed.map_or(Ok(split), |error| Err(JoinError::Space(error)))
+    }
+
+    fn rows<E>(self, take: &mut dyn FnMut(SubjectId, u64, &[u8])) -> Result<(), JoinError<E>> {
+        let read = self.partitions.read(self.partition, &mut |piece| {
+            rows_of(piece).for_each(|(subject, ordinal, row)| take(subject, ordinal, row));
+        });
+        read.map_err(JoinError::Space)
+    }
+}

@@ -1,0 +1,540 @@
+//! The join in its phases, partition by partition.
+//!
+//! 1. Every partition is joined with its slice of the ledger and ruled on. What updates to send would claim is put into
+//!    partitions by value, and into a filter. Where nothing is to be sent, that is all.
+//! 2. Rows that would change nothing are looked through for values that the filter knows; what their subjects claim joins
+//!    the other claims. Then every partition of values finds those that two subjects claim.
+//! 3. Partitions in which a value is contested are ruled on again with that in hand.
+//! 4. The conflicts are listed.
+//!
+//! Phase 2 is where what subjects give up (releases: the ledger's hash of a field that a live update changes) would be brought
+//! together with what others claim. Every phase rules alike, whatever the number of threads and partitions. Not here: one
+//! part's rulings (`ruler.rs`), the plan that comes of it (`dispositions.rs`).
+
+use std::io;
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+
+use crate::event::{PlanFacts, Repeated};
+use crate::update::{FieldKind, FieldSet};
+
+use super::beside::{Beside, Besides};
+use super::claim::{Bloom, Claim, EXCLUSIVE, IDENTIFIERS, LastClaim, Pair, Slot, last_claim};
+use super::conflict::ConflictList;
+use super::dispositions::{BESIDE, Books, Plan, byte_of, decode};
+use super::leaves::Source;
+use super::record::{Part, RowRecord};
+use super::reorder::reorder;
+use super::ruler::{Contested, Entries, Ruled, rule_part};
+use super::rules::PlanRules;
+use super::ruling::Ruling;
+use super::shared::{SharedKind, is_claimed_twice, is_differently_paired, more_repeated, repeated};
+use super::space::{Hands, LedgerSlices, Partitions};
+use super::survey::{Survey, index_of};
+use super::tally::Tally;
+
+/// Rows below which a job is not worth a thread of its own.
+const ROWS_ALONE_MAX: u64 = 20_000;
+
+/// Jobs that every thread gets, so that none has to wait long for the others.
+const JOBS_PER_HAND: usize = 8;
+
+/// Why there is no plan.
+#[derive(Debug, thiserror::Error)]
+pub enum JoinError<E> {
+    /// Records cannot be kept or read back.
+    #[error(transparent)]
+    Space(io::Error),
+    /// One subject has more rows than is plausible.
+    #[error("one key value has more than {rows_max} rows, the first of them row {first_ordinal}")]
+    SubjectRows {
+        /// Rows that one subject may have.
+        rows_max: u64,
+        /// Ordinal of the subject's first row.
+        first_ordinal: u64,
+    },
+    /// The ledger cannot be read.
+    #[error("the ledger cannot be read")]
+    Ledger(E),
+}
+
+/// The state of a join, shared by all hands.
+pub(super) struct Phases<'a, L: LedgerSlices> {
+    survey: &'a Survey,
+    rules: &'a PlanRules,
+    ledger: &'a L,
+    hands: &'a dyn Hands,
+    besides: Besides,
+    filter: OnceLock<Bloom>,
+    claims: Box<dyn Partitions>,
+    pairs: Box<dyn Partitions>,
+    /// By partition of their subject, the values that are contested there.
+    contested: Box<dyn Partitions>,
+    is_contested: Vec<AtomicBool>,
+    tallies: Vec<Mutex<Tally>>,
+    found: Mutex<Found<L::Error>>,
+}
+
+/// What is found along the way.
+struct Found<E> {
+    /// The error of the first partition that has one.
+    error: Option<(usize, JoinError<E>)>,
+    known: u64,
+    missing: u64,
+    repeated: Option<Repeated>,
+    shares: [bool; SharedKind::ALL.len()],
+    conflicts: ConflictList,
+}
+
+/// What one hand gathers of a part before it is put where it belongs.
+#[derive(Default)]
+struct Gathered {
+    besides: Vec<(u64, Beside)>,
+    claims: Vec<Claim>,
+    pairs: Vec<Pair>,
+}
+
+impl<L: LedgerSlices> Phases<'_, L> {
+    /// Rules on all rows of a survey.
+    pub(super) fn run(
+        mut survey: Survey,
+        rules: &PlanRules,
+        ledger: &L,
+        hands: &dyn Hands,
+    ) -> Result<Plan, JoinError<L::Error>> {
+        let count = survey.bounds.partitions();
+        let partitions = || survey.space.partitions(count);
+        let found = Found {
+            error: None,
+            known: 0,
+            missing: 0,
+            repeated: None,
+            shares: Default::default(),
+            conflicts: ConflictList::default(),
+        };
+        let phases = Phases {
+            survey: &survey,
+            rules,
+            ledger,
+            hands,
+            besides: Besides::new(&*survey.space, survey.rows()),
+            filter: OnceLock::new(),
+            claims: partitions(),
+            pairs: partitions(),
+            contested: partitions(),
+            is_contested: (0..count).map(|_| AtomicBool::new(false)).collect(),
+            tallies: (0..count).map(|_| Mutex::default()).collect(),
+            found: Mutex::new(found),
+        };
+        phases.first()?;
+        if phases.filter.get().is_some() {
+            phases.second()?;
+            phases.third_and_fourth()?;
+        }
+        let Phases { besides, tallies, found, .. } = phases;
+        let found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let (conflicts, conflicts_total) = found.conflicts.finish();
+        let facts = PlanFacts {
+            key: Some(rules.key),
+            subjects_known: found.known,
+            subjects_missing: found.missing,
+            repeated: found.repeated,
+            ..PlanFacts::default()
+        };
+        let tallies =
+            tallies.into_iter().map(|tally| tally.into_inner().unwrap_or_else(PoisonError::into_inner));
+        let rulings = std::mem::take(&mut survey.rulings);
+        Ok(Books {
+            rulings,
+            filtered: survey.filtered,
+            valid: survey.valid,
+            besides,
+            facts,
+            shares: found.shares,
+            conflicts,
+            conflicts_total,
+            samples_max: rules.samples,
+        }
+        .close(tallies))
+    }
+
+    /// Phase 1: all partitions, all slices of the ledger.
+    fn first(&self) -> Result<(), JoinError<L::Error>> {
+        self.by_ranges(&|partitions| {
+            let mut entries = self.entries(&partitions);
+            let mut part = Part::default();
+            for partition in partitions {
+                let mut tally = Tally::default();
+                self.leaves(partition, &mut part, &mut |part| {
+                    part.sort();
+                    self.rule_first(partition, part, &mut entries, &mut tally)
+                })?;
+                *lock(&self.tallies[partition]) = tally;
+            }
+            entries.drain().map_err(JoinError::Ledger)?;
+            let mut found = lock(&self.found);
+            found.known += entries.known;
+            found.missing += entries.missing;
+            Ok(())
+        })
+    }
+
+    fn rule_first(
+        &self,
+        partition: usize,
+        part: &mut Part,
+        entries: &mut Entries<'_, L>,
+        tally: &mut Tally,
+    ) -> Result<(), JoinError<L::Error>> {
+        let mut gathered = Gathered::default();
+        reorder(part, self.rules.batch, &mut |ordinal, dealt| {
+            self.rulings()[index_of(ordinal)].fetch_or(BESIDE, Ordering::Relaxed);
+            gathered.besides.push((ordinal, Beside { version_ordinal: Some(dealt), ..Beside::default() }));
+        });
+        let contested = Contested::default();
+        rule_part(part, self.bounded(), entries, &contested, &mut |ruled| {
+            tally.take(&ruled, self.rules.samples);
+            let mut is_live = false;
+            for row in ruled.rows {
+                self.put(row);
+                self.note_beside(row, &ruled, &mut gathered.besides);
+                is_live |= row.is_live();
+            }
+            if is_live {
+                self.claim_first(partition, &ruled, &mut gathered);
+            }
+        })?;
+        self.store(&gathered)
+    }
+
+    /// What a subject with anything to send claims, and the pairs of its rows.
+    fn claim_first(&self, partition: usize, ruled: &Ruled<'_>, gathered: &mut Gathered) {
+        let filter = self.filter.get_or_init(|| {
+            let values = self.survey.valid * self.survey.mapped.intersect(IDENTIFIERS).len() as u64;
+            Bloom::new(values, self.survey.bounds.filter_bytes_max)
+        });
+        for (kind, claim) in self.claims_of(ruled) {
+            if claim.is_live {
+                filter.insert(Slot::of(kind), claim.hash);
+            }
+            gathered.claims.push(Claim::new(kind, claim.hash, partition, claim.ordinal, claim.is_live));
+        }
+        for row in ruled.rows.iter().filter(|row| row.is_live()) {
+            if let Some(pair) = Pair::of(row, ruled.data, true) {
+                filter.insert(Slot::PAIR, pair.iccid);
+                gathered.pairs.push(pair);
+            }
+        }
+    }
+
+    /// Phase 2: first what unchanged subjects claim of it, then who claims what.
+    fn second(&self) -> Result<(), JoinError<L::Error>> {
+        let Some(filter) = self.filter.get() else { return Ok(()) };
+        self.by_ranges(&|partitions| {
+            let mut entries = self.entries(&partitions);
+            let mut part = Part::default();
+            for partition in partitions {
+                if lock(&self.tallies[partition]).settled_rows == 0 {
+                    continue;
+                }
+                self.leaves(partition, &mut part, &mut |part| {
+                    self.claim_settled(partition, part, filter, &mut entries)
+                })?;
+            }
+            Ok(())
+        })?;
+        self.by_partitions(&(0..self.partitions()).collect::<Vec<_>>(), &|partition| {
+            self.match_values(partition)
+        })
+    }
+
+    /// What rows that would change nothing share with those that would.
+    fn claim_settled(
+        &self,
+        partition: usize,
+        part: &mut Part,
+        filter: &Bloom,
+        entries: &mut Entries<'_, L>,
+    ) -> Result<(), JoinError<L::Error>> {
+        let mut gathered = Gathered::default();
+        let mut subjects = Vec::new();
+        let kinds = self.claimed_kinds();
+        for row in &part.records {
+            let ruling = decode(self.rulings()[index_of(row.ordinal)].load(Ordering::Relaxed));
+            if ruling.is_live() {
+                continue;
+            }
+            let pair = Pair::of(row, &part.data, false);
+            gathered.pairs.extend(pair.filter(|pair| filter.may_contain(Slot::PAIR, pair.iccid)));
+            let claims = |kind| {
+                let value = part.data.value(row, kind);
+                value.is_some_and(|hash| filter.may_contain(Slot::of(kind), hash))
+            };
+            if ruling == Ruling::Unchanged && kinds.iter().any(claims) {
+                subjects.push(row.subject);
+            }
+        }
+        if !subjects.is_empty() {
+            subjects.sort_unstable();
+            part.records.retain(|row| subjects.binary_search(&row.subject).is_ok());
+            part.displaced.retain(|row| subjects.binary_search(&row.subject).is_ok());
+            part.sort();
+            reorder(part, self.rules.batch, &mut |_, _| {});
+            rule_part(part, self.bounded(), entries, &Contested::default(), &mut |ruled| {
+                // A subject with anything to send has claimed in phase 1.
+                if ruled.rows.iter().any(RowRecord::is_live) {
+                    return;
+                }
+                let claims = self.claims_of(&ruled);
+                let claims = claims.filter(|(kind, claim)| filter.may_contain(Slot::of(*kind), claim.hash));
+                gathered.claims.extend(claims.map(|(kind, claim)| {
+                    Claim::new(kind, claim.hash, partition, claim.ordinal, claim.is_live)
+                }));
+            })?;
+        }
+        self.store(&gathered)
+    }
+
+    /// Brings together what is claimed of the values of a partition.
+    fn match_values(&self, partition: usize) -> Result<(), JoinError<L::Error>> {
+        let claims = self.sorted_claims(&*self.claims, partition)?;
+        let (mut most, mut shares) = (None, [false; SharedKind::ALL.len()]);
+        let mut besides = Vec::new();
+        let mut contested: Vec<Claim> = Vec::new();
+        for claims in claims.chunk_by(Claim::is_same_value).filter(|claims| is_claimed_twice(claims)) {
+            let kind = claims[0].kind();
+            most = more_repeated(most, repeated(claims));
+            if kind == SharedKind::Imei.field() {
+                shares[SharedKind::Imei as usize] = true;
+                let told = claims.iter().map(|claim| (claim.ordinal(), Beside::sharing(SharedKind::Imei)));
+                besides.extend(told);
+            }
+            if EXCLUSIVE.contains(kind) {
+                contested.extend(claims);
+            }
+        }
+        drop(claims);
+        let mut pairs = Vec::new();
+        let read = self.pairs.read(partition, &mut |piece| Pair::extend(&mut pairs, piece));
+        read.map_err(JoinError::Space)?;
+        pairs.sort_unstable();
+        for pairs in pairs.chunk_by(|one, next| one.iccid == next.iccid) {
+            if is_differently_paired(pairs) {
+                shares[SharedKind::Pair as usize] = true;
+                besides.extend(pairs.iter().map(|pair| (pair.ordinal, Beside::sharing(SharedKind::Pair))));
+            }
+        }
+        for (ordinal, _) in &besides {
+            self.rulings()[index_of(*ordinal)].fetch_or(BESIDE, Ordering::Relaxed);
+        }
+        self.besides.add(&besides).map_err(JoinError::Space)?;
+        for claim in &contested {
+            self.is_contested[claim.partition()].store(true, Ordering::Relaxed);
+        }
+        append_claims(&*self.contested, &contested, Claim::partition).map_err(JoinError::Space)?;
+        let mut found = lock(&self.found);
+        found.repeated = more_repeated(found.repeated, most);
+        found.shares.iter_mut().zip(shares).for_each(|(all, shares)| *all |= shares);
+        Ok(())
+    }
+
+    /// Phases 3 and 4: the rulings that conflicts change, and the list.
+    fn third_and_fourth(&self) -> Result<(), JoinError<L::Error>> {
+        let partitions: Vec<usize> =
+            (0..self.partitions()).filter(|at| self.is_contested[*at].load(Ordering::Relaxed)).collect();
+        if partitions.is_empty() {
+            return Ok(());
+        }
+        let listed = self.survey.space.partitions(self.partitions());
+        self.by_partitions(&partitions, &|partition| self.rule_again(partition, &*listed))?;
+        self.by_partitions(&(0..self.partitions()).collect::<Vec<_>>(), &|partition| {
+            let claims = self.sorted_claims(&*listed, partition)?;
+            let mut list = ConflictList::default();
+            claims.chunk_by(Claim::is_same_value).for_each(|claims| list.take(claims));
+            lock(&self.found).conflicts.append(list);
+            Ok(())
+        })
+    }
+
+    /// Rules on a partition again, with what is contested there, and tells the final claims of contested values.
+    fn rule_again(&self, partition: usize, listed: &dyn Partitions) -> Result<(), JoinError<L::Error>> {
+        let contested = self.sorted_claims(&*self.contested, partition)?;
+        let contested = contested.into_iter().map(|claim| (claim.hash(), claim.kind())).collect();
+        let contested = Contested::new(contested);
+        let mut entries = self.entries(&(partition..partition + 1));
+        let (mut part, mut tally) = (Part::default(), Tally::default());
+        let mut claims = Vec::new();
+        self.leaves(partition, &mut part, &mut |part| {
+            part.sort();
+            reorder(part, self.rules.batch, &mut |_, _| {});
+            rule_part(part, self.bounded(), &mut entries, &contested, &mut |ruled| {
+                tally.take(&ruled, self.rules.samples);
+                ruled.rows.iter().for_each(|row| self.put(row));
+                for (kind, claim) in self.claims_of(&ruled).filter(|(kind, _)| EXCLUSIVE.contains(*kind)) {
+                    if contested.contains(kind, claim.hash) {
+                        let LastClaim { hash, ordinal, is_live } = claim;
+                        claims.push(Claim::new(kind, hash, partition, ordinal, is_live));
+                    }
+                }
+            })
+        })?;
+        *lock(&self.tallies[partition]) = tally;
+        append_claims(listed, &claims, |claim| self.survey.bounds.partition_of_value(claim.hash()))
+            .map_err(JoinError::Space)
+    }
+
+    /// Writes the row's byte. What it has beside its ruling stays.
+    fn put(&self, row: &RowRecord) {
+        let byte = &self.rulings()[index_of(row.ordinal)];
+        // Only this hand has this row.
+        byte.store(byte_of(row) | byte.load(Ordering::Relaxed) & BESIDE, Ordering::Relaxed);
+    }
+
+    fn note_beside(&self, row: &RowRecord, ruled: &Ruled<'_>, besides: &mut Vec<(u64, Beside)>) {
+        let refusals = ruled.refusals.iter().find(|(ordinal, _)| *ordinal == row.ordinal);
+        let refused = ruled.refused_before.iter().find(|(ordinal, _)| *ordinal == row.ordinal);
+        if row.left_out.is_empty() && row.not_sent.is_empty() && refusals.is_none() && refused.is_none() {
+            return;
+        }
+        self.rulings()[index_of(row.ordinal)].fetch_or(BESIDE, Ordering::Relaxed);
+        let beside = Beside {
+            left_out: row.left_out,
+            not_sent: row.not_sent,
+            refusals: refusals.map_or(0, |(_, count)| *count),
+            refused: refused.map(|(_, refusal)| Box::new(refusal.clone())),
+            ..Beside::default()
+        };
+        besides.push((row.ordinal, beside));
+    }
+
+    fn store(&self, gathered: &Gathered) -> Result<(), JoinError<L::Error>> {
+        let Gathered { besides, claims, pairs } = gathered;
+        self.besides.add(besides).map_err(JoinError::Space)?;
+        let by_value = |claim: &Claim| self.survey.bounds.partition_of_value(claim.hash());
+        append_claims(&*self.claims, claims, |claim| by_value(&claim)).map_err(JoinError::Space)?;
+        let bytes: Vec<_> = pairs
+            .iter()
+            .map(|pair| (self.survey.bounds.partition_of_value(pair.iccid), pair.to_bytes()))
+            .collect();
+        let mut records = bytes.iter().map(|(partition, bytes)| (*partition, bytes.as_slice()));
+        self.pairs.append_each(&mut records).map_err(JoinError::Space)
+    }
+
+    fn sorted_claims(
+        &self,
+        from: &dyn Partitions,
+        partition: usize,
+    ) -> Result<Vec<Claim>, JoinError<L::Error>> {
+        let mut claims = Vec::new();
+        from.read(partition, &mut |piece| Claim::extend(&mut claims, piece)).map_err(JoinError::Space)?;
+        // Threads came in any order; in this one they are all alike.
+        claims.sort_unstable();
+        Ok(claims)
+    }
+
+    /// Fields whose values are claimed. Equal values of the key field are one subject.
+    fn claimed_kinds(&self) -> FieldSet {
+        self.survey.mapped.intersect(IDENTIFIERS).minus(FieldSet::only(self.rules.key))
+    }
+
+    fn claims_of(&self, ruled: &Ruled<'_>) -> impl Iterator<Item = (FieldKind, LastClaim)> {
+        let kinds = self.claimed_kinds();
+        kinds.iter().filter_map(|kind| Some((kind, last_claim(ruled.rows, ruled.data, kind)?)))
+    }
+
+    fn partitions(&self) -> usize {
+        self.survey.bounds.partitions()
+    }
+
+    fn rulings(&self) -> &[AtomicU8] {
+        &self.survey.rulings
+    }
+
+    fn bounded(&self) -> (&PlanRules, u64) {
+        (self.rules, self.survey.bounds.subject_rows_max)
+    }
+
+    fn entries(&self, partitions: &Range<usize>) -> Entries<'_, L> {
+        let from = self
+            .survey
+            .bounds
+            .first_of(partitions.start)
+            .unwrap_or_else(|| unreachable!("jobs begin with a partition"));
+        Entries::new(self.ledger, from, self.survey.bounds.first_of(partitions.end), self.rules.tag)
+    }
+
+    fn leaves(
+        &self,
+        partition: usize,
+        part: &mut Part,
+        take: &mut dyn FnMut(&mut Part) -> Result<(), JoinError<L::Error>>,
+    ) -> Result<(), JoinError<L::Error>> {
+        let source = Source::new(&*self.survey.partitions, partition, self.survey.bounds.partition_bits);
+        source.leaves(&*self.survey.space, &self.survey.bounds, part, take)
+    }
+
+    /// Does the work for all partitions, range by range.
+    fn by_ranges(
+        &self,
+        work: &(dyn Fn(Range<usize>) -> Result<(), JoinError<L::Error>> + Sync),
+    ) -> Result<(), JoinError<L::Error>> {
+        let hands = self.hands.count();
+        let is_alone = hands == 1 || self.survey.rows() < ROWS_ALONE_MAX;
+        let jobs = if is_alone { 1 } else { (hands * JOBS_PER_HAND).clamp(1, self.partitions()) };
+        let bound = |job| self.partitions() * job / jobs;
+        self.jobs(jobs, &|job| work(bound(job)..bound(job + 1)))
+    }
+
+    /// Does the work for each of these partitions.
+    fn by_partitions(
+        &self,
+        partitions: &[usize],
+        work: &(dyn Fn(usize) -> Result<(), JoinError<L::Error>> + Sync),
+    ) -> Result<(), JoinError<L::Error>> {
+        if self.survey.rows() < ROWS_ALONE_MAX {
+            return partitions.iter().try_for_each(|partition| work(*partition));
+        }
+        self.jobs(partitions.len(), &|job| work(partitions[job]))
+    }
+
+    fn jobs(
+        &self,
+        jobs: usize,
+        work: &(dyn Fn(usize) -> Result<(), JoinError<L::Error>> + Sync),
+    ) -> Result<(), JoinError<L::Error>> {
+        let is_over = AtomicBool::new(false);
+        let work = |job| {
+            if is_over.load(Ordering::Relaxed) {
+                return;
+            }
+            if let Err(error) = work(job) {
+                is_over.store(true, Ordering::Relaxed);
+                let mut found = lock(&self.found);
+                if found.error.as_ref().is_none_or(|(first, _)| job < *first) {
+                    found.error = Some((job, error));
+                }
+            }
+        };
+        if jobs == 1 {
+            work(0)
+        } else {
+            self.hands.each(jobs, &work)
+        }
+        lock(&self.found).error.take().map_or(Ok(()), |(_, error)| Err(error))
+    }
+}
+
+fn append_claims(
+    to: &dyn Partitions,
+    claims: &[Claim],
+    partition: impl Fn(Claim) -> usize,
+) -> io::Result<()> {
+    let bytes: Vec<_> = claims.iter().map(|claim| (partition(*claim), claim.to_bytes())).collect();
+    to.append_each(&mut bytes.iter().map(|(partition, bytes)| (*partition, bytes.as_slice())))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A panic of another hand reaches the caller; what stands here is not looked at then.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,337 @@
+//! What is kept of a row: as bytes in a partition, and as a record while its partition is ruled on.
+//!
+//! Not here: which partition (`survey.rs`), the rulings (`join.rs`).
+
+use crate::digest::{FieldHash, SubjectId};
+use crate::row::Version;
+use crate::update::{FieldKind, FieldSet};
+
+use super::order::RANK_OLDEST;
+use super::ruling::Ruling;
+use super::survey::Surveyed;
+
+/// The row keeps a version of an earlier batch, which follows.
+const HEAD_REPLAYED: u16 = 1 << 9;
+/// A column gives the row a rank, which follows.
+const HEAD_RANKED: u16 = 1 << 10;
+/// The row was rejected and only has a place among its subject's rows.
+const HEAD_DISPLACED: u16 = 1 << 11;
+const HEAD_FIELDS: u16 = HEAD_REPLAYED - 1;
+
+/// Bytes of a row without version, rank and fields: subject, ordinal, head.
+const ROW_BYTES_MIN: usize = 16 + 8 + 2;
+
+/// No version and no rank.
+const NO_SIDE: u32 = u32::MAX;
+
+/// What is kept of a valid row while its partition is ruled on.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RowRecord {
+    pub(super) subject: SubjectId,
+    pub(super) ordinal: u64,
+    /// Fields present, less those left out.
+    pub(super) present: FieldSet,
+    /// Fields of the row that are not sent because something newer has set them.
+    pub(super) left_out: FieldSet,
+    /// Fields of the row that are not sent because the ledger has them as they are.
+    pub(super) not_sent: FieldSet,
+    /// Of a carrier: fields its update sets to something else than the ledger holds.
+    pub(super) changed: FieldSet,
+    pub(super) marks: Marks,
+    /// [`Ruling::Send`] as long as nothing stands against it.
+    pub(super) ruling: Ruling,
+    /// Where its hashes begin.
+    hashes_at: u32,
+    /// Where its version and rank are.
+    side: u32,
+}
+
+impl RowRecord {
+    /// Whether no ruling has been made on the row yet.
+    pub(super) fn is_open(&self) -> bool {
+        self.ruling == Ruling::Send && !self.marks.has(Marks::PART)
+    }
+
+    /// Whether the row is an update or part of one that would change something at the server.
+    pub(super) fn is_live(&self) -> bool {
+        self.marks.has(Marks::PART) && self.ruling != Ruling::Unchanged
+    }
+}
+
+/// Marks on a row, as bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Marks(u8);
+
+impl Marks {
+    pub(super) const NONE: Marks = Marks(0);
+    /// Has a version other than that of its place: of an earlier batch, or given by a column.
+    pub(super) const REPLAYED: Marks = Marks(1);
+    /// Is an update or part of one, and so claims what it sets.
+    pub(super) const PART: Marks = Marks(1 << 1);
+    /// Carries its update.
+    pub(super) const CARRIER: Marks = Marks(1 << 2);
+    /// Under `each`: equals the ledger, and so is unchanged unless an earlier row of its subject is sent.
+    pub(super) const EQUAL: Marks = Marks(1 << 3);
+    /// Sets an identifier that another subject claims too.
+    pub(super) const CONTESTED: Marks = Marks(1 << 4);
+    /// Sending it repeats, or overwrites, an update in doubt.
+    pub(super) const IN_DOUBT: Marks = Marks(1 << 5);
+    /// Something of its subject was acknowledged before.
+    pub(super) const KNOWN: Marks = Marks(1 << 6);
+    /// Rejected by the policy on duplicates, not by a rule.
+    pub(super) const BY_POLICY: Marks = Marks(1 << 7);
+
+    pub(super) fn has(self, mark: Marks) -> bool {
+        self.0 & mark.0 != 0
+    }
+
+    pub(super) fn add(&mut self, mark: Marks) {
+        self.0 |= mark.0;
+    }
+
+    pub(super) fn add_if(&mut self, condition: bool, mark: Marks) {
+        if condition {
+            self.add(mark);
+        }
+    }
+}
+
+/// A rejected row with a place in the order of its subject's rows, which it has to keep until it comes back corrected.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Displaced {
+    pub(super) subject: SubjectId,
+    pub(super) ordinal: u64,
+    pub(super) rank: i128,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Side {
+    version: Version,
+    rank: i128,
+}
+
+/// What belongs to the records of a part and is too long, or too rare, to lie in them.
+#[derive(Debug, Default)]
+pub(super) struct PartData {
+    /// Hashes of the fields of each row as read, in wire order, row after row.
+    hashes: Vec<u64>,
+    sides: Vec<Side>,
+    is_ranked: bool,
+}
+
+/// All rows of some subjects.
+#[derive(Debug, Default)]
+pub(super) struct Part {
+    pub(super) records: Vec<RowRecord>,
+    pub(super) displaced: Vec<Displaced>,
+    pub(super) data: PartData,
+}
+
+impl PartData {
+    /// The row's hashes as read, in wire order of its present fields and those left out of it.
+    pub(super) fn line(&self, row: &RowRecord) -> &[u64] {
+        let begin = row.hashes_at as usize;
+        &self.hashes[begin..begin + row.present.union(row.left_out).len()]
+    }
+
+    /// Hash of a field that the row has, be it left out or not.
+    pub(super) fn hash(&self, row: &RowRecord, kind: FieldKind) -> FieldHash {
+        let read = row.present.union(row.left_out);
+        debug_assert!(read.contains(kind), "row {} has no {kind}", row.ordinal);
+        let before = FieldSet::only(kind).bits() - 1;
+        FieldHash(self.hashes[row.hashes_at as usize + (read.bits() & before).count_ones() as usize])
+    }
+
+    /// Hash of the value of a field as the row was read; `None` where it is absent or cleared.
+    pub(super) fn value(&self, row: &RowRecord, kind: FieldKind) -> Option<FieldHash> {
+        let is_read = row.present.union(row.left_out).contains(kind);
+        is_read.then(|| self.hash(row, kind)).filter(|hash| *hash != FieldHash::CLEARED)
+    }
+
+    /// The row's version in a batch.
+    pub(super) fn version(&self, row: &RowRecord, batch: u64) -> Version {
+        if row.marks.has(Marks::REPLAYED) {
+            self.sides[row.side as usize].version
+        } else {
+            Version { batch, ordinal: row.ordinal }
+        }
+    }
+
+    /// Gives the row a version other than that of its place.
+    pub(super) fn set_version(&mut self, row: &mut RowRecord, version: Version) {
+        row.marks.add(Marks::REPLAYED);
+        match self.sides.get_mut(row.side as usize) {
+            Some(side) => side.version = version,
+            None => {
+                row.side = index(self.sides.len());
+                self.sides.push(Side { version, rank: RANK_OLDEST });
+            }
+        }
+    }
+
+    /// Rank of a row, where a column gives one.
+    pub(super) fn rank(&self, row: &RowRecord) -> i128 {
+        self.sides.get(row.side as usize).map_or(RANK_OLDEST, |side| side.rank)
+    }
+}
+
+impl Part {
+    /// Takes the rows of a piece of a partition.
+    ///
+    /// # Panics
+    /// When the bytes are not those that [`encode`] made: memory or disk do not hold what was written.
+    pub(super) fn extend(&mut self, mut piece: &[u8]) {
+        while !piece.is_empty() {
+            piece = self.take(piece);
+        }
+    }
+
+    fn take<'p>(&mut self, piece: &'p [u8]) -> &'p [u8] {
+        let (subject, rest) = piece.split_at(16);
+        let (ordinal, rest) = rest.split_at(8);
+        let (head, mut rest) = rest.split_at(2);
+        let subject = SubjectId(array(subject));
+        let (ordinal, head) = (u64::from_le_bytes(array(ordinal)), u16::from_le_bytes(array(head)));
+        let Some(present) = FieldSet::from_bits(head & HEAD_FIELDS) else {
+            unreachable!("every bit of the head's fields is a field")
+        };
+        let mut marks = Marks::NONE;
+        let mut side = Side { version: Version::default(), rank: RANK_OLDEST };
+        if head & HEAD_REPLAYED != 0 {
+            let (batch, behind) = rest.split_at(8);
+            let (number, behind) = behind.split_at(8);
+            side.version = Version {
+                batch: u64::from_le_bytes(array(batch)),
+                ordinal: u64::from_le_bytes(array(number)),
+            };
+            marks.add(Marks::REPLAYED);
+            rest = behind;
+        }
+        if head & (HEAD_RANKED | HEAD_DISPLACED) != 0 {
+            let (rank, behind) = rest.split_at(16);
+            side.rank = i128::from_le_bytes(array(rank));
+            self.data.is_ranked = true;
+            rest = behind;
+        }
+        if head & HEAD_DISPLACED != 0 {
+            self.displaced.push(Displaced { subject, ordinal, rank: side.rank });
+            return rest;
+        }
+        let side_at = if head & (HEAD_REPLAYED | HEAD_RANKED) == 0 {
+            NO_SIDE
+        } else {
+            self.data.sides.push(side);
+            index(self.data.sides.len() - 1)
+        };
+        let (hashes, rest) = rest.split_at(8 * present.len());
+        let hashes_at = index(self.data.hashes.len());
+        self.data.hashes.extend(hashes.chunks_exact(8).map(|hash| u64::from_le_bytes(array(hash))));
+        self.records.push(RowRecord {
+            subject,
+            ordinal,
+            present,
+            left_out: FieldSet::EMPTY,
+            not_sent: FieldSet::EMPTY,
+            changed: FieldSet::EMPTY,
+            marks,
+            ruling: Ruling::Send,
+            hashes_at,
+            side: side_at,
+        });
+        rest
+    }
+
+    /// Brings the rows together by subject, those of a subject in file order.
+    pub(super) fn sort(&mut self) {
+        // As one number: a comparison of bytes is a call.
+        let place = |subject: SubjectId, ordinal| (u128::from_be_bytes(subject.0), ordinal);
+        self.records.sort_unstable_by_key(|row| place(row.subject, row.ordinal));
+        self.displaced.sort_unstable_by_key(|row| place(row.subject, row.ordinal));
+    }
+
+    /// Whether a column gives the order of any of the rows.
+    pub(super) fn is_ranked(&self) -> bool {
+        self.data.is_ranked
+    }
+
+    /// Empties it and keeps the memory.
+    pub(super) fn clear(&mut self) {
+        self.records.clear();
+        self.displaced.clear();
+        self.data.hashes.clear();
+        self.data.sides.clear();
+        self.data.is_ranked = false;
+    }
+}
+
+/// Writes a valid row.
+pub(super) fn encode(row: &Surveyed<'_>, into: &mut Vec<u8>) {
+    let present: FieldSet = row.facts.iter().map(|(kind, _)| *kind).collect();
+    let mut head = present.bits();
+    head |= if row.version.is_some() { HEAD_REPLAYED } else { 0 };
+    head |= if row.rank.is_some() { HEAD_RANKED } else { 0 };
+    into.clear();
+    into.extend_from_slice(&row.subject.0);
+    into.extend_from_slice(&row.ordinal.to_le_bytes());
+    into.extend_from_slice(&head.to_le_bytes());
+    if let Some(version) = row.version {
+        into.extend_from_slice(&version.batch.to_le_bytes());
+        into.extend_from_slice(&version.ordinal.to_le_bytes());
+    }
+    if let Some(rank) = row.rank {
+        into.extend_from_slice(&rank.to_le_bytes());
+    }
+    for (_, hash) in row.facts {
+        into.extend_from_slice(&hash.0.to_le_bytes());
+    }
+}
+
+/// Writes a rejected row that has a place among its subject's rows.
+pub(super) fn encode_displaced(ordinal: u64, subject: SubjectId, rank: i128, into: &mut Vec<u8>) {
+    into.clear();
+    into.extend_from_slice(&subject.0);
+    into.extend_from_slice(&ordinal.to_le_bytes());
+    into.extend_from_slice(&HEAD_DISPLACED.to_le_bytes());
+    into.extend_from_slice(&rank.to_le_bytes());
+}
+
+/// The rows of a piece, undecoded: subject, ordinal and all bytes of each.
+pub(super) fn rows_of(mut piece: &[u8]) -> impl Iterator<Item = (SubjectId, u64, &[u8])> {
+    std::iter::from_fn(move || {
+        if piece.is_empty() {
+            return None;
+        }
+        let subject = SubjectId(array(&piece[..16]));
+        let ordinal = u64::from_le_bytes(array(&piece[16..24]));
+        let head = u16::from_le_bytes(array(&piece[24..26]));
+        let version = if head & HEAD_REPLAYED == 0 { 0 } else { 16 };
+        let rank = if head & (HEAD_RANKED | HEAD_DISPLACED) == 0 { 0 } else { 16 };
+        let fields = 8 * (head & HEAD_FIELDS).count_ones() as usize;
+        let (row, rest) = piece.split_at(ROW_BYTES_MIN + version + rank + fields);
+        piece = rest;
+        Some((subject, ordinal, row))
+    })
+}
+
+/// Bytes as an array of their number.
+///
+/// # Panics
+/// When there are more or fewer.
+pub(super) fn array<const N: usize>(bytes: &[u8]) -> [u8; N] {
+    match bytes.try_into() {
+        Ok(array) => array,
+        Err(_) => unreachable!("records are read back as they were written"),
+    }
+}
+
+fn index(len: usize) -> u32 {
+    match u32::try_from(len) {
+        Ok(index) if index != NO_SIDE => index,
+        Ok(_) | Err(_) => unreachable!("a part is bounded by far less"),
+    }
+}
+
+/// Whether two records are of one subject, for walking over sorted records subject by subject.
+pub(super) fn same_subject(one: &RowRecord, other: &RowRecord) -> bool {
+    one.subject == other.subject
+}

@@ -1,0 +1,188 @@
+//! Rules on all rows of a part, subject by subject, read along with the ledger.
+//!
+//! Not here: one subject's rows (`join.rs`), which parts there are and when they are ruled on (`phases.rs`).
+
+use crate::digest::{FieldHash, SubjectId, SubjectTag};
+use crate::ledger::{LedgerEntry, Refusal};
+use crate::update::{FieldKind, FieldSet};
+
+use super::claim::{EXCLUSIVE, claim_of, last_claim};
+use super::join::Join;
+use super::phases::JoinError;
+use super::record::{Marks, Part, PartData, RowRecord, same_subject};
+use super::rules::{ConflictPolicy, DuplicatePolicy, PlanRules};
+use super::ruling::Ruling;
+use super::space::LedgerSlices;
+
+/// A slice of the sorted ledger, read along with the sorted subjects. Opened when it is asked for the first time.
+pub(super) struct Entries<'l, L: LedgerSlices> {
+    ledger: &'l L,
+    from: SubjectId,
+    to_exclusive: Option<SubjectId>,
+    slice: Option<L::Slice>,
+    is_over: bool,
+    /// The entry read last, and whether a subject of the batch was found to be its own.
+    current: Option<(LedgerEntry, bool)>,
+    tag: Option<SubjectTag>,
+    /// Subjects of the job's target and key field that something was acknowledged of.
+    pub(super) known: u64,
+    /// Those of them that have no row in the batch.
+    pub(super) missing: u64,
+}
+
+impl<'l, L: LedgerSlices> Entries<'l, L> {
+    pub(super) fn new(
+        ledger: &'l L,
+        from: SubjectId,
+        to_exclusive: Option<SubjectId>,
+        tag: Option<SubjectTag>,
+    ) -> Self {
+        let (slice, is_over, current) = (None, false, None);
+        Entries { ledger, from, to_exclusive, slice, is_over, current, tag, known: 0, missing: 0 }
+    }
+
+    /// The entry of a subject, passing over the entries before it. Subjects must be asked for in ascending order.
+    fn seek(&mut self, subject: SubjectId) -> Result<Option<&LedgerEntry>, L::Error> {
+        while !self.is_over && self.current.as_ref().is_none_or(|(entry, _)| entry.subject < subject) {
+            self.advance()?;
+        }
+        match &mut self.current {
+            Some((entry, is_found)) if entry.subject == subject => {
+                *is_found = true;
+                Ok(Some(entry))
+            }
+            Some(_) | None => Ok(None),
+        }
+    }
+
+    /// Reads the rest, to count it.
+    pub(super) fn drain(&mut self) -> Result<(), L::Error> {
+        while !self.is_over {
+            self.advance()?;
+        }
+        Ok(())
+    }
+
+    fn advance(&mut self) -> Result<(), L::Error> {
+        let slice = match &mut self.slice {
+            Some(slice) => slice,
+            None => self.slice.insert(self.ledger.slice(self.from, self.to_exclusive)?),
+        };
+        let next = slice.next().transpose()?;
+        let last = self.current.take();
+        if let Some((entry, is_found)) = &last
+            && is_counted(entry, self.tag)
+        {
+            self.known += 1;
+            self.missing += u64::from(!is_found);
+        }
+        if let (Some((last, _)), Some(next)) = (&last, &next) {
+            assert!(last.subject < next.subject, "the ledger comes ascending by subject");
+        }
+        self.is_over = next.is_none();
+        self.current = next.map(|entry| (entry, false));
+        Ok(())
+    }
+}
+
+fn is_counted(entry: &LedgerEntry, tag: Option<SubjectTag>) -> bool {
+    entry.acked.is_some() && tag == Some(entry.subject.tag())
+}
+
+/// Values that several subjects claim, with at least one claim that would change something.
+#[derive(Debug, Default)]
+pub(super) struct Contested {
+    values: Vec<(FieldHash, FieldKind)>,
+}
+
+impl Contested {
+    pub(super) fn new(mut values: Vec<(FieldHash, FieldKind)>) -> Contested {
+        values.sort_unstable();
+        values.dedup();
+        Contested { values }
+    }
+
+    pub(super) fn contains(&self, kind: FieldKind, hash: FieldHash) -> bool {
+        self.values.binary_search(&(hash, kind)).is_ok()
+    }
+
+    /// Marks the rows that set a contested value. Earlier rows that set the same value are contested with the last one:
+    /// sending them would claim it.
+    fn mark(&self, rows: &mut [RowRecord], data: &PartData, key: FieldKind) {
+        if self.values.is_empty() {
+            return;
+        }
+        for field in EXCLUSIVE.minus(FieldSet::only(key)).iter() {
+            let claimed = last_claim(rows, data, field).map(|claim| claim.hash);
+            let Some(claimed) = claimed.filter(|hash| self.contains(field, *hash)) else { continue };
+            for row in rows.iter_mut() {
+                if claim_of(row, data, field) == Some(claimed) {
+                    row.marks.add(Marks::CONTESTED);
+                }
+            }
+        }
+    }
+}
+
+/// The rows of a subject, ruled on, in the order of their versions.
+pub(super) struct Ruled<'s> {
+    pub(super) rows: &'s [RowRecord],
+    pub(super) data: &'s PartData,
+    pub(super) entry: Option<&'s LedgerEntry>,
+    /// Definite refusals so far of rows, by ordinal.
+    pub(super) refusals: &'s [(u64, u32)],
+    /// Refusals that keep updates from being sent again, by the carrier's ordinal.
+    pub(super) refused_before: &'s [(u64, Refusal)],
+}
+
+/// Rules on all rows of a sorted part, and shows them subject by subject.
+///
+/// # Errors
+/// The first error of the ledger, or a subject with too many rows.
+pub(super) fn rule_part<L: LedgerSlices>(
+    part: &mut Part,
+    (rules, subject_rows_max): (&PlanRules, u64),
+    entries: &mut Entries<'_, L>,
+    contested: &Contested,
+    show: &mut dyn FnMut(Ruled<'_>),
+) -> Result<(), JoinError<L::Error>> {
+    let Part { records, data, .. } = part;
+    let mut join = Join::new(rules, data);
+    for rows in records.chunk_by_mut(same_subject) {
+        if rows.len() as u64 > subject_rows_max {
+            let first_ordinal = rows[0].ordinal;
+            return Err(JoinError::SubjectRows { rows_max: subject_rows_max, first_ordinal });
+        }
+        let entry = entries.seek(rows[0].subject).map_err(JoinError::Ledger)?;
+        join.rule(rows, entry);
+        contested.mark(rows, data, rules.key);
+        conclude(rows, rules);
+        let (refusals, refused_before) = (&join.refusals[..], &join.refused_before[..]);
+        show(Ruled { rows, data, entry, refusals, refused_before });
+    }
+    Ok(())
+}
+
+/// The last word on the rows of a subject, once the conflicts are known.
+fn conclude(rows: &mut [RowRecord], rules: &PlanRules) {
+    let holds = rules.conflicts == ConflictPolicy::Hold;
+    let parts = |row: &&mut RowRecord| row.is_live();
+    if rules.duplicates != DuplicatePolicy::Each {
+        // One update: a conflict of any of its rows is the conflict of all.
+        if holds && rows.iter().any(|row| row.marks.has(Marks::CONTESTED)) {
+            for row in rows.iter_mut().filter(parts) {
+                row.ruling = Ruling::Conflict;
+            }
+        }
+        return;
+    }
+    let mut is_sent = false;
+    for row in rows.iter_mut().filter(parts) {
+        if row.marks.has(Marks::EQUAL) && !is_sent {
+            row.ruling = Ruling::Unchanged;
+        } else if holds && row.marks.has(Marks::CONTESTED) {
+            row.ruling = Ruling::Conflict;
+        }
+        is_sent |= row.ruling.is_sent();
+    }
+}

@@ -1,0 +1,145 @@
+//! The plan in numbers: counted partition by partition, so that one that is ruled on again is counted anew.
+//!
+//! Not here: what is counted of the ledger (`ruler.rs`), the books as a whole (`dispositions.rs`).
+
+use crate::digest::FieldHash;
+use crate::event::{PlanFacts, PlanRows};
+use crate::ledger::{FieldState, LedgerEntry};
+use crate::update::{FieldKind, FieldSet};
+
+use super::record::{Marks, PartData, RowRecord};
+use super::ruler::Ruled;
+use super::ruling::Ruling;
+
+/// An update to send, as an example of what the plan changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sample {
+    /// Ordinal of the row that carries it.
+    pub ordinal: u64,
+    /// Fields it sets to something else than the ledger holds, unknown ones among them.
+    pub changed: FieldSet,
+    /// Fields of its subject whose value was known before.
+    pub known: FieldSet,
+    /// Whether nothing of its subject was acknowledged before.
+    pub is_new: bool,
+}
+
+/// What is counted of the rows of a partition.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    /// Valid rows, by disposition. Rows read, and those that no partition has, are left out.
+    rows: PlanRows,
+    /// Valid rows that would change nothing at the server.
+    pub(super) settled_rows: u64,
+    field_changes: [u64; crate::update::FIELD_COUNT],
+    subjects_new: u64,
+    subjects_changed: u64,
+    subjects_unchanged: u64,
+    in_doubt_resent: u64,
+    clears: u64,
+    samples: Vec<Sample>,
+}
+
+impl Tally {
+    /// Counts the rows of a subject.
+    pub(super) fn take(&mut self, ruled: &Ruled<'_>, samples_max: usize) {
+        let (mut is_live, mut is_unchanged) = (false, false);
+        for row in ruled.rows {
+            *counter(&mut self.rows, row.ruling) += 1;
+            self.settled_rows += u64::from(!row.is_live());
+            is_live |= row.is_live();
+            is_unchanged |= row.ruling == Ruling::Unchanged;
+            if row.ruling.is_sent() {
+                self.count_update(row);
+                self.sample(row, ruled.entry, samples_max);
+            }
+        }
+        self.subjects_unchanged += u64::from(is_unchanged && !is_live);
+        if is_live {
+            self.clears += clears(ruled.rows, ruled.data);
+        }
+    }
+
+    fn count_update(&mut self, row: &RowRecord) {
+        debug_assert!(row.marks.has(Marks::CARRIER), "only a carrier is sent");
+        for kind in row.changed.iter() {
+            self.field_changes[kind.index()] += 1;
+        }
+        let is_known = row.marks.has(Marks::KNOWN);
+        *(if is_known { &mut self.subjects_changed } else { &mut self.subjects_new }) += 1;
+        self.in_doubt_resent += u64::from(row.marks.has(Marks::IN_DOUBT));
+    }
+
+    fn sample(&mut self, row: &RowRecord, entry: Option<&LedgerEntry>, samples_max: usize) {
+        if samples_max == 0 {
+            return;
+        }
+        let is_known = |kind: &FieldKind| {
+            entry
+                .and_then(|entry| entry.field(*kind))
+                .is_some_and(|field| matches!(field.state, FieldState::Known(_)))
+        };
+        let known = FieldKind::ALL.into_iter().filter(is_known).collect();
+        let is_new = !row.marks.has(Marks::KNOWN);
+        self.samples.push(Sample { ordinal: row.ordinal, changed: row.changed, known, is_new });
+        if self.samples.len() > 2 * samples_max {
+            self.keep_first(samples_max);
+        }
+    }
+
+    fn keep_first(&mut self, samples_max: usize) {
+        self.samples.sort_unstable_by_key(|sample| sample.ordinal);
+        self.samples.truncate(samples_max);
+    }
+
+    /// Adds what is final, and returns the samples.
+    pub(super) fn add_to(&mut self, facts: &mut PlanFacts, samples: &mut Vec<Sample>, samples_max: usize) {
+        for ruling in Ruling::ALL {
+            // Rulings that share a counter are added once: the counter is empty then.
+            *counter(&mut facts.rows, ruling) += std::mem::take(counter(&mut self.rows, ruling));
+        }
+        for (sum, count) in facts.field_changes.iter_mut().zip(self.field_changes) {
+            *sum += count;
+        }
+        facts.subjects_new += self.subjects_new;
+        facts.subjects_changed += self.subjects_changed;
+        facts.subjects_unchanged += self.subjects_unchanged;
+        facts.in_doubt_resent += self.in_doubt_resent;
+        facts.clears += self.clears;
+        samples.append(&mut self.samples);
+        samples.sort_unstable_by_key(|sample| sample.ordinal);
+        samples.truncate(samples_max);
+    }
+}
+
+/// Rows of a subject that clear a field which the ledger does not hold as cleared: those to send, and what folds into
+/// them.
+fn clears(rows: &[RowRecord], data: &PartData) -> u64 {
+    let carriers = rows.iter().filter(|row| row.ruling.is_sent());
+    let changed = carriers.fold(FieldSet::EMPTY, |all, row| all.union(row.changed));
+    if changed.is_empty() {
+        return 0;
+    }
+    let clears = |row: &&RowRecord| {
+        let mut fields = row.present.intersect(changed).iter();
+        fields.any(|kind| data.hash(row, kind) == FieldHash::CLEARED)
+    };
+    let taken = rows.iter().filter(|row| row.ruling.is_sent() || row.ruling.is_folded());
+    taken.filter(clears).count() as u64
+}
+
+fn counter(rows: &mut PlanRows, ruling: Ruling) -> &mut u64 {
+    match ruling {
+        Ruling::Rejected => &mut rows.rejected,
+        Ruling::Filtered => &mut rows.filtered,
+        Ruling::Elsewhere => &mut rows.elsewhere,
+        Ruling::Duplicate => &mut rows.duplicate,
+        Ruling::Superseded => &mut rows.superseded,
+        Ruling::Unchanged => &mut rows.unchanged,
+        Ruling::Conflict => &mut rows.conflict,
+        Ruling::Held => &mut rows.held,
+        Ruling::Folded | Ruling::FoldedLate | Ruling::FoldedRefused => &mut rows.folded,
+        Ruling::RefusedBefore => &mut rows.refused_before,
+        Ruling::Send | Ruling::SendLate => &mut rows.send,
+    }
+}

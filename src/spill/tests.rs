@@ -1,0 +1,94 @@
+//! Partitions hold what they were given, in memory and beyond; what does not fit is told before it is tried.
+
+use std::os::unix::fs::MetadataExt as _;
+
+use super::*;
+
+/// Fills partitions with records of every length and compares what comes back.
+fn fill(space: &Space, records: u32) -> Spill {
+    let spill = space.partitions(7, BLOCK_BYTES_MIN);
+    for number in 0..records {
+        spill.append(number as usize % 7, &record(number)).unwrap();
+    }
+    for partition in 0..7 {
+        let (mut read, mut pieces) = (Vec::new(), 0);
+        spill
+            .read(partition, &mut |piece| {
+                read.extend_from_slice(piece);
+                pieces += 1;
+            })
+            .unwrap();
+        let expected: Vec<u8> =
+            (0..records).filter(|number| *number as usize % 7 == partition).flat_map(record).collect();
+        assert_eq!(read, expected);
+        assert_eq!(spill.bytes(partition), expected.len() as u64);
+        assert!(pieces > 1 || expected.len() < 2 * BLOCK_BYTES_MIN);
+    }
+    spill
+}
+
+fn record(number: u32) -> Vec<u8> {
+    number.to_le_bytes().repeat(number as usize % 40 + 1)
+}
+
+#[test]
+fn what_fits_never_touches_the_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    let space = Space::new(dir.path(), 1 << 20);
+    let spill = fill(&space, 5_000);
+    assert_eq!(space.spilled_bytes(), 0);
+    assert!(space.shared.file.get().is_none());
+    assert!(space.kept_bytes() > 0);
+    drop(spill);
+    assert_eq!(space.kept_bytes(), 0);
+}
+
+#[test]
+fn beyond_memory_it_lies_in_a_private_file_without_a_name() {
+    let dir = tempfile::tempdir().unwrap();
+    for kept in [0, 10_000] {
+        let space = Space::new(dir.path(), kept);
+        let spill = fill(&space, 5_000);
+        assert!(space.spilled_bytes() > 100_000 && space.kept_bytes() <= kept);
+        let file = space.shared.file.get().unwrap().metadata().unwrap();
+        assert_eq!((file.mode() & 0o777, file.nlink()), (0o600, 0));
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+        drop(spill);
+    }
+}
+
+#[test]
+fn records_are_whole_within_a_piece() {
+    let dir = tempfile::tempdir().unwrap();
+    let space = Space::new(dir.path(), 0);
+    let spill = space.partitions(1, BLOCK_BYTES_MIN);
+    spill.append_each((0..1_000_u32).map(|number| (0, number.to_be_bytes().repeat(6)))).unwrap();
+    spill.read(0, &mut |piece| assert_eq!(piece.len() % 24, 0)).unwrap();
+}
+
+#[test]
+fn room_that_lacks_is_told_before_anything_is_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let space = Space::new(dir.path(), 0);
+    space.require(1).unwrap();
+    let error = space.require(u64::MAX).unwrap_err();
+    assert!(error.is_full());
+    assert!(error.to_string().contains("18446744073.7 GB are needed"), "{error}");
+    assert!(space.shared.file.get().is_none());
+}
+
+#[test]
+fn a_directory_that_is_not_there_is_an_error_with_its_name() {
+    let space = Space::new(Path::new("/nonexistent"), 0);
+    let spill = space.partitions(1, BLOCK_BYTES_MIN);
+    let failed = (0..100).find_map(|_| spill.append(0, &[7; 100]).err()).unwrap();
+    assert!(failed.to_string().contains("/nonexistent") && !failed.is_full(), "{failed}");
+}
+
+#[test]
+fn sizes_are_told_in_units_of_disks() {
+    let texts = [(999, "999 bytes"), (1_500, "1.5 kB"), (2_000_000, "2.0 MB"), (3_456_000_000, "3.4 GB")];
+    for (bytes, text) in texts {
+        assert_eq!(disk_text(bytes), text);
+    }
+}

@@ -1,0 +1,319 @@
+//! Whatever the memory, the partitions and the threads: the plan is the same.
+
+use std::convert::Infallible;
+use std::path::Path;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::digest::FieldHash;
+use crate::ledger::{FieldState, LedgerEntry, LedgerField};
+use crate::plan::{
+    Beside, ConflictGroup, ConflictPolicy, DuplicatePolicy, InDoubtPolicy, InMemory, NoLedger, OneHand,
+    Ruling, Sample, SendMode,
+};
+use crate::row::Version;
+use crate::update::FieldKind;
+
+const KEY: FieldKind = FieldKind::UserExternalId;
+const FIELDS: [FieldKind; 5] =
+    [FieldKind::Number, FieldKind::Imei, FieldKind::Imsi, FieldKind::Iccid, FieldKind::UserClass];
+
+/// A row as a test writes it.
+#[derive(Debug, Clone)]
+enum TestRow {
+    Valid { subject: u16, version: Option<Version>, rank: Option<i128>, facts: Vec<(FieldKind, FieldHash)> },
+    Rejected,
+    Displaced { subject: u16, rank: i128 },
+    Filtered,
+}
+
+/// Spread over all partitions, as hashes are; the last bytes are the tag.
+fn id(subject: u16) -> SubjectId {
+    let mut id = [0; 16];
+    id[..8].copy_from_slice(&u64::from(subject).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes());
+    SubjectId(id)
+}
+
+fn hash(value: u64) -> FieldHash {
+    FieldHash(if value == 0 { u64::MAX } else { value.wrapping_mul(0xd6e8_feb8_6659_fd93) })
+}
+
+fn row(subject: u16, fields: &[(FieldKind, u64)]) -> TestRow {
+    let mut facts: Vec<_> = fields.iter().map(|(kind, value)| (*kind, hash(*value))).collect();
+    facts.push((KEY, hash(1_000_000 + u64::from(subject))));
+    facts.sort_unstable_by_key(|(kind, _)| *kind);
+    TestRow::Valid { subject, version: None, rank: None, facts }
+}
+
+/// Everything a plan says.
+#[derive(Debug, PartialEq)]
+struct Said {
+    rows: Vec<(Ruling, Beside, bool)>,
+    facts: crate::event::PlanFacts,
+    conflicts: (Vec<ConflictGroup>, u64),
+    in_doubt: Vec<u64>,
+    samples: Vec<Sample>,
+}
+
+fn said(plan: &Plan) -> Said {
+    let facts = plan.facts();
+    let rows = (1..=facts.rows.read)
+        .map(|at| (plan.ruling(at), plan.beside(at).unwrap(), plan.is_rejected_by_policy(at)))
+        .collect();
+    Said {
+        rows,
+        facts,
+        conflicts: (plan.conflicts().to_vec(), plan.conflicts_total()),
+        in_doubt: plan.in_doubt_ordinals().to_vec(),
+        samples: plan.samples().to_vec(),
+    }
+}
+
+fn survey(rows: &[TestRow], space: Box<dyn crate::plan::Space>, bounds: SurveyBounds) -> Survey {
+    let mapped = FIELDS.into_iter().chain([KEY]).collect();
+    let mut survey = Survey::within(mapped, space, bounds);
+    for (ordinal, row) in (1..).zip(rows) {
+        match row {
+            TestRow::Valid { subject, version, rank, facts } => {
+                let (subject, version, rank) = (id(*subject), *version, *rank);
+                survey.row(&Surveyed { ordinal, subject, version, rank, facts }).unwrap();
+            }
+            TestRow::Rejected => survey.rejected(ordinal),
+            TestRow::Displaced { subject, rank } => {
+                survey.rejected_in_order(ordinal, id(*subject), *rank).unwrap();
+            }
+            TestRow::Filtered => survey.filtered(ordinal),
+        }
+    }
+    survey
+}
+
+fn spilled(dir: &Path) -> Box<dyn crate::plan::Space> {
+    Box::new(SpillSpace { space: Space::new(dir, 0), block_bytes: BLOCK_BYTES_MIN })
+}
+
+struct Known(Vec<LedgerEntry>);
+
+impl LedgerSlices for Known {
+    type Error = Infallible;
+    type Slice = std::vec::IntoIter<Result<LedgerEntry, Infallible>>;
+
+    fn slice(&self, from: SubjectId, to: Option<SubjectId>) -> Result<Self::Slice, Infallible> {
+        let is_within =
+            |entry: &&LedgerEntry| entry.subject >= from && to.is_none_or(|to| entry.subject < to);
+        Ok(self.0.iter().filter(is_within).cloned().map(Ok).collect::<Vec<_>>().into_iter())
+    }
+}
+
+fn rules() -> PlanRules {
+    PlanRules {
+        duplicates: DuplicatePolicy::Fold,
+        conflicts: ConflictPolicy::Hold,
+        in_doubt: InDoubtPolicy::Resend,
+        send: SendMode::Full,
+        full: false,
+        resend_after_s: None,
+        retry_failed: false,
+        now_s: 1_000,
+        batch: 9,
+        key: KEY,
+        tag: Some(id(0).tag()),
+        samples: 3,
+    }
+}
+
+fn any_fields() -> impl Strategy<Value = Vec<(FieldKind, u64)>> {
+    let kinds = prop::sample::subsequence(FIELDS.to_vec(), 0..=5);
+    (kinds, prop::collection::vec(0..30_u64, 5))
+        .prop_map(|(kinds, values)| kinds.into_iter().zip(values).collect())
+}
+
+fn any_row(ranked: bool) -> impl Strategy<Value = TestRow> {
+    let version = prop::option::weighted(0.1, (6..9_u64, 1..60_u64));
+    let valid =
+        (1..25_u16, version, -2..3_i128, any_fields()).prop_map(move |(subject, version, rank, fields)| {
+            let TestRow::Valid { subject, facts, .. } = row(subject, &fields) else { unreachable!() };
+            let version = version.map(|(batch, ordinal)| Version { batch, ordinal });
+            TestRow::Valid { subject, version, rank: ranked.then_some(rank), facts }
+        });
+    let displaced = (1..25_u16, -2..3_i128).prop_map(move |(subject, rank)| match ranked {
+        true => TestRow::Displaced { subject, rank },
+        false => TestRow::Rejected,
+    });
+    prop_oneof![20 => valid, 1 => Just(TestRow::Rejected), 1 => Just(TestRow::Filtered), 1 => displaced]
+}
+
+/// A ledger in which much is as the rows would have it.
+fn any_ledger() -> impl Strategy<Value = Vec<LedgerEntry>> {
+    prop::collection::btree_map(1..30_u16, (any_fields(), 1..12_u64, any::<bool>()), 0..25).prop_map(
+        |entries| {
+            let mut entries: Vec<LedgerEntry> = entries
+                .into_iter()
+                .map(|(subject, (fields, batch, is_acked))| {
+                    let mut entry = LedgerEntry::new(id(subject));
+                    let version = Version { batch, ordinal: 3 };
+                    let TestRow::Valid { facts, .. } = row(subject, &fields) else { unreachable!() };
+                    for (at, (kind, hash)) in facts.into_iter().enumerate() {
+                        let state = if at == 7 { FieldState::Unknown } else { FieldState::Known(hash) };
+                        entry.fields[kind.index()] = Some(LedgerField { state, version });
+                    }
+                    entry.acked = is_acked.then_some(version);
+                    entry
+                })
+                .collect();
+            entries.sort_by_key(|entry| entry.subject);
+            entries
+        },
+    )
+}
+
+fn any_rules() -> impl Strategy<Value = PlanRules> {
+    (
+        prop::sample::select(DuplicatePolicy::ALL.to_vec()),
+        prop::sample::select(ConflictPolicy::ALL.to_vec()),
+        prop::sample::select(SendMode::ALL.to_vec()),
+        prop::bool::weighted(0.1),
+    )
+        .prop_map(|(duplicates, conflicts, send, full)| PlanRules {
+            duplicates,
+            conflicts,
+            send,
+            full,
+            ..rules()
+        })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn many_partitions_on_disk_say_what_one_in_memory_says(
+        rows in any::<bool>().prop_flat_map(|ranked| prop::collection::vec(any_row(ranked), 0..60)),
+        ledger in any_ledger(),
+        rules in any_rules(),
+    ) {
+        let ledger = Known(ledger);
+        let one = SurveyBounds { partition_bits: 0, ..SurveyBounds::default() };
+        let expected = survey(&rows, Box::new(InMemory), one).finish(&rules, &ledger, &OneHand).unwrap();
+        prop_assert!(expected.facts().rows.is_balanced());
+        let dir = tempfile::tempdir().unwrap();
+        // So small that partitions are split until every subject is alone.
+        let many = SurveyBounds { partition_bits: 5, part_bytes_max: 60, filter_bytes_max: 0, ..one };
+        let plan = survey(&rows, spilled(dir.path()), many).finish(&rules, &ledger, &Threads { count: 4 }).unwrap();
+        prop_assert_eq!(said(&plan), said(&expected));
+    }
+}
+
+#[test]
+fn large_surveys_are_the_same_on_four_threads_beyond_memory() {
+    // More rows than one thread does alone; every third subject conflicts with its neighbor.
+    let value = |subject: u64| if subject.is_multiple_of(3) { subject + 1 } else { subject } + 10;
+    let rows: Vec<TestRow> = (0..30_000_u16)
+        .map(|at| {
+            let subject = at % 20_000;
+            row(
+                subject,
+                &[(FieldKind::Imsi, value(subject.into())), (FieldKind::UserClass, u64::from(at) + 5)],
+            )
+        })
+        .collect();
+    let one = SurveyBounds { partition_bits: 0, ..SurveyBounds::default() };
+    let expected = survey(&rows, Box::new(InMemory), one).finish(&rules(), &NoLedger, &OneHand).unwrap();
+    assert!(expected.conflicts_total() > 6_000 && expected.facts().rows.send > 6_000);
+    let dir = tempfile::tempdir().unwrap();
+    let plan = survey(&rows, spilled(dir.path()), SurveyBounds::default());
+    let plan = plan.finish(&rules(), &NoLedger, &Threads { count: 4 }).unwrap();
+    assert_eq!(said(&plan), said(&expected));
+}
+
+#[test]
+fn a_placeholder_key_is_told_by_its_first_row_however_large_its_partition() {
+    let mut rows = vec![row(1, &[]), row(2, &[])];
+    rows.extend((0..500).map(|value| row(7, &[(FieldKind::UserClass, value)])));
+    for part_bytes_max in [100, 1 << 20] {
+        let bounds = SurveyBounds { part_bytes_max, subject_rows_max: 499, ..SurveyBounds::default() };
+        let dir = tempfile::tempdir().unwrap();
+        let failed =
+            survey(&rows, spilled(dir.path()), bounds).finish(&rules(), &NoLedger, &OneHand).unwrap_err();
+        assert!(matches!(failed, JoinError::SubjectRows { rows_max: 499, first_ordinal: 3 }), "{failed}");
+        let bounds = SurveyBounds { subject_rows_max: 500, ..bounds };
+        let plan = survey(&rows, spilled(dir.path()), bounds).finish(&rules(), &NoLedger, &OneHand).unwrap();
+        assert_eq!(plan.facts().rows.folded, 499);
+    }
+}
+
+#[test]
+fn what_the_ledger_knows_and_the_batch_lacks_is_counted() {
+    let version = Version { batch: 1, ordinal: 1 };
+    let entry = |subject, is_acked: bool| {
+        let mut entry = LedgerEntry::new(id(subject));
+        entry.acked = is_acked.then_some(version);
+        entry
+    };
+    let mut entries = vec![entry(1, true), entry(2, true), entry(3, false), entry(4, true)];
+    let mut foreign = entry(5, true);
+    foreign.subject.0[15] = 1;
+    entries.push(foreign);
+    entries.sort_by_key(|entry| entry.subject);
+    let rows = [row(1, &[]), row(3, &[]), row(9, &[]), TestRow::Rejected];
+    for bits in [0, 6] {
+        let bounds = SurveyBounds { partition_bits: bits, ..SurveyBounds::default() };
+        let survey = survey(&rows, Box::new(InMemory), bounds);
+        let facts = survey.finish(&rules(), &Known(entries.clone()), &OneHand).unwrap().facts();
+        assert_eq!((facts.subjects_known, facts.subjects_missing, facts.subjects_unchanged), (3, 2, 3));
+    }
+}
+
+#[test]
+fn what_will_be_needed_is_foreseen_from_how_far_the_input_was_read() {
+    let progress = Progress { rows: 1_000, bytes: 50_000, bytes_total: 1_000_000 };
+    assert_eq!(foreseen(58_000, progress, 1_000), 58_000 * 20);
+    // Rows since the last look do not count for more than they are.
+    assert_eq!(foreseen(116_000, progress, 2_000), 58_000 * 20);
+    assert_eq!(foreseen(100, Progress::default(), 2), 200);
+}
+
+#[test]
+fn the_room_is_told_once_before_anything_is_written_and_only_where_it_is_needed() {
+    let dir = tempfile::tempdir().unwrap();
+    let options =
+        GatherOptions { dir: dir.path().to_owned(), memory_max: 1 << 20, ..GatherOptions::default() };
+    let facts = [(KEY, hash(1))];
+    let told = |bytes_total: u64, rows: u64| {
+        let mut gather = Gather::new(FieldKind::ALL.into_iter().collect(), &options);
+        let mut notices = Vec::new();
+        for ordinal in 1..=rows {
+            let subject = id(u16::try_from(ordinal).unwrap());
+            gather.row(&Surveyed { ordinal, subject, version: None, rank: None, facts: &facts }).unwrap();
+            notices.extend(gather.progressed(ordinal * 10, bytes_total));
+        }
+        notices
+    };
+    let notices = told(10_000_000, 20_000);
+    assert_eq!(notices.len(), 1);
+    assert!(notices[0].contains("at most about 138.0 MB in"), "{notices:?}");
+    assert!(told(150_000, 15_000).is_empty());
+}
+
+#[test]
+fn a_disk_too_small_refuses_before_anything_is_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let options =
+        GatherOptions { dir: dir.path().to_owned(), memory_max: 1 << 20, ..GatherOptions::default() };
+    let mut gather = Gather::new(FieldKind::ALL.into_iter().collect(), &options);
+    gather.progressed(1, u64::MAX);
+    let facts = [(KEY, hash(1))];
+    let failed = (1..=100_000).find_map(|ordinal| {
+        let row = Surveyed { ordinal, subject: id(1), version: None, rank: None, facts: &facts };
+        let failed = gather.row(&row).err();
+        if ordinal == 1 {
+            gather.progressed(1, u64::MAX);
+        }
+        failed
+    });
+    let failed = failed.unwrap();
+    assert!(matches!(&failed, GatherError::Spill(error) if error.is_full()), "{failed}");
+    assert!(failed.to_string().contains("not enough room in"), "{failed}");
+    assert_eq!(gather.space.spilled_bytes(), 0);
+}
