@@ -56,29 +56,22 @@ pub(super) fn read_all(
             if let Some(pool) = &mut pool {
                 collector.take_stretches(&mut reader, pool, judge, &mut batch)?;
             }
-            let is_ok = collector.next_row(&mut reader, judge, &mut batch, &mut reading)?;
-            let is_watched = match &reading {
-                Reading::Watched(_) => true,
-                Reading::Ahead(options) => {
-                    if batch.rows.is_empty()
-                        && pool.is_none()
-                        && judge.is_settled()
-                        && reader.is_worth_ahead(*options)
-                    {
-                        let helpers = (0..options.threads).map(|_| Helper(judge.helper()));
-                        pool = Some(Pool::start(scope, *options, helpers));
-                    }
-                    false
-                }
-            };
-            if !is_ok {
-                break;
+            if !collector.next_row(&mut reader, judge, &mut batch, &mut reading)? {
+                return Ok::<_, SurveyError>(());
             }
-            if is_watched || batch.rows.len() >= BATCH_ROWS {
-                collector.take_own(&mut batch, judge)?;
+            let is_watched = matches!(reading, Reading::Watched(_));
+            if !is_watched && batch.rows.len() < BATCH_ROWS {
+                continue;
+            }
+            collector.take_own(&mut batch, judge)?;
+            if let (Reading::Ahead(options), None) = (&reading, &pool)
+                && judge.is_settled()
+                && reader.is_worth_ahead(*options)
+            {
+                let helpers = (0..options.threads).map(|_| Helper(judge.helper()));
+                pool = Some(Pool::start(scope, *options, helpers));
             }
         }
-        Ok::<_, SurveyError>(())
     })?;
     collector.finish(&reader)
 }

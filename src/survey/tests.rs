@@ -1,12 +1,13 @@
 //! A survey tells and gathers the same on any number of threads.
 
+use std::collections::HashSet;
+use std::sync::Mutex;
+
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::{
-    Emitter, GatherOptions, Identity, Judge, RowRules, SurveyError, survey, survey_watched,
-};
+use super::{Emitter, GatherOptions, Identity, Judge, RowRules, SurveyError, survey, survey_watched};
 use crate::digest::StateKey;
 use crate::engine::clock::Clock;
 use crate::engine::signals::Signals;
@@ -68,7 +69,9 @@ fn surveyed(files: &[String], row_rules: &RowRules, way: Way) -> (Vec<String>, V
             let rows = gather.rows();
             let plan = gather.finish(&plan_rules(), &NoLedger, 1).unwrap();
             planned.push(format!("{:?} {:?}", plan.facts(), plan.conflicts()));
-            planned.extend((1..=rows).map(|row| format!("{:?} {:?}", plan.ruling(row), plan.left_out(row))));
+            planned.extend(
+                (1..=rows).map(|row| format!("{:?} {:?}", plan.ruling(row), plan.version_ordinal(row))),
+            );
         }
         Err(SurveyError::Source(error)) => {
             planned.push(error.to_string().replace(&*dir.path().to_string_lossy(), ""));
@@ -96,7 +99,7 @@ fn plan_rules() -> PlanRules {
     }
 }
 
-const HEADER: &str = "id,phone,imei,imsi,sim,login,tier,changed,state,_run,_row\n";
+const HEADER: &str = "record id,phone,imei,imsi,sim,login,tier,changed,state,_run,_row\n";
 
 /// Identifiers in several spellings, so that the books of columns have something to tell.
 const IDS: [&str; 9] = [
@@ -139,7 +142,7 @@ fn row() -> impl Strategy<Value = String> {
 fn file() -> impl Strategy<Value = String> {
     let odd = select(&["\n", "a\n", "1,2\n", "a,b,\"c\nd\",e,f,g,h,i,j,,\n", "Total rows: 3\n"][..]);
     let line = prop_oneof![30 => row(), 1 => odd.prop_map(str::to_owned)];
-    vec(line, 0..150).prop_map(|lines| format!("{HEADER}{}", lines.concat()))
+    vec(line, 0..900).prop_map(|lines| format!("{HEADER}{}", lines.concat()))
 }
 
 proptest! {
@@ -160,6 +163,32 @@ proptest! {
         prop_assert_eq!(&surveyed(&files, &rules, Way::Threads(options)), &alone);
         prop_assert_eq!(&surveyed(&files, &rules, Way::Watched), &alone);
     }
+}
+
+#[test]
+fn rows_are_judged_on_several_threads() {
+    let seen = Mutex::new(HashSet::new());
+    let find_run = |_: &str| {
+        seen.lock().unwrap().insert(std::thread::current().id());
+        Some(1)
+    };
+    let row = |n: usize| format!("id-{n},+44791{n:07},,23415{n:010},8944110{n:012},,gold,,,r-{n},7\n");
+    let text: String = std::iter::once(HEADER.to_owned()).chain((0..60_000).map(row)).collect();
+    let file = tempfile::NamedTempFile::with_suffix(".csv").unwrap();
+    std::fs::write(file.path(), text).unwrap();
+    let inputs = vec![file.path().to_string_lossy().into_owned()];
+    let mut inputs = Inputs::open(&InputOptions { inputs, ..InputOptions::default() }).unwrap();
+    let rules = RuleSet::new(&RuleOptions::default()).unwrap();
+    let state_key = StateKey::new(&[7; StateKey::LEN]);
+    let key_field = FieldKind::UserExternalId;
+    let identity = Identity { state_key: &state_key, target: "t", key_field, find_run: &find_run };
+    let mut judge = Judge::new(&rules, Some(identity));
+    let mut heard = Heard::default();
+    let mut emitter = Emitter::new(Clock::start(), &mut heard);
+    let (signals, gather, ahead) = (Signals::default(), GatherOptions::default(), AheadOptions::new(3));
+    let gathered = survey(&mut inputs, &mut judge, &mut emitter, &signals, &gather, ahead).unwrap();
+    assert_eq!(gathered.rows(), 60_000);
+    assert!(seen.lock().unwrap().len() > 1, "only this thread has asked for a run");
 }
 
 /// More classes, kinds of records and identifiers than are kept, and an error in the middle.
