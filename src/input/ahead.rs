@@ -20,7 +20,7 @@ use super::error::RowError;
 use super::header::CsvLayout;
 use super::layout::{Layout, Shape};
 use super::map::Rules;
-use super::reader::{Row, RowReader, Rows, Sheet, Spot, Step};
+use super::reader::{Row, RowReader, Rows, Sheet, Spot, Step, file_index};
 use super::split::count_breaks;
 use super::watched::{WatchedAt, WatchedCells};
 
@@ -353,8 +353,7 @@ fn read<L: Look>(
 impl RowReader<'_> {
     /// Whether so much is left of the input at hand that reading ahead may be worth its while.
     pub fn is_worth_ahead(&self, options: AheadOptions) -> bool {
-        let Some(shape) = usize::try_from(self.spot.file).ok().and_then(|file| self.inputs.shapes.get(file))
-        else {
+        let Some(shape) = self.inputs.shapes.get(file_index(self.spot.file)) else {
             return false;
         };
         options.threads > 1
@@ -381,7 +380,7 @@ impl RowReader<'_> {
             }
             pool.next = (at, self.spot.line);
         }
-        let source = &mut self.inputs.shapes[usize::try_from(self.spot.file).ok()?].source;
+        let source = &mut self.inputs.shapes[file_index(self.spot.file)].source;
         pool.give(&plan, &mut self.window, source, rows, &self.spot);
         let given = *pool.given.front().filter(|given| given.begin == at && is_settled)?;
         let done = pool.wait_for(given.number)?;
@@ -389,8 +388,7 @@ impl RowReader<'_> {
         match self.take_over(&given, done.end) {
             Some(shift) => {
                 pool.refused = 0;
-                let is_plain =
-                    self.inputs.shapes[usize::try_from(self.spot.file).ok()?].source.reading.is_plain();
+                let is_plain = self.inputs.shapes[file_index(self.spot.file)].source.reading.is_plain();
                 let bytes_before = is_plain.then_some(self.bytes_done);
                 Some(Stretch { seen: done.seen, shift, bytes_before, buffer: done.buffer })
             }
@@ -403,7 +401,7 @@ impl RowReader<'_> {
     }
 
     /// Turns the pool to the input at hand.
-    fn turn_pool<L: Look>(&self, pool: &mut Pool<L>) {
+    fn turn_pool<L: Look>(&mut self, pool: &mut Pool<L>) {
         if pool.refused >= REFUSED_MAX {
             (pool.plan, pool.refused) = (None, 0);
             pool.given.clear();
@@ -414,8 +412,13 @@ impl RowReader<'_> {
         pool.file = Some(self.spot.file);
         pool.given.clear();
         (pool.uncut_to, pool.refused) = (0, 0);
-        let shape = usize::try_from(self.spot.file).ok().and_then(|file| self.inputs.shapes.get(file));
+        let shape = self.inputs.shapes.get(file_index(self.spot.file));
         pool.plan = shape.and_then(|shape| self.plan_of(shape)).map(Arc::new);
+        if pool.plan.is_some()
+            && let Some(shape) = self.inputs.shapes.get_mut(file_index(self.spot.file))
+        {
+            shape.source.fetch_ahead();
+        }
     }
 
     /// What readers of stretches need to know, where their rows hang on nothing else.

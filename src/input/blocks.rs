@@ -11,6 +11,7 @@ use super::Pass;
 use super::encoding::{Counted, HexBytes};
 use super::error::SourceError;
 use super::feed::{Feed, Reading, chars};
+use super::fetch::{self, Fetch};
 use super::mojibake;
 use crate::digest::{ContentHash, content_hash};
 
@@ -35,6 +36,8 @@ pub(super) struct Source {
     hashes: Vec<ContentHash>,
     /// How its bytes become text, once that was found out.
     pub(super) reading: Reading,
+    is_fetching: bool,
+    fetch: Option<Fetch>,
     /// The line of the first row that was decoded wrongly somewhere before, once the survey met one.
     pub(super) mojibake_line: Option<u64>,
 }
@@ -47,7 +50,16 @@ impl Source {
     /// An input of which a stretch of the text is in memory already, and nothing else can be read.
     pub(super) fn of_stretch(name: String) -> Source {
         let reading = Reading::default();
-        Source { name, file: None, bytes: 0, hashes: Vec::new(), reading, mojibake_line: None }
+        Source {
+            name,
+            file: None,
+            bytes: 0,
+            hashes: Vec::new(),
+            reading,
+            is_fetching: false,
+            fetch: None,
+            mojibake_line: None,
+        }
     }
 
     fn file(&self, offset: u64) -> Result<&File, SourceError> {
@@ -71,19 +83,23 @@ impl Source {
         into: &mut [u8],
         pass: Pass,
     ) -> Result<usize, SourceError> {
-        let offset = as_u64(index).saturating_mul(as_u64(BLOCK_BYTES));
-        let left = self.bytes.saturating_sub(offset);
-        let len = usize::try_from(left).map_or(BLOCK_BYTES, |left| left.min(BLOCK_BYTES));
+        let (offset, len) = fetch::place(index, self.bytes);
         if len == 0 {
             return Ok(0);
         }
-        self.file(offset)?.read_exact_at(&mut into[..len], offset).map_err(|source| {
+        let read = match self.take_fetched(index, into) {
+            Some(fetched) => fetched.map(|(_, hash)| hash),
+            None => {
+                let block = &mut into[..len];
+                self.file(offset)?.read_exact_at(block, offset).map(|()| content_hash(block))
+            }
+        };
+        let hash = read.map_err(|source| {
             if source.kind() == io::ErrorKind::UnexpectedEof {
                 return self.changed();
             }
             SourceError::Read { file: self.name.clone(), offset, source }
         })?;
-        let hash = content_hash(&into[..len]);
         match (self.hashes.get(index), pass) {
             (Some(known), _) if *known == hash => {}
             (Some(_), _) => return Err(self.changed()),
@@ -91,6 +107,29 @@ impl Source {
             (None, Pass::Again) => return Err(SourceError::NotSurveyed { file: self.name.clone() }),
         }
         Ok(len)
+    }
+
+    /// The blocks after the next one will be read before they are asked for.
+    pub(super) fn fetch_ahead(&mut self) {
+        self.is_fetching = true;
+    }
+
+    /// Nobody asks for blocks any more, for the time being.
+    pub(super) fn stop_fetching(&mut self) {
+        (self.is_fetching, self.fetch) = (false, None);
+    }
+
+    /// A block that was read before it is asked for.
+    fn take_fetched(&mut self, index: usize, into: &mut [u8]) -> Option<io::Result<(usize, ContentHash)>> {
+        if !self.is_fetching {
+            return None;
+        }
+        if let Some(fetched) = self.fetch.as_mut().and_then(|fetch| fetch.take(index, into)) {
+            return Some(fetched);
+        }
+        // Without the help of a thread blocks are read all the same.
+        self.fetch = Fetch::start(self.file.as_ref()?, index + 1, self.bytes).ok();
+        None
     }
 
     /// Whether the file still has the length it was opened with; asked when a pass has read all of it.

@@ -13,6 +13,7 @@ mod encoding;
 mod error;
 mod expand;
 mod feed;
+mod fetch;
 mod footer;
 mod head;
 mod header;

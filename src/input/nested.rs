@@ -117,8 +117,9 @@ impl NestedCells {
         Ok(())
     }
 
-    /// The values found, by field.
-    pub(super) fn values(&self) -> impl Iterator<Item = (FieldKind, Option<&str>)> {
-        self.values.iter().map(|(field, value)| (*field, value.as_deref()))
+    /// What a field's path leads to in the record read last; `None` where it has no path.
+    pub(super) fn value(&self, field: FieldKind) -> Option<Option<&str>> {
+        let (_, value) = self.values.iter().rfind(|(of, _)| *of == field)?;
+        Some(value.as_deref())
     }
 }

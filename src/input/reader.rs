@@ -16,7 +16,7 @@ use super::ndjson::{NdjsonRows, Own};
 use super::watched::{WatchedAt, WatchedCells};
 use super::{Bounds, Inputs, Pass};
 use crate::row::{Origin, Place};
-use crate::update::{FIELD_COUNT, FieldKind, FieldSet};
+use crate::update::{FieldKind, FieldSet};
 
 /// Where the pass is.
 #[derive(Debug)]
@@ -223,7 +223,8 @@ impl<'i> RowReader<'i> {
             layout.nested.trails = std::mem::take(&mut rows.nested.trails);
             layout.ending = rows.ending;
         }
-        let source = &shape.source;
+        let source = &mut shape.source;
+        source.stop_fetching();
         source.check_length()?;
         self.bytes_done += source.bytes;
         let done = [self.spot.ordinal, self.spot.footer_rows, self.spot.header_rows];
@@ -240,7 +241,7 @@ impl<'i> RowReader<'i> {
     fn row(&self) -> Row<'_> {
         let shape = &self.inputs.shapes[file_index(self.place.file)];
         let columns = self.inputs.columns().len();
-        let (cells, numbers, run, view) = match (&self.rows, &shape.layout) {
+        let (run, view) = match (&self.rows, &shape.layout) {
             (Some(Rows::Csv(rows)), Layout::Csv(layout)) => {
                 let sheet = Sheet { layout, positions: &shape.positions, watched: &shape.watched, columns };
                 let read = (self.place, self.origin_row);
@@ -249,14 +250,14 @@ impl<'i> RowReader<'i> {
             (Some(Rows::Ndjson(rows)), Layout::Ndjson(_)) => {
                 let watched = &self.watched;
                 let view = View::Ndjson { rows, window: &self.window, shape, columns, watched };
-                (rows.cells(&self.window), rows.numbers, rows.own(Own::Run, &self.window), view)
+                (rows.own(Own::Run, &self.window), view)
             }
             (Some(Rows::Csv(_)), Layout::Ndjson(_)) | (Some(Rows::Ndjson(_)), Layout::Csv(_)) | (None, _) => {
-                ([None; FIELD_COUNT], FieldSet::EMPTY, None, View::Nothing { columns })
+                (None, View::Nothing { columns })
             }
         };
         let origin = self.origin_row.and_then(|row| Some((run?, row)));
-        Row { place: self.place, cells, numbers, origin, rules: &self.inputs.rules, view }
+        Row { place: self.place, origin, rules: &self.inputs.rules, view }
     }
 }
 
@@ -311,7 +312,7 @@ fn passed(window: &Window, begin: u64) -> &[u8] {
     bytes
 }
 
-fn file_index(file: u32) -> usize {
+pub(super) fn file_index(file: u32) -> usize {
     usize::try_from(file).unwrap_or(usize::MAX)
 }
 
@@ -338,8 +339,6 @@ pub(super) fn origin_row(cells: [Option<&str>; 2]) -> Result<Option<u64>, Proble
 #[derive(Clone, Copy)]
 pub struct Row<'r> {
     place: Place,
-    cells: [Option<&'r str>; FIELD_COUNT],
-    numbers: FieldSet,
     origin: Option<(&'r str, u64)>,
     rules: &'r Rules,
     view: View<'r>,
@@ -362,7 +361,8 @@ enum View<'r> {
     Csv {
         rows: &'r CsvRows,
         sheet: Sheet<'r>,
-        nulls: FieldSet,
+        /// Its run and its row there are known.
+        is_fed_back: bool,
         watched: &'r WatchedCells,
     },
     Ndjson {
@@ -386,25 +386,10 @@ impl<'r> Row<'r> {
         watched: &'r WatchedCells,
         rules: &'r Rules,
     ) -> Row<'r> {
-        let layout = sheet.layout;
-        let cell = |column: usize| rows.record.get(column);
-        let mut cells = layout.columns.map(|taken| taken.and_then(|(column, _)| cell(column)));
-        for (field, value) in rows.nested.values() {
-            cells[field.index()] = value;
-        }
-        let run = layout.origin[0].and_then(cell);
-        let mut nulls = rows.nested.nulls;
-        if origin_row.is_some() {
-            for field in FieldKind::ALL {
-                if field != FieldKind::Password && cells[field.index()] == Some(NULL) {
-                    cells[field.index()] = None;
-                    nulls.insert(field);
-                }
-            }
-        }
+        let run = sheet.layout.origin[0].and_then(|column| rows.record.get(column));
         let origin = origin_row.and_then(|row| Some((run?, row)));
-        let view = View::Csv { rows, sheet, nulls, watched };
-        Row { place, cells, numbers: rows.nested.numbers, origin, rules, view }
+        let view = View::Csv { rows, sheet, is_fed_back: origin_row.is_some(), watched };
+        Row { place, origin, rules, view }
     }
 
     /// Where the row stands.
@@ -416,7 +401,14 @@ impl<'r> Row<'r> {
     /// number as its literal). `None`: the input has no such column, the object no such member, or it is null. An
     /// empty cell is `Some("")`.
     pub fn cell(&self, field: FieldKind) -> Option<&'r str> {
-        self.cells[field.index()]
+        match self.view {
+            View::Csv { rows, sheet, is_fed_back, .. } => {
+                let cell = csv_cell(rows, sheet.layout, field);
+                cell.filter(|cell| !(is_fed_back && stands_for_null(field, cell)))
+            }
+            View::Ndjson { rows, window, .. } => rows.cell(field, window),
+            View::Nothing { .. } => None,
+        }
     }
 
     /// Fields that have a column in the row's input; of NDJSON, as far as it was read.
@@ -434,7 +426,11 @@ impl<'r> Row<'r> {
 
     /// The fields whose value was a JSON number: its digits are those of the input, but a number has no leading zeros.
     pub fn numbers(&self) -> FieldSet {
-        self.numbers
+        match self.view {
+            View::Csv { rows, .. } => rows.nested.numbers,
+            View::Ndjson { rows, .. } => rows.numbers,
+            View::Nothing { .. } => FieldSet::EMPTY,
+        }
     }
 
     /// The text of a watched column, by its position in [`super::InputOptions::watched`]; of NDJSON booleans as they are
@@ -455,7 +451,11 @@ impl<'r> Row<'r> {
     pub fn is_null(&self, field: FieldKind) -> bool {
         match self.view {
             View::Ndjson { rows, .. } => rows.nulls.contains(field),
-            View::Csv { nulls, .. } => nulls.contains(field),
+            View::Csv { rows, sheet, is_fed_back, .. } => {
+                let is_text =
+                    || csv_cell(rows, sheet.layout, field).is_some_and(|cell| stands_for_null(field, cell));
+                rows.nested.nulls.contains(field) || (is_fed_back && is_text())
+            }
             View::Nothing { .. } => false,
         }
     }
@@ -517,6 +517,19 @@ impl fmt::Debug for Row<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Row").field("place", &self.place).finish_non_exhaustive()
     }
+}
+
+/// What a record has for a field: in its column, or where a path leads to from there.
+fn csv_cell<'r>(rows: &'r CsvRows, layout: &CsvLayout, field: FieldKind) -> Option<&'r str> {
+    rows.nested.value(field).unwrap_or_else(|| {
+        let (column, _) = layout.columns[field.index()]?;
+        rows.record.get(column)
+    })
+}
+
+/// Whether a cell of a row file stands for a null. A password, which nothing clears, does not.
+fn stands_for_null(field: FieldKind, cell: &str) -> bool {
+    cell == NULL && field != FieldKind::Password
 }
 
 /// A JSON null in a row file, where it stands for a field.
