@@ -20,7 +20,7 @@ use tokio::task::LocalSet;
 mod export;
 mod rounds;
 
-use export::export;
+use export::write_export;
 use rounds::{Bench, Contestant, timed};
 
 const IN_FLIGHT: usize = 64;
@@ -34,7 +34,7 @@ const SENDERS_MAX: usize = 4;
 fn main() {
     let bench = Bench::from_args("pipeline", 100_000);
     let (input, state) = (bench.path("export.csv"), bench.path("state"));
-    std::fs::write(&input, export(bench.rows)).expect("the build's directory can be written");
+    write_export(&input, bench.rows).expect("the build's directory can be written");
     let address = serve();
     let url = format!("http://{address}/api/v1/device_app_user_update/");
     let contestants: Vec<Contestant<'_>> = vec![

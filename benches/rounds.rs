@@ -18,13 +18,15 @@ pub(crate) struct Bench {
     /// Rows (or records) of one round.
     pub(crate) rows: u64,
     rounds: usize,
+    /// What the names of contestants have to hold, beside the first one's.
+    only: Option<String>,
 }
 
 /// A contestant: its name, and what it does in one round, timing itself.
 pub(crate) type Contestant<'a> = (&'static str, Box<dyn FnMut() -> Duration + 'a>);
 
 impl Bench {
-    /// Reads `--rows N` and `--rounds N`. Without cargo's `--bench` everything is small: it is no measurement then.
+    /// Reads `--rows N`, `--rounds N` and `--only TEXT`. Without cargo's `--bench` everything is small: it is no measurement then.
     pub(crate) fn from_args(name: &'static str, rows: u64) -> Bench {
         let args: Vec<String> = std::env::args().collect();
         let number = |flag: &str| {
@@ -34,7 +36,8 @@ impl Bench {
         let is_bench = args.iter().any(|arg| arg == "--bench");
         let rows = number("--rows").unwrap_or(if is_bench { rows } else { ROWS_SMOKE });
         let rounds = number("--rounds").unwrap_or(if is_bench { ROUNDS as u64 } else { 1 });
-        Bench { name, rows: rows.max(1), rounds: usize::try_from(rounds).unwrap_or(ROUNDS).max(1) }
+        let only = args.iter().position(|arg| arg == "--only").and_then(|at| args.get(at + 1)).cloned();
+        Bench { name, rows: rows.max(1), rounds: usize::try_from(rounds).unwrap_or(ROUNDS).max(1), only }
     }
 
     /// A path for the bench's files, on the disk of the build.
@@ -45,6 +48,13 @@ impl Bench {
     /// Lets the contestants take turns, and prints medians and ratios to the first of them.
     pub(crate) fn run(&self, unit: &str, mut contestants: Vec<Contestant<'_>>) {
         self.headline();
+        if let Some(only) = &self.only {
+            let mut place = 0;
+            contestants.retain(|(name, _)| {
+                place += 1;
+                place == 1 || name.contains(only.as_str())
+            });
+        }
         let mut seconds = vec![Vec::new(); contestants.len()];
         // The round before the first fills caches and is not counted.
         for round in 0..=self.rounds {

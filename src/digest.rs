@@ -4,7 +4,6 @@
 //! of phone numbers is small enough to be enumerated. Not here: where the key is stored (`journal/`).
 
 use std::fmt;
-use std::hash::Hasher as _;
 
 use siphasher::sip::SipHasher24;
 
@@ -94,6 +93,9 @@ impl fmt::Debug for StateKey {
     }
 }
 
+/// Bytes of a field that are hashed without a copy on the heap.
+const FIELD_BYTES_AT_ONCE: usize = 64;
+
 impl StateKey {
     /// Length of the secret in bytes.
     pub const LEN: usize = 32;
@@ -133,10 +135,18 @@ impl StateKey {
         if value.is_empty() {
             return FieldHash::CLEARED;
         }
-        let mut hasher = SipHasher24::new_with_key(&self.fields);
-        hasher.write_u8(kind as u8);
-        hasher.write(value.as_bytes());
-        FieldHash(unreserved(hasher.finish()))
+        let hasher = SipHasher24::new_with_key(&self.fields);
+        // In one piece the hash is had at half the price, and nearly all values fit.
+        let mut bytes = [0; FIELD_BYTES_AT_ONCE];
+        let hash = match bytes.get_mut(1..=value.len()) {
+            Some(room) => {
+                room.copy_from_slice(value.as_bytes());
+                bytes[0] = kind as u8;
+                hasher.hash(&bytes[..=value.len()])
+            }
+            None => hasher.hash(&[&[kind as u8], value.as_bytes()].concat()),
+        };
+        FieldHash(unreserved(hash))
     }
 
     /// The `Idempotency-Key` of an attempt: the same after an unknown outcome, a new one after each definite

@@ -10,8 +10,8 @@ use crate::engine::clock::Clock;
 use crate::engine::signals::{Signals, Stop};
 use crate::event::{AlarmFacts, Breach, ColumnDamage, Event, Listener, MappedColumn, Stamped};
 use crate::fields::{self, Checked, Cleaning, ColumnBook, FIELDS, Finding, RuleId, RuleSet, Severity};
-use crate::input::{Format, Inputs, MappedBy, Pass, Row, RowError, SourceError};
-use crate::plan::{Kept, OrderError, OrderKind, OrderValue, RANK_OLDEST, Surveyed};
+use crate::input::{AheadOptions, Format, Inputs, MappedBy, Row, RowError, SourceError};
+use crate::plan::{Kept, OrderError, OrderKind, OrderValue, RANK_OLDEST};
 use crate::row::{Place, Version};
 use crate::update::{FieldKind, FieldSet};
 
@@ -19,11 +19,16 @@ pub use chosen::{CHOSEN_COLUMNS, Chosen, LeftKind, SUPERSEDED};
 pub use gather::{FinishError, Gather, GatherError, GatherOptions};
 pub use row_rules::{Clears, RowRules};
 
+use reading::{Collector, Reading};
 use row_rules::NO_ROW_RULES;
 
+mod batch;
 mod chosen;
 mod gather;
+mod reading;
 mod row_rules;
+#[cfg(test)]
+mod tests;
 
 /// A cell or member that asks to clear a field that may not be cleared.
 const CLEAR_NOT_ALLOWED: RuleId = RuleId::known("clear.not_allowed");
@@ -33,12 +38,6 @@ const CLEAR_NEAR_MISS: RuleId = RuleId::known("clear.near_miss");
 
 /// Runs remembered by name while rows are judged; a file fed back names one, as a rule.
 const RUNS_MAX: usize = 1_024;
-
-/// Rows between two looks for a signal.
-const SIGNAL_ROWS: u64 = 256;
-
-/// Rows between two progress events.
-const PROGRESS_ROWS: u64 = 4_096;
 
 /// An identifier that a JSON number holds.
 const JSON_NUMBER: RuleId = RuleId::known("json.number");
@@ -57,7 +56,12 @@ impl<'a> Emitter<'a> {
 
     /// Emits an event that happened now.
     pub fn emit(&mut self, event: Event) {
-        self.listener.on_event(&Stamped { at_ms: self.clock.now_ms(), event });
+        self.emit_at(self.clock.now_ms(), event);
+    }
+
+    /// Emits an event that happened then.
+    fn emit_at(&mut self, at_ms: u64, event: Event) {
+        self.listener.on_event(&Stamped { at_ms, event });
     }
 
     /// The run's clock.
@@ -148,6 +152,18 @@ impl<'a> Judge<'a> {
     /// Another judge by the same rules, for another reading.
     pub fn again(&self) -> Judge<'a> {
         Judge { runs: self.runs.clone(), ..Judge::new(self.rules, self.identity).minding(self.row_rules) }
+    }
+
+    /// Another judge for the same reading, on another thread.
+    fn helper(&self) -> Judge<'a> {
+        Judge { order_kind: self.order_kind, ..self.again() }
+    }
+
+    /// Whether rows may be judged apart from those before them: none of these decides how, and nothing asks for the place
+    /// of a row, which nobody knows there.
+    fn is_settled(&self) -> bool {
+        let is_ordered = self.row_rules.order_by.is_none() || self.order_kind.is_some();
+        is_ordered && self.row_rules.only.is_none()
     }
 
     /// The job's key field, if there is an identity.
@@ -359,7 +375,8 @@ impl From<GatherError> for SurveyError {
 /// Who looks at every row of a survey beside the plan: the row as it was read, the judgement, and who made it.
 pub type Watch<'a> = dyn FnMut(&Result<Row<'_>, RowError>, Judged, &Judge<'_>) + 'a;
 
-/// Surveys all inputs: one call of the judge per row, one event per finding, then those about the whole input.
+/// Surveys all inputs, on so many threads as `ahead` says: one call of a judge per row, one event per finding, then those
+/// about the whole input. Events, in their order, and all that is gathered are the same on any number of threads.
 ///
 /// # Errors
 /// What stops the run: the input cannot be read on, or the operator asked to stop.
@@ -369,11 +386,12 @@ pub fn survey(
     emitter: &mut Emitter<'_>,
     signals: &Signals,
     gather: &GatherOptions,
+    ahead: AheadOptions,
 ) -> Result<Gather, SurveyError> {
-    survey_watched(inputs, judge, emitter, signals, gather, &mut |_, _, _| {})
+    surveyed(inputs, judge, emitter, signals, gather, Reading::Ahead(ahead))
 }
 
-/// Like [`survey`], with somebody who looks at every row.
+/// Like [`survey`], on one thread, with somebody who looks at every row.
 ///
 /// # Errors
 /// Those of [`survey`].
@@ -385,8 +403,25 @@ pub fn survey_watched(
     gather: &GatherOptions,
     watch: &mut Watch<'_>,
 ) -> Result<Gather, SurveyError> {
+    surveyed(inputs, judge, emitter, signals, gather, Reading::Watched(watch))
+}
+
+fn surveyed(
+    inputs: &mut Inputs,
+    judge: &mut Judge<'_>,
+    emitter: &mut Emitter<'_>,
+    signals: &Signals,
+    gather: &GatherOptions,
+    reading: Reading<'_, '_>,
+) -> Result<Gather, SurveyError> {
     judge.columns = ColumnBook::new(judge.rules, mapped_everywhere(inputs));
-    let read = read_all(inputs, judge, emitter, signals, gather, watch);
+    let collector = Collector {
+        gather: Gather::new(mappable(inputs), gather),
+        bytes_total: inputs.bytes_total(),
+        emitter: &mut *emitter,
+        signals,
+    };
+    let read = reading::read_all(inputs, judge, collector, reading);
     for note in inputs.text_notes() {
         emitter.emit(Event::Noticed { text: note.to_string() });
     }
@@ -394,87 +429,6 @@ pub fn survey_watched(
         tell_columns(inputs, judge, emitter);
     }
     read
-}
-
-fn read_all(
-    inputs: &mut Inputs,
-    judge: &mut Judge<'_>,
-    emitter: &mut Emitter<'_>,
-    signals: &Signals,
-    options: &GatherOptions,
-    watch: &mut Watch<'_>,
-) -> Result<Gather, SurveyError> {
-    let bytes_total = inputs.bytes_total();
-    let mut gather = Gather::new(mappable(inputs), options);
-    let mut reader = inputs.read(Pass::Survey);
-    loop {
-        let row = match reader.next_row() {
-            Ok(Some(row)) => row,
-            Ok(None) => break,
-            Err(error) => {
-                // The books say how far the reading came.
-                emitter.emit(Event::Progressed { rows: gather.rows(), bytes: 0, bytes_total });
-                return Err(SurveyError::Source(error));
-            }
-        };
-        let (place, judged) = judge.read(&row);
-        if row.is_ok() && judged != Judged::Filtered {
-            judge.columns.observe(place, &judge.checked);
-        }
-        watch(&row, judged, judge);
-        match judged {
-            Judged::Rejected { code, field } => {
-                match row.as_ref().ok().and_then(|row| judge.place_of_rejected(row)) {
-                    Some((subject, rank)) => gather.rejected_in_order(place.ordinal, subject, rank)?,
-                    None => gather.rejected(place.ordinal)?,
-                }
-                emitter.emit(Event::RowRejected { place, code, field, also: judge.also(judged) });
-            }
-            Judged::Filtered => {
-                gather.filtered(place.ordinal)?;
-                emitter.emit(Event::RowFiltered { place });
-            }
-            Judged::Valid { subject, version, rank } => {
-                tell_findings(place, &judge.checked, emitter);
-                let ordinal = place.ordinal;
-                gather.row(&Surveyed { ordinal, subject, version, rank, facts: &judge.facts })?;
-            }
-        }
-        if place.ordinal.is_multiple_of(SIGNAL_ROWS)
-            && let Some(stop) = signals.seen()
-        {
-            let (rows, bytes) = (gather.rows(), reader.bytes_read());
-            emitter.emit(Event::Progressed { rows, bytes, bytes_total });
-            return Err(SurveyError::Stopped(stop));
-        }
-        if place.ordinal.is_multiple_of(PROGRESS_ROWS) {
-            let bytes = reader.bytes_read();
-            emitter.emit(Event::Progressed { rows: place.ordinal, bytes, bytes_total });
-            if let Some(text) = gather.progressed(bytes, bytes_total) {
-                emitter.emit(Event::Noticed { text });
-            }
-        }
-    }
-    let (rows, bytes) = (gather.rows(), reader.bytes_read());
-    emitter.emit(Event::Progressed { rows, bytes, bytes_total });
-    let (blank, footer, header) = (reader.blank_rows(), reader.footer_rows(), reader.header_rows());
-    if blank + footer + header > 0 {
-        emitter.emit(Event::LinesSkipped { blank, footer, header });
-    }
-    Ok(gather)
-}
-
-/// What was normalized, and what is worth a warning, in a row that goes on.
-fn tell_findings(place: Place, checked: &Checked, emitter: &mut Emitter<'_>) {
-    for finding in &checked.findings {
-        let warning = match finding.severity {
-            Severity::Warn => true,
-            Severity::Fix => false,
-            Severity::Off | Severity::Error => continue,
-        };
-        let code = finding.rule.rule().code;
-        emitter.emit(Event::RuleApplied { place, code, warning, field: finding.field });
-    }
 }
 
 /// What only the whole input shows: alarms about columns.

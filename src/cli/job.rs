@@ -23,7 +23,7 @@ use crate::engine::signals::Signals;
 use crate::event::{BatchFigures, Event, RunFacts};
 use crate::exit::Exit;
 use crate::fields::RuleSet;
-use crate::input::Inputs;
+use crate::input::{AheadOptions, Inputs};
 use crate::journal::{Batch, Journal};
 use crate::plan::{NoLedger, Plan, PlanRules, SendMode};
 use crate::report::{self, Reporters, RowFiles, WrittenFile, plural};
@@ -276,6 +276,7 @@ impl Job<'_> {
             emitter,
             &self.signals,
             &parts::gather_options(self.settings, &self.destination.state),
+            AheadOptions::new(parts::plan_threads(self.settings)),
         )?;
         let columns = survey::mapped_columns(&self.inputs);
         emitter.emit(Event::ColumnsMapped { columns, key: judge.key_field(), key_by: "" });

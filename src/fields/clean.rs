@@ -74,6 +74,13 @@ pub(super) struct Cleaned<'a> {
     pub(super) fixes: [Option<RuleId>; 3],
 }
 
+impl Cleaned<'_> {
+    /// A cell that is clean.
+    pub(super) fn untouched(cell: &str) -> Cleaned<'_> {
+        Cleaned { value: Cow::Borrowed(cell), fixes: [None; 3] }
+    }
+}
+
 /// A cell as its rules will see it: cleaned, without a word about what was done to it.
 pub fn bare(cell: &str, cleaning: Cleaning) -> Cow<'_, str> {
     clean(cell, cleaning).value
@@ -82,10 +89,9 @@ pub fn bare(cell: &str, cleaning: Cleaning) -> Cow<'_, str> {
 /// Cleans a cell.
 pub(super) fn clean(cell: &str, cleaning: Cleaning) -> Cleaned<'_> {
     let plain = |byte: &u8| byte.is_ascii_graphic();
-    let untouched = Cleaned { value: Cow::Borrowed(cell), fixes: [None; 3] };
     let wrapped = cell.starts_with(['\'', '=']);
     if cleaning == Cleaning::Verbatim || (!wrapped && cell.as_bytes().iter().all(plain)) {
-        return untouched;
+        return Cleaned::untouched(cell);
     }
     let mut fixes = [None; 3];
     if cell.is_ascii() || !cell.contains(|c| is_removed(c, cleaning) || is_foreign_digit(c, cleaning)) {

@@ -1,22 +1,24 @@
 //! What only a whole column shows: the share of damaged values, a column that is blank, two spellings of one thing.
 //!
-//! A [`ColumnBook`] is told of every row that was checked and says at the end what is wrong with the columns. Its memory is
-//! bounded, however long the file; a row costs it a few additions. Not here: what is wrong with a single value (each
+//! A [`ColumnBook`] takes over the notes of all rows that were checked and says at the end what is wrong with the columns.
+//! Its memory is bounded, however long the file. Not here: what is noted of a row (`columns/notes.rs`), what is wrong with a single value (each
 //! field's own file), rows that contradict each other (`plan/`), the name of a column and what an alarm stops.
 
 use crate::row::Place;
 use crate::update::{FIELD_COUNT, FieldKind, FieldSet};
 
-use super::luhn::passes;
-use super::rules::{Damage, Rule, RuleId, Severity, WARN, WARN_BUT_LENIENT, rule};
-use super::{Checked, RuleSet};
+use super::RuleSet;
+use super::rules::{Rule, RuleId, Severity, WARN, WARN_BUT_LENIENT, rule};
 
+mod notes;
 mod rounded;
 mod spellings;
 #[cfg(test)]
 mod tests;
 
-use rounded::Rounded;
+pub use notes::ColumnNotes;
+
+use notes::Counts;
 use spellings::{Cards, Classes, ExternalIds};
 
 const DAMAGE_SOURCE: &str = "Microsoft KB 269370; IEEE 754; field-rules 1.10";
@@ -141,15 +143,6 @@ pub(super) fn is_alarm(id: RuleId) -> bool {
     ALARMS.contains(&id)
 }
 
-/// Findings of single rows that a column's books are kept of.
-const ROW_FLOAT: [RuleId; 2] = [RuleId::known("iccid.float"), RuleId::known("iccid.float_luhn")];
-const ROW_ZEROS: [RuleId; 2] = [RuleId::known("iccid.zeros"), RuleId::known("iccid.zeros_luhn")];
-const ROW_IMEI_14: RuleId = RuleId::known("imei.14");
-const ROW_COMPLETED: RuleId = RuleId::known("imei.completed");
-const ROW_LOST_ZERO: RuleId = RuleId::known("imei.lost_zero");
-/// As a rule no fault of the rows, but one setting that is missing for all of them.
-const ROW_NO_COUNTRY: [RuleId; 2] = [RuleId::known("number.bare"), RuleId::known("number.no_country")];
-
 /// Fewest values from which a share is judged: one or two are a typing error.
 const AFFECTED_MIN: u64 = 3;
 /// Share of damaged values from which a column is called damaged, in percent, unless digits were lost.
@@ -190,19 +183,29 @@ struct Tally {
 }
 
 impl Tally {
+    fn of(place: Place) -> Tally {
+        Tally { count: 1, first: Some(place) }
+    }
+
     fn add(&mut self, place: Place) {
         self.count += 1;
         self.first.get_or_insert(place);
     }
+
+    /// Adds what was seen in rows that come later.
+    fn merge(&mut self, later: Tally) {
+        self.count += later.count;
+        self.first = self.first.or(later.first);
+    }
+
+    fn shifted(self, shift: u64) -> Tally {
+        Tally { first: self.first.map(|place| shifted(place, shift)), ..self }
+    }
 }
 
-/// The books of one column.
-#[derive(Debug, Clone, Copy, Default)]
-struct Column {
-    values: u64,
-    /// Values whose digits are lost, and those that are damaged but whole.
-    damaged: Tally,
-    lost: u64,
+/// The place of a row whose ordinal is `shift` lower than it should be.
+fn shifted(place: Place, shift: u64) -> Place {
+    Place { ordinal: place.ordinal + shift, ..place }
 }
 
 /// The books of all columns of a run.
@@ -211,18 +214,8 @@ pub struct ColumnBook {
     /// Which of [`ALARMS`] are in force.
     in_force: [bool; ALARMS.len()],
     mapped: FieldSet,
-    rows: u64,
-    columns: [Column; FIELD_COUNT],
-    /// ICCIDs of 18, 19 and 20 digits.
-    iccid_lengths: [u64; 3],
-    float: Tally,
-    zeros: Tally,
-    imei_14: u64,
-    lost_zero: Tally,
-    bare_numbers: Tally,
+    counts: Counts,
     cards: Cards,
-    /// The long numbers of [`OPAQUE`] fields.
-    rounded: [Rounded; OPAQUE.len()],
     classes: Classes,
     ids: ExternalIds,
 }
@@ -233,128 +226,59 @@ impl ColumnBook {
         ColumnBook {
             in_force: ALARMS.map(|rule| rules.severity(rule) != Severity::Off),
             mapped,
-            rows: 0,
-            columns: [Column::default(); FIELD_COUNT],
-            iccid_lengths: [0; 3],
-            float: Tally::default(),
-            zeros: Tally::default(),
-            imei_14: 0,
-            lost_zero: Tally::default(),
-            bare_numbers: Tally::default(),
+            counts: Counts::default(),
             cards: Cards::default(),
-            rounded: [Rounded::default(); OPAQUE.len()],
             classes: Classes::default(),
             ids: ExternalIds::default(),
         }
     }
 
-    /// Notes a row that was checked, rejected ones too: they are what an alarm is about, often.
-    pub fn observe(&mut self, place: Place, checked: &Checked) {
-        self.rows += 1;
-        // A field that is cleared has a value for us, though an empty one.
-        for kind in checked.given.union(checked.fields.present()).iter() {
-            self.columns[kind.index()].values += 1;
-        }
-        if !checked.findings.is_empty() {
-            self.observe_findings(place, checked);
-        }
-        let value = |kind: FieldKind| checked.fields.get(kind).filter(|value| !value.is_empty());
-        if let Some(iccid) = value(FieldKind::Iccid) {
-            self.note_iccid_length(iccid.len());
-            self.cards.observe(place, iccid);
-        }
-        for (kind, rounded) in OPAQUE.into_iter().zip(&mut self.rounded) {
-            if let Some(id) = value(kind) {
-                rounded.observe(place, id);
-            }
-        }
-        if let Some(id) = value(FieldKind::UserExternalId) {
-            self.ids.observe(place, id);
-        }
-        if let Some(class) = value(FieldKind::UserClass) {
-            self.classes.observe(place, class);
-        }
+    /// Takes over the notes of the rows that come next, whose ordinals are `shift` lower than they should be. The notes
+    /// are empty again then, and ready for other rows.
+    pub fn take(&mut self, notes: &mut ColumnNotes, shift: u64) {
+        self.counts.merge(&std::mem::take(&mut notes.counts), shift);
+        self.cards.take(&mut notes.cards, shift);
+        self.classes.take(&mut notes.classes, shift);
+        self.ids.take(&mut notes.ids, shift);
     }
 
-    fn observe_findings(&mut self, place: Place, checked: &Checked) {
-        let (mut damaged, mut lost) = (FieldSet::EMPTY, FieldSet::EMPTY);
-        for finding in &checked.findings {
-            let Some(kind) = finding.field else { continue };
-            match finding.rule.rule().damage {
-                Damage::Lost => lost.insert(kind),
-                Damage::Kept => damaged.insert(kind),
-                Damage::None | Damage::Marked | Damage::Suspected => {}
-            }
-            if ROW_FLOAT.contains(&finding.rule) {
-                self.float.add(place);
-            } else if ROW_ZEROS.contains(&finding.rule) {
-                self.zeros.add(place);
-            } else if finding.rule == ROW_IMEI_14 {
-                self.imei_14 += 1;
-            } else if finding.rule == ROW_LOST_ZERO {
-                self.lost_zero.add(place);
-            } else if ROW_NO_COUNTRY.contains(&finding.rule) {
-                self.bare_numbers.add(place);
-            } else if finding.rule == ROW_COMPLETED {
-                self.observe_completed(place, checked);
-            }
-            // Such a value is not among the fields. Its length is not known; 19 is usual, and the careful guess.
-            let is_iccid = kind == FieldKind::Iccid && checked.fields.get(kind).is_none();
-            if is_iccid && (finding.rule == ROW_FLOAT[1] || finding.rule == ROW_ZEROS[1]) {
-                self.note_iccid_length(19);
-            }
-        }
-        for kind in damaged.union(lost).iter() {
-            let column = &mut self.columns[kind.index()];
-            column.damaged.add(place);
-            column.lost += u64::from(lost.contains(kind));
-        }
-    }
-
-    /// An IMEI to which the check digit was appended, as the operator said: was that right?
-    fn observe_completed(&mut self, place: Place, checked: &Checked) {
-        self.imei_14 += 1;
-        let body = checked.fields.get(FieldKind::Imei).and_then(|imei| imei.get(..14));
-        if body.is_some_and(|body| passes(&format!("0{body}"))) {
-            self.lost_zero.add(place);
-        }
-    }
-
-    fn note_iccid_length(&mut self, length: usize) {
-        if let Some(count) = length.checked_sub(18).and_then(|index| self.iccid_lengths.get_mut(index)) {
-            *count += 1;
-        }
+    #[cfg(test)]
+    pub(in crate::fields) fn observe(&mut self, place: Place, checked: &super::Checked) {
+        let mut notes = ColumnNotes::default();
+        notes.observe(place, checked);
+        self.take(&mut notes, 0);
     }
 
     /// Whether more numbers are exact doubles than chance explains.
     fn is_float(&self) -> bool {
         let by_chance: u64 =
-            self.iccid_lengths.iter().zip(FLOAT_CHANCE).map(|(count, chance)| count * chance).sum();
-        is_above(self.float.count, by_chance, FLOAT_CHANCE_OF)
+            self.counts.iccid_lengths.iter().zip(FLOAT_CHANCE).map(|(count, chance)| count * chance).sum();
+        is_above(self.counts.float.count, by_chance, FLOAT_CHANCE_OF)
     }
 
     /// Whether more numbers end in zeros than chance explains.
     fn has_zeros(&self) -> bool {
-        is_above(self.zeros.count, self.iccid_lengths.iter().sum(), ZEROS_CHANCE_OF)
+        is_above(self.counts.zeros.count, self.counts.iccid_lengths.iter().sum(), ZEROS_CHANCE_OF)
     }
 
     /// Whether 14 digits are what remained when a zero was lost. By chance a tenth looks so.
     fn has_lost_zeros(&self) -> bool {
-        self.lost_zero.count >= AFFECTED_MIN && self.lost_zero.count.saturating_mul(2) > self.imei_14
+        self.counts.lost_zero.count >= AFFECTED_MIN
+            && self.counts.lost_zero.count.saturating_mul(2) > self.counts.imei_14
     }
 
     /// The columns with damaged values: the field, how many are damaged, how many values there are. Values that are
     /// only suspected count when their column as a whole convicts them.
     pub fn damaged(&self) -> impl Iterator<Item = (FieldKind, u64, u64)> {
         FieldKind::ALL.into_iter().filter_map(|kind| {
-            let column = &self.columns[kind.index()];
+            let column = &self.counts.columns[kind.index()];
             let convicted = match kind {
                 FieldKind::Iccid => {
-                    let float = if self.is_float() { self.float.count } else { 0 };
-                    let zeros = if self.has_zeros() { self.zeros.count } else { 0 };
+                    let float = if self.is_float() { self.counts.float.count } else { 0 };
+                    let zeros = if self.has_zeros() { self.counts.zeros.count } else { 0 };
                     float + zeros
                 }
-                FieldKind::Imei if self.has_lost_zeros() => self.lost_zero.count,
+                FieldKind::Imei if self.has_lost_zeros() => self.counts.lost_zero.count,
                 FieldKind::GenericId | FieldKind::Username | FieldKind::UserExternalId => self.rounded(kind),
                 FieldKind::Imei
                 | FieldKind::Number
@@ -369,13 +293,13 @@ impl ColumnBook {
 
     /// Values of an opaque field that were rounded, in either way.
     fn rounded(&self, kind: FieldKind) -> u64 {
-        let books = OPAQUE.into_iter().zip(&self.rounded).filter(|(of, _)| *of == kind);
+        let books = OPAQUE.into_iter().zip(&self.counts.rounded).filter(|(of, _)| *of == kind);
         books.map(|(_, rounded)| rounded.float().count.max(rounded.zeros().count)).sum()
     }
 
     /// Rows with a value in each field's column, in wire order.
     pub fn filled(&self) -> [u64; FIELD_COUNT] {
-        self.columns.map(|column| column.values)
+        self.counts.columns.map(|column| column.values)
     }
 
     /// What is wrong with the columns, in wire order of their fields. A rule that is off raises no alarm.
@@ -384,23 +308,23 @@ impl ColumnBook {
         let mut raise = |rule: RuleId, field: FieldKind, tally: Tally| {
             let is_in_force = ALARMS.iter().zip(self.in_force).any(|(alarm, on)| on && *alarm == rule);
             if is_in_force && tally.count > 0 {
-                let values = self.columns[field.index()].values;
+                let values = self.counts.columns[field.index()].values;
                 let (code, affected, first) = (rule.rule().code, tally.count, tally.first);
                 alarms.push(ColumnAlarm { field, code, affected, values, first });
             }
         };
         let when = |holds: bool, tally: Tally| if holds { tally } else { Tally::default() };
         for field in FieldKind::ALL {
-            let column = &self.columns[field.index()];
+            let column = &self.counts.columns[field.index()];
             let share = column.damaged.count.saturating_mul(100) >= column.values * DAMAGE_PERCENT_MIN;
             let is_damaged = column.lost > 0 || (share && column.damaged.count >= AFFECTED_MIN);
             raise(DAMAGE, field, when(is_damaged, column.damaged));
         }
-        raise(BARE_NUMBERS, FieldKind::Number, self.bare_numbers);
-        raise(LOST_ZERO, FieldKind::Imei, when(self.has_lost_zeros(), self.lost_zero));
-        raise(FLOAT, FieldKind::Iccid, when(self.is_float(), self.float));
-        raise(ZEROS, FieldKind::Iccid, when(self.has_zeros(), self.zeros));
-        for (kind, rounded) in OPAQUE.into_iter().zip(&self.rounded) {
+        raise(BARE_NUMBERS, FieldKind::Number, self.counts.bare_numbers);
+        raise(LOST_ZERO, FieldKind::Imei, when(self.has_lost_zeros(), self.counts.lost_zero));
+        raise(FLOAT, FieldKind::Iccid, when(self.is_float(), self.counts.float));
+        raise(ZEROS, FieldKind::Iccid, when(self.has_zeros(), self.counts.zeros));
+        for (kind, rounded) in OPAQUE.into_iter().zip(&self.counts.rounded) {
             raise(FLOAT, kind, rounded.float());
             raise(ZEROS, kind, rounded.zeros());
         }
@@ -417,14 +341,14 @@ impl ColumnBook {
 
     fn blanks(&self) -> impl Iterator<Item = ColumnAlarm> {
         let is_in_force = ALARMS.iter().zip(self.in_force).any(|(alarm, on)| on && *alarm == BLANK);
-        let is_long = self.rows >= BLANK_ROWS_MIN;
+        let is_long = self.counts.rows >= BLANK_ROWS_MIN;
         let blank =
-            move |field: &FieldKind| is_in_force && is_long && self.columns[field.index()].values == 0;
+            move |field: &FieldKind| is_in_force && is_long && self.counts.columns[field.index()].values == 0;
         self.mapped.iter().filter(blank).map(|field| ColumnAlarm {
             field,
             code: BLANK.rule().code,
-            affected: self.rows,
-            values: self.rows,
+            affected: self.counts.rows,
+            values: self.counts.rows,
             first: None,
         })
     }

@@ -8,7 +8,7 @@ use crate::update::{FieldKind, Fields};
 
 use super::clean::{is_spacing, without};
 use super::luhn::{is_digits, passes};
-use super::mcc::{Mcc, of_imsi};
+use super::mcc::{Mcc, code_of, of_imsi};
 use super::number::{calling_code, calling_code_of_region, is_global};
 use super::rules::{ERROR, ERROR_BUT_LENIENT, OFF_OR_STRICT, Rule, RuleId, Severity, WARN_BUT_LENIENT, rule};
 use super::{Finding, RuleSet, username};
@@ -156,8 +156,7 @@ static CODES: LazyLock<Vec<Vec<u16>>> = LazyLock::new(|| {
 
 /// The calling codes of the countries an IMSI may be of; `None` for networks of no country.
 fn countries_of_imsi(imsi: &str) -> Option<&'static [u16]> {
-    let mcc: usize = imsi.get(..3)?.parse().ok()?;
-    CODES.get(mcc).map(Vec::as_slice).filter(|codes| !codes.is_empty())
+    CODES.get(code_of(imsi)?).map(Vec::as_slice).filter(|codes| !codes.is_empty())
 }
 
 /// The calling code in an ICCID. Issuers of North America write 1 as `01`, those of Kazakhstan theirs as 997.

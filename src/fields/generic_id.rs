@@ -67,7 +67,7 @@ const SCIENTIFIC: RuleId = RuleId::known("generic_id.scientific");
 const DECIMAL: RuleId = RuleId::known("generic_id.decimal");
 
 pub(super) fn check<'a>(value: &'a str, context: &mut Context<'_>) -> Option<Cow<'a, str>> {
-    if has_control(value) {
+    if context.glance.is_none() && has_control(value) {
         return context.pass_as_is(CONTROL, value);
     }
     if value.len() > LEN_MAX_BYTES {
@@ -79,10 +79,10 @@ pub(super) fn check<'a>(value: &'a str, context: &mut Context<'_>) -> Option<Cow
     if value.eq_ignore_ascii_case("9774d56d682e549c") {
         context.raise(SHARED);
     }
-    if is_scientific(value) {
+    if context.may_be_mangled() && is_scientific(value) {
         context.raise(SCIENTIFIC);
     }
-    if is_decimal(value) {
+    if context.may_be_mangled() && is_decimal(value) {
         context.raise(DECIMAL);
     }
     Some(Cow::Borrowed(value))

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use super::Context;
 use super::clean::{is_spacing, without};
-use super::luhn::{all_same, is_digits, passes};
+use super::luhn::{all_same, passes};
 use super::mangle::{PLACEHOLDER, check_as_digits};
 use super::rules::{
     Damage, ERROR, FIX, OFF_OR_STRICT, Rule, RuleId, WARN, WARN_BUT_LENIENT, WARN_OR_STRICT, rule,
@@ -173,7 +173,7 @@ fn check_number<'a>(iccid: Cow<'a, str>, context: &mut Context<'_>) -> Option<Co
     if all_same(&iccid) {
         return context.pass_as_is(PLACEHOLDER, iccid);
     }
-    let decimal = is_digits(&iccid);
+    let decimal = context.is_digits(&iccid);
     match iccid.len() {
         18..=20 => {}
         17 | 21 | 22 => context.raise(LENGTH_UNUSUAL),

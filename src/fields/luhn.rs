@@ -26,20 +26,18 @@ pub(super) fn check_digit(digits: &str) -> char {
 
 /// Luhn sum from the right; `double_last` says whether the rightmost digit is one of those doubled.
 fn sum(digits: &str, double_last: bool) -> u32 {
-    /// Twice a digit, its own digits added up.
-    const DOUBLED: [u32; 10] = [0, 2, 4, 6, 8, 1, 3, 5, 7, 9];
-    let digit = |byte: &u8| u32::from(byte.wrapping_sub(b'0'));
-    let doubled = |byte: &u8| DOUBLED.get(usize::from(byte.wrapping_sub(b'0'))).copied().unwrap_or(0);
-    digits.as_bytes().rchunks(2).fold(0, |sum, pair| {
-        // Only the leftmost digit stands alone.
-        let (left, right) =
-            if let [left, right] = pair { (Some(left), Some(right)) } else { (None, pair.first()) };
-        sum + if double_last {
-            left.map_or(0, digit) + right.map_or(0, doubled)
-        } else {
-            left.map_or(0, doubled) + right.map_or(0, digit)
-        }
-    })
+    let digit = |byte: u8| u32::from(byte.wrapping_sub(b'0'));
+    // Twice a digit, its own digits added up.
+    let doubled = |byte: u8| 2 * digit(byte) - 9 * u32::from(byte > b'4');
+    // Only the leftmost digit may stand alone.
+    let (single, pairs) = digits.as_bytes().as_rchunks::<2>();
+    if double_last {
+        single.iter().map(|byte| doubled(*byte)).sum::<u32>()
+            + pairs.iter().map(|[left, right]| digit(*left) + doubled(*right)).sum::<u32>()
+    } else {
+        single.iter().map(|byte| digit(*byte)).sum::<u32>()
+            + pairs.iter().map(|[left, right]| doubled(*left) + digit(*right)).sum::<u32>()
+    }
 }
 
 #[cfg(test)]

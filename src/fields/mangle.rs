@@ -141,7 +141,7 @@ pub(super) fn check_as_digits<'a>(
     context: &mut Context<'_>,
     check: impl FnOnce(Cow<'a, str>, &mut Context<'_>) -> Option<Cow<'a, str>>,
 ) -> Option<Option<Cow<'a, str>>> {
-    if is_digits(value) {
+    if context.is_digits(value) {
         return Some(check(Cow::Borrowed(value), context));
     }
     match examine(value) {

@@ -18,15 +18,35 @@ pub(super) enum Mcc {
 
 /// The mobile country code an IMSI begins with. `imsi` has ASCII digits only.
 pub(super) fn of_imsi(imsi: &str) -> Mcc {
-    match imsi.get(..3).and_then(|code| code.parse::<u16>().ok()) {
-        Some(1 | 999) => Mcc::Test,
-        Some(901 | 902 | 991 | 995) => Mcc::Global,
-        Some(code) => match MCCS.binary_search_by_key(&code, |(known, _)| *known) {
-            Ok(index) => Mcc::Regions(MCCS[index].1),
-            Err(_) => Mcc::Unknown,
+    let Some(code) = code_of(imsi) else { return Mcc::Unknown };
+    match code {
+        1 | 999 => Mcc::Test,
+        901 | 902 | 991 | 995 => Mcc::Global,
+        code => match PLACES.get(code).copied().and_then(|place| usize::from(place).checked_sub(1)) {
+            Some(index) => Mcc::Regions(MCCS[index].1),
+            None => Mcc::Unknown,
         },
-        None => Mcc::Unknown,
     }
+}
+
+/// The number that the first three digits are. The value has ASCII digits only.
+pub(super) fn code_of(imsi: &str) -> Option<usize> {
+    let digits = imsi.as_bytes().first_chunk::<3>()?;
+    Some(digits.iter().fold(0, |code, digit| code * 10 + usize::from(digit.wrapping_sub(b'0'))))
+}
+
+/// For each code its place in [`MCCS`], counted from 1; 0 where it has none. Millions of rows are worth a kilobyte.
+static PLACES: [u8; 1000] = places();
+
+const fn places() -> [u8; 1000] {
+    assert!(MCCS.len() < 255, "a place is a byte");
+    let mut places = [0; 1000];
+    let mut place = 0_u8;
+    while (place as usize) < MCCS.len() {
+        places[MCCS[place as usize].0 as usize] = place + 1;
+        place += 1;
+    }
+    places
 }
 
 /// Mobile country codes in order, with the regions that use them.

@@ -13,10 +13,13 @@ use std::borrow::Cow;
 
 use crate::update::{FIELD_COUNT, FieldKind, FieldSet, Fields};
 
+use glance::Glance;
+
 mod clean;
 mod columns;
 mod cross;
 mod generic_id;
+mod glance;
 mod iccid;
 mod imei;
 mod imsi;
@@ -36,7 +39,7 @@ mod user_external_id;
 mod username;
 
 pub use clean::{Cleaning, bare};
-pub use columns::{ColumnAlarm, ColumnBook};
+pub use columns::{ColumnAlarm, ColumnBook, ColumnNotes};
 pub use options::{
     BareNumbers, ClearAs, Imei14, Imei16, NULL_MARKERS, NumberFormat, Preset, RuleOptions, RuleSet,
     RuleSetError, Spare0,
@@ -132,6 +135,8 @@ struct Context<'r> {
     findings: Option<&'r mut Vec<Finding>>,
     /// A finding of severity error was raised.
     rejected: bool,
+    /// What a glance at the cell showed, if it was enough to see that the cell is plain and needs no cleaning.
+    glance: Option<Glance>,
 }
 
 impl Context<'_> {
@@ -158,6 +163,16 @@ impl Context<'_> {
         Some(value.into())
     }
 
+    /// Whether a value made of the cell at hand has digits only.
+    fn is_digits(&self, value: &str) -> bool {
+        self.glance.is_some_and(Glance::is_digits) || luhn::is_digits(value)
+    }
+
+    /// Whether a value, as it stands in the cell, may be a number that a program wrote with a point or an exponent.
+    fn may_be_mangled(&self) -> bool {
+        self.glance.is_none_or(Glance::may_be_mangled)
+    }
+
     /// Whether the canonical form of a server's echo is asked for, not that of a cell.
     fn is_echo(&self) -> bool {
         self.findings.is_none()
@@ -169,11 +184,25 @@ impl Context<'_> {
 /// `cell` gives the text of a field as the input holds it. An absent or empty cell and a null marker leave the field
 /// absent; they are never an empty value.
 pub fn check_row<'a>(rules: &RuleSet, cell: &dyn Fn(FieldKind) -> Option<&'a str>, checked: &mut Checked) {
+    check_cells(rules, cell, Glance::at_plain, checked);
+}
+
+fn check_cells<'a>(
+    rules: &RuleSet,
+    cell: &dyn Fn(FieldKind) -> Option<&'a str>,
+    glance: fn(&str) -> Option<Glance>,
+    checked: &mut Checked,
+) {
     checked.clear();
     let Checked { fields, given, findings, absent_markers } = checked;
     for spec in &SPECS {
         let Some(cell) = cell(spec.kind).filter(|cell| !cell.is_empty()) else { continue };
-        let cleaned = clean::clean(cell, spec.cleaning);
+        // Of a secret every byte may count.
+        let glance = if spec.cleaning == Cleaning::Verbatim { None } else { glance(cell) };
+        let cleaned = match glance {
+            Some(_) => clean::Cleaned::untouched(cell),
+            None => clean::clean(cell, spec.cleaning),
+        };
         let value = cleaned.value.as_ref();
         if value.is_empty() {
             continue;
@@ -185,7 +214,8 @@ pub fn check_row<'a>(rules: &RuleSet, cell: &dyn Fn(FieldKind) -> Option<&'a str
             continue;
         }
         given.insert(spec.kind);
-        let mut context = Context { rules, kind: spec.kind, findings: Some(&mut *findings), rejected: false };
+        let findings = Some(&mut *findings);
+        let mut context = Context { rules, kind: spec.kind, findings, rejected: false, glance };
         for fix in cleaned.fixes.into_iter().flatten() {
             context.raise(fix);
         }
@@ -205,6 +235,10 @@ pub fn check_row<'a>(rules: &RuleSet, cell: &dyn Fn(FieldKind) -> Option<&'a str
 
 /// The rules of all fields, then the field's own.
 fn check_value<'a>(spec: &FieldSpec, value: &'a str, context: &mut Context<'_>) -> Option<Cow<'a, str>> {
+    if context.glance.is_some() {
+        // It begins and ends with a letter, a digit or a plus, and holds no quote.
+        return (spec.check)(value, context);
+    }
     if spec.cleaning != Cleaning::Verbatim && clean::is_error_value(value) {
         return context.pass_as_is(clean::ERROR_VALUE, value);
     }
@@ -225,7 +259,7 @@ pub fn canonical(rules: &RuleSet, kind: FieldKind, value: &str) -> Option<String
     if cleaned.value.is_empty() {
         return None;
     }
-    let mut context = Context { rules, kind, findings: None, rejected: false };
+    let mut context = Context { rules, kind, findings: None, rejected: false, glance: None };
     let canonical = check_value(spec, &cleaned.value, &mut context)?;
     (!context.rejected).then(|| canonical.into_owned())
 }

@@ -142,6 +142,14 @@ pub(super) fn check<'a>(value: &'a str, context: &mut Context<'_>) -> Option<Cow
     if let Some(found) = check_plain(value, context) {
         return found;
     }
+    if let Some(found) = check_grouped(value, context) {
+        return found;
+    }
+    check_closely(value, context)
+}
+
+/// A number with anything but digits in it.
+pub(super) fn check_closely<'a>(value: &'a str, context: &mut Context<'_>) -> Option<Cow<'a, str>> {
     match examine(value) {
         Mangled::No => check_formatted(value, context),
         Mangled::Whole(number, rule) => {
@@ -151,6 +159,39 @@ pub(super) fn check<'a>(value: &'a str, context: &mut Context<'_>) -> Option<Cow
         }
         Mangled::Broken(rule) => context.pass_as_is(rule, value),
     }
+}
+
+/// An international number in groups, with a space or a hyphen between them, as most exports write it; `None` when it is
+/// not quite that. A group that begins with a zero may be another number, and is for [`check_formatted`].
+fn check_grouped<'a>(value: &'a str, context: &mut Context<'_>) -> Option<Option<Cow<'a, str>>> {
+    let mut number = String::with_capacity(value.len());
+    number.push('+');
+    let mut before = b'+';
+    for byte in value.strip_prefix('+')?.bytes() {
+        match (byte, before) {
+            (b'0', b' ' | b'-') => return None,
+            (b'0'..=b'9', _) => number.push(char::from(byte)),
+            (b' ' | b'-', b'0'..=b'9') => {}
+            _ => return None,
+        }
+        before = byte;
+    }
+    if !before.is_ascii_digit() {
+        return None;
+    }
+    context.raise(FORMAT);
+    let digits = &number[1..];
+    Some(match judge_e164(digits, context) {
+        E164::Sound if context.rules.options().number_format == NumberFormat::E164 => {
+            Some(Cow::Owned(number))
+        }
+        E164::Sound => Some(Cow::Owned(digits.to_owned())),
+        E164::Blocked(rule) => context.pass_as_is(rule, value),
+        E164::WithZero(without) => {
+            context.raise(TRUNK_ZERO);
+            check_e164(value, &without, context).map(|found| Cow::Owned(found.into_owned()))
+        }
+    })
 }
 
 /// A number without any separator; `None` when it has some.
@@ -349,32 +390,25 @@ fn has_no_area(digits: &str) -> bool {
     digits.starts_with("10") || digits.starts_with("11")
 }
 
+/// What digits are that should be an international number.
+enum E164 {
+    /// None, under this rule.
+    Blocked(RuleId),
+    /// One with the zero that is dialed within the country; these are its digits without.
+    WithZero(String),
+    /// One; what is doubtful about it was raised.
+    Sound,
+}
+
 /// Digits of an international number without `+`. `value` is the cell, which is borrowed from where it can be.
 fn check_e164<'a>(value: &'a str, digits: &str, context: &mut Context<'_>) -> Option<Cow<'a, str>> {
-    let blocked = match calling_code(digits) {
-        _ if all_same(digits) => Some(PLACEHOLDER),
-        _ if digits.len() > DIGITS_MAX => Some(TOO_LONG),
-        _ if digits.len() < DIGITS_MIN => Some(TOO_SHORT),
-        None => Some(COUNTRY_CODE),
-        Some((_, national)) if national.bytes().all(|byte| byte == b'0') => Some(PLACEHOLDER),
-        Some((code, national)) => {
-            if let Some(without) = without_own_trunk_zero(code, national, context) {
-                context.raise(TRUNK_ZERO);
-                return check_e164(value, &without, context);
-            }
-            if !has_possible_length(code, national) {
-                context.raise(LENGTH);
-            }
-            None
+    match judge_e164(digits, context) {
+        E164::Sound => {}
+        E164::Blocked(rule) => return context.pass_as_is(rule, value),
+        E164::WithZero(without) => {
+            context.raise(TRUNK_ZERO);
+            return check_e164(value, &without, context);
         }
-    };
-    if let Some(rule) = blocked {
-        return context.pass_as_is(rule, value);
-    }
-    if (context.applies(INVALID) || context.applies(NOT_MOBILE))
-        && let Some(number) = number_of(digits)
-    {
-        check_range(&number, context);
     }
     let length = value.len() - digits.len().min(value.len());
     Some(match (context.rules.options().number_format, value.split_at_checked(length)) {
@@ -383,6 +417,31 @@ fn check_e164<'a>(value: &'a str, digits: &str, context: &mut Context<'_>) -> Op
         (NumberFormat::E164, _) => Cow::Owned(format!("+{digits}")),
         (NumberFormat::Plain, _) => Cow::Owned(digits.to_owned()),
     })
+}
+
+fn judge_e164(digits: &str, context: &mut Context<'_>) -> E164 {
+    let blocked = match calling_code(digits) {
+        _ if all_same(digits) => PLACEHOLDER,
+        _ if digits.len() > DIGITS_MAX => TOO_LONG,
+        _ if digits.len() < DIGITS_MIN => TOO_SHORT,
+        None => COUNTRY_CODE,
+        Some((_, national)) if national.bytes().all(|byte| byte == b'0') => PLACEHOLDER,
+        Some((code, national)) => {
+            if let Some(without) = without_own_trunk_zero(code, national, context) {
+                return E164::WithZero(without);
+            }
+            if !has_possible_length(code, national) {
+                context.raise(LENGTH);
+            }
+            if (context.applies(INVALID) || context.applies(NOT_MOBILE))
+                && let Some(number) = number_of(digits)
+            {
+                check_range(&number, context);
+            }
+            return E164::Sound;
+        }
+    };
+    E164::Blocked(blocked)
 }
 
 /// The digits of `+44 07911…` without the zero, when that alone makes a number in use of one that is not.
@@ -453,11 +512,18 @@ static LENGTHS: LazyLock<Vec<u32>> = LazyLock::new(|| {
 /// The assigned calling code that E.164 digits begin with, and the national number behind it. No calling code is the
 /// beginning of another.
 pub(super) fn calling_code(digits: &str) -> Option<(u16, &str)> {
-    (1..=3).find_map(|length| {
-        let (code, national) = digits.split_at_checked(length)?;
-        let code: u16 = code.parse().ok()?;
-        (!digits.starts_with('0') && LENGTHS[usize::from(code)] != 0).then_some((code, national))
-    })
+    let lengths = LENGTHS.as_slice();
+    let mut code = 0;
+    for (at, digit) in digits.bytes().take(3).enumerate() {
+        if !digit.is_ascii_digit() || (at == 0 && digit == b'0') {
+            return None;
+        }
+        code = code * 10 + u16::from(digit - b'0');
+        if lengths[usize::from(code)] != 0 {
+            return Some((code, &digits[at + 1..]));
+        }
+    }
+    None
 }
 
 fn has_possible_length(code: u16, national: &str) -> bool {

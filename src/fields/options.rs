@@ -253,6 +253,14 @@ fn did_you_mean(near: &[String]) -> String {
     if near.is_empty() { String::new() } else { format!("; did you mean {}?", near.join(", ")) }
 }
 
+fn starts(markers: &[String]) -> [bool; 256] {
+    let mut starts = [false; 256];
+    for marker in markers {
+        starts[usize::from(marker.as_bytes().first().map_or(0, u8::to_ascii_lowercase))] = true;
+    }
+    starts
+}
+
 /// The rules in force for a job. Built once, read by every row.
 #[derive(Debug, Clone)]
 pub struct RuleSet {
@@ -265,6 +273,8 @@ pub struct RuleSet {
     class_map: BTreeMap<String, String>,
     null_markers: BTreeSet<String>,
     null_marker_len_max: usize,
+    /// For each byte whether a marker begins with it, in either case.
+    null_marker_starts: [bool; 256],
 }
 
 impl RuleSet {
@@ -319,6 +329,7 @@ impl RuleSet {
             class_allowed: options.class_allowed.iter().map(trimmed).collect(),
             class_map: options.class_map.iter().map(|(from, to)| (trimmed(from), trimmed(to))).collect(),
             null_markers: options.null_markers.iter().cloned().collect(),
+            null_marker_starts: starts(&options.null_markers),
             null_marker_len_max: options.null_markers.iter().map(String::len).max().unwrap_or(0),
             options: options.clone(),
         })
@@ -363,7 +374,8 @@ impl RuleSet {
 
     /// Whether a cleaned cell stands for "no value".
     pub(super) fn is_null_marker(&self, value: &str, in_digit_field: bool) -> bool {
-        if value.len() > self.null_marker_len_max {
+        let first = value.as_bytes().first().map_or(0, u8::to_ascii_lowercase);
+        if value.len() > self.null_marker_len_max || !self.null_marker_starts[usize::from(first)] {
             return false;
         }
         if in_digit_field {

@@ -46,7 +46,7 @@ const NOT_ALLOWED: RuleId = RuleId::known("user_class.not_allowed");
 const IDENTIFIER: RuleId = RuleId::known("user_class.identifier");
 
 pub(super) fn check<'a>(value: &'a str, context: &mut Context<'_>) -> Option<Cow<'a, str>> {
-    if has_control(value) {
+    if context.glance.is_none() && has_control(value) {
         return context.pass_as_is(CONTROL, value);
     }
     if context.is_echo() {

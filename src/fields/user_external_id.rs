@@ -51,16 +51,16 @@ const DECIMAL: RuleId = RuleId::known("user_external_id.decimal");
 const LONG: RuleId = RuleId::known("user_external_id.long");
 
 pub(super) fn check<'a>(value: &'a str, context: &mut Context<'_>) -> Option<Cow<'a, str>> {
-    if has_control(value) {
+    if context.glance.is_none() && has_control(value) {
         return context.pass_as_is(CONTROL, value);
     }
-    if is_scientific(value) {
+    if context.may_be_mangled() && is_scientific(value) {
         return context.pass_as_is(SCIENTIFIC, value);
     }
     if value.len() > LEN_MAX_BYTES {
         context.raise(LONG);
     }
-    if is_decimal(value) {
+    if context.may_be_mangled() && is_decimal(value) {
         context.raise(DECIMAL);
     }
     Some(Cow::Borrowed(value))

@@ -59,13 +59,14 @@ pub(super) const IDENTIFIER: RuleId = RuleId::known("username.identifier");
 const CHARS: RuleId = RuleId::known("username.chars");
 
 pub(super) fn check<'a>(value: &'a str, context: &mut Context<'_>) -> Option<Cow<'a, str>> {
-    if has_control(value) {
+    if context.glance.is_none() && has_control(value) {
         return context.pass_as_is(CONTROL, value);
     }
     if value.len() > LEN_MAX_CHARS && value.chars().count() > LEN_MAX_CHARS {
         context.raise(LONG);
     }
-    if value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"@.+-_".contains(&byte)) {
+    let is_usual = |byte: u8| byte.is_ascii_alphanumeric() || b"@.+-_".contains(&byte);
+    if context.glance.is_some() || value.bytes().all(is_usual) {
         return Some(Cow::Borrowed(value));
     }
     if value.contains(char::is_whitespace) {

@@ -11,6 +11,7 @@ use super::Pass;
 use super::encoding::{Counted, HexBytes};
 use super::error::SourceError;
 use super::feed::{Feed, Reading, chars};
+use super::fetch::{self, Fetch};
 use super::mojibake;
 use crate::digest::{ContentHash, content_hash};
 
@@ -28,19 +29,46 @@ pub(super) const BOM: &[u8] = b"\xef\xbb\xbf";
 pub(super) struct Source {
     /// The input as given, for people.
     pub(super) name: String,
-    file: File,
+    /// `None`: its text is read by somebody else (see [`Window::of_stretch`]).
+    file: Option<File>,
     /// Its length when it was opened. Another length later means that it changed.
     pub(super) bytes: u64,
     hashes: Vec<ContentHash>,
     /// How its bytes become text, once that was found out.
     pub(super) reading: Reading,
+    is_fetching: bool,
+    fetch: Option<Fetch>,
     /// The line of the first row that was decoded wrongly somewhere before, once the survey met one.
     pub(super) mojibake_line: Option<u64>,
 }
 
 impl Source {
     pub(super) fn new(name: String, file: File, bytes: u64) -> Source {
-        Source { name, file, bytes, hashes: Vec::new(), reading: Reading::default(), mojibake_line: None }
+        Source { file: Some(file), bytes, ..Source::of_stretch(name) }
+    }
+
+    /// An input of which a stretch of the text is in memory already, and nothing else can be read.
+    pub(super) fn of_stretch(name: String) -> Source {
+        let reading = Reading::default();
+        Source {
+            name,
+            file: None,
+            bytes: 0,
+            hashes: Vec::new(),
+            reading,
+            is_fetching: false,
+            fetch: None,
+            mojibake_line: None,
+        }
+    }
+
+    fn file(&self, offset: u64) -> Result<&File, SourceError> {
+        self.file.as_ref().ok_or_else(|| self.not_in_memory(offset))
+    }
+
+    fn not_in_memory(&self, offset: u64) -> SourceError {
+        let source = io::ErrorKind::UnexpectedEof.into();
+        SourceError::Read { file: self.name.clone(), offset, source }
     }
 
     /// Hash over the hashes of the blocks; of the whole content once a survey has read everything.
@@ -55,19 +83,23 @@ impl Source {
         into: &mut [u8],
         pass: Pass,
     ) -> Result<usize, SourceError> {
-        let offset = as_u64(index).saturating_mul(as_u64(BLOCK_BYTES));
-        let left = self.bytes.saturating_sub(offset);
-        let len = usize::try_from(left).map_or(BLOCK_BYTES, |left| left.min(BLOCK_BYTES));
+        let (offset, len) = fetch::place(index, self.bytes);
         if len == 0 {
             return Ok(0);
         }
-        self.file.read_exact_at(&mut into[..len], offset).map_err(|source| {
+        let read = match self.take_fetched(index, into) {
+            Some(fetched) => fetched.map(|(_, hash)| hash),
+            None => {
+                let block = &mut into[..len];
+                self.file(offset)?.read_exact_at(block, offset).map(|()| content_hash(block))
+            }
+        };
+        let hash = read.map_err(|source| {
             if source.kind() == io::ErrorKind::UnexpectedEof {
                 return self.changed();
             }
             SourceError::Read { file: self.name.clone(), offset, source }
         })?;
-        let hash = content_hash(&into[..len]);
         match (self.hashes.get(index), pass) {
             (Some(known), _) if *known == hash => {}
             (Some(_), _) => return Err(self.changed()),
@@ -77,9 +109,32 @@ impl Source {
         Ok(len)
     }
 
+    /// The blocks after the next one will be read before they are asked for.
+    pub(super) fn fetch_ahead(&mut self) {
+        self.is_fetching = true;
+    }
+
+    /// Nobody asks for blocks any more, for the time being.
+    pub(super) fn stop_fetching(&mut self) {
+        (self.is_fetching, self.fetch) = (false, None);
+    }
+
+    /// A block that was read before it is asked for.
+    fn take_fetched(&mut self, index: usize, into: &mut [u8]) -> Option<io::Result<(usize, ContentHash)>> {
+        if !self.is_fetching {
+            return None;
+        }
+        if let Some(fetched) = self.fetch.as_mut().and_then(|fetch| fetch.take(index, into)) {
+            return Some(fetched);
+        }
+        // Without the help of a thread blocks are read all the same.
+        self.fetch = Fetch::start(self.file.as_ref()?, index + 1, self.bytes).ok();
+        None
+    }
+
     /// Whether the file still has the length it was opened with; asked when a pass has read all of it.
     pub(super) fn check_length(&self) -> Result<(), SourceError> {
-        match self.file.metadata() {
+        match self.file(self.bytes)?.metadata() {
             Ok(metadata) if metadata.len() == self.bytes => Ok(()),
             Ok(_) => Err(self.changed()),
             Err(source) => Err(SourceError::Read { file: self.name.clone(), offset: self.bytes, source }),
@@ -105,9 +160,23 @@ pub(super) struct Window {
     feed: Option<Box<Feed>>,
     /// Offset in the text of the first sign of mojibake.
     suspect: Option<u64>,
+    /// Somebody else reads the text, and this is what there is of it.
+    is_stretch: bool,
+    /// Why the text could not be read further ahead; told to whoever needs more of it.
+    failure: Option<SourceError>,
 }
 
 impl Window {
+    /// A stretch of a text, which begins at this offset and is followed by more that is not in memory.
+    pub(super) fn of_stretch(buffer: Vec<u8>, offset: u64) -> Window {
+        Window { end: buffer.len(), buffer, offset, is_stretch: true, ..Window::default() }
+    }
+
+    /// The buffer, once the stretch was read.
+    pub(super) fn into_buffer(self) -> Vec<u8> {
+        self.buffer
+    }
+
     /// Goes back to the beginning of a file, keeping the buffer.
     pub(super) fn rewind(&mut self) {
         *self = Window { buffer: std::mem::take(&mut self.buffer), ..Window::default() };
@@ -145,12 +214,42 @@ impl Window {
         self.at_end
     }
 
-    /// Adds the next block. Returns by how much places in [`Window::bytes`] moved down.
-    pub(super) fn fill(&mut self, source: &mut Source, pass: Pass) -> Result<usize, SourceError> {
-        if self.at_end {
-            return Ok(0);
+    /// Offset in the text of what comes after [`Window::bytes`].
+    pub(super) fn end_offset(&self) -> u64 {
+        self.offset_of(self.end)
+    }
+
+    /// The bytes from an offset in the text on; `None` when they are not in memory any more, or not yet.
+    pub(super) fn bytes_from(&self, offset: u64) -> Option<&[u8]> {
+        self.bytes().get(usize::try_from(offset.checked_sub(self.offset)?).ok()?..)
+    }
+
+    /// Adds the next block before anybody needs it. Returns as [`Window::fill`]; whether there is more to come, too. What
+    /// goes wrong is told when it is needed.
+    pub(super) fn fill_ahead(&mut self, source: &mut Source, pass: Pass) -> (usize, bool) {
+        if self.at_end || self.failure.is_some() {
+            return (0, false);
+        }
+        match self.fill(source, pass) {
+            Ok(moved) => (moved, !self.at_end),
+            Err(failure) => {
+                self.failure = Some(failure);
+                (0, false)
+            }
+        }
+    }
+
+    /// Makes room for a block behind the bytes in memory. Returns by how much they moved down. They are moved only where
+    /// no more of them are kept than were used, so that looking ahead costs no more than reading.
+    fn make_room(&mut self) -> usize {
+        if self.buffer.len() >= self.end + BLOCK_BYTES {
+            return 0;
         }
         let moved = self.start;
+        if self.end - self.start > moved {
+            self.buffer.resize((self.end + BLOCK_BYTES).max(2 * self.buffer.len()), 0);
+            return 0;
+        }
         self.buffer.copy_within(self.start..self.end, 0);
         self.offset += as_u64(moved);
         self.end -= moved;
@@ -158,6 +257,21 @@ impl Window {
         if self.buffer.len() < self.end + BLOCK_BYTES {
             self.buffer.resize(self.end + BLOCK_BYTES, 0);
         }
+        moved
+    }
+
+    /// Adds the next block. Returns by how much places in [`Window::bytes`] moved down.
+    pub(super) fn fill(&mut self, source: &mut Source, pass: Pass) -> Result<usize, SourceError> {
+        if self.at_end {
+            return Ok(0);
+        }
+        if self.is_stretch {
+            return Err(source.not_in_memory(self.end_offset()));
+        }
+        if let Some(failure) = self.failure.take() {
+            return Err(failure);
+        }
+        let moved = self.make_room();
         let first = self.next_block == 0;
         if first && !source.reading.is_plain() {
             self.feed = Some(Box::new(Feed::new(source)?));
@@ -199,6 +313,11 @@ impl Window {
     pub(super) fn take_suspect(&mut self) -> Option<u64> {
         let next = self.offset_of(self.start);
         self.suspect.take_if(|at| *at < next)
+    }
+
+    /// Whether the first sign of mojibake stands before this offset, and nobody asked for it yet.
+    pub(super) fn has_suspect_before(&self, offset: u64) -> bool {
+        self.suspect.is_some_and(|at| at < offset)
     }
 
     /// What could not be read on after the text that is there, for whoever needs more of it.

@@ -1,19 +1,17 @@
 //! CSV records, one after the other. The only reader made of the csv crate.
 //!
-//! Records are cut by `split.rs`, which knows the bounds, and parsed by the csv crate one at a time. Not here: the
+//! Records are cut by `split.rs`, which knows the bounds, and parsed one at a time (`csv/parse.rs`). Not here: the
 //! header (`header.rs`), what is wrong with a record (`csv/check.rs`), what a cell means (`fields/`).
 
 mod broken;
 mod check;
-
-use std::io::Cursor;
-
-use csv::StringRecord;
+mod parse;
+mod stretch;
 
 use super::blocks::{Source, Window};
 use super::doubt::{self, Cut, Trust};
 use super::error::{Problem, SourceError};
-use super::footer::{self, Kind};
+use super::footer;
 use super::header::{CsvLayout, Ending};
 use super::nested::NestedCells;
 use super::quotes::Text;
@@ -23,56 +21,10 @@ use super::tail::{self, Rest};
 use super::{Bounds, TrailerCounts};
 use broken::{After, Lone};
 use check::Seen;
+use parse::Cells;
 
-/// The csv crate, fed one record at a time. Its reader is made once: making one costs more than many records.
-pub(super) struct Parser {
-    reader: csv::Reader<Cursor<Vec<u8>>>,
-}
-
-impl Parser {
-    pub(super) fn new(delimiter: u8) -> Parser {
-        const BUFFER_BYTES: usize = 8 << 10;
-        let reader = csv::ReaderBuilder::new()
-            .has_headers(false)
-            .flexible(true)
-            .delimiter(delimiter)
-            .buffer_capacity(BUFFER_BYTES)
-            .from_reader(Cursor::new(Vec::new()));
-        let mut parser = Parser { reader };
-        // The crate strips a byte order mark from what it sees first. Ours is gone already, and a mark further down
-        // is content: it is not for this record to see it first.
-        let primed = parser.parse(b"first", &mut StringRecord::new());
-        debug_assert!(primed.is_ok(), "ASCII is UTF-8");
-        parser
-    }
-
-    /// The cells of a header without the white space around them; the error is that of [`Parser::parse`].
-    pub(super) fn names(&mut self, bytes: &[u8]) -> Result<Vec<String>, usize> {
-        let mut record = StringRecord::new();
-        self.parse(bytes, &mut record)?;
-        Ok(record.iter().map(|name| name.trim().to_owned()).collect())
-    }
-
-    /// What a record reads like; `None`: it is not UTF-8.
-    fn kind(&mut self, bytes: &[u8], record: &mut StringRecord, layout: &CsvLayout) -> Option<Kind> {
-        self.parse(bytes, record).ok()?;
-        let cells: Vec<&str> = record.iter().collect();
-        Some(footer::kind(&cells, layout.names.len(), &layout.mapped))
-    }
-
-    /// Parses one record, given without its line end. The error is the offset of the first byte that is not UTF-8.
-    fn parse(&mut self, bytes: &[u8], record: &mut StringRecord) -> Result<(), usize> {
-        let feed = self.reader.get_mut();
-        feed.set_position(0);
-        feed.get_mut().clear();
-        feed.get_mut().extend_from_slice(bytes);
-        feed.get_mut().push(b'\n');
-        match self.reader.read_record(record) {
-            Ok(_) => Ok(()),
-            Err(_) => Err(std::str::from_utf8(bytes).map_or_else(|bad| bad.valid_up_to(), |_| 0)),
-        }
-    }
-}
+pub(super) use parse::Parser;
+pub(super) use stretch::Carry;
 
 /// Lines that are no rows.
 #[derive(Debug, Clone, Copy)]
@@ -112,7 +64,7 @@ pub(super) struct CsvRows {
     splitter: Splitter,
     parser: Parser,
     /// The record read last.
-    pub(super) record: StringRecord,
+    pub(super) record: Cells,
     /// What the operator's paths came to in its cells.
     pub(super) nested: NestedCells,
     doubt: Option<Doubt>,
@@ -134,6 +86,10 @@ pub(super) struct CsvRows {
     rows_to: u64,
     /// Rows of the inputs before this one.
     rows_before: u64,
+    /// Offset in the text at which somebody else reads on.
+    until: u64,
+    /// Whether rows were of names alone before has decided something.
+    asked_for_names: bool,
 }
 
 /// What a look at the end of the file came to.
@@ -157,7 +113,7 @@ impl CsvRows {
         Ok(CsvRows {
             splitter: Splitter::new(),
             parser: Parser::new(layout.delimiter),
-            record: StringRecord::new(),
+            record: Cells::default(),
             nested: NestedCells::begin(&layout.nested),
             doubt: None,
             uncounted: false,
@@ -169,6 +125,8 @@ impl CsvRows {
             has_trailer: false,
             rows_to: 0,
             rows_before: spot.ordinal,
+            until: u64::MAX,
+            asked_for_names: false,
         })
     }
 
@@ -182,6 +140,9 @@ impl CsvRows {
         bounds: &Bounds,
     ) -> Result<Step, SourceError> {
         loop {
+            if window.offset_of(window.start()) >= self.until {
+                return Ok(Step::End);
+            }
             if let Some(doubt) = self.doubt {
                 if window.offset_of(window.start()) >= doubt.until || window.bytes().len() == window.start() {
                     self.doubt = None;

@@ -26,6 +26,7 @@ pub(super) enum Ending {
 }
 
 /// What the head of a CSV file says about all of it.
+#[derive(Clone)]
 pub(super) struct CsvLayout {
     pub(super) delimiter: u8,
     /// The header, as it stands in the file but for white space around the names.

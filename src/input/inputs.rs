@@ -4,6 +4,7 @@
 
 use std::fmt::{self, Write as _};
 use std::io::Read;
+use std::sync::Arc;
 
 use super::blocks::{Source, Window};
 use super::encoding::{self, Told};
@@ -29,7 +30,8 @@ pub struct Inputs {
     pub(super) files: Vec<InputFile>,
     pub(super) shapes: Vec<Shape>,
     columns: Vec<String>,
-    pub(super) rules: Rules,
+    /// Shared with those who read stretches of an input ahead.
+    pub(super) rules: Arc<Rules>,
     pub(super) bounds: Bounds,
     pub(super) watched: Watched,
     csv: CsvOptions,
@@ -58,7 +60,7 @@ impl Inputs {
             files: Vec::new(),
             shapes: Vec::new(),
             columns: Vec::new(),
-            rules,
+            rules: Arc::new(rules),
             bounds,
             watched: Watched::new(&options.watched),
             csv: CsvOptions::new(options),
@@ -85,7 +87,7 @@ impl Inputs {
                 let options = own.as_ref().unwrap_or(&self.csv);
                 let head = Head { file, window, bounds: &self.bounds, options };
                 line_ends::check(head)?;
-                Layout::Csv(Box::new(CsvLayout::inspect(head, &self.rules)?))
+                Layout::Csv(Arc::new(CsvLayout::inspect(head, &self.rules)?))
             }
         };
         let watched = match &layout {

@@ -2,6 +2,8 @@
 //!
 //! Not here: how a layout is found out (`header.rs`, `members.rs`), and who may ask (`inputs.rs`).
 
+use std::sync::Arc;
+
 use super::blocks::Source;
 use super::header::CsvLayout;
 use super::map::{self, MappedBy, Meaning, Rules};
@@ -12,7 +14,8 @@ use crate::update::FieldKind;
 
 /// Columns of an input.
 pub(super) enum Layout {
-    Csv(Box<CsvLayout>),
+    /// Shared with those who read stretches of the input ahead.
+    Csv(Arc<CsvLayout>),
     Ndjson(Members),
 }
 
@@ -32,10 +35,7 @@ impl Shape {
     pub(super) fn may_be_null(&self, column: usize, rules: &Rules) -> bool {
         let is_flat = |path: usize| rules.path(path).is_some_and(|(pointer, _)| pointer.is_flat());
         match &self.layout {
-            Layout::Csv(layout) => FieldKind::ALL.into_iter().any(|field| {
-                let is_it = layout.columns[field.index()].is_some_and(|(taken, _)| taken == column);
-                is_it && field != FieldKind::Password && !layout.nested.contains(field)
-            }),
+            Layout::Csv(layout) => layout.may_be_null(column),
             Layout::Ndjson(members) => match members.meaning(column) {
                 Meaning::Reserved => false,
                 Meaning::Fields(claims) => claims
@@ -43,6 +43,28 @@ impl Shape {
                     .any(|claim| claim.field != FieldKind::Password && claim.path.is_none_or(is_flat)),
             },
         }
+    }
+}
+
+impl CsvLayout {
+    /// See [`Shape::may_be_null`].
+    pub(super) fn may_be_null(&self, column: usize) -> bool {
+        FieldKind::ALL.into_iter().any(|field| {
+            let is_it = self.columns[field.index()].is_some_and(|(taken, _)| taken == column);
+            is_it && field != FieldKind::Password && !self.nested.contains(field)
+        })
+    }
+
+    /// See [`Layout::claims`].
+    pub(super) fn claims<'s>(&'s self, rules: &'s Rules) -> Vec<(FieldKind, &'s str, MappedBy)> {
+        let path_name = |path: Option<usize>| Some(rules.path(path?)?.1);
+        let claim_of = |field: FieldKind| {
+            let (column, by) = self.columns[field.index()]?;
+            let name = self.names[column].as_str();
+            let claim = map::claim_on(field, &rules.meaning(name)).filter(|claim| claim.by == by);
+            Some((field, claim.and_then(|claim| path_name(claim.path)).unwrap_or(name), by))
+        };
+        FieldKind::ALL.into_iter().filter_map(claim_of).collect()
     }
 }
 
@@ -69,15 +91,7 @@ impl Layout {
     pub(super) fn claims<'s>(&'s self, rules: &'s Rules) -> Vec<(FieldKind, &'s str, MappedBy)> {
         let path_name = |path: Option<usize>| Some(rules.path(path?)?.1);
         match self {
-            Layout::Csv(layout) => FieldKind::ALL
-                .into_iter()
-                .filter_map(|field| {
-                    let (column, by) = layout.columns[field.index()]?;
-                    let name = layout.names[column].as_str();
-                    let claim = map::claim_on(field, &rules.meaning(name)).filter(|claim| claim.by == by);
-                    Some((field, claim.and_then(|claim| path_name(claim.path)).unwrap_or(name), by))
-                })
-                .collect(),
+            Layout::Csv(layout) => layout.claims(rules),
             Layout::Ndjson(members) => FieldKind::ALL
                 .into_iter()
                 .flat_map(|field| {

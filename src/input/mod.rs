@@ -5,6 +5,7 @@
 //! wrong with one row is data ([`RowError`]); what is wrong with an input stops the run ([`SourceError`]). Not here:
 //! the rules of fields (`fields/`), what happens to a row (`plan/`), row files (`report/`).
 
+mod ahead;
 mod blocks;
 mod csv;
 mod doubt;
@@ -12,6 +13,7 @@ mod encoding;
 mod error;
 mod expand;
 mod feed;
+mod fetch;
 mod footer;
 mod head;
 mod header;
@@ -40,6 +42,7 @@ mod watched;
 
 use std::path::PathBuf;
 
+pub use ahead::{AHEAD_BYTES_MIN, AheadOptions, BEHIND_BYTES, Look, Pool, STRETCH_BYTES, Stretch};
 pub use encoding::{Counted, EncodingError, HexBytes, check_encoding, unread_code_page};
 pub use error::{ColumnNames, RowError, SourceError};
 pub use expand::{PackedError, Packing};

@@ -304,10 +304,9 @@ impl NdjsonRows {
         }
     }
 
-    /// The text of each field of the row read last.
-    pub(super) fn cells<'t>(&'t self, window: &'t Window) -> [Option<&'t str>; FIELD_COUNT] {
-        let line = &window.bytes()[self.line.clone()];
-        std::array::from_fn(|field| self.resolve(&self.cells[field], line))
+    /// The text of a field of the row read last.
+    pub(super) fn cell<'t>(&'t self, field: FieldKind, window: &'t Window) -> Option<&'t str> {
+        self.resolve(&self.cells[field.index()], &window.bytes()[self.line.clone()])
     }
 
     /// The text of a column of ours of the row read last.

@@ -10,6 +10,7 @@ use super::{Bounds, UnsafeIntegers};
 use crate::update::{FieldKind, FieldSet};
 
 /// A column in whose cells a path goes on.
+#[derive(Clone)]
 struct NestedColumn {
     field: FieldKind,
     column: usize,
@@ -21,7 +22,7 @@ struct NestedColumn {
 }
 
 /// The nested columns of a CSV header; usually none.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct NestedColumns {
     list: Vec<NestedColumn>,
     unsafe_integers: UnsafeIntegers,
@@ -54,6 +55,11 @@ impl NestedColumns {
             unsafe_integers: rules.unsafe_integers,
             trails: Vec::new(),
         }
+    }
+
+    /// Whether there are none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.list.is_empty()
     }
 
     /// Whether the cells of a field's column hold JSON.
@@ -111,8 +117,9 @@ impl NestedCells {
         Ok(())
     }
 
-    /// The values found, by field.
-    pub(super) fn values(&self) -> impl Iterator<Item = (FieldKind, Option<&str>)> {
-        self.values.iter().map(|(field, value)| (*field, value.as_deref()))
+    /// What a field's path leads to in the record read last; `None` where it has no path.
+    pub(super) fn value(&self, field: FieldKind) -> Option<Option<&str>> {
+        let (_, value) = self.values.iter().rfind(|(of, _)| *of == field)?;
+        Some(value.as_deref())
     }
 }

@@ -4,17 +4,19 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 
 use super::blocks::Window;
 use super::csv::{CsvRows, line_breaks};
 use super::error::{Problem, RowError, SourceError};
+use super::header::CsvLayout;
 use super::layout::{Layout, Shape};
 use super::map::Rules;
 use super::ndjson::{NdjsonRows, Own};
-use super::watched::WatchedCells;
+use super::watched::{WatchedAt, WatchedCells};
 use super::{Bounds, Inputs, Pass};
 use crate::row::{Origin, Place};
-use crate::update::{FIELD_COUNT, FieldKind, FieldSet};
+use crate::update::{FieldKind, FieldSet};
 
 /// Where the pass is.
 #[derive(Debug)]
@@ -31,6 +33,15 @@ pub(super) struct Spot {
 }
 
 impl Spot {
+    /// The ordinal before the first one of a stretch, where somebody else knows how many rows come before: there are some.
+    pub(super) const ORDINAL_BEFORE: u64 = 1;
+
+    /// Where a stretch of a CSV input begins.
+    pub(super) fn of_stretch(file: u32, line: u64) -> Spot {
+        let (pass, ordinal) = (Pass::Survey, Spot::ORDINAL_BEFORE);
+        Spot { pass, file, line, ordinal, blank_rows: 0, footer_rows: 0, header_rows: 0 }
+    }
+
     /// The place of the record that begins on this line; counts it.
     pub(super) fn next_place(&mut self, line: u64) -> Place {
         self.ordinal += 1;
@@ -55,28 +66,28 @@ pub(super) enum Step {
 }
 
 /// The reader of the file at hand.
-enum Rows {
+pub(super) enum Rows {
     Csv(Box<CsvRows>),
     Ndjson(Box<NdjsonRows>),
 }
 
 /// Reads the rows of all inputs in order. Buffers are reused, so a row lives until the next is asked for.
 pub struct RowReader<'i> {
-    inputs: &'i mut Inputs,
-    window: Window,
-    rows: Option<Rows>,
+    pub(super) inputs: &'i mut Inputs,
+    pub(super) window: Window,
+    pub(super) rows: Option<Rows>,
     /// Watched cells of the row read last: of NDJSON all, of CSV those that a path leads to.
     watched: WatchedCells,
-    spot: Spot,
+    pub(super) spot: Spot,
     /// Bytes of the files read to their end.
-    bytes_done: u64,
+    pub(super) bytes_done: u64,
     /// Rows, footers and repeated headers of the files read to their end.
-    done: [u64; 3],
+    pub(super) done: [u64; 3],
     /// The row read last.
     place: Place,
     origin_row: Option<u64>,
     /// An error ended the pass, or the last file is read.
-    over: bool,
+    pub(super) over: bool,
 }
 
 impl<'i> RowReader<'i> {
@@ -208,10 +219,12 @@ impl<'i> RowReader<'i> {
         let index = file_index(self.spot.file);
         let shape = &mut self.inputs.shapes[index];
         if let (Some(Rows::Csv(rows)), Layout::Csv(layout)) = (&mut self.rows, &mut shape.layout) {
+            let layout = Arc::make_mut(layout);
             layout.nested.trails = std::mem::take(&mut rows.nested.trails);
             layout.ending = rows.ending;
         }
-        let source = &shape.source;
+        let source = &mut shape.source;
+        source.stop_fetching();
         source.check_length()?;
         self.bytes_done += source.bytes;
         let done = [self.spot.ordinal, self.spot.footer_rows, self.spot.header_rows];
@@ -228,37 +241,23 @@ impl<'i> RowReader<'i> {
     fn row(&self) -> Row<'_> {
         let shape = &self.inputs.shapes[file_index(self.place.file)];
         let columns = self.inputs.columns().len();
-        let (cells, numbers, run, view) = match (&self.rows, &shape.layout) {
+        let (run, view) = match (&self.rows, &shape.layout) {
             (Some(Rows::Csv(rows)), Layout::Csv(layout)) => {
-                let cell = |column: usize| rows.record.get(column);
-                let mut cells = layout.columns.map(|taken| taken.and_then(|(column, _)| cell(column)));
-                for (field, value) in rows.nested.values() {
-                    cells[field.index()] = value;
-                }
-                let run = layout.origin[0].and_then(cell);
-                let mut nulls = rows.nested.nulls;
-                if self.origin_row.is_some() {
-                    for field in FieldKind::ALL {
-                        if field != FieldKind::Password && cells[field.index()] == Some(NULL) {
-                            cells[field.index()] = None;
-                            nulls.insert(field);
-                        }
-                    }
-                }
-                let watched = &self.watched;
-                (cells, rows.nested.numbers, run, View::Csv { rows, shape, columns, nulls, watched })
+                let sheet = Sheet { layout, positions: &shape.positions, watched: &shape.watched, columns };
+                let read = (self.place, self.origin_row);
+                return Row::of_csv(rows, sheet, read, &self.watched, &self.inputs.rules);
             }
             (Some(Rows::Ndjson(rows)), Layout::Ndjson(_)) => {
                 let watched = &self.watched;
                 let view = View::Ndjson { rows, window: &self.window, shape, columns, watched };
-                (rows.cells(&self.window), rows.numbers, rows.own(Own::Run, &self.window), view)
+                (rows.own(Own::Run, &self.window), view)
             }
             (Some(Rows::Csv(_)), Layout::Ndjson(_)) | (Some(Rows::Ndjson(_)), Layout::Csv(_)) | (None, _) => {
-                ([None; FIELD_COUNT], FieldSet::EMPTY, None, View::Nothing { columns })
+                (None, View::Nothing { columns })
             }
         };
         let origin = self.origin_row.and_then(|row| Some((run?, row)));
-        Row { place: self.place, cells, numbers, origin, rules: &self.inputs.rules, view }
+        Row { place: self.place, origin, rules: &self.inputs.rules, view }
     }
 }
 
@@ -313,7 +312,7 @@ fn passed(window: &Window, begin: u64) -> &[u8] {
     bytes
 }
 
-fn file_index(file: u32) -> usize {
+pub(super) fn file_index(file: u32) -> usize {
     usize::try_from(file).unwrap_or(usize::MAX)
 }
 
@@ -340,20 +339,30 @@ pub(super) fn origin_row(cells: [Option<&str>; 2]) -> Result<Option<u64>, Proble
 #[derive(Clone, Copy)]
 pub struct Row<'r> {
     place: Place,
-    cells: [Option<&'r str>; FIELD_COUNT],
-    numbers: FieldSet,
     origin: Option<(&'r str, u64)>,
     rules: &'r Rules,
     view: View<'r>,
+}
+
+/// What is known of the columns of a CSV input.
+#[derive(Clone, Copy)]
+pub(super) struct Sheet<'r> {
+    pub(super) layout: &'r CsvLayout,
+    /// As in [`Shape`].
+    pub(super) positions: &'r [Option<usize>],
+    /// As in [`Shape`].
+    pub(super) watched: &'r [WatchedAt],
+    /// How many columns all inputs have together.
+    pub(super) columns: usize,
 }
 
 #[derive(Clone, Copy)]
 enum View<'r> {
     Csv {
         rows: &'r CsvRows,
-        shape: &'r Shape,
-        columns: usize,
-        nulls: FieldSet,
+        sheet: Sheet<'r>,
+        /// Its run and its row there are known.
+        is_fed_back: bool,
         watched: &'r WatchedCells,
     },
     Ndjson {
@@ -369,6 +378,20 @@ enum View<'r> {
 }
 
 impl<'r> Row<'r> {
+    /// The row that a reader of CSV came to: its place, and the number in its `_row` when it has an origin.
+    pub(super) fn of_csv(
+        rows: &'r CsvRows,
+        sheet: Sheet<'r>,
+        (place, origin_row): (Place, Option<u64>),
+        watched: &'r WatchedCells,
+        rules: &'r Rules,
+    ) -> Row<'r> {
+        let run = sheet.layout.origin[0].and_then(|column| rows.record.get(column));
+        let origin = origin_row.and_then(|row| Some((run?, row)));
+        let view = View::Csv { rows, sheet, is_fed_back: origin_row.is_some(), watched };
+        Row { place, origin, rules, view }
+    }
+
     /// Where the row stands.
     pub fn place(&self) -> Place {
         self.place
@@ -378,13 +401,23 @@ impl<'r> Row<'r> {
     /// number as its literal). `None`: the input has no such column, the object no such member, or it is null. An
     /// empty cell is `Some("")`.
     pub fn cell(&self, field: FieldKind) -> Option<&'r str> {
-        self.cells[field.index()]
+        match self.view {
+            View::Csv { rows, sheet, is_fed_back, .. } => {
+                let cell = csv_cell(rows, sheet.layout, field);
+                cell.filter(|cell| !(is_fed_back && stands_for_null(field, cell)))
+            }
+            View::Ndjson { rows, window, .. } => rows.cell(field, window),
+            View::Nothing { .. } => None,
+        }
     }
 
     /// Fields that have a column in the row's input; of NDJSON, as far as it was read.
     pub fn mapped(&self) -> FieldSet {
         match self.view {
-            View::Csv { shape, .. } | View::Ndjson { shape, .. } => {
+            View::Csv { sheet, .. } => {
+                sheet.layout.claims(self.rules).into_iter().map(|(field, _, _)| field).collect()
+            }
+            View::Ndjson { shape, .. } => {
                 shape.layout.claims(self.rules).into_iter().map(|(field, _, _)| field).collect()
             }
             View::Nothing { .. } => FieldSet::EMPTY,
@@ -393,15 +426,19 @@ impl<'r> Row<'r> {
 
     /// The fields whose value was a JSON number: its digits are those of the input, but a number has no leading zeros.
     pub fn numbers(&self) -> FieldSet {
-        self.numbers
+        match self.view {
+            View::Csv { rows, .. } => rows.nested.numbers,
+            View::Ndjson { rows, .. } => rows.numbers,
+            View::Nothing { .. } => FieldSet::EMPTY,
+        }
     }
 
     /// The text of a watched column, by its position in [`super::InputOptions::watched`]; of NDJSON booleans as they are
     /// written, too. `None`: the row has no such cell, or it is null.
     pub fn watched(&self, column: usize) -> Option<&'r str> {
         match self.view {
-            View::Csv { rows, shape, watched, .. } => {
-                let at = shape.watched.get(column)?;
+            View::Csv { rows, sheet, watched, .. } => {
+                let at = sheet.watched.get(column)?;
                 if at.is_path { watched.get(column) } else { rows.record.get(at.position) }
             }
             View::Ndjson { watched, .. } => watched.get(column),
@@ -414,7 +451,11 @@ impl<'r> Row<'r> {
     pub fn is_null(&self, field: FieldKind) -> bool {
         match self.view {
             View::Ndjson { rows, .. } => rows.nulls.contains(field),
-            View::Csv { nulls, .. } => nulls.contains(field),
+            View::Csv { rows, sheet, is_fed_back, .. } => {
+                let is_text =
+                    || csv_cell(rows, sheet.layout, field).is_some_and(|cell| stands_for_null(field, cell));
+                rows.nested.nulls.contains(field) || (is_fed_back && is_text())
+            }
             View::Nothing { .. } => false,
         }
     }
@@ -427,12 +468,9 @@ impl<'r> Row<'r> {
     /// What a row fed back from `rejected.csv` carries in `_raw`: the record that could not be split, not corrected yet.
     pub fn carried_raw(&self) -> Option<&'r str> {
         match self.view {
-            View::Csv { rows, shape, .. } => match &shape.layout {
-                Layout::Csv(layout) => {
-                    layout.raw.and_then(|column| rows.record.get(column)).filter(|raw| !raw.is_empty())
-                }
-                Layout::Ndjson(_) => None,
-            },
+            View::Csv { rows, sheet, .. } => {
+                sheet.layout.raw.and_then(|column| rows.record.get(column)).filter(|raw| !raw.is_empty())
+            }
             View::Ndjson { rows, window, .. } => rows.own(Own::Raw, window).filter(|raw| !raw.is_empty()),
             View::Nothing { .. } => None,
         }
@@ -446,12 +484,12 @@ impl<'r> Row<'r> {
     pub fn originals(&self, out: &mut Vec<Option<Cow<'r, str>>>) {
         out.clear();
         match self.view {
-            View::Csv { rows, shape, columns, .. } => {
-                out.resize(columns, None);
-                for (at, (cell, position)) in rows.record.iter().zip(&shape.positions).enumerate() {
+            View::Csv { rows, sheet, .. } => {
+                out.resize(sheet.columns, None);
+                for (at, (cell, position)) in rows.record.iter().zip(sheet.positions).enumerate() {
                     if let Some(position) = position {
                         let is_like_null =
-                            cell == NULL && self.origin.is_none() && shape.may_be_null(at, self.rules);
+                            cell == NULL && self.origin.is_none() && sheet.layout.may_be_null(at);
                         out[*position] = Some(Cow::Borrowed(if is_like_null { NULL_TEXT } else { cell }));
                     }
                 }
@@ -479,6 +517,19 @@ impl fmt::Debug for Row<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Row").field("place", &self.place).finish_non_exhaustive()
     }
+}
+
+/// What a record has for a field: in its column, or where a path leads to from there.
+fn csv_cell<'r>(rows: &'r CsvRows, layout: &CsvLayout, field: FieldKind) -> Option<&'r str> {
+    rows.nested.value(field).unwrap_or_else(|| {
+        let (column, _) = layout.columns[field.index()]?;
+        rows.record.get(column)
+    })
+}
+
+/// Whether a cell of a row file stands for a null. A password, which nothing clears, does not.
+fn stands_for_null(field: FieldKind, cell: &str) -> bool {
+    cell == NULL && field != FieldKind::Password
 }
 
 /// A JSON null in a row file, where it stands for a field.

@@ -5,7 +5,7 @@
 //! within, and is an ordinary character elsewhere; LF, CRLF and CR end a record), and only then parsed. Not here:
 //! whether the quotes can be trusted (`quotes.rs`), what is in a record.
 
-use memchr::{memchr, memchr2_iter, memchr3};
+use memchr::{memchr, memchr_iter, memchr2_iter, memchr3};
 
 /// What the scan needs to know.
 #[derive(Debug, Clone, Copy)]
@@ -237,6 +237,10 @@ pub(super) fn ends_field(byte: u8, delimiter: u8) -> bool {
 
 /// Line ends in a stretch of bytes, CRLF counting once.
 pub(super) fn count_breaks(bytes: &[u8]) -> u64 {
+    if memchr(b'\r', bytes).is_none() {
+        // Counting one byte alone is much faster.
+        return super::blocks::as_u64(memchr_iter(b'\n', bytes).count());
+    }
     let is_break = |at: &usize| bytes[*at] == b'\n' || bytes.get(at + 1) != Some(&b'\n');
     super::blocks::as_u64(memchr2_iter(b'\n', b'\r', bytes).filter(is_break).count())
 }

@@ -60,6 +60,15 @@ pub(super) struct Rounded {
 }
 
 impl Rounded {
+    /// Takes over what was noted of the rows that come next, whose ordinals are `shift` lower than they should be.
+    pub(super) fn merge(&mut self, other: &Rounded, shift: u64) {
+        for (sign, noted) in [(&mut self.double, other.double), (&mut self.zeros, other.zeros)] {
+            sign.seen.merge(noted.seen.shifted(shift));
+            sign.expected += noted.expected;
+        }
+        self.odd += other.odd;
+    }
+
     pub(super) fn observe(&mut self, place: Place, value: &str) {
         if !DIGITS.contains(&value.len()) || value.starts_with('0') || !is_digits(value) {
             return;

@@ -1,13 +1,14 @@
 //! Two spellings of one thing in a column: cards with and without check digit, classes and identifiers in other case.
 //!
-//! Memory is bounded by a sample that is chosen by the value itself, so that both spellings are in it or neither is.
-//! Not here: what an alarm says and when one is in force (`columns.rs`).
+//! Memory is bounded by a sample that is chosen by the value itself, so that both spellings are in it or neither is. Rows
+//! are noted wherever they are checked (the `…Notes`), stretch by stretch; the notes are taken over in the order of the
+//! rows, with the same outcome as row by row. Not here: what an alarm says and when one is in force (`columns.rs`).
 
 use std::collections::HashMap;
 
 use crate::row::Place;
 
-use super::Tally;
+use super::{Tally, shifted};
 
 /// Most values in a sample: all of a file with fewer, an even share of a longer one. 16 bytes each and the map's own.
 const SAMPLE_MAX: usize = 16_384;
@@ -16,15 +17,33 @@ const CLASSES_MAX: usize = 50;
 /// Most kinds of Salesforce records in one column; other columns are no Salesforce ids.
 const RECORD_KINDS_MAX: usize = 16;
 
-/// A number from a value's bytes (FNV-1a, then mixed so that every bit counts). Not against an adversary: the worst
-/// that a collision does is an alarm too many.
-fn hash(bytes: impl Iterator<Item = u8>) -> u64 {
-    let mut hash: u64 = 0xCBF2_9CE4_8422_2325;
-    for byte in bytes {
-        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3);
+/// A number from a value's bytes, taken eight at a time (FNV-1a otherwise) and mixed so that every bit counts. Not against
+/// an adversary: the worst that a collision does is an alarm too many.
+fn hash(bytes: &[u8]) -> u64 {
+    let mix = |hash: u64| {
+        let hash = (hash ^ (hash >> 33)).wrapping_mul(0xFF51_AFD7_ED55_8CCD);
+        hash ^ (hash >> 33)
+    };
+    let (words, rest) = bytes.as_chunks::<8>();
+    let mut last = [0; 8];
+    last[..rest.len()].copy_from_slice(rest);
+    let seed = 0xCBF2_9CE4_8422_2325 ^ u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+    let words = words.iter().chain(std::iter::once(&last));
+    words.fold(seed, |hash, word| mix(hash ^ u64::from_le_bytes(*word)))
+}
+
+/// The hash of a value, whatever the case of its letters.
+fn hash_folded(bytes: &[u8]) -> u64 {
+    const AT_ONCE: usize = 64;
+    let mut folded = [0; AT_ONCE];
+    match folded.get_mut(..bytes.len()) {
+        Some(room) => {
+            room.copy_from_slice(bytes);
+            room.make_ascii_lowercase();
+            hash(room)
+        }
+        None => hash(&bytes.to_ascii_lowercase()),
     }
-    hash = (hash ^ (hash >> 33)).wrapping_mul(0xFF51_AFD7_ED55_8CCD);
-    hash ^ (hash >> 33)
 }
 
 /// A mark per value, for an even sample of all values.
@@ -53,6 +72,35 @@ impl Sample {
     }
 }
 
+/// A value that may be in a sample.
+#[derive(Debug, Clone, Copy)]
+struct Marked {
+    place: Place,
+    hash: u64,
+    mark: u64,
+}
+
+/// Cards of a stretch of rows.
+#[derive(Debug, Default)]
+pub(super) struct CardNotes {
+    marked: Vec<Marked>,
+    /// The sample had so many bits already; it will not have fewer.
+    bits: u32,
+}
+
+impl CardNotes {
+    pub(super) fn observe(&mut self, place: Place, iccid: &str) {
+        let (Some(body), mark) = (iccid.get(..19), u64::from(iccid.len() == 20) + 1) else { return };
+        if iccid.len() > 20 {
+            return;
+        }
+        let hash = hash(body.as_bytes());
+        if hash.trailing_zeros() >= self.bits {
+            self.marked.push(Marked { place, hash, mark });
+        }
+    }
+}
+
 /// Cards whose number stands with and without its last digit.
 #[derive(Debug, Default)]
 pub(super) struct Cards {
@@ -61,22 +109,41 @@ pub(super) struct Cards {
 }
 
 impl Cards {
-    pub(super) fn observe(&mut self, place: Place, iccid: &str) {
-        let (Some(body), form) = (iccid.get(..19), u64::from(iccid.len() == 20) + 1) else { return };
-        if iccid.len() > 20 {
-            return;
+    /// Takes over the notes of the rows that come next, whose ordinals are `shift` lower than they should be.
+    pub(super) fn take(&mut self, notes: &mut CardNotes, shift: u64) {
+        for Marked { place, hash, mark: form } in notes.marked.drain(..) {
+            if let Some(forms) = self.sample.mark(hash, form)
+                && *forms & form == 0
+            {
+                *forms |= form;
+                self.found.add(shifted(place, shift));
+            }
         }
-        if let Some(forms) = self.sample.mark(hash(body.bytes()), form)
-            && *forms & form == 0
-        {
-            *forms |= form;
-            self.found.add(place);
-        }
+        notes.bits = self.sample.bits;
     }
 
     /// Cards in both forms.
     pub(super) fn prefixes(&self) -> Tally {
         self.found
+    }
+}
+
+/// Classes of a stretch of rows.
+#[derive(Debug, Default)]
+pub(super) struct ClassNotes {
+    /// In order of their names.
+    seen: Vec<(Box<str>, Tally)>,
+    /// Values of further classes, row by row.
+    beyond: Vec<(Box<str>, Place)>,
+}
+
+impl ClassNotes {
+    pub(super) fn observe(&mut self, place: Place, class: &str) {
+        match self.seen.binary_search_by(|(seen, _)| seen.as_ref().cmp(class)) {
+            Ok(index) => self.seen[index].1.add(place),
+            Err(_) if self.seen.len() >= CLASSES_MAX => self.beyond.push((class.into(), place)),
+            Err(index) => self.seen.insert(index, (class.into(), Tally::of(place))),
+        }
     }
 }
 
@@ -89,14 +156,23 @@ pub(super) struct Classes {
 }
 
 impl Classes {
-    pub(super) fn observe(&mut self, place: Place, class: &str) {
-        match self.seen.binary_search_by(|(seen, _)| seen.as_ref().cmp(class)) {
-            Ok(index) => self.seen[index].1.count += 1,
-            Err(_) if self.seen.len() >= CLASSES_MAX => self.many.add(place),
-            Err(index) => {
-                let tally = Tally { count: 1, first: Some(place) };
-                self.seen.insert(index, (class.into(), tally));
-            }
+    /// Takes over the notes of the rows that come next, whose ordinals are `shift` lower than they should be.
+    pub(super) fn take(&mut self, notes: &mut ClassNotes, shift: u64) {
+        // Which classes are kept hangs on the order in which they appeared.
+        notes.seen.sort_unstable_by_key(|(_, tally)| tally.first);
+        for (class, tally) in notes.seen.drain(..) {
+            self.note(class, tally.shifted(shift));
+        }
+        for (class, place) in notes.beyond.drain(..) {
+            self.note(class, Tally::of(shifted(place, shift)));
+        }
+    }
+
+    fn note(&mut self, class: Box<str>, tally: Tally) {
+        match self.seen.binary_search_by(|(seen, _)| seen.cmp(&class)) {
+            Ok(index) => self.seen[index].1.merge(tally),
+            Err(_) if self.seen.len() >= CLASSES_MAX => self.many.merge(tally),
+            Err(index) => self.seen.insert(index, (class, tally)),
         }
     }
 
@@ -124,6 +200,18 @@ impl Classes {
 /// How a GUID may be written: bare or braced, in lower, upper or mixed case.
 const GUID_STYLES: usize = 6;
 
+/// Identifiers of a stretch of rows.
+#[derive(Debug, Default)]
+pub(super) struct ExternalIdNotes {
+    marked: Vec<Marked>,
+    /// As in [`CardNotes`].
+    bits: u32,
+    guids: [Tally; GUID_STYLES],
+    salesforce: Vec<RecordKind>,
+    /// Salesforce ids of further kinds, row by row: their prefix, form and place.
+    beyond: Vec<([u8; 3], usize, Place)>,
+}
+
 /// The identifiers of a column.
 #[derive(Debug, Default)]
 pub(super) struct ExternalIds {
@@ -141,15 +229,13 @@ struct RecordKind {
     forms: [Tally; 2],
 }
 
-impl ExternalIds {
+impl ExternalIdNotes {
     pub(super) fn observe(&mut self, place: Place, id: &str) {
         let bytes = id.as_bytes();
-        let folded = hash(bytes.iter().map(u8::to_ascii_lowercase));
-        if folded.trailing_zeros() >= self.sample.bits {
-            let exact = hash(bytes.iter().copied());
-            if self.sample.mark(folded, exact).is_some_and(|mark| *mark != exact) {
-                self.case.add(place);
-            }
+        let folded = hash_folded(bytes);
+        if folded.trailing_zeros() >= self.bits {
+            let mark = hash(bytes);
+            self.marked.push(Marked { place, hash: folded, mark });
         }
         match bytes.len() {
             36 | 38 => {
@@ -174,6 +260,41 @@ impl ExternalIds {
             let mut kind = RecordKind { prefix: *prefix, forms: [Tally::default(); 2] };
             kind.forms[form].add(place);
             self.salesforce.push(kind);
+        } else {
+            self.beyond.push((*prefix, form, place));
+        }
+    }
+}
+
+impl ExternalIds {
+    /// Takes over the notes of the rows that come next, whose ordinals are `shift` lower than they should be.
+    pub(super) fn take(&mut self, notes: &mut ExternalIdNotes, shift: u64) {
+        for Marked { place, hash, mark: exact } in notes.marked.drain(..) {
+            if self.sample.mark(hash, exact).is_some_and(|mark| *mark != exact) {
+                self.case.add(shifted(place, shift));
+            }
+        }
+        notes.bits = self.sample.bits;
+        for (style, tally) in self.guids.iter_mut().zip(&mut notes.guids) {
+            style.merge(std::mem::take(tally).shifted(shift));
+        }
+        for kind in notes.salesforce.drain(..) {
+            self.note_record(kind.prefix, kind.forms.map(|form| form.shifted(shift)));
+        }
+        for (prefix, form, place) in notes.beyond.drain(..) {
+            let mut forms = [Tally::default(); 2];
+            forms[form] = Tally::of(shifted(place, shift));
+            self.note_record(prefix, forms);
+        }
+    }
+
+    fn note_record(&mut self, prefix: [u8; 3], forms: [Tally; 2]) {
+        if let Some(kind) = self.salesforce.iter_mut().find(|kind| kind.prefix == prefix) {
+            for (known, form) in kind.forms.iter_mut().zip(forms) {
+                known.merge(form);
+            }
+        } else if self.salesforce.len() < RECORD_KINDS_MAX {
+            self.salesforce.push(RecordKind { prefix, forms });
         }
     }
 

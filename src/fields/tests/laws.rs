@@ -101,6 +101,33 @@ proptest! {
         }
     }
 
+    /// Who glances at cells first finds what those find who look at each more closely.
+    #[test]
+    fn a_glance_changes_nothing(cell in prop_oneof![cells(), "[+0-9a-zA-Z@._#'\\[-]{1,20}", "[0-9]{1,3}(\\.0|[eE][0-9]{1,2})?"], options in options()) {
+        let rules = RuleSet::new(&options).unwrap();
+        let (mut glanced, mut looked) = (Checked::default(), Checked::default());
+        check_row(&rules, &|_| Some(cell.as_str()), &mut glanced);
+        check_cells(&rules, &|_| Some(cell.as_str()), |_| None, &mut looked);
+        prop_assert_eq!(format!("{:?}", (glanced.findings, glanced.given, glanced.absent_markers)),
+            format!("{:?}", (looked.findings, looked.given, looked.absent_markers)), "{:?}", cell);
+        prop_assert!(glanced.fields == looked.fields, "{:?}", cell);
+    }
+
+    /// Numbers in groups are found to be what they are found to be without the short cut for them.
+    #[test]
+    fn groups_of_digits_are_what_they_are(number in "\\+[0-9]{1,4}([ -]{1,2}[0-9]{1,7}){1,4}", options in options()) {
+        let rules = RuleSet::new(&options).unwrap();
+        let checked = |check: Check| {
+            let mut findings = Vec::new();
+            let kind = FieldKind::Number;
+            let mut context = Context { rules: &rules, kind, findings: Some(&mut findings), rejected: false, glance: None };
+            let value = check(&number, &mut context).map(Cow::into_owned);
+            let is_rejected = context.rejected;
+            (value, is_rejected, findings)
+        };
+        prop_assert_eq!(checked(number::check), checked(number::check_closely));
+    }
+
     /// The books of columns take every row, and never count more damaged values than values.
     #[test]
     fn books_stay_balanced(cells in prop::collection::vec(cells(), 0..60)) {

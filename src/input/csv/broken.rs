@@ -5,9 +5,7 @@
 //! it looks like a row, with half an identifier. So a record of one cell casts doubt on its neighbors where the seam
 //! falls on a column that stands for a field. The opposite are rows joined in one record. Not here: other shapes of records (`check.rs`).
 
-use csv::StringRecord;
-
-use super::{CsvRows, Parser, is_end_mark};
+use super::{Cells, CsvRows, Parser, is_end_mark};
 use crate::input::Bounds;
 use crate::input::blocks::Window;
 use crate::input::error::Problem;
@@ -98,7 +96,7 @@ impl CsvRows {
         if !window.at_end() {
             return After::More;
         }
-        let (mut parser, mut record) = (Parser::new(layout.delimiter), StringRecord::new());
+        let (mut parser, mut record) = (Parser::new(layout.delimiter), Cells::default());
         let kind_of = |bytes: &[u8]| parser.kind(bytes, &mut record, layout);
         match tail::rest(bytes, at, layout.split_rules(bounds), after_blank, kind_of) {
             Rest::Rows(_) => After::Lone(line),

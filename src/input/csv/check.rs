@@ -25,11 +25,10 @@ impl CsvRows {
     pub(super) fn is_header_again(&self, layout: &CsvLayout) -> bool {
         let first = layout.names.first().filter(|name| !name.is_empty());
         let (Some(first), Some(cell)) = (first, self.record.get(0)) else { return false };
-        let bare = |cell: &str| cell.trim_start_matches('\u{feff}').trim().to_owned();
-        let is_equal = |(name, cell): (&String, &str)| bare(cell) == *name;
+        let is_equal = |(name, cell): (&String, &str)| cell.trim_start_matches('\u{feff}').trim() == name;
         cell.trim_end().ends_with(first.as_str())
             && self.record.len() == layout.names.len()
-            && layout.names.iter().zip(&self.record).all(is_equal)
+            && layout.names.iter().zip(self.record.iter()).all(is_equal)
     }
 
     /// What is wrong with the record as a record, or on a path into one of its cells; and the row number its `_row` holds.
@@ -60,7 +59,7 @@ impl CsvRows {
         }
         // Nearly all records are plain, and have no quote of any kind.
         let has_backslash = || seen.quotes != Quotes::None && memchr::memchr(b'\\', seen.bytes).is_some();
-        if !seen.bytes.is_ascii() || has_backslash() {
+        if !self.record.is_ascii() || has_backslash() {
             self.check_other_quotes(layout, seen.quotes)?;
         }
         let record = &self.record;
@@ -92,7 +91,9 @@ impl CsvRows {
             let known = self.record.iter().filter(|cell| names::is_header_like(cell)).count();
             // Behind a blank line, where no row before it was of names alone, it begins another table as well.
             let is_plain = self.record.iter().all(|cell| !cell.bytes().any(|byte| byte.is_ascii_digit()));
-            let begins_table = after_blank && is_plain && !self.has_names_only && self.record.len() > 1;
+            let may_begin = after_blank && is_plain && self.record.len() > 1;
+            self.asked_for_names |= may_begin;
+            let begins_table = may_begin && !self.has_names_only;
             if known > 1 || begins_table {
                 self.other_header = Some(line);
             }

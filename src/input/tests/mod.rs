@@ -1,5 +1,6 @@
 //! Tests of the whole room on real files: what is read, with which places, and what is refused.
 
+mod ahead;
 mod case_table;
 mod cases;
 mod coded;
@@ -18,7 +19,7 @@ use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use super::{Bounds, InputOptions, Inputs, Pass, RowError, SourceError};
+use super::{Bounds, InputOptions, Inputs, Pass, Row, RowError, SourceError};
 use crate::row::Place;
 use crate::update::FieldKind;
 
@@ -105,22 +106,24 @@ fn read_all(inputs: &mut Inputs, pass: Pass) -> Result<Rows, SourceError> {
     let mut rows = Vec::new();
     let mut reader = inputs.read(pass);
     while let Some(row) = reader.next_row()? {
-        rows.push(row.map(|row| {
-            let mut originals = Vec::new();
-            row.originals(&mut originals);
-            Seen {
-                place: row.place(),
-                cells: FieldKind::ALL
-                    .into_iter()
-                    .filter_map(|field| Some((field, row.cell(field)?.to_owned())))
-                    .collect(),
-                origin: row.origin().map(|origin| (origin.run, origin.row)),
-                originals: originals.into_iter().map(|cell| cell.map(|cell| cell.into_owned())).collect(),
-            }
-        }));
+        rows.push(row.map(|row| seen(&row)));
     }
     assert!(reader.next_row()?.is_none(), "a pass that is over stays over");
     Ok(rows)
+}
+
+fn seen(row: &Row<'_>) -> Seen {
+    let mut originals = Vec::new();
+    row.originals(&mut originals);
+    Seen {
+        place: row.place(),
+        cells: FieldKind::ALL
+            .into_iter()
+            .filter_map(|field| Some((field, row.cell(field)?.to_owned())))
+            .collect(),
+        origin: row.origin().map(|origin| (origin.run, origin.row)),
+        originals: originals.into_iter().map(|cell| cell.map(|cell| cell.into_owned())).collect(),
+    }
 }
 
 /// The cells of one field, and the codes of bad rows in their places.
