@@ -12,6 +12,7 @@ use super::expiry;
 use super::fatal::Fatal;
 use super::key;
 use super::parts::{self, Destination};
+use super::places::Places;
 use super::plan_file::Task;
 use super::planned;
 use super::start::Replay;
@@ -22,18 +23,14 @@ use crate::engine::clock::{self, Clock};
 use crate::engine::signals::Signals;
 use crate::event::{BatchFigures, Event, RunFacts};
 use crate::exit::Exit;
-use crate::fields::{RuleId, RuleSet, Severity};
+use crate::fields::RuleSet;
 use crate::input::Inputs;
 use crate::journal::{Batch, Journal};
-use crate::plan::{NoLedger, Plan, PlanRules, SendMode, SharedKind};
+use crate::plan::{NoLedger, Plan, PlanRules, SendMode};
 use crate::report::{self, Reporters, RowFiles, WrittenFile, plural};
-use crate::row::Place;
 use crate::settings::Settings;
 use crate::survey::{self, Emitter, Gather, Identity, Judge, RowRules};
 use crate::update::FieldKind;
-
-/// Places of in-doubt rows named in an event, at most.
-const IN_DOUBT_PLACES_MAX: usize = 20;
 
 /// One run of the job.
 pub(super) struct Job<'a> {
@@ -142,6 +139,8 @@ pub(super) struct Surveyed {
     pub(super) plan: Plan,
     pub(super) batch: Batch,
     pub(super) key_field: FieldKind,
+    /// Where the rows stand that the plan names.
+    pub(super) places: Places,
     proof: String,
 }
 
@@ -217,9 +216,9 @@ impl Job<'_> {
     ) -> Result<Option<Exit>, Fatal> {
         let survey = self.survey(judge, emitter)?;
         let standing = self.check_saved(judge, journal)?;
-        let surveyed = self.plan(survey, judge, journal, emitter)?;
-        let in_doubt = self.tell_places(&surveyed.plan, emitter)?;
-        let facts = self.plan_facts(&surveyed, judge, journal, in_doubt)?;
+        let mut surveyed = self.plan(survey, judge, journal, emitter)?;
+        surveyed.places = self.tell_places(&surveyed.plan, emitter)?;
+        let facts = self.plan_facts(&surveyed, judge, journal)?;
         emitter.emit(Event::PlanMade(Box::new(facts.clone())));
         self.check_rulings(&standing, &surveyed.plan)?;
         let refused_before = facts.refused_before;
@@ -392,7 +391,7 @@ impl Job<'_> {
             self.settings.api.envelope.name(),
             digest::batch_id(mapping.into_iter().map(str::as_bytes))
         );
-        Ok(Surveyed { plan, batch, key_field, proof })
+        Ok(Surveyed { plan, batch, key_field, places: Places::default(), proof })
     }
 
     fn plan_rules(&self, batch: &Batch, key: FieldKind, tag: Option<SubjectTag>) -> PlanRules {
@@ -410,57 +409,6 @@ impl Job<'_> {
             key,
             tag,
             samples: settings.samples,
-        }
-    }
-
-    /// Tells the places of rows that the plan rejected by policy or warns of, and finds those of the first rows in doubt:
-    /// the plan knows ordinals only, so the inputs are read once more where there are any.
-    fn tell_places(&mut self, plan: &Plan, emitter: &mut Emitter<'_>) -> Result<Vec<Place>, Fatal> {
-        let in_doubt = plan.in_doubt_ordinals();
-        let is_any_by_policy = plan.is_any_rejected_by_policy();
-        let mut places = Vec::new();
-        let shared: Vec<(SharedKind, bool)> = SharedKind::ALL
-            .into_iter()
-            .filter(|kind| plan.is_any_shared(*kind))
-            .filter_map(|kind| Some((kind, self.is_warning(kind)?)))
-            .collect();
-        if in_doubt.is_empty() && !is_any_by_policy && shared.is_empty() {
-            return Ok(places);
-        }
-        let mut reader = self.inputs.read(crate::input::Pass::Again);
-        while let Some(row) = reader.next_row()? {
-            let place = match row {
-                Ok(row) => row.place(),
-                Err(error) => error.place,
-            };
-            if plan.is_rejected_by_policy(place.ordinal) {
-                emitter.emit(Event::RowRejected {
-                    place,
-                    code: "duplicate.rejected",
-                    field: None,
-                    also: Vec::new(),
-                });
-            }
-            for kind in plan.beside(place.ordinal)?.shared() {
-                if let Some((_, warning)) = shared.iter().find(|(told, _)| *told == kind) {
-                    let (code, field) = (kind.name(), Some(kind.field()));
-                    emitter.emit(Event::RuleApplied { place, code, warning: *warning, field });
-                }
-            }
-            if places.len() < IN_DOUBT_PLACES_MAX && in_doubt.binary_search(&place.ordinal).is_ok() {
-                places.push(place);
-            }
-        }
-        Ok(places)
-    }
-
-    /// Whether what rows share is told as a warning; `None` when it is not told at all. An error is none here: which of
-    /// the rows is the wrong one nobody knows.
-    fn is_warning(&self, kind: SharedKind) -> Option<bool> {
-        match RuleId::of(kind.name()).map(|id| self.rules.severity(id)) {
-            Some(Severity::Warn | Severity::Error) => Some(true),
-            Some(Severity::Fix) => Some(false),
-            Some(Severity::Off) | None => None,
         }
     }
 
@@ -550,6 +498,7 @@ impl Job<'_> {
                 batch: surveyed.batch.seq,
             },
             is_older_batch: !surveyed.batch.newest,
+            swap_places: &surveyed.places.swaps,
         })?;
         self.files = written.files;
         if written.trimmed > 0 {

@@ -17,6 +17,7 @@ mod journal;
 mod key;
 mod lookup;
 mod parts;
+mod places;
 mod plan_file;
 mod planned;
 mod replay;

@@ -253,6 +253,7 @@ pub(super) fn gather_options(settings: &Settings, state: &Path) -> GatherOptions
         dir,
         memory_max: settings.plan.memory_max_bytes,
         subject_rows_max: settings.plan.subject_rows_max,
+        chain_links_max: settings.plan.chain_rows_max,
         counts_only: false,
     }
 }

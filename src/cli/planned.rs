@@ -17,10 +17,12 @@ use crate::exit::Exit;
 use crate::journal::Journal;
 use crate::plan::{self, Plan};
 use crate::report;
-use crate::row::Place;
 use crate::settings::duration_text;
 use crate::survey::{Emitter, Judge};
 use crate::update::FieldKind;
+
+/// True swaps that are told with the places of their rows, at most; `conflicts.csv` has the others.
+const SWAPS_TOLD_MAX: usize = 20;
 
 /// Rows whose rulings are hashed at a time.
 const RULINGS_BLOCK: usize = 1 << 16;
@@ -106,7 +108,6 @@ impl Job<'_> {
         surveyed: &Surveyed,
         judge: &Judge<'_>,
         journal: Option<&Journal>,
-        in_doubt_places: Vec<Place>,
     ) -> Result<PlanFacts, Fatal> {
         let target = &self.destination.target;
         let usual = journal.map(|journal| journal.figures(target, surveyed.key_field)).transpose()?;
@@ -122,7 +123,8 @@ impl Job<'_> {
             is_begun: moves.last == Some((id, surveyed.batch.seq)),
             resumed: surveyed.batch.resumed,
             key: Some(surveyed.key_field),
-            in_doubt_places,
+            in_doubt_places: surveyed.places.in_doubt.clone(),
+            swap_places: surveyed.places.swaps.iter().take(SWAPS_TOLD_MAX).cloned().collect(),
             damaged: judge.damaged(),
             is_whole: self.settings.input.conditions.is_empty() && !self.inputs.is_fed_back(),
             mapped: self.inputs.mapped(),

@@ -11,7 +11,8 @@ use crate::digest::{FieldHash, SubjectId};
 use crate::row::Version;
 use crate::update::{FieldKind, FieldSet};
 
-use super::claim::{CLAIM_BYTES, IDENTIFIERS, PAIR_BYTES};
+use super::chain::CHAIN_LINKS_MAX_DEFAULT;
+use super::claim::{CLAIM_BYTES, EXCLUSIVE, IDENTIFIERS, PAIR_BYTES};
 use super::dispositions::Plan;
 use super::phases::{JoinError, Phases};
 use super::record::{encode, encode_displaced};
@@ -66,6 +67,8 @@ pub struct SurveyBounds {
     pub subject_rows_max: u64,
     /// Bytes of the filter that finds claims of the values that updates to send set.
     pub filter_bytes_max: u64,
+    /// Pairs of subjects of which one takes what the other gives up, of which the order is found at once.
+    pub chain_links_max: usize,
 }
 
 impl Default for SurveyBounds {
@@ -75,6 +78,7 @@ impl Default for SurveyBounds {
             part_bytes_max: PART_BYTES_MAX_DEFAULT,
             subject_rows_max: SUBJECT_ROWS_MAX_DEFAULT,
             filter_bytes_max: FILTER_BYTES_MAX_DEFAULT,
+            chain_links_max: CHAIN_LINKS_MAX_DEFAULT,
         }
     }
 }
@@ -175,9 +179,10 @@ impl Survey {
     }
 
     /// Bytes that the rows taken so far need, and at most come to need until the plan is made: rows, and where everything
-    /// is to be sent, what every one of them claims.
+    /// is to be sent, what every one of them claims and gives up.
     pub fn bytes_needed(&self) -> (u64, u64) {
-        let kinds = self.mapped.intersect(IDENTIFIERS).len() as u64;
+        let kinds =
+            (self.mapped.intersect(IDENTIFIERS).len() + self.mapped.intersect(EXCLUSIVE).len()) as u64;
         let has_pair = self.mapped.contains(FieldKind::Iccid) && self.mapped.contains(FieldKind::Imsi);
         let pair = if has_pair { PAIR_BYTES as u64 } else { 0 };
         (self.bytes, self.bytes + self.valid * (kinds * CLAIM_BYTES as u64 + pair))

@@ -150,6 +150,7 @@ impl Reader<'_> {
             usual_rows_min: self.number("plan.usual_rows_min"),
             repeated_max: self.number("plan.repeated_max"),
             subject_rows_max: self.number("plan.subject_rows_max"),
+            chain_rows_max: self.number("plan.chain_rows_max"),
             send: self.choice("plan.send", SendMode::from_name),
             samples: self.number("plan.samples"),
             memory_max_bytes: self.number("plan.memory_max"),

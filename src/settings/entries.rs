@@ -349,6 +349,12 @@ pub static SETTINGS: &[Setting] = &[
         "1000000",
         "Rows that one subject may have; a key with more is a placeholder.",
     ),
+    new(
+        "plan.chain_rows_max",
+        count(0, 100_000_000),
+        "1000000",
+        "Pairs of rows of which one takes what the other gives up, put in order at most; the server rules on the rest.",
+    ),
     new("plan.send", Kind::Choice(SendMode::NAMES), "full", "Fields sent of an update that changes something.")
         .flag("send"),
     new("plan.samples", count(0, 1_000), "5", "Changes that a plan shows, masked."),

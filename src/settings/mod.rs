@@ -279,6 +279,8 @@ pub struct PlanSettings {
     pub repeated_max: u64,
     /// Rows that one subject may have.
     pub subject_rows_max: u64,
+    /// Pairs of rows of which one takes what the other gives up, that are put in order.
+    pub chain_rows_max: usize,
     /// Fields sent of an update.
     pub send: SendMode,
     /// Changes that a plan shows.

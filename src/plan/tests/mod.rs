@@ -26,6 +26,7 @@ mod ordered;
 mod passes;
 mod rulings;
 mod shared;
+mod swaps;
 
 const KEY: FieldKind = FieldKind::UserExternalId;
 const IMSI: FieldKind = FieldKind::Imsi;

@@ -1,0 +1,89 @@
+//! Where the rows stand that the plan names: it knows ordinals only, so the inputs are read once more where there are any.
+//!
+//! Not here: what is said of them (`report/`), the rulings (`plan/`).
+
+use super::fatal::Fatal;
+use super::job::Job;
+use crate::event::Event;
+use crate::fields::{RuleId, Severity};
+use crate::plan::{Plan, SharedKind};
+use crate::row::Place;
+use crate::survey::Emitter;
+
+/// Places of in-doubt rows named in an event, at most.
+const IN_DOUBT_PLACES_MAX: usize = 20;
+
+/// Where the rows stand that the plan names.
+#[derive(Debug, Default)]
+pub(super) struct Places {
+    /// Of the first updates in doubt that are sent again.
+    pub(super) in_doubt: Vec<Place>,
+    /// Of the rows that carry the updates of the first true swaps, swap by swap.
+    pub(super) swaps: Vec<Vec<Place>>,
+}
+
+impl Job<'_> {
+    /// Tells the places of rows that the plan rejected by policy or warns of, and finds those of the first rows in doubt:
+    /// the plan knows ordinals only, so the inputs are read once more where there are any.
+    pub(super) fn tell_places(&mut self, plan: &Plan, emitter: &mut Emitter<'_>) -> Result<Places, Fatal> {
+        let in_doubt = plan.in_doubt_ordinals();
+        let is_any_by_policy = plan.is_any_rejected_by_policy();
+        let mut places = Places { in_doubt: Vec::new(), swaps: vec![Vec::new(); plan.swaps().len()] };
+        let swapping = swapping(plan);
+        let shared: Vec<(SharedKind, bool)> = SharedKind::ALL
+            .into_iter()
+            .filter(|kind| plan.is_any_shared(*kind))
+            .filter_map(|kind| Some((kind, self.is_warning(kind)?)))
+            .collect();
+        if in_doubt.is_empty() && !is_any_by_policy && shared.is_empty() && swapping.is_empty() {
+            return Ok(places);
+        }
+        let mut reader = self.inputs.read(crate::input::Pass::Again);
+        while let Some(row) = reader.next_row()? {
+            let place = match row {
+                Ok(row) => row.place(),
+                Err(error) => error.place,
+            };
+            if plan.is_rejected_by_policy(place.ordinal) {
+                emitter.emit(Event::RowRejected {
+                    place,
+                    code: "duplicate.rejected",
+                    field: None,
+                    also: Vec::new(),
+                });
+            }
+            for kind in plan.beside(place.ordinal)?.shared() {
+                if let Some((_, warning)) = shared.iter().find(|(told, _)| *told == kind) {
+                    let (code, field) = (kind.name(), Some(kind.field()));
+                    emitter.emit(Event::RuleApplied { place, code, warning: *warning, field });
+                }
+            }
+            if places.in_doubt.len() < IN_DOUBT_PLACES_MAX && in_doubt.binary_search(&place.ordinal).is_ok() {
+                places.in_doubt.push(place);
+            }
+            if let Ok(at) = swapping.binary_search_by_key(&place.ordinal, |(ordinal, _)| *ordinal) {
+                places.swaps[swapping[at].1].push(place);
+            }
+        }
+        Ok(places)
+    }
+
+    /// Whether what rows share is told as a warning; `None` when it is not told at all. An error is none here: which of
+    /// the rows is the wrong one nobody knows.
+    fn is_warning(&self, kind: SharedKind) -> Option<bool> {
+        match RuleId::of(kind.name()).map(|id| self.rules.severity(id)) {
+            Some(Severity::Warn | Severity::Error) => Some(true),
+            Some(Severity::Fix) => Some(false),
+            Some(Severity::Off) | None => None,
+        }
+    }
+}
+
+/// The rows of the listed swaps, ascending, and in which swap they are.
+fn swapping(plan: &Plan) -> Vec<(u64, usize)> {
+    let swaps = plan.swaps().iter().enumerate();
+    let mut rows: Vec<(u64, usize)> =
+        swaps.flat_map(|(at, swap)| swap.ordinals.iter().map(move |ordinal| (*ordinal, at))).collect();
+    rows.sort_unstable();
+    rows
+}
