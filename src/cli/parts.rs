@@ -186,6 +186,7 @@ pub(super) fn input_options(
         trailer_counts: input.trailer_counts,
         unsafe_integers: input.unsafe_integers,
         watched: rows.watched(),
+        old_columns: input.old_columns.clone(),
         spool_dir,
         bounds,
     }

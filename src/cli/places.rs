@@ -54,7 +54,7 @@ impl Job<'_> {
             }
             for kind in plan.beside(place.ordinal)?.shared() {
                 if let Some((_, warning)) = shared.iter().find(|(told, _)| *told == kind) {
-                    let (code, field) = (kind.name(), Some(kind.field()));
+                    let (code, field) = (kind.name(), kind.field());
                     emitter.emit(Event::RuleApplied { place, code, warning: *warning, field });
                 }
             }

@@ -61,9 +61,11 @@ impl Job<'_> {
         let batch_now = journal.map(|journal| journal.peek_batch(target, batch, self.settings.run.new_batch));
         let open = batch_now.transpose()?.filter(|batch| batch.resumed).map(|batch| batch.seq);
         let hashes = self.inputs.content_hashes();
+        let old_columns = format!("{:?}", self.settings.input.old_columns);
         let hashed = [
             ("the rules ([rules], --preset, --severity, --default-country)", self.rules.fingerprint()),
             ("how the inputs are read and mapped ([input], [columns], --map)", self.inputs.shaping()),
+            ("the columns of old values ([old_columns], --old)", old_columns),
             ("--where or --order-by", self.row_rules.shaping()),
         ];
         Ok(Now {
@@ -93,6 +95,7 @@ impl Job<'_> {
             ("plan.conflicts", settings.conflicts.name().to_owned()),
             ("plan.in_doubt", settings.in_doubt.name().to_owned()),
             ("plan.send", settings.send.name().to_owned()),
+            ("plan.chain_rows_max", settings.chain_rows_max.to_string()),
             ("plan.resend_after", resend_after),
             ("plan.subject_rows_max", settings.subject_rows_max.to_string()),
             ("--full", run.full.to_string()),

@@ -32,6 +32,8 @@ pub struct Inputs {
     pub(super) rules: Rules,
     pub(super) bounds: Bounds,
     pub(super) watched: Watched,
+    /// Columns watched that are not those of old values.
+    pub(super) watched_count: usize,
     csv: CsvOptions,
     shaping: String,
     /// Whether the operator told the encoding.
@@ -60,7 +62,8 @@ impl Inputs {
             columns: Vec::new(),
             rules,
             bounds,
-            watched: Watched::new(&options.watched),
+            watched: Watched::new(&options.watched, &options.old_columns),
+            watched_count: options.watched.len(),
             csv: CsvOptions::new(options),
             shaping: String::new(),
             encoding,

@@ -258,7 +258,8 @@ impl<'i> RowReader<'i> {
             }
         };
         let origin = self.origin_row.and_then(|row| Some((run?, row)));
-        Row { place: self.place, cells, numbers, origin, rules: &self.inputs.rules, view }
+        let (rules, watched_count) = (&self.inputs.rules, self.inputs.watched_count);
+        Row { place: self.place, cells, numbers, origin, rules, watched_count, view }
     }
 }
 
@@ -344,6 +345,7 @@ pub struct Row<'r> {
     numbers: FieldSet,
     origin: Option<(&'r str, u64)>,
     rules: &'r Rules,
+    watched_count: usize,
     view: View<'r>,
 }
 
@@ -407,6 +409,12 @@ impl<'r> Row<'r> {
             View::Ndjson { watched, .. } => watched.get(column),
             View::Nothing { .. } => None,
         }
+    }
+
+    /// The text of the column that holds what a field was before, of [`super::OLD_FIELDS`].
+    pub fn old(&self, field: FieldKind) -> Option<&'r str> {
+        let at = super::OLD_FIELDS.into_iter().position(|of| of == field)?;
+        self.watched(self.watched_count + at).filter(|cell| !cell.is_empty())
     }
 
     /// Whether the member of a field is there and null. A CSV cell is only in a row fed back from our own files, or where

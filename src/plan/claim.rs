@@ -170,13 +170,19 @@ pub(super) fn last_claim(rows: &[RowRecord], data: &PartData, field: FieldKind) 
     Some(LastClaim { hash, ordinal, is_live })
 }
 
-/// The value of a field that the subject held before this batch, as far as it is known.
+/// The value of a field that the subject held before this batch: as the ledger knows it, or else as its first row tells.
 pub(super) fn held_before(ruled: &Ruled<'_>, field: FieldKind) -> Option<FieldHash> {
-    let known = ruled.entry.and_then(|entry| entry.field(field)).and_then(|field| match field.state {
+    known_before(ruled, field)
+        .or_else(|| ruled.rows.iter().find_map(|row| ruled.data.old(row, field)))
+        .filter(|hash| *hash != FieldHash::CLEARED)
+}
+
+/// The value that the ledger knows the subject to hold, [`FieldHash::CLEARED`] where it holds none.
+pub(super) fn known_before(ruled: &Ruled<'_>, field: FieldKind) -> Option<FieldHash> {
+    match ruled.entry?.field(field)?.state {
         FieldState::Known(hash) => Some(hash),
         FieldState::Unknown => None,
-    });
-    known.filter(|hash| *hash != FieldHash::CLEARED)
+    }
 }
 
 /// The value of a field that the subject gives up in the end: it held it before, and its rows set or clear the field.

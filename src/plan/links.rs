@@ -6,16 +6,19 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
+use crate::update::FieldKind;
+
 use super::beside::Beside;
 use super::chain::{Link, SWAPS_LISTED_MAX, Swap, order};
-use super::claim::{Claim, held_before, released};
+use super::claim::{Claim, held_before, known_before, released};
 use super::dispositions::{BESIDE, CHAINED};
 use super::phases::{JoinError, Phases, lock};
-use super::record::Part;
+use super::record::{Part, RowRecord};
 use super::reorder::reorder;
 use super::ruler::{Contested, Ruled, carrier, rule_part};
 use super::rules::ConflictPolicy;
 use super::ruling::Ruling;
+use super::shared::SharedKind;
 use super::space::{LedgerSlices, Partitions};
 use super::survey::index_of;
 use super::tally::Tally;
@@ -36,6 +39,21 @@ enum Mark {
 type Marks = Vec<(u64, Mark)>;
 
 impl<L: LedgerSlices> Phases<'_, L> {
+    /// Notes a row that tells another value of before than the ledger knows, which is right. What the row itself sets was
+    /// sent meanwhile.
+    pub(super) fn note_old(&self, row: &RowRecord, ruled: &Ruled<'_>, besides: &mut Vec<(u64, Beside)>) {
+        let differs = |kind: FieldKind| {
+            let Some(old) = ruled.data.old(row, kind) else { return false };
+            let known = known_before(ruled, kind);
+            known.is_some_and(|known| known != old && ruled.data.value(row, kind) != Some(known))
+        };
+        if row.is_live() && self.exclusive_kinds().iter().any(differs) {
+            self.rulings()[index_of(row.ordinal)].fetch_or(BESIDE, Ordering::Relaxed);
+            lock(&self.found).shares[SharedKind::Old as usize] = true;
+            besides.push((row.ordinal, Beside::sharing(SharedKind::Old)));
+        }
+    }
+
     /// Tells what a subject takes and gives up, of the values of which both was said; the row is the one that carries its
     /// update. Of a subject of which nothing is sent there is nothing to tell.
     pub(super) fn want(

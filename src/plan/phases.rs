@@ -88,7 +88,7 @@ pub(super) struct Found<E> {
     known: u64,
     missing: u64,
     repeated: Option<Repeated>,
-    shares: [bool; SharedKind::ALL.len()],
+    pub(super) shares: [bool; SharedKind::ALL.len()],
     conflicts: ConflictList,
     pub(super) chains: Chains,
 }
@@ -209,6 +209,7 @@ impl<L: LedgerSlices> Phases<'_, L> {
             for row in ruled.rows {
                 self.put(row);
                 self.note_beside(row, &ruled, &mut gathered.besides);
+                self.note_old(row, &ruled, &mut gathered.besides);
                 is_live |= row.is_live();
             }
             if is_live {
@@ -329,7 +330,7 @@ impl<L: LedgerSlices> Phases<'_, L> {
                 continue;
             }
             most = more_repeated(most, repeated(claims));
-            if kind == SharedKind::Imei.field() {
+            if Some(kind) == SharedKind::Imei.field() {
                 shares[SharedKind::Imei as usize] = true;
                 let told = claims.iter().map(|claim| (claim.ordinal(), Beside::sharing(SharedKind::Imei)));
                 besides.extend(told);

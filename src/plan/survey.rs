@@ -1,7 +1,7 @@
 //! Pass 1: takes the rows one by one and puts of each what the rulings need into the partition of its subject.
 //!
 //! A row costs a byte of memory, and in its partition 26 bytes and 8 per field, however long its values are; a replayed
-//! row 16 more, and one that a column puts in its place another 16. Not here: where partitions are (`space.rs`), the join
+//! row 16 more, one that a column puts in its place another 16, and 8 for every old value. Not here: where partitions are (`space.rs`), the join
 //! (`phases.rs`).
 
 use std::io;
@@ -53,6 +53,9 @@ pub struct Surveyed<'a> {
     pub rank: Option<i128>,
     /// Its present fields in wire order, the key field among them.
     pub facts: &'a [(FieldKind, FieldHash)],
+    /// What its number, IMSI and ICCID were before, where columns tell it. It is part of no update: it says what the subject
+    /// gives up where the ledger does not know.
+    pub old: &'a [(FieldKind, FieldHash)],
 }
 
 /// Bounds of a survey and its join.

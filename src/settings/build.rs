@@ -77,15 +77,20 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn input(&self) -> InputSettings {
-        let columns = FieldKind::ALL.into_iter().filter_map(|kind| {
-            let mut pairs = self.values.pairs("columns");
-            pairs.find(|(name, _, _)| *name == kind.name()).map(|(_, column, _)| (kind, column.to_owned()))
-        });
+        let columns = |key: &'static str| {
+            let columns = FieldKind::ALL.into_iter().filter_map(move |kind| {
+                let mut pairs = self.values.pairs(key);
+                let named = pairs.find(|(name, _, _)| *name == kind.name());
+                named.map(|(_, column, _)| (kind, column.to_owned()))
+            });
+            columns.collect()
+        };
         InputSettings {
             format: self.choice("input.format", Format::from_name),
             key: self.field("input.key"),
             require_rows: self.is_on("input.require_rows"),
-            columns: columns.collect(),
+            columns: columns("columns"),
+            old_columns: columns("old_columns"),
             encoding: self.text("input.encoding"),
             delimiter: self
                 .text("input.delimiter")

@@ -195,6 +195,14 @@ pub static SETTINGS: &[Setting] = &[
     )
     .flag("map")
     .sample("number = \"Mobile Phone\""),
+    new(
+        "old_columns",
+        Kind::Pairs(Pairs::OldColumns),
+        "",
+        "Columns with what number, imsi or iccid was before, never sent; names such as old_iccid are taken untold.",
+    )
+    .flag("old")
+    .sample("iccid = \"Replaced SIM\""),
     new("rules.preset", Kind::Choice(Preset::NAMES), "default", "Severities the rules start from.")
         .flag("preset"),
     new(

@@ -210,6 +210,8 @@ pub struct InputSettings {
     pub require_rows: bool,
     /// Columns by name, in wire order of their fields.
     pub columns: Vec<(FieldKind, String)>,
+    /// Columns with what a field was before, by name.
+    pub old_columns: Vec<(FieldKind, String)>,
     /// Encoding, by a label, where given.
     pub encoding: Option<String>,
     /// What separates CSV cells, where given.

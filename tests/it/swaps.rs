@@ -85,6 +85,87 @@ fn beyond_the_memory_of_a_survey_and_with_many_chains_it_is_the_same() {
     assert_eq!((plan["chains"].as_u64(), plan["chain_longest"].as_u64()), (Some(subjects / 4), Some(4)));
 }
 
+/// A chain as a migration has it, in the worst order, with old values that nothing was acknowledged of.
+fn with_old(subjects: u64, header: &str) -> String {
+    let mut text = format!("{header}\n");
+    (0..subjects).for_each(|subject| {
+        writeln!(text, "C-{subject:06},{},{}", imsi(subject), imsi(subject + 1)).unwrap();
+    });
+    text
+}
+
+/// The server knows who holds what, this workspace's journal does not.
+fn known_to_the_server_only(subjects: u64) -> Workspace {
+    let workspace = unique();
+    after_before(&workspace, subjects);
+    std::fs::remove_dir_all(workspace.path("simsync-state")).unwrap();
+    workspace
+}
+
+#[test]
+fn old_columns_tell_the_order_of_a_first_run_and_are_never_sent() {
+    let named = ["--old", "imsi=Replaced", "--map", "imsi=Now"];
+    for (header, args) in [("crm id,old_imsi,imsi", &[][..]), ("crm id,Replaced,Now", &named[..])] {
+        let workspace = known_to_the_server_only(60);
+        workspace.write("chain.csv", with_old(60, header));
+        let ran = workspace.sync(&[&["chain.csv"], args].concat()).expect(0).expect_books();
+        assert_smooth(&ran, 60);
+        assert_eq!(ran.summary()["plan"]["chain_longest"].as_u64(), Some(60));
+        let last = workspace.history("C-000000").pop().unwrap();
+        assert_eq!(last.fields.len(), 2, "{:?}", last.fields.keys());
+        assert!(!ran.stdout.contains("old_imsi` is"), "{}", ran.stdout);
+        assert_eq!(workspace.sync(&[&["chain.csv"], args].concat()).expect(0).rows("unchanged"), 60);
+    }
+}
+
+#[test]
+fn members_of_json_lines_tell_it_too_and_a_swap_is_held() {
+    let workspace = known_to_the_server_only(3);
+    let line = |subject: u64, old: u64, new: u64| {
+        format!(
+            "{{\"crm_id\":\"C-{subject:06}\",\"imsi_old\":\"{}\",\"imsi\":\"{}\"}}\n",
+            imsi(old),
+            imsi(new)
+        )
+    };
+    workspace.write("swap.jsonl", [line(0, 0, 1), line(1, 1, 0), line(2, 2, 9)].concat());
+    let ran = workspace.sync(&["swap.jsonl"]).expect(3).expect_books();
+    assert_eq!((ran.rows("conflict"), ran.rows("synced"), http(&ran, "409")), (2, 1, 0));
+    // Fed back, the rows have kept their columns.
+    let held = workspace.run_dirs().pop().unwrap().join("conflicts.csv");
+    let again = workspace.sync(&[held.to_str().unwrap()]).expect(3).expect_books();
+    assert_eq!((again.rows("conflict"), again.rows("synced")), (2, 0));
+}
+
+#[test]
+fn an_old_value_that_is_wrong_is_a_warning_and_what_was_acknowledged_counts() {
+    let workspace = unique();
+    after_before(&workspace, 3);
+    let text = format!(
+        "crm id,old_imsi,imsi\nC-000000,{},{}\nC-000001,nonsense,{}\nC-000002,,{}\n",
+        imsi(77),
+        imsi(1),
+        imsi(2),
+        imsi(9)
+    );
+    workspace.write("chain.csv", text);
+    let warnings = |ran: &Ran| -> Vec<(String, u64)> {
+        let all = ran.summary()["warnings"].as_array().unwrap().clone();
+        all.iter()
+            .map(|of| (of["code"].as_str().unwrap().to_owned(), of["first"]["line"].as_u64().unwrap()))
+            .filter(|(code, _)| code.starts_with("x.old"))
+            .collect()
+    };
+    let ran = workspace.sync(&["--yes", "chain.csv"]).expect(0).expect_books();
+    assert_smooth(&ran, 3);
+    let mut told = warnings(&ran);
+    told.sort();
+    assert_eq!(told, [("x.old_differs".to_owned(), 2), ("x.old_invalid".to_owned(), 3)]);
+    // What was sent meanwhile is no contradiction.
+    let again = workspace.sync(&["chain.csv"]).expect(0);
+    assert!(!warnings(&again).iter().any(|(code, _)| code == "x.old_differs"), "{}", again.stdout);
+}
+
 #[test]
 fn a_true_swap_is_held_back_and_told_with_its_lines_or_sent_and_refused() {
     let workspace = unique();
@@ -95,8 +176,8 @@ fn a_true_swap_is_held_back_and_told_with_its_lines_or_sent_and_refused() {
     );
     let url = workspace.sandbox.url();
     let plan = workspace.run(&["plan", "--api-url", &url, "swap.csv"]).expect(3);
-    assert!(plan.stdout.contains("swaps: 1 true swap of 2 subjects"), "{}", plan.stdout);
-    assert!(plan.stdout.contains("  line 2, line 3\n"), "{}", plan.stdout);
+    assert!(plan.stderr.contains("swaps: 1 true swap of 2 subjects"), "{}", plan.stderr);
+    assert!(plan.stderr.contains("  line 2, line 3\n"), "{}", plan.stderr);
     let ran = workspace.sync(&["swap.csv"]).expect(3).expect_books();
     assert_eq!((ran.rows("conflict"), ran.rows("synced"), http(&ran, "409")), (2, 1, 0));
     let places = &ran.summary()["plan"]["swap_places"][0];

@@ -107,7 +107,9 @@ fn links_beyond_the_bound_are_counted_and_left_alone() {
     let mut survey = Survey::within(set(&MAPPED), Box::new(InMemory), bounds);
     for (ordinal, row) in (1..).zip([row(1, &[(IMSI, 2)]), row(2, &[(IMSI, 3)]), row(3, &[(IMSI, 4)])]) {
         let (subject, facts) = (id(row.subject), row.facts());
-        survey.row(&Surveyed { ordinal, subject, version: None, rank: None, facts: &facts }).unwrap();
+        survey
+            .row(&Surveyed { ordinal, subject, version: None, rank: None, facts: &facts, old: &[] })
+            .unwrap();
     }
     let plan = survey.finish(&rules(), &Known(&ledger(&held())), &OneHand).unwrap();
     let facts = plan.facts().chains;
