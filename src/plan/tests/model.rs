@@ -356,10 +356,13 @@ fn model(rows: &[TestRow], ledger: &[LedgerEntry], rules: &PlanRules) -> Vec<(Ru
     for ((rows, said), swaps) in said.iter().zip(swaps) {
         for (row, said) in rows.iter().zip(said) {
             let is_part = !said.claims.is_empty() && said.ruling != Ruling::Unchanged;
-            let ruling = match said.ruling {
-                _ if !(is_part && swaps && rules.conflicts == ConflictPolicy::Hold) => said.ruling,
-                _ if said.is_equal => Ruling::Unchanged,
-                _ => Ruling::Conflict,
+            let is_held = is_part && swaps && rules.conflicts == ConflictPolicy::Hold;
+            let ruling = if !is_held {
+                said.ruling
+            } else if said.is_equal {
+                Ruling::Unchanged
+            } else {
+                Ruling::Conflict
             };
             result[usize::try_from(row.ordinal - 1).unwrap()] = (ruling, said.left_out);
         }

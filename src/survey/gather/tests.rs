@@ -294,7 +294,7 @@ fn the_room_is_told_once_before_anything_is_written_and_only_where_it_is_needed(
     };
     let notices = told(10_000_000, 20_000);
     assert_eq!(notices.len(), 1);
-    assert!(notices[0].contains("at most about 138.0 MB in"), "{notices:?}");
+    assert!(notices[0].contains("at most about 186.0 MB in"), "{notices:?}");
     assert!(told(150_000, 15_000).is_empty());
 }
 
