@@ -115,3 +115,47 @@ fn links_beyond_the_bound_are_counted_and_left_alone() {
     let facts = plan.facts().chains;
     assert_eq!((facts.unordered, facts.waiting, facts.longest), (1, 1, 2));
 }
+
+/// A plan of rows that each tell what the subject's IMSI was before.
+fn with_old(rows: &[(TestRow, Option<u64>)], records: &[Record]) -> Plan {
+    let mut survey = Survey::new(set(&MAPPED));
+    for (ordinal, (row, old)) in (1..).zip(rows) {
+        let (subject, facts) = (id(row.subject), row.facts());
+        let old: Vec<_> = old.iter().map(|hash| (IMSI, FieldHash(*hash))).collect();
+        let row =
+            Surveyed { ordinal, subject, version: row.version, rank: row.rank, facts: &facts, old: &old };
+        survey.row(&row).unwrap();
+    }
+    survey.finish(&rules(), &Known(&ledger(records)), &OneHand).unwrap()
+}
+
+#[test]
+fn an_old_value_counts_where_the_ledger_knows_nothing_and_is_told_where_it_knows_better() {
+    let rows = [(row(1, &[(IMSI, 2)]), Some(1)), (row(2, &[(IMSI, 3)]), Some(2))];
+    assert_eq!(waves(&with_old(&rows, &[])), [1, 0]);
+    let swap =
+        [(row(1, &[(IMSI, 2)]), Some(1)), (row(2, &[(CLASS, 1)]), Some(2)), (row(2, &[(IMSI, 1)]), None)];
+    assert_eq!(rulings(&with_old(&swap, &[])), [Conflict, Conflict, Conflict]);
+    // In doubt, the subject may hold it still.
+    let plan = with_old(&rows, &[intent(2, v(8, 2), &[(IMSI, 3)])]);
+    assert_eq!((waves(&plan), plan.is_any_shared(SharedKind::Old)), (vec![1, 0], false));
+    // The ledger wins: 2 holds 7, and nobody gives 2 up.
+    let plan = with_old(&rows, &[synced(2, v(8, 2), &[(IMSI, 7)])]);
+    assert_eq!((waves(&plan), plan.shared(1), plan.shared(2)), (vec![0, 0], vec![], vec![SharedKind::Old]));
+    // What the row itself sets was acknowledged meanwhile: no contradiction.
+    let plan = with_old(&rows, &[synced(2, v(8, 2), &[(IMSI, 3)])]);
+    assert_eq!((rulings(&plan), plan.shared(2)), (vec![Send, Unchanged], vec![]));
+}
+
+#[test]
+fn replayed_and_ranked_rows_keep_their_old_values() {
+    let ranked = |row: TestRow, rank| TestRow { rank: Some(rank), ..row };
+    let rows = [
+        (ranked(row(1, &[(IMSI, 2)]), 5), Some(1)),
+        (ranked(row(2, &[(IMSI, 4)]), 9), None),
+        (ranked(row(2, &[(IMSI, 3)]), 4), Some(2)),
+    ];
+    assert_eq!(waves(&with_old(&rows, &[]))[0], 1);
+    let rows = [(replayed(8, 1, 1, &[(IMSI, 2)]), Some(1)), (replayed(8, 2, 2, &[(IMSI, 3)]), Some(2))];
+    assert_eq!(waves(&with_old(&rows, &[])), [1, 0]);
+}
