@@ -72,7 +72,7 @@ fn gather(rows: u64, dir: &Path) -> Gather {
     for (ordinal, number) in (1..).zip(numbers.filter(|number| *number < rows)) {
         let facts = FIELDS.map(|kind| (kind, hash(number, kind)));
         let subject = subject(number, rows);
-        let row = Surveyed { ordinal, subject, version: None, rank: None, facts: &facts };
+        let row = Surveyed { ordinal, subject, version: None, rank: None, facts: &facts, old: &[] };
         gather.row(&row).expect("there is room");
     }
     gather

@@ -305,6 +305,27 @@ pub struct PlanFacts {
     pub usual: Vec<BatchFigures>,
     /// Updates to send as examples, in file order; of a plan alone.
     pub samples: Vec<ChangeSample>,
+    /// Subjects that take what others of the batch give up.
+    pub chains: ChainFacts,
+    /// The places of the first true swaps' rows, swap by swap: the row that carries each subject's update.
+    pub swap_places: Vec<Vec<Place>>,
+}
+
+/// Subjects that take a `number`, `imsi` or `iccid` that others of the batch give up.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ChainFacts {
+    /// Chains: sent release before assign.
+    pub chains: u64,
+    /// Subjects of the longest.
+    pub longest: u64,
+    /// Updates that wait for another.
+    pub waiting: u64,
+    /// True swaps: rings, in which nobody can be first.
+    pub swaps: u64,
+    /// Subjects in them.
+    pub swap_subjects: u64,
+    /// Pairs of subjects beyond `plan.chain_rows_max`, whose order is left to what the server says.
+    pub unordered: u64,
 }
 
 /// Figures of a batch that was a whole export, kept to tell what is usual.

@@ -10,7 +10,7 @@ use crate::engine::clock::Clock;
 use crate::engine::signals::{Signals, Stop};
 use crate::event::{AlarmFacts, Breach, ColumnDamage, Event, Listener, MappedColumn, Stamped};
 use crate::fields::{self, Checked, Cleaning, ColumnBook, FIELDS, Finding, RuleId, RuleSet, Severity};
-use crate::input::{AheadOptions, Format, Inputs, MappedBy, Row, RowError, SourceError};
+use crate::input::{AheadOptions, Format, Inputs, MappedBy, OLD_FIELDS, Row, RowError, SourceError};
 use crate::plan::{Kept, OrderError, OrderKind, OrderValue, RANK_OLDEST};
 use crate::row::{Place, Version};
 use crate::update::{FieldKind, FieldSet};
@@ -41,6 +41,9 @@ const RUNS_MAX: usize = 1_024;
 
 /// An identifier that a JSON number holds.
 const JSON_NUMBER: RuleId = RuleId::known("json.number");
+
+/// A value of before that is none.
+const OLD_INVALID: RuleId = RuleId::known("x.old_invalid");
 
 /// Stamps events with the run's clock and hands them to the listener.
 pub struct Emitter<'a> {
@@ -86,6 +89,9 @@ pub struct Judge<'a> {
     pub checked: Checked,
     /// Hashes of the fields of the row judged last, in wire order.
     pub facts: Vec<(FieldKind, FieldHash)>,
+    /// Hashes of what its fields were before, where columns tell it. Never sent.
+    pub old: Vec<(FieldKind, FieldHash)>,
+    old_checked: Checked,
     /// What the survey saw of whole columns.
     pub columns: ColumnBook,
 }
@@ -140,6 +146,8 @@ impl<'a> Judge<'a> {
             order_kind: None,
             checked: Checked::default(),
             facts: Vec::new(),
+            old: Vec::new(),
+            old_checked: Checked::default(),
             columns: ColumnBook::new(rules, FieldSet::EMPTY),
         }
     }
@@ -179,6 +187,7 @@ impl<'a> Judge<'a> {
     /// Judges a row that could be read. Its canonical fields, findings and facts stand in the judge until the next.
     pub fn row(&mut self, row: &Row<'_>) -> Judged {
         self.facts.clear();
+        self.old.clear();
         let left_out = match self.row_rules.filter.keeps(|column| row.watched(column)) {
             Kept::Yes | Kept::No | Kept::Unknown(_)
                 if self.row_rules.leaves_out(row.place()) || !self.row_rules.is_chosen(row) =>
@@ -252,7 +261,31 @@ impl<'a> Judge<'a> {
         for (kind, value) in self.checked.fields.iter() {
             self.facts.push((kind, identity.state_key.field(kind, value)));
         }
+        if OLD_FIELDS.into_iter().any(|kind| row.old(kind).is_some()) {
+            self.read_old(row, identity.state_key);
+        }
         Ok((subject, version))
+    }
+
+    /// What the fields of a row were before, in the same form as what they are to be. A value that is none is ignored.
+    fn read_old(&mut self, row: &Row<'_>, state_key: &StateKey) {
+        let cell = |kind| if OLD_FIELDS.contains(&kind) { row.old(kind) } else { None };
+        fields::check_row(self.rules, &cell, &mut self.old_checked);
+        let Checked { fields, given, .. } = &self.old_checked;
+        let severity = match self.rules.severity(OLD_INVALID) {
+            // The row is as sound as without the column.
+            Severity::Error => Severity::Warn,
+            told @ (Severity::Off | Severity::Fix | Severity::Warn) => told,
+        };
+        for kind in given.iter() {
+            match fields.get(kind) {
+                Some(value) => self.old.push((kind, state_key.field(kind, value))),
+                None if severity == Severity::Off => {}
+                None => {
+                    self.checked.findings.push(Finding { rule: OLD_INVALID, severity, field: Some(kind) });
+                }
+            }
+        }
     }
 
     /// The row's place among its subject's rows, where a column gives it, or the code of the rule against it. What the

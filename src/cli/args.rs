@@ -61,6 +61,9 @@ pub struct RowArgs {
     /// Read a field from a column; may be repeated
     #[arg(long, value_name = "FIELD=COLUMN")]
     pub map: Vec<String>,
+    /// Read from a column what number, imsi or iccid was before, to put SIM swaps in order; may be repeated
+    #[arg(long, value_name = "FIELD=COLUMN")]
+    pub old: Vec<String>,
     /// Format of the inputs
     #[arg(long, value_name = "FORMAT", value_parser = one_of(Format::NAMES))]
     pub format: Option<String>,
@@ -423,6 +426,7 @@ impl RowArgs {
         let RowArgs { key, map, format, default_country, severity, preset, require_rows, .. } = self;
         add(flags, "key", key.as_ref());
         add(flags, "map", map);
+        add(flags, "old", &self.old);
         add(flags, "format", format.as_ref());
         self.add_text_to(flags);
         add(flags, "default-country", default_country.as_ref());

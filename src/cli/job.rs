@@ -12,6 +12,7 @@ use super::expiry;
 use super::fatal::Fatal;
 use super::key;
 use super::parts::{self, Destination};
+use super::places::Places;
 use super::plan_file::Task;
 use super::planned;
 use super::start::Replay;
@@ -138,6 +139,8 @@ pub(super) struct Surveyed {
     pub(super) plan: Plan,
     pub(super) batch: Batch,
     pub(super) key_field: FieldKind,
+    /// Where the rows stand that the plan names.
+    pub(super) places: Places,
     proof: String,
 }
 
@@ -219,9 +222,9 @@ impl Job<'_> {
     ) -> Result<Option<Exit>, Fatal> {
         let survey = self.survey(judge, emitter)?;
         let standing = self.check_saved(judge, journal)?;
-        let surveyed = self.plan(survey, judge, journal, emitter)?;
-        let in_doubt = self.tell_places(&surveyed.plan, emitter)?;
-        let facts = self.plan_facts(&surveyed, judge, journal, in_doubt)?;
+        let mut surveyed = self.plan(survey, judge, journal, emitter)?;
+        surveyed.places = self.tell_places(&surveyed.plan, emitter)?;
+        let facts = self.plan_facts(&surveyed, judge, journal)?;
         emitter.emit(Event::PlanMade(Box::new(facts.clone())));
         self.check_rulings(&standing, &surveyed.plan)?;
         let refused_before = facts.refused_before;
@@ -395,7 +398,7 @@ impl Job<'_> {
             self.settings.api.envelope.name(),
             digest::batch_id(mapping.into_iter().map(str::as_bytes))
         );
-        Ok(Surveyed { plan, batch, key_field, proof })
+        Ok(Surveyed { plan, batch, key_field, places: Places::default(), proof })
     }
 
     fn plan_rules(&self, batch: &Batch, key: FieldKind, tag: Option<SubjectTag>) -> PlanRules {
@@ -502,6 +505,7 @@ impl Job<'_> {
                 batch: surveyed.batch.seq,
             },
             is_older_batch: !surveyed.batch.newest,
+            swap_places: &surveyed.places.swaps,
         })?;
         self.files = written.files;
         if written.trimmed > 0 {

@@ -188,6 +188,7 @@ pub(super) fn input_options(
         trailer_counts: input.trailer_counts,
         unsafe_integers: input.unsafe_integers,
         watched: rows.watched(),
+        old_columns: input.old_columns.clone(),
         spool_dir,
         bounds,
     }
@@ -255,6 +256,7 @@ pub(super) fn gather_options(settings: &Settings, state: &Path) -> GatherOptions
         dir,
         memory_max: settings.plan.memory_max_bytes,
         subject_rows_max: settings.plan.subject_rows_max,
+        chain_links_max: settings.plan.chain_rows_max,
         counts_only: false,
     }
 }

@@ -1,6 +1,6 @@
-//! Where the plan's findings stand in the inputs: the plan knows ordinals, people know files and lines.
+//! Where the rows stand that the plan names: it knows ordinals only, so the inputs are read once more where there are any.
 //!
-//! Not here: the findings themselves (`plan/`), samples of changes (`samples.rs`).
+//! Not here: what is said of them (`report/`), the rulings (`plan/`).
 
 use super::fatal::Fatal;
 use super::job::Job;
@@ -13,23 +13,29 @@ use crate::survey::Emitter;
 /// Places of in-doubt rows named in an event, at most.
 const IN_DOUBT_PLACES_MAX: usize = 20;
 
+/// Where the rows stand that the plan names.
+#[derive(Debug, Default)]
+pub(super) struct Places {
+    /// Of the first updates in doubt that are sent again.
+    pub(super) in_doubt: Vec<Place>,
+    /// Of the rows that carry the updates of the first true swaps, swap by swap.
+    pub(super) swaps: Vec<Vec<Place>>,
+}
+
 impl Job<'_> {
     /// Tells the places of rows that the plan rejected by policy or warns of, and finds those of the first rows in doubt:
     /// the plan knows ordinals only, so the inputs are read once more where there are any.
-    pub(super) fn tell_places(
-        &mut self,
-        plan: &Plan,
-        emitter: &mut Emitter<'_>,
-    ) -> Result<Vec<Place>, Fatal> {
+    pub(super) fn tell_places(&mut self, plan: &Plan, emitter: &mut Emitter<'_>) -> Result<Places, Fatal> {
         let in_doubt = plan.in_doubt_ordinals();
         let is_any_by_policy = plan.is_any_rejected_by_policy();
-        let mut places = Vec::new();
+        let mut places = Places { in_doubt: Vec::new(), swaps: vec![Vec::new(); plan.swaps().len()] };
+        let swapping = swapping(plan);
         let shared: Vec<(SharedKind, bool)> = SharedKind::ALL
             .into_iter()
             .filter(|kind| plan.is_any_shared(*kind))
             .filter_map(|kind| Some((kind, self.is_warning(kind)?)))
             .collect();
-        if in_doubt.is_empty() && !is_any_by_policy && shared.is_empty() {
+        if in_doubt.is_empty() && !is_any_by_policy && shared.is_empty() && swapping.is_empty() {
             return Ok(places);
         }
         let mut reader = self.inputs.read(crate::input::Pass::Again);
@@ -48,12 +54,15 @@ impl Job<'_> {
             }
             for kind in plan.beside(place.ordinal)?.shared() {
                 if let Some((_, warning)) = shared.iter().find(|(told, _)| *told == kind) {
-                    let (code, field) = (kind.name(), Some(kind.field()));
+                    let (code, field) = (kind.name(), kind.field());
                     emitter.emit(Event::RuleApplied { place, code, warning: *warning, field });
                 }
             }
-            if places.len() < IN_DOUBT_PLACES_MAX && in_doubt.binary_search(&place.ordinal).is_ok() {
-                places.push(place);
+            if places.in_doubt.len() < IN_DOUBT_PLACES_MAX && in_doubt.binary_search(&place.ordinal).is_ok() {
+                places.in_doubt.push(place);
+            }
+            if let Ok(at) = swapping.binary_search_by_key(&place.ordinal, |(ordinal, _)| *ordinal) {
+                places.swaps[swapping[at].1].push(place);
             }
         }
         Ok(places)
@@ -68,4 +77,13 @@ impl Job<'_> {
             Some(Severity::Off) | None => None,
         }
     }
+}
+
+/// The rows of the listed swaps, ascending, and in which swap they are.
+fn swapping(plan: &Plan) -> Vec<(u64, usize)> {
+    let swaps = plan.swaps().iter().enumerate();
+    let mut rows: Vec<(u64, usize)> =
+        swaps.flat_map(|(at, swap)| swap.ordinals.iter().map(move |ordinal| (*ordinal, at))).collect();
+    rows.sort_unstable();
+    rows
 }

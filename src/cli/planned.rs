@@ -17,10 +17,12 @@ use crate::exit::Exit;
 use crate::journal::Journal;
 use crate::plan::{self, Plan};
 use crate::report;
-use crate::row::Place;
 use crate::settings::duration_text;
 use crate::survey::{Emitter, Judge};
 use crate::update::FieldKind;
+
+/// True swaps that are told with the places of their rows, at most; `conflicts.csv` has the others.
+const SWAPS_TOLD_MAX: usize = 20;
 
 /// Rows whose rulings are hashed at a time.
 const RULINGS_BLOCK: usize = 1 << 16;
@@ -59,9 +61,11 @@ impl Job<'_> {
         let batch_now = journal.map(|journal| journal.peek_batch(target, batch, self.settings.run.new_batch));
         let open = batch_now.transpose()?.filter(|batch| batch.resumed).map(|batch| batch.seq);
         let hashes = self.inputs.content_hashes();
+        let old_columns = format!("{:?}", self.settings.input.old_columns);
         let hashed = [
             ("the rules ([rules], --preset, --severity, --default-country)", self.rules.fingerprint()),
             ("how the inputs are read and mapped ([input], [columns], --map)", self.inputs.shaping()),
+            ("the columns of old values ([old_columns], --old)", old_columns),
             ("--where or --order-by", self.row_rules.shaping()),
         ];
         Ok(Now {
@@ -91,6 +95,7 @@ impl Job<'_> {
             ("plan.conflicts", settings.conflicts.name().to_owned()),
             ("plan.in_doubt", settings.in_doubt.name().to_owned()),
             ("plan.send", settings.send.name().to_owned()),
+            ("plan.chain_rows_max", settings.chain_rows_max.to_string()),
             ("plan.resend_after", resend_after),
             ("plan.subject_rows_max", settings.subject_rows_max.to_string()),
             ("--full", run.full.to_string()),
@@ -106,7 +111,6 @@ impl Job<'_> {
         surveyed: &Surveyed,
         judge: &Judge<'_>,
         journal: Option<&Journal>,
-        in_doubt_places: Vec<Place>,
     ) -> Result<PlanFacts, Fatal> {
         let target = &self.destination.target;
         let usual = journal.map(|journal| journal.figures(target, surveyed.key_field)).transpose()?;
@@ -122,7 +126,8 @@ impl Job<'_> {
             is_begun: moves.last == Some((id, surveyed.batch.seq)),
             resumed: surveyed.batch.resumed,
             key: Some(surveyed.key_field),
-            in_doubt_places,
+            in_doubt_places: surveyed.places.in_doubt.clone(),
+            swap_places: surveyed.places.swaps.iter().take(SWAPS_TOLD_MAX).cloned().collect(),
             damaged: judge.damaged(),
             is_whole: self.settings.input.conditions.is_empty()
                 && self.settings.run.only_row.is_none()

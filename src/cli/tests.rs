@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::*;
 use crate::exit::Exit;
-use crate::settings::{Kind, SETTINGS, Surroundings, resolve};
+use crate::settings::{Kind, Pairs, SETTINGS, Surroundings, resolve};
 
 fn parsed(line: &[&str]) -> Result<Cli, UsageError> {
     parse(["simsync"].iter().chain(line).map(OsString::from))
@@ -95,6 +95,7 @@ fn every_flag_reaches_its_setting() {
             Kind::Rate => ("7/h", false),
             Kind::Windows => ("01:00-05:00 7/h", false),
             Kind::Pairs(_) if flag == "map" => ("imei=Gadget", false),
+            Kind::Pairs(Pairs::OldColumns) => ("imsi=Old", false),
             Kind::Pairs(_) => ("imei.luhn=off", false),
             Kind::Url => ("https://api.example.net/", false),
             Kind::Count { .. } if flag == "verbose" => ("1", true),

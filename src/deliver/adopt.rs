@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
 
 use super::feed::{Fed, Feed, Selection};
-use super::{Delivered, Stopped, late_updates};
+use super::{Delivered, Stopped, late_updates, waiting_updates};
 use crate::api::Envelope;
 use crate::engine::credit::Credit;
 use crate::engine::signals::Signals;
@@ -55,13 +55,17 @@ struct Recorded {
 pub fn adopt(mut adoption: Adoption<'_>, emitter: &mut Emitter<'_>) -> Delivered {
     let sent = adoption.plan.facts().rows.send;
     emitter.emit(Event::DeliveryStarted { updates: sent });
-    let late = late_updates(adoption.plan);
+    let (late, waiting) = (late_updates(adoption.plan), waiting_updates(adoption.plan));
     let mut stopped = None;
-    if late < sent {
+    if late + waiting < sent {
         stopped = pass(&mut adoption, Selection::Main, emitter);
     }
     if late > 0 && stopped.is_none() {
         stopped = pass(&mut adoption, Selection::Late, emitter);
+    }
+    // What the server has is only written down here: nobody waits for anybody.
+    if waiting > 0 && stopped.is_none() {
+        stopped = pass(&mut adoption, Selection::Waiting, emitter);
     }
     Delivered { stopped, ..Delivered::default() }
 }

@@ -3,7 +3,7 @@
 //!
 //! Runs on a thread of its own. Not here: sending (`driver.rs`), ruling (`plan/`).
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use crate::api::{self, Envelope};
 use crate::digest::SubjectId;
@@ -38,10 +38,19 @@ pub(super) struct Fed {
 /// Which updates a pass is about.
 #[derive(Debug, Clone)]
 pub(super) enum Selection {
-    /// Everything to be sent that is not chronic.
+    /// Everything to be sent that is not chronic and waits for nobody.
     Main,
-    /// What failed in earlier batches.
+    /// What failed in earlier batches, and waits for nobody.
     Late,
+    /// What takes a value that the update of another subject gives up, in whatever order.
+    Waiting,
+    /// The same in order: the first of these waves, while the others are held.
+    Waves {
+        /// The wave that is handed over.
+        first: u32,
+        /// The first wave that is none of these.
+        behind: u32,
+    },
     /// What was refused for a conflict in the pass before: the updates' ordinals and their subjects.
     Deferred {
         /// Ordinals of the updates' last rows.
@@ -63,6 +72,39 @@ pub(super) struct Feed<'a> {
     pub(super) selection: Selection,
 }
 
+/// Updates that were read and are sent in later waves, by wave.
+pub(super) type LaterWaves = BTreeMap<u32, Vec<Fed>>;
+
+/// Hands updates over in small groups, as far as there is credit.
+pub(super) struct Hand<'a, S> {
+    credit: &'a Credit,
+    send: S,
+    group: Vec<Fed>,
+}
+
+impl<'a, S: FnMut(Vec<Fed>, u64, u64) -> bool> Hand<'a, S> {
+    /// `send` takes groups of updates and the position reached (rows and bytes); it returns `false` when nobody listens any
+    /// more.
+    pub(super) fn new(credit: &'a Credit, send: S) -> Hand<'a, S> {
+        Hand { credit, send, group: Vec::new() }
+    }
+
+    /// Hands an update over, at once or with the next ones; `false` when nobody listens any more.
+    pub(super) fn hand(&mut self, fed: Fed, rows: u64, bytes: u64) -> bool {
+        // When the window is full, hand over what there is before waiting, so that nobody waits for it.
+        if !(self.credit.try_take() || self.end(rows, bytes) && self.credit.take()) {
+            return false;
+        }
+        self.group.push(fed);
+        self.group.len() < GROUP_UPDATES_MAX || self.end(rows, bytes)
+    }
+
+    /// Hands over what is left.
+    pub(super) fn end(&mut self, rows: u64, bytes: u64) -> bool {
+        (self.send)(std::mem::take(&mut self.group), rows, bytes)
+    }
+}
+
 /// Why the reading side ended early.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum FeedError {
@@ -79,14 +121,16 @@ pub(super) enum FeedError {
 
 impl Feed<'_> {
     /// Reads on until the end, the first error, or the credit is closed. `send` takes groups of updates and the
-    /// position reached (rows and bytes); it returns `false` when nobody listens any more.
+    /// position reached (rows and bytes); it returns `false` when nobody listens any more. What belongs to later waves is
+    /// returned.
     pub(super) fn run(
         mut self,
         credit: &Credit,
-        mut send: impl FnMut(Vec<Fed>, u64, u64) -> bool,
-    ) -> Result<(), FeedError> {
+        send: impl FnMut(Vec<Fed>, u64, u64) -> bool,
+    ) -> Result<LaterWaves, FeedError> {
         let mut folding = Folding::new(self.rows_held_max);
-        let mut group = Vec::new();
+        let mut hand = Hand::new(credit, send);
+        let mut later = LaterWaves::new();
         let mut reader = self.inputs.read(Pass::Again);
         let (mut rows, mut bytes) = (0, 0);
         while let Some(row) = reader.next_row()? {
@@ -95,7 +139,7 @@ impl Feed<'_> {
             let place = row.place();
             rows = place.ordinal;
             let ruling = self.plan.ruling(place.ordinal);
-            if !self.selection.may_concern(ruling, place.ordinal) {
+            if !self.selection.may_concern(ruling, place.ordinal, self.plan.is_chained(place.ordinal)) {
                 continue;
             }
             let Judged::Valid { subject, version, .. } = self.judge.row(&row) else {
@@ -105,6 +149,9 @@ impl Feed<'_> {
                 continue;
             }
             let beside = self.plan.beside(place.ordinal)?;
+            if !self.selection.has_wave(beside.wave) {
+                continue;
+            }
             let ordinal = beside.version_ordinal.unwrap_or(place.ordinal);
             let version = version.unwrap_or(Version { batch: self.batch, ordinal });
             let fields = &self.judge.checked.fields;
@@ -123,46 +170,45 @@ impl Feed<'_> {
                 is_part,
                 update,
             };
-            // When the window is full, hand over what there is before waiting, so that nobody waits for it.
             bytes = reader.bytes_read();
-            if !(credit.try_take() || send(std::mem::take(&mut group), rows, bytes) && credit.take()) {
-                return Ok(());
-            }
-            group.push(fed);
-            if group.len() >= GROUP_UPDATES_MAX && !send(std::mem::take(&mut group), rows, bytes) {
-                return Ok(());
+            match self.selection {
+                Selection::Waves { first, .. } if beside.wave > first => {
+                    later.entry(beside.wave).or_default().push(fed);
+                }
+                Selection::Main
+                | Selection::Late
+                | Selection::Waiting
+                | Selection::Waves { .. }
+                | Selection::Deferred { .. } => {
+                    if !hand.hand(fed, rows, bytes) {
+                        return Ok(later);
+                    }
+                }
             }
         }
-        send(group, rows, bytes);
-        Ok(())
+        hand.end(rows, bytes);
+        Ok(later)
     }
 }
 
 impl Selection {
     /// Whether a row of this ruling may belong to the pass, before its subject is known.
-    fn may_concern(&self, ruling: Ruling, ordinal: u64) -> bool {
-        match (self, ruling) {
-            (Selection::Main, Ruling::Folded | Ruling::Send)
-            | (Selection::Late, Ruling::FoldedLate | Ruling::SendLate)
-            | (Selection::Deferred { .. }, Ruling::Folded | Ruling::FoldedLate) => true,
-            (Selection::Deferred { ordinals, .. }, Ruling::Send | Ruling::SendLate) => {
-                ordinals.contains(&ordinal)
+    fn may_concern(&self, ruling: Ruling, ordinal: u64, is_chained: bool) -> bool {
+        let is_late = ruling.is_late();
+        (ruling.is_sent() || ruling.is_folded())
+            && match self {
+                Selection::Main => !is_chained && !is_late,
+                Selection::Late => !is_chained && is_late,
+                Selection::Waiting | Selection::Waves { .. } => is_chained,
+                Selection::Deferred { ordinals, .. } => ruling.is_folded() || ordinals.contains(&ordinal),
             }
-            (Selection::Main, Ruling::FoldedLate | Ruling::SendLate)
-            | (Selection::Late, Ruling::Folded | Ruling::Send)
-            | (
-                Selection::Main | Selection::Late | Selection::Deferred { .. },
-                Ruling::Rejected
-                | Ruling::Filtered
-                | Ruling::Elsewhere
-                | Ruling::Duplicate
-                | Ruling::Superseded
-                | Ruling::Unchanged
-                | Ruling::Conflict
-                | Ruling::Held
-                | Ruling::RefusedBefore
-                | Ruling::FoldedRefused,
-            ) => false,
+    }
+
+    /// Whether a row of this wave belongs to the pass.
+    fn has_wave(&self, wave: u32) -> bool {
+        match self {
+            Selection::Waves { first, behind } => (*first..*behind).contains(&wave),
+            Selection::Main | Selection::Late | Selection::Waiting | Selection::Deferred { .. } => true,
         }
     }
 
@@ -170,14 +216,18 @@ impl Selection {
     fn as_sent(&self, ruling: Ruling, ordinal: u64) -> Ruling {
         match self {
             Selection::Deferred { ordinals, .. } if ordinals.contains(&ordinal) => Ruling::Send,
-            Selection::Main | Selection::Late | Selection::Deferred { .. } => ruling,
+            Selection::Main
+            | Selection::Late
+            | Selection::Waiting
+            | Selection::Waves { .. }
+            | Selection::Deferred { .. } => ruling,
         }
     }
 
     /// Whether the subject belongs to the pass.
     fn concerns(&self, subject: SubjectId) -> bool {
         match self {
-            Selection::Main | Selection::Late => true,
+            Selection::Main | Selection::Late | Selection::Waiting | Selection::Waves { .. } => true,
             Selection::Deferred { subjects, .. } => subjects.contains(&subject),
         }
     }

@@ -16,7 +16,9 @@ mod rows;
 mod settle;
 mod steer;
 mod superseded;
+mod swaps;
 mod tell;
+mod waves;
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -33,7 +35,7 @@ pub use self::superseded::Newer;
 
 use self::chains::Chains;
 use self::driver::{Driver, Job, Wake};
-use self::feed::{Feed, FeedError, Selection};
+use self::feed::{Fed, Feed, FeedError, LaterWaves, Selection};
 use crate::api::{ApiError, Client, ClientOptions, Envelope, Token, TokenSource, Trouble};
 use crate::delivery::outcome::{Failure, Outcome, Seen, StopCause};
 use crate::delivery::{DeliveryRules, Scheduler};
@@ -416,11 +418,11 @@ impl Drop for Ending {
     }
 }
 
-/// The main pass, the chronic rows, then deferred conflicts until a pass makes no progress.
+/// The main pass, the chronic rows, those that wait for others, then deferred conflicts until a pass makes no progress.
 fn run_passes(driver: &mut Driver<'_, '_>, mut delivery: Delivery<'_>) {
     let sent = delivery.plan.facts().rows.send;
-    let late = late_updates(delivery.plan);
-    if late < sent {
+    let (late, waiting) = (late_updates(delivery.plan), waiting_updates(delivery.plan));
+    if late + waiting < sent {
         pass(driver, &mut delivery, Selection::Main);
         driver.check_updates();
     }
@@ -429,6 +431,7 @@ fn run_passes(driver: &mut Driver<'_, '_>, mut delivery: Delivery<'_>) {
         pass(driver, &mut delivery, Selection::Late);
         driver.check_updates();
     }
+    waves::run(driver, &mut delivery, waiting);
     resolve_deferred(driver, &mut delivery);
 }
 
@@ -475,16 +478,21 @@ fn holders(driver: &Driver<'_, '_>, delivery: &Delivery<'_>) -> Chains {
     chains
 }
 
-/// Updates of the plan that failed in earlier batches.
+/// Updates of the plan that failed in earlier batches and wait for nobody.
 fn late_updates(plan: &Plan) -> u64 {
-    let late = (1..=plan.facts().rows.read).filter(|ordinal| plan.ruling(*ordinal) == Ruling::SendLate);
-    late.count() as u64
+    let is_late = |ordinal: &u64| plan.ruling(*ordinal) == Ruling::SendLate && !plan.is_chained(*ordinal);
+    (1..=plan.facts().rows.read).filter(is_late).count() as u64
 }
 
-fn pass(driver: &mut Driver<'_, '_>, delivery: &mut Delivery<'_>, selection: Selection) {
-    let credit = Credit::new(delivery.rules.window());
-    driver.begin_pass(delivery.inputs.bytes_total());
-    let waker = driver.waker();
+/// Updates of the plan that take what those of other subjects give up.
+fn waiting_updates(plan: &Plan) -> u64 {
+    plan.waves().iter().sum()
+}
+
+/// A reading of the inputs; returns what it has read for later waves.
+fn pass(driver: &mut Driver<'_, '_>, delivery: &mut Delivery<'_>, selection: Selection) -> LaterWaves {
+    let window = delivery.rules.window();
+    let bytes_total = delivery.inputs.bytes_total();
     let feed = Feed {
         inputs: &mut *delivery.inputs,
         judge: delivery.judge.again(),
@@ -495,19 +503,36 @@ fn pass(driver: &mut Driver<'_, '_>, delivery: &mut Delivery<'_>, selection: Sel
         rows_held_max: delivery.rules.rows_folding_max,
         selection,
     };
+    pass_of(driver, (window, bytes_total), |credit, send| feed.run(credit, send))
+}
+
+/// Who is told of a group of updates and how far the reading is; `false` when nobody listens any more.
+type Send<'a> = &'a mut dyn FnMut(Vec<Fed>, u64, u64) -> bool;
+
+/// A pass over what a reading side hands over, to its end.
+fn pass_of(
+    driver: &mut Driver<'_, '_>,
+    (window, bytes_total): (usize, u64),
+    feed: impl FnOnce(&Credit, Send<'_>) -> Result<LaterWaves, FeedError> + std::marker::Send,
+) -> LaterWaves {
+    let credit = Credit::new(window);
+    driver.begin_pass(bytes_total);
+    let waker = driver.waker();
     std::thread::scope(|scope| {
         let reading = scope.spawn(|| {
-            let send = |group, rows, bytes| waker.send(Wake::Fed { group, rows, bytes }).is_ok();
+            let mut send = |group, rows, bytes| waker.send(Wake::Fed { group, rows, bytes }).is_ok();
             // A panic must reach the driver as an end of the reading side, or it would wait for ever.
-            let ended = catch_unwind(AssertUnwindSafe(|| feed.run(&credit, send)));
-            let ended = match ended {
-                Ok(ended) => ended.map_err(Stopped::from),
-                Err(_) => Err(Stopped::Internal("the reading side panicked".into())),
+            let ended = catch_unwind(AssertUnwindSafe(|| feed(&credit, &mut send)));
+            let (ended, later) = match ended {
+                Ok(Ok(later)) => (Ok(()), later),
+                Ok(Err(error)) => (Err(Stopped::from(error)), LaterWaves::new()),
+                Err(_) => (Err(Stopped::Internal("the reading side panicked".into())), LaterWaves::new()),
             };
             drop(waker.send(Wake::FeedEnded(ended)));
+            later
         });
         driver.pass(&credit);
         credit.close();
-        drop(reading.join());
-    });
+        reading.join().unwrap_or_default()
+    })
 }

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::superseded::{Newer, Overtaken, Superseded};
+use super::swaps::Swaps;
 use super::{Delivered, Stopped};
 use crate::digest::SubjectId;
 use crate::engine::signals::Signals;
@@ -15,7 +16,7 @@ use crate::event::Breach;
 use crate::fields::RuleId;
 use crate::input::{Inputs, Pass, Row, RowError, SourceError};
 use crate::ledger::Refusal;
-use crate::plan::{BesideError, Plan, Ruling};
+use crate::plan::{Beside, BesideError, Plan, Ruling};
 use crate::report::{ReportError, RowFileKind, RowFiles, RowLine, WrittenFile};
 use crate::row::{Place, Version};
 use crate::survey::{Judge, Judged};
@@ -47,6 +48,8 @@ pub struct WriteRows<'a> {
     pub newer: Newer<'a>,
     /// Whether fields left out of a row are worth a word although no row is replayed: the batch is an older one.
     pub is_older_batch: bool,
+    /// Places of the rows of the plan's listed swaps, swap by swap.
+    pub swap_places: &'a [Vec<Place>],
 }
 
 /// What was written, and found on the way.
@@ -76,11 +79,11 @@ pub enum RowsError {
 }
 
 /// Why a row stands in a file.
-struct Why {
-    kind: RowFileKind,
-    reason: String,
-    signature: String,
-    detail: String,
+pub(super) struct Why {
+    pub(super) kind: RowFileKind,
+    pub(super) reason: String,
+    pub(super) signature: String,
+    pub(super) detail: String,
 }
 
 /// Writes the row files.
@@ -88,16 +91,17 @@ struct Why {
 /// # Errors
 /// When the inputs cannot be read again or the files cannot be written.
 pub fn write_rows(write: WriteRows<'_>) -> Result<RowsWritten, RowsError> {
-    let WriteRows { inputs, mut judge, plan, delivered, run_id, files, signals, newer, is_older_batch } =
-        write;
+    let WriteRows { inputs, mut judge, plan, delivered, run_id, files, signals, newer, .. } = write;
+    let (is_older_batch, swap_places) = (write.is_older_batch, write.swap_places);
     // Of a night on which nothing has changed nothing is written, and nothing read for it.
     let rows = plan.facts().rows;
     if rows.unchanged + rows.duplicate + rows.filtered + rows.elsewhere == rows.read {
         return Ok(RowsWritten::default());
     }
     let signals_before = signals.count();
+    let names: Vec<String> = inputs.files().iter().map(|file| file.name.clone()).collect();
     let mut writing = Writing {
-        names: inputs.files().iter().map(|file| file.name.clone()).collect(),
+        names: names.clone(),
         passwords: inputs.columns_of(FieldKind::Password),
         plan,
         run_id,
@@ -105,7 +109,13 @@ pub fn write_rows(write: WriteRows<'_>) -> Result<RowsWritten, RowsError> {
     };
     let (batch, key) = (newer.batch, judge.key_field());
     let superseded = Superseded::find(newer, plan, inputs, &mut judge)?;
-    let mut reasons = Reasons { plan, delivered, refused_subjects: HashMap::new(), superseded };
+    let mut reasons = Reasons {
+        plan,
+        delivered,
+        refused_subjects: HashMap::new(),
+        superseded,
+        swaps: Swaps { places: swap_places, names },
+    };
     reasons.find_refused_subjects(inputs, &mut judge)?;
     let mut trimmed = 0;
     let mut reader = inputs.read(Pass::Again);
@@ -116,7 +126,8 @@ pub fn write_rows(write: WriteRows<'_>) -> Result<RowsWritten, RowsError> {
         {
             return Err(RowsError::Stopped(Stopped::Signal(stop)));
         }
-        let (ruling, left_out) = (plan.ruling(place.ordinal), plan.beside(place.ordinal)?.left_out);
+        let ruling = plan.ruling(place.ordinal);
+        let Beside { left_out, swap, .. } = plan.beside(place.ordinal)?;
         // A column that gives the order has rows folded in it; nothing is left out of what they say together.
         let may_be_told = is_older_batch || row.as_ref().is_ok_and(|row| row.origin().is_some());
         if (ruling.is_sent() || ruling.is_folded()) && !left_out.is_empty() && may_be_told {
@@ -131,7 +142,7 @@ pub fn write_rows(write: WriteRows<'_>) -> Result<RowsWritten, RowsError> {
             }
             Judged::Valid { .. } | Judged::Rejected { .. } | Judged::Filtered => None,
         };
-        let Some(why) = reasons.why(&row, judged, place.ordinal, overtaken) else { continue };
+        let Some(why) = reasons.why(&row, judged, (place, swap), overtaken) else { continue };
         writing.write(&row, judged, place, why, &judge)?;
     }
     drop(reader);
@@ -222,6 +233,7 @@ struct Reasons<'a> {
     /// Updates refused earlier in this batch, by subject, to find the rows folded into them.
     refused_subjects: HashMap<SubjectId, Vec<(u64, Refusal)>>,
     superseded: Superseded<'a>,
+    swaps: Swaps<'a>,
 }
 
 impl Reasons<'_> {
@@ -247,15 +259,17 @@ impl Reasons<'_> {
         &self,
         row: &Result<Row<'_>, RowError>,
         judged: Judged,
-        ordinal: u64,
+        (place, swap): (Place, u32),
         overtaken: Option<Overtaken>,
     ) -> Option<Why> {
+        let ordinal = place.ordinal;
         let subject = match judged {
             Judged::Valid { subject, .. } => Some(subject),
             Judged::Rejected { .. } | Judged::Filtered => None,
         };
         match self.plan.ruling(ordinal) {
             Ruling::Rejected => Some(rejected(row, judged)),
+            Ruling::Conflict if swap > 0 => Some(self.swaps.why(place, swap)),
             Ruling::Conflict => Some(self.conflict(ordinal)),
             Ruling::Held => Some(Why {
                 kind: RowFileKind::InDoubt,

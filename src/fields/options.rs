@@ -413,7 +413,9 @@ fn ineffective(id: RuleId, severity: Severity) -> Option<&'static str> {
     let is_alarm = columns::is_alarm(id);
     if code.starts_with("conflict.") && severity != Severity::Warn {
         Some("rows in conflict are held or sent by policy: --conflicts hold, or --conflicts send")
-    } else if matches!(code, "x.imei_shared" | "x.pair") && severity == Severity::Error {
+    } else if matches!(code, "x.imei_shared" | "x.pair" | "x.old_differs" | "x.old_invalid")
+        && severity == Severity::Error
+    {
         Some(
             "it is about several rows, each sound by itself: set it to warn or off, and leave rows out with --where",
         )

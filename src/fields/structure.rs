@@ -226,4 +226,18 @@ pub(super) const RULES: &[Rule] = &[
         "field-rules 1.11",
         "check which IMSI is on the card; multi-IMSI cards are legitimate",
     ),
+    rule(
+        "x.old_differs",
+        WARN_BUT_LENIENT,
+        "an old number, IMSI or ICCID is another than was last acknowledged, which is taken instead",
+        "issue 4: conflicts; field-rules 6.4",
+        "check how old the export is; where the old columns are wrong, name others with --old FIELD=COLUMN",
+    ),
+    rule(
+        "x.old_invalid",
+        WARN_BUT_LENIENT,
+        "an old number, IMSI or ICCID is none; who gives it up is not known from this row",
+        "issue 4: conflicts",
+        "correct the old value, or leave it empty",
+    ),
 ];

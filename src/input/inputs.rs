@@ -56,13 +56,14 @@ impl Inputs {
         let sources = open::open_all(&options.inputs, &options.spool_dir, bounds.files_max, stdin)?;
         let mut rules = Rules::new(&options.columns);
         rules.unsafe_integers = options.unsafe_integers;
+        rules.watched_count = options.watched.len();
         let mut inputs = Inputs {
             files: Vec::new(),
             shapes: Vec::new(),
             columns: Vec::new(),
             rules: Arc::new(rules),
             bounds,
-            watched: Watched::new(&options.watched),
+            watched: Watched::new(&options.watched, &options.old_columns),
             csv: CsvOptions::new(options),
             shaping: String::new(),
             encoding,

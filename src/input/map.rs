@@ -29,6 +29,8 @@ pub(super) struct Rules {
     fields: FieldSet,
     /// JSON integers that may have been rounded.
     pub(super) unsafe_integers: UnsafeIntegers,
+    /// Columns that are watched for rules of whole rows; those of old values stand behind them.
+    pub(super) watched_count: usize,
 }
 
 #[derive(Debug)]
@@ -83,6 +85,7 @@ impl Rules {
             explicit: explicit.collect(),
             fields: columns.iter().map(|(field, _)| *field).collect(),
             unsafe_integers: UnsafeIntegers::default(),
+            watched_count: 0,
         }
     }
 

@@ -212,11 +212,18 @@ pub struct InputOptions {
     pub unsafe_integers: UnsafeIntegers,
     /// Columns to be read beside those of fields: [`Row::watched`] gives their cells by their position here.
     pub watched: Vec<String>,
+    /// Columns with what a field was before, of [`OLD_FIELDS`]; of the others those are taken whose names are known
+    /// (`old_iccid`). [`Row::old`] gives their cells.
+    pub old_columns: Vec<(FieldKind, String)>,
     /// A private directory for copies of inputs that can be read only once.
     pub spool_dir: PathBuf,
     /// Bounds on what is read.
     pub bounds: Bounds,
 }
+
+/// Fields of which a column may hold the value of before: what a subject held, so that it is known who gives up what
+/// another takes. It is never sent.
+pub const OLD_FIELDS: [FieldKind; 3] = [FieldKind::Number, FieldKind::Imsi, FieldKind::Iccid];
 
 /// An input as people know it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -149,6 +149,13 @@ pub(super) fn synonym(normal: &str) -> Option<FieldKind> {
     SYNONYMS.iter().find(|(_, names)| names.contains(&normal)).map(|(kind, _)| *kind)
 }
 
+/// The field whose value of before a normalised name stands for: `oldiccid`, `previousmsisdn`, `imsiold`.
+pub(super) fn old_synonym(normal: &str) -> Option<FieldKind> {
+    const BEFORE: [&str; 4] = ["old", "previous", "prev", "former"];
+    let stem = BEFORE.iter().find_map(|before| normal.strip_prefix(before));
+    synonym(stem.or_else(|| normal.strip_suffix("old"))?)
+}
+
 /// Whether the column is our own (see [`RESERVED`]).
 pub(super) fn is_reserved(name: &str) -> bool {
     name.starts_with('_') && RESERVED.contains(&name)

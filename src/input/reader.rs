@@ -446,6 +446,12 @@ impl<'r> Row<'r> {
         }
     }
 
+    /// The text of the column that holds what a field was before, of [`super::OLD_FIELDS`].
+    pub fn old(&self, field: FieldKind) -> Option<&'r str> {
+        let at = super::OLD_FIELDS.into_iter().position(|of| of == field)?;
+        self.watched(self.rules.watched_count + at).filter(|cell| !cell.is_empty())
+    }
+
     /// Whether the member of a field is there and null. A CSV cell is only in a row fed back from our own files, or where
     /// a path leads into it.
     pub fn is_null(&self, field: FieldKind) -> bool {

@@ -4,11 +4,13 @@
 //! A watched column that is nowhere stops the run: a condition on it would silently send everything or nothing. Not
 //! here: what is asked of them (`plan/`).
 
+use super::OLD_FIELDS;
 use super::error::{ColumnNames, Problem, SourceError};
 use super::members::Members;
-use super::names::normalize;
+use super::names::{normalize, old_synonym};
 use super::pointer::{Lost, Pointer};
 use super::value::{is_too_deep, too_deep};
+use crate::update::FieldKind;
 
 /// Where a CSV input has a watched column.
 #[derive(Debug, Clone, Copy)]
@@ -17,6 +19,11 @@ pub(super) struct WatchedAt {
     pub(super) position: usize,
     /// Its cells hold JSON, into which the path goes on.
     pub(super) is_path: bool,
+}
+
+impl WatchedAt {
+    /// The input does not have it.
+    const NOWHERE: WatchedAt = WatchedAt { position: usize::MAX, is_path: false };
 }
 
 /// The watched columns of a run.
@@ -33,6 +40,8 @@ struct Column {
     pointer: Option<Pointer>,
     /// An input has it.
     is_seen: bool,
+    /// Known by its name as the old value of a field. Nobody has asked for it, so that it may be missing.
+    hint_of: Option<FieldKind>,
 }
 
 /// How a column of an input fits a watched one.
@@ -46,12 +55,26 @@ enum Fit {
 impl Column {
     fn new(name: &str) -> Column {
         let name = name.trim().to_owned();
-        Column { normal: normalize(&name), pointer: Pointer::parse(&name), name, is_seen: false }
+        Column {
+            normal: normalize(&name),
+            pointer: Pointer::parse(&name),
+            name,
+            is_seen: false,
+            hint_of: None,
+        }
+    }
+
+    fn hint(field: FieldKind) -> Column {
+        let name = format!("old_{field}");
+        Column { normal: String::new(), pointer: None, name, is_seen: false, hint_of: Some(field) }
     }
 
     /// How a column or member fits by its name, or as the one where the path begins. As with columns of fields, a JSON
     /// pointer is alike to no name.
     fn fit(&self, name: &str) -> Option<Fit> {
+        if self.hint_of.is_some() {
+            return (old_synonym(&normalize(name)) == self.hint_of).then_some(Fit::Alike);
+        }
         let pointer = self.pointer.as_ref();
         let is_pointer = pointer.is_some_and(|pointer| pointer.is_slashed);
         if self.name == name {
@@ -65,12 +88,13 @@ impl Column {
 }
 
 impl Watched {
-    pub(super) fn new(names: &[String]) -> Watched {
-        Watched { columns: names.iter().map(|name| Column::new(name)).collect() }
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.columns.is_empty()
+    /// These columns, and behind them those of old values: as they were named, or as they are known.
+    pub(super) fn new(names: &[String], old: &[(FieldKind, String)]) -> Watched {
+        let old = OLD_FIELDS.into_iter().map(|field| {
+            let named = old.iter().find(|(of, _)| *of == field);
+            named.map_or_else(|| Column::hint(field), |(_, name)| Column::new(name))
+        });
+        Watched { columns: names.iter().map(|name| Column::new(name)).chain(old).collect() }
     }
 
     /// Whether a column of this name is read because it is watched.
@@ -91,8 +115,19 @@ impl Watched {
             let fits: Vec<Option<Fit>> = header.iter().map(|name| column.fit(name)).collect();
             let best = fits.iter().flatten().max().copied();
             let mut at = (0..header.len()).filter(|at| best.is_some() && fits[*at] == best);
-            let Some(position) = at.next() else { return Err(missing(column, Some(file), header)) };
+            let Some(position) = at.next() else {
+                if column.hint_of.is_some() {
+                    positions.push(WatchedAt::NOWHERE);
+                    continue;
+                }
+                return Err(missing(column, Some(file), header));
+            };
             let rivals: Vec<usize> = at.collect();
+            if !rivals.is_empty() && column.hint_of.is_some() {
+                // Which of them it is nobody has said, and nothing depends on it but an order.
+                positions.push(WatchedAt::NOWHERE);
+                continue;
+            }
             if !rivals.is_empty() {
                 let all = std::iter::once(position).chain(rivals).map(|at| header[at].clone());
                 return Err(SourceError::AmbiguousWatched {
@@ -112,7 +147,7 @@ impl Watched {
 
     /// Whether every column was in some input, once all of them were read. Inputs without any column prove nothing.
     pub(super) fn check_seen(&self, columns: &[String]) -> Result<(), SourceError> {
-        match self.columns.iter().find(|column| !column.is_seen) {
+        match self.columns.iter().find(|column| !column.is_seen && column.hint_of.is_none()) {
             Some(column) if !columns.is_empty() => Err(missing(column, None, columns)),
             Some(_) | None => Ok(()),
         }
@@ -159,9 +194,6 @@ impl WatchedCells {
         row: impl Iterator<Item = (usize, &'m str)>,
         depth_max: usize,
     ) -> Result<(), Problem> {
-        if watched.is_empty() {
-            return Ok(());
-        }
         let count = watched.columns.len();
         self.cells.clear();
         self.cells.resize(count, None);
@@ -184,12 +216,16 @@ impl WatchedCells {
                 column.is_seen = true;
                 match self.fits[*at] {
                     Some(better) if better > *fit => {}
+                    Some(equal) if equal == *fit && column.hint_of.is_some() => self.cells[*at] = None,
                     Some(equal) if equal == *fit => {
                         let detail = format!("several members could be the column `{}`", column.name);
                         return Err(Problem::new("json.ambiguous", detail).of_column(name));
                     }
                     Some(_) | None => {
-                        self.cells[*at] = text(value, name)?;
+                        self.cells[*at] = match text(value, name) {
+                            Err(_) if column.hint_of.is_some() => None,
+                            text => text?,
+                        };
                         self.fits[*at] = Some(*fit);
                     }
                 }

@@ -24,6 +24,9 @@ const BLOCKS_CACHED: usize = 4;
 /// Bytes before the signature of a refusal, or before the end.
 const FIXED_BYTES: usize = 4 + 8 + 4 + 2 + 2 + 1 + 1;
 
+/// Of what a row shares, the bit that says that its wave and its swap follow.
+const CHAIN_FOLLOWS: u8 = 0x80;
+
 const KINDS: [FailureKind; 4] =
     [FailureKind::Refused, FailureKind::Exhausted, FailureKind::EchoMismatch, FailureKind::Deferred];
 
@@ -42,6 +45,11 @@ pub struct Beside {
     pub refusals: u32,
     /// The refusal that keeps the update from being sent again, where the ruling says so.
     pub refused: Option<Box<Refusal>>,
+    /// Of an update that waits for that of another subject, and of its parts: in which wave it is sent, from 1.
+    pub wave: u32,
+    /// Of a row held back because its subject swaps with others: which one, from 1 in the order
+    /// of [`super::Plan::swaps`], which lists the first of them.
+    pub swap: u32,
     /// What the row shares, a bit each.
     pub(super) shared: u8,
 }
@@ -65,6 +73,8 @@ impl Beside {
         self.version_ordinal = self.version_ordinal.or(other.version_ordinal);
         self.refusals = self.refusals.max(other.refusals);
         self.refused = self.refused.take().or(other.refused);
+        self.wave = self.wave.max(other.wave);
+        self.swap = self.swap.max(other.swap);
         self.shared |= other.shared;
     }
 
@@ -74,7 +84,12 @@ impl Beside {
         into.extend_from_slice(&self.refusals.to_le_bytes());
         into.extend_from_slice(&self.left_out.bits().to_le_bytes());
         into.extend_from_slice(&self.not_sent.bits().to_le_bytes());
-        into.push(self.shared);
+        let has_chain = self.wave != 0 || self.swap != 0;
+        into.push(self.shared | if has_chain { CHAIN_FOLLOWS } else { 0 });
+        if has_chain {
+            into.extend_from_slice(&self.wave.to_le_bytes());
+            into.extend_from_slice(&self.swap.to_le_bytes());
+        }
         let Some(refusal) = &self.refused else {
             into.push(0);
             return;
@@ -107,7 +122,12 @@ impl Beside {
         let refusals = u32::from_le_bytes(array(take(4)));
         let mut fields = || FieldSet::from_bits(u16::from_le_bytes(array(take(2)))).unwrap_or_default();
         let (left_out, not_sent) = (fields(), fields());
-        let (shared, len) = (take(1)[0], usize::from(take(1)[0]));
+        let shared = take(1)[0];
+        let mut chain = || {
+            if shared & CHAIN_FOLLOWS == 0 { 0 } else { u32::from_le_bytes(array(take(4))) }
+        };
+        let (wave, swap) = (chain(), chain());
+        let (shared, len) = (shared & !CHAIN_FOLLOWS, usize::from(take(1)[0]));
         let refused = (len > 0).then(|| {
             let mut number = || u64::from_le_bytes(array(take(8)));
             let (batch, ordinal, digest) = (number(), number(), UpdateDigest(number()));
@@ -118,7 +138,7 @@ impl Beside {
             let version = Version { batch, ordinal };
             Box::new(Refusal { version, digest, kind, count, status, signature })
         });
-        (offset, Beside { left_out, not_sent, version_ordinal, refusals, refused, shared }, bytes)
+        (offset, Beside { left_out, not_sent, version_ordinal, refusals, refused, wave, swap, shared }, bytes)
     }
 }
 
@@ -222,6 +242,8 @@ mod tests {
             version_ordinal: Some(rows),
             refusals: 7,
             refused: Some(Box::new(refusal)),
+            wave: 3,
+            swap: 4,
             shared: 0,
         };
         besides.add(&[(rows, full.clone()), (1, Beside::sharing(SharedKind::Imei))]).unwrap();
@@ -229,7 +251,10 @@ mod tests {
         besides.add(&[(1, Beside::sharing(SharedKind::Pair))]).unwrap();
         assert_eq!(besides.get(65_536).unwrap(), full);
         assert_eq!(besides.get(rows).unwrap(), Beside { shared: 2, ..full });
-        assert_eq!(besides.get(1).unwrap().shared().collect::<Vec<_>>(), SharedKind::ALL);
+        assert_eq!(
+            besides.get(1).unwrap().shared().collect::<Vec<_>>(),
+            [SharedKind::Imei, SharedKind::Pair]
+        );
         assert_eq!(besides.get(2).unwrap(), Beside::default());
     }
 }

@@ -5,9 +5,11 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::digest::FieldHash;
+use crate::ledger::FieldState;
 use crate::update::{FieldKind, FieldSet};
 
 use super::record::{PartData, RowRecord, array};
+use super::ruler::Ruled;
 use super::ruling::Ruling;
 
 /// Fields of which one value belongs to one subject.
@@ -37,8 +39,9 @@ const _: () = assert!(KIND_SHIFT == 60 && FieldKind::ALL.len() < 16, "a claim is
 
 /// One claim: a value, and who claims it. Ordered by value: hash, then field; claims of one value by partition and row.
 ///
-/// From the top: 64 bits of the value's hash, 4 of its field, 1 kept for releases (a subject that gives the value up), 1
-/// for whether the claim is live, 14 of the partition its subject lies in, 44 of the row that makes it.
+/// From the top: 64 bits of the value's hash, 4 of its field, 1 for whether it is a release (a subject that gives the value
+/// up; behind all claims of the value), 1 for whether the claim is live, 14 of the partition its subject lies in, 44 of the
+/// row that makes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Claim(u128);
 
@@ -59,6 +62,15 @@ impl Claim {
             | partition << ORDINAL_BITS
             | ordinal;
         Claim(u128::from(hash.0) << 64 | low)
+    }
+
+    /// A subject gives a value up.
+    pub(super) fn release(kind: FieldKind, hash: FieldHash, partition: usize, ordinal: u64) -> Claim {
+        Claim(Claim::new(kind, hash, partition, ordinal, true).0 | 1 << RELEASE_SHIFT)
+    }
+
+    pub(super) fn is_release(self) -> bool {
+        self.0 >> RELEASE_SHIFT & 1 == 1
     }
 
     pub(super) fn hash(self) -> FieldHash {
@@ -158,6 +170,27 @@ pub(super) fn last_claim(rows: &[RowRecord], data: &PartData, field: FieldKind) 
     Some(LastClaim { hash, ordinal, is_live })
 }
 
+/// The value of a field that the subject held before this batch: as the ledger knows it, or else as its first row tells.
+pub(super) fn held_before(ruled: &Ruled<'_>, field: FieldKind) -> Option<FieldHash> {
+    known_before(ruled, field)
+        .or_else(|| ruled.rows.iter().find_map(|row| ruled.data.old(row, field)))
+        .filter(|hash| *hash != FieldHash::CLEARED)
+}
+
+/// The value that the ledger knows the subject to hold, [`FieldHash::CLEARED`] where it holds none.
+pub(super) fn known_before(ruled: &Ruled<'_>, field: FieldKind) -> Option<FieldHash> {
+    match ruled.entry?.field(field)?.state {
+        FieldState::Known(hash) => Some(hash),
+        FieldState::Unknown => None,
+    }
+}
+
+/// The value of a field that the subject gives up in the end: it held it before, and its rows set or clear the field.
+pub(super) fn released(ruled: &Ruled<'_>, field: FieldKind) -> Option<FieldHash> {
+    let set = ruled.rows.iter().rev().find_map(|row| claim_of(row, ruled.data, field))?;
+    held_before(ruled, field).filter(|before| *before != set)
+}
+
 /// What a value in a [`Bloom`] is a value of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Slot(u8);
@@ -250,6 +283,12 @@ mod tests {
             assert_eq!((claim.ordinal(), claim.is_live()), (ordinal, is_live));
         }
         let claim = |kind, live| Claim::new(kind, FieldHash(7), 3, 9, live);
+        let release = Claim::release(FieldKind::Imsi, FieldHash(7), 3, 9);
+        assert!(release.is_release() && !claim(FieldKind::Imsi, true).is_release());
+        assert!(
+            release.is_same_value(&claim(FieldKind::Imsi, false)) && release > claim(FieldKind::Imsi, true)
+        );
+        assert_eq!((release.kind(), release.partition(), release.ordinal()), (FieldKind::Imsi, 3, 9));
         assert!(claim(FieldKind::Imsi, true).is_same_value(&claim(FieldKind::Imsi, false)));
         assert!(!claim(FieldKind::Imsi, true).is_same_value(&claim(FieldKind::Iccid, true)));
     }

@@ -10,6 +10,7 @@ use crate::ledger::Refusal;
 use crate::update::FIELD_COUNT;
 
 use super::beside::{Beside, Besides};
+use super::chain::{Chains, Swap};
 use super::conflict::ConflictGroup;
 use super::record::{Marks, RowRecord};
 use super::ruling::Ruling;
@@ -27,6 +28,8 @@ pub(super) const BESIDE: u8 = 0x10;
 const IN_DOUBT: u8 = 0x20;
 /// The row was rejected by the policy on duplicates.
 const BY_POLICY: u8 = 0x40;
+/// The row's update waits for that of another subject, which gives up what it takes.
+pub(super) const CHAINED: u8 = 0x80;
 
 /// One ruling per row, with all that pass 2 and the reports ask about it.
 #[derive(Debug)]
@@ -37,6 +40,7 @@ pub struct Plan {
     shares: [bool; SharedKind::ALL.len()],
     conflicts: Vec<ConflictGroup>,
     conflicts_total: u64,
+    chains: Chains,
     in_doubt: Vec<u64>,
     samples: Vec<Sample>,
     facts: PlanFacts,
@@ -109,6 +113,28 @@ impl Plan {
         self.conflicts_total
     }
 
+    /// Whether the row is an update, or part of one, that waits for the update of another subject, which gives up what it
+    /// takes: it is sent in its wave ([`Beside::wave`]), after everything else.
+    ///
+    /// # Panics
+    /// When no such row was surveyed.
+    pub fn is_chained(&self, ordinal: u64) -> bool {
+        self.byte(ordinal) & CHAINED != 0
+    }
+
+    /// Updates of each wave of those that wait for others, the first wave in front. Each wave takes what the one before
+    /// gives up, the first what updates give up that wait for nobody.
+    pub fn waves(&self) -> &[u64] {
+        &self.chains.waves
+    }
+
+    /// The first true swaps in file order, at most [`super::SWAPS_LISTED_MAX`]: subjects that take what the others of the
+    /// group give up, in a ring, so that no order of sending releases before it assigns. Under
+    /// [`super::ConflictPolicy::Send`] they are listed although their rows are sent.
+    pub fn swaps(&self) -> &[Swap] {
+        &self.chains.swaps
+    }
+
     /// Ordinals of the first updates that an earlier run left in doubt and that are sent again, at most
     /// [`IN_DOUBT_ORDINALS_MAX`].
     pub fn in_doubt_ordinals(&self) -> &[u64] {
@@ -173,6 +199,7 @@ pub(super) struct Books {
     pub(super) shares: [bool; SharedKind::ALL.len()],
     pub(super) conflicts: Vec<ConflictGroup>,
     pub(super) conflicts_total: u64,
+    pub(super) chains: Chains,
     pub(super) samples_max: usize,
 }
 
@@ -192,6 +219,7 @@ impl Books {
         // A rejected row is in no partition, and neither is a filtered one.
         facts.rows.rejected += facts.rows.read - valid - filtered;
         facts.refused_before = facts.rows.refused_before;
+        facts.chains = self.chains.facts;
         assert!(facts.rows.is_balanced(), "every row read ends in exactly one disposition: {:?}", facts.rows);
         let mut plan = Plan {
             rows: rulings,
@@ -199,6 +227,7 @@ impl Books {
             shares: self.shares,
             conflicts: self.conflicts,
             conflicts_total: self.conflicts_total,
+            chains: self.chains,
             in_doubt: Vec::new(),
             samples,
             facts,

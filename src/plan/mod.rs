@@ -5,6 +5,7 @@
 //! a subject into updates with [`Folding`]. Not here: reading rows, hashing values, sending, printing, any clock.
 
 pub use beside::Beside;
+pub use chain::{CHAIN_LINKS_MAX_DEFAULT, SWAPS_LISTED_MAX, Swap};
 pub use conflict::{CONFLICT_GROUPS_MAX, CONFLICT_ORDINALS_MAX, ConflictGroup};
 pub use dispositions::{BesideError, IN_DOUBT_ORDINALS_MAX, Plan};
 pub use filter::{Filter, FilterError, Kept, Operator};
@@ -45,8 +46,10 @@ mod join;
 
 mod judge;
 
+mod chain;
 mod claim;
 mod conflict;
+mod links;
 mod shared;
 
 mod beside;

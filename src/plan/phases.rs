@@ -6,9 +6,10 @@
 //!    the other claims. Then every partition of values finds those that two subjects claim.
 //! 3. Partitions in which a value is contested are ruled on again with that in hand.
 //! 4. The conflicts are listed.
+//! 5. Where one subject takes what another gives up, the order of sending is found, and those that have to wait or that
+//!    swap are ruled on again (`links.rs`).
 //!
-//! Phase 2 is where what subjects give up (releases: the ledger's hash of a field that a live update changes) would be brought
-//! together with what others claim. Every phase rules alike, whatever the number of threads and partitions. Not here: one
+//! What subjects give up lies among the claims; in phase 2 it meets what others take. Every phase rules alike, whatever the number of threads and partitions. Not here: one
 //! part's rulings (`ruler.rs`), the plan that comes of it (`dispositions.rs`).
 
 use std::io;
@@ -20,7 +21,8 @@ use crate::event::{PlanFacts, Repeated};
 use crate::update::{FieldKind, FieldSet};
 
 use super::beside::{Beside, Besides};
-use super::claim::{Bloom, Claim, EXCLUSIVE, IDENTIFIERS, LastClaim, Pair, Slot, last_claim};
+use super::chain::Chains;
+use super::claim::{Bloom, Claim, EXCLUSIVE, IDENTIFIERS, LastClaim, Pair, Slot, last_claim, released};
 use super::conflict::ConflictList;
 use super::dispositions::{BESIDE, Books, Plan, byte_of, decode};
 use super::leaves::{Source, TakePart};
@@ -61,30 +63,34 @@ pub enum JoinError<E> {
 
 /// The state of a join, shared by all hands.
 pub(super) struct Phases<'a, L: LedgerSlices> {
-    survey: &'a Survey,
-    rules: &'a PlanRules,
+    pub(super) survey: &'a Survey,
+    pub(super) rules: &'a PlanRules,
     ledger: &'a L,
     hands: &'a dyn Hands,
-    besides: Besides,
+    pub(super) besides: Besides,
     filter: OnceLock<Bloom>,
     claims: Box<dyn Partitions>,
     pairs: Box<dyn Partitions>,
     /// By partition of their subject, the values that are contested there.
-    contested: Box<dyn Partitions>,
+    pub(super) contested: Box<dyn Partitions>,
     is_contested: Vec<AtomicBool>,
-    tallies: Vec<Mutex<Tally>>,
-    found: Mutex<Found<L::Error>>,
+    /// By partition of their subject, the values that one subject gives up and another takes.
+    pub(super) links: Box<dyn Partitions>,
+    pub(super) is_linked: Vec<AtomicBool>,
+    pub(super) tallies: Vec<Mutex<Tally>>,
+    pub(super) found: Mutex<Found<L::Error>>,
 }
 
 /// What is found along the way.
-struct Found<E> {
+pub(super) struct Found<E> {
     /// The error of the first partition that has one.
     error: Option<(usize, JoinError<E>)>,
     known: u64,
     missing: u64,
     repeated: Option<Repeated>,
-    shares: [bool; SharedKind::ALL.len()],
+    pub(super) shares: [bool; SharedKind::ALL.len()],
     conflicts: ConflictList,
+    pub(super) chains: Chains,
 }
 
 /// What one hand gathers of a part before it is put where it belongs.
@@ -112,6 +118,7 @@ impl<L: LedgerSlices> Phases<'_, L> {
             repeated: None,
             shares: Default::default(),
             conflicts: ConflictList::default(),
+            chains: Chains::default(),
         };
         let phases = Phases {
             survey: &survey,
@@ -124,6 +131,8 @@ impl<L: LedgerSlices> Phases<'_, L> {
             pairs: partitions(),
             contested: partitions(),
             is_contested: (0..count).map(|_| AtomicBool::new(false)).collect(),
+            links: partitions(),
+            is_linked: (0..count).map(|_| AtomicBool::new(false)).collect(),
             tallies: (0..count).map(|_| Mutex::default()).collect(),
             found: Mutex::new(found),
         };
@@ -154,6 +163,7 @@ impl<L: LedgerSlices> Phases<'_, L> {
             shares: found.shares,
             conflicts,
             conflicts_total,
+            chains: found.chains,
             samples_max: rules.samples,
         }
         .close(tallies))
@@ -199,6 +209,7 @@ impl<L: LedgerSlices> Phases<'_, L> {
             for row in ruled.rows {
                 self.put(row);
                 self.note_beside(row, &ruled, &mut gathered.besides);
+                self.note_old(row, &ruled, &mut gathered.besides);
                 is_live |= row.is_live();
             }
             if is_live {
@@ -219,6 +230,12 @@ impl<L: LedgerSlices> Phases<'_, L> {
                 filter.insert(Slot::of(kind), claim.hash);
             }
             gathered.claims.push(Claim::new(kind, claim.hash, partition, claim.ordinal, claim.is_live));
+        }
+        for kind in self.exclusive_kinds().iter() {
+            if let Some(hash) = released(ruled, kind) {
+                // Which row gives it up is asked for only where somebody takes it.
+                gathered.claims.push(Claim::release(kind, hash, partition, 0));
+            }
         }
         for row in ruled.rows.iter().filter(|row| row.is_live()) {
             if let Some(pair) = Pair::of(row, ruled.data, true) {
@@ -302,10 +319,18 @@ impl<L: LedgerSlices> Phases<'_, L> {
         let (mut most, mut shares) = (None, [false; SharedKind::ALL.len()]);
         let mut besides = Vec::new();
         let mut contested: Vec<Claim> = Vec::new();
-        for claims in claims.chunk_by(Claim::is_same_value).filter(|claims| is_claimed_twice(claims)) {
+        let mut links: Vec<Claim> = Vec::new();
+        for claims in claims.chunk_by(Claim::is_same_value) {
             let kind = claims[0].kind();
+            let (claims, releases) = claims.split_at(claims.partition_point(|claim| !claim.is_release()));
+            if !releases.is_empty() && claims.iter().any(|claim| claim.is_live()) {
+                links.extend(claims.iter().filter(|claim| claim.is_live()).chain(releases));
+            }
+            if !is_claimed_twice(claims) {
+                continue;
+            }
             most = more_repeated(most, repeated(claims));
-            if kind == SharedKind::Imei.field() {
+            if Some(kind) == SharedKind::Imei.field() {
                 shares[SharedKind::Imei as usize] = true;
                 let told = claims.iter().map(|claim| (claim.ordinal(), Beside::sharing(SharedKind::Imei)));
                 besides.extend(told);
@@ -333,6 +358,10 @@ impl<L: LedgerSlices> Phases<'_, L> {
             self.is_contested[claim.partition()].store(true, Ordering::Relaxed);
         }
         append_claims(&*self.contested, &contested, Claim::partition).map_err(JoinError::Space)?;
+        for claim in &links {
+            self.is_linked[claim.partition()].store(true, Ordering::Relaxed);
+        }
+        append_claims(&*self.links, &links, Claim::partition).map_err(JoinError::Space)?;
         let mut found = lock(&self.found);
         found.repeated = more_repeated(found.repeated, most);
         found.shares.iter_mut().zip(shares).for_each(|(all, shares)| *all |= shares);
@@ -341,13 +370,22 @@ impl<L: LedgerSlices> Phases<'_, L> {
 
     /// Phases 3 and 4: the rulings that conflicts change, and the list.
     fn third_and_fourth(&self) -> Result<(), JoinError<L::Error>> {
-        let partitions: Vec<usize> =
-            (0..self.partitions()).filter(|at| self.is_contested[*at].load(Ordering::Relaxed)).collect();
-        if partitions.is_empty() {
+        let is_any = |of: &[AtomicBool]| of.iter().any(|is_one| is_one.load(Ordering::Relaxed));
+        let (is_contested, is_linked) = (is_any(&self.is_contested), is_any(&self.is_linked));
+        let partitions: Vec<usize> = (0..self.partitions())
+            .filter(|at| {
+                [&self.is_contested, &self.is_linked].iter().any(|of| of[*at].load(Ordering::Relaxed))
+            })
+            .collect();
+        let listed = self.survey.space.partitions(self.partitions());
+        let wants = self.survey.space.partitions(self.partitions());
+        self.by_partitions(&partitions, &|partition| self.rule_again(partition, &*listed, &*wants))?;
+        if is_linked {
+            self.order_chains(&*wants)?;
+        }
+        if !is_contested {
             return Ok(());
         }
-        let listed = self.survey.space.partitions(self.partitions());
-        self.by_partitions(&partitions, &|partition| self.rule_again(partition, &*listed))?;
         self.by_partitions(&(0..self.partitions()).collect::<Vec<_>>(), &|partition| {
             let claims = self.sorted_claims(&*listed, partition)?;
             let mut list = ConflictList::default();
@@ -358,17 +396,23 @@ impl<L: LedgerSlices> Phases<'_, L> {
     }
 
     /// Rules on a partition again, with what is contested there, and tells the final claims of contested values.
-    fn rule_again(&self, partition: usize, listed: &dyn Partitions) -> Result<(), JoinError<L::Error>> {
-        let contested = self.sorted_claims(&*self.contested, partition)?;
-        let contested = contested.into_iter().map(|claim| (claim.hash(), claim.kind())).collect();
-        let contested = Contested::new(contested);
+    /// Where subjects give up what others take, it tells who does.
+    fn rule_again(
+        &self,
+        partition: usize,
+        listed: &dyn Partitions,
+        wants: &dyn Partitions,
+    ) -> Result<(), JoinError<L::Error>> {
+        let contested = self.values(&*self.contested, partition)?;
+        let links = self.values(&*self.links, partition)?;
         let mut entries = self.entries(&(partition..partition + 1));
         let (mut part, mut tally) = (Part::default(), Tally::default());
-        let mut claims = Vec::new();
+        let (mut claims, mut wanted) = (Vec::new(), Vec::new());
         self.leaves(partition, &mut part, &mut |part| {
             part.sort();
             reorder(part, self.rules.batch, &mut |_, _| {});
             rule_part(part, self.bounded(), &mut entries, &contested, &mut |ruled| {
+                self.want(partition, &ruled, &links, &mut wanted);
                 tally.take(&ruled, self.rules.samples);
                 ruled.rows.iter().for_each(|row| self.put(row));
                 for (kind, claim) in self.claims_of(&ruled).filter(|(kind, _)| EXCLUSIVE.contains(*kind)) {
@@ -380,12 +424,23 @@ impl<L: LedgerSlices> Phases<'_, L> {
             })
         })?;
         *lock(&self.tallies[partition]) = tally;
-        append_claims(listed, &claims, |claim| self.survey.bounds.partition_of_value(claim.hash()))
-            .map_err(JoinError::Space)
+        let by_value = |claim: Claim| self.survey.bounds.partition_of_value(claim.hash());
+        append_claims(wants, &wanted, by_value).map_err(JoinError::Space)?;
+        append_claims(listed, &claims, by_value).map_err(JoinError::Space)
+    }
+
+    /// The values that stand there for a partition.
+    pub(super) fn values(
+        &self,
+        from: &dyn Partitions,
+        partition: usize,
+    ) -> Result<Contested, JoinError<L::Error>> {
+        let claims = self.sorted_claims(from, partition)?;
+        Ok(Contested::new(claims.into_iter().map(|claim| (claim.hash(), claim.kind())).collect()))
     }
 
     /// Writes the row's byte. What it has beside its ruling stays.
-    fn put(&self, row: &RowRecord) {
+    pub(super) fn put(&self, row: &RowRecord) {
         let byte = &self.rulings()[index_of(row.ordinal)];
         // Only this hand has this row.
         byte.store(byte_of(row) | byte.load(Ordering::Relaxed) & BESIDE, Ordering::Relaxed);
@@ -421,7 +476,7 @@ impl<L: LedgerSlices> Phases<'_, L> {
         self.pairs.append_each(&mut records).map_err(JoinError::Space)
     }
 
-    fn sorted_claims(
+    pub(super) fn sorted_claims(
         &self,
         from: &dyn Partitions,
         partition: usize,
@@ -438,24 +493,29 @@ impl<L: LedgerSlices> Phases<'_, L> {
         self.survey.mapped.intersect(IDENTIFIERS).minus(FieldSet::only(self.rules.key))
     }
 
-    fn claims_of(&self, ruled: &Ruled<'_>) -> impl Iterator<Item = (FieldKind, LastClaim)> {
+    /// Of them, those of which one value belongs to one subject.
+    pub(super) fn exclusive_kinds(&self) -> FieldSet {
+        self.claimed_kinds().intersect(EXCLUSIVE)
+    }
+
+    pub(super) fn claims_of(&self, ruled: &Ruled<'_>) -> impl Iterator<Item = (FieldKind, LastClaim)> {
         let kinds = self.claimed_kinds();
         kinds.iter().filter_map(|kind| Some((kind, last_claim(ruled.rows, ruled.data, kind)?)))
     }
 
-    fn partitions(&self) -> usize {
+    pub(super) fn partitions(&self) -> usize {
         self.survey.bounds.partitions()
     }
 
-    fn rulings(&self) -> &[AtomicU8] {
+    pub(super) fn rulings(&self) -> &[AtomicU8] {
         &self.survey.rulings
     }
 
-    fn bounded(&self) -> (&PlanRules, u64) {
+    pub(super) fn bounded(&self) -> (&PlanRules, u64) {
         (self.rules, self.survey.bounds.subject_rows_max)
     }
 
-    fn entries(&self, partitions: &Range<usize>) -> Entries<'_, L> {
+    pub(super) fn entries(&self, partitions: &Range<usize>) -> Entries<'_, L> {
         let from = self
             .survey
             .bounds
@@ -464,7 +524,7 @@ impl<L: LedgerSlices> Phases<'_, L> {
         Entries::new(self.ledger, from, self.survey.bounds.first_of(partitions.end), self.rules.tag)
     }
 
-    fn leaves(
+    pub(super) fn leaves(
         &self,
         partition: usize,
         part: &mut Part,
@@ -487,7 +547,7 @@ impl<L: LedgerSlices> Phases<'_, L> {
     }
 
     /// Does the work for each of these partitions.
-    fn by_partitions(
+    pub(super) fn by_partitions(
         &self,
         partitions: &[usize],
         work: &(dyn Fn(usize) -> Result<(), JoinError<L::Error>> + Sync),
@@ -534,7 +594,7 @@ fn append_claims(
     to.append_each(&mut bytes.iter().map(|(partition, bytes)| (*partition, bytes.as_slice())))
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // A panic of another hand reaches the caller; what stands here is not looked at then.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

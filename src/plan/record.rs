@@ -18,6 +18,12 @@ const HEAD_RANKED: u16 = 1 << 10;
 const HEAD_DISPLACED: u16 = 1 << 11;
 const HEAD_FIELDS: u16 = HEAD_REPLAYED - 1;
 
+/// The row tells what a field was before, and the hash of it follows, field by field.
+const HEAD_OLD: [(FieldKind, u16); 3] =
+    [(FieldKind::Number, 1 << 12), (FieldKind::Imsi, 1 << 13), (FieldKind::Iccid, 1 << 14)];
+
+const HEAD_ANY_OLD: u16 = 7 << 12;
+
 /// Bytes of a row without version, rank and fields: subject, ordinal, head.
 const ROW_BYTES_MIN: usize = 16 + 8 + 2;
 
@@ -108,6 +114,15 @@ pub(super) struct Displaced {
 struct Side {
     version: Version,
     rank: i128,
+    /// What fields were before as the row tells it; cleared where it does not.
+    old: [FieldHash; HEAD_OLD.len()],
+}
+
+impl Default for Side {
+    fn default() -> Side {
+        let old = [FieldHash::CLEARED; HEAD_OLD.len()];
+        Side { version: Version::default(), rank: RANK_OLDEST, old }
+    }
 }
 
 /// What belongs to the records of a part and is too long, or too rare, to lie in them.
@@ -164,9 +179,15 @@ impl PartData {
             Some(side) => side.version = version,
             None => {
                 row.side = index(self.sides.len());
-                self.sides.push(Side { version, rank: RANK_OLDEST });
+                self.sides.push(Side { version, ..Side::default() });
             }
         }
+    }
+
+    /// What a field was before, where the row tells it.
+    pub(super) fn old(&self, row: &RowRecord, kind: FieldKind) -> Option<FieldHash> {
+        let at = HEAD_OLD.iter().position(|(of, _)| *of == kind)?;
+        self.sides.get(row.side as usize).map(|side| side.old[at]).filter(|hash| *hash != FieldHash::CLEARED)
     }
 
     /// Rank of a row, where a column gives one.
@@ -196,7 +217,7 @@ impl Part {
             unreachable!("every bit of the head's fields is a field")
         };
         let mut marks = Marks::NONE;
-        let mut side = Side { version: Version::default(), rank: RANK_OLDEST };
+        let mut side = Side::default();
         if head & HEAD_REPLAYED != 0 {
             let (batch, behind) = rest.split_at(8);
             let (number, behind) = behind.split_at(8);
@@ -217,7 +238,12 @@ impl Part {
             self.displaced.push(Displaced { subject, ordinal, rank: side.rank });
             return rest;
         }
-        let side_at = if head & (HEAD_REPLAYED | HEAD_RANKED) == 0 {
+        for (old, _) in side.old.iter_mut().zip(HEAD_OLD).filter(|(_, (_, bit))| head & bit != 0) {
+            let (hash, behind) = rest.split_at(8);
+            *old = FieldHash(u64::from_le_bytes(array(hash)));
+            rest = behind;
+        }
+        let side_at = if head & (HEAD_REPLAYED | HEAD_RANKED | HEAD_ANY_OLD) == 0 {
             NO_SIDE
         } else {
             self.data.sides.push(side);
@@ -270,6 +296,10 @@ pub(super) fn encode(row: &Surveyed<'_>, into: &mut Vec<u8>) {
     let mut head = present.bits();
     head |= if row.version.is_some() { HEAD_REPLAYED } else { 0 };
     head |= if row.rank.is_some() { HEAD_RANKED } else { 0 };
+    let old = |kind| row.old.iter().find(|(of, _)| *of == kind).map(|(_, hash)| *hash);
+    for (kind, bit) in HEAD_OLD {
+        head |= if old(kind).is_some() { bit } else { 0 };
+    }
     into.clear();
     into.extend_from_slice(&row.subject.0);
     into.extend_from_slice(&row.ordinal.to_le_bytes());
@@ -280,6 +310,9 @@ pub(super) fn encode(row: &Surveyed<'_>, into: &mut Vec<u8>) {
     }
     if let Some(rank) = row.rank {
         into.extend_from_slice(&rank.to_le_bytes());
+    }
+    for hash in HEAD_OLD.into_iter().filter_map(|(kind, _)| old(kind)) {
+        into.extend_from_slice(&hash.0.to_le_bytes());
     }
     for (_, hash) in row.facts {
         into.extend_from_slice(&hash.0.to_le_bytes());
@@ -306,7 +339,7 @@ pub(super) fn rows_of(mut piece: &[u8]) -> impl Iterator<Item = (SubjectId, u64,
         let head = u16::from_le_bytes(array(&piece[24..26]));
         let version = if head & HEAD_REPLAYED == 0 { 0 } else { 16 };
         let rank = if head & (HEAD_RANKED | HEAD_DISPLACED) == 0 { 0 } else { 16 };
-        let fields = 8 * (head & HEAD_FIELDS).count_ones() as usize;
+        let fields = 8 * (head & (HEAD_FIELDS | HEAD_ANY_OLD)).count_ones() as usize;
         let (row, rest) = piece.split_at(ROW_BYTES_MIN + version + rank + fields);
         piece = rest;
         Some((subject, ordinal, row))

@@ -93,17 +93,28 @@ fn is_counted(entry: &LedgerEntry, tag: Option<SubjectTag>) -> bool {
 #[derive(Debug, Default)]
 pub(super) struct Contested {
     values: Vec<(FieldHash, FieldKind)>,
+    /// Rows, ascending, that carry updates of subjects which swap among each other and are held back for it.
+    pub(super) swapping: Vec<u64>,
 }
 
 impl Contested {
     pub(super) fn new(mut values: Vec<(FieldHash, FieldKind)>) -> Contested {
         values.sort_unstable();
         values.dedup();
-        Contested { values }
+        Contested { values, swapping: Vec::new() }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.values.is_empty()
     }
 
     pub(super) fn contains(&self, kind: FieldKind, hash: FieldHash) -> bool {
         self.values.binary_search(&(hash, kind)).is_ok()
+    }
+
+    /// Whether the subject of these rows is held back because it swaps with others.
+    fn is_swapping(&self, rows: &[RowRecord]) -> bool {
+        !self.swapping.is_empty() && rows.iter().any(|row| self.swapping.binary_search(&row.ordinal).is_ok())
     }
 
     /// Marks the rows that set a contested value. Earlier rows that set the same value are contested with the last one:
@@ -157,10 +168,25 @@ pub(super) fn rule_part<L: LedgerSlices>(
         join.rule(rows, entry);
         contested.mark(rows, data, rules.key);
         conclude(rows, rules);
+        if contested.is_swapping(rows) {
+            hold_swap(rows);
+        }
         let (refusals, refused_before) = (&join.refusals[..], &join.refused_before[..]);
         show(Ruled { rows, data, entry, refusals, refused_before });
     }
     Ok(())
+}
+
+/// Holds back a subject that swaps with others. A row equal to the ledger is sent only behind one that is not.
+fn hold_swap(rows: &mut [RowRecord]) {
+    for row in rows.iter_mut().filter(|row| row.is_live()) {
+        row.ruling = if row.marks.has(Marks::EQUAL) { Ruling::Unchanged } else { Ruling::Conflict };
+    }
+}
+
+/// The row that carries the update of a subject, or its last one; `None` when nothing of the subject is sent.
+pub(super) fn carrier(rows: &[RowRecord]) -> Option<u64> {
+    rows.iter().filter(|row| row.ruling.is_sent()).map(|row| row.ordinal).max()
 }
 
 /// The last word on the rows of a subject, once the conflicts are known.

@@ -1,5 +1,5 @@
 //! What rows of different subjects have in common and may have: one IMEI under two subjects, and one ICCID with two
-//! IMSIs (field-rules 1.11). Worth a warning where one of them would change something, and no reason to hold a row back.
+//! IMSIs (field-rules 1.11); and rows that tell another value of before than the ledger. Worth a warning where one of them would change something, and no reason to hold a row back.
 //!
 //! Not here: identifiers that belong to one subject alone (`conflict.rs`), how rows come together by value (`phases.rs`),
 //! telling it (the wiring).
@@ -17,15 +17,18 @@ choice! {
         Imei = "x.imei_shared",
         /// Another row has the same ICCID with another IMSI.
         Pair = "x.pair",
+        /// The ledger knows another value of before than the row tells.
+        Old = "x.old_differs",
     }
 }
 
 impl SharedKind {
-    /// The field it is about.
-    pub const fn field(self) -> FieldKind {
+    /// The field it is about, where it is about one.
+    pub const fn field(self) -> Option<FieldKind> {
         match self {
-            SharedKind::Imei => FieldKind::Imei,
-            SharedKind::Pair => FieldKind::Iccid,
+            SharedKind::Imei => Some(FieldKind::Imei),
+            SharedKind::Pair => Some(FieldKind::Iccid),
+            SharedKind::Old => None,
         }
     }
 }

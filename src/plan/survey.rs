@@ -1,7 +1,7 @@
 //! Pass 1: takes the rows one by one and puts of each what the rulings need into the partition of its subject.
 //!
 //! A row costs a byte of memory, and in its partition 26 bytes and 8 per field, however long its values are; a replayed
-//! row 16 more, and one that a column puts in its place another 16. Not here: where partitions are (`space.rs`), the join
+//! row 16 more, one that a column puts in its place another 16, and 8 for every old value. Not here: where partitions are (`space.rs`), the join
 //! (`phases.rs`).
 
 use std::io;
@@ -11,7 +11,8 @@ use crate::digest::{FieldHash, SubjectId};
 use crate::row::Version;
 use crate::update::{FieldKind, FieldSet};
 
-use super::claim::{CLAIM_BYTES, IDENTIFIERS, PAIR_BYTES};
+use super::chain::CHAIN_LINKS_MAX_DEFAULT;
+use super::claim::{CLAIM_BYTES, EXCLUSIVE, IDENTIFIERS, PAIR_BYTES};
 use super::dispositions::Plan;
 use super::phases::{JoinError, Phases};
 use super::record::{encode, encode_displaced};
@@ -52,6 +53,9 @@ pub struct Surveyed<'a> {
     pub rank: Option<i128>,
     /// Its present fields in wire order, the key field among them.
     pub facts: &'a [(FieldKind, FieldHash)],
+    /// What its number, IMSI and ICCID were before, where columns tell it. It is part of no update: it says what the subject
+    /// gives up where the ledger does not know.
+    pub old: &'a [(FieldKind, FieldHash)],
 }
 
 /// Bounds of a survey and its join.
@@ -66,6 +70,8 @@ pub struct SurveyBounds {
     pub subject_rows_max: u64,
     /// Bytes of the filter that finds claims of the values that updates to send set.
     pub filter_bytes_max: u64,
+    /// Pairs of subjects of which one takes what the other gives up, of which the order is found at once.
+    pub chain_links_max: usize,
 }
 
 impl Default for SurveyBounds {
@@ -75,6 +81,7 @@ impl Default for SurveyBounds {
             part_bytes_max: PART_BYTES_MAX_DEFAULT,
             subject_rows_max: SUBJECT_ROWS_MAX_DEFAULT,
             filter_bytes_max: FILTER_BYTES_MAX_DEFAULT,
+            chain_links_max: CHAIN_LINKS_MAX_DEFAULT,
         }
     }
 }
@@ -175,9 +182,10 @@ impl Survey {
     }
 
     /// Bytes that the rows taken so far need, and at most come to need until the plan is made: rows, and where everything
-    /// is to be sent, what every one of them claims.
+    /// is to be sent, what every one of them claims and gives up.
     pub fn bytes_needed(&self) -> (u64, u64) {
-        let kinds = self.mapped.intersect(IDENTIFIERS).len() as u64;
+        let kinds =
+            (self.mapped.intersect(IDENTIFIERS).len() + self.mapped.intersect(EXCLUSIVE).len()) as u64;
         let has_pair = self.mapped.contains(FieldKind::Iccid) && self.mapped.contains(FieldKind::Imsi);
         let pair = if has_pair { PAIR_BYTES as u64 } else { 0 };
         (self.bytes, self.bytes + self.valid * (kinds * CLAIM_BYTES as u64 + pair))

@@ -129,6 +129,17 @@ pub(super) fn plan_record(plan: &PlanFacts, notes: &Notes, options: &ReportOptio
         subjects_missing_before: plan.usual.last().map(|figures| figures.missing),
         filled: by_field(plan.filled),
         samples: plan.samples.iter().map(|sample| sample_record(sample, notes)).collect(),
+        chains: plan.chains.chains,
+        chain_longest: plan.chains.longest,
+        chain_waiting: plan.chains.waiting,
+        chain_unordered: plan.chains.unordered,
+        swaps: plan.chains.swaps,
+        swap_subjects: plan.chains.swap_subjects,
+        swap_places: plan
+            .swap_places
+            .iter()
+            .map(|swap| swap.iter().map(|place| notes.place(*place)).collect())
+            .collect(),
         rate_per_s: options.rate_per_s,
         duration_s: duration.map(|duration| duration.as_secs_f64()),
         done_at: duration.and_then(|duration| later(&(options.wall)(), duration)),

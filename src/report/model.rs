@@ -300,6 +300,21 @@ pub struct PlanRecord {
     /// Updates to send as examples, masked; of a plan alone.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub samples: Vec<SampleRecord>,
+    /// Chains of subjects that take what others of the input give up: sent release before assign.
+    pub chains: u64,
+    /// Subjects of the longest chain.
+    pub chain_longest: u64,
+    /// Updates that wait for another subject's.
+    pub chain_waiting: u64,
+    /// Pairs of rows beyond `plan.chain_rows_max`, whose order is left to the server.
+    pub chain_unordered: u64,
+    /// True swaps: rings of subjects, in which no order releases before it assigns.
+    pub swaps: u64,
+    /// Subjects in them.
+    pub swap_subjects: u64,
+    /// The places of the first swaps' rows, swap by swap.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub swap_places: Vec<Vec<PlaceRecord>>,
     /// Attempts per second the limiter allows; `None` without a limit.
     pub rate_per_s: Option<f64>,
     /// Seconds sending takes at that rate, without retries.

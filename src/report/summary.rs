@@ -41,6 +41,7 @@ fn sync(summary: &Summary, paint: Paint) -> String {
     }
     if let Some(plan) = &summary.plan {
         text.push_str(&survey_text::clears(plan));
+        text.push_str(&survey_text::chains(plan, summary, paint));
     }
     text.push_str(&reasons(&paint.red("rejected:"), &summary.rejections, summary));
     text.push_str(&complaints(summary, paint));

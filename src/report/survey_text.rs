@@ -23,6 +23,7 @@ pub(super) fn plan(summary: &Summary, paint: Paint) -> String {
     text.push_str(&changes(plan));
     text.push_str(&samples(plan, summary));
     text.push_str(&clears(plan));
+    text.push_str(&chains(plan, summary, paint));
     text.push_str(&reasons(&paint.red("rejected:"), &summary.rejections, summary));
     text.push_str(&in_doubt(summary, paint));
     text.push_str(&warnings(summary, paint));
@@ -325,6 +326,44 @@ pub(super) fn clears(plan: &PlanRecord) -> String {
         return String::new();
     }
     format!("clears: {} a field\n", rows_that(plan.clears, "clear"))
+}
+
+/// Chains and true swaps, where there are any.
+pub(super) fn chains(plan: &PlanRecord, summary: &Summary, paint: Paint) -> String {
+    let mut text = String::new();
+    if plan.chains > 0 {
+        text.push_str(&format!(
+            "chains: {}, the longest of {}; {} for what another gives up, sent in that order\n",
+            plural(plan.chains, "chain"),
+            plural(plan.chain_longest, "subject"),
+            updates_that(plan.chain_waiting, "wait"),
+        ));
+    }
+    if plan.chain_unordered > 0 {
+        let pairs = plural(plan.chain_unordered, "pair");
+        text.push_str(&format!(
+            "{} {pairs} of rows more than plan.chain_rows_max allows: the server decides about their order\n",
+            paint.yellow("chains:")
+        ));
+    }
+    if plan.swaps > 0 {
+        text.push_str(&format!(
+            "{} {} of {}, in which nobody can be first\n",
+            paint.yellow("swaps:"),
+            plural(plan.swaps, "true swap"),
+            plural(plan.swap_subjects, "subject")
+        ));
+        for swap in &plan.swap_places {
+            let places: Vec<String> = swap.iter().map(|at| place(summary, at)).collect();
+            text.push_str(&format!("  {}\n", places.join(", ")));
+        }
+    }
+    text
+}
+
+fn updates_that(updates: u64, verb: &str) -> String {
+    let verb = if updates == 1 { format!("{verb}s") } else { verb.to_owned() };
+    format!("{} {verb}", plural(updates, "update"))
 }
 
 fn rows_that(rows: u64, verb: &str) -> String {

@@ -78,15 +78,20 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn input(&self) -> InputSettings {
-        let columns = FieldKind::ALL.into_iter().filter_map(|kind| {
-            let mut pairs = self.values.pairs("columns");
-            pairs.find(|(name, _, _)| *name == kind.name()).map(|(_, column, _)| (kind, column.to_owned()))
-        });
+        let columns = |key: &'static str| {
+            let columns = FieldKind::ALL.into_iter().filter_map(move |kind| {
+                let mut pairs = self.values.pairs(key);
+                let named = pairs.find(|(name, _, _)| *name == kind.name());
+                named.map(|(_, column, _)| (kind, column.to_owned()))
+            });
+            columns.collect()
+        };
         InputSettings {
             format: self.choice("input.format", Format::from_name),
             key: self.field("input.key"),
             require_rows: self.is_on("input.require_rows"),
-            columns: columns.collect(),
+            columns: columns("columns"),
+            old_columns: columns("old_columns"),
             encoding: self.text("input.encoding"),
             delimiter: self
                 .text("input.delimiter")
@@ -151,6 +156,7 @@ impl Reader<'_> {
             usual_rows_min: self.number("plan.usual_rows_min"),
             repeated_max: self.number("plan.repeated_max"),
             subject_rows_max: self.number("plan.subject_rows_max"),
+            chain_rows_max: self.number("plan.chain_rows_max"),
             send: self.choice("plan.send", SendMode::from_name),
             samples: self.number("plan.samples"),
             memory_max_bytes: self.number("plan.memory_max"),

@@ -195,6 +195,14 @@ pub static SETTINGS: &[Setting] = &[
     )
     .flag("map")
     .sample("number = \"Mobile Phone\""),
+    new(
+        "old_columns",
+        Kind::Pairs(Pairs::OldColumns),
+        "",
+        "Columns with what number, imsi or iccid was before, never sent; names such as old_iccid are taken untold.",
+    )
+    .flag("old")
+    .sample("iccid = \"Replaced SIM\""),
     new("rules.preset", Kind::Choice(Preset::NAMES), "default", "Severities the rules start from.")
         .flag("preset"),
     new(
@@ -348,6 +356,12 @@ pub static SETTINGS: &[Setting] = &[
         count(1, 1_000_000_000),
         "1000000",
         "Rows that one subject may have; a key with more is a placeholder.",
+    ),
+    new(
+        "plan.chain_rows_max",
+        count(0, 100_000_000),
+        "1000000",
+        "Pairs of rows of which one takes what the other gives up, put in order at most; the server rules on the rest.",
     ),
     new("plan.send", Kind::Choice(SendMode::NAMES), "full", "Fields sent of an update that changes something.")
         .flag("send"),

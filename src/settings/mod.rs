@@ -210,6 +210,8 @@ pub struct InputSettings {
     pub require_rows: bool,
     /// Columns by name, in wire order of their fields.
     pub columns: Vec<(FieldKind, String)>,
+    /// Columns with what a field was before, by name.
+    pub old_columns: Vec<(FieldKind, String)>,
     /// Encoding, by a label, where given.
     pub encoding: Option<String>,
     /// What separates CSV cells, where given.
@@ -279,6 +281,8 @@ pub struct PlanSettings {
     pub repeated_max: u64,
     /// Rows that one subject may have.
     pub subject_rows_max: u64,
+    /// Pairs of rows of which one takes what the other gives up, that are put in order.
+    pub chain_rows_max: usize,
     /// Fields sent of an update.
     pub send: SendMode,
     /// Changes that a plan shows.

@@ -5,7 +5,7 @@
 use std::fmt;
 
 use crate::fields::Severity;
-use crate::input::{check_encoding, unread_code_page};
+use crate::input::{OLD_FIELDS, check_encoding, unread_code_page};
 use crate::near::nearest;
 use crate::settings::units::{self, ErrorBudget, Rate, Share};
 use crate::settings::windows::{self, RateWindow};
@@ -81,6 +81,8 @@ pub enum Kind {
 pub enum Pairs {
     /// A field and the column it is read from.
     Columns,
+    /// A field and the column that tells what it was before.
+    OldColumns,
     /// A rule's code and its severity.
     Severities,
     /// A class as the export has it, and as the API wants it.
@@ -188,6 +190,7 @@ impl Kind {
             Kind::Pairs(Pairs::Columns) => {
                 format!("FIELD=COLUMN with a field of {}", FieldKind::NAMES.join(", "))
             }
+            Kind::Pairs(Pairs::OldColumns) => "FIELD=COLUMN with number, imsi or iccid".to_owned(),
             Kind::Pairs(Pairs::Severities) => {
                 format!("CODE=LEVEL with a level of {}", Severity::NAMES.join(", "))
             }
@@ -203,6 +206,8 @@ impl Pairs {
         plain(text)?;
         match self {
             Pairs::Columns => field(name).map(drop),
+            Pairs::OldColumns if OLD_FIELDS.iter().any(|kind| kind.name() == name) => Ok(()),
+            Pairs::OldColumns => Err(format!("`{name}` is none of number, imsi and iccid")),
             Pairs::Severities => choice(Severity::NAMES, text).map(drop),
             Pairs::Classes => Ok(()),
         }

@@ -15,7 +15,7 @@ use super::{Judge, Judged};
 /// What became of a row.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Fate {
-    /// It is an update of this subject, with neither version nor rank.
+    /// It is an update of this subject, with neither version nor rank nor old values.
     Valid(SubjectId),
     /// It is an update of this subject; its [`Extra`] comes next.
     ValidBut(SubjectId),
@@ -32,6 +32,8 @@ pub(super) enum Fate {
 pub(super) struct Extra {
     pub(super) version: Option<Version>,
     pub(super) rank: Option<i128>,
+    /// End of what its fields were before, as columns say.
+    pub(super) old_to: usize,
 }
 
 /// Whom a rejected row is about, and its rank.
@@ -70,6 +72,7 @@ pub(super) struct Batch {
     pub(super) told: Vec<Told>,
     pub(super) also: Vec<Breach>,
     pub(super) extras: Vec<Extra>,
+    pub(super) old: Vec<(FieldKind, FieldHash)>,
     pub(super) displaced: Vec<Displaced>,
     pub(super) columns: ColumnNotes,
 }
@@ -92,10 +95,11 @@ impl Batch {
             Judged::Valid { subject, version, rank } => {
                 self.facts.extend_from_slice(&judge.facts);
                 self.tell(judge);
-                if version.is_none() && rank.is_none() {
+                if version.is_none() && rank.is_none() && judge.old.is_empty() {
                     Fate::Valid(subject)
                 } else {
-                    self.extras.push(Extra { version, rank });
+                    self.old.extend_from_slice(&judge.old);
+                    self.extras.push(Extra { version, rank, old_to: self.old.len() });
                     Fate::ValidBut(subject)
                 }
             }
@@ -140,6 +144,7 @@ impl Batch {
         self.told.clear();
         self.also.clear();
         self.extras.clear();
+        self.old.clear();
         self.displaced.clear();
     }
 }

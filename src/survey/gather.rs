@@ -11,8 +11,8 @@ use crate::digest::SubjectId;
 use crate::exit::Exit;
 use crate::journal::{Journal, JournalError, LedgerScan};
 use crate::plan::{
-    Hands, JoinError, LedgerSlices, PARTITION_BITS_DEFAULT, Partitions, Plan, PlanRules,
-    SUBJECT_ROWS_MAX_DEFAULT, Survey, SurveyBounds, Surveyed,
+    CHAIN_LINKS_MAX_DEFAULT, Hands, JoinError, LedgerSlices, PARTITION_BITS_DEFAULT, Partitions, Plan,
+    PlanRules, SUBJECT_ROWS_MAX_DEFAULT, Survey, SurveyBounds, Surveyed,
 };
 use crate::spill::{BLOCK_BYTES_MIN, Space, Spill, SpillError, disk_text};
 use crate::update::FieldSet;
@@ -32,6 +32,8 @@ pub struct GatherOptions {
     pub memory_max: usize,
     /// Rows that one subject may have.
     pub subject_rows_max: u64,
+    /// Pairs of subjects of which one takes what the other gives up, of which the order is found.
+    pub chain_links_max: usize,
     /// Whether rows are only counted: nothing can be planned then.
     pub counts_only: bool,
 }
@@ -42,6 +44,7 @@ impl Default for GatherOptions {
             dir: std::env::temp_dir(),
             memory_max: MEMORY_BYTES_MAX_DEFAULT,
             subject_rows_max: SUBJECT_ROWS_MAX_DEFAULT,
+            chain_links_max: CHAIN_LINKS_MAX_DEFAULT,
             counts_only: false,
         }
     }
@@ -239,6 +242,7 @@ impl Gather {
             part_bytes_max: (memory / 4).max(PART_BYTES_MIN) as u64,
             subject_rows_max: options.subject_rows_max,
             filter_bytes_max: (memory / 6) as u64,
+            chain_links_max: options.chain_links_max,
         };
         let spill = SpillSpace { space: space.clone(), block_bytes };
         Gather {

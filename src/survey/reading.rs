@@ -148,7 +148,7 @@ impl Collector<'_, '_> {
         bytes: impl Fn(u64) -> u64,
     ) -> Result<(), SurveyError> {
         let at_ms = self.emitter.clock().now_ms();
-        let (mut facts_from, mut told_from, mut also_from) = (0, 0, 0);
+        let (mut facts_from, mut told_from, mut also_from, mut old_from) = (0, 0, 0, 0);
         let mut extras = batch.extras.iter();
         let mut displaced = batch.displaced.iter();
         judge.columns.take(&mut batch.columns, shift);
@@ -182,10 +182,11 @@ impl Collector<'_, '_> {
                     }
                     told_from = told_to;
                     let extra = if matches!(fate, Fate::ValidBut(_)) { extras.next() } else { None };
-                    let Extra { version, rank } =
-                        extra.copied().unwrap_or(Extra { version: None, rank: None });
-                    let facts = &batch.facts[facts_from..facts_to];
-                    self.gather.row(&Surveyed { ordinal, subject, version, rank, facts })?;
+                    let none = Extra { version: None, rank: None, old_to: old_from };
+                    let Extra { version, rank, old_to } = extra.copied().unwrap_or(none);
+                    let (facts, old) = (&batch.facts[facts_from..facts_to], &batch.old[old_from..old_to]);
+                    old_from = old_to;
+                    self.gather.row(&Surveyed { ordinal, subject, version, rank, facts, old })?;
                 }
             }
             facts_from = facts_to;

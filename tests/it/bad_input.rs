@@ -232,7 +232,7 @@ const FIXTURES: &[Fixture<'_>] = &[
     ("empty.csv", &[], 0, [0, 0, 0, 0, 0, 0, 0]),
     ("ragged-rows.csv", &[], 3, [12, 9, 0, 0, 0, 0, 3]),
     ("semicolon-excel.csv", &[], 0, [5, 5, 0, 0, 0, 0, 0]),
-    ("sim-swap.txt", SIM_SWAP, 0, [3, 2, 0, 0, 0, 0, 0]),
+    ("sim-swap.txt", SIM_SWAP, 3, [3, 0, 0, 0, 0, 2, 0]),
     ("contacts.ndjson", &[], 3, [10, 7, 1, 0, 0, 0, 2]),
 ];
 

@@ -111,5 +111,8 @@ mod adopt;
 // Surveys beyond their memory, and what is sent of an update.
 mod spill;
 
+// SIM swaps: chains, rings, and what a kill leaves of them.
+mod swaps;
+
 // Random sequences of runs against a plain model of the memory.
 mod model;

@@ -211,7 +211,7 @@ fn attempts_of_a_later_pass_are_retries() {
     ws.write("first.csv", "crm id,imsi\nA-1,234150000000001\nB-1,234150000000002\n");
     ws.sync(&["first.csv"]).expect(0);
     ws.write("swap.csv", "crm id,imsi\nA-1,234150000000002\nB-1,234150000000001\n");
-    let ran = ws.sync(&["swap.csv"]).expect(3).expect_books();
+    let ran = ws.sync(&["swap.csv", "--conflicts", "send"]).expect(3).expect_books();
     assert_eq!((ran.summary()["attempts"].as_u64(), ran.summary()["retries"].as_u64()), (Some(4), Some(2)));
 }
 

@@ -465,7 +465,9 @@ fn two_subjects_swap_their_cards_in_one_file() {
     ws.write("before.csv", format!("crm id,imsi\nC-1,{one}\nC-2,{other}\n"));
     ws.write("after.csv", format!("crm id,imsi\nC-1,{other}\nC-2,{one}\n"));
     ws.sync(&["before.csv"]).expect(0);
-    let ran = ws.sync(&["after.csv"]).expect(0).expect_books();
+    let held = ws.sync(&["after.csv"]).expect(3).expect_books();
+    assert_eq!((held.rows("synced"), held.rows("conflict")), (0, 2));
+    let ran = ws.sync(&["after.csv", "--conflicts", "send"]).expect(0).expect_books();
     assert_eq!((ran.rows("synced"), ran.rows("conflict")), (2, 0));
     assert_eq!(ws.at_server("C-1", "imsi").as_deref(), Some(other));
     assert_eq!(ws.sync(&["after.csv"]).expect(0).rows("unchanged"), 2);

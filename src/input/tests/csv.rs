@@ -1,7 +1,7 @@
 //! CSV on real files: one table per kind of mess.
 
 use super::{Scene, column, lines, text_of};
-use crate::input::{MappedBy, SourceError};
+use crate::input::{MappedBy, Pass, SourceError};
 use crate::update::FieldKind::{Iccid, Imei, Imsi, Number, Username};
 
 #[test]
@@ -190,6 +190,19 @@ fn headers_without_a_clear_mapping_are_refused() {
 }
 
 #[test]
+fn what_a_field_was_before_is_read_beside_it_and_is_no_unknown_column() {
+    let scene = Scene::csv("Tel,SIM,old_imsi,Previous SIM,SIM old,Old Notes\n1,2,3,4,5,6\n");
+    let mut inputs = scene.open().unwrap();
+    let unknown: Vec<_> = inputs.unknown_columns().into_iter().map(|column| column.name).collect();
+    assert_eq!(unknown, ["Tel", "Old Notes"]);
+    let mut reader = inputs.read(Pass::Survey);
+    let row = reader.next_row().unwrap().unwrap().unwrap();
+    // Two columns could be the ICCID of before: neither is taken.
+    assert_eq!([Number, Imsi, Iccid].map(|field| row.old(field)), [None, Some("3"), None]);
+    assert_eq!(row.cell(Iccid), Some("2"));
+}
+
+#[test]
 fn columns_are_listed_as_mapped_unknown_or_ours() {
     let scene = Scene::csv("Tel,SIM,imssi,_run,_row,_odd,,old_imsi\n1,2,3,r,7,x,y,z\n").map(Number, "tel");
     let inputs = scene.open().unwrap();
@@ -200,7 +213,7 @@ fn columns_are_listed_as_mapped_unknown_or_ours() {
     assert_eq!(notes, expected);
     let unknown: Vec<_> =
         inputs.unknown_columns().into_iter().map(|column| (column.name, column.suggestion)).collect();
-    assert_eq!(unknown, [("imssi".into(), Some(Imsi)), ("_odd".into(), None), ("old_imsi".into(), None)]);
+    assert_eq!(unknown, [("imssi".into(), Some(Imsi)), ("_odd".into(), None)]);
     assert_eq!(inputs.columns(), ["Tel", "SIM", "imssi", "_odd", "", "old_imsi"]);
     assert_eq!(inputs.mapped().iter().collect::<Vec<_>>(), [Number, Iccid]);
     let rows = scene.rows();

@@ -28,7 +28,14 @@ fn the_key_field_is_never_in_conflict() {
         // Equal keys of two subjects cannot be; the hash is made equal here to show that nobody looks at it.
         let facts = [(IMSI, FieldHash(7)), (CLASS, FieldHash(ordinal))];
         survey
-            .row(&Surveyed { ordinal, subject: id(subject), version: None, rank: None, facts: &facts })
+            .row(&Surveyed {
+                ordinal,
+                subject: id(subject),
+                version: None,
+                rank: None,
+                facts: &facts,
+                old: &[],
+            })
             .unwrap();
     }
     let by_imsi = PlanRules { key: IMSI, ..rules() };

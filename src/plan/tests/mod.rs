@@ -26,6 +26,7 @@ mod ordered;
 mod passes;
 mod rulings;
 mod shared;
+mod swaps;
 
 const KEY: FieldKind = FieldKind::UserExternalId;
 const IMSI: FieldKind = FieldKind::Imsi;
@@ -132,7 +133,7 @@ fn plan(rows: &[TestRow], ledger: &[LedgerEntry], rules: &PlanRules) -> Plan {
             continue;
         }
         let (subject, version, rank, facts) = (id(row.subject), row.version, row.rank, row.facts());
-        survey.row(&Surveyed { ordinal, subject, version, rank, facts: &facts }).unwrap();
+        survey.row(&Surveyed { ordinal, subject, version, rank, facts: &facts, old: &[] }).unwrap();
     }
     survey.finish(rules, &Known(ledger), &OneHand).unwrap()
 }

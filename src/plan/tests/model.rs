@@ -333,7 +333,7 @@ fn model(rows: &[TestRow], ledger: &[LedgerEntry], rules: &PlanRules) -> Vec<(Ru
         }
     }
     claims.retain(|_, subjects| subjects.len() > 1);
-    for (subject, (rows, said)) in said.iter_mut().enumerate() {
+    for (subject, (_, said)) in said.iter_mut().enumerate() {
         let contested = |said: &Said| {
             rules.conflicts == ConflictPolicy::Hold
                 && claims.iter().any(|((kind, hash), subjects)| {
@@ -341,7 +341,7 @@ fn model(rows: &[TestRow], ledger: &[LedgerEntry], rules: &PlanRules) -> Vec<(Ru
                 })
         };
         let mut is_sent = false;
-        for (row, said) in rows.iter().zip(said) {
+        for said in said {
             let is_part = !said.claims.is_empty() && said.ruling != Ruling::Unchanged;
             if said.is_equal && !is_sent {
                 said.ruling = Ruling::Unchanged;
@@ -349,10 +349,61 @@ fn model(rows: &[TestRow], ledger: &[LedgerEntry], rules: &PlanRules) -> Vec<(Ru
                 said.ruling = Ruling::Conflict;
             }
             is_sent |= matches!(said.ruling, Ruling::Send | Ruling::SendLate);
-            result[usize::try_from(row.ordinal - 1).unwrap()] = (said.ruling, said.left_out);
+        }
+    }
+    let entries: Vec<_> = subjects.values().map(|model| model.entry).collect();
+    let swaps = swaps(&said, &entries);
+    for ((rows, said), swaps) in said.iter().zip(swaps) {
+        for (row, said) in rows.iter().zip(said) {
+            let is_part = !said.claims.is_empty() && said.ruling != Ruling::Unchanged;
+            let is_held = is_part && swaps && rules.conflicts == ConflictPolicy::Hold;
+            let ruling = if !is_held {
+                said.ruling
+            } else if said.is_equal {
+                Ruling::Unchanged
+            } else {
+                Ruling::Conflict
+            };
+            result[usize::try_from(row.ordinal - 1).unwrap()] = (ruling, said.left_out);
         }
     }
     result
+}
+
+/// Which subjects take, in a ring, what the next one gives up.
+fn swaps(said: &[(Vec<ModelRow>, Vec<Said>)], entries: &[Option<&LedgerEntry>]) -> Vec<bool> {
+    let is_sent = |subject: usize| {
+        said[subject].1.iter().any(|said| matches!(said.ruling, Ruling::Send | Ruling::SendLate))
+    };
+    let last = |subject: usize, kind: FieldKind| {
+        said[subject].1.iter().rev().find_map(|said| said.claims.get(&kind).copied())
+    };
+    let before = |subject: usize, kind: FieldKind| match entries[subject]?.field(kind)?.state {
+        FieldState::Known(hash) => Some(hash.0),
+        FieldState::Unknown => None,
+    };
+    let waits_for = |one: usize, other: usize| {
+        [FieldKind::Number, IMSI, ICCID].into_iter().any(|kind| {
+            let Some(taken) = last(one, kind) else { return false };
+            let is_live = said[one]
+                .1
+                .iter()
+                .any(|said| said.ruling != Ruling::Unchanged && said.claims.get(&kind) == Some(&taken));
+            let gives_up =
+                before(other, kind) == Some(taken) && last(other, kind).is_some_and(|set| set != taken);
+            is_live && before(one, kind) != Some(taken) && gives_up
+        }) && is_sent(one)
+            && is_sent(other)
+    };
+    let all = 0..said.len();
+    let mut reaches: Vec<Vec<bool>> =
+        all.clone().map(|one| all.clone().map(|other| waits_for(one, other)).collect()).collect();
+    for via in all.clone() {
+        for (one, other) in all.clone().flat_map(|one| all.clone().map(move |other| (one, other))) {
+            reaches[one][other] |= reaches[one][via] && reaches[via][other];
+        }
+    }
+    all.map(|subject| reaches[subject][subject]).collect()
 }
 
 pub(super) fn any_fields() -> impl Strategy<Value = BTreeMap<FieldKind, u64>> {

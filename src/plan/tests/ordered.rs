@@ -71,7 +71,7 @@ fn a_filtered_row_has_no_subject_and_its_own_column_in_the_books() {
     survey.rejected(2);
     let facts = row(1, &[(IMSI, 1)]).facts();
     survey
-        .row(&Surveyed { ordinal: 3, subject: id(1), version: None, rank: Some(1), facts: &facts })
+        .row(&Surveyed { ordinal: 3, subject: id(1), version: None, rank: Some(1), facts: &facts, old: &[] })
         .unwrap();
     survey.filtered(4);
     let plan = survey.finish(&rules(), &NoLedger, &OneHand).unwrap();
@@ -88,7 +88,7 @@ fn a_rejected_row_keeps_its_place_until_it_is_corrected() {
     survey.rejected_in_order(3, id(1), 9).unwrap();
     survey.rejected_in_order(4, id(1), 8).unwrap();
     survey
-        .row(&Surveyed { ordinal: 5, subject: id(2), version: None, rank: Some(7), facts: &facts })
+        .row(&Surveyed { ordinal: 5, subject: id(2), version: None, rank: Some(7), facts: &facts, old: &[] })
         .unwrap();
     survey.rejected_in_order(6, id(3), 8).unwrap();
     survey.rejected(7);

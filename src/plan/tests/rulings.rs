@@ -229,7 +229,9 @@ fn the_ledger_may_hold_other_subjects() {
 fn an_error_of_the_ledger_ends_the_planning() {
     let mut survey = Survey::new(set(&MAPPED));
     let facts = row(2, &[]).facts();
-    survey.row(&Surveyed { ordinal: 1, subject: id(2), version: None, rank: None, facts: &facts }).unwrap();
+    survey
+        .row(&Surveyed { ordinal: 1, subject: id(2), version: None, rank: None, facts: &facts, old: &[] })
+        .unwrap();
     struct Torn;
     impl LedgerSlices for Torn {
         type Error = &'static str;
@@ -262,7 +264,9 @@ fn a_row_passed_over_is_a_bug() {
 fn a_row_without_the_key_is_a_bug() {
     let mut survey = Survey::new(set(&MAPPED));
     let facts = [(IMSI, FieldHash(1))];
-    survey.row(&Surveyed { ordinal: 1, subject: id(1), version: None, rank: None, facts: &facts }).unwrap();
+    survey
+        .row(&Surveyed { ordinal: 1, subject: id(1), version: None, rank: None, facts: &facts, old: &[] })
+        .unwrap();
     let _never = survey.finish(&rules(), &NoLedger, &OneHand);
 }
 

@@ -9,7 +9,9 @@ fn plan_with_imei(rows: &[TestRow], records: &[Record]) -> Plan {
     let mut survey = Survey::new(set(&[IMEI, IMSI, ICCID, KEY, CLASS]));
     for (ordinal, row) in (1..).zip(rows) {
         let (subject, facts) = (id(row.subject), row.facts());
-        survey.row(&Surveyed { ordinal, subject, version: None, rank: None, facts: &facts }).unwrap();
+        survey
+            .row(&Surveyed { ordinal, subject, version: None, rank: None, facts: &facts, old: &[] })
+            .unwrap();
     }
     survey.finish(&rules(), &Known(&ledger(records)), &OneHand).unwrap()
 }

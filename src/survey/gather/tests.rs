@@ -77,7 +77,7 @@ fn survey(rows: &[TestRow], space: Box<dyn crate::plan::Space>, bounds: SurveyBo
         match row {
             TestRow::Valid { subject, version, rank, facts } => {
                 let (subject, version, rank) = (id(*subject), *version, *rank);
-                survey.row(&Surveyed { ordinal, subject, version, rank, facts }).unwrap();
+                survey.row(&Surveyed { ordinal, subject, version, rank, facts, old: &[] }).unwrap();
             }
             TestRow::Rejected => survey.rejected(ordinal),
             TestRow::Displaced { subject, rank } => {
@@ -285,14 +285,16 @@ fn the_room_is_told_once_before_anything_is_written_and_only_where_it_is_needed(
         let mut notices = Vec::new();
         for ordinal in 1..=rows {
             let subject = id(u16::try_from(ordinal).unwrap());
-            gather.row(&Surveyed { ordinal, subject, version: None, rank: None, facts: &facts }).unwrap();
+            gather
+                .row(&Surveyed { ordinal, subject, version: None, rank: None, facts: &facts, old: &[] })
+                .unwrap();
             notices.extend(gather.progressed(ordinal * 10, bytes_total));
         }
         notices
     };
     let notices = told(10_000_000, 20_000);
     assert_eq!(notices.len(), 1);
-    assert!(notices[0].contains("at most about 138.0 MB in"), "{notices:?}");
+    assert!(notices[0].contains("at most about 186.0 MB in"), "{notices:?}");
     assert!(told(150_000, 15_000).is_empty());
 }
 
@@ -305,7 +307,7 @@ fn a_disk_too_small_refuses_before_anything_is_written() {
     gather.progressed(1, u64::MAX);
     let facts = [(KEY, hash(1))];
     let failed = (1..=100_000).find_map(|ordinal| {
-        let row = Surveyed { ordinal, subject: id(1), version: None, rank: None, facts: &facts };
+        let row = Surveyed { ordinal, subject: id(1), version: None, rank: None, facts: &facts, old: &[] };
         let failed = gather.row(&row).err();
         if ordinal == 1 {
             gather.progressed(1, u64::MAX);

@@ -1,4 +1,7 @@
 //! 409, and refusals that read like one: deferred, resolved by a later pass, or failed in the end.
+//!
+//! Who takes what another gives up is found by the plan and sent in that order (`swaps.rs`); here the plan may order
+//! nothing, so that the server decides.
 
 use simsync::sandbox::{Faults, SandboxOptions, Uniqueness};
 
@@ -10,6 +13,9 @@ const BEFORE: &str = "crm id,imsi\nCRM-A1,234150000000001\nCRM-B1,23415000000000
 /// Every row takes what the next one gives up, so that only the last can pass at first.
 const CHAIN: &str = "crm id,imsi\nCRM-A1,234150000000002\nCRM-B1,234150000000003\nCRM-C1,234150000000004\n";
 
+/// The plan finds no order.
+const UNORDERED: &str = "[plan]\nchain_rows_max = 0\n";
+
 /// Two subjects swap.
 const SWAP: &str = "crm id,imsi\nCRM-A1,234150000000002\nCRM-B1,234150000000001\nCRM-C1,234150000000009\n";
 
@@ -19,6 +25,7 @@ fn after_before(uniqueness: Uniqueness, honor_idempotency_key: bool) -> Workspac
         Workspace::of(SandboxOptions { honor_idempotency_key, faults, ..SandboxOptions::default() });
     workspace.write("before.csv", BEFORE);
     workspace.sync(&["before.csv"]).expect(0);
+    workspace.configure(UNORDERED);
     workspace
 }
 
@@ -94,6 +101,7 @@ fn a_long_chain_in_the_wrong_order_costs_two_attempts_a_link() {
     let faults = Faults { uniqueness: Uniqueness::Refuse409, ..Faults::default() };
     let workspace = Workspace::of(SandboxOptions { faults, ..SandboxOptions::default() });
     let before: String = (0..links).map(|link| row(link, link)).collect();
+    workspace.configure(UNORDERED);
     workspace.write("before.csv", format!("crm id,imsi\n{before}"));
     workspace.sync(&["before.csv"]).expect(0);
     let chain: String = (0..links).map(|link| row(link, link + 1)).collect();

@@ -121,8 +121,10 @@ fn a_tunnel_through_a_proxy_shows_it_no_token() {
     let certificate = ours.issue("gate.invalid", 2999);
     let peer = Peer::start(Some(Security { certificate, clients_of: None, alpn: &["h2", "http/1.1"] }));
     let proxy = Proxy::start(Some(peer.port), CREATED);
-    let workspace =
-        workspace(&format!("ca_file = \"ca.pem\"\nproxy = \"{}\"\n", proxy.url(&format!("jane:{SECRET}@"))));
+    let workspace = workspace(&format!(
+        "http = \"auto\"\nca_file = \"ca.pem\"\nproxy = \"{}\"\n",
+        proxy.url(&format!("jane:{SECRET}@"))
+    ));
     workspace.write("ca.pem", ours.pem());
     let url = NOWHERE.replace("http:", "https:");
     let ran = finish(sync(&workspace, &url)).expect(0).expect_books();

@@ -1,0 +1,313 @@
+//! The order of updates of which one takes what another gives up: release before assign, and the rings in which nobody can
+//! be first (field-rules 6.4).
+//!
+//! A graph over the rows that carry the updates. Not here: how it comes together (`links.rs`), sending (`deliver/`).
+
+use crate::event::ChainFacts;
+
+/// Pairs of subjects of which the order is found, unless set otherwise.
+pub const CHAIN_LINKS_MAX_DEFAULT: usize = 1_000_000;
+
+/// True swaps that are listed; the rest is counted.
+pub const SWAPS_LISTED_MAX: usize = 100;
+
+/// Rows that are listed of a swap; the rest is counted.
+const SWAP_ORDINALS_MAX: usize = 10;
+
+/// Subjects that swap among each other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Swap {
+    /// Ordinals of the rows that carry their updates, ascending, at most 10.
+    pub ordinals: Vec<u64>,
+    /// Subjects in it.
+    pub subjects: u64,
+}
+
+/// What the plan keeps of chains and swaps.
+#[derive(Debug, Default)]
+pub(super) struct Chains {
+    pub(super) facts: ChainFacts,
+    pub(super) swaps: Vec<Swap>,
+    /// Updates that wait, wave by wave.
+    pub(super) waves: Vec<u64>,
+}
+
+/// A link: a node gives up what another takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Link {
+    /// Sent first.
+    pub(super) before: u64,
+    /// Sent when the other is settled.
+    pub(super) after: u64,
+}
+
+/// Who waits for how many others in a row, and who is in a ring.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Order {
+    /// Nodes that wait, ascending, and their waves from 1.
+    pub(super) waves: Vec<(u64, u32)>,
+    /// Rings, in the order of their first nodes; nodes ascending.
+    pub(super) rings: Vec<Vec<u64>>,
+    /// Nodes linked with each other in whatever way are one chain.
+    pub(super) chains: u64,
+    /// Nodes of the longest.
+    pub(super) longest: u64,
+}
+
+/// Finds the order. Of a ring that is held back nobody waits for anybody, nor does anybody wait for it; of one that is sent
+/// nobody waits for another of the ring.
+pub(super) fn order(mut links: Vec<Link>, holds_rings: bool) -> Order {
+    links.sort_unstable();
+    links.dedup();
+    let mut nodes: Vec<u64> = links.iter().flat_map(|link| [link.before, link.after]).collect();
+    nodes.sort_unstable();
+    nodes.dedup();
+    let graph = Graph::new(&nodes, &links);
+    drop(links);
+    let (component, sizes) = graph.components();
+    let is_in_ring = |node: usize| sizes[component[node]] > 1;
+    let is_kept = |from: usize, to: usize| {
+        component[from] != component[to] && !(holds_rings && (is_in_ring(from) || is_in_ring(to)))
+    };
+    let waves = graph.waves(&is_kept);
+    let mut order = Order { rings: rings(&nodes, &component, &sizes), ..Order::default() };
+    order.chains = graph.groups(&is_kept);
+    let waiting = nodes.iter().zip(&waves).filter(|(_, wave)| **wave > 0);
+    order.waves = waiting.map(|(node, wave)| (*node, *wave)).collect();
+    order.longest = waves.iter().max().filter(|wave| **wave > 0).map_or(0, |wave| u64::from(*wave) + 1);
+    order
+}
+
+fn rings(nodes: &[u64], component: &[usize], sizes: &[u32]) -> Vec<Vec<u64>> {
+    let mut place = vec![usize::MAX; sizes.len()];
+    let mut rings: Vec<Vec<u64>> = Vec::new();
+    for (node, of) in nodes.iter().zip(component) {
+        if sizes[*of] < 2 {
+            continue;
+        }
+        if place[*of] == usize::MAX {
+            place[*of] = rings.len();
+            rings.push(Vec::new());
+        }
+        rings[place[*of]].push(*node);
+    }
+    rings
+}
+
+impl Swap {
+    /// Of the rows that carry the updates, ascending.
+    pub(super) fn of(ordinals: &[u64]) -> Swap {
+        let subjects = ordinals.len() as u64;
+        Swap { ordinals: ordinals.iter().copied().take(SWAP_ORDINALS_MAX).collect(), subjects }
+    }
+}
+
+/// Links by the place of the node that they begin at.
+struct Graph {
+    begins: Vec<usize>,
+    targets: Vec<usize>,
+}
+
+impl Graph {
+    /// Of sorted nodes and links.
+    fn new(nodes: &[u64], links: &[Link]) -> Graph {
+        let mut begins = Vec::with_capacity(nodes.len() + 1);
+        let mut targets = Vec::with_capacity(links.len());
+        for node in nodes {
+            begins.push(targets.len());
+            let own = links[targets.len()..].iter().take_while(|link| link.before == *node);
+            // Every end of a link is a node.
+            targets.extend(own.map(|link| nodes.binary_search(&link.after).unwrap_or_default()));
+        }
+        begins.push(targets.len());
+        Graph { begins, targets }
+    }
+
+    fn len(&self) -> usize {
+        self.begins.len() - 1
+    }
+
+    fn targets(&self, node: usize) -> &[usize] {
+        &self.targets[self.begins[node]..self.begins[node + 1]]
+    }
+
+    fn links(&self) -> impl Iterator<Item = (usize, usize)> {
+        (0..self.len()).flat_map(|from| self.targets(from).iter().map(move |to| (from, *to)))
+    }
+
+    /// The strongly connected component of each node and how many nodes each has (Tarjan 1972, with a stack of its own: a
+    /// chain may be as long as the bound).
+    fn components(&self) -> (Vec<usize>, Vec<u32>) {
+        const UNSEEN: usize = usize::MAX;
+        let mut component = vec![UNSEEN; self.len()];
+        let (mut index, mut low) = (vec![UNSEEN; self.len()], vec![0; self.len()]);
+        let (mut sizes, mut open) = (Vec::new(), Vec::new());
+        let mut next = 0;
+        // A node on the way, and how many of its links were followed.
+        let mut way: Vec<(usize, usize)> = Vec::new();
+        for root in 0..self.len() {
+            if index[root] == UNSEEN {
+                way.push((root, 0));
+            }
+            while let Some((node, followed)) = way.pop() {
+                if followed == 0 {
+                    (index[node], low[node]) = (next, next);
+                    next += 1;
+                    open.push(node);
+                } else {
+                    let child = self.targets(node)[followed - 1];
+                    if component[child] == UNSEEN {
+                        low[node] = low[node].min(low[child]);
+                    }
+                }
+                if let Some(child) = self.targets(node).get(followed).copied() {
+                    way.push((node, followed + 1));
+                    if index[child] == UNSEEN {
+                        way.push((child, 0));
+                    } else if component[child] == UNSEEN {
+                        low[node] = low[node].min(index[child]);
+                    }
+                    continue;
+                }
+                if low[node] == index[node] {
+                    let mut size = 0;
+                    while let Some(member) = open.pop() {
+                        component[member] = sizes.len();
+                        size += 1;
+                        if member == node {
+                            break;
+                        }
+                    }
+                    sizes.push(size);
+                }
+            }
+        }
+        (component, sizes)
+    }
+
+    /// Of every node the length of the longest way that leads to it over the links that are kept, which form no ring.
+    fn waves(&self, is_kept: &impl Fn(usize, usize) -> bool) -> Vec<u32> {
+        let mut waiting_for = vec![0_u32; self.len()];
+        for (_, to) in self.links().filter(|(from, to)| is_kept(*from, *to)) {
+            waiting_for[to] += 1;
+        }
+        let mut waves = vec![0; self.len()];
+        let mut free: Vec<usize> = (0..self.len()).filter(|node| waiting_for[*node] == 0).collect();
+        while let Some(node) = free.pop() {
+            for to in self.targets(node).iter().copied().filter(|to| is_kept(node, *to)) {
+                waves[to] = waves[to].max(waves[node] + 1);
+                waiting_for[to] -= 1;
+                if waiting_for[to] == 0 {
+                    free.push(to);
+                }
+            }
+        }
+        waves
+    }
+
+    /// How many groups the links that are kept make.
+    fn groups(&self, is_kept: &impl Fn(usize, usize) -> bool) -> u64 {
+        let mut leader: Vec<usize> = (0..self.len()).collect();
+        let mut groups = 0;
+        let mut is_linked = vec![false; self.len()];
+        for (from, to) in self.links().filter(|(from, to)| is_kept(*from, *to)) {
+            for node in [from, to] {
+                if !is_linked[node] {
+                    is_linked[node] = true;
+                    groups += 1;
+                }
+            }
+            let (one, other) = (leader_of(&mut leader, from), leader_of(&mut leader, to));
+            if one != other {
+                leader[one] = other;
+                groups -= 1;
+            }
+        }
+        groups
+    }
+}
+
+fn leader_of(leader: &mut [usize], mut node: usize) -> usize {
+    while leader[node] != node {
+        // Halving the way keeps it short for the next who asks.
+        leader[node] = leader[leader[node]];
+        node = leader[node];
+    }
+    node
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn links(pairs: &[(u64, u64)]) -> Vec<Link> {
+        pairs.iter().map(|&(before, after)| Link { before, after }).collect()
+    }
+
+    #[test]
+    fn a_chain_waits_link_by_link_and_a_ring_has_no_order() {
+        let chain = order(links(&[(3, 2), (2, 1), (9, 8)]), true);
+        assert_eq!(chain.waves, [(1, 2), (2, 1), (8, 1)]);
+        assert_eq!((chain.chains, chain.longest, chain.rings.len()), (2, 3, 0));
+        let ring = order(links(&[(1, 2), (2, 3), (3, 1), (5, 4), (4, 5)]), true);
+        assert_eq!(ring.rings, [vec![1, 2, 3], vec![4, 5]]);
+        assert_eq!((ring.waves.len(), ring.chains, ring.longest), (0, 0, 0));
+    }
+
+    #[test]
+    fn who_waits_for_a_ring_waits_only_where_the_ring_is_sent() {
+        let pairs = [(1, 2), (2, 1), (2, 3), (3, 4), (9, 1)];
+        let held = order(links(&pairs), true);
+        assert_eq!((held.waves, held.chains, held.longest), (vec![(4, 1)], 1, 2));
+        let sent = order(links(&pairs), false);
+        assert_eq!(sent.waves, [(1, 1), (3, 1), (4, 2)]);
+        assert_eq!(sent.rings, [vec![1, 2]]);
+    }
+
+    #[test]
+    fn the_longest_of_several_ways_counts_and_a_long_chain_needs_no_deep_stack() {
+        let order = order(links(&[(1, 4), (1, 2), (2, 3), (3, 4)]), true);
+        assert_eq!(order.waves, [(2, 1), (3, 2), (4, 3)]);
+        let long: Vec<Link> = (0..300_000).map(|node| Link { before: node + 1, after: node }).collect();
+        assert_eq!(super::order(long, true).longest, 300_001);
+    }
+
+    proptest! {
+        #[test]
+        fn of_a_permutation_every_cycle_is_a_ring_and_the_rest_releases_before_it_assigns(
+            holders in proptest::sample::subsequence((0..60_u64).collect::<Vec<_>>(), 0..60).prop_shuffle(),
+            wanted in Just((0..60_u64).collect::<Vec<_>>()).prop_shuffle(),
+        ) {
+            // Subject n of the batch holds value n and takes `wanted[n]`; the other values nobody holds.
+            let takes = |node: u64| wanted[usize::try_from(node).unwrap()];
+            let pairs: Vec<Link> = holders
+                .iter()
+                .filter(|after| takes(**after) != **after && holders.contains(&takes(**after)))
+                .map(|after| Link { before: takes(*after), after: *after })
+                .collect();
+            let order = order(pairs.clone(), true);
+            let in_ring = |node: u64| {
+                let mut at = node;
+                for _ in 0..60 {
+                    let Some(link) = pairs.iter().find(|link| link.after == at) else { return false };
+                    at = link.before;
+                    if at == node {
+                        return true;
+                    }
+                }
+                false
+            };
+            let held: Vec<u64> = order.rings.iter().flatten().copied().collect();
+            for node in &holders {
+                prop_assert_eq!(held.contains(node), in_ring(*node));
+            }
+            let wave = |node: u64| order.waves.iter().find(|(of, _)| *of == node).map_or(0, |(_, wave)| *wave);
+            for link in pairs.iter().filter(|link| !in_ring(link.before) && !in_ring(link.after)) {
+                prop_assert!(wave(link.after) == wave(link.before) + 1);
+            }
+            prop_assert!(held.iter().all(|node| wave(*node) == 0));
+        }
+    }
+}

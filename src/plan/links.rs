@@ -1,0 +1,201 @@
+//! Phase 5 of the join: brings together who takes what another gives up, and rules again on those that have to wait or that
+//! swap among each other.
+//!
+//! Not here: the order itself (`chain.rs`), the other phases (`phases.rs`).
+
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+
+use crate::update::FieldKind;
+
+use super::beside::Beside;
+use super::chain::{Link, SWAPS_LISTED_MAX, Swap, order};
+use super::claim::{Claim, held_before, known_before, released};
+use super::dispositions::{BESIDE, CHAINED};
+use super::phases::{JoinError, Phases, lock};
+use super::record::{Part, RowRecord};
+use super::reorder::reorder;
+use super::ruler::{Contested, Ruled, carrier, rule_part};
+use super::rules::ConflictPolicy;
+use super::ruling::Ruling;
+use super::shared::SharedKind;
+use super::space::{LedgerSlices, Partitions};
+use super::survey::index_of;
+use super::tally::Tally;
+
+/// Bits of a node that say the partition of its subject: a claim has as many for it.
+const PARTITION_BITS: u32 = 14;
+
+/// What the order means for the row that carries an update.
+#[derive(Debug, Clone, Copy)]
+enum Mark {
+    /// It is sent in this wave.
+    Wave(u32),
+    /// It is held back, in this swap, counted from 1 in file order.
+    Swap(u32),
+}
+
+/// Marks of a partition's rows, ascending by ordinal.
+type Marks = Vec<(u64, Mark)>;
+
+impl<L: LedgerSlices> Phases<'_, L> {
+    /// Notes a row that tells another value of before than the ledger knows, which is right. What the row itself sets was
+    /// sent meanwhile.
+    pub(super) fn note_old(&self, row: &RowRecord, ruled: &Ruled<'_>, besides: &mut Vec<(u64, Beside)>) {
+        let differs = |kind: FieldKind| {
+            let Some(old) = ruled.data.old(row, kind) else { return false };
+            let known = known_before(ruled, kind);
+            known.is_some_and(|known| known != old && ruled.data.value(row, kind) != Some(known))
+        };
+        if row.is_live() && self.exclusive_kinds().iter().any(differs) {
+            self.rulings()[index_of(row.ordinal)].fetch_or(BESIDE, Ordering::Relaxed);
+            lock(&self.found).shares[SharedKind::Old as usize] = true;
+            besides.push((row.ordinal, Beside::sharing(SharedKind::Old)));
+        }
+    }
+
+    /// Tells what a subject takes and gives up, of the values of which both was said; the row is the one that carries its
+    /// update. Of a subject of which nothing is sent there is nothing to tell.
+    pub(super) fn want(
+        &self,
+        partition: usize,
+        ruled: &Ruled<'_>,
+        links: &Contested,
+        wanted: &mut Vec<Claim>,
+    ) {
+        if links.is_empty() {
+            return;
+        }
+        let Some(carrier) = carrier(ruled.rows) else { return };
+        let exclusive = self.exclusive_kinds();
+        for (kind, claim) in self.claims_of(ruled).filter(|(kind, _)| exclusive.contains(*kind)) {
+            let is_new = claim.is_live && held_before(ruled, kind) != Some(claim.hash);
+            if is_new && links.contains(kind, claim.hash) {
+                wanted.push(Claim::new(kind, claim.hash, partition, carrier, true));
+            }
+        }
+        for kind in exclusive.iter() {
+            if let Some(hash) = released(ruled, kind).filter(|hash| links.contains(kind, *hash)) {
+                wanted.push(Claim::release(kind, hash, partition, carrier));
+            }
+        }
+    }
+
+    /// Finds the order of those that take what others give up, and rules on them again where it changes anything.
+    pub(super) fn order_chains(&self, wants: &dyn Partitions) -> Result<(), JoinError<L::Error>> {
+        let (links, unordered) = self.find_links(wants)?;
+        let holds = self.rules.conflicts == ConflictPolicy::Hold;
+        let order = order(links, holds);
+        let mut marks: BTreeMap<usize, Marks> = BTreeMap::new();
+        for (node, wave) in &order.waves {
+            marks.entry(partition_of(*node)).or_default().push((ordinal_of(*node), Mark::Wave(*wave)));
+        }
+        let mut swaps = Vec::new();
+        for ring in &order.rings {
+            let ordinals: Vec<u64> = ring.iter().map(|node| ordinal_of(*node)).collect();
+            if swaps.len() < SWAPS_LISTED_MAX {
+                swaps.push(Swap::of(&ordinals));
+            }
+        }
+        let rings = order.rings.iter().zip(1_u32..).filter(|_| holds);
+        for (node, place) in rings.flat_map(|(ring, place)| ring.iter().map(move |node| (*node, place))) {
+            marks.entry(partition_of(node)).or_default().push((ordinal_of(node), Mark::Swap(place)));
+        }
+        {
+            let chains = &mut lock(&self.found).chains;
+            chains.facts.chains = order.chains;
+            chains.facts.longest = order.longest;
+            chains.facts.swaps = order.rings.len() as u64;
+            chains.facts.swap_subjects = order.rings.iter().map(|ring| ring.len() as u64).sum();
+            chains.facts.unordered = unordered;
+            chains.swaps = swaps;
+        }
+        drop(order);
+        marks.values_mut().for_each(|marks| marks.sort_unstable_by_key(|(ordinal, _)| *ordinal));
+        let partitions: Vec<usize> = marks.keys().copied().collect();
+        self.by_partitions(&partitions, &|partition| self.mark(partition, &marks[&partition]))
+    }
+
+    /// The links, and how many there were beyond the bound. One partition after the other: which of too many links are kept
+    /// does not depend on who was faster.
+    fn find_links(&self, wants: &dyn Partitions) -> Result<(Vec<Link>, u64), JoinError<L::Error>> {
+        let links_max = self.survey.bounds.chain_links_max;
+        let (mut links, mut unordered) = (Vec::new(), 0);
+        for partition in 0..self.partitions() {
+            let claims = self.sorted_claims(wants, partition)?;
+            for claims in claims.chunk_by(Claim::is_same_value) {
+                let (takes, releases) = claims.split_at(claims.partition_point(|claim| !claim.is_release()));
+                for release in releases {
+                    let room = links_max.saturating_sub(links.len()).min(takes.len());
+                    let before = node_of(*release);
+                    links.extend(takes[..room].iter().map(|take| Link { before, after: node_of(*take) }));
+                    unordered += (takes.len() - room) as u64;
+                }
+            }
+        }
+        Ok((links, unordered))
+    }
+
+    /// Rules again on a partition with subjects that wait or swap.
+    fn mark(&self, partition: usize, marks: &Marks) -> Result<(), JoinError<L::Error>> {
+        let mut contested = self.values(&*self.contested, partition)?;
+        let is_swap = |mark: &Mark| matches!(mark, Mark::Swap(_));
+        contested.swapping =
+            marks.iter().filter(|(_, mark)| is_swap(mark)).map(|(ordinal, _)| *ordinal).collect();
+        let mut entries = self.entries(&(partition..partition + 1));
+        let (mut part, mut tally) = (Part::default(), Tally::default());
+        let (mut besides, mut waves) = (Vec::new(), BTreeMap::<u32, u64>::new());
+        self.leaves(partition, &mut part, &mut |part| {
+            part.sort();
+            reorder(part, self.rules.batch, &mut |_, _| {});
+            rule_part(part, self.bounded(), &mut entries, &contested, &mut |ruled| {
+                tally.take(&ruled, self.rules.samples);
+                let at = ruled
+                    .rows
+                    .iter()
+                    .find_map(|row| marks.binary_search_by_key(&row.ordinal, |(ordinal, _)| *ordinal).ok());
+                for row in ruled.rows {
+                    self.put(row);
+                    let Some((_, mark)) = at.map(|at| marks[at]) else { continue };
+                    let (flags, beside) = match mark {
+                        Mark::Wave(wave) if row.ruling.is_sent() || row.ruling.is_folded() => {
+                            *waves.entry(wave).or_default() += u64::from(row.ruling.is_sent());
+                            (BESIDE | CHAINED, Beside { wave, ..Beside::default() })
+                        }
+                        Mark::Swap(swap) if row.ruling == Ruling::Conflict => {
+                            (BESIDE, Beside { swap, ..Beside::default() })
+                        }
+                        Mark::Wave(_) | Mark::Swap(_) => continue,
+                    };
+                    self.rulings()[index_of(row.ordinal)].fetch_or(flags, Ordering::Relaxed);
+                    besides.push((row.ordinal, beside));
+                }
+            })
+        })?;
+        *lock(&self.tallies[partition]) = tally;
+        self.besides.add(&besides).map_err(JoinError::Space)?;
+        let chains = &mut lock(&self.found).chains;
+        for (wave, updates) in waves {
+            let at = usize::try_from(wave - 1).unwrap_or(usize::MAX);
+            if chains.waves.len() <= at {
+                chains.waves.resize(at + 1, 0);
+            }
+            chains.waves[at] += updates;
+            chains.facts.waiting += updates;
+        }
+        Ok(())
+    }
+}
+
+/// A row that carries an update, with the partition of its subject; in the order of rows.
+fn node_of(claim: Claim) -> u64 {
+    claim.ordinal() << PARTITION_BITS | claim.partition() as u64
+}
+
+fn ordinal_of(node: u64) -> u64 {
+    node >> PARTITION_BITS
+}
+
+fn partition_of(node: u64) -> usize {
+    usize::try_from(node & ((1 << PARTITION_BITS) - 1)).unwrap_or_default()
+}

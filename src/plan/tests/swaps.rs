@@ -1,0 +1,161 @@
+//! Chains and swaps: who waits for whom, who is held back, and what is told of it.
+
+use super::*;
+use crate::plan::{InMemory, SurveyBounds};
+use Ruling::{Conflict, Folded, Send, SendLate, Unchanged};
+
+/// The wave of every row; 0 for those that wait for nobody.
+fn waves(plan: &Plan) -> Vec<u32> {
+    let rows = 1..=plan.facts().rows.read;
+    rows.map(|at| plan.beside(at).unwrap().wave * u32::from(plan.is_chained(at))).collect()
+}
+
+/// What subjects 1, 2 and 3 hold.
+fn held() -> Vec<Record> {
+    (1..=3).map(|subject| synced(subject, v(8, 1), &[(IMSI, u64::from(subject))])).collect()
+}
+
+#[test]
+fn a_chain_is_sent_release_before_assign() {
+    let rows = [row(1, &[(IMSI, 2)]), row(2, &[(IMSI, 3)]), row(3, &[(IMSI, 4)])];
+    let plan = check(&rows, &held(), &rules(), &[Send, Send, Send]);
+    assert_eq!((waves(&plan), plan.waves()), (vec![2, 1, 0], &[1, 1][..]));
+    let facts = plan.facts().chains;
+    assert_eq!((facts.chains, facts.longest, facts.waiting, facts.swaps), (1, 3, 2, 0));
+}
+
+#[test]
+fn whoever_clears_a_field_gives_it_up_too() {
+    let cleared = FieldHash::CLEARED.0;
+    let rows = [row(1, &[(IMSI, 2)]), row(2, &[(IMSI, cleared)])];
+    assert_eq!(waves(&check(&rows, &held(), &rules(), &[Send, Send])), [1, 0]);
+}
+
+#[test]
+fn what_is_kept_unknown_or_of_another_field_is_not_given_up() {
+    for second in [row(2, &[(CLASS, 1)]), row(2, &[(ICCID, 5)])] {
+        let plan = check(&[row(1, &[(IMSI, 2)]), second], &held(), &rules(), &[Send, Send]);
+        assert_eq!(plan.facts().chains, Default::default());
+    }
+    let doubt = [held(), vec![intent(2, v(8, 2), &[(IMSI, 3)])]].concat();
+    let plan = check(&[row(1, &[(IMSI, 2)]), row(2, &[(IMSI, 5)])], &doubt, &rules(), &[Send, Send]);
+    assert_eq!(waves(&plan), [0, 0]);
+    // What is held already is not taken.
+    let rows = [row(1, &[(IMSI, 1), (CLASS, 2)]), row(2, &[(IMSI, 5)])];
+    let twice = [synced(1, v(8, 1), &[(IMSI, 1)]), synced(2, v(8, 1), &[(IMSI, 1)])];
+    assert_eq!(waves(&check(&rows, &twice, &rules(), &[Send, Send])), [0, 0]);
+}
+
+#[test]
+fn the_rows_of_a_true_swap_are_held_back_with_all_that_folds_into_them() {
+    let rows = [row(1, &[(IMSI, 2)]), row(2, &[(CLASS, 1)]), row(2, &[(IMSI, 1)]), row(3, &[(IMSI, 9)])];
+    let plan = check(&rows, &held(), &rules(), &[Conflict, Conflict, Conflict, Send]);
+    assert_eq!(plan.swaps().len(), 1);
+    assert_eq!((&plan.swaps()[0].ordinals[..], plan.swaps()[0].subjects), (&[1, 3][..], 2));
+    assert_eq!([1, 2, 3, 4].map(|at| plan.beside(at).unwrap().swap), [1, 1, 1, 0]);
+    let facts = plan.facts();
+    assert_eq!((facts.chains.swaps, facts.chains.swap_subjects, facts.rows.conflict), (1, 2, 3));
+    assert_eq!(plan.conflicts_total(), 0);
+    let sending = PlanRules { conflicts: ConflictPolicy::Send, ..rules() };
+    let plan = check(&rows, &held(), &sending, &[Send, Folded, Send, Send]);
+    assert_eq!((plan.swaps().len(), waves(&plan)), (1, vec![0, 0, 0, 0]));
+}
+
+#[test]
+fn under_each_all_rows_of_a_subject_are_in_its_wave_or_its_swap() {
+    let rows = [row(1, &[(CLASS, 1)]), row(1, &[(IMSI, 2)]), row(2, &[(IMSI, 3)]), row(3, &[(IMSI, 7)])];
+    let plan = check(&rows, &held(), &with(DuplicatePolicy::Each), &[Send, Send, Send, Send]);
+    assert_eq!((waves(&plan), plan.waves()), (vec![2, 2, 1, 0], &[1, 2][..]));
+    let rows = [row(1, &[(IMSI, 2)]), row(1, &[(CLASS, 1)]), row(2, &[(IMSI, 1)])];
+    check(&rows, &held(), &with(DuplicatePolicy::Each), &[Conflict, Conflict, Conflict]);
+}
+
+#[test]
+fn a_ring_of_three_is_held_and_whoever_wants_something_of_it_is_sent() {
+    let before = [held(), vec![synced(4, v(8, 1), &[(ICCID, 4)])]].concat();
+    let rows =
+        [row(1, &[(IMSI, 2)]), row(2, &[(IMSI, 3), (ICCID, 8)]), row(3, &[(IMSI, 1)]), row(4, &[(ICCID, 9)])];
+    check(&rows, &before, &rules(), &[Conflict, Conflict, Conflict, Send]);
+    // Two subjects with an IMSI and an ICCID each that go together are one swap.
+    let both = [1, 2]
+        .map(|subject| synced(subject, v(8, 1), &[(IMSI, u64::from(subject)), (ICCID, u64::from(subject))]));
+    let rows = [row(1, &[(IMSI, 2), (ICCID, 2)]), row(2, &[(IMSI, 1), (ICCID, 1)])];
+    let plan = check(&rows, &both, &rules(), &[Conflict, Conflict]);
+    assert_eq!(plan.facts().chains.swaps, 1);
+}
+
+#[test]
+fn a_subject_that_is_not_sent_is_in_no_chain() {
+    // Both take 3: a conflict, so that nobody gives 2 up, and nobody waits for it.
+    let rows = [row(1, &[(IMSI, 2)]), row(2, &[(IMSI, 5)]), row(3, &[(IMSI, 5)])];
+    let plan = check(&rows, &held(), &rules(), &[Send, Conflict, Conflict]);
+    assert_eq!(waves(&plan), [0, 0, 0]);
+    let rows = [row(1, &[(IMSI, 2)]), row(2, &[(IMSI, 2)])];
+    check(&rows, &held(), &rules(), &[Conflict, Unchanged]);
+}
+
+#[test]
+fn who_failed_before_waits_all_the_same() {
+    let before = [held(), vec![refused(1, v(8, 7), &[(CLASS, 1)])]].concat();
+    let plan = check(&[row(1, &[(IMSI, 2)]), row(2, &[(IMSI, 9)])], &before, &rules(), &[SendLate, Send]);
+    assert_eq!(waves(&plan), [1, 0]);
+}
+
+#[test]
+fn links_beyond_the_bound_are_counted_and_left_alone() {
+    let bounds = SurveyBounds { partition_bits: 2, chain_links_max: 1, ..SurveyBounds::default() };
+    let mut survey = Survey::within(set(&MAPPED), Box::new(InMemory), bounds);
+    for (ordinal, row) in (1..).zip([row(1, &[(IMSI, 2)]), row(2, &[(IMSI, 3)]), row(3, &[(IMSI, 4)])]) {
+        let (subject, facts) = (id(row.subject), row.facts());
+        survey
+            .row(&Surveyed { ordinal, subject, version: None, rank: None, facts: &facts, old: &[] })
+            .unwrap();
+    }
+    let plan = survey.finish(&rules(), &Known(&ledger(&held())), &OneHand).unwrap();
+    let facts = plan.facts().chains;
+    assert_eq!((facts.unordered, facts.waiting, facts.longest), (1, 1, 2));
+}
+
+/// A plan of rows that each tell what the subject's IMSI was before.
+fn with_old(rows: &[(TestRow, Option<u64>)], records: &[Record]) -> Plan {
+    let mut survey = Survey::new(set(&MAPPED));
+    for (ordinal, (row, old)) in (1..).zip(rows) {
+        let (subject, facts) = (id(row.subject), row.facts());
+        let old: Vec<_> = old.iter().map(|hash| (IMSI, FieldHash(*hash))).collect();
+        let row =
+            Surveyed { ordinal, subject, version: row.version, rank: row.rank, facts: &facts, old: &old };
+        survey.row(&row).unwrap();
+    }
+    survey.finish(&rules(), &Known(&ledger(records)), &OneHand).unwrap()
+}
+
+#[test]
+fn an_old_value_counts_where_the_ledger_knows_nothing_and_is_told_where_it_knows_better() {
+    let rows = [(row(1, &[(IMSI, 2)]), Some(1)), (row(2, &[(IMSI, 3)]), Some(2))];
+    assert_eq!(waves(&with_old(&rows, &[])), [1, 0]);
+    let swap =
+        [(row(1, &[(IMSI, 2)]), Some(1)), (row(2, &[(CLASS, 1)]), Some(2)), (row(2, &[(IMSI, 1)]), None)];
+    assert_eq!(rulings(&with_old(&swap, &[])), [Conflict, Conflict, Conflict]);
+    // In doubt, the subject may hold it still.
+    let plan = with_old(&rows, &[intent(2, v(8, 2), &[(IMSI, 3)])]);
+    assert_eq!((waves(&plan), plan.is_any_shared(SharedKind::Old)), (vec![1, 0], false));
+    // The ledger wins: 2 holds 7, and nobody gives 2 up.
+    let plan = with_old(&rows, &[synced(2, v(8, 2), &[(IMSI, 7)])]);
+    assert_eq!((waves(&plan), plan.shared(1), plan.shared(2)), (vec![0, 0], vec![], vec![SharedKind::Old]));
+    // What the row itself sets was acknowledged meanwhile: no contradiction.
+    let plan = with_old(&rows, &[synced(2, v(8, 2), &[(IMSI, 3)])]);
+    assert_eq!((rulings(&plan), plan.shared(2)), (vec![Send, Unchanged], vec![]));
+}
+
+#[test]
+fn replayed_and_ranked_rows_keep_their_old_values() {
+    let ranked = |row: TestRow, rank| TestRow { rank: Some(rank), ..row };
+    let rows = [
+        (ranked(row(1, &[(IMSI, 2)]), 5), Some(1)),
+        (ranked(row(2, &[(IMSI, 4)]), 9), None),
+        (ranked(row(2, &[(IMSI, 3)]), 4), Some(2)),
+    ];
+    assert_eq!(waves(&with_old(&rows, &[]))[0], 1);
+    let rows = [(replayed(8, 1, 1, &[(IMSI, 2)]), Some(1)), (replayed(8, 2, 2, &[(IMSI, 3)]), Some(2))];
+    assert_eq!(waves(&with_old(&rows, &[])), [1, 0]);
+}
