@@ -164,13 +164,15 @@ pub(super) fn check_closely<'a>(value: &'a str, context: &mut Context<'_>) -> Op
 /// An international number in groups, with a space or a hyphen between them, as most exports write it; `None` when it is
 /// not quite that. A group that begins with a zero may be another number, and is for [`check_formatted`].
 fn check_grouped<'a>(value: &'a str, context: &mut Context<'_>) -> Option<Option<Cow<'a, str>>> {
-    let mut number = String::with_capacity(value.len());
-    number.push('+');
+    let (mut number, mut len) = ([b'+'; 1 + DIGITS_MAX], 1);
     let mut before = b'+';
     for byte in value.strip_prefix('+')?.bytes() {
         match (byte, before) {
             (b'0', b' ' | b'-') => return None,
-            (b'0'..=b'9', _) => number.push(char::from(byte)),
+            (b'0'..=b'9', _) => {
+                *number.get_mut(len)? = byte;
+                len += 1;
+            }
             (b' ' | b'-', b'0'..=b'9') => {}
             _ => return None,
         }
@@ -179,13 +181,14 @@ fn check_grouped<'a>(value: &'a str, context: &mut Context<'_>) -> Option<Option
     if !before.is_ascii_digit() {
         return None;
     }
+    let number = std::str::from_utf8(&number[..len]).ok()?;
     context.raise(FORMAT);
     let digits = &number[1..];
     Some(match judge_e164(digits, context) {
-        E164::Sound if context.rules.options().number_format == NumberFormat::E164 => {
-            Some(Cow::Owned(number))
-        }
-        E164::Sound => Some(Cow::Owned(digits.to_owned())),
+        E164::Sound => Some(Cow::Owned(match context.rules.options().number_format {
+            NumberFormat::E164 => number.to_owned(),
+            NumberFormat::Plain => digits.to_owned(),
+        })),
         E164::Blocked(rule) => context.pass_as_is(rule, value),
         E164::WithZero(without) => {
             context.raise(TRUNK_ZERO);

@@ -175,6 +175,19 @@ fn sound_files_are_read_ahead_but_for_their_ends() {
     assert!(stretches > 2_400, "{stretches}");
 }
 
+/// Whether a row of names begins another table hangs on the rows of names before it, which another thread reads.
+#[test]
+fn a_guess_that_was_wrong_is_put_right() {
+    let sound = "356868000000001,234100000000001,x,8944110000000000001\n";
+    let names = "alice,bob,carol,dora\n";
+    for between in 1..24 {
+        let (before, between) = (sound.repeat(2), sound.repeat(between));
+        let text = format!("imei,imsi,notes,iccid\n{before}{names}{between}\n{names}{}", sound.repeat(40));
+        let scene = Scene::csv(text);
+        assert_eq!(ahead(&scene, SMALL).0, row_by_row(&scene), "{}", between.len());
+    }
+}
+
 #[test]
 fn blocks_and_stretches_have_borders_of_their_own() {
     let mut text = sound(60_000);
