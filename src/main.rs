@@ -1,4 +1,4 @@
-//! The thin entry: private files by default, no core dumps, the command line, an exit code. Everything else is in the
+//! The thin entry: private files by default, no core dumps, one heap, the command line, an exit code. Everything else is in the
 //! library.
 
 use std::ffi::OsString;
@@ -13,6 +13,7 @@ fn main() -> ExitCode {
         // Without the limit the run is as correct as with it.
     }
     let args: Vec<OsString> = std::env::args_os().collect();
+    simsync::engine::memory::keep_one_arena(&args);
     match simsync::cli::parse(args.clone()) {
         Ok(cli) => ExitCode::from(simsync::cli::run(&cli, &args).code()),
         Err(usage) => {

@@ -6,6 +6,7 @@
 pub mod chance;
 pub mod clock;
 pub mod credit;
+pub mod memory;
 pub mod permits;
 pub mod senders;
 pub mod signals;

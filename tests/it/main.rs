@@ -116,3 +116,6 @@ mod swaps;
 
 // Random sequences of runs against a plain model of the memory.
 mod model;
+
+// How much memory a run takes, and how it keeps to that.
+mod memory;
