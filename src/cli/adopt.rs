@@ -15,6 +15,7 @@ use crate::engine::clock;
 use crate::event::Event;
 use crate::exit::Exit;
 use crate::journal::Journal;
+use crate::plan::InDoubtPolicy;
 use crate::settings::{self, Flags, Surroundings};
 use crate::survey::{Emitter, Judge};
 
@@ -30,6 +31,9 @@ pub(super) fn adopt(
     settings.run.adopt = true;
     // What is said to be applied is what stands at the API now: nothing of the journal is newer.
     settings.run.new_batch = true;
+    // What was refused, or is in doubt, is said to be applied as well.
+    settings.run.retry_failed = true;
+    settings.plan.in_doubt = InDoubtPolicy::Resend;
     let console = console(&settings)?;
     for warning in &resolved.warnings {
         tracing::warn!("{warning}");

@@ -39,6 +39,8 @@ pub(super) struct Tally {
     subjects_altered: u64,
     in_doubt_resent: u64,
     clears: u64,
+    /// Rows of which something newer has set a part, whatever became of the rest.
+    rows_trimmed: u64,
     samples: Vec<Sample>,
 }
 
@@ -49,6 +51,7 @@ impl Tally {
         for row in ruled.rows {
             *counter(&mut self.rows, row.ruling) += 1;
             self.settled_rows += u64::from(!row.is_live());
+            self.rows_trimmed += u64::from(!row.left_out.is_empty());
             is_live |= row.is_live();
             is_unchanged |= row.ruling == Ruling::Unchanged;
             if row.ruling.is_sent() {
@@ -114,6 +117,7 @@ impl Tally {
         facts.subjects_altered += self.subjects_altered;
         facts.in_doubt_resent += self.in_doubt_resent;
         facts.clears += self.clears;
+        facts.rows_trimmed += self.rows_trimmed;
         samples.append(&mut self.samples);
         samples.sort_unstable_by_key(|sample| sample.ordinal);
         samples.truncate(samples_max);

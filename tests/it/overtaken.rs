@@ -217,3 +217,18 @@ fn resend_after_refreshes_what_any_run_acknowledged_long_ago() {
     // Refreshed is refreshed, for every run that follows.
     assert_eq!(ws.sync(&["crm.csv"]).expect(0).rows("unchanged"), 3);
 }
+
+#[test]
+fn an_older_batch_of_which_only_parts_were_overtaken_stays_open_and_sends_no_old_value_ever() {
+    let ws = Workspace::new();
+    ws.write("older.csv", "crm id,login,tier\nZ,z,basic\nS,old,gold\n");
+    ws.write("newer.csv", "crm id,login\nS,new\n");
+    ws.sync(&["older.csv", "--max-rows", "1"]).expect(8);
+    ws.sync(&["newer.csv"]).expect(0);
+    // Not once and not ever: closed, the same command would be a new batch, newer than the one that overtook it.
+    for _ in 0..3 {
+        ws.sync(&["older.csv"]).expect(0).expect_books();
+        assert_eq!(ws.at_server("S", "username").as_deref(), Some("new"));
+    }
+    assert_eq!(tier(&ws, "S").as_deref(), Some("gold"), "what nobody overtook was sent");
+}
