@@ -18,6 +18,7 @@ use super::named::{self, OpenBatch, RunBatch};
 use super::opening;
 use super::pages;
 use super::record::{decode_record, open_value};
+use super::rewrite;
 use super::store::{STORE_DIR, SledStore, Store};
 use super::watermark::{LedgerName, Watermark, WatermarkFile};
 
@@ -91,6 +92,8 @@ pub fn verify(state_dir: &Path, who: &LockHolder) -> Result<Option<Verified>, Jo
         return Ok(None);
     }
     let lock = StateLock::take(state_dir, who)?;
+    // A rewriting that was killed between its two renames is no damage: the next opening would put it in order, too.
+    rewrite::recover(state_dir)?;
     let mut verified = Verified::default();
     let identity = match key::load(state_dir) {
         Ok(Some(loaded)) => Some(loaded.identity),

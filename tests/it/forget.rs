@@ -180,3 +180,24 @@ fn runs_of_an_open_batch_stay() {
     assert!(told.contains("1 run of batches that are still open stay"), "{told}");
     assert_eq!(ws.sync(&["export.csv"]).expect(0).rows("synced"), 25);
 }
+
+#[test]
+fn entries_under_another_key_field_are_forgotten_by_its_value() {
+    let ws = Workspace::new();
+    ws.write("crm.csv", "crm id,mobile,imei\nC-1,+447910000001,356938035643809\nC-2,+447910000002,\n");
+    ws.sync(&["crm.csv", "--key", "user_external_id"]).expect(0);
+    ws.sync(&["crm.csv", "--key", "number"]).expect(0);
+    ws.run(&["journal", "forget", "--user-external-id", "C-1"]).expect(0);
+    ws.run(&["journal", "forget", "--number", "+447910000001"]).expect(0);
+    let url = ws.sandbox.url();
+    for key in ["user_external_id", "number"] {
+        let plan = ws.run(&["plan", "crm.csv", "--key", key, "--api-url", &url, "--json"]).expect(0);
+        assert_eq!(
+            (plan.rows("unchanged"), plan.summary()["plan"]["subjects_new"].as_u64()),
+            (1, Some(1)),
+            "{key}"
+        );
+    }
+    let nobody = ws.run(&["journal", "forget", "--imei", "356938035643809"]).expect(2);
+    assert!(nobody.stderr.contains("none of the fields given is the key field"), "{}", nobody.stderr);
+}

@@ -66,17 +66,35 @@ fn forget_subject(
     for (_, upkeep) in &states {
         keys = upkeep.index()?.targets.iter().filter_map(|fact| fact.key).chain(keys.iter()).collect();
     }
-    let given = keys.intersect(values.present());
+    let mut report = ForgetReport::default();
+    // A run under another --key has left entries under that field, too; nobody keeps a list of those fields.
+    let other = values.present().minus(keys);
+    for (_, upkeep) in &mut states {
+        report.entries += forget_under(upkeep, values, other)?;
+    }
+    let given = if report.entries > 0 { values.present() } else { keys.intersect(values.present()) };
     if given.is_empty() {
         return Err(not_a_key(keys));
     }
     let sought = Sought::new(settings, args, values, given)?;
-    let mut report = ForgetReport::default();
     for (state, upkeep) in states {
         forget_in(settings, &state, upkeep, &sought, &mut report)?;
     }
     print(&if settings.run.json { report.json() } else { report.text(paint(settings)) })?;
     Ok(Exit::Success)
+}
+
+/// Removes the entries that the values of these fields have as keys, at every target; how many there were.
+fn forget_under(upkeep: &mut Upkeep, values: &Fields, fields: FieldSet) -> Result<u64, Fatal> {
+    let targets = upkeep.index()?.targets;
+    let named = |field| Some((field, values.get(field)?));
+    let subjects: Vec<_> = fields
+        .iter()
+        .filter_map(named)
+        .flat_map(|(field, value)| targets.iter().map(move |fact| (&fact.target, field, value)))
+        .map(|(target, field, value)| upkeep.key().subject(target, field, value))
+        .collect();
+    Ok(upkeep.forget_subjects(&subjects)?)
 }
 
 /// Removes the subject in one state directory.
