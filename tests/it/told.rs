@@ -98,11 +98,41 @@ fn a_probe_says_why_its_row_was_not_sent() {
     workspace.write("new.csv", "crm id,tier\nC-1,gold\n");
     let url = workspace.sandbox.url();
     let probe = ["doctor", "--api-url", &url, "--rate", "unlimited", "--probe", "old.csv"];
-    // Its batch is left open by a refusal; then something newer is sent.
-    workspace.fault(Faults { subject_statuses: [("C-1".to_owned(), 500)].into(), ..Faults::default() });
-    workspace.run(&[&probe[..], &["--max-attempts", "1"]].concat());
+    // The probe's batch stays open, for it is stopped before its end; then something newer is sent.
+    workspace.fault(Faults { subject_statuses: [("C-1".to_owned(), 401)].into(), ..Faults::default() });
+    let refused = workspace.run(&probe);
+    assert_eq!(refused.code, 12, "{}", refused.stdout);
     workspace.fault(Faults::default());
     workspace.sync(&["new.csv"]).expect(0);
-    let ran = workspace.run(&probe);
-    assert!(ran.stdout.contains("superseded") || ran.stdout.contains("acknowledged"), "{}", ran.stdout);
+    let before = workspace.sandbox.stats().requests;
+    let ran = workspace.run(&probe).expect(3);
+    assert!(ran.stdout.contains("something newer has set its values (superseded)"), "{}", ran.stdout);
+    assert_eq!(workspace.at_server("C-1", "user_class").as_deref(), Some("gold"));
+    assert!(workspace.sandbox.stats().requests <= before + 1, "a HEAD at most");
+}
+
+#[test]
+fn a_refused_plan_names_no_resuming() {
+    let workspace = Workspace::new();
+    workspace.write("crm.csv", export(4));
+    let url = workspace.sandbox.url();
+    workspace.run(&["plan", "crm.csv", "--api-url", &url, "-o", "p.json"]).expect(0);
+    workspace.write("crm.csv", export(5));
+    let refused = workspace.sync(&["--plan", "p.json"]).expect(4);
+    assert!(refused.rows("pending") > 0);
+    assert_eq!(refused.summary()["next"].to_string(), "[]");
+}
+
+#[test]
+fn a_lookup_during_the_first_run_is_a_sentence() {
+    let workspace = Workspace::with(Faults { latency_ms: 400, ..Faults::default() });
+    workspace.write("crm.csv", export(200));
+    let mut run = workspace.sync_in_background(&["crm.csv", "--concurrency", "1"]);
+    workspace.wait_for_requests(2);
+    let url = workspace.sandbox.url();
+    let told = workspace.run(&["lookup", "--api-url", &url, "--user-external-id", "C-000000"]);
+    run.kill().unwrap();
+    run.wait().unwrap();
+    assert!(told.stdout.contains("it is the first one here"), "{} {}", told.stdout, told.stderr);
+    assert!(!told.stdout.contains("the last fold"), "{}", told.stdout);
 }
