@@ -105,7 +105,7 @@ Examples:
   simsync doctor --json | jq 'select(.status == \"failed\")'
   simsync doctor --probe export.csv      send the first valid row, and find the envelope the API understands
 
-Exit codes: 0 all is well, warnings or not; otherwise that of the first failure: 5 the API cannot be reached, 6 the input
+Exit codes: 0 all is well, warnings or not; otherwise that of the gravest failure: 5 the API cannot be reached, 6 the input
 is unusable, 10 the configuration or the token's source, 11 another run holds the journal, 12 the token is refused, 13
 the state directory or the journal, 4 the API refuses the probe.";
 

@@ -3,9 +3,9 @@
 //! Not here: the steps themselves (`survey.rs`, `plan/`, `deliver/`), and how the settings came about.
 
 use std::cell::OnceCell;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::common::unused_columns;
 use super::expiry;
@@ -31,6 +31,9 @@ use crate::report::{self, Reporters, RowFiles, WrittenFile, plural};
 use crate::settings::Settings;
 use crate::survey::{self, Emitter, Gather, Identity, Judge, RowRules};
 use crate::update::FieldKind;
+
+/// Runs of other targets that are named where their rows are fed to this one.
+const ELSEWHERE_MAX: usize = 3;
 
 /// One run of the job.
 pub(super) struct Job<'a> {
@@ -201,15 +204,30 @@ impl Job<'_> {
         let journal = self.journal.take();
         let target = self.destination.target.clone();
         let (rules, row_rules) = (Arc::clone(&self.rules), Arc::clone(&self.row_rules));
+        let elsewhere = Mutex::new(BTreeMap::new());
         let find_run = |run: &str| {
             let found = journal.as_ref()?.run_batch(run).ok().flatten()?;
-            (found.target == target).then_some(found.batch_seq)
+            if found.target == target {
+                return Some(found.batch_seq);
+            }
+            let mut elsewhere = elsewhere.lock().unwrap_or_else(PoisonError::into_inner);
+            if elsewhere.len() < ELSEWHERE_MAX {
+                elsewhere.insert(run.to_owned(), found.target);
+            }
+            None
         };
         let identity = Identity { state_key: &state_key, target: &target, key_field, find_run: &find_run };
         let mut judge = Judge::new(&rules, Some(identity)).minding(&row_rules);
         let outcome = self.judged(&mut judge, journal.as_ref(), &state_key, emitter);
         drop(judge);
         self.journal = journal;
+        for (run, sent_to) in elsewhere.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            let text = format!(
+                "run {run} is known, and sent to {sent_to}: its rows belong there, and are no rows for {target} \
+                 (origin.unknown_run)"
+            );
+            emitter.emit(Event::Noticed { text });
+        }
         outcome
     }
 
@@ -250,6 +268,11 @@ impl Job<'_> {
         let target = &self.destination.target;
         if surveyed.plan.facts().rows.send > 0 && journal.target_key(target)?.is_none() {
             journal.set_target_key(target, surveyed.key_field)?;
+            // A rehearsal keeps it for itself alone.
+            if !self.settings.run.sandbox {
+                let text = format!("key field {} is kept for this target from now on", surveyed.key_field);
+                emitter.emit(Event::Noticed { text });
+            }
         }
         self.note_delivery(&surveyed, journal)?;
         let delivered = self.deliver(&surveyed, judge, journal, state_key, emitter)?;
@@ -327,9 +350,7 @@ impl Job<'_> {
         let mapped = self.inputs.mapped();
         let chosen = key::choose(self.settings.input.key, kept, mapped)?;
         if !mapped.is_empty() {
-            let is_new = chosen.origin == key::FROM_HEADER && !self.is_plan;
-            let keeps = if is_new { ", kept for this target" } else { "" };
-            let text = format!("key field: {} ({}{keeps})", chosen.field, chosen.origin);
+            let text = format!("key field: {} ({})", chosen.field, chosen.origin);
             emitter.emit(Event::Noticed { text });
         }
         Ok(chosen.field)

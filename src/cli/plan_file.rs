@@ -220,7 +220,13 @@ impl SavedPlan {
     pub(super) fn write(&self, path: &Path) -> Result<(), Fatal> {
         let mut bytes = serde_json::to_vec_pretty(self).unwrap_or_default();
         bytes.push(b'\n');
-        Ok(report::write_private("the plan", path, &bytes)?)
+        report::write_private("the plan", path, &bytes).map_err(|error| {
+            let mut fatal = Fatal::from(error);
+            let hint =
+                "name a file in a directory this user may write to, or free some space; nothing was sent";
+            fatal.explanation.hint = Some(hint.into());
+            fatal
+        })
     }
 }
 
@@ -233,6 +239,10 @@ pub(super) fn check_place(path: &Path) -> Result<(), Fatal> {
     }
     if path.is_dir() {
         return refuse("it is a directory", "name a file in it");
+    }
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty());
+    if dir.is_some_and(|dir| !dir.is_dir()) {
+        return refuse("its directory does not exist", "create the directory, or name a file elsewhere");
     }
     if path.exists() && SavedPlan::read(path).is_err() {
         return refuse(

@@ -11,7 +11,7 @@ use super::common::{console, report_options};
 use super::fatal::Fatal;
 use super::parts;
 use super::plan_file::Task;
-use super::start::{Replay, Work, command_line, options_text, run_job};
+use super::start::{Replay, Work, command_line, options_text, run_job, without_limits};
 use crate::engine::chance::Chance;
 use crate::engine::clock::{self, Clock};
 use crate::event::{Event, RunFacts};
@@ -268,6 +268,7 @@ fn next_commands(typed: &[OsString], args: &ReplayArgs, run_id: &str) -> NextCom
     let at_run = words.iter().position(|word| *word == args.run);
     let again = words.iter().enumerate().map(|(at, word)| if Some(at) == at_run { run_id } else { word });
     let again: Vec<&str> = ["replay"].into_iter().chain(again).collect();
+    let unlimited = without_limits(again.iter().map(|word| (*word).to_owned()).collect());
     let mut options = Vec::new();
     let mut rest = words.iter().enumerate();
     while let Some((at, word)) = rest.next() {
@@ -280,7 +281,13 @@ fn next_commands(typed: &[OsString], args: &ReplayArgs, run_id: &str) -> NextCom
         }
     }
     let options = options_text(options);
-    NextCommands { again: command_line(again), without_inputs: format!("simsync sync{options}"), options }
+    NextCommands {
+        again: command_line(again),
+        unlimited: command_line(unlimited.iter().map(String::as_str)),
+        probe: String::new(),
+        without_inputs: format!("simsync sync{options}"),
+        options,
+    }
 }
 
 #[cfg(test)]

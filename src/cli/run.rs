@@ -10,6 +10,7 @@ use super::fatal::Fatal;
 use super::plan_file::Task;
 use super::start::job_command;
 use super::{Cli, Command, ConfigCommand, check, demo, doctor, journal, lookup, parts, replay, serve};
+use crate::engine::signals;
 use crate::exit::Exit;
 use crate::report::{self, Console, ReportOptions};
 use crate::settings::{self, Flags, Surroundings};
@@ -19,6 +20,10 @@ const HINT_COMMAND: &str = "simsync COMMAND -";
 
 /// Runs a parsed command line to its exit code. `args` are as typed, the program's name first, to be named in hints.
 pub fn run(cli: &Cli, args: &[OsString]) -> Exit {
+    if let Err(error) = signals::let_large_writes_fail() {
+        // As correct as with it: what is durable stays, the process only ends without a word.
+        tracing::debug!("SIGXFSZ keeps its default: {error}");
+    }
     let (is_json, is_quiet) = (cli.command.is_json(), cli.command.is_quiet());
     let outcome = surroundings().and_then(|around| dispatch(cli, args, &around));
     outcome.unwrap_or_else(|mut fatal| {

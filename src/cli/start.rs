@@ -222,11 +222,25 @@ pub(super) fn next_commands(args: &[OsString], inputs: &[String], task: &Task) -
         Task::Plan { save_as: None } | Task::Sync { .. } => line(&words),
     };
     let without = without_option(without, &["--plan"]);
+    // Standard input cannot be read again.
+    let named = |line: String| if inputs.iter().any(|input| input == "-") { String::new() } else { line };
+    let probed = |input: &String| {
+        let settings = without_limits(without.iter().skip(1).cloned().collect());
+        let words = settings.iter().map(String::as_str).chain(["--probe", input]);
+        command_line(std::iter::once("doctor").chain(words))
+    };
     NextCommands {
-        again: if inputs.iter().any(|input| input == "-") { String::new() } else { again },
+        again: named(again),
+        unlimited: named(line(&without_limits(words))),
+        probe: named(inputs.first().map(probed).unwrap_or_default()),
         without_inputs: line(&without),
         options: options_text(without.iter().skip(1).map(String::as_str)),
     }
+}
+
+/// The words without the limits at which a run stops: in force again, they stop the next one, too.
+pub(super) fn without_limits(words: Vec<String>) -> Vec<String> {
+    without_option(words, &["--max-rows", "--max-duration", "--until"])
 }
 
 /// The words without an option and its value.
@@ -271,6 +285,16 @@ mod tests {
         assert_eq!(next.again, "simsync sync 'my export.csv' --rate 200/s");
         assert_eq!(next.without_inputs, "simsync sync --rate 200/s");
         assert_eq!(next.options, " --rate 200/s");
+    }
+
+    #[test]
+    fn what_would_stop_the_next_run_too_is_left_out() {
+        let line = "simsync sync crm.csv --max-rows 5 --rate 9/s --until=06:00 --max-duration 2h";
+        let args: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+        let next = next_commands(&args, &["crm.csv".to_owned()], &Task::SYNC);
+        assert_eq!(next.unlimited, "simsync sync crm.csv --rate 9/s");
+        assert_eq!(next.probe, "simsync doctor --rate 9/s --probe crm.csv");
+        assert_eq!(next.again, line);
     }
 
     #[test]

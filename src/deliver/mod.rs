@@ -202,7 +202,8 @@ impl Stopped {
                  machine's clock; no row was marked failed"
                     .into()
             }
-            Stopped::Signal(_) | Stopped::Limit(_) => "run the same command again; it resumes".into(),
+            Stopped::Signal(_) => "run the same command again; it resumes".into(),
+            Stopped::Limit(_) => "run again without this limit; it resumes".into(),
             Stopped::Source(error) => error.remedy(),
             Stopped::Journal(error) => error.remedy(),
             Stopped::Internal(_) => "please report this as a bug, with the run's summary.json".into(),

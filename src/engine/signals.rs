@@ -139,6 +139,17 @@ impl Signals {
     }
 }
 
+/// Makes a write beyond the limit on file sizes (`ulimit -f`) fail like one on a full disk. Left alone, SIGXFSZ ends the
+/// process without a word (POSIX.1-2017, XSH 2.4.3). The handler stays until the process ends.
+///
+/// # Errors
+/// When the handler cannot be installed.
+pub fn let_large_writes_fail() -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    let _inside = runtime.enter();
+    signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw())).map(drop)
+}
+
 impl fmt::Debug for Signals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Signals").field("seen", &self.seen()).finish()

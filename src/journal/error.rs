@@ -137,8 +137,17 @@ impl JournalError {
                     .to_owned()
             }
             JournalError::UnknownFormat { .. } => "use the version of simsync that wrote it".to_owned(),
+            JournalError::Io { path, source, .. } if source.kind() == io::ErrorKind::NotADirectory => format!(
+                "{} cannot be: a file stands where its directory should; name a directory with --state",
+                path.display()
+            ),
+            JournalError::Io { source, .. } if source.kind() == io::ErrorKind::ReadOnlyFilesystem => {
+                "nothing is wrong with the journal as far as is known: its file system is mounted read-only; mount it \
+                 writable, or look at a copy of the state directory with --state"
+                    .to_owned()
+            }
             JournalError::Io { path, .. } => {
-                format!("check free space, permissions and the disk under {}, then run again", path.display())
+                format!("check free space and limits (quota, ulimit -f), permissions and the disk under {}, then run again", path.display())
             }
             JournalError::Stopped(cause) => cause.remedy(),
             JournalError::Closed | JournalError::Misuse { .. } => "report this as a bug".to_owned(),

@@ -397,7 +397,7 @@ fn next_steps(summary: &Summary, options: &ReportOptions) -> Vec<String> {
         && !super::summary::is_unread(summary)
         && !is_refused(summary)
     {
-        steps.push(format!("{} to resume", command(again)));
+        steps.extend(resuming(summary, options));
     }
     let has = |kind: super::RowFileKind| summary.files.iter().find(|file| file.name == kind.file_name());
     let with_file = |kind: super::RowFileKind, verb: &str| {
@@ -431,6 +431,20 @@ fn next_steps(summary: &Summary, options: &ReportOptions) -> Vec<String> {
     }
     steps.extend(with_file(super::RowFileKind::Conflict, "decide in"));
     steps
+}
+
+/// What goes on with a run that left rows pending: not the command that would stop at once where this one did.
+fn resuming(summary: &Summary, options: &ReportOptions) -> Option<String> {
+    let commands = &options.commands;
+    if summary.exit_code == Some(Exit::Limit.code()) {
+        return Some(format!("run `{}` to resume", commands.unlimited));
+    }
+    if summary.exit_code != Some(Exit::Stopped.code()) {
+        return Some(format!("run `{}` to resume", commands.again));
+    }
+    // Where a budget stopped the run, what failed comes first. At the first contact nothing is marked failed.
+    (summary.rows.failed == 0 && !commands.probe.is_empty())
+        .then(|| format!("run `{}` to find out what the API accepts", commands.probe))
 }
 
 /// Whether the run was refused before its first request by something else than a gate, so that the same command would be

@@ -107,6 +107,11 @@ struct EndLine {
     skipped: u64,
 }
 
+/// How grave a failure is beside others: what passes by itself least, the state directory most.
+fn gravity(exit: Exit) -> (bool, u8) {
+    (!matches!(exit, Exit::Temporary | Exit::Locked), exit.code())
+}
+
 /// Tells what is found, and counts it.
 #[derive(Debug)]
 pub struct DoctorReport {
@@ -115,13 +120,13 @@ pub struct DoctorReport {
     is_json: bool,
     is_quiet: bool,
     counts: [u64; 4],
-    first_failed: Option<Exit>,
+    worst: Option<Exit>,
 }
 
 impl DoctorReport {
     /// A report to `out`. Quiet, it tells warnings and failures alone.
     pub fn new(out: Out, paint: Paint, is_json: bool, is_quiet: bool) -> DoctorReport {
-        DoctorReport { out, paint, is_json, is_quiet, counts: [0; 4], first_failed: None }
+        DoctorReport { out, paint, is_json, is_quiet, counts: [0; 4], worst: None }
     }
 
     /// Tells a finding at once: the next one may take its time.
@@ -133,9 +138,13 @@ impl DoctorReport {
             CheckStatus::Skipped => 3,
         };
         self.counts[index] += 1;
-        if record.status == CheckStatus::Failed && self.first_failed.is_none() {
+        if record.status == CheckStatus::Failed {
             let exit = Exit::ALL.into_iter().find(|exit| Some(exit.code()) == record.exit_code);
-            self.first_failed = Some(exit.unwrap_or(Exit::Unexpected));
+            let exit = exit.unwrap_or(Exit::Unexpected);
+            let is_worse = |worst| gravity(exit) > gravity(worst);
+            if self.worst.is_none_or(is_worse) {
+                self.worst = Some(exit);
+            }
         }
         if self.is_json {
             self.out.write(&to_line(&CheckLine { kind: "check", record }));
@@ -146,12 +155,12 @@ impl DoctorReport {
 
     /// Whether anything failed so far.
     pub fn has_failed(&self) -> bool {
-        self.first_failed.is_some()
+        self.worst.is_some()
     }
 
-    /// Tells the end: the exit code is that of the first failure; and what kept the findings from being written.
+    /// Tells the end: the exit code is that of the gravest failure; and what kept the findings from being written.
     pub fn finish(self) -> (Exit, Option<ReportError>) {
-        let exit = self.first_failed.unwrap_or(Exit::Success);
+        let exit = self.worst.unwrap_or(Exit::Success);
         let [ok, warnings, failed, skipped] = self.counts;
         if self.is_json {
             let kind = "doctor_ended";
@@ -207,9 +216,9 @@ mod tests {
     }
 
     #[test]
-    fn every_check_is_a_line_and_the_first_failure_decides() {
+    fn every_check_is_a_line_and_the_gravest_failure_decides() {
         let (text, exit) = told(false, false);
-        assert_eq!(exit, Exit::Locked);
+        assert_eq!(exit, Exit::Journal);
         let expected = "\
 ok       config      valid
 warning  disk        little room
@@ -240,6 +249,20 @@ skipped  probe       something before it failed
         assert_eq!(lines[2]["type"], "check");
         assert_eq!((lines[2]["status"].as_str(), lines[2]["exit_code"].as_u64()), (Some("failed"), Some(11)));
         assert_eq!(lines[5]["type"], "doctor_ended");
-        assert_eq!((lines[5]["exit_code"].as_u64(), lines[5]["failed"].as_u64()), (Some(11), Some(2)));
+        assert_eq!((lines[5]["exit_code"].as_u64(), lines[5]["failed"].as_u64()), (Some(13), Some(2)));
+    }
+
+    #[test]
+    fn what_passes_by_itself_is_the_least() {
+        let shared = Shared::default();
+        let mut report = DoctorReport::new(shared.out(), Paint::PLAIN, false, true);
+        for exit in [Exit::Temporary, Exit::Locked, Exit::Config, Exit::Journal, Exit::Stopped] {
+            report.tell(&CheckRecord::failed("x", exit, "", ""));
+        }
+        assert_eq!(report.finish().0, Exit::Journal);
+        assert!(
+            gravity(Exit::Locked) < gravity(Exit::Stopped)
+                && gravity(Exit::Temporary) < gravity(Exit::Locked)
+        );
     }
 }

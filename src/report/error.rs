@@ -83,6 +83,16 @@ pub enum ReportError {
         /// Runs whose names come near, newest first.
         near: Vec<String>,
     },
+    /// Several runs begin so.
+    #[error("{count} runs begin with {name}")]
+    AmbiguousRun {
+        /// The name as given.
+        name: String,
+        /// How many.
+        count: usize,
+        /// Some of them, newest first.
+        some: Vec<String>,
+    },
     /// There is no run at all.
     #[error("no run has been recorded in {}", path.display())]
     NoRuns {
@@ -119,6 +129,9 @@ impl ReportError {
             ReportError::UnknownRun { near, .. } => {
                 format!("did you mean {}? `simsync runs` lists all", near.join(" or "))
             }
+            ReportError::AmbiguousRun { some, .. } => {
+                format!("give more of its name, such as {}; `simsync runs` lists all", some.join(" or "))
+            }
             ReportError::NoRuns { .. } => "name the state directory of the run with --state".into(),
             ReportError::Logs => "this is a defect of simsync; please report it".into(),
         }
@@ -128,6 +141,7 @@ impl ReportError {
     pub fn exit(&self) -> Exit {
         match self {
             ReportError::UnknownRun { .. }
+            | ReportError::AmbiguousRun { .. }
             | ReportError::NoRuns { .. }
             | ReportError::OutputIsInput { .. } => Exit::Usage,
             ReportError::Write { .. }

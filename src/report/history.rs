@@ -194,7 +194,12 @@ fn find<'n>(names: &'n [String], name: &str, dir: &Path) -> Result<&'n str, Repo
         names.iter().filter(|known| !name.is_empty() && known.starts_with(name)).collect();
     match begins.as_slice() {
         [only] => Ok(only),
-        _ => Err(ReportError::UnknownRun { name: clean(name).into_owned(), near: near(names, name) }),
+        [_, _, ..] => Err(ReportError::AmbiguousRun {
+            name: clean(name).into_owned(),
+            count: begins.len(),
+            some: begins.iter().rev().take(NEAR_MAX).map(|known| clean(known).into_owned()).collect(),
+        }),
+        [] => Err(ReportError::UnknownRun { name: clean(name).into_owned(), near: near(names, name) }),
     }
 }
 

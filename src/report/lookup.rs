@@ -175,10 +175,13 @@ impl LookupReport {
             ),
             None => "a run is on".to_owned(),
         };
-        format!(
-            "{as_of}, the last fold\n{} {who}; what it has done since is not in it\n",
-            paint.yellow("note:")
-        )
+        let note = paint.yellow("note:");
+        match self.as_of {
+            Some(_) => format!("{as_of}, the last fold\n{note} {who}; what it has done since is not in it\n"),
+            None => {
+                format!("{note} {who}; it is the first one here, and can be looked up when it has ended\n")
+            }
+        }
     }
 }
 

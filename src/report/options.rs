@@ -35,6 +35,10 @@ choice! {
 pub struct NextCommands {
     /// What resumes this run; for `plan`, what sends the planned. Empty: none is named.
     pub again: String,
+    /// What resumes this run without the limits that stop one ([`crate::exit::Exit::Limit`]).
+    pub unlimited: String,
+    /// What finds out why the API accepts nothing. Empty: none is named.
+    pub probe: String,
     /// The same without inputs, to which the path of a row file can be appended. Empty: none is named.
     pub without_inputs: String,
     /// The options alone, to stand behind `simsync replay RUN`; with a space in front unless empty.

@@ -49,6 +49,8 @@ fn options() -> ReportOptions {
         },
         commands: NextCommands {
             again: "simsync sync crm-export.csv".into(),
+            unlimited: "simsync sync crm-export.csv".into(),
+            probe: "simsync doctor --probe crm-export.csv".into(),
             without_inputs: "simsync sync".into(),
             options: String::new(),
         },

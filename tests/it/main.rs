@@ -114,6 +114,9 @@ mod spill;
 // SIM swaps: chains, rings, and what a kill leaves of them.
 mod swaps;
 
+// What an operator is told, held to what helps.
+mod told;
+
 // Random sequences of runs against a plain model of the memory.
 mod model;
 

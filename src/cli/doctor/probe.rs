@@ -181,6 +181,24 @@ fn probing(settings: &Settings, row: Place, envelope: Envelope) -> Settings {
     probing
 }
 
+/// Why the plan did not send the row, and what to do instead.
+fn unsent(stats: &Stats) -> (&'static str, &'static str) {
+    let rows = &stats.rows;
+    if rows.superseded > 0 {
+        let hint = "this input is older than what was sent last; probe a newer export, or one row in a file of its own";
+        ("something newer has set its values (superseded)", hint)
+    } else if rows.unchanged > 0 {
+        (
+            "the API acknowledged this very update before (unchanged)",
+            "probe another input; this one is understood",
+        )
+    } else if rows.conflict > 0 {
+        ("another subject claims one of its values (conflict)", "probe an input without this conflict")
+    } else {
+        ("a rule or another row of the input decides otherwise", "simsync plan tells what becomes of it")
+    }
+}
+
 /// What it means that the row was not acknowledged, and the run came to its end.
 fn unsynced(stats: &Stats, row: Place) -> Tried {
     let (rows, line) = (&stats.rows, row.line);
@@ -190,13 +208,9 @@ fn unsynced(stats: &Stats, row: Place) -> Tried {
         return Tried::Ended(CheckRecord::warning(PROBE, says, Some(hint)));
     }
     let Some((complaint, tally)) = stats.signatures.iter().next() else {
-        let says = format!("line {line} was not sent");
-        return Tried::Ended(CheckRecord::failed(
-            PROBE,
-            Exit::RowsLeft,
-            says,
-            "simsync plan tells what becomes of it",
-        ));
+        let (why, hint) = unsent(stats);
+        let says = format!("line {line} was not sent: {why}");
+        return Tried::Ended(CheckRecord::failed(PROBE, Exit::RowsLeft, says, hint));
     };
     let reads_so = ["400", "422"].iter().any(|status| complaint.starts_with(status));
     if tally.kind == FailureKind::Refused && reads_so && stats.deferred == 0 {

@@ -91,10 +91,12 @@ fn an_unknown_run_names_near_ones() {
     let ReportError::UnknownRun { near, .. } = &error else { panic!("{error}") };
     assert_eq!(near[0], "20261121-010000-aa");
     assert!(error.remedy().contains("20261121-010000-aa"));
+    let error = show_run(state.path(), "2026", false, Paint::PLAIN).unwrap_err();
     assert!(
-        show_run(state.path(), "2026", false, Paint::PLAIN).is_err(),
-        "an ambiguous beginning is no name"
+        error.to_string().ends_with(" runs begin with 2026"),
+        "an ambiguous beginning is no name: {error}"
     );
+    assert!(error.remedy().contains("20261121-010000-aa"), "{}", error.remedy());
     for escape in ["", "..", "../runs", "/etc"] {
         let error = show_run(state.path(), escape, false, Paint::PLAIN).unwrap_err();
         assert!(matches!(error, ReportError::UnknownRun { .. }), "{escape:?}");

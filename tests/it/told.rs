@@ -1,0 +1,138 @@
+//! What an operator is told in the situations a bad day brings: the right cause, and a next step that helps.
+
+use std::fs;
+use std::process::{Command, Stdio};
+
+use simsync::sandbox::Faults;
+
+use crate::support::{TOKEN, Workspace, binary, export, finish};
+
+#[test]
+fn a_limit_on_file_sizes_is_an_error_with_words() {
+    let workspace = Workspace::new();
+    workspace.write("crm.csv", export(3_000));
+    let url = workspace.sandbox.url();
+    // Blocks of 512 bytes: room for the start, not for the run.
+    let script = format!("ulimit -f 64; exec \"$0\" sync crm.csv --api-url {url} --rate unlimited --json");
+    let mut command = Command::new("sh");
+    command.arg("-c").arg(script).arg(binary()).current_dir(workspace.dir.path());
+    command.env("SIMSYNC_TOKEN", TOKEN).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let ran = finish(command);
+    assert_eq!(ran.code, 13, "{} {}", ran.stdout, ran.stderr);
+    assert!(ran.stderr.contains("ulimit -f"), "{}", ran.stderr);
+    workspace.sync(&["crm.csv"]).expect(0).expect_books();
+}
+
+#[test]
+fn what_stopped_a_run_is_not_in_the_next_command() {
+    let workspace = Workspace::new();
+    workspace.write("crm.csv", export(30));
+    let canary = workspace.sync(&["crm.csv", "--max-rows", "5"]).expect(8);
+    let next = canary.summary()["next"][0].as_str().unwrap().to_owned();
+    assert!(next.contains("crm.csv") && next.contains("to resume") && !next.contains("--max-rows"), "{next}");
+    // An API that accepts nothing at all would refuse the same command again.
+    let refusing = Workspace::with(Faults {
+        subject_statuses: (0..30).map(|row| (format!("C-{row:06}"), 422)).collect(),
+        ..Faults::default()
+    });
+    refusing.write("crm.csv", export(30));
+    let first = refusing.sync(&["crm.csv"]).expect(4);
+    assert!(first.rows("pending") > 0);
+    let next = first.summary()["next"].to_string();
+    assert!(next.contains("simsync doctor ") && next.contains("--probe crm.csv"), "{next}");
+    assert!(!next.contains("to resume"), "{next}");
+    let command = next.split('`').nth(1).unwrap().to_owned();
+    let words: Vec<&str> = command.split(' ').skip(1).collect();
+    refusing.run(&words).expect(4);
+    // Where a budget stopped it, what failed comes first.
+    let some = Workspace::new();
+    some.write("proven.csv", "crm id,mobile,imei,tier\nX-1,,,basic\n");
+    some.sync(&["proven.csv"]).expect(0);
+    some.fault(Faults {
+        subject_statuses: (0..300).map(|row| (format!("C-{row:06}"), 422)).collect(),
+        ..Faults::default()
+    });
+    some.write("crm.csv", export(300));
+    let budget = some.sync(&["crm.csv", "--max-errors", "3", "--max-in-flight", "1"]).expect(4);
+    assert!(budget.rows("pending") > 0 && budget.rows("failed") > 0);
+    let next = budget.summary()["next"].to_string();
+    assert!(!next.contains("to resume") && next.contains("simsync replay"), "{next}");
+}
+
+#[test]
+fn a_row_file_of_another_target_is_known_as_such() {
+    let (here, there) = (Workspace::new(), Workspace::new());
+    here.fault(Faults { subject_statuses: [("C-000002".to_owned(), 422)].into(), ..Faults::default() });
+    here.write("crm.csv", export(6));
+    let ran = here.sync(&["crm.csv"]).expect(3);
+    let kept = "key field user_external_id is kept for this target";
+    assert!(ran.summary()["notices"].to_string().contains(kept), "{}", ran.stdout);
+    here.write("failed.csv", here.last_run_file("failed.csv").unwrap());
+    let run = here.run_dirs().pop().unwrap().file_name().unwrap().to_string_lossy().into_owned();
+    let url = there.sandbox.url();
+    let ran = here.run(&["sync", "failed.csv", "--api-url", &url, "--json"]).expect(3);
+    let notices = ran.summary()["notices"].to_string();
+    assert!(notices.contains(&format!("run {run} is known, and sent to ")), "{notices}");
+    assert!(!notices.contains("kept for this target"), "nothing was sent, nothing is kept: {notices}");
+    let rehearsal = here.run(&["sync", "crm.csv", "--sandbox", "--json"]).expect(0);
+    assert!(!rehearsal.stdout.contains("kept for this target"), "{}", rehearsal.stdout);
+}
+
+#[test]
+fn a_place_that_cannot_be_written_is_named_as_it_is() {
+    let workspace = Workspace::new();
+    workspace.write("crm.csv", export(2));
+    let url = workspace.sandbox.url();
+    let plan = workspace.run(&["plan", "crm.csv", "--api-url", &url, "-o", "missing/p.json"]).expect(2);
+    assert!(plan.stderr.contains("its directory does not exist"), "{}", plan.stderr);
+    assert!(!plan.stderr.contains("journal is intact"), "{}", plan.stderr);
+    let state = workspace.sync(&["crm.csv", "--state", "crm.csv"]).expect(13);
+    assert!(state.stderr.contains("--state") && !state.stderr.contains("free space"), "{}", state.stderr);
+    assert_eq!(fs::read_to_string(workspace.path("crm.csv")).unwrap(), export(2));
+}
+
+#[test]
+fn a_probe_says_why_its_row_was_not_sent() {
+    let workspace = Workspace::new();
+    workspace.write("old.csv", "crm id,tier\nC-1,basic\n");
+    workspace.write("new.csv", "crm id,tier\nC-1,gold\n");
+    let url = workspace.sandbox.url();
+    let probe = ["doctor", "--api-url", &url, "--rate", "unlimited", "--probe", "old.csv"];
+    // The probe's batch stays open, for it is stopped before its end; then something newer is sent.
+    workspace.fault(Faults { subject_statuses: [("C-1".to_owned(), 401)].into(), ..Faults::default() });
+    let refused = workspace.run(&probe);
+    assert_eq!(refused.code, 12, "{}", refused.stdout);
+    workspace.fault(Faults::default());
+    workspace.sync(&["new.csv"]).expect(0);
+    let before = workspace.sandbox.stats().requests;
+    let ran = workspace.run(&probe).expect(3);
+    assert!(ran.stdout.contains("something newer has set its values (superseded)"), "{}", ran.stdout);
+    assert_eq!(workspace.at_server("C-1", "user_class").as_deref(), Some("gold"));
+    assert!(workspace.sandbox.stats().requests <= before + 1, "a HEAD at most");
+}
+
+#[test]
+fn a_refused_plan_names_no_resuming() {
+    let workspace = Workspace::new();
+    workspace.write("crm.csv", export(4));
+    let url = workspace.sandbox.url();
+    workspace.run(&["plan", "crm.csv", "--api-url", &url, "-o", "p.json"]).expect(0);
+    workspace.write("crm.csv", export(5));
+    let refused = workspace.sync(&["--plan", "p.json"]).expect(4);
+    assert!(refused.rows("pending") > 0);
+    assert_eq!(refused.summary()["next"].to_string(), "[]");
+}
+
+#[test]
+fn a_lookup_during_the_first_run_is_a_sentence() {
+    let workspace = Workspace::with(Faults { latency_ms: 400, ..Faults::default() });
+    workspace.write("crm.csv", export(200));
+    let mut run = workspace.sync_in_background(&["crm.csv", "--concurrency", "1"]);
+    workspace.wait_for_requests(2);
+    let url = workspace.sandbox.url();
+    let told = workspace.run(&["lookup", "--api-url", &url, "--user-external-id", "C-000000"]);
+    run.kill().unwrap();
+    run.wait().unwrap();
+    assert!(told.stdout.contains("it is the first one here"), "{} {}", told.stdout, told.stderr);
+    assert!(!told.stdout.contains("the last fold"), "{}", told.stdout);
+}
