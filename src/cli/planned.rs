@@ -125,6 +125,7 @@ impl Job<'_> {
             batch: id.to_string(),
             is_begun: moves.last == Some((id, surveyed.batch.seq)),
             resumed: surveyed.batch.resumed,
+            overtaken: !surveyed.batch.newest,
             key: Some(surveyed.key_field),
             in_doubt_places: surveyed.places.in_doubt.clone(),
             swap_places: surveyed.places.swaps.iter().take(SWAPS_TOLD_MAX).cloned().collect(),
