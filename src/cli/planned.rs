@@ -195,6 +195,10 @@ impl Job<'_> {
         if surveyed.plan.facts().rows.send > 0 {
             let id = self.batch_id(surveyed.key_field);
             journal.note_delivery(&self.destination.target, id, surveyed.batch.seq)?;
+            if self.settings.run.adopt {
+                // What a plan was going to send may be what was just recorded, even by the batch it names.
+                journal.note_moved_aside()?;
+            }
         }
         Ok(())
     }

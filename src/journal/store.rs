@@ -313,13 +313,17 @@ fn panicked(doing: &'static str) -> JournalError {
 fn from_sled(doing: &'static str, dir: &Path, error: sled::Error) -> JournalError {
     match error {
         sled::Error::Io(source) => JournalError::Io { doing, path: dir.to_owned(), source },
-        // These texts name offsets and settings of sled's own, never a value.
-        sled::Error::Unsupported(_)
-        | sled::Error::ReportableBug(_)
-        | sled::Error::CollectionNotFound(_)
-        | sled::Error::Corruption { .. } => JournalError::damaged(
-            format!("the store could not {doing} its file: {error}"),
+        // Its own text is a dump of what it has of a place, mostly nothing.
+        sled::Error::Corruption { .. } => JournalError::damaged(
+            format!("the store could not {doing} its file: what it holds is not what was written"),
             "what the file held since the last copy may be lost",
         ),
+        // These texts name settings of sled's own, never a value.
+        sled::Error::Unsupported(_) | sled::Error::ReportableBug(_) | sled::Error::CollectionNotFound(_) => {
+            JournalError::damaged(
+                format!("the store could not {doing} its file: {error}"),
+                "what the file held since the last copy may be lost",
+            )
+        }
     }
 }

@@ -397,6 +397,7 @@ fn next_steps(summary: &Summary, options: &ReportOptions) -> Vec<String> {
         && !again.is_empty()
         && !super::summary::is_unread(summary)
         && !is_refused(summary)
+        && summary.exit_code != Some(Exit::Journal.code())
     {
         steps.push(format!("{} to resume", command(again)));
     }
