@@ -327,3 +327,16 @@ fn from_sled(doing: &'static str, dir: &Path, error: sled::Error) -> JournalErro
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn damage_is_told_in_words_of_our_own() {
+        let error = from_sled("open", Path::new("journal"), sled::Error::Corruption { at: None, bt: () });
+        let text = error.to_string();
+        assert!(matches!(error, JournalError::Damaged { .. }), "{text}");
+        assert!(text.contains("is not what was written") && !text.contains("backtrace"), "{text}");
+    }
+}

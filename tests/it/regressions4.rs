@@ -74,8 +74,8 @@ fn a_damaged_journal_is_not_replaced_by_the_export_under_way() {
     // The way as it is told.
     let url = ws.sandbox.url();
     let adopted = ws.run(&["journal", "adopt", "export.csv", "--state", "NEW", "--api-url", &url]).expect(0);
-    assert!(adopted.stderr.contains("recorded 2 000"), "{}", adopted.stderr);
-    assert!(!adopted.stderr.contains("synced 2 000"), "{}", adopted.stderr);
+    assert!(adopted.stderr.contains("recorded 2,000"), "{}", adopted.stderr);
+    assert!(!adopted.stderr.contains("synced 2,000"), "{}", adopted.stderr);
 }
 
 #[test]
