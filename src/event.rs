@@ -261,6 +261,8 @@ pub struct PlanFacts {
     pub batch: String,
     /// Whether an open batch is continued.
     pub resumed: bool,
+    /// Whether another batch of the target is newer.
+    pub overtaken: bool,
     /// The key field.
     pub key: Option<FieldKind>,
     /// Rows by disposition.

@@ -94,7 +94,11 @@ directory. Copies elsewhere (backups, exports) are the operator's. Killed on the
 
 pub(crate) const ADOPT: &str = "\
 Examples:
-  simsync journal adopt export.csv       after a restore, or for what another tool has sent
+  simsync journal adopt export.csv       for what another tool has sent
+  simsync journal adopt last.csv --state new-state  instead of a lost or damaged journal
+
+Name the last export that was wholly applied, never one that was still under way: what it had not sent would be taken
+as sent.
 
 Survey, plan and gates are those of sync. Every update that the plan would send is recorded as acknowledged; no request
 is made and no token is needed. A sync of the same file sends nothing then. Exit codes as in `simsync sync --help`.";

@@ -14,7 +14,7 @@ use crate::engine;
 use crate::engine::chance::Chance;
 use crate::engine::clock;
 use crate::exit::Exit;
-use crate::journal::{DiskUse, LockHolder, TargetStats, Upkeep, Verified, disk_use, verify};
+use crate::journal::{DAMAGE_REMEDY, DiskUse, LockHolder, TargetStats, Upkeep, Verified, disk_use, verify};
 use crate::report::{
     BatchRecord, CompactReport, Console, DiskRecord, FindingRecord, Moment, Paint, StatsReport, TargetRecord,
     VerifyReport,
@@ -125,12 +125,7 @@ fn verify_all(settings: &Settings, state: &Path) -> Result<Exit, Fatal> {
     if sound {
         return Ok(Exit::Success);
     }
-    Err(Fatal::new(
-        Exit::Journal,
-        format!("the journal in {} is damaged", state.display()),
-        "restore a copy of the whole state directory, or begin a new one with `simsync journal adopt INPUT`, which \
-         records an export as applied without sending it",
-    ))
+    Err(Fatal::new(Exit::Journal, format!("the journal in {} is damaged", state.display()), DAMAGE_REMEDY))
 }
 
 fn verify_report(verified: Verified) -> VerifyReport {
@@ -146,6 +141,7 @@ fn verify_report(verified: Verified) -> VerifyReport {
         entries: verified.entries,
         findings: findings.map(|found| FindingRecord { what: found.what, lost: found.lost }).collect(),
         findings_total: verified.findings_total,
+        read_only: verified.is_read_only,
     }
 }
 

@@ -125,6 +125,7 @@ impl Job<'_> {
             batch: id.to_string(),
             is_begun: moves.last == Some((id, surveyed.batch.seq)),
             resumed: surveyed.batch.resumed,
+            overtaken: !surveyed.batch.newest,
             key: Some(surveyed.key_field),
             in_doubt_places: surveyed.places.in_doubt.clone(),
             swap_places: surveyed.places.swaps.iter().take(SWAPS_TOLD_MAX).cloned().collect(),
@@ -194,6 +195,10 @@ impl Job<'_> {
         if surveyed.plan.facts().rows.send > 0 {
             let id = self.batch_id(surveyed.key_field);
             journal.note_delivery(&self.destination.target, id, surveyed.batch.seq)?;
+            if self.settings.run.adopt {
+                // What a plan was going to send may be what was just recorded, even by the batch it names.
+                journal.note_moved_aside()?;
+            }
         }
         Ok(())
     }

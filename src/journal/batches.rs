@@ -40,7 +40,9 @@ impl Core {
         let newest = self.newest_seq(target)?;
         let open: Option<OpenBatch> = named::get(self.store.as_ref(), &named::open_batch(target, id))?;
         Ok(match open {
-            Some(open) if open.seq == newest || !make_newest => {
+            // One that never began to deliver owns no version: begun anew it loses nothing, and its rows, which nobody
+            // has sent yet, are not held to be older than what was sent meanwhile.
+            Some(open) if open.seq == newest || (open.delivered && !make_newest) => {
                 Batch { seq: open.seq, resumed: true, newest: open.seq == newest, begun_s: open.begun_s }
             }
             Some(_) | None => Batch { seq: newest + 1, resumed: false, newest: true, begun_s: 0 },
@@ -62,7 +64,8 @@ impl Core {
         }
         let open_name = named::open_batch(target, id);
         let newest_name = named::newest_batch(target);
-        let open = named::encode(&open_name, &OpenBatch { seq: batch.seq, rows, begun_s: now_s });
+        let open =
+            named::encode(&open_name, &OpenBatch { seq: batch.seq, rows, begun_s: now_s, delivered: false });
         let newest = named::encode(&newest_name, &batch.seq);
         self.commit_named(vec![(open_name, Some(open)), (newest_name, Some(newest))])?;
         Ok(Batch { begun_s: now_s, ..batch })
@@ -100,7 +103,14 @@ impl Core {
         }
         let name = named::moves(target);
         let value = named::encode(&name, &moves);
-        self.commit_named(vec![(name, Some(value))])
+        let mut group = vec![(name, Some(value))];
+        let open_name = named::open_batch(target, id);
+        let open: Option<OpenBatch> = named::get(self.store.as_ref(), &open_name)?;
+        if let Some(open) = open.filter(|open| open.seq == seq && !open.delivered) {
+            let value = named::encode(&open_name, &OpenBatch { delivered: true, ..open });
+            group.push((open_name, Some(value)));
+        }
+        self.commit_named(group)
     }
 
     /// Notes that somebody else than a batch changes what the ledger holds, of any target.

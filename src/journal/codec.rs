@@ -187,6 +187,11 @@ impl<'a> Decoder<'a> {
         }
     }
 
+    /// Whether nothing is left: what an earlier build did not write yet begins here.
+    pub(super) fn is_at_end(&self) -> bool {
+        self.rest.is_empty()
+    }
+
     pub(super) fn end(&self) -> Result<(), CodecError> {
         if self.rest.is_empty() { Ok(()) } else { Err(CodecError::Damaged("something follows its end")) }
     }

@@ -9,6 +9,12 @@ use std::sync::Arc;
 
 use super::lock::LockHolder;
 
+/// The ways on from a damaged journal, without the one that sends nothing being taken for a way to send the rest.
+pub const DAMAGE_REMEDY: &str = "restore a copy of the whole state directory, and then run once with --full, for the \
+     copy does not know what was sent after it; or begin anew with `simsync sync --full --state NEW INPUT`, which costs \
+     requests and loses nothing; or, to send nothing twice, record the last export that was wholly applied with \
+     `simsync journal adopt LAST --state NEW` (never one that was still under way: what it had not sent would be lost)";
+
 /// Why the journal cannot do what it was asked.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -132,22 +138,28 @@ impl JournalError {
                 format!("restore the {} that belongs to this journal from a copy", path.display())
             }
             JournalError::Damaged { .. } | JournalError::BlobFiles { .. } => {
-                "`simsync journal verify` says what is lost; restore a copy of the whole state directory, or begin a \
-                 new one with `simsync journal adopt INPUT`, which records an export as applied without sending it"
-                    .to_owned()
+                format!("`simsync journal verify` says what is lost; {DAMAGE_REMEDY}")
             }
             JournalError::UnknownFormat { .. } => "use the version of simsync that wrote it".to_owned(),
-            JournalError::Io { path, source, .. } if source.kind() == io::ErrorKind::NotADirectory => format!(
-                "{} cannot be: a file stands where its directory should; name a directory with --state",
-                path.display()
-            ),
-            JournalError::Io { source, .. } if source.kind() == io::ErrorKind::ReadOnlyFilesystem => {
-                "nothing is wrong with the journal as far as is known: its file system is mounted read-only; mount it \
-                 writable, or look at a copy of the state directory with --state"
-                    .to_owned()
+            JournalError::Io { path, source, .. } if source.kind() == io::ErrorKind::NotADirectory => {
+                format!(
+                    "{} cannot be: a file stands where its directory should; name a directory with --state",
+                    path.display()
+                )
+            }
+            JournalError::Io { path, source, .. } if source.kind() == io::ErrorKind::ReadOnlyFilesystem => {
+                format!(
+                    "nothing is wrong with the journal, but the file system of {} is read-only: only `simsync journal \
+                 verify` works there; for the rest copy the state directory to where it may be written, and name it \
+                 with --state",
+                    path.display()
+                )
             }
             JournalError::Io { path, .. } => {
-                format!("check free space and limits (quota, ulimit -f), permissions and the disk under {}, then run again", path.display())
+                format!(
+                    "check free space and limits (quota, ulimit -f), permissions and the disk under {}, then run again",
+                    path.display()
+                )
             }
             JournalError::Stopped(cause) => cause.remedy(),
             JournalError::Closed | JournalError::Misuse { .. } => "report this as a bug".to_owned(),

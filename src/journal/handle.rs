@@ -227,8 +227,8 @@ impl Journal {
     }
 
     /// Begins a batch of so many rows, or continues it: an open batch of that id continues under its sequence, any
-    /// other gets the next of the target. With `make_newest`, an open batch that is not the newest of its target
-    /// gets a new sequence too.
+    /// other gets the next of the target. An open batch that is not the newest of its target gets a new sequence too
+    /// with `make_newest`, or when no run ever began to deliver it.
     pub fn begin_batch(
         &self,
         target: &str,

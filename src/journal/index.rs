@@ -59,6 +59,8 @@ pub struct TargetBatch {
     pub rows: u64,
     /// When it was begun, in seconds since the Unix epoch.
     pub begun_s: i64,
+    /// Whether a run began to deliver it.
+    pub delivered: bool,
 }
 
 /// Which batch a run was about.
@@ -162,8 +164,8 @@ impl Core {
                 "key" => fact(&mut targets, target).key = Some(named::decode::<FieldKind>(name, bytes)?),
                 "newest" => fact(&mut targets, target).newest_batch = named::decode::<u64>(name, bytes)?,
                 "open" => {
-                    let OpenBatch { seq, rows, begun_s } = named::decode(name, bytes)?;
-                    fact(&mut targets, target).open.push(TargetBatch { seq, rows, begun_s });
+                    let OpenBatch { seq, rows, begun_s, delivered } = named::decode(name, bytes)?;
+                    fact(&mut targets, target).open.push(TargetBatch { seq, rows, begun_s, delivered });
                 }
                 "run" => {
                     let RunBatch { target, batch_seq } = named::decode(name, bytes)?;

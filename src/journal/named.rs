@@ -33,6 +33,8 @@ pub(super) struct OpenBatch {
     pub(super) rows: u64,
     /// When it was begun, in seconds since the Unix epoch.
     pub(super) begun_s: i64,
+    /// Whether a run began to deliver it, so that something may stand under its version.
+    pub(super) delivered: bool,
 }
 
 /// Which batch a run was about: the meaning of `_run` in a row fed back.
@@ -113,10 +115,14 @@ impl Named for OpenBatch {
         put_varint(out, self.seq);
         put_varint(out, self.rows);
         put_signed(out, self.begun_s);
+        out.push(u8::from(self.delivered));
     }
 
     fn decode(decoder: &mut Decoder<'_>) -> Result<Self, CodecError> {
-        Ok(OpenBatch { seq: decoder.varint()?, rows: decoder.varint()?, begun_s: decoder.signed()? })
+        let (seq, rows, begun_s) = (decoder.varint()?, decoder.varint()?, decoder.signed()?);
+        // Earlier builds did not say; whoever is not told must take it that something of the batch was sent.
+        let delivered = decoder.is_at_end() || decoder.u8()? != 0;
+        Ok(OpenBatch { seq, rows, begun_s, delivered })
     }
 }
 
@@ -307,7 +313,7 @@ mod tests {
 
     #[test]
     fn values_come_back_under_their_name_only() {
-        let value = OpenBatch { seq: 7, rows: 1_000_000, begun_s: -5 };
+        let value = OpenBatch { seq: 7, rows: 1_000_000, begun_s: -5, delivered: false };
         let bytes = encode("open/a", &value);
         assert_eq!(decode::<OpenBatch>("open/a", &bytes).unwrap(), value);
         assert!(matches!(decode::<OpenBatch>("open/b", &bytes), Err(JournalError::Damaged { .. })));

@@ -313,13 +313,30 @@ fn panicked(doing: &'static str) -> JournalError {
 fn from_sled(doing: &'static str, dir: &Path, error: sled::Error) -> JournalError {
     match error {
         sled::Error::Io(source) => JournalError::Io { doing, path: dir.to_owned(), source },
-        // These texts name offsets and settings of sled's own, never a value.
-        sled::Error::Unsupported(_)
-        | sled::Error::ReportableBug(_)
-        | sled::Error::CollectionNotFound(_)
-        | sled::Error::Corruption { .. } => JournalError::damaged(
-            format!("the store could not {doing} its file: {error}"),
+        // Its own text is a dump of what it has of a place, mostly nothing.
+        sled::Error::Corruption { .. } => JournalError::damaged(
+            format!("the store could not {doing} its file: what it holds is not what was written"),
             "what the file held since the last copy may be lost",
         ),
+        // These texts name settings of sled's own, never a value.
+        sled::Error::Unsupported(_) | sled::Error::ReportableBug(_) | sled::Error::CollectionNotFound(_) => {
+            JournalError::damaged(
+                format!("the store could not {doing} its file: {error}"),
+                "what the file held since the last copy may be lost",
+            )
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn damage_is_told_in_words_of_our_own() {
+        let error = from_sled("open", Path::new("journal"), sled::Error::Corruption { at: None, bt: () });
+        let text = error.to_string();
+        assert!(matches!(error, JournalError::Damaged { .. }), "{text}");
+        assert!(text.contains("is not what was written") && !text.contains("backtrace"), "{text}");
     }
 }

@@ -227,6 +227,8 @@ impl Upkeep {
         if known == 0 {
             return Ok(0);
         }
+        // Before the ledger changes, so that a plan made before can never be taken to stand on what is left.
+        self.core.note_moved_aside()?;
         old.seek(SubjectId([0; 16]));
         let mut writer = GenerationWriter::create(&self.core.state_dir, owner)?;
         while let Some((subject, value)) = old.next()? {
@@ -253,6 +255,15 @@ impl Upkeep {
         self.core.drop_folded()?;
         self.core.remove_unnamed_generations()?;
         Ok(known)
+    }
+
+    /// Closes open batches, each named by its target and sequence: run again, their inputs begin a new one.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be written.
+    pub fn close_batches(&mut self, batches: &[(String, u64)]) -> Result<(), JournalError> {
+        batches.iter().try_for_each(|(target, seq)| self.core.close_batch(target, *seq))
     }
 
     /// Removes what is kept of runs: which batch each was about. Returns how many there were.

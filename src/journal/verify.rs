@@ -4,6 +4,7 @@
 //! ones. Not here: mending, which there is none of; restoring a copy or `journal adopt` is the remedy.
 
 use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::path::Path;
 
 use crate::ledger::LedgerEntry;
@@ -56,6 +57,8 @@ pub struct Verified {
     pub findings: Vec<Finding>,
     /// How many findings there were.
     pub findings_total: u64,
+    /// Whether the file system is read-only, so that no lock was taken: nobody can run there.
+    pub is_read_only: bool,
 }
 
 impl Verified {
@@ -86,14 +89,31 @@ impl Verified {
 ///
 /// # Errors
 ///
-/// When another process holds the lock, or there is no room for the copy of the store. Damage is no error here.
+/// When another process holds the lock (on a read-only file system there is none to take), or there is no room for the copy of the store. Damage is no error here.
 pub fn verify(state_dir: &Path, who: &LockHolder) -> Result<Option<Verified>, JournalError> {
     if !opening::journal_exists(state_dir)? {
         return Ok(None);
     }
-    let lock = StateLock::take(state_dir, who)?;
+    let lock = match StateLock::take(state_dir, who) {
+        Ok(lock) => lock,
+        Err(JournalError::Io { source, .. }) if source.kind() == ErrorKind::ReadOnlyFilesystem => {
+            let elsewhere = std::env::temp_dir();
+            let copy = tempfile::tempdir_in(&elsewhere)
+                .map_err(JournalError::io("create a directory in", &elsewhere))?;
+            let verified = read_all(state_dir, &copy.path().join(COPY_DIR))?;
+            return Ok(Some(Verified { is_read_only: true, ..verified }));
+        }
+        Err(error) => return Err(error),
+    };
     // A rewriting that was killed between its two renames is no damage: the next opening would put it in order, too.
     rewrite::recover(state_dir)?;
+    let verified = read_all(state_dir, &state_dir.join(COPY_DIR))?;
+    lock.release();
+    Ok(Some(verified))
+}
+
+/// Reads everything, the store by a copy of it in a directory that this makes and removes.
+pub(super) fn read_all(state_dir: &Path, copy: &Path) -> Result<Verified, JournalError> {
     let mut verified = Verified::default();
     let identity = match key::load(state_dir) {
         Ok(Some(loaded)) => Some(loaded.identity),
@@ -122,35 +142,35 @@ pub fn verify(state_dir: &Path, who: &LockHolder) -> Result<Option<Verified>, Jo
     {
         verified.add_error(key::foreign(state_dir));
     }
-    let named = store(state_dir, mark.as_ref(), &mut verified)?;
+    let named = store(state_dir, copy, mark.as_ref(), &mut verified)?;
     // The store may be one naming ahead of the watermark, when a run was killed between the two.
     if let Some(name) = named.or(mark.map(|mark| mark.ledger)) {
         let identity = mark.map(|mark| mark.identity).or(identity);
         ledger(state_dir, &name, identity, &mut verified);
     }
-    lock.release();
-    Ok(Some(verified))
+    Ok(verified)
 }
 
 /// Verifies a copy of the store; returns the ledger it names.
 fn store(
     state_dir: &Path,
+    copy: &Path,
     mark: Option<&Watermark>,
     verified: &mut Verified,
 ) -> Result<Option<LedgerName>, JournalError> {
-    let (dir, copy) = (state_dir.join(STORE_DIR), state_dir.join(COPY_DIR));
+    let dir = state_dir.join(STORE_DIR);
     if !dir.join("db").exists() {
         let lost = "open batches, past runs and the records since the last fold are lost";
         verified.add(format!("the store's file {} is missing", dir.join("db").display()), lost);
         return Ok(None);
     }
-    copy_dir(&dir, &copy)?;
-    let read = SledStore::open_at(copy.clone()).and_then(|store| {
+    copy_dir(&dir, copy)?;
+    let read = SledStore::open_at(copy.to_owned()).and_then(|store| {
         let name = names(&store, verified)?;
         log(&store, name.as_ref(), mark, verified)?;
         Ok(name)
     });
-    fs::remove_dir_all(&copy).map_err(JournalError::io("remove the directory", &copy))?;
+    fs::remove_dir_all(copy).map_err(JournalError::io("remove the directory", copy))?;
     Ok(read.unwrap_or_else(|error| {
         verified.add_error(error);
         None

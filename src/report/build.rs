@@ -66,6 +66,7 @@ pub(super) fn summary(stats: &Stats, notes: &Notes, options: &ReportOptions) -> 
         target: stats.run.target.clone(),
         batch: plan.map_or_else(String::new, |plan| plan.batch.clone()),
         resumed: plan.is_some_and(|plan| plan.resumed),
+        overtaken: plan.is_some_and(|plan| plan.overtaken),
         key: plan.and_then(|plan| plan.key).or(notes.key.map(|(key, _)| key)).map(|key| key.name().into()),
         key_by: notes.key.map_or_else(String::new, |(_, by)| by.into()),
         exit_code: stats.exit_code,
@@ -396,8 +397,15 @@ fn next_steps(summary: &Summary, options: &ReportOptions) -> Vec<String> {
         && !again.is_empty()
         && !super::summary::is_unread(summary)
         && !is_refused(summary)
+        && summary.exit_code != Some(Exit::Journal.code())
     {
         steps.extend(resuming(summary, options));
+    }
+    if summary.overtaken && rows.superseded > 0 && !is_survey && !again.is_empty() {
+        let newest = command(&format!("{again} --new-batch"));
+        steps.push(format!(
+            "if these inputs are the newest, {newest} to send what is superseded all the same"
+        ));
     }
     let has = |kind: super::RowFileKind| summary.files.iter().find(|file| file.name == kind.file_name());
     let with_file = |kind: super::RowFileKind, verb: &str| {

@@ -31,6 +31,9 @@ pub struct Summary {
     pub batch: String,
     /// Whether an open batch was continued.
     pub resumed: bool,
+    /// Whether another batch of the target is newer: what to do next depends on it.
+    #[serde(skip)]
+    pub overtaken: bool,
     /// The key field.
     pub key: Option<String>,
     /// How it came to be the key, in a few words; empty where a notice tells.

@@ -112,11 +112,14 @@ pub fn quiet(summary: &Summary) -> String {
 
 /// The line of the books: every row in one place.
 fn books(summary: &Summary, paint: Paint) -> String {
+    let is_adopted = summary.command == "adopt";
     let parts: Vec<String> = fates(&summary.rows)
         .into_iter()
         .filter(|(_, count, always)| *always || *count > 0)
         .map(|(name, count, _)| {
-            let part = format!("{name} {}", thousands(count));
+            // What was adopted went nowhere.
+            let said = if is_adopted && name == "synced" { "recorded" } else { name };
+            let part = format!("{said} {}", thousands(count));
             match (name, count) {
                 (_, 0) => part,
                 ("synced", _) => paint.green(&part),

@@ -199,6 +199,8 @@ pub struct VerifyReport {
     pub findings: Vec<FindingRecord>,
     /// How many findings there were.
     pub findings_total: u64,
+    /// Whether the file system is read-only, so that no lock could be taken.
+    pub read_only: bool,
 }
 
 impl VerifyReport {
@@ -218,6 +220,9 @@ impl VerifyReport {
             self.generation,
             plural(self.entries, "entry")
         );
+        if self.read_only {
+            text.push_str("the file system is read-only: no lock was taken, for nothing can run there\n");
+        }
         for finding in &self.findings {
             let what = clean(&finding.what);
             text.push_str(&format!("{} {what}\n  lost: {}\n", paint.red("damaged:"), clean(&finding.lost)));
@@ -302,8 +307,10 @@ pub struct ForgetRunsReport {
     pub directories: u64,
     /// Runs recorded in the journal.
     pub records: u64,
-    /// Older runs that stay because their batch is open.
+    /// Older runs that stay because their batch is open, began to be sent, and is the newest of its target.
     pub kept: u64,
+    /// Open batches that go with their runs: overtaken, or never begun to be sent.
+    pub batches: u64,
     /// The oldest of the runs.
     pub first: Option<String>,
     /// The newest of them.
@@ -332,9 +339,22 @@ impl ForgetRunsReport {
             plural(self.records, "record"),
             self.before.local
         );
+        if self.batches > 0 {
+            let batches = if self.batches == 1 {
+                "1 open batch"
+            } else {
+                &format!("{} open batches", thousands(self.batches))
+            };
+            text.push_str(&format!(
+                "{would} {batches} with them: overtaken by a newer one, or never begun to be sent\n"
+            ));
+        }
         if self.kept > 0 {
             let kept = plural(self.kept, "run");
-            text.push_str(&format!("{kept} of batches that are still open stay\n"));
+            text.push_str(&format!(
+                "{kept} of batches that are still open stay: begun to be sent, not ended, and the newest of their \
+                 target; they go once the batch has ended or another is newer\n"
+            ));
         }
         text
     }

@@ -96,6 +96,9 @@ mod private;
 // Faults that were found once, each by the scenario that showed it.
 mod regressions;
 
+// What an operator came upon: advice that does not help, and states nobody gets out of.
+mod regressions4;
+
 // What was last acknowledged for a subject.
 mod lookup;
 

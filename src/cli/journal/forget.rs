@@ -286,6 +286,7 @@ fn forget_runs(settings: &Settings, state: &Path, before: &str, yes: bool) -> Re
         directories: old.dirs.len() as u64,
         records: old.records.len() as u64,
         kept: old.kept,
+        batches: old.batches.len() as u64,
         first: old.ids().min().map(str::to_owned),
         last: old.ids().max().map(str::to_owned),
     };
@@ -301,11 +302,15 @@ fn forget_runs(settings: &Settings, state: &Path, before: &str, yes: bool) -> Re
     Err(Fatal::new(Exit::Stopped, "nothing was removed", "add --yes to remove them"))
 }
 
-/// Runs that began before a moment, and whose batch is not open any more.
+/// Runs that began before a moment, but those whose batch may still be continued: open, the newest of its target, and
+/// begun to be delivered. Any other open batch is of no more use: overtaken, or begun anew when it is run again. Kept
+/// for it, the personal data in its row files would stay for ever.
 struct OldRuns {
     dirs: Vec<String>,
     records: Vec<String>,
     kept: u64,
+    /// Open batches all of whose runs go: target and sequence.
+    batches: Vec<(String, u64)>,
 }
 
 impl OldRuns {
@@ -313,17 +318,29 @@ impl OldRuns {
         let is_old = |run_id: &str| clock::run_began_s(run_id).is_some_and(|began_s| began_s < before_s);
         let is_open = |run_id: &str| {
             index.runs.iter().filter(|run| run.run_id == run_id).any(|run| {
-                let targets = index.targets.iter().filter(|fact| fact.target == run.target);
-                targets.flat_map(|fact| &fact.open).any(|open| open.seq == run.batch)
+                let mut targets = index.targets.iter().filter(|fact| fact.target == run.target);
+                targets.any(|fact| {
+                    run.batch == fact.newest_batch
+                        && fact.open.iter().any(|open| open.seq == run.batch && open.delivered)
+                })
             })
         };
+        let mut batches = Vec::new();
+        for fact in &index.targets {
+            for open in &fact.open {
+                let runs = index.runs_of(&fact.target, open.seq);
+                if !runs.is_empty() && runs.iter().all(|run| is_old(run) && !is_open(run)) {
+                    batches.push((fact.target.clone(), open.seq));
+                }
+            }
+        }
         let dirs = run_dirs(state)?;
         let names = dirs.iter().filter_map(|dir| dir.file_name()?.to_str());
         let (kept, dirs): (Vec<String>, Vec<String>) =
             names.filter(|name| is_old(name)).map(str::to_owned).partition(|name| is_open(name));
         let records = index.runs.iter().map(|run| &run.run_id);
         let records = records.filter(|run| is_old(run) && !is_open(run)).cloned().collect();
-        Ok(OldRuns { dirs, records, kept: kept.len() as u64 })
+        Ok(OldRuns { dirs, records, kept: kept.len() as u64, batches })
     }
 
     fn ids(&self) -> impl Iterator<Item = &str> {
@@ -333,6 +350,8 @@ impl OldRuns {
 
 /// Directories first: what the journal has of a run whose directory is gone is found again by its record.
 fn remove_runs(mut upkeep: Upkeep, state: &Path, old: &OldRuns) -> Result<u64, Fatal> {
+    // Killed after this, the same command finds their runs as those of closed batches.
+    upkeep.close_batches(&old.batches)?;
     let runs = report::runs_dir(state);
     for name in &old.dirs {
         // Under its own name, half a directory would be listed as a run without an end.

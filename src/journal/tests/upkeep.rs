@@ -44,6 +44,32 @@ fn seen(dir: &Path) -> (JournalIndex, Vec<LedgerEntry>) {
 }
 
 #[test]
+fn what_cannot_be_written_to_is_verified_by_a_copy_elsewhere() {
+    let (dir, _) = filled(20);
+    let elsewhere = tempfile::tempdir().unwrap();
+    let copy = elsewhere.path().join("copy");
+    let listed = || {
+        let mut names: Vec<_> =
+            std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    // Where the copy would be made in the state directory there is something that cannot be replaced.
+    std::fs::write(dir.path().join("journal.verify"), "in the way").unwrap();
+    let before = listed();
+    let verified = crate::journal::verify::read_all(dir.path(), &copy).unwrap();
+    assert!(verified.is_sound(), "{verified:?}");
+    assert_eq!((verified.entries, listed() == before, copy.exists()), (20, true, false));
+}
+
+#[test]
+fn a_read_only_file_system_does_not_look_like_damage() {
+    let refused = std::io::ErrorKind::ReadOnlyFilesystem.into();
+    let error = JournalError::io("open", Path::new("lock"))(refused);
+    assert!(error.remedy().starts_with("nothing is wrong with the journal"), "{}", error.remedy());
+}
+
+#[test]
 fn a_rewriting_killed_after_any_step_leaves_a_whole_store() {
     let (dir, subjects) = filled(20);
     let before = seen(dir.path());

@@ -88,7 +88,9 @@ fn a_batch_is_continued_until_it_is_closed() {
     assert_eq!(journal.peek_batch(TARGET, a, false).unwrap(), fresh(1, 0));
     assert_eq!(journal.begin_batch(TARGET, a, 10, 100, false).unwrap(), fresh(1, 100));
     assert_eq!(journal.begin_batch("other", a, 10, 101, false).unwrap(), fresh(1, 101));
+    journal.note_delivery(TARGET, a, 1).unwrap();
     assert_eq!(journal.begin_batch(TARGET, b, 10, 102, false).unwrap(), fresh(2, 102));
+    journal.note_delivery(TARGET, b, 2).unwrap();
     drop(journal);
 
     let journal = open(dir.path()).unwrap();
@@ -105,6 +107,39 @@ fn a_batch_is_continued_until_it_is_closed() {
     // Closing one batch leaves the others of the target and those of other targets.
     assert!(journal.peek_batch(TARGET, b, false).unwrap().resumed);
     assert!(journal.peek_batch("other", a, false).unwrap().resumed);
+}
+
+#[test]
+fn an_overtaken_batch_that_never_began_to_deliver_begins_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let (a, b) = (BatchId([1; 16]), BatchId([2; 16]));
+    let journal = open(dir.path()).unwrap();
+    let begin = |id| journal.begin_batch(TARGET, id, 10, 100, false).unwrap();
+    assert_eq!((begin(a).seq, begin(a).resumed), (1, true), "the newest continues");
+    assert_eq!(begin(b).seq, 2);
+    assert_eq!((begin(a).seq, begin(a).newest), (3, true), "no version of it was ever used");
+    journal.note_delivery(TARGET, a, 3).unwrap();
+    journal.finish().unwrap();
+    let journal = open(dir.path()).unwrap();
+    assert_eq!(journal.begin_batch(TARGET, b, 10, 100, false).unwrap().seq, 4);
+    let resumed = journal.begin_batch(TARGET, a, 10, 100, false).unwrap();
+    assert_eq!((resumed.seq, resumed.newest), (3, false), "it keeps its versions");
+}
+
+#[test]
+fn an_open_batch_of_an_earlier_build_is_taken_to_have_delivered() {
+    use super::super::named::{self, OpenBatch};
+    let name = named::open_batch(TARGET, BatchId([1; 16]));
+    let open = OpenBatch { seq: 7, rows: 300, begun_s: -5, delivered: false };
+    let bytes = named::encode(&name, &open);
+    assert_eq!(named::decode::<OpenBatch>(&name, &bytes).unwrap(), open);
+    // Version, sequence, rows in two bytes, time: what was written before the flag, with the checksum of it.
+    let mut sum_of = name.as_bytes().to_vec();
+    sum_of.push(0);
+    sum_of.extend_from_slice(&bytes[..5]);
+    let mut old = bytes[..5].to_vec();
+    old.extend_from_slice(&crate::digest::checksum(&sum_of).to_be_bytes());
+    assert_eq!(named::decode::<OpenBatch>(&name, &old).unwrap(), OpenBatch { delivered: true, ..open });
 }
 
 #[test]

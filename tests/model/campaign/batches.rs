@@ -14,6 +14,8 @@ struct Open {
     seq: u64,
     /// Whether it is certain that it was not closed.
     is_sure: bool,
+    /// Whether a request of it was seen. Without one it may begin anew when another batch is newer.
+    has_delivered: bool,
 }
 
 /// The batches of one target.
@@ -45,7 +47,7 @@ impl Batches {
             Some(open) if seq == open.seq && !(makes_newest && open.seq != self.newest) => Some(true),
             // A newer batch that nobody has seen may make this one an older one.
             Some(open) if makes_newest && self.ghost.is_some() && seq == open.seq => Some(true),
-            Some(open) if is_new && open.is_sure && !makes_newest => {
+            Some(open) if is_new && open.is_sure && open.has_delivered && !makes_newest => {
                 return Err(format!("batch {} is open, and {seq} was begun", open.seq));
             }
             Some(open) if is_new && open.is_sure && open.seq == self.newest && self.ghost.is_none() => {
@@ -59,11 +61,12 @@ impl Batches {
         };
         if seq > self.newest {
             if let Some(ghost) = self.ghost.take().filter(|_| seq > next) {
-                self.open.insert(ghost, Open { seq: next, is_sure: false });
+                self.open.insert(ghost, Open { seq: next, is_sure: false, has_delivered: false });
             }
             self.newest = seq;
         }
-        self.open.insert(key.clone(), Open { seq, is_sure: true });
+        let has_delivered = open.is_some_and(|open| open.seq == seq && open.has_delivered);
+        self.open.insert(key.clone(), Open { seq, is_sure: true, has_delivered });
         Ok(Begun { is_resumed, is_newest: seq == self.newest })
     }
 
@@ -71,6 +74,13 @@ impl Batches {
     pub(crate) fn may_have_begun(&mut self, key: &Key) {
         if !self.open.contains_key(key) {
             self.ghost = Some(key.clone());
+        }
+    }
+
+    /// A request of the batch was seen.
+    pub(crate) fn has_delivered(&mut self, key: &Key) {
+        if let Some(open) = self.open.get_mut(key) {
+            open.has_delivered = true;
         }
     }
 

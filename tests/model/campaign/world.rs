@@ -283,6 +283,9 @@ impl World {
     fn check(&mut self, of: Aftermath<'_>, key: &Key, batch: u64, run_id: &str) -> Result<(), String> {
         let (step, target) = (of.step, of.step.options.target);
         let begun = self.batches[target].begin(key, step.makes_newest, batch)?;
+        if !of.requests.is_empty() {
+            self.batches[target].has_delivered(key);
+        }
         self.tally.resumes += u64::from(begun.is_resumed == Some(true));
         let rules = Rules {
             duplicates: step.options.duplicates,
