@@ -396,7 +396,7 @@ impl Job<'_> {
                 journal.record_run(self.run_id, target, batch.seq)?;
                 batch
             }
-            None => Batch { seq: 1, resumed: false, newest: true, begun_s: 0 },
+            None => Batch { seq: 1, resumed: false, newest: true, begun_s: 0, delivered: false },
         };
         if !batch.newest {
             emitter.emit(Event::Noticed {

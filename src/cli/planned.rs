@@ -114,7 +114,6 @@ impl Job<'_> {
     ) -> Result<PlanFacts, Fatal> {
         let target = &self.destination.target;
         let usual = journal.map(|journal| journal.figures(target, surveyed.key_field)).transpose()?;
-        let moves = journal.map(|journal| journal.ledger_moves(target)).transpose()?.unwrap_or_default();
         let id = self.batch_id(surveyed.key_field);
         let samples = if self.is_plan {
             samples::samples(&mut self.inputs, &surveyed.plan, judge)?
@@ -123,7 +122,7 @@ impl Job<'_> {
         };
         Ok(PlanFacts {
             batch: id.to_string(),
-            is_begun: moves.last == Some((id, surveyed.batch.seq)),
+            is_begun: surveyed.batch.delivered,
             resumed: surveyed.batch.resumed,
             overtaken: !surveyed.batch.newest,
             key: Some(surveyed.key_field),

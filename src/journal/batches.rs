@@ -26,6 +26,8 @@ pub struct Batch {
     /// When it was begun, in seconds since the Unix epoch; 0 for one that [`super::Journal::peek_batch`] would
     /// begin.
     pub begun_s: i64,
+    /// Whether a run of it has begun to deliver: every gate has let it pass by then.
+    pub delivered: bool,
 }
 
 impl Core {
@@ -43,9 +45,12 @@ impl Core {
             // One that never began to deliver owns no version: begun anew it loses nothing, and its rows, which nobody
             // has sent yet, are not held to be older than what was sent meanwhile.
             Some(open) if open.seq == newest || (open.delivered && !make_newest) => {
-                Batch { seq: open.seq, resumed: true, newest: open.seq == newest, begun_s: open.begun_s }
+                let OpenBatch { seq, begun_s, delivered, .. } = open;
+                Batch { seq, resumed: true, newest: seq == newest, begun_s, delivered }
             }
-            Some(_) | None => Batch { seq: newest + 1, resumed: false, newest: true, begun_s: 0 },
+            Some(_) | None => {
+                Batch { seq: newest + 1, resumed: false, newest: true, begun_s: 0, delivered: false }
+            }
         })
     }
 

@@ -200,7 +200,7 @@ fn changed_share(facts: &PlanFacts, rules: &GateRules) -> Option<Tripped> {
 
 /// An export that broke off, or left out a part. An empty one has a word of its own (`require_rows`).
 fn rows_drop(facts: &PlanFacts, rules: &GateRules) -> Option<Tripped> {
-    let usual = Usual::of(facts)?;
+    let usual = Usual::of(facts).filter(|_| !facts.is_begun)?;
     let read = facts.rows.read;
     let drop = share(usual.rows.saturating_sub(read), usual.rows);
     if read == 0 || usual.rows < rules.usual_rows_min || drop <= rules.rows_drop_max {
@@ -220,7 +220,7 @@ fn rows_drop(facts: &PlanFacts, rules: &GateRules) -> Option<Tripped> {
 /// A column that the export fills no more, or has no more; all that are beyond the bound are named. A small file shows
 /// nothing of its columns.
 fn blank_columns(facts: &PlanFacts, rules: &GateRules) -> Option<Tripped> {
-    let usual = Usual::of(facts)?;
+    let usual = Usual::of(facts).filter(|_| !facts.is_begun)?;
     let read = facts.rows.read;
     if usual.rows.min(read) < rules.usual_rows_min {
         return None;

@@ -167,3 +167,24 @@ fn the_bounds_are_settings() {
     let stopped = workspace.sync(&["crm.csv"]).expect(4);
     assert_eq!(stopped.summary()["gates"][0]["gate"], "repeated_max");
 }
+
+#[test]
+fn a_resume_is_not_asked_again_what_its_batch_has_passed() {
+    let ws = Workspace::new();
+    let url = ws.sandbox.url();
+    let sync = |args: &[&str]| {
+        ws.run(&[&["sync", "--api-url", &url, "--rate", "unlimited", "--json"], args].concat())
+    };
+    let rows = |prefix: &str, count: u32, tier: &str| -> String {
+        (0..count).map(|row| format!("{prefix}-{row},{tier}\n")).collect()
+    };
+    ws.write("base.csv", format!("crm id,tier\n{}", rows("K", 300, "basic")));
+    sync(&["base.csv"]).expect(0);
+    // More new subjects than changed ones pass; once the new ones are sent, the rest alone would not.
+    ws.write("big.csv", format!("crm id,tier\n{}{}", rows("N", 350, "basic"), rows("K", 300, "gold")));
+    sync(&["big.csv", "--max-rows", "200"]).expect(8);
+    ws.write("small.csv", "crm id,tier\nX-1,basic\n");
+    sync(&["small.csv"]).expect(0);
+    let resumed = sync(&["big.csv"]).expect(0).expect_books();
+    assert_eq!((resumed.rows("synced"), resumed.rows("unchanged")), (450, 200));
+}

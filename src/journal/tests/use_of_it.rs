@@ -84,7 +84,7 @@ fn a_batch_is_continued_until_it_is_closed() {
     let dir = tempfile::tempdir().unwrap();
     let (a, b) = (BatchId([1; 16]), BatchId([2; 16]));
     let journal = open(dir.path()).unwrap();
-    let fresh = |seq, begun_s| Batch { seq, resumed: false, newest: true, begun_s };
+    let fresh = |seq, begun_s| Batch { seq, resumed: false, newest: true, begun_s, delivered: false };
     assert_eq!(journal.peek_batch(TARGET, a, false).unwrap(), fresh(1, 0));
     assert_eq!(journal.begin_batch(TARGET, a, 10, 100, false).unwrap(), fresh(1, 100));
     assert_eq!(journal.begin_batch("other", a, 10, 101, false).unwrap(), fresh(1, 101));
@@ -94,12 +94,12 @@ fn a_batch_is_continued_until_it_is_closed() {
     drop(journal);
 
     let journal = open(dir.path()).unwrap();
-    let resumed = Batch { seq: 1, resumed: true, newest: false, begun_s: 100 };
+    let resumed = Batch { seq: 1, resumed: true, newest: false, begun_s: 100, delivered: true };
     assert_eq!(journal.peek_batch(TARGET, a, false).unwrap(), resumed);
     assert_eq!(journal.begin_batch(TARGET, a, 10, 103, false).unwrap(), resumed);
     assert_eq!(journal.begin_batch(TARGET, a, 10, 104, true).unwrap(), fresh(3, 104));
     // Making the newest one newest changes nothing.
-    let newest = Batch { seq: 3, resumed: true, newest: true, begun_s: 104 };
+    let newest = Batch { seq: 3, resumed: true, newest: true, begun_s: 104, delivered: false };
     assert_eq!(journal.begin_batch(TARGET, a, 10, 105, true).unwrap(), newest);
     journal.close_batch(TARGET, 3).unwrap();
     journal.close_batch(TARGET, 99).unwrap();
