@@ -90,7 +90,8 @@ Examples:
 A subject is named by its key field. Its ledger entry, its log records and its rows in the row files of all runs are
 removed at every target of the journal, and the store is written anew: afterwards its bytes are in no file of the state
 directory. Copies elsewhere (backups, exports) are the operator's. Killed on the way, the same command completes it.
---before removes runs' directories and records, but those of batches still open; the ledger stays.";
+--before removes runs' directories and records, but those of a target's newest batch, open and begun to be sent; the
+ledger stays.";
 
 pub(crate) const ADOPT: &str = "\
 Examples:
