@@ -19,7 +19,7 @@ pub(crate) struct Bench {
     pub(crate) rows: u64,
     rounds: usize,
     /// What the names of contestants have to hold, beside the first one's.
-    only: Option<String>,
+    pub(crate) only: Option<String>,
 }
 
 /// A contestant: its name, and what it does in one round, timing itself.
@@ -76,7 +76,8 @@ impl Bench {
         }
     }
 
-    fn headline(&self) {
+    /// Says which machine this is, and how the bench was called.
+    pub(crate) fn headline(&self) {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let model =
