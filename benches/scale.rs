@@ -47,11 +47,13 @@ const NIGHT_ROWS_PER_S: f64 = 2_000_000.0;
 /// The same as a share of a bare read of the same file.
 const NIGHT_RATIO: f64 = 0.35;
 
+/// A figure by its name.
+type Figure = (&'static str, fn(&Bench));
+
 fn main() {
     let bench = Bench::from_args("scale", 200_000);
     bench.headline();
-    let figures: [(&str, fn(&Bench)); 4] =
-        [("sync", sync), ("night", night), ("disk", disk), ("first", first)];
+    let figures: [Figure; 4] = [("sync", sync), ("night", night), ("disk", disk), ("first", first)];
     for (name, figure) in figures {
         if bench.only.as_deref().is_none_or(|only| name.contains(only)) {
             say(&format!("{name}: load {}", load()));
