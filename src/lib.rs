@@ -15,14 +15,14 @@
 //! # Life of a row
 //!
 //! ```text
-//! pass 1   input ─▶ map columns ─▶ check fields ─▶ identify ─▶ Survey ─┐
-//!                                                  ledger (sorted) ────┴─▶ Plan: one Ruling per row
+//! pass 1   input ─▶ map columns ─▶ check fields ─▶ identify ─▶ partitions of subjects ─┐ (stretches of CSV on all cores)
+//!          ledger, in the same slices ─────────────────────────────────────────────────┴─▶ Plan: one Ruling per row
 //! pass 2   input ─▶ the same judge ─▶ Ruling? ─▶ Folding ─▶ intent (journal) ─▶ Scheduler ─▶ permit ─▶ attempt
 //!                                                                                   ▲                  │
 //!                                                              retry in ────────────┘◀── Outcome ──────┤
 //!                                                              outcome record (journal) ◀── Verdict ───┘
 //!                                                              durable ─▶ event ─▶ every report
-//! end      input ─▶ the same judge ─▶ Ruling and fate ─▶ rejected.csv, failed.csv, in_doubt.csv, conflicts.csv
+//! end      input ─▶ the same judge ─▶ Ruling and fate ─▶ rejected, failed, in_doubt, conflicts, superseded .csv
 //! ```
 //!
 //! # Code map, in reading order
@@ -30,15 +30,15 @@
 //! | room | what it is |
 //! |---|---|
 //! | [`cli`], [`config`], [`settings`] | the front door: as typed, then as meant (one final, validated `Settings`) |
-//! | [`survey`], [`deliver`] | wiring: pass 1 and pass 2, the only emitters of events |
-//! | [`engine`] | edge: threads, runtimes, permit dispatcher, clock, chance, signals |
+//! | [`survey`], [`deliver`] | wiring: pass 1 (on several threads, gathered in order) and pass 2 (main, chronic, chains by waves, deferred), the only emitters of events |
+//! | [`engine`] | edge: threads, runtimes, permit dispatcher, clock, chance, signals, one heap |
 //! | [`input`] | edge: compressed and encoded bytes to text, CSV and NDJSON to rows, header mapping; block hashes, so that both passes see the same bytes; quotes are believed only where no other reading is sound |
-//! | [`journal`] | edge: the only sled and grenad; write-ahead log, watermark, ledger generations, lock |
+//! | [`journal`] | edge: the only sled and grenad; write-ahead log, watermark, ledger generations (folded in the middle of a run, too), lock; a view without the lock, and the tools: verify, rewrite, forget |
 //! | [`api`] | edge: the only reqwest; envelope, token, answer to outcome, signatures |
 //! | [`report`] | edge: the only printer; progress, summary, JSON Lines, run directory, row files |
 //! | [`sandbox`] | edge: the embedded API with faults on demand |
 //! | [`spill`] | edge: private temporary partitions, in memory and then in one file without a name |
-//! | [`plan`] | pure: conditions, order of a subject's rows, the join with the ledger in partitions, fold of rows, conflicts, gates |
+//! | [`plan`] | pure: conditions, order of a subject's rows, the join with the ledger in partitions, fold of rows, conflicts, chains of swaps, gates |
 //! | [`delivery`] | pure: what to send next, when, how much at once, and what an outcome means |
 //! | [`fields`] | pure: one file per field, the table of rules, what only whole columns show |
 //! | [`row`], [`update`], [`digest`], [`ledger`], [`event`], [`stats`], [`exit`] | facts: types everyone may know |
@@ -63,7 +63,15 @@
 //! `sync_data` on the log's own file, then the watermark's. After `kill -9` or power loss the same command again
 //! sends every unacknowledged row and no row whose acknowledgement was committed; updates with an intent and no outcome
 //! are *in doubt*, are named, and are sent again or held, as `in_doubt` says. How many they can be is bounded by
-//! [`deliver::DeliverRules::window`].
+//! [`deliver::DeliverRules::window`]. Past its bound the log is folded beside the commits; intents still open are carried
+//! beside their entries, so that a later refusal or withdrawal restores what was known.
+//!
+//! # Memory
+//!
+//! Of a row one byte stays, its ruling. What else pass 1 knows of rows lies in partitions by subject, in memory up to
+//! `plan.memory_max` and beyond it in [`spill`]; a partition is joined with its slice of the ledger on one of several
+//! threads. The value partitions that find conflicts and swaps hold only what a changing row claims, or what matches
+//! one. Threads share one heap ([`engine::memory`]).
 //!
 //! # How to add
 //!
