@@ -127,7 +127,7 @@ pub enum Judged {
         subject: SubjectId,
         /// The version it keeps, when it was fed back from one of our own files.
         version: Option<Version>,
-        /// Its rank, where a column gives the order (see [`Surveyed::rank`]).
+        /// Its rank, where a column gives the order (see [`crate::plan::Surveyed::rank`]).
         rank: Option<i128>,
     },
 }
