@@ -17,7 +17,7 @@ fn max_duration_stops_in_order_and_the_same_command_resumes() {
     let synced = first.rows("synced");
     assert!(synced < 60 && first.rows("pending") == 60 - synced, "{synced} of 60 in a second at 20/s");
     assert!(first.stderr.contains("--max-duration 1s is over"), "{}", first.stderr);
-    assert!(first.stderr.contains("run the same command again"), "{}", first.stderr);
+    assert!(first.stderr.contains("run again without this limit; it resumes"), "{}", first.stderr);
     let second = workspace.sync(&["crm.csv"]).expect(0).expect_books();
     assert_eq!((second.rows("unchanged"), second.rows("synced")), (synced, 60 - synced));
     assert_eq!(workspace.sandbox.stats().duplicates, 0, "what was on the wire ended in order");
