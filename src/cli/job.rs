@@ -25,7 +25,7 @@ use crate::event::{BatchFigures, Event, RunFacts};
 use crate::exit::Exit;
 use crate::fields::RuleSet;
 use crate::input::{AheadOptions, Inputs};
-use crate::journal::{Batch, Journal};
+use crate::journal::{Batch, Journal, JournalError};
 use crate::plan::{NoLedger, Plan, PlanRules, SendMode};
 use crate::report::{self, Reporters, RowFiles, WrittenFile, plural};
 use crate::settings::Settings;
@@ -205,8 +205,13 @@ impl Job<'_> {
         let target = self.destination.target.clone();
         let (rules, row_rules) = (Arc::clone(&self.rules), Arc::clone(&self.row_rules));
         let elsewhere = Mutex::new(BTreeMap::new());
+        // A journal that cannot be read is no run that nobody knows: the first error ends the job after the survey.
+        let unread = Mutex::new(None);
         let find_run = |run: &str| {
-            let found = journal.as_ref()?.run_batch(run).ok().flatten()?;
+            let found = journal.as_ref()?.run_batch(run).unwrap_or_else(|error| {
+                unread.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+                None
+            })?;
             if found.target == target {
                 return Some(found.batch_seq);
             }
@@ -218,7 +223,7 @@ impl Job<'_> {
         };
         let identity = Identity { state_key: &state_key, target: &target, key_field, find_run: &find_run };
         let mut judge = Judge::new(&rules, Some(identity)).minding(&row_rules);
-        let outcome = self.judged(&mut judge, journal.as_ref(), &state_key, emitter);
+        let outcome = self.judged(&mut judge, journal.as_ref(), &state_key, &unread, emitter);
         drop(judge);
         self.journal = journal;
         for (run, sent_to) in elsewhere.into_inner().unwrap_or_else(PoisonError::into_inner) {
@@ -236,9 +241,13 @@ impl Job<'_> {
         judge: &mut Judge<'_>,
         journal: Option<&Journal>,
         state_key: &StateKey,
+        unread: &Mutex<Option<JournalError>>,
         emitter: &mut Emitter<'_>,
     ) -> Result<Option<Exit>, Fatal> {
         let survey = self.survey(judge, emitter)?;
+        if let Some(error) = unread.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            return Err(error.into());
+        }
         let standing = self.check_saved(judge, journal)?;
         let mut surveyed = self.plan(survey, judge, journal, emitter)?;
         surveyed.places = self.tell_places(&surveyed.plan, emitter)?;

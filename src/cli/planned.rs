@@ -91,6 +91,7 @@ impl Job<'_> {
         let (settings, run) = (&self.settings.plan, &self.settings.run);
         let resend_after = settings.resend_after_ms.map_or_else(|| "unset".to_owned(), duration_text);
         let pairs = [
+            ("api.envelope", self.settings.api.envelope.name().to_owned()),
             ("plan.duplicates", settings.duplicates.name().to_owned()),
             ("plan.conflicts", settings.conflicts.name().to_owned()),
             ("plan.in_doubt", settings.in_doubt.name().to_owned()),
