@@ -13,9 +13,7 @@ use super::ruler::Ruled;
 use super::ruling::Ruling;
 
 /// Fields of which one value belongs to one subject.
-pub(super) const EXCLUSIVE: FieldSet = FieldSet::only(FieldKind::Number)
-    .union(FieldSet::only(FieldKind::Imsi))
-    .union(FieldSet::only(FieldKind::Iccid));
+pub(super) const EXCLUSIVE: FieldSet = FieldSet::EXCLUSIVE;
 
 /// Fields whose values identify a subject or its device, so that a value many subjects share is a placeholder.
 pub(super) const IDENTIFIERS: FieldSet =
