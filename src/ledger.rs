@@ -352,7 +352,9 @@ impl LedgerEntry {
     fn acknowledge_all(&mut self, facts: &[FieldFact], version: Version, at_s: i64) {
         let mut times = FieldKind::ALL.map(|kind| self.field_time_s(kind));
         for fact in facts {
-            if self.acknowledge(fact, version) {
+            // The key goes with every update, an old one too: what it was acknowledged as, it is acknowledged as again.
+            let is_again = |field: LedgerField| field.state == FieldState::Known(fact.hash);
+            if self.acknowledge(fact, version) || self.field(fact.kind).is_some_and(is_again) {
                 times[fact.kind.index()] = at_s;
             }
         }

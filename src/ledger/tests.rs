@@ -1,5 +1,7 @@
 //! What becomes of an entry, record by record.
 
+use proptest::prelude::*;
+
 use super::*;
 
 #[test]
@@ -111,4 +113,178 @@ fn a_definite_failure_ends_the_doubt_and_leaves_the_fields_unknown() {
     assert_eq!(named(&entry), [2]);
     assert_eq!(entry.unknown(), key_and_imsi());
     assert!(entry.may_have_failed(at(1)) && !entry.may_have_failed(at(2)));
+}
+
+fn set_to(ordinal: u64, facts: &[(FieldKind, u64)], at_s: i64) -> Record {
+    let version = at(ordinal);
+    let fact = |(kind, hash): &(FieldKind, u64)| FieldFact { kind: *kind, hash: FieldHash(*hash), version };
+    Record::Synced { subject: SubjectId([1; 16]), version, facts: facts.iter().map(fact).collect(), at_s }
+}
+
+fn exhausted(ordinal: u64, fields: &[FieldKind]) -> Record {
+    Record::Unknown {
+        subject: SubjectId([1; 16]),
+        version: at(ordinal),
+        fields: fields.iter().copied().collect(),
+        digest: UpdateDigest(ordinal),
+        cause: UnknownCause::Exhausted,
+        status: None,
+        signature: String::new(),
+    }
+}
+
+#[test]
+fn an_unknown_field_keeps_what_was_last_acknowledged_until_it_is_known_again() {
+    let new = LedgerEntry::new(SubjectId([1; 16]));
+    let (imsi, class) = (FieldKind::Imsi, FieldKind::UserClass);
+    let entry = killed(new, [set_to(1, &[(imsi, 7), (class, 8)], 9)]);
+    assert!(entry.last_known.is_empty(), "it is known");
+    let entry = killed(entry, [exhausted(2, &[imsi, class])]);
+    assert_eq!(entry.last_known, [(imsi, FieldHash(7))], "many may have one class");
+    assert_eq!(entry.unknown(), [imsi, class].into_iter().collect());
+    // Whatever else ends without an answer, that is what was acknowledged last.
+    let entry = killed(entry, [opened(3), exhausted(4, &[imsi])]);
+    assert_eq!((entry.last_known(imsi), entry.last_known(class)), (Some(FieldHash(7)), None));
+    // An older update acknowledged since is what the newer one in doubt came upon.
+    let entry = killed(entry, [set_to(3, &[(imsi, 5)], 10)]);
+    assert_eq!((entry.last_known(imsi), entry.unknown().contains(imsi)), (Some(FieldHash(5)), true));
+    let cleared = killed(entry.clone(), [set_to(3, &[(imsi, FieldHash::CLEARED.0)], 10)]);
+    assert!(cleared.last_known.is_empty() && cleared.unknown().contains(imsi));
+    let entry = killed(entry, [set_to(4, &[(imsi, 6)], 11)]);
+    assert!(entry.last_known.is_empty() && !entry.unknown().contains(imsi));
+}
+
+#[test]
+fn a_field_keeps_the_time_of_its_own_acknowledgement() {
+    let new = LedgerEntry::new(SubjectId([1; 16]));
+    let (imsi, iccid, class) = (FieldKind::Imsi, FieldKind::Iccid, FieldKind::UserClass);
+    let entry = killed(new, [set_to(1, &[(imsi, 7), (class, 8)], 100)]);
+    assert!(entry.field_times_s.is_empty(), "it is the entry's");
+    let entry = killed(entry, [set_to(2, &[(class, 9), (iccid, 1)], 200), set_to(3, &[(class, 9)], 300)]);
+    assert_eq!(entry.field_times_s, [(imsi, 100), (iccid, 200)]);
+    assert_eq!([imsi, iccid, class].map(|kind| entry.field_time_s(kind)), [100, 200, 300]);
+    // What is unknown has no time; known again, it has that of its acknowledgement.
+    let entry = killed(entry, [exhausted(4, &[imsi])]);
+    assert_eq!(entry.field_times_s, [(iccid, 200)]);
+    let entry = killed(entry, [set_to(5, &[(imsi, 7), (iccid, 1), (class, 9)], 400)]);
+    assert_eq!((entry.acked_at_s, entry.field_times_s.len()), (400, 0));
+    // A clock set back makes a field older than it is, and none younger.
+    let entry = killed(entry, [set_to(6, &[(class, 9)], 250)]);
+    assert_eq!((entry.field_time_s(imsi), entry.field_time_s(class), entry.acked_at_s), (400, 250, 400));
+    // An acknowledgement that something newer has overtaken is none of the field's.
+    let entry = killed(entry, [set_to(2, &[(imsi, 1)], 500)]);
+    assert_eq!((entry.field_time_s(imsi), entry.acked_at_s), (400, 500));
+    // Unless it says the same.
+    let entry = killed(entry, [set_to(2, &[(imsi, 7)], 500)]);
+    assert_eq!((entry.field_time_s(imsi), entry.field(imsi).map(|field| field.version)), (500, Some(at(5))));
+}
+
+/// Some fields with values, a small one being as good as any.
+fn any_facts() -> impl Strategy<Value = Vec<(FieldKind, u64)>> {
+    let kinds = vec![FieldKind::Number, FieldKind::Imsi, FieldKind::Iccid, FieldKind::UserClass];
+    let values = prop_oneof![4 => 1..5_u64, 1 => Just(FieldHash::CLEARED.0)];
+    prop::collection::btree_map(prop::sample::select(kinds), values, 0..4)
+        .prop_map(|map| map.into_iter().collect())
+}
+
+/// One record of the subject.
+fn any_record(ordinals: impl Strategy<Value = u64>) -> impl Strategy<Value = Record> {
+    (0..7_u8, ordinals, any_facts(), 0..50_i64).prop_map(|(what, ordinal, facts, at_s)| {
+        let kinds: Vec<FieldKind> = facts.iter().map(|(kind, _)| *kind).collect();
+        let (subject, version, digest) = (SubjectId([1; 16]), at(ordinal), UpdateDigest(ordinal));
+        let fields: FieldSet = kinds.iter().copied().collect();
+        match what {
+            0 | 1 => Record::Intent { subject, version, fields, digest },
+            2 => exhausted(ordinal, &kinds),
+            3 => Record::Withdrawn { subject, version },
+            4 => {
+                let signature = String::new();
+                Record::Deferred { subject, version, digest, status: 409, signature, unknown: fields }
+            }
+            _ => set_to(ordinal, &facts, at_s),
+        }
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn folded_in_whatever_parts_an_entry_is_the_same_and_keeps_only_what_it_must(
+        log in prop::collection::vec((any_record(1..6_u64), any::<bool>()), 0..30),
+    ) {
+        let new = LedgerEntry::new(SubjectId([1; 16]));
+        let (mut whole, mut parts) = (EntryFold::new(new.clone()), EntryFold::new(new));
+        for (record, is_cut) in &log {
+            whole.apply(record);
+            parts.apply(record);
+            if *is_cut {
+                let (entry, open) = parts.into_parts();
+                parts = EntryFold::resume(entry, open);
+            }
+        }
+        let (entry, parts) = (whole.finish(), parts.finish());
+        prop_assert_eq!(&entry, &parts);
+        let unknown = entry.unknown();
+        let ascends = |kinds: &[FieldKind]| kinds.is_sorted_by(|one, next| one < next);
+        let kept: Vec<FieldKind> = entry.last_known.iter().map(|(kind, _)| *kind).collect();
+        prop_assert!(ascends(&kept));
+        prop_assert!(kept.iter().all(|kind| unknown.intersect(FieldSet::EXCLUSIVE).contains(*kind)));
+        let timed: Vec<FieldKind> = entry.field_times_s.iter().map(|(kind, _)| *kind).collect();
+        prop_assert!(ascends(&timed));
+        prop_assert!(timed.iter().all(|kind| entry.field(*kind).is_some() && !unknown.contains(*kind)));
+        prop_assert!(entry.field_times_s.iter().all(|(_, at_s)| *at_s != entry.acked_at_s));
+    }
+
+    #[test]
+    fn last_known_is_what_was_acknowledged_last_and_times_are_of_that_acknowledgement(
+        log in prop::collection::vec((any_record(Just(0)), any::<bool>()), 0..30),
+    ) {
+        // Versions ascend, as those of exports do that come day by day; runs end anywhere.
+        let mut entry = LedgerEntry::new(SubjectId([1; 16]));
+        let mut last: [Option<(FieldHash, i64)>; FIELD_COUNT] = [None; FIELD_COUNT];
+        let mut fold = EntryFold::new(entry);
+        for (ordinal, (record, is_end)) in (1..).zip(log) {
+            let record = with_version(record, at(ordinal));
+            if let Record::Synced { facts, at_s, .. } = &record {
+                for fact in facts {
+                    last[fact.kind.index()] = Some((fact.hash, *at_s));
+                }
+            }
+            fold.apply(&record);
+            if is_end {
+                fold = EntryFold::new(fold.finish());
+            }
+        }
+        entry = fold.finish();
+        for kind in FieldKind::ALL {
+            let last = last[kind.index()];
+            match entry.field(kind).map(|field| field.state) {
+                Some(FieldState::Known(hash)) => prop_assert_eq!(Some((hash, entry.field_time_s(kind))), last),
+                Some(FieldState::Unknown) => {
+                    let kept = last.map(|(hash, _)| hash).filter(|hash| {
+                        *hash != FieldHash::CLEARED && FieldSet::EXCLUSIVE.contains(kind)
+                    });
+                    prop_assert_eq!(entry.last_known(kind), kept);
+                }
+                None => prop_assert_eq!(last, None),
+            }
+        }
+    }
+}
+
+/// The record as one of this version.
+fn with_version(mut record: Record, new: Version) -> Record {
+    match &mut record {
+        Record::Synced { version, facts, .. } => {
+            *version = new;
+            facts.iter_mut().for_each(|fact| fact.version = new);
+        }
+        Record::Intent { version, .. }
+        | Record::Refused { version, .. }
+        | Record::Deferred { version, .. }
+        | Record::Unknown { version, .. }
+        | Record::Withdrawn { version, .. } => *version = new,
+    }
+    record
 }

@@ -78,7 +78,8 @@ fn a_usual_entry_takes_some_ninety_bytes() {
 }
 
 #[test]
-fn an_entry_of_the_build_before_is_read_and_what_it_could_not_say_costs_nothing_where_there_is_nothing_to_say() {
+fn an_entry_of_the_build_before_is_read_and_what_it_could_not_say_costs_nothing_where_there_is_nothing_to_say()
+ {
     let version = Version { batch: 3, ordinal: 7 };
     let field = |state| Some(LedgerField { state, version });
     let mut entry = LedgerEntry::new(SubjectId([1; 16]));

@@ -147,7 +147,8 @@ pub(in crate::journal) fn any_entries() -> impl Strategy<Value = LedgerEntry> {
             if let (true, Some(acked)) = (is_plain, acked) {
                 fields.iter_mut().flatten().for_each(|field| field.version = acked);
             }
-            let mut entry = LedgerEntry { fields, acked, acked_at_s, in_doubt, refusals, ..LedgerEntry::new(subject) };
+            let mut entry =
+                LedgerEntry { fields, acked, acked_at_s, in_doubt, refusals, ..LedgerEntry::new(subject) };
             for (kind, aside) in FieldKind::ALL.into_iter().zip(asides) {
                 match (entry.field(kind).map(|field| field.state), aside) {
                     (Some(FieldState::Unknown), Some(hash)) => entry.last_known.push((kind, FieldHash(hash))),
