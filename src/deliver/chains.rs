@@ -62,7 +62,9 @@ impl Chains {
         let mut ripe = subjects.clone();
         ripe.retain(|subject| {
             !self.tried.contains(subject)
-                && !firsts.get(subject).is_some_and(|first| self.waits(first, &subjects))
+                && !firsts.get(subject).is_some_and(|first| {
+                    waiting.contains_key(&first.waits_for) || self.waits(first, &subjects)
+                })
         });
         if ripe.is_empty() {
             ripe.clone_from(&subjects);
@@ -116,7 +118,7 @@ mod tests {
             maybe_applied: false,
         };
         let place = Place { ordinal: u64::from(number), file: 0, line: 1 };
-        Unresolved { place, update, failure, refusals: 1, is_part: false }
+        Unresolved { place, update, failure, refusals: 1, is_part: false, waits_for: 0, is_tried: true }
     }
 
     fn holds(chains: &mut Chains, number: u8, imsi: u64) {
@@ -178,6 +180,18 @@ mod tests {
         let waiting = BTreeMap::from([(1, wants(1, 2)), (2, wants(2, 1)), (3, wants(3, 9))]);
         assert_eq!(turn(&mut chains, &waiting), Some((vec![3], false)));
         assert_eq!(turn(&mut chains, &waiting), Some((vec![1, 2, 3], true)));
+    }
+
+    #[test]
+    fn what_the_plan_says_of_who_waits_for_whom_needs_no_ledger() {
+        let behind = |number: u8, waits_for| Unresolved { waits_for, ..wants(number, u64::from(number)) };
+        // 3 waits for nobody who waits, 2 for 3, 1 for 2.
+        let mut waiting = BTreeMap::from([(1, behind(1, 2)), (2, behind(2, 3)), (3, behind(3, 9))]);
+        let mut chains = Chains::default();
+        for last in [3, 2, 1] {
+            assert_eq!(turn(&mut chains, &waiting), Some((vec![last], last == 1)));
+            waiting.remove(&last);
+        }
     }
 
     #[test]
