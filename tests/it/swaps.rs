@@ -226,6 +226,37 @@ fn under_each_all_rows_of_a_link_go_in_order_in_their_turn() {
     }
 }
 
+#[test]
+fn what_waits_for_a_deferred_link_is_deferred_with_it_and_not_tried_in_vain() {
+    let workspace = unique();
+    // Somebody holds what the chain begins with, and only the server knows.
+    workspace.write("other.csv", format!("crm id,imsi\nX,{}\n", imsi(60)));
+    workspace.sync(&["--state", "other", "other.csv"]).expect(0);
+    after_before(&workspace, 60);
+    // One attempt at a time, in the order of the file: it is given up too late.
+    workspace.write("chain.csv", format!("{}X,{}\n", rows(60, 1), imsi(99)));
+    let ran = workspace.sync(&["--yes", "--max-in-flight", "1", "chain.csv"]).expect(0).expect_books();
+    let attempts = ran.summary()["attempts"].as_u64().unwrap();
+    assert_eq!((ran.rows("synced"), ran.summary()["deferred"].as_u64()), (61, Some(60)), "{}", ran.stdout);
+    // The first link, and the one behind it, which was read before the first one's answer was looked at.
+    assert_eq!((attempts, http(&ran, "409")), (61 + 2, 2), "{}", ran.stdout);
+    assert_eq!(ran.summary()["retries"].as_u64(), Some(2), "what was never sent is no retry");
+    assert_eq!(workspace.at_server("C-000000", "imsi"), Some(imsi(1)));
+}
+
+#[test]
+fn a_canary_counts_what_was_put_aside_when_it_is_sent() {
+    let workspace = unique();
+    workspace.write("other.csv", format!("crm id,imsi\nX,{}\n", imsi(60)));
+    workspace.sync(&["--state", "other", "other.csv"]).expect(0);
+    after_before(&workspace, 60);
+    workspace.write("chain.csv", format!("{}X,{}\n", rows(60, 1), imsi(99)));
+    let args = ["--yes", "--max-in-flight", "1", "chain.csv"];
+    let ran = workspace.sync(&[&args[..], &["--max-rows", "10"]].concat()).expect(8).expect_books();
+    assert_eq!((ran.rows("synced"), ran.rows("pending"), ran.rows("failed")), (10, 51, 0));
+    assert_eq!(workspace.sync(&args).expect(0).expect_books().rows("synced"), 51);
+}
+
 /// After so many updates of the chain, its next request is never answered, and the run is killed: what that link gives up is
 /// in doubt.
 fn cut_at_a_link(workspace: &Workspace, args: &[&str], updates: u64, hangs: Shares) {
