@@ -317,8 +317,8 @@ impl<'a, 'e> Driver<'a, 'e> {
             self.records.push(settle::intent(&fed.update));
             self.pending.open.push(id);
             self.opening += 1;
-            // A deferred update comes again in a later pass: what is sent then is a retry.
-            let attempts = u32::from(self.deferred.contains_key(&id));
+            // A deferred update that was refused comes again in a later pass: what is sent then is a retry.
+            let attempts = u32::from(self.deferred.get(&id).is_some_and(|unresolved| unresolved.is_tried));
             self.held.insert(id, Held { fed, request, attempts, credited: false });
         }
     }
@@ -456,6 +456,19 @@ impl<'a, 'e> Driver<'a, 'e> {
             Settled::InDoubt => self.outcome.in_doubt.entry(subject).or_default().push(place.ordinal),
             Settled::Withdrawn => {}
         }
+    }
+
+    /// Lets an update wait for the later passes without an attempt, where the one it waits for does, and there is room; gives
+    /// it back otherwise.
+    pub(super) fn put_aside(&mut self, fed: Fed) -> Option<Fed> {
+        if !self.deferred.contains_key(&fed.waits_for) || self.deferred.len() >= DEFERRED_MAX {
+            return Some(fed);
+        }
+        if !fed.is_part {
+            self.emitter.emit(Event::UpdateDeferred { place: fed.place });
+        }
+        self.deferred.insert(fed.place.ordinal, Unresolved::untried(fed));
+        None
     }
 
     fn fail(&mut self, place: Place, subject: SubjectId, failure: Failure) {

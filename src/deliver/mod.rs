@@ -449,6 +449,7 @@ fn resolve_deferred(driver: &mut Driver<'_, '_>, delivery: &mut Delivery<'_>) {
         tracing::debug!("a pass over {} of {} deferred updates", turn.updates, driver.deferred.len());
         let before = driver.synced();
         pass(driver, delivery, turn.selection);
+        driver.check_updates();
         if turn.is_all && driver.synced() == before && driver.is_going() {
             driver.refuse_unresolved();
         }

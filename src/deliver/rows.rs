@@ -20,7 +20,7 @@ use crate::plan::{Beside, BesideError, Plan, Ruling};
 use crate::report::{ReportError, RowFileKind, RowFiles, RowLine, WrittenFile};
 use crate::row::{Place, Version};
 use crate::survey::{Judge, Judged};
-use crate::update::FieldKind;
+use crate::update::{FieldKind, FieldSet};
 
 /// The rule for passwords in the clear.
 const PLAINTEXT: &str = "password.plaintext";
@@ -108,6 +108,7 @@ pub fn write_rows(write: WriteRows<'_>) -> Result<RowsWritten, RowsError> {
         files,
     };
     let (batch, key) = (newer.batch, judge.key_field());
+    let key_alone: FieldSet = key.into_iter().collect();
     let superseded = Superseded::find(newer, plan, inputs, &mut judge)?;
     let mut reasons = Reasons {
         plan,
@@ -127,7 +128,7 @@ pub fn write_rows(write: WriteRows<'_>) -> Result<RowsWritten, RowsError> {
             return Err(RowsError::Stopped(Stopped::Signal(stop)));
         }
         let ruling = plan.ruling(place.ordinal);
-        let Beside { left_out, swap, .. } = plan.beside(place.ordinal)?;
+        let Beside { left_out, unknown, swap, .. } = plan.beside(place.ordinal)?;
         // A column that gives the order has rows folded in it; nothing is left out of what they say together.
         let may_be_told = is_older_batch || row.as_ref().is_ok_and(|row| row.origin().is_some());
         if (ruling.is_sent() || ruling.is_folded()) && !left_out.is_empty() && may_be_told {
@@ -142,7 +143,9 @@ pub fn write_rows(write: WriteRows<'_>) -> Result<RowsWritten, RowsError> {
             }
             Judged::Valid { .. } | Judged::Rejected { .. } | Judged::Filtered => None,
         };
-        let Some(why) = reasons.why(&row, judged, (place, swap), overtaken) else { continue };
+        let Some(why) = reasons.why(&row, judged, (place, swap, unknown.minus(key_alone)), overtaken) else {
+            continue;
+        };
         writing.write(&row, judged, place, why, &judge)?;
     }
     drop(reader);
@@ -259,7 +262,7 @@ impl Reasons<'_> {
         &self,
         row: &Result<Row<'_>, RowError>,
         judged: Judged,
-        (place, swap): (Place, u32),
+        (place, swap, unknown): (Place, u32, FieldSet),
         overtaken: Option<Overtaken>,
     ) -> Option<Why> {
         let ordinal = place.ordinal;
@@ -271,12 +274,7 @@ impl Reasons<'_> {
             Ruling::Rejected => Some(rejected(row, judged)),
             Ruling::Conflict if swap > 0 => Some(self.swaps.why(place, swap)),
             Ruling::Conflict => Some(self.conflict(ordinal)),
-            Ruling::Held => Some(Why {
-                kind: RowFileKind::InDoubt,
-                reason: "held".into(),
-                signature: String::new(),
-                detail: "an earlier update of this subject is in doubt and in_doubt = \"hold\"".into(),
-            }),
+            Ruling::Held => Some(held(unknown)),
             Ruling::RefusedBefore | Ruling::FoldedRefused => {
                 let (_, refusal) =
                     first_from(self.refused_subjects.get(&subject?)?, ordinal, |entry| entry.0)?;
@@ -355,6 +353,20 @@ fn add_also(detail: &mut String, also: &[Breach]) {
         let field = breach.field.map_or(String::new(), |field| format!("{field}: "));
         let says = RuleId::of(breach.code).map_or("", |id| id.rule().says);
         detail.push_str(&format!("; {field}{says} ({})", breach.code));
+    }
+}
+
+/// Why a row waits, where these fields of its subject are unknown.
+fn held(unknown: FieldSet) -> Why {
+    let names: Vec<&str> = unknown.iter().map(FieldKind::name).collect();
+    Why {
+        kind: RowFileKind::InDoubt,
+        reason: "held".into(),
+        signature: String::new(),
+        detail: format!(
+            "in_doubt = \"hold\": an earlier update of this subject had no definite answer, and {} may have been set by it",
+            names.join(", ")
+        ),
     }
 }
 

@@ -414,7 +414,7 @@ impl Subject<'_> {
     /// The ruling on an update that has something to send.
     fn otherwise(&self, facts: &Facts) -> Ruling {
         let (entry, version, values) = (self.entry, version_of(facts), values(facts));
-        if self.rules.holds_doubts && !entry.doubts.is_empty() {
+        if self.rules.holds_doubts {
             let is_same = entry.doubts.iter().any(|doubt| doubt.version == version && doubt.values == values);
             let is_left = entry.unknown().iter().any(|field| !facts.contains_key(field));
             if is_same || is_left {
