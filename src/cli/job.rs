@@ -266,7 +266,7 @@ impl Job<'_> {
         self.save_plan(&surveyed, &facts, journal, emitter)?;
         if let Some(stop) = stop {
             // Nothing was sent, but the rows to be corrected are wanted all the more.
-            let written = self.write_rows(&surveyed, judge, &Delivered::default(), journal, emitter);
+            let written = self.write_rows(&surveyed, judge, &mut Delivered::default(), journal, emitter);
             return Err(first_told(stop, written, emitter));
         }
         if self.is_plan {
@@ -284,8 +284,8 @@ impl Job<'_> {
             }
         }
         self.note_delivery(&surveyed, journal)?;
-        let delivered = self.deliver(&surveyed, judge, journal, state_key, emitter)?;
-        let written = self.write_rows(&surveyed, judge, &delivered, Some(journal), emitter);
+        let mut delivered = self.deliver(&surveyed, judge, journal, state_key, emitter)?;
+        let written = self.write_rows(&surveyed, judge, &mut delivered, Some(journal), emitter);
         if let Some(stopped) = &delivered.stopped {
             return Err(first_told(Fatal::from(stopped), written, emitter));
         }
@@ -300,7 +300,7 @@ impl Job<'_> {
             self.settled = Some(surveyed.batch.seq);
             self.figures = planned::figures(&facts, surveyed.batch.seq);
         }
-        Ok(if delivered.failed.is_empty() { None } else { Some(Exit::RowsLeft) })
+        Ok(delivered.has_failed().then_some(Exit::RowsLeft))
     }
 
     /// Pass 1 up to the plan: every row is read, judged and gathered.
@@ -499,6 +499,7 @@ impl Job<'_> {
                 prove: &|| journal.set_proven(&surveyed.proof),
                 signals: self.signals.clone(),
                 ledger: &|| journal.ledger(),
+                space: &parts::fates_space(self.settings, &self.destination.state),
                 reload: &*self.reload,
             },
             emitter,
@@ -513,7 +514,7 @@ impl Job<'_> {
         &mut self,
         surveyed: &Surveyed,
         judge: &Judge<'_>,
-        delivered: &Delivered,
+        delivered: &mut Delivered,
         journal: Option<&Journal>,
         emitter: &mut Emitter<'_>,
     ) -> Result<(), Fatal> {
@@ -525,6 +526,7 @@ impl Job<'_> {
             judge: judge.again(),
             plan: &surveyed.plan,
             delivered,
+            space: &parts::fates_space(self.settings, &self.destination.state),
             run_id: self.run_id,
             files,
             signals: &self.signals,
