@@ -2,7 +2,7 @@
 //!
 //! Not here: the steps themselves (`survey.rs`, `plan/`, `deliver/`), and how the settings came about.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -521,6 +521,13 @@ impl Job<'_> {
         let Some(run_dir) = &self.run_dir else { return Ok(()) };
         let files = RowFiles::create(run_dir, self.inputs.columns(), self.run_id)?;
         let runs = RunNames::new(journal, &self.destination, self.run_id);
+        // Opened at the first question: most runs ask none, some ask for millions of rows.
+        let lookups = OnceCell::new();
+        let entry = |subject| {
+            let opened = || RefCell::new(journal.and_then(|journal| journal.lookups().ok()));
+            let mut lookups = lookups.get_or_init(opened).borrow_mut();
+            lookups.as_mut()?.get(subject).ok().flatten()
+        };
         let written = deliver::write_rows(WriteRows {
             inputs: &mut self.inputs,
             judge: judge.again(),
@@ -531,7 +538,7 @@ impl Job<'_> {
             files,
             signals: &self.signals,
             newer: Newer {
-                entry: &|subject| journal?.lookup(subject).ok().flatten(),
+                entry: &entry,
                 run: &|batch| runs.of(batch),
                 duplicates: self.settings.plan.duplicates,
                 batch: surveyed.batch.seq,

@@ -13,7 +13,7 @@ use super::fates::Fates;
 use super::feed::Fed;
 use super::hours::{Flow, Hours};
 use super::settle::{self, Settled, Unresolved};
-use super::{DEFERRED_MAX, DeliverRules, Delivered, Reload, Stopped};
+use super::{DeliverRules, Delivered, Reload, Stopped};
 use crate::api::{Request, Token, TokenSource, Trouble};
 use crate::delivery::outcome::{Failure, Seen, StopCause};
 use crate::delivery::{Action, Decision, REASON_THROTTLED, Scheduler, TokenRead, UpdateId};
@@ -348,7 +348,8 @@ impl<'a, 'e> Driver<'a, 'e> {
     fn take(&mut self, decision: Decision, credit: &Credit) {
         for (id, verdict) in decision.verdicts {
             let Some(held) = self.held.get_mut(&id) else { continue };
-            let is_full = self.deferred.len() >= DEFERRED_MAX && !self.deferred.contains_key(&id);
+            let deferred_max = self.rules.scheduler.deferred_max;
+            let is_full = self.deferred.len() >= deferred_max && !self.deferred.contains_key(&id);
             let verdict = if is_full { settle::refuse_deferred(verdict) } else { verdict };
             match settle::settle(&held.fed.update, verdict, clock::wall_s()) {
                 Some((record, settled)) => {

@@ -54,9 +54,6 @@ use crate::plan::{Plan, Ruling};
 use crate::spill::Space;
 use crate::survey::{Emitter, Judge};
 
-/// Updates waiting for a later pass, at most; a conflict beyond that is final at once.
-pub const DEFERRED_MAX: usize = 100_000;
-
 /// Everything that bounds delivery.
 #[derive(Debug, Clone)]
 pub struct DeliverRules {
