@@ -192,7 +192,8 @@ impl Job<'_> {
 
     /// Tells the journal that this batch begins to deliver, so that no plan made before can miss it.
     pub(super) fn note_delivery(&self, surveyed: &Surveyed, journal: &Journal) -> Result<(), Fatal> {
-        if surveyed.plan.facts().rows.send > 0 {
+        let facts = surveyed.plan.facts();
+        if facts.rows.send + facts.confirmed > 0 {
             let id = self.batch_id(surveyed.key_field);
             journal.note_delivery(&self.destination.target, id, surveyed.batch.seq)?;
             if self.settings.run.adopt {

@@ -103,6 +103,8 @@ pub(super) struct Driver<'a, 'e> {
     /// Updates that wait for a later pass, by their last row's ordinal.
     pub(super) deferred: BTreeMap<u64, Unresolved>,
     synced: u64,
+    /// Sequence of the batch.
+    pub(super) batch: u64,
     pub(super) held: HashMap<UpdateId, Held>,
     pub(super) permits_in_hand: u32,
     /// Updates handed over for the first time.
@@ -178,6 +180,7 @@ impl<'a, 'e> Driver<'a, 'e> {
             outcome: Delivered::default(),
             deferred: BTreeMap::new(),
             synced: 0,
+            batch: 0,
             held: HashMap::new(),
             permits_in_hand: 0,
             handed: 0,
@@ -346,7 +349,7 @@ impl<'a, 'e> Driver<'a, 'e> {
             let Some(held) = self.held.get_mut(&id) else { continue };
             let is_full = self.deferred.len() >= DEFERRED_MAX && !self.deferred.contains_key(&id);
             let verdict = if is_full { settle::refuse_deferred(verdict) } else { verdict };
-            match settle::settle(&held.fed.update, verdict, clock::wall_s()) {
+            match settle::settle(&held.fed.update, verdict, self.batch, clock::wall_s()) {
                 Some((record, settled)) => {
                     if !held.credited {
                         credit.give(1);
