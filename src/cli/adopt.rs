@@ -41,7 +41,7 @@ pub(super) fn adopt(
     }
     // As for a plan: no token, and no sandbox to send to.
     let destination = parts::destination(&settings, true)?;
-    let commands = next_commands(args, inputs, &Task::SYNC);
+    let commands = next_commands(args, inputs, &Task::SYNC, Vec::new());
     let work = Work { inputs, task: Task::SYNC, replay: None, commands };
     let reload = || Err("nothing is sent".to_owned());
     run_job(&settings, destination, work, console, Box::new(reload))
