@@ -107,7 +107,7 @@ fn seen(entry: &LedgerEntry, values: &BTreeMap<(Field, FieldHash), String>) -> R
     seen.doubts = entry.in_doubt.iter().map(|doubt| (version(doubt.version), fields(doubt.fields))).collect();
     for refusal in &entry.refusals {
         let how = match refusal.kind {
-            FailureKind::Refused => Failed::Refused,
+            FailureKind::Refused | FailureKind::Unresolved => Failed::Refused,
             FailureKind::Exhausted => Failed::Exhausted,
             FailureKind::EchoMismatch => Failed::EchoMismatch,
             FailureKind::Deferred => Failed::Deferred,

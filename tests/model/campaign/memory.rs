@@ -162,7 +162,12 @@ impl Entry {
             self.set(*field, State::Known(value.clone()), *of);
         }
         self.acked = self.acked.max(Some(version));
-        self.refusals.retain(|refusal| refusal.version.batch >= version.batch && refusal.version != version);
+        let fields = &self.fields;
+        self.refusals.retain(|refusal| {
+            // What failed in an older batch is history, unless a field is older still.
+            let is_open = fields.values().any(|(_, held)| *held < refusal.version);
+            (refusal.version.batch >= version.batch || is_open) && refusal.version != version
+        });
         for doubt in self.doubts.iter_mut().filter(|doubt| doubt.version <= version) {
             doubt.fields.retain(|field| !facts.contains_key(field));
         }
