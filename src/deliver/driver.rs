@@ -467,7 +467,9 @@ impl<'a, 'e> Driver<'a, 'e> {
     /// Lets an update wait for the later passes without an attempt, where the one it waits for does, and there is room; gives
     /// it back otherwise.
     pub(super) fn put_aside(&mut self, fed: Fed) -> Option<Fed> {
-        if !self.deferred.contains_key(&fed.waits_for) || self.deferred.len() >= self.rules.scheduler.deferred_max {
+        if !self.deferred.contains_key(&fed.waits_for)
+            || self.deferred.len() >= self.rules.scheduler.deferred_max
+        {
             return Some(fed);
         }
         if !fed.is_part {

@@ -301,11 +301,9 @@ fn told(fate: Fate) -> Why {
             "in-doubt",
             "the run ended while its request was on the wire; it may or may not have been applied",
         ),
-        What::RefusedBefore { kind } => (
-            RowFileKind::Failed,
-            kind.name(),
-            "refused earlier in this batch; --retry-failed sends it again",
-        ),
+        What::RefusedBefore { kind } => {
+            (RowFileKind::Failed, kind.name(), "refused earlier in this batch; --retry-failed sends it again")
+        }
     };
     Why { kind, reason: reason.into(), signature, detail: detail.into() }
 }

@@ -50,7 +50,9 @@ mod chain;
 mod claim;
 mod conflict;
 mod links;
+mod matching;
 mod shared;
+mod values;
 
 mod beside;
 mod tally;

@@ -30,7 +30,7 @@ use super::record::{Part, RowRecord};
 use super::reorder::reorder;
 use super::ruler::{Contested, Entries, Ruled, rule_part};
 use super::rules::PlanRules;
-use super::shared::{SharedKind, is_claimed_twice, is_differently_paired, more_repeated, repeated};
+use super::shared::SharedKind;
 use super::space::{Hands, LedgerSlices, Partitions};
 use super::survey::{Survey, index_of};
 use super::tally::Tally;
@@ -68,11 +68,11 @@ pub(super) struct Phases<'a, L: LedgerSlices> {
     hands: &'a dyn Hands,
     pub(super) besides: Besides,
     filter: OnceLock<Bloom>,
-    claims: Box<dyn Partitions>,
-    pairs: Box<dyn Partitions>,
+    pub(super) claims: Box<dyn Partitions>,
+    pub(super) pairs: Box<dyn Partitions>,
     /// By partition of their subject, the values that are contested there.
     pub(super) contested: Box<dyn Partitions>,
-    is_contested: Vec<AtomicBool>,
+    pub(super) is_contested: Vec<AtomicBool>,
     /// By partition of their subject, the values that one subject gives up and another takes.
     pub(super) links: Box<dyn Partitions>,
     pub(super) is_linked: Vec<AtomicBool>,
@@ -86,9 +86,9 @@ pub(super) struct Found<E> {
     error: Option<(usize, JoinError<E>)>,
     known: u64,
     missing: u64,
-    repeated: Option<Repeated>,
+    pub(super) repeated: Option<Repeated>,
     pub(super) shares: [bool; SharedKind::ALL.len()],
-    conflicts: ConflictList,
+    pub(super) conflicts: ConflictList,
     pub(super) chains: Chains,
 }
 
@@ -311,61 +311,6 @@ impl<L: LedgerSlices> Phases<'_, L> {
         self.store(&gathered)
     }
 
-    /// Brings together what is claimed of the values of a partition.
-    fn match_values(&self, partition: usize) -> Result<(), JoinError<L::Error>> {
-        let claims = self.sorted_claims(&*self.claims, partition)?;
-        let (mut most, mut shares) = (None, [false; SharedKind::ALL.len()]);
-        let mut besides = Vec::new();
-        let mut contested: Vec<Claim> = Vec::new();
-        let mut links: Vec<Claim> = Vec::new();
-        for claims in claims.chunk_by(Claim::is_same_value) {
-            let kind = claims[0].kind();
-            let (claims, releases) = claims.split_at(claims.partition_point(|claim| !claim.is_release()));
-            if !releases.is_empty() && claims.iter().any(|claim| claim.is_live()) {
-                links.extend(claims.iter().filter(|claim| claim.is_live()).chain(releases));
-            }
-            if !is_claimed_twice(claims) {
-                continue;
-            }
-            most = more_repeated(most, repeated(claims));
-            if Some(kind) == SharedKind::Imei.field() {
-                shares[SharedKind::Imei as usize] = true;
-                let told = claims.iter().map(|claim| (claim.ordinal(), Beside::sharing(SharedKind::Imei)));
-                besides.extend(told);
-            }
-            if EXCLUSIVE.contains(kind) {
-                contested.extend(claims);
-            }
-        }
-        drop(claims);
-        let mut pairs = Vec::new();
-        let read = self.pairs.read(partition, &mut |piece| Pair::extend(&mut pairs, piece));
-        read.map_err(JoinError::Space)?;
-        pairs.sort_unstable();
-        for pairs in pairs.chunk_by(|one, next| one.iccid == next.iccid) {
-            if is_differently_paired(pairs) {
-                shares[SharedKind::Pair as usize] = true;
-                besides.extend(pairs.iter().map(|pair| (pair.ordinal, Beside::sharing(SharedKind::Pair))));
-            }
-        }
-        for (ordinal, _) in &besides {
-            self.rulings()[index_of(*ordinal)].fetch_or(BESIDE, Ordering::Relaxed);
-        }
-        self.besides.add(&besides).map_err(JoinError::Space)?;
-        for claim in &contested {
-            self.is_contested[claim.partition()].store(true, Ordering::Relaxed);
-        }
-        append_claims(&*self.contested, &contested, Claim::partition).map_err(JoinError::Space)?;
-        for claim in &links {
-            self.is_linked[claim.partition()].store(true, Ordering::Relaxed);
-        }
-        append_claims(&*self.links, &links, Claim::partition).map_err(JoinError::Space)?;
-        let mut found = lock(&self.found);
-        found.repeated = more_repeated(found.repeated, most);
-        found.shares.iter_mut().zip(shares).for_each(|(all, shares)| *all |= shares);
-        Ok(())
-    }
-
     /// Phases 3 and 4: the rulings that conflicts change, and the list.
     fn third_and_fourth(&self) -> Result<(), JoinError<L::Error>> {
         let is_any = |of: &[AtomicBool]| of.iter().any(|is_one| is_one.load(Ordering::Relaxed));
@@ -385,11 +330,7 @@ impl<L: LedgerSlices> Phases<'_, L> {
             return Ok(());
         }
         self.by_partitions(&(0..self.partitions()).collect::<Vec<_>>(), &|partition| {
-            let claims = self.sorted_claims(&*listed, partition)?;
-            let mut list = ConflictList::default();
-            claims.chunk_by(Claim::is_same_value).for_each(|claims| list.take(claims));
-            lock(&self.found).conflicts.append(list);
-            Ok(())
+            self.list_conflicts(&*listed, partition)
         })
     }
 
@@ -573,7 +514,7 @@ impl<L: LedgerSlices> Phases<'_, L> {
     }
 }
 
-fn append_claims(
+pub(super) fn append_claims(
     to: &dyn Partitions,
     claims: &[Claim],
     partition: impl Fn(Claim) -> usize,

@@ -267,6 +267,15 @@ impl Part {
         rest
     }
 
+    /// Nothing yet, with room for so many rows of so many bytes.
+    pub(super) fn with_room(rows: u64, bytes: u64) -> Part {
+        let count = |of: u64| usize::try_from(of).unwrap_or(usize::MAX);
+        let mut part = Part::default();
+        part.records.reserve_exact(count(rows));
+        part.data.hashes.reserve_exact(count(bytes.saturating_sub(rows * ROW_BYTES_MIN as u64) / 8));
+        part
+    }
+
     /// Brings the rows together by subject, those of a subject in file order.
     pub(super) fn sort(&mut self) {
         // As one number: a comparison of bytes is a call.

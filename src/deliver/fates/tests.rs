@@ -22,7 +22,8 @@ fn subject(number: u8) -> SubjectId {
 }
 
 fn what() -> impl Strategy<Value = What> {
-    let kinds = [FailureKind::Refused, FailureKind::Exhausted, FailureKind::EchoMismatch, FailureKind::Deferred];
+    let kinds =
+        [FailureKind::Refused, FailureKind::Exhausted, FailureKind::EchoMismatch, FailureKind::Deferred];
     let kind = prop::sample::select(kinds.to_vec());
     prop_oneof![
         Just(What::InDoubt),
@@ -83,7 +84,11 @@ fn found(
             Some(Some(What::InDoubt)) => fates.doubt(row.subject, row.ordinal),
             Some(Some(What::Failed { kind, maybe_applied })) => {
                 let signature = text(row.complaint);
-                fates.fail(row.subject, row.ordinal, &Failure { kind, status: None, signature, maybe_applied });
+                fates.fail(
+                    row.subject,
+                    row.ordinal,
+                    &Failure { kind, status: None, signature, maybe_applied },
+                );
             }
             Some(Some(what @ What::RefusedBefore { .. })) => {
                 fates.keep(row.subject, row.ordinal, what, &text(row.complaint));
@@ -125,7 +130,8 @@ fn beyond_its_bound_no_failure_takes_memory() {
     let space = Space::new(dir.path(), 1 << 16);
     let mut fates = Fates::new(&space);
     for ordinal in 1..=100_000_u64 {
-        let subject = SubjectId(u128::from(ordinal.wrapping_mul(0x9e37_79b9_7f4a_7c15)).rotate_left(64).to_be_bytes());
+        let subject =
+            SubjectId(u128::from(ordinal.wrapping_mul(0x9e37_79b9_7f4a_7c15)).rotate_left(64).to_be_bytes());
         // A server whose complaints are all different.
         let signature = format!("500 trace {ordinal:x}");
         let kind = FailureKind::Refused;

@@ -52,7 +52,8 @@ fn what_was_acknowledged_is_in_the_ledger_after_finish() {
     // Opened once: what becomes of the file's name meanwhile is no matter.
     let mut lookups = journal.lookups().unwrap();
     let files = std::fs::read_dir(dir.path()).unwrap().map(|file| file.unwrap().path());
-    let generation = files.into_iter().find(|path| path.extension().is_some_and(|of| of == "grenad")).unwrap();
+    let generation =
+        files.into_iter().find(|path| path.extension().is_some_and(|of| of == "grenad")).unwrap();
     let aside = generation.with_extension("aside");
     std::fs::rename(&generation, &aside).unwrap();
     assert!(journal.lookup(subject(77)).is_err());

@@ -228,6 +228,45 @@ fn large_surveys_are_the_same_on_four_threads_beyond_memory() {
 }
 
 #[test]
+fn a_value_that_most_subjects_share_is_told_the_same_where_only_a_part_of_it_fits() {
+    // One number, one IMEI and one ICCID with ever other IMSIs; a tenth of the subjects has its own. Some are unchanged.
+    let fields = |subject: u16, class: u64| {
+        let own = if subject.is_multiple_of(10) { u64::from(subject) } else { 1 };
+        let imsi = 100_000 + u64::from(subject);
+        let same = [FieldKind::Number, FieldKind::Imei, FieldKind::Iccid].map(|kind| (kind, own + 2));
+        [&same[..], &[(FieldKind::Imsi, imsi), (FieldKind::UserClass, class)]].concat()
+    };
+    let rows: Vec<TestRow> = (1..3_000).map(|subject| row(subject, &fields(subject, 3))).collect();
+    let known = (1..1_000_u16).map(|subject| {
+        let mut entry = LedgerEntry::new(id(subject));
+        let version = Version { batch: 1, ordinal: 1 };
+        // A third of them hold what they claim, the others hold what nobody claims but those who share it.
+        let class = if subject.is_multiple_of(3) { 3 } else { 4 };
+        let TestRow::Valid { facts, .. } = row(subject, &fields(subject, class)) else { unreachable!() };
+        for (kind, hash) in facts {
+            entry.fields[kind.index()] = Some(LedgerField { state: FieldState::Known(hash), version });
+        }
+        entry.acked = Some(version);
+        entry
+    });
+    let mut known: Vec<LedgerEntry> = known.collect();
+    known.sort_by_key(|entry| entry.subject);
+    let known = Known(known);
+    let one = SurveyBounds { partition_bits: 0, ..SurveyBounds::default() };
+    let expected = survey(&rows, Box::new(InMemory), one).finish(&rules(), &known, &OneHand).unwrap();
+    let conflicts = (expected.conflicts()[0].subjects, expected.conflicts_total());
+    assert_eq!(conflicts, (2_700, 2), "number and iccid");
+    assert_eq!(expected.facts().repeated.unwrap().subjects, 2_700);
+    let dir = tempfile::tempdir().unwrap();
+    for (partition_bits, part_bytes_max) in [(0, 2_000), (5, 2_000), (5, 100)] {
+        let bounds = SurveyBounds { partition_bits, part_bytes_max, ..one };
+        let plan = survey(&rows, spilled(dir.path()), bounds);
+        let plan = plan.finish(&rules(), &known, &Threads { count: 2 }).unwrap();
+        assert_eq!(said(&plan), said(&expected), "{partition_bits} {part_bytes_max}");
+    }
+}
+
+#[test]
 fn a_placeholder_key_is_told_by_its_first_row_however_large_its_partition() {
     let mut rows = vec![row(1, &[]), row(2, &[])];
     rows.extend((0..500).map(|value| row(7, &[(FieldKind::UserClass, value)])));
