@@ -455,7 +455,8 @@ fn what_is_shown_as_json_has_values_and_origins() {
 
 #[test]
 fn none_unsets_a_limit_that_somebody_else_has_set() {
-    let limits = "[delivery]\nmax_rows = 5\nmax_duration = \"4h\"\nuntil = \"05:00\"\nmax_errors = \"none\"\n";
+    let limits =
+        "[delivery]\nmax_rows = 5\nmax_duration = \"4h\"\nuntil = \"05:00\"\nmax_errors = \"none\"\n";
     let world = World::new().file("simsync.toml", limits).variable("SIMSYNC_UNTIL", "none");
     let delivery = world.flag("max-rows", "none").resolve().unwrap().settings.delivery;
     assert_eq!((delivery.max_rows, delivery.until, delivery.max_errors), (None, None, None));

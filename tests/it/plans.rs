@@ -275,3 +275,20 @@ fn a_plan_shows_what_changes_masked() {
     );
     assert_eq!(workspace.sync(&["crm.csv"]).expect(0).summary()["plan"]["samples"], Value::Null);
 }
+
+#[test]
+fn a_plan_beside_a_run_says_what_to_wait_for() {
+    let workspace = Workspace::with(frozen_after(2));
+    workspace.write("crm.csv", export(20));
+    let mut child = workspace.sync_in_background(&["crm.csv"]);
+    workspace.wait_for_requests(3);
+    let ran = workspace.plan(&["crm.csv"]).expect(11);
+    for said in ["wait for the run to end", "simsync lookup", "simsync show latest"] {
+        assert!(ran.stderr.contains(said), "{}", ran.stderr);
+    }
+    // Both of them do.
+    workspace.run(&["show", "latest"]).expect(0);
+    let url = workspace.sandbox.url();
+    workspace.run(&["lookup", "--user-external-id", "C-000001", "--api-url", &url]).expect(0);
+    kill_9(&mut child);
+}

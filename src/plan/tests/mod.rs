@@ -220,13 +220,18 @@ fn refused(subject: u8, version: Version, fields: &[(FieldKind, u64)]) -> Record
     }
 }
 
-/// The same, by the run of another batch.
-fn refused_in(subject: u8, version: Version, batch: u64, fields: &[(FieldKind, u64)]) -> Record {
+/// The same, by the run of another batch, or of this kind.
+fn refused_in(
+    subject: u8,
+    version: Version,
+    (batch, kind): (u64, FailureKind),
+    fields: &[(FieldKind, u64)],
+) -> Record {
     Record::RefusedIn {
         subject: id(subject),
         version,
         batch,
-        kind: FailureKind::Refused,
+        kind,
         digest: digest(subject, fields),
         status: 422,
         signature: "422 no".into(),
