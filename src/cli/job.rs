@@ -436,6 +436,8 @@ impl Job<'_> {
         PlanRules {
             duplicates: settings.duplicates,
             conflicts: settings.conflicts,
+            break_cycles: settings.break_cycles,
+            clearable: self.settings.rules.clearable,
             in_doubt: settings.in_doubt,
             send: settings.send,
             full: run.full,

@@ -114,7 +114,7 @@ pub fn write_rows(write: WriteRows<'_>) -> Result<RowsWritten, RowsError> {
         delivered,
         refused_subjects: HashMap::new(),
         superseded,
-        swaps: Swaps { places: swap_places, names },
+        swaps: Swaps { places: swap_places, swaps: plan.swaps(), names },
     };
     reasons.find_refused_subjects(inputs, &mut judge)?;
     let mut trimmed = 0;

@@ -110,7 +110,7 @@ impl Unresolved {
     /// As an update handed over, so that its final verdict takes the way of all verdicts.
     pub(super) fn into_fed(self) -> Fed {
         let Unresolved { place, update, refusals, is_part, .. } = self;
-        Fed { place, update, body: Vec::new(), chronic: false, refusals, is_part }
+        Fed { place, update, body: Vec::new(), chronic: false, refusals, is_part, is_clear: false }
     }
 
     /// The final verdict: refused.
