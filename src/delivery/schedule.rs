@@ -113,6 +113,12 @@ impl Scheduler {
         self.concurrency.set_max(max_in_flight);
     }
 
+    /// Says whether anything may be sent at this time of day. The caller sends nothing while nothing may be; here it only
+    /// stops the clock of `outage_max`.
+    pub fn set_closed(&mut self, is_closed: bool, now_ms: u64) {
+        self.breaker.set_closed(is_closed, now_ms);
+    }
+
     /// How many attempts may be on the wire at once just now, first contact aside.
     pub fn in_flight_limit(&self) -> usize {
         self.concurrency.limit()
