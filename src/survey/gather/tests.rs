@@ -9,8 +9,8 @@ use super::*;
 use crate::digest::FieldHash;
 use crate::ledger::{FieldState, LedgerEntry, LedgerField};
 use crate::plan::{
-    Beside, ConflictGroup, ConflictPolicy, DuplicatePolicy, InDoubtPolicy, InMemory, NoLedger, OneHand,
-    Ruling, Sample, SendMode,
+    Beside, ConflictGroup, ConflictPolicy, CyclePolicy, DuplicatePolicy, InDoubtPolicy, InMemory, NoLedger,
+    OneHand, Ruling, Sample, SendMode,
 };
 use crate::row::Version;
 use crate::update::FieldKind;
@@ -110,6 +110,8 @@ fn rules() -> PlanRules {
     PlanRules {
         duplicates: DuplicatePolicy::Fold,
         conflicts: ConflictPolicy::Hold,
+        break_cycles: CyclePolicy::No,
+        clearable: FieldSet::EMPTY,
         in_doubt: InDoubtPolicy::Resend,
         send: SendMode::Full,
         full: false,
