@@ -22,6 +22,7 @@ pub use rules::{ConflictPolicy, DuplicatePolicy, InDoubtPolicy, PlanRules, SendM
 pub use ruling::Ruling;
 pub use shared::SharedKind;
 pub use space::{Hands, InMemory, LedgerSlices, NoLedger, OneHand, Partitions, Space};
+pub use staged::Staged;
 pub use survey::{PARTITION_BITS_DEFAULT, SUBJECT_ROWS_MAX_DEFAULT, Survey, SurveyBounds, Surveyed};
 pub use tally::Sample;
 
@@ -32,6 +33,7 @@ mod rules;
 mod ruling;
 
 mod space;
+mod staged;
 mod survey;
 
 mod record;

@@ -10,7 +10,7 @@ use crate::digest::FieldHash;
 use crate::ledger::{FieldState, LedgerEntry, LedgerField};
 use crate::plan::{
     Beside, ConflictGroup, ConflictPolicy, DuplicatePolicy, InDoubtPolicy, InMemory, NoLedger, OneHand,
-    Ruling, Sample, SendMode,
+    Ruling, Sample, SendMode, Surveyed,
 };
 use crate::row::Version;
 use crate::update::FieldKind;
@@ -265,6 +265,13 @@ fn what_the_ledger_knows_and_the_batch_lacks_is_counted() {
     }
 }
 
+/// Takes one row.
+fn take(gather: &mut Gather, row: &Surveyed<'_>) -> Result<(), GatherError> {
+    let mut staged = Staged::default();
+    staged.row(row);
+    gather.take(&mut staged, 0, row.ordinal)
+}
+
 #[test]
 fn what_will_be_needed_is_foreseen_from_how_far_the_input_was_read() {
     let progress = Progress { rows: 1_000, bytes: 50_000, bytes_total: 1_000_000 };
@@ -285,9 +292,8 @@ fn the_room_is_told_once_before_anything_is_written_and_only_where_it_is_needed(
         let mut notices = Vec::new();
         for ordinal in 1..=rows {
             let subject = id(u16::try_from(ordinal).unwrap());
-            gather
-                .row(&Surveyed { ordinal, subject, version: None, rank: None, facts: &facts, old: &[] })
-                .unwrap();
+            let row = Surveyed { ordinal, subject, version: None, rank: None, facts: &facts, old: &[] };
+            take(&mut gather, &row).unwrap();
             notices.extend(gather.progressed(ordinal * 10, bytes_total));
         }
         notices
@@ -308,7 +314,7 @@ fn a_disk_too_small_refuses_before_anything_is_written() {
     let facts = [(KEY, hash(1))];
     let failed = (1..=100_000).find_map(|ordinal| {
         let row = Surveyed { ordinal, subject: id(1), version: None, rank: None, facts: &facts, old: &[] };
-        let failed = gather.row(&row).err();
+        let failed = take(&mut gather, &row).err();
         if ordinal == 1 {
             gather.progressed(1, u64::MAX);
         }
