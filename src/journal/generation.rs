@@ -11,7 +11,7 @@ use crate::digest::SubjectId;
 use crate::ledger::LedgerEntry;
 
 use super::codec::CodecError;
-use super::entry::decode_entry;
+use super::entry::{decode_anew, decode_entry};
 use super::error::JournalError;
 use super::files;
 use super::pages::{PageReader, PageWriter, PagesFault, PagesOwner};
@@ -243,6 +243,15 @@ impl LedgerScan {
     /// As the scan itself: when the file is damaged or cannot be read.
     pub fn next_subject(&mut self) -> Result<Option<SubjectId>, JournalError> {
         self.step(|subject, _| Ok(subject))
+    }
+
+    /// Reads the next entry to where an earlier one may stand, which is forgotten. `false`: there is none.
+    ///
+    /// # Errors
+    ///
+    /// As the scan itself.
+    pub fn read_next(&mut self, into: &mut LedgerEntry) -> Result<bool, JournalError> {
+        Ok(self.step(|subject, bytes| decode_anew(into, subject, bytes))?.is_some())
     }
 
     fn step<T>(

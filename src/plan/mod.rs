@@ -23,6 +23,7 @@ pub use rules::{ConflictPolicy, CyclePolicy, DuplicatePolicy, InDoubtPolicy, Pla
 pub use ruling::Ruling;
 pub use shared::SharedKind;
 pub use space::{Hands, InMemory, LedgerSlices, NoLedger, OneHand, Partitions, Space};
+pub use staged::Staged;
 pub use survey::{PARTITION_BITS_DEFAULT, SUBJECT_ROWS_MAX_DEFAULT, Survey, SurveyBounds, Surveyed};
 pub use tally::Sample;
 
@@ -33,6 +34,7 @@ mod rules;
 mod ruling;
 
 mod space;
+mod staged;
 mod survey;
 
 mod record;
