@@ -15,6 +15,7 @@ use crate::ledger::Record;
 use super::error::JournalError;
 use super::files;
 use super::fold::{FOLD_BYTES_MAX, FoldCounts, OpenIntents};
+use super::gather::Gathered;
 use super::generation;
 use super::job::{FoldJob, FoldTask, Folded};
 use super::lock::StateLock;
@@ -176,6 +177,11 @@ impl Core {
     /// before the new generation is named leaves the log standing and the journal working. What it stands for is dropped later:
     /// beside the next commits, or at the end.
     pub(super) fn fold(&mut self) -> Result<FoldCounts, JournalError> {
+        self.fold_gathered(None)
+    }
+
+    /// The same, with the log's records where it has been read already.
+    pub(super) fn fold_gathered(&mut self, gathered: Option<Gathered>) -> Result<FoldCounts, JournalError> {
         self.alive()?;
         // One fold of everything costs less than the rest of one and another of what came meanwhile.
         match self.job.take() {
@@ -186,7 +192,8 @@ impl Core {
         if self.mark.records == 0 && self.mark.ledger.open == 0 {
             return self.drop_marks();
         }
-        let folded = self.write_generation()?;
+        let task = FoldTask { gathered, ..self.fold_task(OpenIntents::Doubt)? };
+        let folded = task.run(&AtomicBool::new(false))?;
         self.name_generation(&folded)?;
         self.remove_unnamed_generations()?;
         self.report.subjects_folded = folded.counts.subjects;
@@ -240,6 +247,7 @@ impl Core {
             state_dir: self.state_dir.clone(),
             mark: self.mark,
             log: self.store.log()?,
+            gathered: None,
             size: self.log,
             open,
             memory_max: self.fold_bytes_max,
@@ -247,6 +255,7 @@ impl Core {
     }
 
     /// Step 1: the new generation, complete and synced under its own name, named nowhere yet.
+    #[cfg(test)]
     pub(super) fn write_generation(&self) -> Result<Folded, JournalError> {
         self.fold_task(OpenIntents::Doubt)?.run(&AtomicBool::new(false))
     }

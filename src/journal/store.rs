@@ -60,6 +60,9 @@ pub(super) type VisitNamed<'a> = &'a mut dyn FnMut(&str, &[u8]) -> Result<(), Jo
 pub(super) trait ReadLog {
     /// Visits the log values from a sequence through another, in order.
     fn scan(&self, from: u64, through: u64, visit: VisitValue<'_>) -> Result<(), JournalError>;
+
+    /// The last sequence; `None` for an empty log.
+    fn last(&self) -> Result<Option<u64>, JournalError>;
 }
 
 /// What the journal needs of a database.
@@ -68,7 +71,7 @@ pub(super) trait Store {
     fn commit(&mut self, group: &Group) -> Result<(), JournalError>;
 
     /// The log, to be read by another thread while this one goes on. It must be gone before the store is closed.
-    fn log(&self) -> Result<Box<dyn ReadLog + Send>, JournalError>;
+    fn log(&self) -> Result<Box<dyn ReadLog + Send + Sync>, JournalError>;
 
     /// Drops at most so many of the oldest log values up to and with a sequence; whether none is left. Need not be durable: a
     /// value that comes back is dropped again at the next opening.
@@ -172,7 +175,7 @@ impl Store for SledStore {
         self.sync(trees)
     }
 
-    fn log(&self) -> Result<Box<dyn ReadLog + Send>, JournalError> {
+    fn log(&self) -> Result<Box<dyn ReadLog + Send + Sync>, JournalError> {
         Ok(Box::new(SledLog { tree: self.trees()?.log.clone(), dir: self.dir.clone() }))
     }
 
@@ -230,16 +233,23 @@ impl ReadLog for SledLog {
         }
         let mut values = self.tree.range(from.to_be_bytes()..=through.to_be_bytes());
         while let Some((key, value)) = within(&self.dir, "read", || values.next().transpose())? {
-            let sequence = <[u8; 8]>::try_from(&*key).map(u64::from_be_bytes).map_err(|_| {
-                JournalError::damaged("the log has a key that is no sequence", "what it stood for")
-            })?;
-            visit(sequence, &value)?;
+            visit(sequence_of(&key)?, &value)?;
             for _ in 0..EVICTING_READS {
                 within(&self.dir, "read", || self.tree.contains_key(&key))?;
             }
         }
         Ok(())
     }
+
+    fn last(&self) -> Result<Option<u64>, JournalError> {
+        within(&self.dir, "read", || self.tree.last())?.map(|(key, _)| sequence_of(&key)).transpose()
+    }
+}
+
+fn sequence_of(key: &[u8]) -> Result<u64, JournalError> {
+    <[u8; 8]>::try_from(key)
+        .map(u64::from_be_bytes)
+        .map_err(|_| JournalError::damaged("the log has a key that is no sequence", "what it stood for"))
 }
 
 impl Drop for SledStore {

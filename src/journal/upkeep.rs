@@ -23,7 +23,7 @@ use super::job::Folded;
 use super::lock::{LockHolder, StateLock};
 use super::named;
 use super::opening::{self, Opened, Recovery};
-use super::pages::PagesOwner;
+use super::pages::{PagesOwner, WritePace};
 use super::rewrite;
 use super::store::STORE_DIR;
 use super::watermark::LedgerName;
@@ -230,7 +230,7 @@ impl Upkeep {
         // Before the ledger changes, so that a plan made before can never be taken to stand on what is left.
         self.core.note_moved_aside()?;
         old.seek(SubjectId([0; 16]));
-        let mut writer = GenerationWriter::create(&self.core.state_dir, owner)?;
+        let mut writer = GenerationWriter::create(&self.core.state_dir, owner, WritePace::Alone)?;
         while let Some((subject, value)) = old.next()? {
             if !subjects.contains(&subject) {
                 writer.insert(subject, value)?;
