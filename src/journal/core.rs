@@ -22,7 +22,7 @@ use super::lock::StateLock;
 use super::named;
 use super::record::Packer;
 use super::rewrite;
-use super::store::{DROP_VALUES_BESIDE, DROP_VALUES_MAX, Group, STORE_DIR, Store};
+use super::store::{DROP_VALUES_BESIDE, DROP_VALUES_MAX, Group, STORE_DIR, Store, tell_phase};
 use super::watermark::{LedgerName, Watermark, WatermarkFile};
 
 /// Marks (values without records) that an idle journal may gather before they are dropped.
@@ -151,6 +151,7 @@ impl Core {
         folded: Option<&Folded>,
     ) -> Result<(), JournalError> {
         self.alive()?;
+        tell_phase("begin");
         let records = packer.records();
         let group = Group { values: packer.finish(), named };
         let size = size_of(&group);
@@ -161,10 +162,12 @@ impl Core {
             mark.ledger = folded.name;
             mark.records -= folded.counts.records;
         }
+        tell_phase("pack");
         self.store
             .commit(&group)
             .and_then(|()| self.watermark.write(&mark))
             .map_err(|error| self.stop(error))?;
+        tell_phase("watermark");
         self.mark = mark;
         self.log.values += size.values;
         self.log.bytes += size.bytes;
