@@ -23,14 +23,14 @@ use super::sorted::{Merge, SLICES, SortedLog, slice_begin};
 /// Memory that a fold's records may take, by estimate.
 pub(super) const FOLD_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
-/// Bytes of entries that a thread hands over at once.
-const CHUNK_BYTES: usize = 128 * 1024;
+/// Bytes of entries that a thread hands over at once. Tests have small ledgers, and want to see more than one of everything.
+const CHUNK_BYTES: usize = if cfg!(test) { 512 } else { 128 * 1024 };
 
 /// Chunks that a thread may be ahead of the one that writes: about a share.
 const CHUNKS_AHEAD: usize = 6;
 
 /// Bytes of ledger and log that are worth a share of their own.
-const SHARE_BYTES: u64 = 768 * 1024;
+const SHARE_BYTES: u64 = if cfg!(test) { 1024 } else { 768 * 1024 };
 
 /// Bytes of an entry's subject and length in a chunk.
 const ENTRY_HEAD_BYTES: usize = 16 + 4;

@@ -16,8 +16,8 @@ use super::store::ReadLog;
 /// Threads that read a log or merge it at most: more would wait for the one that writes.
 const THREADS_MAX: usize = 4;
 
-/// Values that are worth a thread.
-const VALUES_PER_THREAD: u64 = 1024;
+/// Values that are worth a thread. Tests have small logs, and want to see more than one of them.
+const VALUES_PER_THREAD: u64 = if cfg!(test) { 2 } else { 1024 };
 
 /// Threads for a fold that nobody else waits beside.
 pub(super) fn threads() -> usize {
