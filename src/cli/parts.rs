@@ -205,6 +205,7 @@ pub(super) fn client_options(
     let api = &settings.api;
     Ok(ClientOptions {
         connect_timeout_ms: api.connect_timeout_ms,
+        read_timeout_ms: api.read_timeout_ms,
         timeout_ms: api.timeout_ms,
         in_flight: in_flight_max(&settings.delivery),
         verify: api.verify,
