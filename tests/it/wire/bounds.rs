@@ -110,7 +110,8 @@ fn headers_that_drip_for_ever_are_a_timeout() {
 #[test]
 fn a_server_that_falls_silent_is_a_timeout_of_its_own() {
     const DRIPS: u32 = 12;
-    let patient = HOPELESS.replace("timeout = \"1s\"\n", "timeout = \"1h\"\nread_timeout = \"1s\"\n");
+    let patient =
+        HOPELESS.replace("[api]\ntimeout = \"1s\"", "[api]\ntimeout = \"1h\"\nread_timeout = \"1s\"");
     for head in ["", "HTTP/1.1 201 Created\r\nContent-Length: 12\r\n\r\n"] {
         let silent = Raw::start(move |stream| {
             stream.write_all(head.as_bytes())?;

@@ -60,6 +60,18 @@ fn a_refused_stream_has_done_nothing() {
     }
 }
 
+/// A connection belongs to many requests: what its end says may quote any of them, in any spelling.
+#[test]
+fn what_a_server_says_as_it_closes_a_connection_is_not_repeated() {
+    const GOAWAY: u8 = 7;
+    let mut last_words = vec![0, 0, 0, 0, 0, 0, 0, 11];
+    last_words.extend_from_slice(b"+449999999999 of Ren\xc3\xa9e: too many");
+    let (answered, _server) = outcome_of(frame(GOAWAY, 0, 0, &last_words));
+    let text = answered.trouble.expect("told").text;
+    assert!(!text.contains("9999") && !text.contains("Ren"), "{text}");
+    assert!(text.contains("excessive load"), "the reason of RFC 9113 section 7 in words: {text}");
+}
+
 #[test]
 fn a_request_behind_the_last_that_is_served_has_done_nothing() {
     const GOAWAY: u8 = 7;
@@ -113,11 +125,11 @@ fn pinged(on_ping: impl Fn(&mut Peer, u32, &[u8]) + Send + Sync + 'static) -> Se
     })
 }
 
-/// With a minute for an attempt, and pings of our own making.
+/// With more time for an attempt than a test has, and pings of our own making.
 fn pinging(server: &Server, ping_ms: u64) -> ClientOptions {
     let mut options = options(&server.url());
     options.http = HttpVersion::Two;
-    (options.timeout_ms, options.read_timeout_ms) = (60_000, 60_000);
+    (options.timeout_ms, options.read_timeout_ms) = (600_000, 600_000);
     options.ping_ms = ping_ms;
     options
 }
@@ -129,7 +141,6 @@ fn a_peer_that_falls_silent_is_noticed_and_the_next_request_goes_elsewhere() {
     for answered in answers {
         assert_eq!(answered.seen.outcome, Outcome::TimedOut, "{answered:?}");
     }
-    // The attempts' own time was not over: then they would have shared the one connection, and nobody would have pinged.
     assert_eq!(silent.connections(), 2);
     assert_eq!(silent.requests(), ["request", "ping", "request", "ping"]);
 }
