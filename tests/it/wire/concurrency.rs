@@ -38,7 +38,10 @@ fn a_fixed_concurrency_is_kept_and_not_remembered() {
 
 #[test]
 fn pushback_lowers_the_limit_and_costs_no_row_anything() {
-    let workspace = Workspace::with(super::outage(40, 6, simsync::sandbox::OutageKind::Status(503)));
+    // Before there was anything to learn from, and with a wait beside which the moods of the machine are nothing: who did
+    // not give way would have 8 at once, or more.
+    let outage = super::outage(20, 4, simsync::sandbox::OutageKind::Status(503));
+    let workspace = Workspace::with(Faults { latency_ms: 100, ..outage });
     workspace.configure("[delivery]\nbackoff_initial = \"10ms\"\nbackoff_max = \"50ms\"\n");
     workspace.write("crm.csv", export(120));
     let ran = workspace.sync(&["crm.csv"]).expect(0).expect_books();
