@@ -208,10 +208,14 @@ impl Job<'_> {
         // A journal that cannot be read is no run that nobody knows: the first error ends the job after the survey.
         let unread = Mutex::new(None);
         let find_run = |run: &str| {
-            let found = journal.as_ref()?.run_batch(run).unwrap_or_else(|error| {
-                unread.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
-                None
-            })?;
+            let found = match journal.as_ref()?.run_batch(run) {
+                Ok(found) => found?,
+                Err(error) => {
+                    unread.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+                    // Nobody is to be told that the run is unknown, and what to do about it.
+                    return Some(0);
+                }
+            };
             if found.target == target {
                 return Some(found.batch_seq);
             }
