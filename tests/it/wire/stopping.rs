@@ -119,3 +119,17 @@ fn a_drain_ends_when_its_grace_is_over_and_names_what_is_in_doubt() {
     let ran = finished(child).expect(143).expect_books();
     assert_eq!((ran.rows("synced"), ran.rows("in_doubt"), ran.rows("pending")), (4, 3, 23));
 }
+
+#[test]
+fn sighup_reads_the_number_of_attempts_at_once_again() {
+    let workspace = Workspace::with(Faults { latency_ms: 50, ..Faults::default() });
+    workspace.configure("[delivery]\nconcurrency = 2\n");
+    workspace.write("crm.csv", export(300));
+    let child = workspace.sync_command(&["crm.csv"]).spawn().unwrap();
+    workspace.wait_for_requests(20);
+    assert_eq!(workspace.sandbox.stats().in_flight_max, 2);
+    workspace.configure("[delivery]\nconcurrency = 12\n");
+    signal(child.id(), rustix::process::Signal::HUP);
+    assert_eq!(finished(child).expect(0).rows("synced"), 300);
+    assert_eq!(workspace.sandbox.stats().in_flight_max, 12);
+}
