@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::laws::{Flaw, Laws};
 use super::rows::{Cells, Field};
 
 /// Batch and ordinal of a row.
@@ -55,6 +56,18 @@ pub(crate) enum Failed {
     Deferred,
 }
 
+impl Failed {
+    /// The product's word for it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Failed::Refused => "refused",
+            Failed::Exhausted => "exhausted",
+            Failed::EchoMismatch => "echo-mismatch",
+            Failed::Deferred => "deferred",
+        }
+    }
+}
+
 /// A failed update.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Refusal {
@@ -103,6 +116,8 @@ pub(crate) struct Entry {
     pub(crate) doubts: Vec<Doubt>,
     /// Ascending by version.
     pub(crate) refusals: Vec<Refusal>,
+    /// When the last acknowledgment came, as the journal has it, in seconds since the Unix epoch.
+    pub(crate) acked_at_s: i64,
     /// Whether a conflict was ever deferred: its refusals are of one pass or of several, and are not counted here.
     pub(crate) is_uncounted: bool,
 }
@@ -110,7 +125,7 @@ pub(crate) struct Entry {
 impl Entry {
     /// Whether nothing is remembered, so that the journal has no entry.
     pub(crate) fn is_blank(&self) -> bool {
-        Entry { is_uncounted: false, ..self.clone() } == Entry::default()
+        Entry { is_uncounted: false, acked_at_s: 0, ..self.clone() } == Entry::default()
     }
 
     pub(crate) fn unknown(&self) -> BTreeSet<Field> {
@@ -128,13 +143,16 @@ impl Entry {
 
     /// Takes the outcomes of a run's updates of the subject, in the order in which they were sent. Intents that stay
     /// open come last: the fold of a crash finds them when all outcomes are in.
-    pub(crate) fn take(&mut self, updates: &[(&Facts, Outcome)]) {
+    pub(crate) fn take(&mut self, updates: &[(&Facts, Outcome)], laws: Laws) {
         for (facts, outcome) in updates {
             let version = version_of(facts);
             match outcome {
                 Outcome::Untouched | Outcome::Open => {}
-                Outcome::Synced => self.acknowledge(facts, version),
-                Outcome::Failed(how, is_maybe) => self.fail(facts, version, *how, *is_maybe),
+                Outcome::Synced => self.acknowledge(facts, version, laws),
+                Outcome::Failed(how, is_maybe) => {
+                    let is_maybe = *is_maybe && !laws.has(Flaw::MaybeIsKnown);
+                    self.fail(facts, version, *how, is_maybe);
+                }
                 Outcome::Deferred(is_maybe) | Outcome::Again(is_maybe) => {
                     self.is_uncounted = true;
                     self.fail(facts, version, Failed::Deferred, *is_maybe);
@@ -153,16 +171,20 @@ impl Entry {
         }
     }
 
-    fn acknowledge(&mut self, facts: &Facts, version: Version) {
+    fn acknowledge(&mut self, facts: &Facts, version: Version, laws: Laws) {
         for (field, (value, of)) in facts {
             // What an update made unknown under its own version, which may be newer than the row, it resolves.
             if matches!(self.fields.get(field), Some((State::Unknown, since)) if *since <= version) {
                 self.fields.remove(field);
             }
-            self.set(*field, State::Known(value.clone()), *of);
+            if !(laws.has(Flaw::ClearedIsUnsent) && value.is_empty()) {
+                self.set(*field, State::Known(value.clone()), *of);
+            }
         }
         self.acked = self.acked.max(Some(version));
-        self.refusals.retain(|refusal| refusal.version.batch >= version.batch && refusal.version != version);
+        let is_old =
+            |refusal: &Refusal| refusal.version.batch < version.batch && !laws.has(Flaw::FailuresPile);
+        self.refusals.retain(|refusal| !is_old(refusal) && refusal.version != version);
         for doubt in self.doubts.iter_mut().filter(|doubt| doubt.version <= version) {
             doubt.fields.retain(|field| !facts.contains_key(field));
         }

@@ -140,6 +140,16 @@ pub(crate) fn ways(attempts: &[Vec<&RequestView>], end: End) -> Vec<Vec<Outcome>
     ways
 }
 
+/// The same of updates that are recorded and not sent.
+pub(crate) fn adopted_ways(updates: usize, end: End) -> Vec<Vec<Outcome>> {
+    let recorded = if end == End::Killed { 0..=updates } else { updates..=updates };
+    let way = |recorded| {
+        let outcome = |at| if at < recorded { Outcome::Synced } else { Outcome::Untouched };
+        (0..updates).map(outcome).collect()
+    };
+    recorded.map(way).collect()
+}
+
 /// Whether a conflict was met.
 pub(crate) fn has_conflict(attempts: &[Vec<&RequestView>]) -> bool {
     attempts.iter().flatten().any(|request| is_conflict(request))
