@@ -185,8 +185,7 @@ fn add(sum: &mut (u64, Tally), tally: &Tally, is_told: bool) {
 
 fn figures(tally: &Tally) -> String {
     let Tally { runs, kills, drains, resumes, fed_back, rows, requests, in_doubt, superseded, deeds } = tally;
-    let deeds: Vec<String> =
-        NAMES.iter().zip(deeds).map(|(name, count)| format!("{name} {count}")).collect();
+    let deeds: Vec<String> = NAMES.iter().zip(deeds).map(|(name, count)| format!("{name} {count}")).collect();
     format!(
         "{runs} runs ({kills} killed, {drains} drained, {resumes} resumed, {fed_back} of fed-back files), \
          {rows} rows ({in_doubt} in doubt, {superseded} superseded), {requests} requests; {}",

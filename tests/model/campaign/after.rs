@@ -13,9 +13,9 @@ use super::batches::Key;
 use super::checks::{self, Result_};
 use super::fillers;
 use super::journal::Remembered;
-use super::memory::{Facts, Outcome, values, version_of};
+use super::memory::{Entry, Facts, Outcome, values, version_of};
 use super::outcomes::{End, adopted_ways, attempts_of, has_conflict, ways};
-use super::rows::parse_row_file;
+use super::rows::{Field, parse_row_file};
 use super::rulings::{Duplicates, Plan, Rules, Update, plan};
 use super::run::Ran;
 use super::steps::{Command, Step, Stop};
@@ -34,7 +34,13 @@ pub(crate) struct Aftermath<'a> {
 
 impl World {
     /// Holds a run that has a batch against the model.
-    pub(crate) fn check(&mut self, of: &Aftermath<'_>, key: &Key, batch: u64, run_id: &str) -> Result<(), String> {
+    pub(crate) fn check(
+        &mut self,
+        of: &Aftermath<'_>,
+        key: &Key,
+        batch: u64,
+        run_id: &str,
+    ) -> Result<(), String> {
         let (step, target) = (of.step.as_meant(self.climate.laws), of.step.options.target);
         let begun = self.batches[target].begin(key, step.makes_newest, batch)?;
         self.tally.resumes += u64::from(begun.is_resumed == Some(true));
@@ -145,12 +151,7 @@ impl World {
         }
     }
 
-    fn check_row_files(
-        &mut self,
-        result: &Result_<'_>,
-        input: &Input,
-        run_id: &str,
-    ) -> Result<(), String> {
+    fn check_row_files(&mut self, result: &Result_<'_>, input: &Input, run_id: &str) -> Result<(), String> {
         let dir = self.dir.path().join("simsync-state/runs").join(run_id);
         for (name, expected) in result.row_files() {
             let path = dir.join(name);
@@ -260,9 +261,7 @@ impl World {
     fn check_sent(&self, target: usize, update: &Update) -> Result<(), String> {
         let version = version_of(&update.facts);
         if let Some(entry) = self.memory[target].get(&update.subject) {
-            for (field, (_, of)) in
-                update.facts.iter().filter(|(field, _)| **field != super::rows::Field::Key)
-            {
+            for (field, (_, of)) in update.facts.iter().filter(|(field, _)| **field != Field::Key) {
                 let is_known = entry.fields.get(field).is_some_and(|(state, newer)| {
                     matches!(state, super::memory::State::Known(_)) && newer > of
                 });
@@ -271,8 +270,11 @@ impl World {
                 }
             }
         }
+        // What another update has made unknown since equals nothing, and is sent again.
+        let unknown = self.memory[target].get(&update.subject).map(Entry::unknown).unwrap_or_default();
+        let is_known = update.facts.keys().all(|field| *field == Field::Key || !unknown.contains(field));
         let place = (target, update.subject.clone(), version);
-        if self.settled.get(&place) == Some(&values(&update.facts)) {
+        if is_known && self.settled.get(&place) == Some(&values(&update.facts)) {
             return Err(format!("{update:?} was acknowledged, and is sent again"));
         }
         Ok(())

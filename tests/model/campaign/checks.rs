@@ -109,10 +109,19 @@ impl Result_<'_> {
     /// The plan's counts, by the names of the summary, as far as nothing was sent yet.
     pub(crate) fn planned(&self) -> Vec<(&'static str, u64)> {
         let books = self.books();
-        let mut planned: Vec<(&str, u64)> =
-            ["read", "rejected", "filtered", "duplicate", "superseded", "unchanged", "conflict", "held", "folded"]
-                .map(|name| (name, books[name]))
-                .to_vec();
+        let mut planned: Vec<(&str, u64)> = [
+            "read",
+            "rejected",
+            "filtered",
+            "duplicate",
+            "superseded",
+            "unchanged",
+            "conflict",
+            "held",
+            "folded",
+        ]
+        .map(|name| (name, books[name]))
+        .to_vec();
         planned.extend([("send", books["pending"]), ("refused_before", books["failed"])]);
         planned
     }
@@ -127,8 +136,7 @@ impl Result_<'_> {
 
     /// Whether every row is ruled on, so that the batch is closed in the end.
     pub(crate) fn closes(&self, is_newest: bool) -> bool {
-        let books = self.books();
-        books["held"] == 0 && (is_newest || books["superseded"] == 0)
+        self.books()["held"] == 0 && (is_newest || !self.plan.is_overtaken)
     }
 
     /// Ordinals of the rows of each row file, with the kind of why they are listed.
@@ -211,16 +219,8 @@ fn ordinal_of(listed: &Listed, input: &Input) -> u64 {
 
 /// The kind that a reason is of.
 pub(crate) fn kind_of(reason: &str) -> &'static str {
-    const KINDS: [&str; 8] = [
-        "refused",
-        "exhausted",
-        "echo-mismatch",
-        "deferred",
-        "in-doubt",
-        "held",
-        "conflict",
-        "superseded",
-    ];
+    const KINDS: [&str; 8] =
+        ["refused", "exhausted", "echo-mismatch", "deferred", "in-doubt", "held", "conflict", "superseded"];
     let group = reason.split('.').next().unwrap_or_default();
     KINDS.into_iter().find(|kind| *kind == group).unwrap_or("rejected")
 }

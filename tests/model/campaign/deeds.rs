@@ -76,9 +76,10 @@ pub(crate) enum Deed {
 }
 
 /// Names of deeds, for the figures.
-pub(crate) const NAMES: [&str; 20] = [
+pub(crate) const NAMES: [&str; 21] = [
     "sync",
     "replay",
+    "replay of nothing",
     "replay --kind",
     "replay --signature",
     "replay killed",
@@ -108,9 +109,9 @@ impl Deed {
             return if is_again { Deed::Replay(step, Whose::Again, Choice::All) } else { Deed::Run(step) };
         }
         match chance.below(100) {
-            0..56 => Deed::Run(step),
-            56..70 => {
-                let whose = if chance.percent(55) { Whose::Latest } else { Whose::Earlier(chance.below(5)) };
+            0..48 => Deed::Run(step),
+            48..70 => {
+                let whose = if chance.percent(30) { Whose::Latest } else { Whose::Earlier(chance.below(5)) };
                 Deed::Replay(step, whose, choice(chance))
             }
             70..76 => Deed::Adopt(step.by(Command::Adopt)),
@@ -131,6 +132,20 @@ impl Deed {
 }
 
 impl Deed {
+    /// A run of an export instead of a replay.
+    pub(crate) fn as_run(self) -> Deed {
+        match self {
+            Deed::Replay(step, ..) => Deed::Run(step),
+            Deed::Run(_)
+            | Deed::Adopt(_)
+            | Deed::Planned(..)
+            | Deed::Forget { .. }
+            | Deed::ForgetRuns { .. }
+            | Deed::Tool(_)
+            | Deed::Wait => self,
+        }
+    }
+
     /// The same without `--full`.
     pub(crate) fn without_full(mut self) -> Deed {
         match &mut self {
@@ -151,8 +166,17 @@ fn kill_us(chance: &mut Chance) -> Option<u64> {
 }
 
 fn choice(chance: &mut Chance) -> Choice {
-    const KINDS: [&str; 7] =
-        ["refused", "exhausted", "echo-mismatch", "in-doubt", "held", "conflict", "rejected"];
+    const KINDS: [&str; 9] = [
+        "refused",
+        "refused",
+        "refused",
+        "exhausted",
+        "echo-mismatch",
+        "in-doubt",
+        "held",
+        "conflict",
+        "rejected",
+    ];
     match chance.below(100) {
         0..45 => Choice::All,
         45..85 => Choice::Kinds((0..=chance.below(3)).map(|_| *chance.pick(&KINDS)).collect()),

@@ -10,6 +10,9 @@ use super::journal::Remembered;
 /// Rows: of some 100 bytes each in a survey, which may have a megabyte.
 pub(crate) const ROWS: u64 = 14_000;
 
+/// What all of them have.
+pub(crate) const CLASS: &str = "basic";
+
 /// What their keys begin with.
 const PREFIX: &str = "F-";
 
@@ -18,7 +21,7 @@ pub(crate) fn text(has_origin: bool) -> String {
     let mut text = String::new();
     let origin = if has_origin { ",," } else { "" };
     for serial in 0..ROWS {
-        writeln!(text, "{},,,,basic{origin}", key(serial)).unwrap();
+        writeln!(text, "{},,,,{CLASS}{origin}", key(serial)).unwrap();
     }
     text
 }
@@ -33,5 +36,9 @@ pub(crate) fn check_and_remove(remembered: &mut Remembered) -> Result<(), String
     let all = remembered.entries.len();
     remembered.entries.retain(|(_, subject), _| !subject.starts_with(PREFIX));
     let fillers = u64::try_from(all - remembered.entries.len()).unwrap();
-    if fillers.is_multiple_of(ROWS) { Ok(()) } else { Err(format!("{fillers} of the rows that fill are known")) }
+    if fillers.is_multiple_of(ROWS) {
+        Ok(())
+    } else {
+        Err(format!("{fillers} of the rows that fill are known"))
+    }
 }

@@ -103,12 +103,14 @@ pub(crate) fn index(state: &Path, names: &Names) -> Result<Option<Index>, String
         copy_dir(state, copy.path());
     }
     let who = LockHolder { pid: 1, host: "here".into(), run_id: "model".into(), since_s: 0 };
-    let opened = Upkeep::open(copy.path(), &who).map_err(|error| format!("the journal does not open: {error}"))?;
+    let opened =
+        Upkeep::open(copy.path(), &who).map_err(|error| format!("the journal does not open: {error}"))?;
     let Some(upkeep) = opened else { return Ok(None) };
     let found = upkeep.index().map_err(|error| format!("the names cannot be read: {error}"))?;
     let target = |name: &str| {
         let mut urls = names.urls.iter();
-        urls.position(|url| Endpoint::parse(url, false).is_ok_and(|endpoint| endpoint.target() == name)).unwrap()
+        urls.position(|url| Endpoint::parse(url, false).is_ok_and(|endpoint| endpoint.target() == name))
+            .unwrap()
     };
     let mut index = Index::default();
     for run in &found.runs {

@@ -91,9 +91,8 @@ impl World {
     /// What must be told of a subject.
     fn shown(&self, target: usize, entry: &Entry, asked: &[(Field, String)]) -> Value {
         let by = |version: Version| {
-            let of = |(run, at): (&String, &(usize, u64))| {
-                (*at == (target, version.batch)).then(|| run.clone())
-            };
+            let of =
+                |(run, at): (&String, &(usize, u64))| (*at == (target, version.batch)).then(|| run.clone());
             let runs: Vec<String> = self.runs.iter().filter_map(of).collect();
             json!({ "batch": version.batch, "row": version.ordinal, "runs": runs })
         };
@@ -113,8 +112,11 @@ impl World {
             fields.insert(field.kind().name().to_owned(), line);
         }
         let doubts: Vec<Value> = entry.doubts.iter().map(|doubt| by(doubt.version)).collect();
-        let failures: Vec<Value> =
-            entry.refusals.iter().map(|refusal| json!({ "by": by(refusal.version), "kind": refusal.how.name() })).collect();
+        let failures: Vec<Value> = entry
+            .refusals
+            .iter()
+            .map(|refusal| json!({ "by": by(refusal.version), "kind": refusal.how.name() }))
+            .collect();
         json!({
             "acknowledged_by": entry.acked.map(by),
             "fields": fields,
@@ -131,7 +133,8 @@ fn comparable(subject: &Value) -> Value {
         .into_iter()
         .filter(|line| line["state"] != "never sent")
         .map(|line| {
-            let told = json!({ "state": line["state"], "by": line["by"], "equals_given": line["equals_given"] });
+            let told =
+                json!({ "state": line["state"], "by": line["by"], "equals_given": line["equals_given"] });
             (line["field"].as_str().unwrap_or_default().to_owned(), told)
         })
         .collect();

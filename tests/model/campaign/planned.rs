@@ -137,7 +137,8 @@ impl World {
         self.check_entries(&remembered).map_err(told)?;
         // The number of the batch is not told, and is not certain after a kill.
         let key = key_of(step, input);
-        let open = self.batches[target].seq(&key).filter(|_| self.batches[target].is_open(&key) == Some(true));
+        let open =
+            self.batches[target].seq(&key).filter(|_| self.batches[target].is_open(&key) == Some(true));
         let next = self.batches[target].next();
         let (Some(next), false) = (next, open.is_some()) else { return Ok(()) };
         if self.batches[target].is_open(&key).is_none() {

@@ -46,20 +46,42 @@ impl Taken {
 }
 
 impl World {
+    /// Whether a run has left something that a replay takes.
+    pub(crate) fn has_left_something(&self) -> bool {
+        self.runs_with_any(KINDS).next().is_some()
+    }
+
+    /// Runs with row files in which rows of these kinds may stand, oldest first.
+    fn runs_with_any(&self, wanted: &[&str]) -> impl Iterator<Item = String> {
+        let is_wanted = |kinds: &[&str]| kinds.iter().any(|kind| wanted.contains(kind));
+        let files: Vec<&str> =
+            FILES.iter().filter(|(_, kinds)| is_wanted(kinds)).map(|(name, _)| *name).collect();
+        let has_rows = move |run: &String| files.iter().any(|name| self.run_dir(run).join(name).is_file());
+        self.run_ids().into_iter().filter(has_rows)
+    }
+
     /// Replays a run.
     pub(crate) fn replay(
         &mut self,
         step: &Step,
         whose: Whose,
         choice: &Choice,
+        is_astray: bool,
         log: &mut Vec<String>,
     ) -> Result<(), String> {
         let args = match (whose, &self.replayed) {
             (Whose::Again, Some(args)) => args.clone(),
             (Whose::Latest | Whose::Earlier(_) | Whose::Again, _) => self.replay_args(whose, choice),
         };
-        let step = step.clone().by(Command::Replay);
+        let mut step = step.clone().by(Command::Replay);
+        let newest = self.run_ids().pop_last();
+        let run = Some(&args[0]).filter(|run| *run != "latest").or(newest.as_ref());
+        // Mostly at the run's own target.
+        if let Some((target, _)) = run.and_then(|run| self.runs.get(run)).filter(|_| !is_astray) {
+            step.options.target = *target;
+        }
         let (input, expected) = self.replay_input(&step, args)?;
+        self.tally.count(if expected == Expected::Works { "replay" } else { "replay of nothing" });
         if expected != Expected::Works {
             // There is no request to wait for.
             let step = Step { stop: super::steps::Stop::Never, ..step };
@@ -73,13 +95,21 @@ impl World {
 
     /// The arguments: the run, and what is chosen of it.
     fn replay_args(&self, whose: Whose, choice: &Choice) -> Vec<String> {
-        let runs: Vec<String> = self.run_ids().into_iter().collect();
+        let mut runs: Vec<String> = self.run_ids().into_iter().collect();
+        if whose != Whose::Latest {
+            // Of most runs nothing is left.
+            runs = match choice {
+                Choice::All | Choice::Signature(_) => self.runs_with_any(KINDS).collect(),
+                Choice::Kinds(kinds) => self.runs_with_any(kinds).collect(),
+            };
+        }
         let at = match whose {
             Whose::Latest | Whose::Again => runs.last(),
             Whose::Earlier(back) => runs.iter().rev().nth(usize::try_from(back).unwrap()).or(runs.first()),
         };
         let run = at.cloned().unwrap_or_default();
-        let mut args = vec![if at.is_none() || whose == Whose::Latest { "latest".into() } else { run.clone() }];
+        let mut args =
+            vec![if at.is_none() || whose == Whose::Latest { "latest".into() } else { run.clone() }];
         match choice {
             Choice::All => {}
             Choice::Kinds(kinds) => {
@@ -90,7 +120,14 @@ impl World {
                 let texts: BTreeSet<String> =
                     listed.into_iter().map(|row| row.signature).filter(|text| !text.is_empty()).collect();
                 let at = usize::try_from(*nth).unwrap() % texts.len().max(1);
-                args.extend(texts.into_iter().nth(at).map(|text| ["--signature".to_owned(), text]).into_iter().flatten());
+                args.extend(
+                    texts
+                        .into_iter()
+                        .nth(at)
+                        .map(|text| ["--signature".to_owned(), text])
+                        .into_iter()
+                        .flatten(),
+                );
             }
         }
         args
@@ -114,7 +151,8 @@ impl World {
         };
         let newest = self.run_ids().last().cloned();
         let run = if args[0] == "latest" { newest } else { Some(args[0].clone()) };
-        let Some(summary) = run.as_ref().and_then(|run| fs::read_to_string(self.run_dir(run).join("summary.json")).ok())
+        let Some(summary) =
+            run.as_ref().and_then(|run| fs::read_to_string(self.run_dir(run).join("summary.json")).ok())
         else {
             // There is none, or it was killed before its end.
             return Ok(nothing(args, 2));

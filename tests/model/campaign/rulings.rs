@@ -85,6 +85,8 @@ pub(crate) struct Plan {
     pub(crate) subjects: BTreeMap<u64, String>,
     /// In the order in which those of a subject are sent.
     pub(crate) updates: Vec<Update>,
+    /// Whether a newer batch has set what a row says.
+    pub(crate) is_overtaken: bool,
 }
 
 /// A valid row of a subject.
@@ -120,7 +122,8 @@ pub(crate) fn plan(
     rules: Rules,
     batch_of: &dyn Fn(&str) -> Option<u64>,
 ) -> Plan {
-    let mut plan = Plan { rulings: BTreeMap::new(), subjects: BTreeMap::new(), updates: Vec::new() };
+    let (rulings, subjects, updates) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
+    let mut plan = Plan { rulings, subjects, updates, is_overtaken: false };
     let mut by_subject: BTreeMap<&String, Vec<Valid>> = BTreeMap::new();
     for (ordinal, row) in (1..).zip(rows) {
         if filtered.contains(&ordinal) {
@@ -147,6 +150,10 @@ pub(crate) fn plan(
         rows.sort_by_key(|row| (row.version, row.ordinal));
         let entry = memory.get(subject).unwrap_or(&nothing);
         let said = Subject { rules, entry, rows: &rows }.says();
+        plan.is_overtaken |= rows.iter().any(|row| {
+            let is_newer = |field| entry.version(field).is_some_and(|version| version.batch > rules.batch);
+            row.cells.keys().any(|field| *field != Field::Key && is_newer(*field))
+        });
         told.push((subject, rows, said));
     }
     let contested = contested(&told);

@@ -89,7 +89,7 @@ pub(crate) enum Command {
 }
 
 /// One run of the binary, and everything that is decided about it.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Step {
     pub(crate) command: Command,
     pub(crate) source: Source,
@@ -98,6 +98,18 @@ pub(crate) struct Step {
     pub(crate) makes_newest: bool,
     pub(crate) stop: Stop,
     pub(crate) faults: Faults,
+}
+
+impl std::fmt::Debug for Step {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Step { command, source, stop, faults, .. } = self;
+        let args = self.args().join(" ");
+        write!(f, "{command:?} {source:?} target {} {args} {stop:?};", self.options.target)?;
+        // Of all the faults there are few are drawn.
+        let Faults { refused_values, uniqueness, shares, .. } = faults;
+        write!(f, " refused {refused_values:?}, {uniqueness:?}")?;
+        if *shares == Shares::default() { Ok(()) } else { write!(f, ", {shares:?}") }
+    }
 }
 
 impl Step {
@@ -118,10 +130,10 @@ impl Step {
             _ => Source::FedBack { is_corrected: chance.percent(50) },
         };
         let stop = match chance.below(100) {
-            0..34 => Stop::KillAfter(chance.below(6), chance.below(5_000)),
-            34..38 => Stop::KillAt(chance.below(120_000)),
-            38..45 => Stop::TermAfter(chance.below(6)),
-            45..52 => Stop::Rows(1 + chance.below(6)),
+            0..28 => Stop::KillAfter(chance.below(6), chance.below(5_000)),
+            28..32 => Stop::KillAt(chance.below(120_000)),
+            32..40 => Stop::TermAfter(chance.below(6)),
+            40..47 => Stop::Rows(1 + chance.below(6)),
             _ => Stop::Never,
         };
         let options = if !is_resume && chance.percent(30) { options(chance) } else { before };
@@ -137,6 +149,12 @@ impl Step {
                 Stop::KillAt(delay_us * 12 % ADOPT_US_MAX)
             }
             _ if command == Command::Adopt => Stop::Never,
+            // What a run has left are a few rows.
+            Stop::KillAfter(requests, delay_us) if command == Command::Replay => {
+                Stop::KillAfter(requests % 3, delay_us / 4)
+            }
+            Stop::TermAfter(requests) if command == Command::Replay => Stop::TermAfter(requests % 2),
+            Stop::Rows(rows) if command == Command::Replay => Stop::Rows(1 + rows % 2),
             stop => stop,
         };
         Step { command, stop, ..self }
@@ -223,9 +241,7 @@ fn value(field: Field, serial: u64, chance: &mut Chance) -> String {
     match field {
         Field::Number | Field::Imsi => own_value(field, whose, nth),
         Field::Login => format!("{}{serial:02}", ["ann", "bob"][usize::try_from(nth).unwrap()]),
-        Field::Class => {
-            (*chance.pick(&["basic", "basic", "silver", "gold", "pro", "max", POISON])).to_owned()
-        }
+        Field::Class => (*chance.pick(&["basic", "silver", "gold", "pro", "max", POISON, POISON])).to_owned(),
         Field::Key => key(serial),
     }
 }

@@ -201,7 +201,10 @@ impl World {
             self.check_sound()?;
             let again = self.run_tool(&["forget", "--before", &before, "--yes"], None)?;
             if again.code != Some(0) {
-                return Err(format!("once more, forget --before ends with {:?}: {}", again.code, again.stderr));
+                return Err(format!(
+                    "once more, forget --before ends with {:?}: {}",
+                    again.code, again.stderr
+                ));
             }
         }
         let stays = |run: &str| {
@@ -241,13 +244,5 @@ impl World {
 fn second(run: &str) -> String {
     let digits: Vec<char> = run.chars().collect();
     let part = |range: std::ops::Range<usize>| digits[range].iter().collect::<String>();
-    format!(
-        "{}-{}-{}T{}:{}:{}Z",
-        part(0..4),
-        part(4..6),
-        part(6..8),
-        part(9..11),
-        part(11..13),
-        part(13..15)
-    )
+    format!("{}-{}-{}T{}:{}:{}Z", part(0..4), part(4..6), part(6..8), part(9..11), part(11..13), part(13..15))
 }
