@@ -2,7 +2,7 @@
 //!
 //! Not here: the steps themselves (`survey.rs`, `plan/`, `deliver/`), and how the settings came about.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -266,7 +266,7 @@ impl Job<'_> {
         self.save_plan(&surveyed, &facts, journal, emitter)?;
         if let Some(stop) = stop {
             // Nothing was sent, but the rows to be corrected are wanted all the more.
-            let written = self.write_rows(&surveyed, judge, &Delivered::default(), journal, emitter);
+            let written = self.write_rows(&surveyed, judge, &mut Delivered::default(), journal, emitter);
             return Err(first_told(stop, written, emitter));
         }
         if self.is_plan {
@@ -284,8 +284,8 @@ impl Job<'_> {
             }
         }
         self.note_delivery(&surveyed, journal)?;
-        let delivered = self.deliver(&surveyed, judge, journal, state_key, emitter)?;
-        let written = self.write_rows(&surveyed, judge, &delivered, Some(journal), emitter);
+        let mut delivered = self.deliver(&surveyed, judge, journal, state_key, emitter)?;
+        let written = self.write_rows(&surveyed, judge, &mut delivered, Some(journal), emitter);
         if let Some(stopped) = &delivered.stopped {
             return Err(first_told(Fatal::from(stopped), written, emitter));
         }
@@ -300,7 +300,7 @@ impl Job<'_> {
             self.settled = Some(surveyed.batch.seq);
             self.figures = planned::figures(&facts, surveyed.batch.seq);
         }
-        Ok(if delivered.failed.is_empty() { None } else { Some(Exit::RowsLeft) })
+        Ok(delivered.has_failed().then_some(Exit::RowsLeft))
     }
 
     /// Pass 1 up to the plan: every row is read, judged and gathered.
@@ -499,6 +499,7 @@ impl Job<'_> {
                 prove: &|| journal.set_proven(&surveyed.proof),
                 signals: self.signals.clone(),
                 ledger: &|| journal.ledger(),
+                space: &parts::fates_space(self.settings, &self.destination.state),
                 reload: &*self.reload,
             },
             emitter,
@@ -513,23 +514,31 @@ impl Job<'_> {
         &mut self,
         surveyed: &Surveyed,
         judge: &Judge<'_>,
-        delivered: &Delivered,
+        delivered: &mut Delivered,
         journal: Option<&Journal>,
         emitter: &mut Emitter<'_>,
     ) -> Result<(), Fatal> {
         let Some(run_dir) = &self.run_dir else { return Ok(()) };
         let files = RowFiles::create(run_dir, self.inputs.columns(), self.run_id)?;
         let runs = RunNames::new(journal, &self.destination, self.run_id);
+        // Opened at the first question: most runs ask none, some ask for millions of rows.
+        let lookups = OnceCell::new();
+        let entry = |subject| {
+            let opened = || RefCell::new(journal.and_then(|journal| journal.lookups().ok()));
+            let mut lookups = lookups.get_or_init(opened).borrow_mut();
+            lookups.as_mut()?.get(subject).ok().flatten()
+        };
         let written = deliver::write_rows(WriteRows {
             inputs: &mut self.inputs,
             judge: judge.again(),
             plan: &surveyed.plan,
             delivered,
+            space: &parts::fates_space(self.settings, &self.destination.state),
             run_id: self.run_id,
             files,
             signals: &self.signals,
             newer: Newer {
-                entry: &|subject| journal?.lookup(subject).ok().flatten(),
+                entry: &entry,
                 run: &|batch| runs.of(batch),
                 duplicates: self.settings.plan.duplicates,
                 batch: surveyed.batch.seq,

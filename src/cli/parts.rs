@@ -21,6 +21,7 @@ use crate::plan::{DuplicatePolicy, Filter, GateRules};
 use crate::report::SendingTime;
 use crate::sandbox::{Clears as SandboxClears, Sandbox, SandboxEnvelope, SandboxOptions};
 use crate::settings::{self, DeliverySettings, Rate, RateWindow, Settings, TokenChoice, WindowRate};
+use crate::spill::Space;
 use crate::survey::{Clears, GatherOptions, RowRules};
 use crate::update::FieldKind;
 
@@ -259,6 +260,15 @@ pub(super) fn gather_options(settings: &Settings, state: &Path) -> GatherOptions
         chain_links_max: settings.plan.chain_rows_max,
         counts_only: false,
     }
+}
+
+/// Of the memory of a plan, which is free again once the plan is made, the share that the fates of updates may take.
+const FATES_SHARE: usize = 8;
+
+/// Where the fates of updates are kept that the row files tell: within memory, and beyond it where the survey's rows go.
+pub(super) fn fates_space(settings: &Settings, state: &Path) -> Space {
+    let GatherOptions { dir, memory_max, .. } = gather_options(settings, state);
+    Space::new(&dir, memory_max / FATES_SHARE)
 }
 
 /// Threads that check and plan rows: as set, or one per processor.

@@ -33,6 +33,8 @@ pub(super) struct Fed {
     pub(super) refusals: u32,
     /// It is only the earlier part of an update, sent ahead for want of room: its row is booked as folded.
     pub(super) is_part: bool,
+    /// Of an update that waits for others, the ordinal of one of those; 0 for none.
+    pub(super) waits_for: u64,
 }
 
 /// Which updates a pass is about.
@@ -168,6 +170,7 @@ impl Feed<'_> {
                 chronic: matches!(ruling, Ruling::SendLate | Ruling::FoldedLate),
                 refusals: beside.refusals,
                 is_part,
+                waits_for: beside.waits_for,
                 update,
             };
             bytes = reader.bytes_read();

@@ -97,20 +97,36 @@ pub(super) struct Unresolved {
     /// Definite refusals of this version so far, this one among them.
     pub(super) refusals: u32,
     pub(super) is_part: bool,
+    /// The ordinal of an update it waits for; 0 for none.
+    pub(super) waits_for: u64,
+    /// Whether it was sent in this run, and refused.
+    pub(super) is_tried: bool,
 }
 
 impl Unresolved {
     /// Keeps the update's facts and lets its values go: a later pass reads them again.
     pub(super) fn new(fed: Fed, failure: Failure) -> Unresolved {
-        let Fed { place, mut update, refusals, is_part, .. } = fed;
+        let refusals = fed.refusals.saturating_add(1);
+        Unresolved { failure, refusals, is_tried: true, ..Unresolved::untried(fed) }
+    }
+
+    /// Of an update that would be sent in vain: what it takes, another one that waits for a later pass has not given up.
+    pub(super) fn untried(fed: Fed) -> Unresolved {
+        let Fed { place, mut update, refusals, is_part, waits_for, .. } = fed;
         update.fields = Fields::default();
-        Unresolved { place, update, failure, refusals: refusals.saturating_add(1), is_part }
+        let failure = Failure {
+            kind: FailureKind::Deferred,
+            status: None,
+            signature: String::new(),
+            maybe_applied: false,
+        };
+        Unresolved { place, update, failure, refusals, is_part, waits_for, is_tried: false }
     }
 
     /// As an update handed over, so that its final verdict takes the way of all verdicts.
     pub(super) fn into_fed(self) -> Fed {
-        let Unresolved { place, update, refusals, is_part, .. } = self;
-        Fed { place, update, body: Vec::new(), chronic: false, refusals, is_part }
+        let Unresolved { place, update, refusals, is_part, waits_for, .. } = self;
+        Fed { place, update, body: Vec::new(), chronic: false, refusals, is_part, waits_for }
     }
 
     /// The final verdict: refused.

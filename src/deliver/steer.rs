@@ -38,7 +38,7 @@ impl Driver<'_, '_> {
         let Some(updates_max) = self.rules.updates_max else { return group };
         let mut taken = Vec::with_capacity(group.len());
         for fed in group {
-            if self.deferred.contains_key(&fed.place.ordinal) {
+            if self.deferred.get(&fed.place.ordinal).is_some_and(|unresolved| unresolved.is_tried) {
                 taken.push(fed);
             } else if self.handed < updates_max {
                 self.handed += 1;

@@ -287,6 +287,10 @@ impl Scheduler {
     }
 
     fn defer(&mut self, id: UpdateId, mut failure: Failure, decision: &mut Decision) {
+        if self.deferred.len() >= self.rules.deferred_max {
+            // Nobody of its subject waits: an update behind one that waits is not sent.
+            return self.refuse(id, Failure { kind: FailureKind::Refused, ..failure }, decision);
+        }
         let Some(item) = self.lanes.get(id) else { return };
         failure.maybe_applied |= item.maybe_applied;
         let subject = item.subject;

@@ -1,6 +1,6 @@
 //! Ledger entries as bytes: the value beside a subject id in a generation.
 //!
-//! Versions of fields are written only where they differ from the entry's, and most do not: the usual entry takes
+//! Versions and times of fields are written only where they differ from the entry's, and most do not: the usual entry takes
 //! some 90 bytes. A fold in the middle of a run keeps a subject's open intents behind its entry, so that the next fold goes on as
 //! if there had been none between; whoever reads the entry finds them in doubt. Not here: the file entries lie in (`generation.rs`), its checksums (`pages.rs`).
 
@@ -18,10 +18,17 @@ use super::codec::{
 };
 
 /// Version of an entry's layout and of the hashes in it. Version 1 hashed fields with BLAKE3 and subjects without a tag.
+/// Its variants follow, up to [`ENTRY_VERSION_MAX`].
 const ENTRY_VERSION: u8 = 2;
 
-/// Version of an entry that open intents follow.
-const OPEN_ENTRY_VERSION: u8 = 3;
+/// Added to the version where open intents follow the entry.
+const WITH_OPEN: u8 = 1;
+
+/// Added to the version where the entry has values last known of unknown fields, or times of fields.
+const WITH_ASIDE: u8 = 2;
+
+/// The last variant of the version.
+const ENTRY_VERSION_MAX: u8 = ENTRY_VERSION + WITH_OPEN + WITH_ASIDE;
 
 /// Whether nothing is known of the subject, so that an entry would say nothing.
 pub(super) fn is_blank(entry: &LedgerEntry) -> bool {
@@ -30,7 +37,9 @@ pub(super) fn is_blank(entry: &LedgerEntry) -> bool {
 
 /// Appends an entry without its subject, and the subject's intents that are open.
 pub(super) fn encode_entry(entry: &LedgerEntry, open: &[InDoubt], out: &mut Vec<u8>) {
-    out.push(if open.is_empty() { ENTRY_VERSION } else { OPEN_ENTRY_VERSION });
+    let has_aside = !entry.last_known.is_empty() || !entry.field_times_s.is_empty();
+    let (open_bit, aside_bit) = (u8::from(!open.is_empty()) * WITH_OPEN, u8::from(has_aside) * WITH_ASIDE);
+    out.push(ENTRY_VERSION + open_bit + aside_bit);
     // 0 is no batch: batches are numbered from 1. An acknowledged version of batch 0 would still come back, for
     // the flag says whether there is one.
     out.push(u8::from(entry.acked.is_some()));
@@ -60,6 +69,9 @@ pub(super) fn encode_entry(entry: &LedgerEntry, open: &[InDoubt], out: &mut Vec<
         put_status(out, refusal.status);
         put_text(out, cut(&refusal.signature, SIGNATURE_BYTES_MAX));
     }
+    if has_aside {
+        put_aside(out, entry);
+    }
     if !open.is_empty() {
         put_doubts(out, open);
     }
@@ -67,7 +79,11 @@ pub(super) fn encode_entry(entry: &LedgerEntry, open: &[InDoubt], out: &mut Vec<
 
 /// Whether open intents follow an encoded entry.
 pub(super) fn has_open_intents(bytes: &[u8]) -> bool {
-    bytes.first() == Some(&OPEN_ENTRY_VERSION)
+    bytes.first().is_some_and(|format| has_variant(*format, WITH_OPEN))
+}
+
+fn has_variant(format: u8, bit: u8) -> bool {
+    (ENTRY_VERSION..=ENTRY_VERSION_MAX).contains(&format) && (format - ENTRY_VERSION) & bit != 0
 }
 
 /// Decodes the entry of a subject as it is to be read: what is open is in doubt.
@@ -94,7 +110,7 @@ pub(super) fn decode_parts(
 fn decode_into(entry: &mut LedgerEntry, bytes: &[u8]) -> Result<Vec<InDoubt>, CodecError> {
     let mut decoder = Decoder::new(bytes);
     let format = decoder.u8()?;
-    if format != ENTRY_VERSION && format != OPEN_ENTRY_VERSION {
+    if !(ENTRY_VERSION..=ENTRY_VERSION_MAX).contains(&format) {
         return Err(CodecError::Unknown(format!("ledger entry, format version {format}")));
     }
     let is_acked = match decoder.u8()? {
@@ -108,7 +124,10 @@ fn decode_into(entry: &mut LedgerEntry, bytes: &[u8]) -> Result<Vec<InDoubt>, Co
     take_fields(&mut decoder, base, &mut entry.fields)?;
     entry.in_doubt = take_list(&mut decoder, IN_DOUBT_MAX, take_doubt)?;
     entry.refusals = take_list(&mut decoder, REFUSALS_MAX, take_refusal)?;
-    let open = if format == OPEN_ENTRY_VERSION {
+    if has_variant(format, WITH_ASIDE) {
+        take_aside(&mut decoder, entry)?;
+    }
+    let open = if has_variant(format, WITH_OPEN) {
         // As many as a run may have open; each takes bytes, so the entry's own length bounds the list.
         take_list(&mut decoder, bytes.len(), take_doubt)?
     } else {
@@ -116,6 +135,24 @@ fn decode_into(entry: &mut LedgerEntry, bytes: &[u8]) -> Result<Vec<InDoubt>, Co
     };
     decoder.end()?;
     Ok(open)
+}
+
+/// The times are told by how long they came before the entry's, which is shorter.
+fn put_aside(out: &mut Vec<u8>, entry: &LedgerEntry) {
+    put_fields(out, entry.last_known.iter().map(|(kind, _)| *kind).collect());
+    entry.last_known.iter().for_each(|(_, hash)| out.extend_from_slice(&hash.0.to_be_bytes()));
+    put_fields(out, entry.field_times_s.iter().map(|(kind, _)| *kind).collect());
+    entry.field_times_s.iter().for_each(|(_, at_s)| put_signed(out, entry.acked_at_s.wrapping_sub(*at_s)));
+}
+
+fn take_aside(decoder: &mut Decoder<'_>, entry: &mut LedgerEntry) -> Result<(), CodecError> {
+    for kind in decoder.fields()?.iter() {
+        entry.last_known.push((kind, FieldHash(decoder.u64_fixed()?)));
+    }
+    for kind in decoder.fields()?.iter() {
+        entry.field_times_s.push((kind, entry.acked_at_s.wrapping_sub(decoder.signed()?)));
+    }
+    Ok(())
 }
 
 fn put_doubts(out: &mut Vec<u8>, doubts: &[InDoubt]) {

@@ -176,6 +176,26 @@ impl GenerationReader {
     }
 }
 
+/// Entries of the ledger one by one, by their subjects. The file is opened once; what is folded meanwhile is not in it.
+pub struct LedgerLookups {
+    reader: Option<GenerationReader>,
+}
+
+impl LedgerLookups {
+    pub(super) fn new(reader: Option<GenerationReader>) -> LedgerLookups {
+        LedgerLookups { reader }
+    }
+
+    /// The entry of a subject.
+    ///
+    /// # Errors
+    ///
+    /// When the file is damaged or cannot be read.
+    pub fn get(&mut self, subject: SubjectId) -> Result<Option<LedgerEntry>, JournalError> {
+        self.reader.as_mut().map_or(Ok(None), |reader| reader.get(subject))
+    }
+}
+
 /// Entries of the ledger, all or a slice, ascending by subject id, read on the caller's thread. Ends after its first error.
 ///
 /// Every scan has a file handle of its own, so that any number of them run at once. Pages are verified as they are read: damage is

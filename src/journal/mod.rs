@@ -46,7 +46,7 @@ mod tests;
 pub use self::core::FinishReport;
 pub use batches::{Batch, FIGURES_MAX};
 pub use error::{DAMAGE_REMEDY, JournalError, JournalErrorKind};
-pub use generation::LedgerScan;
+pub use generation::{LedgerLookups, LedgerScan};
 pub use handle::{
     COMMIT_DELAY_MAX_MS, COMMIT_ROWS_MAX, Journal, JournalOptions, JournalWriter, LOG_BYTES_MAX,
 };

@@ -22,9 +22,9 @@ const BLOCK_BITS: u32 = 16;
 const BLOCKS_CACHED: usize = 4;
 
 /// Bytes before the signature of a refusal, or before the end.
-const FIXED_BYTES: usize = 4 + 8 + 4 + 2 + 2 + 1 + 1;
+const FIXED_BYTES: usize = 4 + 8 + 4 + 2 + 2 + 2 + 1 + 1;
 
-/// Of what a row shares, the bit that says that its wave and its swap follow.
+/// Of what a row shares, the bit that says that its wave, its swap and what it waits for follow.
 const CHAIN_FOLLOWS: u8 = 0x80;
 
 const KINDS: [FailureKind; 4] =
@@ -38,6 +38,8 @@ pub struct Beside {
     pub left_out: FieldSet,
     /// Fields that are not sent because the ledger has them as they are ([`super::SendMode::Changed`]).
     pub not_sent: FieldSet,
+    /// Of a row that is held, fields of its subject whose value at the server nobody knows.
+    pub unknown: FieldSet,
     /// The ordinal in the row's version, where a column gives another one than its place.
     pub version_ordinal: Option<u64>,
     /// Definite refusals so far of the update the row carries, in exactly its version; part of the idempotency key. Of a
@@ -47,6 +49,8 @@ pub struct Beside {
     pub refused: Option<Box<Refusal>>,
     /// Of an update that waits for that of another subject, and of its parts: in which wave it is sent, from 1.
     pub wave: u32,
+    /// With it, the ordinal of a row that carries an update it waits for, of those that are sent last.
+    pub waits_for: u64,
     /// Of a row held back because its subject swaps with others: which one, from 1 in the order
     /// of [`super::Plan::swaps`], which lists the first of them.
     pub swap: u32,
@@ -70,10 +74,12 @@ impl Beside {
     fn merge(&mut self, other: Beside) {
         self.left_out = self.left_out.union(other.left_out);
         self.not_sent = self.not_sent.union(other.not_sent);
+        self.unknown = self.unknown.union(other.unknown);
         self.version_ordinal = self.version_ordinal.or(other.version_ordinal);
         self.refusals = self.refusals.max(other.refusals);
         self.refused = self.refused.take().or(other.refused);
         self.wave = self.wave.max(other.wave);
+        self.waits_for = self.waits_for.max(other.waits_for);
         self.swap = self.swap.max(other.swap);
         self.shared |= other.shared;
     }
@@ -84,11 +90,13 @@ impl Beside {
         into.extend_from_slice(&self.refusals.to_le_bytes());
         into.extend_from_slice(&self.left_out.bits().to_le_bytes());
         into.extend_from_slice(&self.not_sent.bits().to_le_bytes());
+        into.extend_from_slice(&self.unknown.bits().to_le_bytes());
         let has_chain = self.wave != 0 || self.swap != 0;
         into.push(self.shared | if has_chain { CHAIN_FOLLOWS } else { 0 });
         if has_chain {
             into.extend_from_slice(&self.wave.to_le_bytes());
             into.extend_from_slice(&self.swap.to_le_bytes());
+            into.extend_from_slice(&self.waits_for.to_le_bytes());
         }
         let Some(refusal) = &self.refused else {
             into.push(0);
@@ -121,12 +129,12 @@ impl Beside {
         let version_ordinal = Some(u64::from_le_bytes(array(take(8)))).filter(|ordinal| *ordinal != 0);
         let refusals = u32::from_le_bytes(array(take(4)));
         let mut fields = || FieldSet::from_bits(u16::from_le_bytes(array(take(2)))).unwrap_or_default();
-        let (left_out, not_sent) = (fields(), fields());
+        let (left_out, not_sent, unknown) = (fields(), fields(), fields());
         let shared = take(1)[0];
-        let mut chain = || {
-            if shared & CHAIN_FOLLOWS == 0 { 0 } else { u32::from_le_bytes(array(take(4))) }
-        };
+        let has_chain = shared & CHAIN_FOLLOWS != 0;
+        let mut chain = || if has_chain { u32::from_le_bytes(array(take(4))) } else { 0 };
         let (wave, swap) = (chain(), chain());
+        let waits_for = if has_chain { u64::from_le_bytes(array(take(8))) } else { 0 };
         let (shared, len) = (shared & !CHAIN_FOLLOWS, usize::from(take(1)[0]));
         let refused = (len > 0).then(|| {
             let mut number = || u64::from_le_bytes(array(take(8)));
@@ -138,7 +146,19 @@ impl Beside {
             let version = Version { batch, ordinal };
             Box::new(Refusal { version, digest, kind, count, status, signature })
         });
-        (offset, Beside { left_out, not_sent, version_ordinal, refusals, refused, wave, swap, shared }, bytes)
+        let beside = Beside {
+            left_out,
+            not_sent,
+            unknown,
+            version_ordinal,
+            refusals,
+            refused,
+            wave,
+            waits_for,
+            swap,
+            shared,
+        };
+        (offset, beside, bytes)
     }
 }
 
@@ -239,10 +259,12 @@ mod tests {
         let full = Beside {
             left_out: FieldSet::only(FieldKind::Imsi),
             not_sent: FieldSet::only(FieldKind::UserClass),
+            unknown: FieldSet::only(FieldKind::Number),
             version_ordinal: Some(rows),
             refusals: 7,
             refused: Some(Box::new(refusal)),
             wave: 3,
+            waits_for: 1 << 40,
             swap: 4,
             shared: 0,
         };

@@ -39,13 +39,25 @@ pub(super) struct Link {
     pub(super) before: u64,
     /// Sent when the other is settled.
     pub(super) after: u64,
+    /// Whether the first one may no longer hold what the other takes. Such a link orders and is no part of a ring.
+    pub(super) is_uncertain: bool,
+}
+
+/// A node that waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Waiting {
+    pub(super) node: u64,
+    /// How many others it waits for in a row.
+    pub(super) wave: u32,
+    /// Of those it waits for, one that is sent last.
+    pub(super) waits_for: u64,
 }
 
 /// Who waits for how many others in a row, and who is in a ring.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Order {
-    /// Nodes that wait, ascending, and their waves from 1.
-    pub(super) waves: Vec<(u64, u32)>,
+    /// Nodes that wait, ascending, with their waves from 1.
+    pub(super) waves: Vec<Waiting>,
     /// Rings, in the order of their first nodes; nodes ascending.
     pub(super) rings: Vec<Vec<u64>>,
     /// Nodes linked with each other in whatever way are one chain.
@@ -58,10 +70,10 @@ pub(super) struct Order {
 /// nobody waits for another of the ring.
 pub(super) fn order(mut links: Vec<Link>, holds_rings: bool) -> Order {
     links.sort_unstable();
-    links.dedup();
-    let mut nodes: Vec<u64> = links.iter().flat_map(|link| [link.before, link.after]).collect();
-    nodes.sort_unstable();
-    nodes.dedup();
+    // Of two links of a pair the certain one stands first.
+    links.dedup_by_key(|link| (link.before, link.after));
+    drop_uncertain_rings(&mut links);
+    let nodes = nodes_of(&links);
     let graph = Graph::new(&nodes, &links);
     drop(links);
     let (component, sizes) = graph.components();
@@ -72,10 +84,32 @@ pub(super) fn order(mut links: Vec<Link>, holds_rings: bool) -> Order {
     let waves = graph.waves(&is_kept);
     let mut order = Order { rings: rings(&nodes, &component, &sizes), ..Order::default() };
     order.chains = graph.groups(&is_kept);
-    let waiting = nodes.iter().zip(&waves).filter(|(_, wave)| **wave > 0);
-    order.waves = waiting.map(|(node, wave)| (*node, *wave)).collect();
-    order.longest = waves.iter().max().filter(|wave| **wave > 0).map_or(0, |wave| u64::from(*wave) + 1);
+    let waiting = nodes.iter().zip(&waves).filter(|(_, (wave, _))| *wave > 0);
+    let waiting =
+        waiting.map(|(node, (wave, at))| Waiting { node: *node, wave: *wave, waits_for: nodes[*at] });
+    order.waves = waiting.collect();
+    order.longest = order.waves.iter().map(|waiting| u64::from(waiting.wave) + 1).max().unwrap_or(0);
     order
+}
+
+/// The ends of links, ascending.
+fn nodes_of(links: &[Link]) -> Vec<u64> {
+    let mut nodes: Vec<u64> = links.iter().flat_map(|link| [link.before, link.after]).collect();
+    nodes.sort_unstable();
+    nodes.dedup();
+    nodes
+}
+
+/// Drops uncertain links that belong to a ring: it may be none, and whoever is held back for it would be so for nothing.
+fn drop_uncertain_rings(links: &mut Vec<Link>) {
+    if !links.iter().any(|link| link.is_uncertain) {
+        return;
+    }
+    let nodes = nodes_of(links);
+    let (component, _) = Graph::new(&nodes, links).components();
+    // Every end of a link is a node.
+    let component_of = |node: u64| component[nodes.binary_search(&node).unwrap_or_default()];
+    links.retain(|link| !link.is_uncertain || component_of(link.before) != component_of(link.after));
 }
 
 fn rings(nodes: &[u64], component: &[usize], sizes: &[u32]) -> Vec<Vec<u64>> {
@@ -185,17 +219,18 @@ impl Graph {
         (component, sizes)
     }
 
-    /// Of every node the length of the longest way that leads to it over the links that are kept, which form no ring.
-    fn waves(&self, is_kept: &impl Fn(usize, usize) -> bool) -> Vec<u32> {
+    /// Of every node the length of the longest way that leads to it over the links that are kept, which form no ring, and the
+    /// node before it on that way.
+    fn waves(&self, is_kept: &impl Fn(usize, usize) -> bool) -> Vec<(u32, usize)> {
         let mut waiting_for = vec![0_u32; self.len()];
         for (_, to) in self.links().filter(|(from, to)| is_kept(*from, *to)) {
             waiting_for[to] += 1;
         }
-        let mut waves = vec![0; self.len()];
+        let mut waves = vec![(0, 0); self.len()];
         let mut free: Vec<usize> = (0..self.len()).filter(|node| waiting_for[*node] == 0).collect();
         while let Some(node) = free.pop() {
             for to in self.targets(node).iter().copied().filter(|to| is_kept(node, *to)) {
-                waves[to] = waves[to].max(waves[node] + 1);
+                waves[to] = waves[to].max((waves[node].0 + 1, node));
                 waiting_for[to] -= 1;
                 if waiting_for[to] == 0 {
                     free.push(to);
@@ -243,13 +278,18 @@ mod tests {
     use super::*;
 
     fn links(pairs: &[(u64, u64)]) -> Vec<Link> {
-        pairs.iter().map(|&(before, after)| Link { before, after }).collect()
+        pairs.iter().map(|&(before, after)| Link { before, after, is_uncertain: false }).collect()
+    }
+
+    /// The waves of those that wait.
+    fn waves(order: &Order) -> Vec<(u64, u32)> {
+        order.waves.iter().map(|waiting| (waiting.node, waiting.wave)).collect()
     }
 
     #[test]
     fn a_chain_waits_link_by_link_and_a_ring_has_no_order() {
         let chain = order(links(&[(3, 2), (2, 1), (9, 8)]), true);
-        assert_eq!(chain.waves, [(1, 2), (2, 1), (8, 1)]);
+        assert_eq!(waves(&chain), [(1, 2), (2, 1), (8, 1)]);
         assert_eq!((chain.chains, chain.longest, chain.rings.len()), (2, 3, 0));
         let ring = order(links(&[(1, 2), (2, 3), (3, 1), (5, 4), (4, 5)]), true);
         assert_eq!(ring.rings, [vec![1, 2, 3], vec![4, 5]]);
@@ -260,21 +300,75 @@ mod tests {
     fn who_waits_for_a_ring_waits_only_where_the_ring_is_sent() {
         let pairs = [(1, 2), (2, 1), (2, 3), (3, 4), (9, 1)];
         let held = order(links(&pairs), true);
-        assert_eq!((held.waves, held.chains, held.longest), (vec![(4, 1)], 1, 2));
+        assert_eq!((waves(&held), held.chains, held.longest), (vec![(4, 1)], 1, 2));
         let sent = order(links(&pairs), false);
-        assert_eq!(sent.waves, [(1, 1), (3, 1), (4, 2)]);
+        assert_eq!(waves(&sent), [(1, 1), (3, 1), (4, 2)]);
         assert_eq!(sent.rings, [vec![1, 2]]);
     }
 
     #[test]
     fn the_longest_of_several_ways_counts_and_a_long_chain_needs_no_deep_stack() {
         let order = order(links(&[(1, 4), (1, 2), (2, 3), (3, 4)]), true);
-        assert_eq!(order.waves, [(2, 1), (3, 2), (4, 3)]);
-        let long: Vec<Link> = (0..300_000).map(|node| Link { before: node + 1, after: node }).collect();
+        assert_eq!(waves(&order), [(2, 1), (3, 2), (4, 3)]);
+        let long: Vec<Link> =
+            (0..300_000).map(|node| Link { before: node + 1, after: node, is_uncertain: false }).collect();
         assert_eq!(super::order(long, true).longest, 300_001);
     }
 
+    #[test]
+    fn of_several_it_waits_for_it_is_behind_one_that_is_sent_last() {
+        let order = order(links(&[(1, 4), (1, 2), (2, 3), (3, 4), (9, 4)]), true);
+        let behind: Vec<(u64, u64)> = order.waves.iter().map(|of| (of.node, of.waits_for)).collect();
+        assert_eq!(behind, [(2, 1), (3, 2), (4, 3)]);
+    }
+
+    #[test]
+    fn an_uncertain_link_orders_and_closes_no_ring() {
+        let uncertain = |before, after| Link { before, after, is_uncertain: true };
+        let open = order(vec![uncertain(1, 2), uncertain(2, 3)], true);
+        assert_eq!((waves(&open), open.rings.len()), (vec![(2, 1), (3, 2)], 0));
+        // Told twice, it is certain.
+        let twice = order([links(&[(1, 2), (2, 1)]), vec![uncertain(1, 2)]].concat(), true);
+        assert_eq!(twice.rings, [vec![1, 2]]);
+        let closed = order([links(&[(1, 2), (2, 3)]), vec![uncertain(3, 1)]].concat(), true);
+        assert_eq!((waves(&closed), closed.rings.len()), (vec![(2, 1), (3, 2)], 0));
+    }
+
     proptest! {
+        #[test]
+        fn uncertain_links_change_nothing_about_rings_and_what_is_kept_is_in_order(
+            pairs in proptest::collection::vec((0..12_u64, 0..12_u64, any::<bool>()), 0..30),
+            holds_rings in any::<bool>(),
+        ) {
+            let all: Vec<Link> = pairs
+                .into_iter()
+                .filter(|(before, after, _)| before != after)
+                .map(|(before, after, is_uncertain)| Link { before, after, is_uncertain })
+                .collect();
+            let (uncertain, certain): (Vec<Link>, Vec<Link>) = all.iter().partition(|link| link.is_uncertain);
+            let (order, alone) = (order(all.clone(), holds_rings), order(certain.clone(), holds_rings));
+            prop_assert_eq!(&order.rings, &alone.rings);
+            let wave = |node: u64| order.waves.iter().find(|of| of.node == node).map_or(0, |of| of.wave);
+            let in_ring = |node: u64| order.rings.iter().any(|ring| ring.contains(&node));
+            for link in certain.iter().filter(|link| !in_ring(link.before) && !in_ring(link.after)) {
+                prop_assert!(wave(link.after) > wave(link.before));
+            }
+            // An uncertain one is in order where the other links do not lead back from its end to its beginning.
+            let leads_back = |link: &Link| {
+                let mut seen = vec![link.after];
+                while let Some(next) =
+                    all.iter().find(|of| seen.contains(&of.before) && !seen.contains(&of.after))
+                {
+                    seen.push(next.after);
+                }
+                seen.contains(&link.before)
+            };
+            let is_held = |node| holds_rings && in_ring(node);
+            for link in uncertain.iter().filter(|link| !is_held(link.before) && !is_held(link.after)) {
+                prop_assert!(leads_back(link) || wave(link.after) > wave(link.before));
+            }
+        }
+
         #[test]
         fn of_a_permutation_every_cycle_is_a_ring_and_the_rest_releases_before_it_assigns(
             holders in proptest::sample::subsequence((0..60_u64).collect::<Vec<_>>(), 0..60).prop_shuffle(),
@@ -285,7 +379,7 @@ mod tests {
             let pairs: Vec<Link> = holders
                 .iter()
                 .filter(|after| takes(**after) != **after && holders.contains(&takes(**after)))
-                .map(|after| Link { before: takes(*after), after: *after })
+                .map(|after| Link { before: takes(*after), after: *after, is_uncertain: false })
                 .collect();
             let order = order(pairs.clone(), true);
             let in_ring = |node: u64| {
@@ -303,7 +397,7 @@ mod tests {
             for node in &holders {
                 prop_assert_eq!(held.contains(node), in_ring(*node));
             }
-            let wave = |node: u64| order.waves.iter().find(|(of, _)| *of == node).map_or(0, |(_, wave)| *wave);
+            let wave = |node: u64| order.waves.iter().find(|of| of.node == node).map_or(0, |of| of.wave);
             for link in pairs.iter().filter(|link| !in_ring(link.before) && !in_ring(link.after)) {
                 prop_assert!(wave(link.after) == wave(link.before) + 1);
             }

@@ -62,17 +62,18 @@ pub(super) fn judge(
     let is_equal = |fact: &FieldFact| is_known_equal(entry, fact) || is_overtaken_key(entry, fact, rules);
     let changed: FieldSet = facts.iter().filter(|fact| !is_equal(fact)).map(|fact| fact.kind).collect();
     let version = version_of(facts);
+    let stale = stale(facts, entry, rules);
     let standing = if is_settled(facts, version, entry, rules) {
         Standing::Settled
-    } else if changed.is_empty() && !rules.full && !is_stale(entry, rules) {
+    } else if changed.is_empty() && stale.is_empty() && !rules.full {
         Standing::Equal
     } else {
         Standing::Different
     };
     let not_sent = match rules.send {
         SendMode::Full => FieldSet::EMPTY,
-        SendMode::Changed if rules.full || is_stale(entry, rules) => FieldSet::EMPTY,
-        SendMode::Changed => not_sent(all, changed.union(touched), rules),
+        SendMode::Changed if rules.full => FieldSet::EMPTY,
+        SendMode::Changed => not_sent(all, changed.union(touched).union(stale), rules),
     };
     // What became of an update, and what is said of it by its digest, is about the fields that are sent.
     let sent = all.minus(not_sent);
@@ -127,10 +128,11 @@ fn otherwise(
     entry: &LedgerEntry,
     rules: &PlanRules,
 ) -> Ruling {
-    if rules.in_doubt == InDoubtPolicy::Hold && !entry.in_doubt.is_empty() {
-        let digest = update_digest(facts);
+    if rules.in_doubt == InDoubtPolicy::Hold {
+        // Another update waits for whatever made fields unknown, unless nothing is left of that when it is acknowledged. One
+        // that ran out of attempts may be sent again: it sets them all.
         let is_the_same = match entry.in_doubt.iter().find(|doubt| doubt.version == version) {
-            Some(doubt) => doubt.digest == digest,
+            Some(doubt) => doubt.digest == update_digest(facts),
             None => entry.may_be_in_doubt(version),
         };
         if is_the_same || !entry.unknown().minus(all).is_empty() {
@@ -162,10 +164,14 @@ fn is_overtaken_key(entry: &LedgerEntry, fact: &FieldFact, rules: &PlanRules) ->
     fact.kind == rules.key && entry.field(fact.kind).is_some_and(|field| field.version > fact.version)
 }
 
-fn is_stale(entry: &LedgerEntry, rules: &PlanRules) -> bool {
-    rules.resend_after_s.is_some_and(|after_s| {
-        rules.now_s.saturating_sub(entry.acked_at_s) > i64::try_from(after_s).unwrap_or(i64::MAX)
-    })
+/// Fields of the update whose acknowledgement is older than [`PlanRules::resend_after_s`].
+fn stale(facts: &[FieldFact], entry: &LedgerEntry, rules: &PlanRules) -> FieldSet {
+    let Some(after_s) = rules.resend_after_s else { return FieldSet::EMPTY };
+    let after_s = i64::try_from(after_s).unwrap_or(i64::MAX);
+    let is_stale = |fact: &&FieldFact| {
+        is_known_equal(entry, fact) && rules.now_s.saturating_sub(entry.field_time_s(fact.kind)) > after_s
+    };
+    facts.iter().filter(is_stale).map(|fact| fact.kind).collect()
 }
 
 fn is_in_doubt(version: Version, all: FieldSet, entry: &LedgerEntry, rules: &PlanRules) -> bool {

@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use crate::update::FieldKind;
 
 use super::beside::Beside;
-use super::chain::{Link, SWAPS_LISTED_MAX, Swap, order};
+use super::chain::{Link, SWAPS_LISTED_MAX, Swap, Waiting, order};
 use super::claim::{Claim, held_before, known_before, released};
 use super::dispositions::{BESIDE, CHAINED};
 use super::phases::{JoinError, Phases, lock};
@@ -29,8 +29,8 @@ const PARTITION_BITS: u32 = 14;
 /// What the order means for the row that carries an update.
 #[derive(Debug, Clone, Copy)]
 enum Mark {
-    /// It is sent in this wave.
-    Wave(u32),
+    /// It is sent in this wave, behind the row of this ordinal.
+    Wave(u32, u64),
     /// It is held back, in this swap, counted from 1 in file order.
     Swap(u32),
 }
@@ -75,9 +75,8 @@ impl<L: LedgerSlices> Phases<'_, L> {
             }
         }
         for kind in exclusive.iter() {
-            if let Some(hash) = released(ruled, kind).filter(|hash| links.contains(kind, *hash)) {
-                wanted.push(Claim::release(kind, hash, partition, carrier));
-            }
+            let releases = released(ruled, kind).filter(|release| links.contains(kind, release.hash));
+            wanted.extend(releases.map(|release| Claim::release(kind, release, partition, carrier)));
         }
     }
 
@@ -87,8 +86,9 @@ impl<L: LedgerSlices> Phases<'_, L> {
         let holds = self.rules.conflicts == ConflictPolicy::Hold;
         let order = order(links, holds);
         let mut marks: BTreeMap<usize, Marks> = BTreeMap::new();
-        for (node, wave) in &order.waves {
-            marks.entry(partition_of(*node)).or_default().push((ordinal_of(*node), Mark::Wave(*wave)));
+        for Waiting { node, wave, waits_for } in order.waves.iter().copied() {
+            let mark = Mark::Wave(wave, ordinal_of(waits_for));
+            marks.entry(partition_of(node)).or_default().push((ordinal_of(node), mark));
         }
         let mut swaps = Vec::new();
         for ring in &order.rings {
@@ -127,8 +127,9 @@ impl<L: LedgerSlices> Phases<'_, L> {
                 let (takes, releases) = claims.split_at(claims.partition_point(|claim| !claim.is_release()));
                 for release in releases {
                     let room = links_max.saturating_sub(links.len()).min(takes.len());
-                    let before = node_of(*release);
-                    links.extend(takes[..room].iter().map(|take| Link { before, after: node_of(*take) }));
+                    let (before, is_uncertain) = (node_of(*release), !release.is_live());
+                    let link = |take: &Claim| Link { before, after: node_of(*take), is_uncertain };
+                    links.extend(takes[..room].iter().map(link));
                     unordered += (takes.len() - room) as u64;
                 }
             }
@@ -158,14 +159,14 @@ impl<L: LedgerSlices> Phases<'_, L> {
                     self.put(row);
                     let Some((_, mark)) = at.map(|at| marks[at]) else { continue };
                     let (flags, beside) = match mark {
-                        Mark::Wave(wave) if row.ruling.is_sent() || row.ruling.is_folded() => {
+                        Mark::Wave(wave, waits_for) if row.ruling.is_sent() || row.ruling.is_folded() => {
                             *waves.entry(wave).or_default() += u64::from(row.ruling.is_sent());
-                            (BESIDE | CHAINED, Beside { wave, ..Beside::default() })
+                            (BESIDE | CHAINED, Beside { wave, waits_for, ..Beside::default() })
                         }
                         Mark::Swap(swap) if row.ruling == Ruling::Conflict => {
                             (BESIDE, Beside { swap, ..Beside::default() })
                         }
-                        Mark::Wave(_) | Mark::Swap(_) => continue,
+                        Mark::Wave(..) | Mark::Swap(_) => continue,
                     };
                     self.rulings()[index_of(row.ordinal)].fetch_or(flags, Ordering::Relaxed);
                     besides.push((row.ordinal, beside));

@@ -232,10 +232,9 @@ impl<L: LedgerSlices> Phases<'_, L> {
             gathered.claims.push(Claim::new(kind, claim.hash, partition, claim.ordinal, claim.is_live));
         }
         for kind in self.exclusive_kinds().iter() {
-            if let Some(hash) = released(ruled, kind) {
-                // Which row gives it up is asked for only where somebody takes it.
-                gathered.claims.push(Claim::release(kind, hash, partition, 0));
-            }
+            // Which row gives it up is asked for only where somebody takes it.
+            let releases = released(ruled, kind).map(|release| Claim::release(kind, release, partition, 0));
+            gathered.claims.extend(releases);
         }
         for row in ruled.rows.iter().filter(|row| row.is_live()) {
             if let Some(pair) = Pair::of(row, ruled.data, true) {
@@ -447,20 +446,10 @@ impl<L: LedgerSlices> Phases<'_, L> {
     }
 
     fn note_beside(&self, row: &RowRecord, ruled: &Ruled<'_>, besides: &mut Vec<(u64, Beside)>) {
-        let refusals = ruled.refusals.iter().find(|(ordinal, _)| *ordinal == row.ordinal);
-        let refused = ruled.refused_before.iter().find(|(ordinal, _)| *ordinal == row.ordinal);
-        if row.left_out.is_empty() && row.not_sent.is_empty() && refusals.is_none() && refused.is_none() {
-            return;
+        if let Some(beside) = ruled.beside(row) {
+            self.rulings()[index_of(row.ordinal)].fetch_or(BESIDE, Ordering::Relaxed);
+            besides.push((row.ordinal, beside));
         }
-        self.rulings()[index_of(row.ordinal)].fetch_or(BESIDE, Ordering::Relaxed);
-        let beside = Beside {
-            left_out: row.left_out,
-            not_sent: row.not_sent,
-            refusals: refusals.map_or(0, |(_, count)| *count),
-            refused: refused.map(|(_, refusal)| Box::new(refusal.clone())),
-            ..Beside::default()
-        };
-        besides.push((row.ordinal, beside));
     }
 
     fn store(&self, gathered: &Gathered) -> Result<(), JoinError<L::Error>> {

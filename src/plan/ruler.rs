@@ -6,6 +6,7 @@ use crate::digest::{FieldHash, SubjectId, SubjectTag};
 use crate::ledger::{LedgerEntry, Refusal};
 use crate::update::{FieldKind, FieldSet};
 
+use super::beside::Beside;
 use super::claim::{EXCLUSIVE, claim_of, last_claim};
 use super::join::Join;
 use super::phases::JoinError;
@@ -144,6 +145,32 @@ pub(super) struct Ruled<'s> {
     pub(super) refusals: &'s [(u64, u32)],
     /// Refusals that keep updates from being sent again, by the carrier's ordinal.
     pub(super) refused_before: &'s [(u64, Refusal)],
+}
+
+impl Ruled<'_> {
+    /// What the join has to say of a row beside its ruling.
+    pub(super) fn beside(&self, row: &RowRecord) -> Option<Beside> {
+        let refusals = self.refusals.iter().find(|(ordinal, _)| *ordinal == row.ordinal);
+        let refused = self.refused_before.iter().find(|(ordinal, _)| *ordinal == row.ordinal);
+        let is_held = row.ruling == Ruling::Held;
+        if row.left_out.is_empty()
+            && row.not_sent.is_empty()
+            && refusals.is_none()
+            && refused.is_none()
+            && !is_held
+        {
+            return None;
+        }
+        let unknown = self.entry.filter(|_| is_held).map_or(FieldSet::EMPTY, LedgerEntry::unknown);
+        Some(Beside {
+            left_out: row.left_out,
+            not_sent: row.not_sent,
+            unknown,
+            refusals: refusals.map_or(0, |(_, count)| *count),
+            refused: refused.map(|(_, refusal)| Box::new(refusal.clone())),
+            ..Beside::default()
+        })
+    }
 }
 
 /// Rules on all rows of a sorted part, and shows them subject by subject.

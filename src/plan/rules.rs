@@ -38,13 +38,13 @@ choice! {
 }
 
 choice! {
-    /// What becomes of an update of a subject that an earlier run left in doubt.
+    /// What becomes of an update of a subject that an earlier run left in doubt, or of which it left fields unknown.
     #[derive(Default)]
     pub enum InDoubtPolicy {
         /// It is sent, again if need be: updates set absolute values.
         #[default]
         Resend = "resend",
-        /// It waits, unless it is another update that sets every unknown field.
+        /// It waits, unless it sets every unknown field and is not the very update that is in doubt.
         Hold = "hold",
     }
 }
@@ -74,7 +74,7 @@ pub struct PlanRules {
     pub send: SendMode,
     /// Whether unchanged updates are sent too (`--full`).
     pub full: bool,
-    /// Age in seconds from which an acknowledgement no longer makes an update unchanged; `None` for never.
+    /// Age in seconds from which the acknowledgement of a field no longer makes an update of it unchanged; `None` for never.
     pub resend_after_s: Option<u64>,
     /// Whether updates refused earlier in this batch are sent again (`--retry-failed`).
     pub retry_failed: bool,

@@ -280,14 +280,14 @@ pub static SETTINGS: &[Setting] = &[
         "plan.in_doubt",
         Kind::Choice(InDoubtPolicy::NAMES),
         "resend",
-        "Updates that may or may not have been applied.",
+        "Updates that may or may not have been applied, and subjects of which they left fields unknown.",
     )
     .flag("in-doubt"),
     new(
         "plan.resend_after",
         duration(MINUTE, 3_650 * DAY),
         "",
-        "Age after which an acknowledgment is refreshed.",
+        "Age after which the acknowledgment of a field is refreshed.",
     )
     .sample("\"30d\""),
     new("plan.rejected_max", Kind::Share, "30%", "Share of rejected rows above which nothing is sent."),

@@ -261,10 +261,13 @@ impl Model<'_> {
 
     fn equal(&self, state: &State) -> bool {
         let Some(entry) = self.entry else { return false };
-        let is_old = match self.rules.resend_after_s {
-            Some(after_s) => NOW_S - entry.acked_at_s > i64::try_from(after_s).unwrap(),
-            None => false,
-        };
+        let is_old = self.rules.resend_after_s.is_some_and(|after_s| {
+            let after_s = i64::try_from(after_s).unwrap();
+            let is_old = |kind: &FieldKind, hash| {
+                self.holds(*kind, hash) && NOW_S - entry.field_time_s(*kind) > after_s
+            };
+            state.iter().any(|(kind, (hash, _))| is_old(kind, *hash))
+        });
         let is_equal = |(kind, (hash, version)): (&FieldKind, &(u64, Version))| {
             self.holds(*kind, *hash) || *kind == KEY && self.ledger_version(KEY) > Some(*version)
         };
@@ -286,7 +289,7 @@ impl Model<'_> {
     fn otherwise(&self, state: &State) -> Ruling {
         let Some(entry) = self.entry else { return Ruling::Send };
         let (version, digest) = (Model::version(state), Model::digest(state));
-        if self.rules.in_doubt == InDoubtPolicy::Hold && !entry.in_doubt.is_empty() {
+        if self.rules.in_doubt == InDoubtPolicy::Hold {
             let same = entry.in_doubt.iter().any(|doubt| (doubt.version, doubt.digest) == (version, digest));
             if same || entry.unknown().iter().any(|kind| !state.contains_key(&kind)) {
                 return Ruling::Held;

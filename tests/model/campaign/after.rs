@@ -13,7 +13,7 @@ use super::batches::Key;
 use super::checks::{self, Result_};
 use super::fillers;
 use super::journal::Remembered;
-use super::memory::{Entry, Facts, Outcome, values, version_of};
+use super::memory::{Entry, Facts, JUST_NOW, Outcome, values, version_of};
 use super::outcomes::{End, adopted_ways, attempts_of, has_conflict, ways};
 use super::rows::{Field, parse_row_file};
 use super::rulings::{Duplicates, Plan, Rules, Update, plan};
@@ -220,6 +220,9 @@ impl World {
                 ));
             };
             entry.acked_at_s = found.map_or(0, |found| found.acked_at_s);
+            for at_s in entry.times_s.values_mut().filter(|at_s| **at_s == JUST_NOW) {
+                *at_s = entry.acked_at_s;
+            }
             let was_acknowledged = way.contains(&Outcome::Synced);
             let is_right = if was_acknowledged {
                 (of.began_s..=clock::wall_s()).contains(&entry.acked_at_s)

@@ -107,6 +107,9 @@ impl Outcome {
     }
 }
 
+/// When a field was acknowledged by the run that is looked at.
+pub(crate) const JUST_NOW: i64 = i64::MAX;
+
 /// What is remembered of a subject.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Entry {
@@ -118,6 +121,8 @@ pub(crate) struct Entry {
     pub(crate) refusals: Vec<Refusal>,
     /// When the last acknowledgment came, as the journal has it, in seconds since the Unix epoch.
     pub(crate) acked_at_s: i64,
+    /// The same of each known field; [`JUST_NOW`] until the run is over.
+    pub(crate) times_s: BTreeMap<Field, i64>,
     /// Whether a conflict was ever deferred: its refusals are of one pass or of several, and are not counted here.
     pub(crate) is_uncounted: bool,
 }
@@ -125,7 +130,8 @@ pub(crate) struct Entry {
 impl Entry {
     /// Whether nothing is remembered, so that the journal has no entry.
     pub(crate) fn is_blank(&self) -> bool {
-        Entry { is_uncounted: false, acked_at_s: 0, ..self.clone() } == Entry::default()
+        let Entry { fields, acked, doubts, refusals, .. } = self;
+        fields.is_empty() && acked.is_none() && doubts.is_empty() && refusals.is_empty()
     }
 
     pub(crate) fn unknown(&self) -> BTreeSet<Field> {
@@ -167,6 +173,9 @@ impl Entry {
     /// A field never goes back to an older version.
     fn set(&mut self, field: Field, state: State, version: Version) {
         if self.version(field).is_none_or(|held| held <= version) {
+            if state == State::Unknown {
+                self.times_s.remove(&field);
+            }
             self.fields.insert(field, (state, version));
         }
     }
@@ -179,6 +188,10 @@ impl Entry {
             }
             if !(laws.has(Flaw::ClearedIsUnsent) && value.is_empty()) {
                 self.set(*field, State::Known(value.clone()), *of);
+            }
+            // Also where something newer says the same.
+            if self.holds(*field, value) {
+                self.times_s.insert(*field, JUST_NOW);
             }
         }
         self.acked = self.acked.max(Some(version));

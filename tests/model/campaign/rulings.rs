@@ -344,13 +344,14 @@ impl Subject<'_> {
     /// What is sent of an update that has something to send: all of it, or the key and what differs. Fields that earlier
     /// updates of the batch touch differ when its turn comes, whatever is held now.
     fn sent(&self, facts: &Facts, touched: &BTreeSet<Field>) -> Facts {
-        let is_whole = self.rules.is_full || self.is_stale() || self.rules.laws.has(Flaw::ChangedIsFull);
+        let is_whole = self.rules.is_full || self.rules.laws.has(Flaw::ChangedIsFull);
         if !self.rules.sends_changed || is_whole {
             return facts.clone();
         }
         let mut sent = facts.clone();
         sent.retain(|field, (value, _)| {
-            *field == Field::Key || touched.contains(field) || !self.entry.holds(*field, value)
+            let is_wanted = touched.contains(field) || self.is_stale(*field, value);
+            *field == Field::Key || is_wanted || !self.entry.holds(*field, value)
         });
         if sent.len() > 1 { sent } else { facts.clone() }
     }
@@ -456,20 +457,22 @@ impl Subject<'_> {
             let is_overtaken_key = *field == Field::Key && self.entry.version(*field) > Some(*version);
             self.entry.holds(*field, value) || is_overtaken_key
         };
-        !self.rules.is_full && !self.is_stale() && facts.iter().all(is_held)
+        let is_stale = facts.iter().any(|(field, (value, _))| self.is_stale(*field, value));
+        !self.rules.is_full && !is_stale && facts.iter().all(is_held)
     }
 
-    /// Whether the subject's last acknowledgment is too old.
-    fn is_stale(&self) -> bool {
+    /// Whether a field has this value, and was acknowledged too long ago.
+    fn is_stale(&self, field: Field, value: &str) -> bool {
         let stale_before_s = self.rules.stale_before_s.filter(|_| !self.rules.laws.has(Flaw::NeverStale));
-        stale_before_s.is_some_and(|before_s| self.entry.acked_at_s < before_s)
+        let at_s = self.entry.times_s.get(&field).filter(|_| self.entry.holds(field, value));
+        stale_before_s.zip(at_s).is_some_and(|(before_s, at_s)| *at_s < before_s)
     }
 
     /// The ruling on an update that has something to send.
     fn otherwise(&self, facts: &Facts) -> Ruling {
         let (entry, version, values) = (self.entry, version_of(facts), values(facts));
         let laws = self.rules.laws;
-        if self.rules.holds_doubts && !entry.doubts.is_empty() {
+        if self.rules.holds_doubts {
             let is_same = entry.doubts.iter().any(|doubt| doubt.version == version && doubt.values == values);
             let is_left = entry.unknown().iter().any(|field| !facts.contains_key(field));
             if is_same && !laws.has(Flaw::HoldSends) || is_left && !laws.has(Flaw::HoldForgetsOthers) {

@@ -439,8 +439,7 @@ impl World {
     }
 
     fn acknowledged_at_s(&self) -> impl Iterator<Item = i64> {
-        let entries = self.memory.iter().flat_map(BTreeMap::values);
-        entries.filter(|entry| entry.acked.is_some()).map(|entry| entry.acked_at_s)
+        self.memory.iter().flat_map(BTreeMap::values).flat_map(|entry| entry.times_s.values().copied())
     }
 
     /// Waits until no acknowledgment is just about to grow old.
