@@ -289,6 +289,8 @@ pub struct PlanFacts {
     pub subjects_known: u64,
     /// Rows of which a newer batch has set a part, whatever became of the rest.
     pub rows_overtaken: u64,
+    /// Unchanged rows that are newer than a failure of their subject, and overtake it.
+    pub confirmed: u64,
     /// Known subjects of which the batch has no row.
     pub subjects_missing: u64,
     /// The identifier value that most subjects share, where updates to send set it and two subjects or more have it.

@@ -3,7 +3,11 @@
 //!
 //! Pure. Not here: how records and entries lie on disk (`journal/`), what follows from them (`plan/`).
 
+mod failure;
+
 use std::collections::VecDeque;
+
+pub use failure::{FailureKind, Refusal};
 
 use crate::digest::{FieldHash, SubjectId, UpdateDigest};
 use crate::row::Version;
@@ -60,6 +64,26 @@ pub enum Record {
         /// Fields an earlier attempt of the same update may nevertheless have set (it had timed out, say).
         unknown: FieldSet,
     },
+    /// The same, where more is to be told: a run of another batch than the update's own sent it, or the refusal was a
+    /// conflict that no later pass resolved.
+    RefusedIn {
+        /// Whom it is about.
+        subject: SubjectId,
+        /// The update's version.
+        version: Version,
+        /// Sequence of the batch whose run sent it.
+        batch: u64,
+        /// How it failed: [`FailureKind::Unresolved`], or else refused.
+        kind: FailureKind,
+        /// Digest of what it would have set.
+        digest: UpdateDigest,
+        /// The answer's status.
+        status: u16,
+        /// The complaint, with all values masked.
+        signature: String,
+        /// Fields an earlier attempt of the same update may nevertheless have set.
+        unknown: FieldSet,
+    },
     /// The update was refused for a conflict and waits for a later pass.
     Deferred {
         /// Whom it is about.
@@ -99,6 +123,16 @@ pub enum Record {
         /// The update's version.
         version: Version,
     },
+    /// A row that changed nothing, and so was not sent, says the same as what was acknowledged: newer than a failure
+    /// since then, which it overtakes.
+    Confirmed {
+        /// Whom it is about.
+        subject: SubjectId,
+        /// The row's version.
+        version: Version,
+        /// What it says. A field whose acknowledged value is another one is none of its business.
+        facts: Vec<FieldFact>,
+    },
 }
 
 /// Why an update ended without a definite answer.
@@ -119,9 +153,11 @@ impl Record {
             Record::Intent { subject, .. }
             | Record::Synced { subject, .. }
             | Record::Refused { subject, .. }
+            | Record::RefusedIn { subject, .. }
             | Record::Deferred { subject, .. }
             | Record::Unknown { subject, .. }
-            | Record::Withdrawn { subject, .. } => *subject,
+            | Record::Withdrawn { subject, .. }
+            | Record::Confirmed { subject, .. } => *subject,
         }
     }
 
@@ -131,9 +167,11 @@ impl Record {
             Record::Intent { version, .. }
             | Record::Synced { version, .. }
             | Record::Refused { version, .. }
+            | Record::RefusedIn { version, .. }
             | Record::Deferred { version, .. }
             | Record::Unknown { version, .. }
-            | Record::Withdrawn { version, .. } => *version,
+            | Record::Withdrawn { version, .. }
+            | Record::Confirmed { version, .. } => *version,
         }
     }
 }
@@ -154,49 +192,6 @@ pub struct LedgerField {
     pub state: FieldState,
     /// Version of the row that set it, or may have set it.
     pub version: Version,
-}
-
-/// How an update failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum FailureKind {
-    /// Definitely refused: the same bytes cannot help.
-    Refused,
-    /// Was temporary, attempts ran out.
-    Exhausted,
-    /// Acknowledged with another value than the one sent.
-    EchoMismatch,
-    /// Refused for a conflict, waiting for a later pass (final only when no pass makes progress).
-    Deferred,
-}
-
-impl FailureKind {
-    /// Name in reports and on the command line.
-    pub const fn name(self) -> &'static str {
-        match self {
-            FailureKind::Refused => "refused",
-            FailureKind::Exhausted => "exhausted",
-            FailureKind::EchoMismatch => "echo-mismatch",
-            FailureKind::Deferred => "deferred",
-        }
-    }
-}
-
-/// A failed update, remembered so that a resume of its batch does not send it again and a later batch sends it
-/// last.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
-    /// The update's version.
-    pub version: Version,
-    /// Digest of what it would have set.
-    pub digest: UpdateDigest,
-    /// How it failed.
-    pub kind: FailureKind,
-    /// Definite refusals of this version so far; part of the idempotency key.
-    pub count: u32,
-    /// The last answer's status, if there was any.
-    pub status: Option<u16>,
-    /// The complaint, with all values masked.
-    pub signature: String,
 }
 
 /// An update whose intent is durable and whose outcome is not.
@@ -229,8 +224,8 @@ pub struct LedgerEntry {
     pub last_known: Vec<(FieldKind, FieldHash)>,
     /// Updates in doubt, by version, oldest first, at most [`IN_DOUBT_MAX`].
     pub in_doubt: Vec<InDoubt>,
-    /// Failed updates since the last acknowledgement in a later batch, by version, oldest first, at most
-    /// [`REFUSALS_MAX`].
+    /// Failed updates since the last acknowledgement in a later batch, and those before it that came after what is kept
+    /// of another field; by version, oldest first, at most [`REFUSALS_MAX`].
     pub refusals: Vec<Refusal>,
 }
 
@@ -366,7 +361,7 @@ impl LedgerEntry {
         let times = FieldKind::ALL.into_iter().zip(times);
         let differ = times.filter(|(kind, at_s)| *at_s != self.acked_at_s && is_known(*kind));
         self.field_times_s = differ.collect();
-        self.refusals.retain(|refusal| refusal.version.batch >= version.batch && refusal.version != version);
+        self.forget_failures(version);
         self.resolve_doubts(facts.iter().map(|fact| fact.kind).collect(), version);
     }
 
@@ -443,14 +438,23 @@ impl EntryFold {
             self.begin(InDoubt { version: *version, fields: *fields, digest: *digest });
             return;
         }
+        if let Record::Confirmed { facts, .. } = record {
+            facts.iter().for_each(|fact| self.entry.confirm(fact));
+            return;
+        }
         self.end(record.version());
         let entry = &mut self.entry;
         match record {
-            Record::Intent { .. } | Record::Withdrawn { .. } => {}
+            Record::Intent { .. } | Record::Withdrawn { .. } | Record::Confirmed { .. } => {}
             Record::Synced { version, facts, at_s, .. } => entry.acknowledge_all(facts, *version, *at_s),
             Record::Refused { version, digest, status, signature, unknown, .. } => {
                 entry.mark_unknown(*unknown, *version);
                 entry.refuse(refusal(*version, *digest, FailureKind::Refused, 1, Some(*status), signature));
+            }
+            Record::RefusedIn { version, batch, kind, digest, status, signature, unknown, .. } => {
+                entry.mark_unknown(*unknown, *version);
+                let refusal = refusal(*version, *digest, *kind, 1, Some(*status), signature);
+                entry.refuse(Refusal { batch: *batch, ..refusal });
             }
             Record::Deferred { version, digest, status, signature, unknown, .. } => {
                 entry.mark_unknown(*unknown, *version);
@@ -529,7 +533,8 @@ fn refusal(
     status: Option<u16>,
     signature: &str,
 ) -> Refusal {
-    Refusal { version, digest, kind, count, status, signature: signature.to_owned() }
+    let batch = version.batch;
+    Refusal { version, batch, digest, kind, count, status, signature: signature.to_owned() }
 }
 
 #[cfg(test)]

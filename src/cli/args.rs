@@ -180,13 +180,13 @@ pub struct SendingArgs {
     /// Attempts on the wire at once, fixed; without it, the number adapts to the server
     #[arg(long, value_name = "N")]
     pub concurrency: Option<String>,
-    /// Stop in order after this long (exit 8): 90s, 30m, 4h
+    /// Stop in order after this long (exit 8): 90s, 30m, 4h, or none
     #[arg(long, value_name = "TIME")]
     pub max_duration: Option<String>,
-    /// Stop in order at this time of day (exit 8), in delivery.time_zone
+    /// Stop in order at this time of day (exit 8), in delivery.time_zone, or none
     #[arg(long, value_name = "HH:MM")]
     pub until: Option<String>,
-    /// Send at most so many updates in this run, as a canary (exit 8)
+    /// Send at most so many updates in this run, as a canary (exit 8), or none
     #[arg(long, value_name = "N")]
     pub max_rows: Option<String>,
     /// Failed updates above which the run stops: a count, or a share of the rows read

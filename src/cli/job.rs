@@ -284,7 +284,10 @@ impl Job<'_> {
             }
         }
         self.note_delivery(&surveyed, journal)?;
-        let mut delivered = self.deliver(&surveyed, judge, journal, state_key, emitter)?;
+        let mut delivered = match self.confirm(&surveyed, judge, journal) {
+            Some(stopped) => Delivered { stopped: Some(stopped), ..Delivered::default() },
+            None => self.deliver(&surveyed, judge, journal, state_key, emitter)?,
+        };
         let written = self.write_rows(&surveyed, judge, &mut delivered, Some(journal), emitter);
         if let Some(stopped) = &delivered.stopped {
             return Err(first_told(Fatal::from(stopped), written, emitter));

@@ -17,7 +17,7 @@ use crate::exit::Exit;
 use crate::journal::Journal;
 use crate::plan::{self, Plan};
 use crate::report;
-use crate::settings::duration_text;
+use crate::settings::{Settings, duration_text};
 use crate::survey::{Emitter, Judge};
 use crate::update::FieldKind;
 
@@ -74,7 +74,7 @@ impl Job<'_> {
                 key: key.name().to_owned(),
                 batch: batch.to_string(),
                 content: with_content(&hashes, "content", ""),
-                settings: self.plan_settings(),
+                settings: plan_settings(self.settings),
                 hashed: hashed
                     .map(|(name, text)| (name.to_owned(), with_content(&hashes, name, &text)))
                     .into(),
@@ -84,26 +84,6 @@ impl Job<'_> {
             last: moves.last,
             open,
         })
-    }
-
-    /// Settings that shape updates or rulings and can be told in words.
-    fn plan_settings(&self) -> BTreeMap<String, String> {
-        let (settings, run) = (&self.settings.plan, &self.settings.run);
-        let resend_after = settings.resend_after_ms.map_or_else(|| "unset".to_owned(), duration_text);
-        let pairs = [
-            ("api.envelope", self.settings.api.envelope.name().to_owned()),
-            ("plan.duplicates", settings.duplicates.name().to_owned()),
-            ("plan.conflicts", settings.conflicts.name().to_owned()),
-            ("plan.in_doubt", settings.in_doubt.name().to_owned()),
-            ("plan.send", settings.send.name().to_owned()),
-            ("plan.chain_rows_max", settings.chain_rows_max.to_string()),
-            ("plan.resend_after", resend_after),
-            ("plan.subject_rows_max", settings.subject_rows_max.to_string()),
-            ("--full", run.full.to_string()),
-            ("--retry-failed", run.retry_failed.to_string()),
-            ("--new-batch", run.new_batch.to_string()),
-        ];
-        pairs.map(|(name, value)| (name.to_owned(), value)).into()
     }
 
     /// The plan in numbers, with what only the wiring knows: the batch, places, columns, what is usual, samples.
@@ -192,7 +172,8 @@ impl Job<'_> {
 
     /// Tells the journal that this batch begins to deliver, so that no plan made before can miss it.
     pub(super) fn note_delivery(&self, surveyed: &Surveyed, journal: &Journal) -> Result<(), Fatal> {
-        if surveyed.plan.facts().rows.send > 0 {
+        let facts = surveyed.plan.facts();
+        if facts.rows.send + facts.confirmed > 0 {
             let id = self.batch_id(surveyed.key_field);
             journal.note_delivery(&self.destination.target, id, surveyed.batch.seq)?;
             if self.settings.run.adopt {
@@ -202,6 +183,28 @@ impl Job<'_> {
         }
         Ok(())
     }
+}
+
+/// Settings that shape updates, rulings or verdicts and can be told in words. Which settings are what to a saved plan is
+/// listed in the tests.
+fn plan_settings(settings: &Settings) -> BTreeMap<String, String> {
+    let (api, plan, run) = (&settings.api, &settings.plan, &settings.run);
+    let resend_after = plan.resend_after_ms.map_or_else(|| "unset".to_owned(), duration_text);
+    let pairs = [
+        ("api.envelope", api.envelope.name().to_owned()),
+        ("api.verify", api.verify.name().to_owned()),
+        ("plan.duplicates", plan.duplicates.name().to_owned()),
+        ("plan.conflicts", plan.conflicts.name().to_owned()),
+        ("plan.in_doubt", plan.in_doubt.name().to_owned()),
+        ("plan.send", plan.send.name().to_owned()),
+        ("plan.chain_rows_max", plan.chain_rows_max.to_string()),
+        ("plan.resend_after", resend_after),
+        ("plan.subject_rows_max", plan.subject_rows_max.to_string()),
+        ("--full", run.full.to_string()),
+        ("--retry-failed", run.retry_failed.to_string()),
+        ("--new-batch", run.new_batch.to_string()),
+    ];
+    pairs.map(|(name, value)| (name.to_owned(), value)).into()
 }
 
 /// Figures to keep of a batch that is settled: of whole exports with rows alone.
@@ -245,3 +248,6 @@ fn rulings(plan: &Plan) -> Result<String, Fatal> {
     let id: BatchId = digest::batch_id(hashes.iter().map(<[u8; 32]>::as_slice));
     Ok(id.to_string())
 }
+
+#[cfg(test)]
+mod tests;

@@ -105,6 +105,8 @@ pub(super) struct Driver<'a, 'e> {
     /// Updates that wait for a later pass, by their last row's ordinal.
     pub(super) deferred: BTreeMap<u64, Unresolved>,
     synced: u64,
+    /// Sequence of the batch.
+    pub(super) batch: u64,
     pub(super) held: HashMap<UpdateId, Held>,
     pub(super) permits_in_hand: u32,
     /// Updates handed over for the first time.
@@ -182,6 +184,7 @@ impl<'a, 'e> Driver<'a, 'e> {
             fates,
             deferred: BTreeMap::new(),
             synced: 0,
+            batch: 0,
             held: HashMap::new(),
             permits_in_hand: 0,
             handed: 0,
@@ -351,7 +354,7 @@ impl<'a, 'e> Driver<'a, 'e> {
             let deferred_max = self.rules.scheduler.deferred_max;
             let is_full = self.deferred.len() >= deferred_max && !self.deferred.contains_key(&id);
             let verdict = if is_full { settle::refuse_deferred(verdict) } else { verdict };
-            match settle::settle(&held.fed.update, verdict, clock::wall_s()) {
+            match settle::settle(&held.fed.update, verdict, self.batch, clock::wall_s()) {
                 Some((record, settled)) => {
                     if !held.credited {
                         credit.give(1);
@@ -464,7 +467,9 @@ impl<'a, 'e> Driver<'a, 'e> {
     /// Lets an update wait for the later passes without an attempt, where the one it waits for does, and there is room; gives
     /// it back otherwise.
     pub(super) fn put_aside(&mut self, fed: Fed) -> Option<Fed> {
-        if !self.deferred.contains_key(&fed.waits_for) || self.deferred.len() >= DEFERRED_MAX {
+        if !self.deferred.contains_key(&fed.waits_for)
+            || self.deferred.len() >= crate::delivery::rules::DEFERRED_MAX
+        {
             return Some(fed);
         }
         if !fed.is_part {

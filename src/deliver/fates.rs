@@ -275,6 +275,7 @@ impl FatesByRow {
                 | Ruling::Duplicate
                 | Ruling::Superseded
                 | Ruling::Unchanged
+                | Ruling::Confirmed
                 | Ruling::Conflict
                 | Ruling::Held
                 | Ruling::Send

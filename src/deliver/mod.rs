@@ -8,6 +8,7 @@
 mod adopt;
 mod chains;
 mod commit;
+mod confirm;
 mod drain;
 mod driver;
 mod fates;
@@ -31,6 +32,7 @@ pub use self::hours::{Flow, Hours, Window};
 pub use self::steer::Reload;
 
 pub use self::adopt::{Adoption, adopt};
+pub use self::confirm::{Confirmation, confirm};
 pub use self::fates::Fates;
 pub use self::rows::{RowsError, RowsWritten, WriteRows, write_rows};
 pub use self::superseded::Newer;
@@ -368,6 +370,7 @@ pub fn deliver(delivery: Delivery<'_>, emitter: &mut Emitter<'_>) -> Result<Deli
         delivery.reload,
         Fates::new(delivery.space),
     );
+    driver.batch = delivery.batch;
     driver.senders = Some(senders);
     driver.set_hours(rules.hours.clone());
     run_passes(&mut driver, delivery);

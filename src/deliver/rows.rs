@@ -259,7 +259,11 @@ impl Reasons<'_> {
                 let (reason, detail) = self.superseded.why(&overtaken);
                 Why { kind: RowFileKind::Superseded, reason, signature: String::new(), detail }
             }),
-            Ruling::Filtered | Ruling::Elsewhere | Ruling::Duplicate | Ruling::Unchanged => None,
+            Ruling::Filtered
+            | Ruling::Elsewhere
+            | Ruling::Duplicate
+            | Ruling::Unchanged
+            | Ruling::Confirmed => None,
         })
     }
 

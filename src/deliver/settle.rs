@@ -34,8 +34,8 @@ pub(super) fn intent(update: &Update) -> Record {
     }
 }
 
-/// The record and the fact of a verdict; `None` for a verdict that settles nothing yet.
-pub(super) fn settle(update: &Update, verdict: Verdict, now_s: i64) -> Option<(Record, Settled)> {
+/// The record and the fact of a verdict in a run of this batch; `None` for a verdict that settles nothing yet.
+pub(super) fn settle(update: &Update, verdict: Verdict, batch: u64, now_s: i64) -> Option<(Record, Settled)> {
     match verdict {
         Verdict::Synced => {
             let record = Record::Synced {
@@ -46,7 +46,7 @@ pub(super) fn settle(update: &Update, verdict: Verdict, now_s: i64) -> Option<(R
             };
             Some((record, Settled::Synced))
         }
-        Verdict::Failed(failure) => Some((failed(update, &failure), Settled::Failed(failure))),
+        Verdict::Failed(failure) => Some((failed(update, &failure, batch), Settled::Failed(failure))),
         Verdict::Deferred(failure) => {
             let record = Record::Deferred {
                 subject: update.subject,
@@ -65,7 +65,7 @@ pub(super) fn settle(update: &Update, verdict: Verdict, now_s: i64) -> Option<(R
 /// The verdict where there is no room to let a deferred update wait: its refusal is final.
 pub(super) fn refuse_deferred(verdict: Verdict) -> Verdict {
     match verdict {
-        Verdict::Deferred(failure) => Verdict::Failed(Failure { kind: FailureKind::Refused, ..failure }),
+        Verdict::Deferred(failure) => Verdict::Failed(Failure { kind: FailureKind::Unresolved, ..failure }),
         Verdict::Synced | Verdict::Failed(_) | Verdict::RetryIn { .. } | Verdict::Withheld => verdict,
     }
 }
@@ -129,21 +129,26 @@ impl Unresolved {
         Fed { place, update, body: Vec::new(), chronic: false, refusals, is_part, waits_for }
     }
 
-    /// The final verdict: refused.
+    /// The final verdict: refused, as a conflict.
     pub(super) fn verdict(&self) -> Verdict {
-        Verdict::Failed(Failure { kind: FailureKind::Refused, ..self.failure.clone() })
+        Verdict::Failed(Failure { kind: FailureKind::Unresolved, ..self.failure.clone() })
     }
 }
 
-fn failed(update: &Update, failure: &Failure) -> Record {
+fn failed(update: &Update, failure: &Failure, batch: u64) -> Record {
     let (subject, version) = (update.subject, update.version);
     let digest = update_digest(&update.facts);
     let signature = failure.signature.clone();
     let cause = match failure.kind {
-        FailureKind::Refused | FailureKind::Deferred => {
+        kind @ (FailureKind::Refused | FailureKind::Deferred | FailureKind::Unresolved) => {
             let status = failure.status.unwrap_or(0);
             let unknown = unknown_fields(update, failure);
-            return Record::Refused { subject, version, digest, status, signature, unknown };
+            if kind == FailureKind::Refused && batch == version.batch {
+                return Record::Refused { subject, version, digest, status, signature, unknown };
+            }
+            // A deferral that is final is one that no pass resolved.
+            let kind = if kind == FailureKind::Refused { kind } else { FailureKind::Unresolved };
+            return Record::RefusedIn { subject, version, batch, kind, digest, status, signature, unknown };
         }
         FailureKind::Exhausted => UnknownCause::Exhausted,
         FailureKind::EchoMismatch => UnknownCause::EchoMismatch,
@@ -171,7 +176,7 @@ mod tests {
             |kind| Failure { kind, status: Some(409), signature: "409 taken".into(), maybe_applied: true };
         assert_eq!(
             refuse_deferred(Verdict::Deferred(failure(FailureKind::Deferred))),
-            Verdict::Failed(failure(FailureKind::Refused))
+            Verdict::Failed(failure(FailureKind::Unresolved))
         );
         for verdict in [
             Verdict::Synced,

@@ -30,6 +30,9 @@ const WITH_ASIDE: u8 = 2;
 /// The last variant of the version.
 const ENTRY_VERSION_MAX: u8 = ENTRY_VERSION + WITH_OPEN + WITH_ASIDE;
 
+/// Set beside a failure's kind when another batch follows than its version's: that of the run that sent the update.
+const FAILED_IN: u8 = 0x80;
+
 /// Whether nothing is known of the subject, so that an entry would say nothing.
 pub(super) fn is_blank(entry: &LedgerEntry) -> bool {
     *entry == LedgerEntry::new(entry.subject)
@@ -64,7 +67,11 @@ pub(super) fn encode_entry(entry: &LedgerEntry, open: &[InDoubt], out: &mut Vec<
     for refusal in &entry.refusals {
         put_version(out, refusal.version);
         put_digest(out, refusal.digest);
-        out.push(failure_tag(refusal.kind));
+        let is_own = refusal.batch == refusal.version.batch;
+        out.push(failure_tag(refusal.kind) | if is_own { 0 } else { FAILED_IN });
+        if !is_own {
+            put_varint(out, refusal.batch);
+        }
         put_varint(out, u64::from(refusal.count));
         put_status(out, refusal.status);
         put_text(out, cut(&refusal.signature, SIGNATURE_BYTES_MAX));
@@ -193,10 +200,13 @@ fn take_fields(
 }
 
 fn take_refusal(decoder: &mut Decoder<'_>) -> Result<Refusal, CodecError> {
+    let (version, digest) = (decoder.version()?, decoder.digest()?);
+    let (kind, is_own) = take_failure(decoder)?;
     Ok(Refusal {
-        version: decoder.version()?,
-        digest: decoder.digest()?,
-        kind: take_failure(decoder)?,
+        version,
+        batch: if is_own { version.batch } else { decoder.varint()? },
+        digest,
+        kind,
         count: u32::try_from(decoder.varint()?).map_err(|_| CodecError::Damaged("a count is too large"))?,
         status: decoder.status()?,
         signature: decoder.text()?,
@@ -224,15 +234,20 @@ fn failure_tag(kind: FailureKind) -> u8 {
         FailureKind::Exhausted => 2,
         FailureKind::EchoMismatch => 3,
         FailureKind::Deferred => 4,
+        FailureKind::Unresolved => 5,
     }
 }
 
-fn take_failure(decoder: &mut Decoder<'_>) -> Result<FailureKind, CodecError> {
-    match decoder.u8()? {
-        1 => Ok(FailureKind::Refused),
-        2 => Ok(FailureKind::Exhausted),
-        3 => Ok(FailureKind::EchoMismatch),
-        4 => Ok(FailureKind::Deferred),
+/// How an update failed, and whether in the batch of its version.
+fn take_failure(decoder: &mut Decoder<'_>) -> Result<(FailureKind, bool), CodecError> {
+    let byte = decoder.u8()?;
+    let is_own = byte & FAILED_IN == 0;
+    match byte & !FAILED_IN {
+        1 => Ok((FailureKind::Refused, is_own)),
+        2 => Ok((FailureKind::Exhausted, is_own)),
+        3 => Ok((FailureKind::EchoMismatch, is_own)),
+        4 => Ok((FailureKind::Deferred, is_own)),
+        5 => Ok((FailureKind::Unresolved, is_own)),
         other => Err(CodecError::Unknown(format!("ledger entry, failure kind {other}"))),
     }
 }

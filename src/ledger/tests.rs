@@ -276,12 +276,13 @@ proptest! {
 /// The record as one of this version.
 fn with_version(mut record: Record, new: Version) -> Record {
     match &mut record {
-        Record::Synced { version, facts, .. } => {
+        Record::Synced { version, facts, .. } | Record::Confirmed { version, facts, .. } => {
             *version = new;
             facts.iter_mut().for_each(|fact| fact.version = new);
         }
         Record::Intent { version, .. }
         | Record::Refused { version, .. }
+        | Record::RefusedIn { version, .. }
         | Record::Deferred { version, .. }
         | Record::Unknown { version, .. }
         | Record::Withdrawn { version, .. } => *version = new,

@@ -27,8 +27,13 @@ const FIXED_BYTES: usize = 4 + 8 + 4 + 2 + 2 + 2 + 1 + 1;
 /// Of what a row shares, the bit that says that its wave, its swap and what it waits for follow.
 const CHAIN_FOLLOWS: u8 = 0x80;
 
-const KINDS: [FailureKind; 4] =
-    [FailureKind::Refused, FailureKind::Exhausted, FailureKind::EchoMismatch, FailureKind::Deferred];
+const KINDS: [FailureKind; 5] = [
+    FailureKind::Refused,
+    FailureKind::Exhausted,
+    FailureKind::EchoMismatch,
+    FailureKind::Deferred,
+    FailureKind::Unresolved,
+];
 
 /// What a row has beside its ruling.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -110,6 +115,7 @@ impl Beside {
         into.push(u8::try_from(len + 1).unwrap_or(u8::MAX));
         into.extend_from_slice(&refusal.version.batch.to_le_bytes());
         into.extend_from_slice(&refusal.version.ordinal.to_le_bytes());
+        into.extend_from_slice(&refusal.batch.to_le_bytes());
         into.extend_from_slice(&refusal.digest.0.to_le_bytes());
         into.push(
             KINDS.into_iter().position(|kind| kind == refusal.kind).map_or(0, |at| at.to_le_bytes()[0]),
@@ -138,13 +144,13 @@ impl Beside {
         let (shared, len) = (shared & !CHAIN_FOLLOWS, usize::from(take(1)[0]));
         let refused = (len > 0).then(|| {
             let mut number = || u64::from_le_bytes(array(take(8)));
-            let (batch, ordinal, digest) = (number(), number(), UpdateDigest(number()));
+            let version = Version { batch: number(), ordinal: number() };
+            let (batch, digest) = (number(), UpdateDigest(number()));
             let kind = KINDS[usize::from(take(1)[0])];
             let count = u32::from_le_bytes(array(take(4)));
             let status = Some(u16::from_le_bytes(array(take(2)))).filter(|status| *status != 0);
             let signature = String::from_utf8_lossy(take(len - 1)).into_owned();
-            let version = Version { batch, ordinal };
-            Box::new(Refusal { version, digest, kind, count, status, signature })
+            Box::new(Refusal { version, batch, digest, kind, count, status, signature })
         });
         let beside = Beside {
             left_out,
@@ -250,6 +256,7 @@ mod tests {
         let besides = Besides::new(&InMemory, rows);
         let refusal = Refusal {
             version: Version { batch: 3, ordinal: 4 },
+            batch: 6,
             digest: UpdateDigest(5),
             kind: FailureKind::EchoMismatch,
             count: 2,

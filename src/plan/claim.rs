@@ -10,7 +10,6 @@ use crate::update::{FieldKind, FieldSet};
 
 use super::record::{PartData, RowRecord, array};
 use super::ruler::Ruled;
-use super::ruling::Ruling;
 
 /// Fields of which one value belongs to one subject.
 pub(super) const EXCLUSIVE: FieldSet = FieldSet::EXCLUSIVE;
@@ -165,7 +164,7 @@ pub(super) fn last_claim(rows: &[RowRecord], data: &PartData, field: FieldKind) 
         return None;
     }
     let is_live =
-        rows.iter().any(|row| row.ruling != Ruling::Unchanged && claim_of(row, data, field) == Some(hash));
+        rows.iter().any(|row| !row.ruling.is_unchanged() && claim_of(row, data, field) == Some(hash));
     Some(LastClaim { hash, ordinal, is_live })
 }
 

@@ -73,7 +73,12 @@ pub(super) fn judge(
     let not_sent = match rules.send {
         SendMode::Full => FieldSet::EMPTY,
         SendMode::Changed if rules.full => FieldSet::EMPTY,
-        SendMode::Changed => not_sent(all, changed.union(touched).union(stale), rules),
+        // A field that equals the ledger goes along where an update failed since then that may have said otherwise:
+        // acknowledged once more, it is newer than that one, which may be fed back.
+        SendMode::Changed => {
+            let failed_since = entry.failed_since(facts.iter().copied());
+            not_sent(all, changed.union(touched).union(stale).union(failed_since), rules)
+        }
     };
     // What became of an update, and what is said of it by its digest, is about the fields that are sent.
     let sent = all.minus(not_sent);
@@ -109,7 +114,7 @@ pub(super) fn was_sent_before(version: Version, entry: &LedgerEntry, rules: &Pla
     acked.chain(refused).chain(in_doubt).any(|sent| sent.batch == rules.batch && sent < version)
 }
 
-/// The refusal that keeps an update from being sent again: definite, of this batch, of the same bytes.
+/// The refusal that keeps an update from being sent again: definite, by a run of this batch, of the same bytes.
 pub(super) fn refusal_of<'a>(
     facts: &[FieldFact],
     version: Version,
@@ -117,8 +122,8 @@ pub(super) fn refusal_of<'a>(
     rules: &PlanRules,
 ) -> Option<&'a Refusal> {
     // A replayed row keeps its old version: its refusal then is the reason it is replayed, not one against it.
-    let refusal = entry.refusal(version).filter(|_| version.batch == rules.batch)?;
-    (refusal.kind == FailureKind::Refused && refusal.digest == update_digest(facts)).then_some(refusal)
+    let refusal = entry.refusal(version).filter(|refusal| refusal.batch == rules.batch)?;
+    (refusal.kind.is_definite() && refusal.digest == update_digest(facts)).then_some(refusal)
 }
 
 fn otherwise(

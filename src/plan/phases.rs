@@ -30,7 +30,6 @@ use super::record::{Part, RowRecord};
 use super::reorder::reorder;
 use super::ruler::{Contested, Entries, Ruled, rule_part};
 use super::rules::PlanRules;
-use super::ruling::Ruling;
 use super::shared::{SharedKind, is_claimed_twice, is_differently_paired, more_repeated, repeated};
 use super::space::{Hands, LedgerSlices, Partitions};
 use super::survey::{Survey, index_of};
@@ -287,7 +286,7 @@ impl<L: LedgerSlices> Phases<'_, L> {
                 let value = part.data.value(row, kind);
                 value.is_some_and(|hash| filter.may_contain(Slot::of(kind), hash))
             };
-            if ruling == Ruling::Unchanged && kinds.iter().any(claims) {
+            if ruling.is_unchanged() && kinds.iter().any(claims) {
                 subjects.push(row.subject);
             }
         }

@@ -60,7 +60,7 @@ impl RowRecord {
 
     /// Whether the row is an update or part of one that would change something at the server.
     pub(super) fn is_live(&self) -> bool {
-        self.marks.has(Marks::PART) && self.ruling != Ruling::Unchanged
+        self.marks.has(Marks::PART) && !self.ruling.is_unchanged()
     }
 }
 

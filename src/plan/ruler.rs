@@ -4,7 +4,7 @@
 
 use crate::digest::{FieldHash, SubjectId, SubjectTag};
 use crate::ledger::{LedgerEntry, Refusal};
-use crate::update::{FieldKind, FieldSet};
+use crate::update::{FieldFact, FieldKind, FieldSet};
 
 use super::beside::Beside;
 use super::claim::{EXCLUSIVE, claim_of, last_claim};
@@ -198,10 +198,27 @@ pub(super) fn rule_part<L: LedgerSlices>(
         if contested.is_swapping(rows) {
             hold_swap(rows);
         }
+        if let Some(entry) = entry.filter(|entry| !entry.refusals.is_empty()) {
+            confirm(rows, data, rules, entry);
+        }
         let (refusals, refused_before) = (&join.refusals[..], &join.refused_before[..]);
         show(Ruled { rows, data, entry, refusals, refused_before });
     }
     Ok(())
+}
+
+/// Finds the unchanged rows that overtake a failure of their subject: each by itself, for what one of them says is newer than
+/// the failure, whatever the others say. Where fields are folded the last row that has the ledger's value counts.
+fn confirm(rows: &mut [RowRecord], data: &PartData, rules: &PlanRules, entry: &LedgerEntry) {
+    let is_unchanged = |row: &&mut RowRecord| row.ruling == Ruling::Unchanged && row.marks.has(Marks::PART);
+    for row in rows.iter_mut().filter(is_unchanged) {
+        let version = data.version(row, rules.batch);
+        let fields = row.present.minus(FieldSet::only(rules.key));
+        let facts = fields.iter().map(|kind| FieldFact { kind, hash: data.hash(row, kind), version });
+        if !entry.failed_since(facts).is_empty() {
+            row.ruling = Ruling::Confirmed;
+        }
+    }
 }
 
 /// Holds back a subject that swaps with others. A row equal to the ledger is sent only behind one that is not.

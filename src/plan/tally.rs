@@ -42,6 +42,8 @@ pub(super) struct Tally {
     clears: u64,
     /// Rows of which a newer batch has set a part, whatever became of the rest.
     rows_overtaken: u64,
+    /// Unchanged rows that overtake a failure.
+    confirmed: u64,
     samples: Vec<Sample>,
 }
 
@@ -61,7 +63,8 @@ impl Tally {
             self.settled_rows += u64::from(!row.is_live());
             self.rows_overtaken += u64::from(is_overtaken(row, ruled.entry, rules));
             is_live |= row.is_live();
-            is_unchanged |= row.ruling == Ruling::Unchanged;
+            is_unchanged |= row.ruling.is_unchanged();
+            self.confirmed += u64::from(row.ruling == Ruling::Confirmed);
             if row.ruling.is_sent() {
                 self.count_update(row);
                 self.sample(row, ruled.entry, rules.samples);
@@ -126,6 +129,7 @@ impl Tally {
         facts.in_doubt_resent += self.in_doubt_resent;
         facts.clears += self.clears;
         facts.rows_overtaken += self.rows_overtaken;
+        facts.confirmed += self.confirmed;
         samples.append(&mut self.samples);
         samples.sort_unstable_by_key(|sample| sample.ordinal);
         samples.truncate(samples_max);
@@ -155,7 +159,7 @@ fn counter(rows: &mut PlanRows, ruling: Ruling) -> &mut u64 {
         Ruling::Elsewhere => &mut rows.elsewhere,
         Ruling::Duplicate => &mut rows.duplicate,
         Ruling::Superseded => &mut rows.superseded,
-        Ruling::Unchanged => &mut rows.unchanged,
+        Ruling::Unchanged | Ruling::Confirmed => &mut rows.unchanged,
         Ruling::Conflict => &mut rows.conflict,
         Ruling::Held => &mut rows.held,
         Ruling::Folded | Ruling::FoldedLate | Ruling::FoldedRefused => &mut rows.folded,

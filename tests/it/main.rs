@@ -60,6 +60,12 @@ mod gates;
 // Sending again what a run left, by run, kind and signature.
 mod replay;
 
+// Failures that an export overtakes without sending anything.
+mod confirmed;
+
+// Replays that are interrupted and run again.
+mod replay_resumed;
+
 // Staging and production: what one target acknowledged says nothing of another.
 mod targets;
 

@@ -103,6 +103,8 @@ fn a_plan_is_refused_where_a_setting_moved() {
         (&["--conflicts", "send"], "plan.conflicts (hold then, send now)"),
         (&["--in-doubt", "hold"], "plan.in_doubt (resend then, hold now)"),
         (&["--send", "changed"], "plan.send (full then, changed now)"),
+        (&["--verify", "none"], "api.verify (echo then, none now)"),
+        (&["--envelope", "flat"], "api.envelope (data-string then, flat now)"),
         (&["--full"], "--full (false then, true now)"),
         (&["--retry-failed"], "--retry-failed (false then, true now)"),
         (&["--key", "number"], "the key field (user_external_id then, number now)"),

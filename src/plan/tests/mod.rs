@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 
 use crate::digest::{FieldHash, SubjectId, UpdateDigest, update_digest};
-use crate::ledger::{EntryFold, LedgerEntry, Record};
+use crate::ledger::{EntryFold, FailureKind, LedgerEntry, Record};
 use crate::row::Version;
 use crate::update::{FieldFact, FieldKind, FieldSet};
 
@@ -17,6 +17,7 @@ use super::{
 
 mod ahead;
 mod changed;
+mod confirmed;
 mod conflicts;
 mod figures;
 mod folding;
@@ -212,6 +213,20 @@ fn refused(subject: u8, version: Version, fields: &[(FieldKind, u64)]) -> Record
     Record::Refused {
         subject: id(subject),
         version,
+        digest: digest(subject, fields),
+        status: 422,
+        signature: "422 no".into(),
+        unknown: FieldSet::EMPTY,
+    }
+}
+
+/// The same, by the run of another batch.
+fn refused_in(subject: u8, version: Version, batch: u64, fields: &[(FieldKind, u64)]) -> Record {
+    Record::RefusedIn {
+        subject: id(subject),
+        version,
+        batch,
+        kind: FailureKind::Refused,
         digest: digest(subject, fields),
         status: 422,
         signature: "422 no".into(),

@@ -296,9 +296,10 @@ impl Model<'_> {
             }
         }
         let refused = entry.refusals.iter().any(|refusal| {
-            (refusal.version, refusal.digest, refusal.kind) == (version, digest, FailureKind::Refused)
+            let is_final = matches!(refusal.kind, FailureKind::Refused | FailureKind::Unresolved);
+            (refusal.version, refusal.digest, refusal.batch) == (version, digest, BATCH) && is_final
         });
-        if refused && version.batch == BATCH {
+        if refused {
             return if self.rules.retry_failed { Ruling::Send } else { Ruling::RefusedBefore };
         }
         let late = entry.refusals.iter().any(|refusal| {
@@ -356,7 +357,7 @@ fn model(rows: &[TestRow], ledger: &[LedgerEntry], rules: &PlanRules) -> Vec<(Ru
     }
     let entries: Vec<_> = subjects.values().map(|model| model.entry).collect();
     let swaps = swaps(&said, &entries);
-    for ((rows, said), swaps) in said.iter().zip(swaps) {
+    for (((rows, said), swaps), entry) in said.iter().zip(swaps).zip(&entries) {
         for (row, said) in rows.iter().zip(said) {
             let is_part = !said.claims.is_empty() && said.ruling != Ruling::Unchanged;
             let is_held = is_part && swaps && rules.conflicts == ConflictPolicy::Hold;
@@ -367,10 +368,25 @@ fn model(rows: &[TestRow], ledger: &[LedgerEntry], rules: &PlanRules) -> Vec<(Ru
             } else {
                 Ruling::Conflict
             };
+            let overtakes = ruling == Ruling::Unchanged && !said.claims.is_empty();
+            let overtakes = overtakes && overtakes_a_failure(row, said.left_out, *entry);
+            let ruling = if overtakes { Ruling::Confirmed } else { ruling };
             result[usize::try_from(row.ordinal - 1).unwrap()] = (ruling, said.left_out);
         }
     }
     result
+}
+
+/// Whether an unchanged row says again what was acknowledged before a failure that is older than the row.
+fn overtakes_a_failure(row: &ModelRow, left_out: FieldSet, entry: Option<&LedgerEntry>) -> bool {
+    let Some(entry) = entry else { return false };
+    row.fields.iter().filter(|(kind, _)| **kind != KEY && !left_out.contains(**kind)).any(|(kind, hash)| {
+        entry.field(*kind).is_some_and(|field| {
+            let mut failed = entry.refusals.iter().map(|refusal| refusal.version);
+            field.state == FieldState::Known(FieldHash(*hash))
+                && failed.any(|failed| failed > field.version && failed < row.version)
+        })
+    })
 }
 
 /// Which subjects take, in a ring, what the next one gives up.
@@ -451,13 +467,19 @@ pub(super) fn own_version(rows: &[TestRow], ordinal: u64) -> Version {
 
 /// Any record of any subject; their order is a log's only in so far as the fold takes any.
 fn any_record() -> impl Strategy<Value = Record> {
-    (0..7_u8, 1..4_u8, any_old_version(), any_fields(), 1..4_u64).prop_map(
+    (0..9_u8, 1..4_u8, any_old_version(), any_fields(), 1..4_u64).prop_map(
         |(what, subject, version, fields, age)| {
             let fields: Vec<(FieldKind, u64)> = fields.into_iter().collect();
             match what {
                 0 => refused(subject, version, &fields),
                 1 => deferred(subject, version, &fields),
                 2 => intent(subject, version, &fields),
+                7 => Record::Confirmed {
+                    subject: id(subject),
+                    version,
+                    facts: facts(subject, version, &fields),
+                },
+                8 => refused_in(subject, version, BATCH - 1 + age % 2, &fields),
                 3 => unknown(subject, version, &fields, UnknownCause::Exhausted),
                 _ => {
                     // A field's version may be that of an older row of the fold.

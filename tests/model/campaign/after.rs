@@ -53,7 +53,7 @@ impl World {
             Some(8 | 143) => End::Drained,
             Some(code) => return Err(format!("exit code {code}")),
         };
-        let outcomes = self.resolve(&plan, of, end)?;
+        let outcomes = self.resolve(&plan, of, (end, batch))?;
         self.check_entries(of.remembered)?;
         let (rows, fillers) = (of.input.rows.len(), self.fillers(of));
         let result =
@@ -117,7 +117,7 @@ impl World {
         if !of.requests.is_empty() {
             self.batches[target].has_delivered(key);
         }
-        if plan.updates.is_empty() {
+        if plan.updates.is_empty() && plan.confirmed.is_empty() {
             return;
         }
         let is_sure = of.ran.code.is_some() || !of.requests.is_empty();
@@ -173,7 +173,7 @@ impl World {
         &mut self,
         plan: &Plan,
         of: &Aftermath<'_>,
-        end: End,
+        (end, batch): (End, u64),
     ) -> Result<BTreeMap<u64, Outcome>, String> {
         let target = of.step.options.target;
         let mut requests: BTreeMap<&String, Vec<&RequestView>> = BTreeMap::new();
@@ -183,6 +183,8 @@ impl World {
         }
         let mut subjects: BTreeSet<&String> = requests.keys().copied().collect();
         subjects.extend(plan.updates.iter().map(|update| &update.subject));
+        subjects.extend(plan.confirmed.iter().map(|(subject, _)| subject));
+        let has_conflicts = of.requests.iter().any(|request| request.fault == Some("uniqueness"));
         let mut outcomes = BTreeMap::new();
         for subject in subjects {
             let updates: Vec<&Update> =
@@ -199,14 +201,21 @@ impl World {
             let mut resolved = None;
             let ways = match of.step.command {
                 Command::Adopt => adopted_ways(updates.len(), end),
-                Command::Sync | Command::Planned | Command::Replay => ways(&attempts, end),
+                Command::Sync | Command::Planned | Command::Replay => ways(&attempts, end, has_conflicts),
             };
-            for way in ways {
+            // What is confirmed comes first; a run may have ended in the midst of it.
+            let confirmed: Vec<&Facts> =
+                plan.confirmed.iter().filter(|(of, _)| of == subject).map(|(_, facts)| facts).collect();
+            let parts =
+                if end == End::Finished { confirmed.len()..=confirmed.len() } else { 0..=confirmed.len() };
+            let all = parts.rev().flat_map(|part| ways.iter().map(move |way| (part, way.clone())));
+            for (part, way) in all {
                 let facts: Vec<(&Facts, Outcome)> =
                     updates.iter().map(|update| &update.facts).zip(way.iter().copied()).collect();
                 let mut entry = before.clone();
                 entry.is_uncounted |= has_conflict(&attempts);
-                entry.take(&facts, self.climate.laws);
+                confirmed[..part].iter().for_each(|facts| entry.confirm(facts));
+                entry.take(&facts, batch, self.climate.laws);
                 let seen = (!entry.is_blank()).then(|| checks::as_seen(&entry));
                 if seen == checks::comparable(found, &entry) {
                     resolved = Some((way, entry));

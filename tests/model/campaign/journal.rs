@@ -155,6 +155,7 @@ fn seen(entry: &LedgerEntry, values: &BTreeMap<(Field, FieldHash), String>) -> R
     for refusal in &entry.refusals {
         let how = match refusal.kind {
             FailureKind::Refused => Failed::Refused,
+            FailureKind::Unresolved => Failed::Unresolved,
             FailureKind::Exhausted => Failed::Exhausted,
             FailureKind::EchoMismatch => Failed::EchoMismatch,
             FailureKind::Deferred => Failed::Deferred,

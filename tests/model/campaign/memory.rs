@@ -54,6 +54,8 @@ pub(crate) enum Failed {
     EchoMismatch,
     /// Refused for a conflict, and to be tried again.
     Deferred,
+    /// Refused for a conflict to the last.
+    Unresolved,
 }
 
 impl Failed {
@@ -63,8 +65,13 @@ impl Failed {
             Failed::Refused => "refused",
             Failed::Exhausted => "exhausted",
             Failed::EchoMismatch => "echo-mismatch",
-            Failed::Deferred => "deferred",
+            Failed::Deferred | Failed::Unresolved => "deferred",
         }
+    }
+
+    /// Whether the same is not tried again by its batch.
+    pub(crate) const fn is_definite(self) -> bool {
+        matches!(self, Failed::Refused | Failed::Unresolved)
     }
 }
 
@@ -72,6 +79,8 @@ impl Failed {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Refusal {
     pub(crate) version: Version,
+    /// The batch whose run was refused it.
+    pub(crate) batch: u64,
     pub(crate) how: Failed,
     /// Definite refusals so far.
     pub(crate) count: u32,
@@ -149,7 +158,7 @@ impl Entry {
 
     /// Takes the outcomes of a run's updates of the subject, in the order in which they were sent. Intents that stay
     /// open come last: the fold of a crash finds them when all outcomes are in.
-    pub(crate) fn take(&mut self, updates: &[(&Facts, Outcome)], laws: Laws) {
+    pub(crate) fn take(&mut self, updates: &[(&Facts, Outcome)], batch: u64, laws: Laws) {
         for (facts, outcome) in updates {
             let version = version_of(facts);
             match outcome {
@@ -157,11 +166,12 @@ impl Entry {
                 Outcome::Synced => self.acknowledge(facts, version, laws),
                 Outcome::Failed(how, is_maybe) => {
                     let is_maybe = *is_maybe && !laws.has(Flaw::MaybeIsKnown);
-                    self.fail(facts, version, *how, is_maybe);
+                    self.is_uncounted |= *how == Failed::Unresolved;
+                    self.fail(facts, version, *how, is_maybe, batch);
                 }
                 Outcome::Deferred(is_maybe) | Outcome::Again(is_maybe) => {
                     self.is_uncounted = true;
-                    self.fail(facts, version, Failed::Deferred, *is_maybe);
+                    self.fail(facts, version, Failed::Deferred, *is_maybe, batch);
                 }
             }
         }
@@ -195,9 +205,13 @@ impl Entry {
             }
         }
         self.acked = self.acked.max(Some(version));
-        let is_old =
-            |refusal: &Refusal| refusal.version.batch < version.batch && !laws.has(Flaw::FailuresPile);
-        self.refusals.retain(|refusal| !is_old(refusal) && refusal.version != version);
+        let fields = &self.fields;
+        self.refusals.retain(|refusal| {
+            // What failed in an older batch is history, unless a field is older still.
+            let is_open = fields.values().any(|(_, held)| *held < refusal.version);
+            let is_kept = is_open || laws.has(Flaw::FailuresPile);
+            (refusal.version.batch >= version.batch || is_kept) && refusal.version != version
+        });
         for doubt in self.doubts.iter_mut().filter(|doubt| doubt.version <= version) {
             doubt.fields.retain(|field| !facts.contains_key(field));
         }
@@ -210,21 +224,39 @@ impl Entry {
         });
     }
 
-    fn fail(&mut self, facts: &Facts, version: Version, how: Failed, is_maybe: bool) {
+    /// Newer rows say what was acknowledged, and are not sent: what failed before them is overtaken.
+    pub(crate) fn confirm(&mut self, facts: &Facts) {
+        for (field, (value, version)) in facts {
+            if self.holds(*field, value) {
+                self.set(*field, State::Known(value.clone()), *version);
+            }
+        }
+    }
+
+    /// Whether something failed after a field was acknowledged with this value, and before a row that says the same.
+    pub(crate) fn has_failed_since(&self, field: Field, value: &str, version: Version) -> bool {
+        let held = self.version(field).filter(|_| self.holds(field, value));
+        held.is_some_and(|held| {
+            self.refusals.iter().any(|refusal| held < refusal.version && refusal.version < version)
+        })
+    }
+
+    fn fail(&mut self, facts: &Facts, version: Version, how: Failed, is_maybe: bool, batch: u64) {
         if is_maybe {
             facts.keys().for_each(|field| self.set(*field, State::Unknown, version));
         }
-        self.refuse(facts, version, how);
+        // Of a batch of its own is only what was definitely refused.
+        self.refuse(facts, version, how, if how.is_definite() { batch } else { version.batch });
     }
 
-    fn refuse(&mut self, facts: &Facts, version: Version, how: Failed) {
+    fn refuse(&mut self, facts: &Facts, version: Version, how: Failed, batch: u64) {
         self.doubts.retain(|doubt| doubt.version != version);
         self.refusals.retain(|old| old.version.batch >= version.batch);
-        let more = u32::from(how == Failed::Refused);
+        let more = u32::from(how.is_definite());
         let values = values(facts);
         match self.refusals.iter_mut().find(|old| old.version == version) {
-            Some(old) => *old = Refusal { version, how, count: old.count + more, values },
-            None => self.refusals.push(Refusal { version, how, count: more, values }),
+            Some(old) => *old = Refusal { version, batch, how, count: old.count + more, values },
+            None => self.refusals.push(Refusal { version, batch, how, count: more, values }),
         }
         self.refusals.sort_by_key(|refusal| refusal.version);
     }

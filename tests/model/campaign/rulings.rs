@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::laws::{Flaw, Laws};
-use super::memory::{Entry, Facts, Failed, State, Version, values, version_of};
+use super::memory::{Entry, Facts, State, Version, values, version_of};
 use super::rows::{Cells, Field, Row};
 use super::swaps;
 
@@ -87,6 +87,8 @@ pub(crate) struct Plan {
     pub(crate) updates: Vec<Update>,
     /// Whether a newer batch has set what a row says.
     pub(crate) is_overtaken: bool,
+    /// What unchanged rows say that overtakes a failure, by subject, in the order of the rows.
+    pub(crate) confirmed: Vec<(String, Facts)>,
 }
 
 /// A valid row of a subject.
@@ -123,7 +125,7 @@ pub(crate) fn plan(
     batch_of: &dyn Fn(&str) -> Option<u64>,
 ) -> Plan {
     let (rulings, subjects, updates) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
-    let mut plan = Plan { rulings, subjects, updates, is_overtaken: false };
+    let mut plan = Plan { rulings, subjects, updates, is_overtaken: false, confirmed: Vec::new() };
     let mut by_subject: BTreeMap<&String, Vec<Valid>> = BTreeMap::new();
     for (ordinal, row) in (1..).zip(rows) {
         if filtered.contains(&ordinal) {
@@ -165,6 +167,13 @@ pub(crate) fn plan(
     }
     for (subject, rows, said) in told {
         let entry = memory.get(subject).unwrap_or(&nothing);
+        let subject_ = Subject { rules, entry, rows: &rows };
+        let mut confirmed: Vec<(u64, Facts)> = Vec::new();
+        for (at, said) in said.iter().enumerate() {
+            confirmed.extend(subject_.confirms(at, said).map(|facts| (rows[at].ordinal, facts)));
+        }
+        confirmed.sort_by_key(|(ordinal, _)| *ordinal);
+        plan.confirmed.extend(confirmed.into_iter().map(|(_, facts)| (subject.clone(), facts)));
         for (row, said) in rows.iter().zip(said) {
             plan.rulings.insert(row.ordinal, said.ruling);
             if let Some(facts) = said.carries.filter(|_| said.ruling == Ruling::Send) {
@@ -234,6 +243,25 @@ struct Subject<'a> {
 impl Subject<'_> {
     fn is_each(&self) -> bool {
         self.rules.duplicates == Duplicates::Each
+    }
+
+    /// What an unchanged row says, where it overtakes a failure.
+    fn confirms(&self, at: usize, said: &Said) -> Option<Facts> {
+        if said.ruling != Ruling::Unchanged || said.claims.is_empty() {
+            return None;
+        }
+        let row = &self.rows[at];
+        let mut gone = self.overtaken(row);
+        if matches!(self.rules.duplicates, Duplicates::Fold | Duplicates::Each) {
+            let live: Vec<usize> = (0..self.rows.len()).filter(|at| !self.is_duplicate(*at)).collect();
+            gone.extend(self.shadowed(at, &live));
+        }
+        let kept = row.cells.iter().filter(|(field, _)| !gone.contains(field));
+        let facts: Facts = kept.map(|(field, value)| (*field, (value.clone(), row.version))).collect();
+        let overtakes = |(field, (value, version)): (&Field, &(String, Version))| {
+            *field != Field::Key && self.entry.has_failed_since(*field, value, *version)
+        };
+        facts.iter().any(overtakes).then_some(facts)
     }
 
     /// Fields of a row of which something newer is known, or was sent.
@@ -349,8 +377,10 @@ impl Subject<'_> {
             return facts.clone();
         }
         let mut sent = facts.clone();
-        sent.retain(|field, (value, _)| {
-            let is_wanted = touched.contains(field) || self.is_stale(*field, value);
+        sent.retain(|field, (value, version)| {
+            let is_wanted = touched.contains(field)
+                || self.is_stale(*field, value)
+                || self.entry.has_failed_since(*field, value, *version);
             *field == Field::Key || is_wanted || !self.entry.holds(*field, value)
         });
         if sent.len() > 1 { sent } else { facts.clone() }
@@ -479,11 +509,10 @@ impl Subject<'_> {
                 return Ruling::Held;
             }
         }
-        let is_of_batch = version.batch == self.rules.batch || laws.has(Flaw::RefusedForEver);
-        let is_refused = is_of_batch
-            && entry.refusals.iter().any(|refusal| {
-                (refusal.version, refusal.how) == (version, Failed::Refused) && refusal.values == values
-            });
+        let is_refused = entry.refusals.iter().any(|refusal| {
+            let is_of_batch = refusal.batch == self.rules.batch || laws.has(Flaw::RefusedForEver);
+            is_of_batch && refusal.version == version && refusal.how.is_definite() && refusal.values == values
+        });
         let is_retried = self.rules.retries_failed && !laws.has(Flaw::RetryFailedPassedOver);
         if is_refused && !is_retried && !laws.has(Flaw::RefusedAgain) {
             Ruling::RefusedBefore
