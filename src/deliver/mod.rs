@@ -32,8 +32,8 @@ pub use self::hours::{Flow, Hours, Window};
 pub use self::steer::Reload;
 
 pub use self::adopt::{Adoption, adopt};
-pub use self::fates::Fates;
 pub use self::confirm::{Confirmation, confirm};
+pub use self::fates::Fates;
 pub use self::rows::{RowsError, RowsWritten, WriteRows, write_rows};
 pub use self::superseded::Newer;
 
