@@ -418,6 +418,10 @@ impl<'a, 'e> Driver<'a, 'e> {
 
     /// Reports a fact that is durable now.
     pub(super) fn report(&mut self, fed: Fed, settled: Settled) {
+        if fed.is_clear {
+            self.report_clear(fed.place, settled);
+            return;
+        }
         if fed.is_part {
             self.report_part(fed, settled);
             return;

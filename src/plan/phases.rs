@@ -6,8 +6,7 @@
 //!    the other claims. Then every partition of values finds those that two subjects claim.
 //! 3. Partitions in which a value is contested are ruled on again with that in hand.
 //! 4. The conflicts are listed.
-//! 5. Where one subject takes what another gives up, the order of sending is found, and those that have to wait or that
-//!    swap are ruled on again (`links.rs`).
+//! 5. Where one takes what another gives up, the order is found; those that wait or swap are ruled on again (`links.rs`).
 //!
 //! What subjects give up lies among the claims; in phase 2 it meets what others take. Every phase rules alike, whatever the number of threads and partitions. Not here: one
 //! part's rulings (`ruler.rs`), the plan that comes of it (`dispositions.rs`).
@@ -24,7 +23,7 @@ use super::beside::{Beside, Besides};
 use super::chain::Chains;
 use super::claim::{Bloom, Claim, EXCLUSIVE, IDENTIFIERS, LastClaim, Pair, Slot, last_claim, released};
 use super::conflict::ConflictList;
-use super::dispositions::{BESIDE, Books, Plan, byte_of, decode};
+use super::dispositions::{BESIDE, Books, Plan, byte_of, decode, put};
 use super::leaves::{Source, TakePart};
 use super::record::{Part, RowRecord};
 use super::reorder::reorder;
@@ -95,6 +94,8 @@ pub(super) struct Found<E> {
 /// What one hand gathers of a part before it is put where it belongs.
 #[derive(Default)]
 struct Gathered {
+    /// Bytes of rows. Far apart as they go, many are under way at once when nothing else is done between them.
+    rulings: Vec<(usize, u8)>,
     besides: Vec<(u64, Beside)>,
     claims: Vec<Claim>,
     pairs: Vec<Pair>,
@@ -206,7 +207,7 @@ impl<L: LedgerSlices> Phases<'_, L> {
             tally.take(&ruled, self.rules.samples);
             let mut is_live = false;
             for row in ruled.rows {
-                self.put(row);
+                gathered.rulings.push((index_of(row.ordinal), byte_of(row)));
                 self.note_beside(row, &ruled, &mut gathered.besides);
                 self.note_old(row, &ruled, &mut gathered.besides);
                 is_live |= row.is_live();
@@ -380,9 +381,7 @@ impl<L: LedgerSlices> Phases<'_, L> {
 
     /// Writes the row's byte. What it has beside its ruling stays.
     pub(super) fn put(&self, row: &RowRecord) {
-        let byte = &self.rulings()[index_of(row.ordinal)];
-        // Only this hand has this row.
-        byte.store(byte_of(row) | byte.load(Ordering::Relaxed) & BESIDE, Ordering::Relaxed);
+        put(self.rulings(), index_of(row.ordinal), byte_of(row));
     }
 
     fn note_beside(&self, row: &RowRecord, ruled: &Ruled<'_>, besides: &mut Vec<(u64, Beside)>) {
@@ -393,7 +392,8 @@ impl<L: LedgerSlices> Phases<'_, L> {
     }
 
     fn store(&self, gathered: &Gathered) -> Result<(), JoinError<L::Error>> {
-        let Gathered { besides, claims, pairs } = gathered;
+        let Gathered { rulings, besides, claims, pairs } = gathered;
+        rulings.iter().for_each(|(index, byte)| put(self.rulings(), *index, *byte));
         self.besides.add(besides).map_err(JoinError::Space)?;
         let by_value = |claim: &Claim| self.survey.bounds.partition_of_value(claim.hash());
         append_claims(&*self.claims, claims, |claim| by_value(&claim)).map_err(JoinError::Space)?;

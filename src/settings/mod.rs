@@ -27,7 +27,7 @@ use secrecy::SecretString;
 use crate::api::{Envelope, HttpVersion, Verify};
 use crate::fields::RuleOptions;
 use crate::input::{Format, TrailerCounts, UnsafeIntegers};
-use crate::plan::{ConflictPolicy, DuplicatePolicy, InDoubtPolicy, SendMode};
+use crate::plan::{ConflictPolicy, CyclePolicy, DuplicatePolicy, InDoubtPolicy, SendMode};
 use crate::report::ColorChoice;
 use crate::update::FieldKind;
 
@@ -260,6 +260,8 @@ pub struct PlanSettings {
     pub duplicates: DuplicatePolicy,
     /// Rows that claim what another subject claims.
     pub conflicts: ConflictPolicy,
+    /// True swaps.
+    pub break_cycles: CyclePolicy,
     /// Updates that may have been applied.
     pub in_doubt: InDoubtPolicy,
     /// Age after which an acknowledgment is refreshed.

@@ -11,8 +11,8 @@ use crate::row::Version;
 use crate::update::{FieldFact, FieldKind, FieldSet};
 
 use super::{
-    ConflictPolicy, DuplicatePolicy, InDoubtPolicy, JoinError, LedgerSlices, NoLedger, OneHand, Plan,
-    PlanRules, Ruling, SharedKind, Survey, Surveyed,
+    ConflictPolicy, CyclePolicy, DuplicatePolicy, InDoubtPolicy, JoinError, LedgerSlices, NoLedger, OneHand,
+    Plan, PlanRules, Ruling, SharedKind, Survey, Surveyed,
 };
 
 mod ahead;
@@ -93,6 +93,8 @@ fn rules() -> PlanRules {
     PlanRules {
         duplicates: DuplicatePolicy::Fold,
         conflicts: ConflictPolicy::Hold,
+        break_cycles: CyclePolicy::No,
+        clearable: FieldSet::EMPTY,
         in_doubt: InDoubtPolicy::Resend,
         send: crate::plan::SendMode::Full,
         full: false,
