@@ -307,6 +307,9 @@ impl Scheduler {
         if let Some(refunds) = struck.refunds {
             decision.actions.push(Action::BreakerOpened);
             self.brake.on_outage(now_ms);
+            if is_shed {
+                self.shed.on_volley(self.rules.probe_interval_ms, now_ms);
+            }
             self.refund(refunds, now_ms);
         }
     }

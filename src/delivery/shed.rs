@@ -124,15 +124,18 @@ impl Shed {
         }
     }
 
-    /// A 429 that names no delay has quieted everybody for so long. Nothing more is learned from its kind, since nothing is
-    /// sent meanwhile: the rate is lowered at once, by half at first, and then by less.
+    /// Everybody is quiet for so long after a 429 that names no delay, or was turned away so often in a row that the breaker
+    /// opened. Nothing more is learned meanwhile: the rate is lowered at once, by half, or by less where it was kept to for a
+    /// while.
     pub(super) fn on_volley(&mut self, for_ms: u64, now_ms: u64) {
         let elapsed_us = now_ms.saturating_sub(self.tick.since_ms).saturating_mul(1_000);
         let launches = self.tick.launches;
         self.tick = Tick { since_ms: now_ms.saturating_add(for_ms), ..Tick::default() };
         if let Some(kept) = &mut self.kept {
             kept.short_us = Some(kept.gap_us);
-            kept.gap_us = (kept.gap_us * 3 / 2).min(GAP_MAX_US.max(kept.well_us));
+            let is_far_off = elapsed_us < TICK_MS * 1_000;
+            kept.gap_us =
+                (kept.gap_us * if is_far_off { 4 } else { 3 } / 2).min(GAP_MAX_US.max(kept.well_us));
             kept.is_by_rate = true;
         } else if launches >= OUTCOMES_MIN {
             let well_us = (elapsed_us / launches).max(1);
