@@ -185,9 +185,8 @@ impl Shed {
         self.is_in_vain &= is_too_many;
         match &mut self.kept {
             Some(kept) if is_too_many => {
-                if !kept.lower(&tick, elapsed_us, now_ms) {
-                    (self.kept, self.is_in_vain) = (None, true);
-                }
+                self.is_in_vain = !kept.lower(&tick, elapsed_us, now_ms);
+                self.kept = self.kept.filter(|_| !self.is_in_vain);
             }
             Some(kept) => {
                 let is_over = kept.raise(&tick, pace_us);
