@@ -63,6 +63,12 @@ pub static SETTINGS: &[Setting] = &[
     ),
     new("api.connect_timeout", duration(100, HOUR), "10s", "Longest time for connecting."),
     new(
+        "api.read_timeout",
+        duration(100, HOUR),
+        "30s",
+        "Longest silence within one attempt; what drips is bounded by api.timeout alone.",
+    ),
+    new(
         "api.allow_plain_http",
         Kind::Bool,
         "false",
