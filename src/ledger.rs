@@ -3,7 +3,11 @@
 //!
 //! Pure. Not here: how records and entries lie on disk (`journal/`), what follows from them (`plan/`).
 
+mod failure;
+
 use std::collections::VecDeque;
+
+pub use failure::{FailureKind, Refusal};
 
 use crate::digest::{FieldHash, SubjectId, UpdateDigest};
 use crate::row::Version;
@@ -60,6 +64,26 @@ pub enum Record {
         /// Fields an earlier attempt of the same update may nevertheless have set (it had timed out, say).
         unknown: FieldSet,
     },
+    /// The same, where more is to be told: a run of another batch than the update's own sent it, or the refusal was a
+    /// conflict that no later pass resolved.
+    RefusedIn {
+        /// Whom it is about.
+        subject: SubjectId,
+        /// The update's version.
+        version: Version,
+        /// Sequence of the batch whose run sent it.
+        batch: u64,
+        /// How it failed: [`FailureKind::Unresolved`], or else refused.
+        kind: FailureKind,
+        /// Digest of what it would have set.
+        digest: UpdateDigest,
+        /// The answer's status.
+        status: u16,
+        /// The complaint, with all values masked.
+        signature: String,
+        /// Fields an earlier attempt of the same update may nevertheless have set.
+        unknown: FieldSet,
+    },
     /// The update was refused for a conflict and waits for a later pass.
     Deferred {
         /// Whom it is about.
@@ -99,6 +123,16 @@ pub enum Record {
         /// The update's version.
         version: Version,
     },
+    /// A row that changed nothing, and so was not sent, says the same as what was acknowledged: newer than a failure
+    /// since then, which it overtakes.
+    Confirmed {
+        /// Whom it is about.
+        subject: SubjectId,
+        /// The row's version.
+        version: Version,
+        /// What it says. A field whose acknowledged value is another one is none of its business.
+        facts: Vec<FieldFact>,
+    },
 }
 
 /// Why an update ended without a definite answer.
@@ -119,9 +153,11 @@ impl Record {
             Record::Intent { subject, .. }
             | Record::Synced { subject, .. }
             | Record::Refused { subject, .. }
+            | Record::RefusedIn { subject, .. }
             | Record::Deferred { subject, .. }
             | Record::Unknown { subject, .. }
-            | Record::Withdrawn { subject, .. } => *subject,
+            | Record::Withdrawn { subject, .. }
+            | Record::Confirmed { subject, .. } => *subject,
         }
     }
 
@@ -131,9 +167,11 @@ impl Record {
             Record::Intent { version, .. }
             | Record::Synced { version, .. }
             | Record::Refused { version, .. }
+            | Record::RefusedIn { version, .. }
             | Record::Deferred { version, .. }
             | Record::Unknown { version, .. }
-            | Record::Withdrawn { version, .. } => *version,
+            | Record::Withdrawn { version, .. }
+            | Record::Confirmed { version, .. } => *version,
         }
     }
 }
@@ -154,49 +192,6 @@ pub struct LedgerField {
     pub state: FieldState,
     /// Version of the row that set it, or may have set it.
     pub version: Version,
-}
-
-/// How an update failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum FailureKind {
-    /// Definitely refused: the same bytes cannot help.
-    Refused,
-    /// Was temporary, attempts ran out.
-    Exhausted,
-    /// Acknowledged with another value than the one sent.
-    EchoMismatch,
-    /// Refused for a conflict, waiting for a later pass (final only when no pass makes progress).
-    Deferred,
-}
-
-impl FailureKind {
-    /// Name in reports and on the command line.
-    pub const fn name(self) -> &'static str {
-        match self {
-            FailureKind::Refused => "refused",
-            FailureKind::Exhausted => "exhausted",
-            FailureKind::EchoMismatch => "echo-mismatch",
-            FailureKind::Deferred => "deferred",
-        }
-    }
-}
-
-/// A failed update, remembered so that a resume of its batch does not send it again and a later batch sends it
-/// last.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
-    /// The update's version.
-    pub version: Version,
-    /// Digest of what it would have set.
-    pub digest: UpdateDigest,
-    /// How it failed.
-    pub kind: FailureKind,
-    /// Definite refusals of this version so far; part of the idempotency key.
-    pub count: u32,
-    /// The last answer's status, if there was any.
-    pub status: Option<u16>,
-    /// The complaint, with all values masked.
-    pub signature: String,
 }
 
 /// An update whose intent is durable and whose outcome is not.
@@ -221,10 +216,16 @@ pub struct LedgerEntry {
     pub acked: Option<Version>,
     /// When the last acknowledgement came, in seconds since the Unix epoch; 0 when there was none.
     pub acked_at_s: i64,
+    /// When fields were last acknowledged whose time is not that of the entry: some other field was acknowledged since.
+    /// Known fields only, by field.
+    pub field_times_s: Vec<(FieldKind, i64)>,
+    /// Of fields of [`FieldSet::EXCLUSIVE`] that are unknown, the value last acknowledged: the server may hold it still, or
+    /// what a later update has set. By field; a field that was clear, or never acknowledged, has none.
+    pub last_known: Vec<(FieldKind, FieldHash)>,
     /// Updates in doubt, by version, oldest first, at most [`IN_DOUBT_MAX`].
     pub in_doubt: Vec<InDoubt>,
-    /// Failed updates since the last acknowledgement in a later batch, by version, oldest first, at most
-    /// [`REFUSALS_MAX`].
+    /// Failed updates since the last acknowledgement in a later batch, and those before it that came after what is kept
+    /// of another field; by version, oldest first, at most [`REFUSALS_MAX`].
     pub refusals: Vec<Refusal>,
 }
 
@@ -236,6 +237,8 @@ impl LedgerEntry {
             fields: [None; FIELD_COUNT],
             acked: None,
             acked_at_s: 0,
+            field_times_s: Vec::new(),
+            last_known: Vec::new(),
             in_doubt: Vec::new(),
             refusals: Vec::new(),
         }
@@ -244,6 +247,16 @@ impl LedgerEntry {
     /// What is kept of a field.
     pub fn field(&self, kind: FieldKind) -> Option<LedgerField> {
         self.fields[kind.index()]
+    }
+
+    /// When a known field was last acknowledged, in seconds since the Unix epoch.
+    pub fn field_time_s(&self, kind: FieldKind) -> i64 {
+        self.field_times_s.iter().find(|(of, _)| *of == kind).map_or(self.acked_at_s, |(_, at_s)| *at_s)
+    }
+
+    /// Of an unknown field, the value last acknowledged, where it is kept.
+    pub fn last_known(&self, kind: FieldKind) -> Option<FieldHash> {
+        self.last_known.iter().find(|(of, _)| *of == kind).map(|(_, hash)| *hash)
     }
 
     /// Fields whose value at the server nobody knows.
@@ -285,23 +298,71 @@ impl LedgerEntry {
         is_between_names || self.refusal(version).is_some()
     }
 
-    fn set(&mut self, kind: FieldKind, state: FieldState, version: Version) {
+    /// Enters what is known of a field; `false` where something newer is. A field never goes back to an older version: that
+    /// is the guard against stale replays.
+    fn set(&mut self, kind: FieldKind, state: FieldState, version: Version) -> bool {
         let slot = &mut self.fields[kind.index()];
-        // A field never goes back to an older version: that is the guard against stale replays.
-        if slot.is_none_or(|field| field.version <= version) {
-            *slot = Some(LedgerField { state, version });
+        if slot.is_some_and(|field| field.version > version) {
+            return false;
+        }
+        let before = slot.replace(LedgerField { state, version });
+        match (before.map(|field| field.state), state) {
+            (_, FieldState::Known(_)) => self.last_known.retain(|(of, _)| *of != kind),
+            (Some(FieldState::Known(hash)), FieldState::Unknown) => {
+                self.keep_last_known(kind, hash);
+                self.field_times_s.retain(|(of, _)| *of != kind);
+            }
+            (Some(FieldState::Unknown) | None, FieldState::Unknown) => {}
+        }
+        true
+    }
+
+    /// Keeps the value that an unknown field had when it was last acknowledged.
+    fn keep_last_known(&mut self, kind: FieldKind, hash: FieldHash) {
+        self.last_known.retain(|(of, _)| *of != kind);
+        if FieldSet::EXCLUSIVE.contains(kind) && hash != FieldHash::CLEARED {
+            let at = self.last_known.partition_point(|(of, _)| *of < kind);
+            self.last_known.insert(at, (kind, hash));
         }
     }
 
     /// A field of an update with this version was acknowledged. The field may be unknown since that very update was in
     /// doubt, and then it is marked with the update's version, which is newer than the row that set the field when
-    /// rows were folded. The acknowledgement resolves it all the same.
-    fn acknowledge(&mut self, fact: &FieldFact, update: Version) {
+    /// rows were folded. The acknowledgement resolves it all the same. Where a newer update is in doubt, it tells what
+    /// that one came upon. Whether the field is known now as it was acknowledged.
+    fn acknowledge(&mut self, fact: &FieldFact, update: Version) -> bool {
         let slot = &mut self.fields[fact.kind.index()];
-        if slot.is_some_and(|field| field.state == FieldState::Unknown && field.version <= update) {
+        let is_unknown = slot.is_some_and(|field| field.state == FieldState::Unknown);
+        if is_unknown && slot.is_some_and(|field| field.version <= update) {
             *slot = None;
         }
-        self.set(fact.kind, FieldState::Known(fact.hash), fact.version);
+        let is_set = self.set(fact.kind, FieldState::Known(fact.hash), fact.version);
+        if is_unknown && !is_set {
+            self.keep_last_known(fact.kind, fact.hash);
+        }
+        is_set
+    }
+
+    /// These facts of an update with this version were acknowledged.
+    fn acknowledge_all(&mut self, facts: &[FieldFact], version: Version, at_s: i64) {
+        let mut times = FieldKind::ALL.map(|kind| self.field_time_s(kind));
+        for fact in facts {
+            // The key goes with every update, an old one too: what it was acknowledged as, it is acknowledged as again.
+            let is_again = |field: LedgerField| field.state == FieldState::Known(fact.hash);
+            if self.acknowledge(fact, version) || self.field(fact.kind).is_some_and(is_again) {
+                times[fact.kind.index()] = at_s;
+            }
+        }
+        self.acked = self.acked.max(Some(version));
+        self.acked_at_s = self.acked_at_s.max(at_s);
+        let is_known = |kind: FieldKind| {
+            matches!(self.field(kind), Some(LedgerField { state: FieldState::Known(_), .. }))
+        };
+        let times = FieldKind::ALL.into_iter().zip(times);
+        let differ = times.filter(|(kind, at_s)| *at_s != self.acked_at_s && is_known(*kind));
+        self.field_times_s = differ.collect();
+        self.forget_failures(version);
+        self.resolve_doubts(facts.iter().map(|fact| fact.kind).collect(), version);
     }
 
     /// An update of this version was acknowledged with these fields: no older request is under way any more, so they
@@ -377,24 +438,23 @@ impl EntryFold {
             self.begin(InDoubt { version: *version, fields: *fields, digest: *digest });
             return;
         }
+        if let Record::Confirmed { facts, .. } = record {
+            facts.iter().for_each(|fact| self.entry.confirm(fact));
+            return;
+        }
         self.end(record.version());
         let entry = &mut self.entry;
         match record {
-            Record::Intent { .. } | Record::Withdrawn { .. } => {}
-            Record::Synced { version, facts, at_s, .. } => {
-                for fact in facts {
-                    entry.acknowledge(fact, *version);
-                }
-                entry.acked = entry.acked.max(Some(*version));
-                entry.acked_at_s = entry.acked_at_s.max(*at_s);
-                entry
-                    .refusals
-                    .retain(|refusal| refusal.version.batch >= version.batch && refusal.version != *version);
-                entry.resolve_doubts(facts.iter().map(|fact| fact.kind).collect(), *version);
-            }
+            Record::Intent { .. } | Record::Withdrawn { .. } | Record::Confirmed { .. } => {}
+            Record::Synced { version, facts, at_s, .. } => entry.acknowledge_all(facts, *version, *at_s),
             Record::Refused { version, digest, status, signature, unknown, .. } => {
                 entry.mark_unknown(*unknown, *version);
                 entry.refuse(refusal(*version, *digest, FailureKind::Refused, 1, Some(*status), signature));
+            }
+            Record::RefusedIn { version, batch, kind, digest, status, signature, unknown, .. } => {
+                entry.mark_unknown(*unknown, *version);
+                let refusal = refusal(*version, *digest, *kind, 1, Some(*status), signature);
+                entry.refuse(Refusal { batch: *batch, ..refusal });
             }
             Record::Deferred { version, digest, status, signature, unknown, .. } => {
                 entry.mark_unknown(*unknown, *version);
@@ -473,121 +533,9 @@ fn refusal(
     status: Option<u16>,
     signature: &str,
 ) -> Refusal {
-    Refusal { version, digest, kind, count, status, signature: signature.to_owned() }
+    let batch = version.batch;
+    Refusal { version, batch, digest, kind, count, status, signature: signature.to_owned() }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_acknowledgement_of_a_folded_update_resolves_what_was_in_doubt_since_its_intent() {
-        // Rows 1 and 2 fold into one update of version 2: the intent marks both fields with version 2, and the
-        // acknowledgement names row 1 for the first of them.
-        let subject = SubjectId([1; 16]);
-        let (first, last) = (Version { batch: 1, ordinal: 1 }, Version { batch: 1, ordinal: 2 });
-        let fields = FieldSet::only(FieldKind::Imsi).union(FieldSet::only(FieldKind::Iccid));
-        let digest = UpdateDigest(7);
-        let mut fold = EntryFold::new(LedgerEntry::new(subject));
-        fold.apply(&Record::Intent { subject, version: last, fields, digest });
-        let mut fold = EntryFold::new(fold.finish());
-        let facts = vec![
-            FieldFact { kind: FieldKind::Imsi, hash: FieldHash(1), version: first },
-            FieldFact { kind: FieldKind::Iccid, hash: FieldHash(2), version: last },
-        ];
-        fold.apply(&Record::Synced { subject, version: last, facts, at_s: 9 });
-        let entry = fold.finish();
-        assert!(entry.unknown().is_empty());
-        assert!(entry.in_doubt.is_empty());
-        let known = LedgerField { state: FieldState::Known(FieldHash(1)), version: first };
-        assert_eq!(entry.field(FieldKind::Imsi), Some(known));
-    }
-
-    #[test]
-    fn an_acknowledgement_does_not_resolve_a_newer_doubt() {
-        let subject = SubjectId([1; 16]);
-        let (old, new) = (Version { batch: 1, ordinal: 1 }, Version { batch: 2, ordinal: 1 });
-        let mut fold = EntryFold::new(LedgerEntry::new(subject));
-        let fields = FieldSet::only(FieldKind::Imsi);
-        fold.apply(&Record::Intent { subject, version: new, fields, digest: UpdateDigest(7) });
-        let facts = vec![FieldFact { kind: FieldKind::Imsi, hash: FieldHash(1), version: old }];
-        let mut fold = EntryFold::new(fold.finish());
-        fold.apply(&Record::Synced { subject, version: old, facts, at_s: 9 });
-        assert_eq!(fold.finish().unknown(), fields);
-    }
-
-    fn at(ordinal: u64) -> Version {
-        Version { batch: 1, ordinal }
-    }
-
-    fn key_and_imsi() -> FieldSet {
-        FieldSet::only(FieldKind::UserExternalId).union(FieldSet::only(FieldKind::Imsi))
-    }
-
-    fn opened(ordinal: u64) -> Record {
-        let (subject, digest) = (SubjectId([1; 16]), UpdateDigest(ordinal));
-        Record::Intent { subject, version: at(ordinal), fields: key_and_imsi(), digest }
-    }
-
-    fn acknowledged(ordinal: u64) -> Record {
-        let version = at(ordinal);
-        let fact = |kind| FieldFact { kind, hash: FieldHash(ordinal), version };
-        let facts = key_and_imsi().iter().map(fact).collect();
-        Record::Synced { subject: SubjectId([1; 16]), version, facts, at_s: 9 }
-    }
-
-    /// The generation after a run with these records that was killed.
-    fn killed(entry: LedgerEntry, records: impl IntoIterator<Item = Record>) -> LedgerEntry {
-        let mut fold = EntryFold::new(entry);
-        records.into_iter().for_each(|record| fold.apply(&record));
-        fold.finish()
-    }
-
-    fn named(entry: &LedgerEntry) -> Vec<u64> {
-        entry.in_doubt.iter().map(|doubt| doubt.version.ordinal).collect()
-    }
-
-    #[test]
-    fn of_many_doubts_the_oldest_are_named_and_end_one_by_one() {
-        let new = LedgerEntry::new(SubjectId([1; 16]));
-        let entry = killed(new, (1..=54).map(opened).chain((1..=25).map(acknowledged)));
-        assert_eq!(named(&entry), (26..=41).collect::<Vec<u64>>());
-        assert!(!entry.may_be_in_doubt(at(25)) && !entry.may_be_in_doubt(at(55)));
-        assert!((26..=54).all(|ordinal| entry.may_be_in_doubt(at(ordinal))));
-        // The fields stay unknown until the last one; the doubts before end all the same, and only those.
-        let entry = killed(entry, (26..=28).flat_map(|ordinal| [opened(ordinal), acknowledged(ordinal)]));
-        assert_eq!(named(&entry), (29..=41).collect::<Vec<u64>>());
-        assert_eq!(entry.unknown(), key_and_imsi());
-        // The next kill names again what it left open.
-        let entry = killed(entry, (29..=60).map(opened).chain([acknowledged(29)]));
-        assert_eq!(named(&entry), (30..=45).collect::<Vec<u64>>());
-        let entry = killed(entry, (30..=60).flat_map(|ordinal| [opened(ordinal), acknowledged(ordinal)]));
-        assert!(entry.in_doubt.is_empty() && entry.unknown().is_empty());
-    }
-
-    #[test]
-    fn a_doubt_does_not_end_because_a_newer_one_has_its_field() {
-        let new = LedgerEntry::new(SubjectId([1; 16]));
-        let other = [FieldKind::UserExternalId, FieldKind::Iccid];
-        let facts = other.map(|kind| FieldFact { kind, hash: FieldHash(1), version: at(2) }).to_vec();
-        let synced = Record::Synced { subject: SubjectId([1; 16]), version: at(2), facts, at_s: 9 };
-        let entry = killed(new, [opened(1), opened(3), synced]);
-        let entry = killed(entry, []);
-        assert_eq!(named(&entry), [1, 3]);
-        let entry = killed(entry, [acknowledged(2)]);
-        assert_eq!(named(&entry), [3], "row 2 has set the field since");
-    }
-
-    #[test]
-    fn a_definite_failure_ends_the_doubt_and_leaves_the_fields_unknown() {
-        let new = LedgerEntry::new(SubjectId([1; 16]));
-        let entry = killed(new, [opened(1), opened(2)]);
-        let (subject, digest, signature) = (SubjectId([1; 16]), UpdateDigest(1), String::new());
-        let unknown = FieldSet::EMPTY;
-        let refused = Record::Refused { subject, version: at(1), digest, status: 422, signature, unknown };
-        let entry = killed(entry, [refused]);
-        assert_eq!(named(&entry), [2]);
-        assert_eq!(entry.unknown(), key_and_imsi());
-        assert!(entry.may_have_failed(at(1)) && !entry.may_have_failed(at(2)));
-    }
-}
+mod tests;

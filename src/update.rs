@@ -58,6 +58,11 @@ impl FieldSet {
     /// No field.
     pub const EMPTY: FieldSet = FieldSet(0);
 
+    /// Fields of which one value belongs to one subject.
+    pub const EXCLUSIVE: FieldSet = FieldSet::only(FieldKind::Number)
+        .union(FieldSet::only(FieldKind::Imsi))
+        .union(FieldSet::only(FieldKind::Iccid));
+
     /// The set with exactly this field.
     pub const fn only(kind: FieldKind) -> FieldSet {
         FieldSet(1 << kind.index())

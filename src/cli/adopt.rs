@@ -1,6 +1,7 @@
-//! `journal adopt`: the job with survey, plan and gates as `sync` has them, and records instead of requests.
+//! Records instead of requests: `journal adopt`, the job with survey, plan and gates as `sync` has them; and what every job
+//! confirms of rows that change nothing.
 //!
-//! Not here: the job's other steps (`job.rs`), the recording (`deliver/adopt.rs`).
+//! Not here: the job's other steps (`job.rs`), the recording (`deliver/adopt.rs`, `deliver/confirm.rs`).
 
 use std::ffi::OsString;
 
@@ -10,7 +11,7 @@ use super::job::{Job, Surveyed};
 use super::parts;
 use super::plan_file::Task;
 use super::start::{Work, next_commands, run_job};
-use crate::deliver::{self, Adoption, Delivered};
+use crate::deliver::{self, Adoption, Confirmation, Delivered, Stopped};
 use crate::engine::clock;
 use crate::event::Event;
 use crate::exit::Exit;
@@ -40,13 +41,31 @@ pub(super) fn adopt(
     }
     // As for a plan: no token, and no sandbox to send to.
     let destination = parts::destination(&settings, true)?;
-    let commands = next_commands(args, inputs, &Task::SYNC);
+    let commands = next_commands(args, inputs, &Task::SYNC, Vec::new());
     let work = Work { inputs, task: Task::SYNC, replay: None, commands };
     let reload = || Err("nothing is sent".to_owned());
     run_job(&settings, destination, work, console, Box::new(reload))
 }
 
 impl Job<'_> {
+    /// Records what the export says again of subjects whose updates have failed since; why the run stops there, if it
+    /// does.
+    pub(super) fn confirm(
+        &mut self,
+        surveyed: &Surveyed,
+        judge: &Judge<'_>,
+        journal: &Journal,
+    ) -> Option<Stopped> {
+        deliver::confirm(Confirmation {
+            inputs: &mut self.inputs,
+            judge: judge.again(),
+            plan: &surveyed.plan,
+            batch: surveyed.batch.seq,
+            writer: journal.writer(),
+            signals: self.signals.clone(),
+        })
+    }
+
     /// Records what the plan would send.
     pub(super) fn adopt(
         &mut self,

@@ -139,6 +139,7 @@ impl From<RowsError> for Fatal {
             RowsError::Source(error) => error.into(),
             RowsError::Report(error) => error.into(),
             RowsError::Plan(error) => error.into(),
+            RowsError::Fates(error) => Fatal::of(Exit::Unexpected, &error, error.remedy()),
             RowsError::Stopped(stopped) => Fatal::from(&stopped),
         }
     }

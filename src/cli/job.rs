@@ -2,8 +2,8 @@
 //!
 //! Not here: the steps themselves (`survey.rs`, `plan/`, `deliver/`), and how the settings came about.
 
-use std::cell::OnceCell;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::cell::{OnceCell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -15,6 +15,7 @@ use super::parts::{self, Destination};
 use super::places::Places;
 use super::plan_file::Task;
 use super::planned;
+use super::run_names::RunNames;
 use super::start::Replay;
 use crate::api::Token;
 use crate::deliver::{self, Delivered, Delivery, Limit, Newer, WriteRows};
@@ -27,7 +28,7 @@ use crate::fields::RuleSet;
 use crate::input::{AheadOptions, Inputs};
 use crate::journal::{Batch, Journal, JournalError};
 use crate::plan::{NoLedger, Plan, PlanRules, SendMode};
-use crate::report::{self, Reporters, RowFiles, WrittenFile, plural};
+use crate::report::{Reporters, RowFiles, WrittenFile, plural};
 use crate::settings::Settings;
 use crate::survey::{self, Emitter, Gather, Identity, Judge, RowRules};
 use crate::update::FieldKind;
@@ -212,7 +213,7 @@ impl Job<'_> {
                 Ok(found) => found?,
                 Err(error) => {
                     unread.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
-                    // Nobody is to be told that the run is unknown, and what to do about it.
+                    // No reason to reject the row, whose version nobody will ask for.
                     return Some(0);
                 }
             };
@@ -270,7 +271,7 @@ impl Job<'_> {
         self.save_plan(&surveyed, &facts, journal, emitter)?;
         if let Some(stop) = stop {
             // Nothing was sent, but the rows to be corrected are wanted all the more.
-            let written = self.write_rows(&surveyed, judge, &Delivered::default(), journal, emitter);
+            let written = self.write_rows(&surveyed, judge, &mut Delivered::default(), journal, emitter);
             return Err(first_told(stop, written, emitter));
         }
         if self.is_plan {
@@ -288,8 +289,11 @@ impl Job<'_> {
             }
         }
         self.note_delivery(&surveyed, journal)?;
-        let delivered = self.deliver(&surveyed, judge, journal, state_key, emitter)?;
-        let written = self.write_rows(&surveyed, judge, &delivered, Some(journal), emitter);
+        let mut delivered = match self.confirm(&surveyed, judge, journal) {
+            Some(stopped) => Delivered { stopped: Some(stopped), ..Delivered::default() },
+            None => self.deliver(&surveyed, judge, journal, state_key, emitter)?,
+        };
+        let written = self.write_rows(&surveyed, judge, &mut delivered, Some(journal), emitter);
         if let Some(stopped) = &delivered.stopped {
             return Err(first_told(Fatal::from(stopped), written, emitter));
         }
@@ -299,12 +303,12 @@ impl Job<'_> {
         // An older batch that was overtaken stays open, too: closed, the same command would begin it anew and send its
         // old values over the newer ones.
         let rows = surveyed.plan.facts().rows;
-        let is_overtaken = !surveyed.batch.newest && rows.superseded + facts.rows_trimmed > 0;
+        let is_overtaken = !surveyed.batch.newest && facts.rows_overtaken > 0;
         if rows.held == 0 && !is_overtaken {
             self.settled = Some(surveyed.batch.seq);
             self.figures = planned::figures(&facts, surveyed.batch.seq);
         }
-        Ok(if delivered.failed.is_empty() { None } else { Some(Exit::RowsLeft) })
+        Ok(delivered.has_failed().then_some(Exit::RowsLeft))
     }
 
     /// Pass 1 up to the plan: every row is read, judged and gathered.
@@ -440,6 +444,8 @@ impl Job<'_> {
         PlanRules {
             duplicates: settings.duplicates,
             conflicts: settings.conflicts,
+            break_cycles: settings.break_cycles,
+            clearable: self.settings.rules.clearable,
             in_doubt: settings.in_doubt,
             send: settings.send,
             full: run.full,
@@ -503,6 +509,7 @@ impl Job<'_> {
                 prove: &|| journal.set_proven(&surveyed.proof),
                 signals: self.signals.clone(),
                 ledger: &|| journal.ledger(),
+                space: &parts::fates_space(self.settings, &self.destination.state),
                 reload: &*self.reload,
             },
             emitter,
@@ -517,23 +524,31 @@ impl Job<'_> {
         &mut self,
         surveyed: &Surveyed,
         judge: &Judge<'_>,
-        delivered: &Delivered,
+        delivered: &mut Delivered,
         journal: Option<&Journal>,
         emitter: &mut Emitter<'_>,
     ) -> Result<(), Fatal> {
         let Some(run_dir) = &self.run_dir else { return Ok(()) };
         let files = RowFiles::create(run_dir, self.inputs.columns(), self.run_id)?;
         let runs = RunNames::new(journal, &self.destination, self.run_id);
+        // Opened at the first question: most runs ask none, some ask for millions of rows.
+        let lookups = OnceCell::new();
+        let entry = |subject| {
+            let opened = || RefCell::new(journal.and_then(|journal| journal.lookups().ok()));
+            let mut lookups = lookups.get_or_init(opened).borrow_mut();
+            lookups.as_mut()?.get(subject).ok().flatten()
+        };
         let written = deliver::write_rows(WriteRows {
             inputs: &mut self.inputs,
             judge: judge.again(),
             plan: &surveyed.plan,
             delivered,
+            space: &parts::fates_space(self.settings, &self.destination.state),
             run_id: self.run_id,
             files,
             signals: &self.signals,
             newer: Newer {
-                entry: &|subject| journal?.lookup(subject).ok().flatten(),
+                entry: &entry,
                 run: &|batch| runs.of(batch),
                 duplicates: self.settings.plan.duplicates,
                 batch: surveyed.batch.seq,
@@ -550,38 +565,6 @@ impl Job<'_> {
             emitter.emit(Event::Noticed { text });
         }
         Ok(())
-    }
-}
-
-/// Which run was the last one on a batch, as far as the directories of runs tell. Looked up at the first question: most
-/// runs ask none.
-struct RunNames<'a> {
-    journal: Option<&'a Journal>,
-    destination: &'a Destination,
-    own: &'a str,
-    known: OnceCell<HashMap<u64, String>>,
-}
-
-impl<'a> RunNames<'a> {
-    fn new(journal: Option<&'a Journal>, destination: &'a Destination, own: &'a str) -> RunNames<'a> {
-        RunNames { journal, destination, own, known: OnceCell::new() }
-    }
-
-    fn of(&self, batch: u64) -> Option<String> {
-        self.known.get_or_init(|| self.read()).get(&batch).cloned()
-    }
-
-    fn read(&self) -> HashMap<u64, String> {
-        let mut known = HashMap::new();
-        // Without names the batch and row still tell; that is no reason to end a run.
-        let runs = report::run_ids(&self.destination.state).unwrap_or_default();
-        for run in runs.into_iter().filter(|run| run != self.own) {
-            let found = self.journal.and_then(|journal| journal.run_batch(&run).ok().flatten());
-            if let Some(found) = found.filter(|found| found.target == self.destination.target) {
-                known.insert(found.batch_seq, run);
-            }
-        }
-        known
     }
 }
 

@@ -17,10 +17,11 @@ use crate::exit::Exit;
 use crate::fields::{self, RuleSet};
 use crate::input::{Bounds, InputOptions};
 use crate::journal::JournalOptions;
-use crate::plan::{DuplicatePolicy, Filter, GateRules};
+use crate::plan::{CyclePolicy, DuplicatePolicy, Filter, GateRules};
 use crate::report::SendingTime;
 use crate::sandbox::{Clears as SandboxClears, Sandbox, SandboxEnvelope, SandboxOptions};
 use crate::settings::{self, DeliverySettings, Rate, RateWindow, Settings, TokenChoice, WindowRate};
+use crate::spill::Space;
 use crate::survey::{Clears, GatherOptions, RowRules};
 use crate::update::FieldKind;
 
@@ -133,6 +134,7 @@ pub(super) fn row_rules(settings: &Settings) -> Result<RowRules, Fatal> {
         ));
     }
     let is_token = rules.clear_token.as_deref().is_some_and(|token| !token.trim().is_empty());
+    let breaks = settings.plan.break_cycles == CyclePolicy::Clear;
     let (problem, hint) = match (is_token || rules.null_clears, rules.clearable.is_empty()) {
         _ if rules.clearable.contains(FieldKind::Password) => (
             "rules.clearable names the password, which is never cleared",
@@ -146,11 +148,15 @@ pub(super) fn row_rules(settings: &Settings) -> Result<RowRules, Fatal> {
             "something clears a field, and no field may be cleared",
             "name the fields in rules.clearable (--clearable), or unset rules.clear_token and rules.null_clears",
         ),
-        (false, false) => (
-            "fields may be cleared, and nothing clears one",
-            "set rules.clear_token (--clear-token) or rules.null_clears, or unset rules.clearable",
+        (false, true) if breaks => (
+            "break_cycles = \"clear\" clears a field, and no field may be cleared",
+            "name the fields in rules.clearable (--clearable imsi,iccid), or unset plan.break_cycles",
         ),
-        (true, false) | (false, true) => {
+        (false, false) if !breaks => (
+            "fields may be cleared, and nothing clears one",
+            "set rules.clear_token (--clear-token), rules.null_clears or plan.break_cycles, or unset rules.clearable",
+        ),
+        (true, false) | (false, _) => {
             let order_by = order_by.map(str::to_owned);
             let (only, clears) = (settings.run.only_row, Clears::new(rules));
             return Ok(RowRules { filter, order_by, clears, chosen: None, only });
@@ -260,6 +266,15 @@ pub(super) fn gather_options(settings: &Settings, state: &Path) -> GatherOptions
         chain_links_max: settings.plan.chain_rows_max,
         counts_only: false,
     }
+}
+
+/// Of the memory of a plan, which is free again once the plan is made, the share that the fates of updates may take.
+const FATES_SHARE: usize = 8;
+
+/// Where the fates of updates are kept that the row files tell: within memory, and beyond it where the survey's rows go.
+pub(super) fn fates_space(settings: &Settings, state: &Path) -> Space {
+    let GatherOptions { dir, memory_max, .. } = gather_options(settings, state);
+    Space::new(&dir, memory_max / FATES_SHARE)
 }
 
 /// Threads that check and plan rows: as set, or one per processor.

@@ -17,9 +17,10 @@ use crate::exit::Exit;
 use crate::journal::Journal;
 use crate::plan::{self, Plan};
 use crate::report;
-use crate::settings::duration_text;
+use crate::row::Place;
+use crate::settings::{Settings, duration_text};
 use crate::survey::{Emitter, Judge};
-use crate::update::FieldKind;
+use crate::update::{FieldKind, FieldSet};
 
 /// True swaps that are told with the places of their rows, at most; `conflicts.csv` has the others.
 const SWAPS_TOLD_MAX: usize = 20;
@@ -74,7 +75,7 @@ impl Job<'_> {
                 key: key.name().to_owned(),
                 batch: batch.to_string(),
                 content: with_content(&hashes, "content", ""),
-                settings: self.plan_settings(),
+                settings: plan_settings(self.settings),
                 hashed: hashed
                     .map(|(name, text)| (name.to_owned(), with_content(&hashes, name, &text)))
                     .into(),
@@ -84,26 +85,6 @@ impl Job<'_> {
             last: moves.last,
             open,
         })
-    }
-
-    /// Settings that shape updates or rulings and can be told in words.
-    fn plan_settings(&self) -> BTreeMap<String, String> {
-        let (settings, run) = (&self.settings.plan, &self.settings.run);
-        let resend_after = settings.resend_after_ms.map_or_else(|| "unset".to_owned(), duration_text);
-        let pairs = [
-            ("api.envelope", self.settings.api.envelope.name().to_owned()),
-            ("plan.duplicates", settings.duplicates.name().to_owned()),
-            ("plan.conflicts", settings.conflicts.name().to_owned()),
-            ("plan.in_doubt", settings.in_doubt.name().to_owned()),
-            ("plan.send", settings.send.name().to_owned()),
-            ("plan.chain_rows_max", settings.chain_rows_max.to_string()),
-            ("plan.resend_after", resend_after),
-            ("plan.subject_rows_max", settings.subject_rows_max.to_string()),
-            ("--full", run.full.to_string()),
-            ("--retry-failed", run.retry_failed.to_string()),
-            ("--new-batch", run.new_batch.to_string()),
-        ];
-        pairs.map(|(name, value)| (name.to_owned(), value)).into()
     }
 
     /// The plan in numbers, with what only the wiring knows: the batch, places, columns, what is usual, samples.
@@ -128,6 +109,7 @@ impl Job<'_> {
             overtaken: !surveyed.batch.newest,
             key: Some(surveyed.key_field),
             in_doubt_places: surveyed.places.in_doubt.clone(),
+            swap_clears: clears(surveyed),
             swap_places: surveyed.places.swaps.iter().take(SWAPS_TOLD_MAX).cloned().collect(),
             damaged: judge.damaged(),
             is_whole: self.settings.input.conditions.is_empty()
@@ -192,7 +174,8 @@ impl Job<'_> {
 
     /// Tells the journal that this batch begins to deliver, so that no plan made before can miss it.
     pub(super) fn note_delivery(&self, surveyed: &Surveyed, journal: &Journal) -> Result<(), Fatal> {
-        if surveyed.plan.facts().rows.send > 0 {
+        let facts = surveyed.plan.facts();
+        if facts.rows.send + facts.confirmed > 0 {
             let id = self.batch_id(surveyed.key_field);
             journal.note_delivery(&self.destination.target, id, surveyed.batch.seq)?;
             if self.settings.run.adopt {
@@ -202,6 +185,28 @@ impl Job<'_> {
         }
         Ok(())
     }
+}
+
+/// Settings that shape updates, rulings or verdicts and can be told in words. Which settings are what to a saved plan is
+/// listed in the tests.
+fn plan_settings(settings: &Settings) -> BTreeMap<String, String> {
+    let (api, plan, run) = (&settings.api, &settings.plan, &settings.run);
+    let resend_after = plan.resend_after_ms.map_or_else(|| "unset".to_owned(), duration_text);
+    let pairs = [
+        ("api.envelope", api.envelope.name().to_owned()),
+        ("api.verify", api.verify.name().to_owned()),
+        ("plan.duplicates", plan.duplicates.name().to_owned()),
+        ("plan.conflicts", plan.conflicts.name().to_owned()),
+        ("plan.in_doubt", plan.in_doubt.name().to_owned()),
+        ("plan.send", plan.send.name().to_owned()),
+        ("plan.chain_rows_max", plan.chain_rows_max.to_string()),
+        ("plan.resend_after", resend_after),
+        ("plan.subject_rows_max", plan.subject_rows_max.to_string()),
+        ("--full", run.full.to_string()),
+        ("--retry-failed", run.retry_failed.to_string()),
+        ("--new-batch", run.new_batch.to_string()),
+    ];
+    pairs.map(|(name, value)| (name.to_owned(), value)).into()
 }
 
 /// Figures to keep of a batch that is settled: of whole exports with rows alone.
@@ -214,6 +219,17 @@ pub(super) fn figures(facts: &PlanFacts, batch_seq: u64) -> Option<(FieldKind, B
         filled: facts.filled,
     };
     facts.key.filter(|_| is_kept).map(|key| (key, figures))
+}
+
+/// What is cleared first of the swaps that are told, and where the row stands that carries the subject's update.
+fn clears(surveyed: &Surveyed) -> Vec<(Place, FieldSet)> {
+    let swaps = surveyed.plan.swaps().iter().zip(&surveyed.places.swaps).take(SWAPS_TOLD_MAX);
+    let cleared = swaps.filter_map(|(swap, places)| {
+        let clearing = swap.clearing?;
+        let place = places.iter().find(|place| place.ordinal == clearing.ordinal)?;
+        Some((*place, clearing.fields))
+    });
+    cleared.collect()
 }
 
 /// Hash of a text together with the bytes of all inputs: of a short text alone, a hash can be undone by trying.
@@ -245,3 +261,6 @@ fn rulings(plan: &Plan) -> Result<String, Fatal> {
     let id: BatchId = digest::batch_id(hashes.iter().map(<[u8; 32]>::as_slice));
     Ok(id.to_string())
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,10 +20,14 @@ use crate::engine::signals::Signals;
 use crate::engine::{self, chance::Chance};
 use crate::exit::Exit;
 use crate::input::Inputs;
-use crate::journal::{Journal, JournalOptions};
+use crate::journal::{Journal, JournalErrorKind, JournalOptions};
 use crate::report::{self, Console, NextCommands, Out, ReportOptions, Reporters};
-use crate::settings::{self, Flags, Settings, Surroundings};
+use crate::settings::{self, Flags, NONE, Settings, Surroundings};
 use crate::survey::{Chosen, RowRules};
+
+/// Flags of the limits at which a run stops in order, as typed and as the table of settings has them.
+const LIMITS: [(&str, &str); 3] =
+    [("--max-rows", "max-rows"), ("--max-duration", "max-duration"), ("--until", "until")];
 
 /// `sync` and `plan`. `args` are as typed, the program's name first, to be named in hints.
 pub(super) fn job_command(
@@ -46,7 +50,7 @@ pub(super) fn job_command(
         Ok(parts::steering(&again.settings))
     };
     let inputs = task.inputs(inputs);
-    let commands = next_commands(args, &inputs, &task);
+    let commands = next_commands(args, &inputs, &task, lifted_limits(flags, around));
     let work = Work { inputs: &inputs, task, replay: None, commands };
     run_job(settings, destination, work, console, Box::new(reload))
 }
@@ -178,7 +182,19 @@ fn open_journal(options: &JournalOptions, run_id: &str, is_plan: bool) -> Result
     let host = engine::host_name();
     let now_s = clock::wall_s();
     Ok(if is_plan {
-        Journal::open_existing(options, run_id, &host, now_s)?
+        let opened = Journal::open_existing(options, run_id, &host, now_s);
+        // What the run has acknowledged since the last fold is in no file that could be read beside it: a plan of the same
+        // export would show everything as still to be sent, and be refused as soon as the run has delivered.
+        opened.map_err(|error| {
+            let is_held = error.kind() == JournalErrorKind::Locked;
+            let mut fatal = Fatal::from(error);
+            if is_held {
+                let hint = "a plan needs a ledger that stands still: wait for the run to end; `simsync show latest` \
+                            and `simsync lookup` work meanwhile";
+                fatal.explanation.hint = Some(hint.to_owned());
+            }
+            fatal
+        })?
     } else {
         Some(Journal::open(options, run_id, &host, now_s)?)
     })
@@ -206,8 +222,13 @@ fn spool_dir(state: &Path, inputs: &[String], is_plan: bool) -> Result<PathBuf, 
 }
 
 /// The command as typed, for hints: with its inputs, and without them. A saved plan remembers its inputs, and is no
-/// plan for rows fed back.
-pub(super) fn next_commands(args: &[OsString], inputs: &[String], task: &Task) -> NextCommands {
+/// plan for rows fed back. Limits that the command does not set itself are `lifted` in the one that goes on.
+pub(super) fn next_commands(
+    args: &[OsString],
+    inputs: &[String],
+    task: &Task,
+    lifted: Vec<String>,
+) -> NextCommands {
     let words: Vec<String> = args.iter().skip(1).map(|arg| arg.to_string_lossy().into_owned()).collect();
     let words = without_option(words, &["-o", "--output"]);
     let is_input = |word: &String| inputs.contains(word);
@@ -231,7 +252,7 @@ pub(super) fn next_commands(args: &[OsString], inputs: &[String], task: &Task) -
     };
     NextCommands {
         again: named(again),
-        unlimited: named(line(&without_limits(words))),
+        unlimited: named(line(&[without_limits(words), lifted].concat())),
         probe: named(inputs.first().map(probed).unwrap_or_default()),
         without_inputs: line(&without),
         options: options_text(without.iter().skip(1).map(String::as_str)),
@@ -240,7 +261,20 @@ pub(super) fn next_commands(args: &[OsString], inputs: &[String], task: &Task) -
 
 /// The words without the limits at which a run stops: in force again, they stop the next one, too.
 pub(super) fn without_limits(words: Vec<String>) -> Vec<String> {
-    without_option(words, &["--max-rows", "--max-duration", "--until"])
+    without_option(words, &LIMITS.map(|(flag, _)| flag))
+}
+
+/// Words that lift the limits which no flag sets, and which the command without its flags would find again: in the
+/// configuration file, or in a variable.
+pub(super) fn lifted_limits(flags: &Flags, around: &Surroundings) -> Vec<String> {
+    let bare = flags.without(&LIMITS.map(|(_, flag)| flag));
+    // Whoever cannot read the settings any more tells so himself.
+    let Ok(resolved) = settings::resolve(&bare, around) else { return Vec::new() };
+    let delivery = &resolved.settings.delivery;
+    let in_force =
+        [delivery.max_rows.is_some(), delivery.max_duration_ms.is_some(), delivery.until.is_some()];
+    let limits = LIMITS.into_iter().zip(in_force).filter(|(_, is_in_force)| *is_in_force);
+    limits.flat_map(|((flag, _), _)| [flag.to_owned(), NONE.to_owned()]).collect()
 }
 
 /// The words without an option and its value.
@@ -281,7 +315,7 @@ mod tests {
     fn hints_name_the_command_as_typed() {
         let args: Vec<OsString> =
             ["/usr/bin/simsync", "sync", "my export.csv", "--rate", "200/s"].map(OsString::from).into();
-        let next = next_commands(&args, &["my export.csv".to_owned()], &Task::SYNC);
+        let next = next_commands(&args, &["my export.csv".to_owned()], &Task::SYNC, Vec::new());
         assert_eq!(next.again, "simsync sync 'my export.csv' --rate 200/s");
         assert_eq!(next.without_inputs, "simsync sync --rate 200/s");
         assert_eq!(next.options, " --rate 200/s");
@@ -291,8 +325,9 @@ mod tests {
     fn what_would_stop_the_next_run_too_is_left_out() {
         let line = "simsync sync crm.csv --max-rows 5 --rate 9/s --until=06:00 --max-duration 2h";
         let args: Vec<OsString> = line.split(' ').map(OsString::from).collect();
-        let next = next_commands(&args, &["crm.csv".to_owned()], &Task::SYNC);
-        assert_eq!(next.unlimited, "simsync sync crm.csv --rate 9/s");
+        let lifted = vec!["--until".to_owned(), "none".to_owned()];
+        let next = next_commands(&args, &["crm.csv".to_owned()], &Task::SYNC, lifted);
+        assert_eq!(next.unlimited, "simsync sync crm.csv --rate 9/s --until none");
         assert_eq!(next.probe, "simsync doctor --rate 9/s --probe crm.csv");
         assert_eq!(next.again, line);
     }
@@ -303,12 +338,16 @@ mod tests {
         let inputs = ["crm.csv".to_owned()];
         let task = Task::Plan { save_as: Some("p.json".into()) };
         for option in ["-o p.json", "-op.json", "--output p.json", "--output=p.json"] {
-            let next =
-                next_commands(&words(&format!("simsync plan {option} crm.csv --full")), &inputs, &task);
+            let next = next_commands(
+                &words(&format!("simsync plan {option} crm.csv --full")),
+                &inputs,
+                &task,
+                Vec::new(),
+            );
             assert_eq!(next.again, "simsync sync --full --plan p.json", "{option}");
             assert_eq!(next.without_inputs, "simsync sync --full", "{option}");
         }
-        let next = next_commands(&words("simsync sync --plan p.json --full"), &[], &Task::SYNC);
+        let next = next_commands(&words("simsync sync --plan p.json --full"), &[], &Task::SYNC, Vec::new());
         assert_eq!(next.again, "simsync sync --plan p.json --full");
         assert_eq!(next.without_inputs, "simsync sync --full");
     }

@@ -13,10 +13,7 @@ use super::feed::Selection;
 use super::settle::Unresolved;
 use crate::digest::{FieldHash, SubjectId};
 use crate::ledger::{FieldState, LedgerEntry};
-use crate::update::FieldKind;
-
-/// Fields whose values one subject alone can have.
-const UNIQUE: [FieldKind; 3] = [FieldKind::Number, FieldKind::Imsi, FieldKind::Iccid];
+use crate::update::{FieldKind, FieldSet};
 
 /// The updates of a pass.
 #[derive(Debug)]
@@ -37,13 +34,20 @@ pub(super) struct Chains {
 }
 
 impl Chains {
-    /// Learns what a subject holds at the server, as far as the ledger knows.
+    /// Learns what a subject holds at the server, as far as the ledger knows. What it held before something in doubt counts
+    /// where nobody is known to hold it.
     pub(super) fn learn(&mut self, entry: &LedgerEntry) {
-        for kind in UNIQUE {
-            if let Some(field) = entry.fields[kind.index()]
-                && let FieldState::Known(hash) = field.state
-            {
-                self.holders.insert((kind, hash), entry.subject);
+        for kind in FieldSet::EXCLUSIVE.iter() {
+            match entry.field(kind).map(|field| field.state) {
+                Some(FieldState::Known(hash)) => {
+                    self.holders.insert((kind, hash), entry.subject);
+                }
+                Some(FieldState::Unknown) => {
+                    if let Some(hash) = entry.last_known(kind) {
+                        self.holders.entry((kind, hash)).or_insert(entry.subject);
+                    }
+                }
+                None => {}
             }
         }
     }
@@ -58,7 +62,9 @@ impl Chains {
         let mut ripe = subjects.clone();
         ripe.retain(|subject| {
             !self.tried.contains(subject)
-                && !firsts.get(subject).is_some_and(|first| self.waits(first, &subjects))
+                && !firsts.get(subject).is_some_and(|first| {
+                    waiting.contains_key(&first.waits_for) || self.waits(first, &subjects)
+                })
         });
         if ripe.is_empty() {
             ripe.clone_from(&subjects);
@@ -112,7 +118,7 @@ mod tests {
             maybe_applied: false,
         };
         let place = Place { ordinal: u64::from(number), file: 0, line: 1 };
-        Unresolved { place, update, failure, refusals: 1, is_part: false }
+        Unresolved { place, update, failure, refusals: 1, is_part: false, waits_for: 0, is_tried: true }
     }
 
     fn holds(chains: &mut Chains, number: u8, imsi: u64) {
@@ -120,6 +126,25 @@ mod tests {
         let state = FieldState::Known(FieldHash(imsi));
         entry.fields[FieldKind::Imsi.index()] = Some(LedgerField { state, version: VERSION });
         chains.learn(&entry);
+    }
+
+    #[test]
+    fn what_a_subject_in_doubt_held_before_is_its_own_unless_somebody_is_known_to_hold_it() {
+        let mut chains = Chains::default();
+        let mut doubtful = LedgerEntry::new(subject(1));
+        doubtful.fields[FieldKind::Imsi.index()] =
+            Some(LedgerField { state: FieldState::Unknown, version: VERSION });
+        doubtful.last_known = vec![(FieldKind::Imsi, FieldHash(5))];
+        chains.learn(&doubtful);
+        let waiting = BTreeMap::from([(1, wants(1, 7)), (2, wants(2, 5))]);
+        assert_eq!(turn(&mut chains, &waiting), Some((vec![1], false)));
+        for order in [[1, 3], [3, 1]] {
+            let mut chains = Chains::default();
+            for number in order {
+                if number == 1 { chains.learn(&doubtful) } else { holds(&mut chains, 3, 5) }
+            }
+            assert_eq!(turn(&mut chains, &waiting), Some((vec![1, 2], true)), "3 waits for nobody");
+        }
     }
 
     fn turn(chains: &mut Chains, waiting: &BTreeMap<u64, Unresolved>) -> Option<(Vec<u64>, bool)> {
@@ -155,6 +180,18 @@ mod tests {
         let waiting = BTreeMap::from([(1, wants(1, 2)), (2, wants(2, 1)), (3, wants(3, 9))]);
         assert_eq!(turn(&mut chains, &waiting), Some((vec![3], false)));
         assert_eq!(turn(&mut chains, &waiting), Some((vec![1, 2, 3], true)));
+    }
+
+    #[test]
+    fn what_the_plan_says_of_who_waits_for_whom_needs_no_ledger() {
+        let behind = |number: u8, waits_for| Unresolved { waits_for, ..wants(number, u64::from(number)) };
+        // 3 waits for nobody who waits, 2 for 3, 1 for 2.
+        let mut waiting = BTreeMap::from([(1, behind(1, 2)), (2, behind(2, 3)), (3, behind(3, 9))]);
+        let mut chains = Chains::default();
+        for last in [3, 2, 1] {
+            assert_eq!(turn(&mut chains, &waiting), Some((vec![last], last == 1)));
+            waiting.remove(&last);
+        }
     }
 
     #[test]

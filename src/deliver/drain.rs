@@ -26,7 +26,9 @@ impl Driver<'_, '_> {
         self.deferred = behind.into_iter().collect();
         for (_, unresolved) in first {
             let verdict = unresolved.verdict();
-            if let Some((record, settled)) = settle::settle(&unresolved.update, verdict, clock::wall_s()) {
+            if let Some((record, settled)) =
+                settle::settle(&unresolved.update, verdict, self.batch, clock::wall_s())
+            {
                 let id = unresolved.place.ordinal;
                 self.records.push(record);
                 self.pending.settled.push((id, settled));

@@ -9,10 +9,11 @@ use std::sync::mpsc::{Receiver, Sender};
 use std::time::Duration;
 
 use super::commit::Durable;
+use super::fates::Fates;
 use super::feed::Fed;
 use super::hours::{Flow, Hours};
 use super::settle::{self, Settled, Unresolved};
-use super::{DEFERRED_MAX, DeliverRules, Delivered, Reload, Stopped};
+use super::{DeliverRules, Delivered, Reload, Stopped};
 use crate::api::{Request, Token, TokenSource, Trouble};
 use crate::delivery::outcome::{Failure, Seen, StopCause};
 use crate::delivery::{Action, Decision, REASON_THROTTLED, Scheduler, TokenRead, UpdateId};
@@ -102,9 +103,12 @@ pub(super) struct Driver<'a, 'e> {
     pub(super) chance: Chance,
     pub(super) progress: Progress,
     pub(super) outcome: Delivered,
+    fates: Fates,
     /// Updates that wait for a later pass, by their last row's ordinal.
     pub(super) deferred: BTreeMap<u64, Unresolved>,
     synced: u64,
+    /// Sequence of the batch.
+    pub(super) batch: u64,
     pub(super) held: HashMap<UpdateId, Held>,
     pub(super) permits_in_hand: u32,
     /// Updates handed over for the first time.
@@ -156,6 +160,7 @@ impl<'a, 'e> Driver<'a, 'e> {
         token_source: TokenSource,
         prove: &'a dyn Fn() -> Result<(), JournalError>,
         reload: &'a Reload<'a>,
+        fates: Fates,
     ) -> Driver<'a, 'e> {
         Driver {
             rules,
@@ -179,8 +184,10 @@ impl<'a, 'e> Driver<'a, 'e> {
             chance: Chance::from_entropy(),
             progress: Progress::default(),
             outcome: Delivered::default(),
+            fates,
             deferred: BTreeMap::new(),
             synced: 0,
+            batch: 0,
             held: HashMap::new(),
             permits_in_hand: 0,
             handed: 0,
@@ -320,8 +327,8 @@ impl<'a, 'e> Driver<'a, 'e> {
             self.records.push(settle::intent(&fed.update));
             self.pending.open.push(id);
             self.opening += 1;
-            // A deferred update comes again in a later pass: what is sent then is a retry.
-            let attempts = u32::from(self.deferred.contains_key(&id));
+            // A deferred update that was refused comes again in a later pass: what is sent then is a retry.
+            let attempts = u32::from(self.deferred.get(&id).is_some_and(|unresolved| unresolved.is_tried));
             self.held.insert(id, Held { fed, request, attempts, credited: false });
         }
     }
@@ -347,9 +354,10 @@ impl<'a, 'e> Driver<'a, 'e> {
     fn take(&mut self, decision: Decision, credit: &Credit) {
         for (id, verdict) in decision.verdicts {
             let Some(held) = self.held.get_mut(&id) else { continue };
-            let is_full = self.deferred.len() >= DEFERRED_MAX && !self.deferred.contains_key(&id);
+            let deferred_max = self.rules.scheduler.deferred_max;
+            let is_full = self.deferred.len() >= deferred_max && !self.deferred.contains_key(&id);
             let verdict = if is_full { settle::refuse_deferred(verdict) } else { verdict };
-            match settle::settle(&held.fed.update, verdict, clock::wall_s()) {
+            match settle::settle(&held.fed.update, verdict, self.batch, clock::wall_s()) {
                 Some((record, settled)) => {
                     if !held.credited {
                         credit.give(1);
@@ -413,6 +421,10 @@ impl<'a, 'e> Driver<'a, 'e> {
 
     /// Reports a fact that is durable now.
     pub(super) fn report(&mut self, fed: Fed, settled: Settled) {
+        if fed.is_clear {
+            self.report_clear(fed.place, settled);
+            return;
+        }
         if fed.is_part {
             self.report_part(fed, settled);
             return;
@@ -436,7 +448,7 @@ impl<'a, 'e> Driver<'a, 'e> {
             }
             Settled::InDoubt => {
                 self.deferred.remove(&place.ordinal);
-                self.outcome.in_doubt.entry(subject).or_default().push(place.ordinal);
+                self.fates.doubt(subject, place.ordinal);
                 self.emitter.emit(Event::UpdateInDoubt { place });
             }
             Settled::Withdrawn => {}
@@ -450,25 +462,38 @@ impl<'a, 'e> Driver<'a, 'e> {
         self.deferred.remove(&place.ordinal);
         match settled {
             Settled::Synced => self.synced += 1,
-            Settled::Failed(failure) => {
-                self.outcome.failed.entry(subject).or_default().push((place.ordinal, failure));
-            }
+            Settled::Failed(failure) => self.fates.fail(subject, place.ordinal, &failure),
             Settled::Deferred(failure) => {
                 self.deferred.insert(place.ordinal, Unresolved::new(fed, failure));
             }
-            Settled::InDoubt => self.outcome.in_doubt.entry(subject).or_default().push(place.ordinal),
+            Settled::InDoubt => self.fates.doubt(subject, place.ordinal),
             Settled::Withdrawn => {}
         }
     }
 
+    /// Lets an update wait for the later passes without an attempt, where the one it waits for does, and there is room; gives
+    /// it back otherwise.
+    pub(super) fn put_aside(&mut self, fed: Fed) -> Option<Fed> {
+        if !self.deferred.contains_key(&fed.waits_for)
+            || self.deferred.len() >= self.rules.scheduler.deferred_max
+        {
+            return Some(fed);
+        }
+        if !fed.is_part {
+            self.emitter.emit(Event::UpdateDeferred { place: fed.place });
+        }
+        self.deferred.insert(fed.place.ordinal, Unresolved::untried(fed));
+        None
+    }
+
     fn fail(&mut self, place: Place, subject: SubjectId, failure: Failure) {
+        self.fates.fail(subject, place.ordinal, &failure);
         self.emitter.emit(Event::UpdateFailed {
             place,
             kind: failure.kind,
             status: failure.status,
-            signature: failure.signature.clone(),
+            signature: failure.signature,
         });
-        self.outcome.failed.entry(subject).or_default().push((place.ordinal, failure));
     }
 
     /// Starts attempts: as many as the scheduler wants and the limiter grants.
@@ -543,6 +568,7 @@ impl Driver<'_, '_> {
         }
         self.tell_limit();
         self.outcome.settled_limit = self.scheduler.settled_limit().map(|limit| limit as u64);
+        self.outcome.fates = Some(self.fates);
         self.outcome
     }
 }

@@ -7,9 +7,12 @@
 
 mod adopt;
 mod chains;
+mod clears;
 mod commit;
+mod confirm;
 mod drain;
 mod driver;
+mod fates;
 mod feed;
 mod hours;
 mod rows;
@@ -20,7 +23,7 @@ mod swaps;
 mod tell;
 mod waves;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -30,6 +33,8 @@ pub use self::hours::{Flow, Hours, Window};
 pub use self::steer::Reload;
 
 pub use self::adopt::{Adoption, adopt};
+pub use self::confirm::{Confirmation, confirm};
+pub use self::fates::Fates;
 pub use self::rows::{RowsError, RowsWritten, WriteRows, write_rows};
 pub use self::superseded::Newer;
 
@@ -37,7 +42,7 @@ use self::chains::Chains;
 use self::driver::{Driver, Job, Wake};
 use self::feed::{Fed, Feed, FeedError, LaterWaves, Selection};
 use crate::api::{ApiError, Client, ClientOptions, Envelope, Token, TokenSource, Trouble};
-use crate::delivery::outcome::{Failure, Outcome, Seen, StopCause};
+use crate::delivery::outcome::{Outcome, Seen, StopCause};
 use crate::delivery::{DeliveryRules, Scheduler};
 use crate::digest::{StateKey, SubjectId};
 use crate::engine::credit::Credit;
@@ -49,10 +54,8 @@ use crate::fields::ClearAs;
 use crate::input::{Inputs, SourceError};
 use crate::journal::{JournalError, JournalWriter, LedgerScan};
 use crate::plan::{Plan, Ruling};
+use crate::spill::Space;
 use crate::survey::{Emitter, Judge};
-
-/// Updates waiting for a later pass, at most; a conflict beyond that is final at once.
-pub const DEFERRED_MAX: usize = 100_000;
 
 /// Everything that bounds delivery.
 #[derive(Debug, Clone)]
@@ -308,6 +311,8 @@ pub struct Delivery<'a> {
     pub signals: Signals,
     /// The ledger as it stood at the beginning: who holds what, where updates want each other's values.
     pub ledger: &'a dyn Fn() -> Result<LedgerScan, JournalError>,
+    /// Where the fates of updates are kept that the row files tell.
+    pub space: &'a Space,
     /// What the bounds are when somebody wants them read again.
     pub reload: &'a Reload<'a>,
 }
@@ -317,15 +322,18 @@ pub struct Delivery<'a> {
 pub struct Delivered {
     /// Why it stopped before its end.
     pub stopped: Option<Stopped>,
-    /// Failed updates, by subject: ordinal of the last row, and how.
-    pub failed: HashMap<SubjectId, Vec<(u64, Failure)>>,
-    /// Updates in doubt, by subject: ordinal of the last row.
-    pub in_doubt: HashMap<SubjectId, Vec<u64>>,
+    /// Which updates failed or are in doubt; `None` where nothing was delivered.
+    pub fates: Option<Fates>,
     /// Attempts at once where the adaptive limit settled, for the next run at the target to begin with.
     pub settled_limit: Option<u64>,
 }
 
 impl Delivered {
+    /// Whether an update has failed.
+    pub fn has_failed(&self) -> bool {
+        self.fates.as_ref().is_some_and(Fates::has_failed)
+    }
+
     /// Whether the journal can take nothing more.
     pub fn has_lost_journal(&self) -> bool {
         matches!(self.stopped, Some(Stopped::Journal(_)))
@@ -365,7 +373,9 @@ pub fn deliver(delivery: Delivery<'_>, emitter: &mut Emitter<'_>) -> Result<Deli
         delivery.token_source.clone(),
         delivery.prove,
         delivery.reload,
+        Fates::new(delivery.space),
     );
+    driver.batch = delivery.batch;
     driver.senders = Some(senders);
     driver.set_hours(rules.hours.clone());
     run_passes(&mut driver, delivery);
@@ -423,7 +433,7 @@ impl Drop for Ending {
     }
 }
 
-/// The main pass, the chronic rows, those that wait for others, then deferred conflicts until a pass makes no progress.
+/// The main pass, the chronic rows, clears that break rings, those that wait for others, then deferred conflicts until a pass makes no progress.
 fn run_passes(driver: &mut Driver<'_, '_>, mut delivery: Delivery<'_>) {
     let sent = delivery.plan.facts().rows.send;
     let (late, waiting) = (late_updates(delivery.plan), waiting_updates(delivery.plan));
@@ -436,6 +446,7 @@ fn run_passes(driver: &mut Driver<'_, '_>, mut delivery: Delivery<'_>) {
         pass(driver, &mut delivery, Selection::Late);
         driver.check_updates();
     }
+    clears::run(driver, &mut delivery, waiting);
     waves::run(driver, &mut delivery, waiting);
     resolve_deferred(driver, &mut delivery);
 }
@@ -453,6 +464,7 @@ fn resolve_deferred(driver: &mut Driver<'_, '_>, delivery: &mut Delivery<'_>) {
         tracing::debug!("a pass over {} of {} deferred updates", turn.updates, driver.deferred.len());
         let before = driver.synced();
         pass(driver, delivery, turn.selection);
+        driver.check_updates();
         if turn.is_all && driver.synced() == before && driver.is_going() {
             driver.refuse_unresolved();
         }

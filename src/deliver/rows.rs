@@ -5,22 +5,21 @@
 //! is still open. Not here: how the files look (`report/rows.rs`).
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 
+use super::fates::{Fate, FatesByRow, What};
 use super::superseded::{Newer, Overtaken, Superseded};
 use super::swaps::Swaps;
 use super::{Delivered, Stopped};
-use crate::digest::SubjectId;
 use crate::engine::signals::Signals;
 use crate::event::Breach;
 use crate::fields::RuleId;
 use crate::input::{Inputs, Pass, Row, RowError, SourceError};
-use crate::ledger::Refusal;
 use crate::plan::{Beside, BesideError, Plan, Ruling};
 use crate::report::{ReportError, RowFileKind, RowFiles, RowLine, WrittenFile};
 use crate::row::{Place, Version};
+use crate::spill::{Space, SpillError};
 use crate::survey::{Judge, Judged};
-use crate::update::FieldKind;
+use crate::update::{FieldKind, FieldSet};
 
 /// The rule for passwords in the clear.
 const PLAINTEXT: &str = "password.plaintext";
@@ -37,7 +36,9 @@ pub struct WriteRows<'a> {
     /// What the survey ruled.
     pub plan: &'a Plan,
     /// What delivery left behind.
-    pub delivered: &'a Delivered,
+    pub delivered: &'a mut Delivered,
+    /// Where fates are kept, if there was no delivery.
+    pub space: &'a Space,
     /// Id of this run, for rows that have no earlier one.
     pub run_id: &'a str,
     /// The files.
@@ -73,6 +74,9 @@ pub enum RowsError {
     /// What the plan says of a row cannot be read back.
     #[error(transparent)]
     Plan(#[from] BesideError),
+    /// The fates of updates could not be kept, or cannot be read back.
+    #[error("what became of updates cannot be kept: {0}")]
+    Fates(#[from] SpillError),
     /// The operator asked to stop.
     #[error("the row files were not written: {0}")]
     Stopped(Stopped),
@@ -91,7 +95,7 @@ pub(super) struct Why {
 /// # Errors
 /// When the inputs cannot be read again or the files cannot be written.
 pub fn write_rows(write: WriteRows<'_>) -> Result<RowsWritten, RowsError> {
-    let WriteRows { inputs, mut judge, plan, delivered, run_id, files, signals, newer, .. } = write;
+    let WriteRows { inputs, mut judge, plan, delivered, space, run_id, files, signals, newer, .. } = write;
     let (is_older_batch, swap_places) = (write.is_older_batch, write.swap_places);
     // Of a night on which nothing has changed nothing is written, and nothing read for it.
     let rows = plan.facts().rows;
@@ -108,15 +112,11 @@ pub fn write_rows(write: WriteRows<'_>) -> Result<RowsWritten, RowsError> {
         files,
     };
     let (batch, key) = (newer.batch, judge.key_field());
+    let key_alone: FieldSet = key.into_iter().collect();
     let superseded = Superseded::find(newer, plan, inputs, &mut judge)?;
-    let mut reasons = Reasons {
-        plan,
-        delivered,
-        refused_subjects: HashMap::new(),
-        superseded,
-        swaps: Swaps { places: swap_places, names },
-    };
-    reasons.find_refused_subjects(inputs, &mut judge)?;
+    let fates = FatesByRow::find(&mut delivered.fates, space, plan, inputs, &mut judge)?;
+    let swaps = Swaps { places: swap_places, swaps: plan.swaps(), names };
+    let mut reasons = Reasons { plan, fates, superseded, swaps };
     let mut trimmed = 0;
     let mut reader = inputs.read(Pass::Again);
     while let Some(row) = reader.next_row()? {
@@ -127,7 +127,7 @@ pub fn write_rows(write: WriteRows<'_>) -> Result<RowsWritten, RowsError> {
             return Err(RowsError::Stopped(Stopped::Signal(stop)));
         }
         let ruling = plan.ruling(place.ordinal);
-        let Beside { left_out, swap, .. } = plan.beside(place.ordinal)?;
+        let Beside { left_out, unknown, swap, .. } = plan.beside(place.ordinal)?;
         // A column that gives the order has rows folded in it; nothing is left out of what they say together.
         let may_be_told = is_older_batch || row.as_ref().is_ok_and(|row| row.origin().is_some());
         if (ruling.is_sent() || ruling.is_folded()) && !left_out.is_empty() && may_be_told {
@@ -142,7 +142,8 @@ pub fn write_rows(write: WriteRows<'_>) -> Result<RowsWritten, RowsError> {
             }
             Judged::Valid { .. } | Judged::Rejected { .. } | Judged::Filtered => None,
         };
-        let Some(why) = reasons.why(&row, judged, (place, swap), overtaken) else { continue };
+        let place_of = (place, swap, unknown.minus(key_alone));
+        let Some(why) = reasons.why(&row, judged, place_of, overtaken)? else { continue };
         writing.write(&row, judged, place, why, &judge)?;
     }
     drop(reader);
@@ -229,73 +230,42 @@ fn remove_password(password: &str, columns: &[usize], cells: &mut [Option<Cow<'_
 
 struct Reasons<'a> {
     plan: &'a Plan,
-    delivered: &'a Delivered,
-    /// Updates refused earlier in this batch, by subject, to find the rows folded into them.
-    refused_subjects: HashMap<SubjectId, Vec<(u64, Refusal)>>,
+    fates: FatesByRow,
     superseded: Superseded<'a>,
     swaps: Swaps<'a>,
 }
 
 impl Reasons<'_> {
-    /// Reads once for the subjects of updates refused before, only if there are any: the plan knows their last rows.
-    fn find_refused_subjects(&mut self, inputs: &mut Inputs, judge: &mut Judge<'_>) -> Result<(), RowsError> {
-        if self.plan.facts().refused_before == 0 {
-            return Ok(());
-        }
-        let mut reader = inputs.read(Pass::Again);
-        while let Some(row) = reader.next_row()? {
-            let Ok(row) = row else { continue };
-            let ordinal = row.place().ordinal;
-            if let Some(refusal) = self.plan.refused_before(ordinal)?
-                && let Judged::Valid { subject, .. } = judge.row(&row)
-            {
-                self.refused_subjects.entry(subject).or_default().push((ordinal, refusal));
-            }
-        }
-        Ok(())
-    }
-
     fn why(
-        &self,
+        &mut self,
         row: &Result<Row<'_>, RowError>,
         judged: Judged,
-        (place, swap): (Place, u32),
+        (place, swap, unknown): (Place, u32, FieldSet),
         overtaken: Option<Overtaken>,
-    ) -> Option<Why> {
+    ) -> Result<Option<Why>, SpillError> {
         let ordinal = place.ordinal;
-        let subject = match judged {
-            Judged::Valid { subject, .. } => Some(subject),
-            Judged::Rejected { .. } | Judged::Filtered => None,
-        };
-        match self.plan.ruling(ordinal) {
+        Ok(match self.plan.ruling(ordinal) {
             Ruling::Rejected => Some(rejected(row, judged)),
             Ruling::Conflict if swap > 0 => Some(self.swaps.why(place, swap)),
             Ruling::Conflict => Some(self.conflict(ordinal)),
-            Ruling::Held => Some(Why {
-                kind: RowFileKind::InDoubt,
-                reason: "held".into(),
-                signature: String::new(),
-                detail: "an earlier update of this subject is in doubt and in_doubt = \"hold\"".into(),
-            }),
-            Ruling::RefusedBefore | Ruling::FoldedRefused => {
-                let (_, refusal) =
-                    first_from(self.refused_subjects.get(&subject?)?, ordinal, |entry| entry.0)?;
-                Some(Why {
-                    kind: RowFileKind::Failed,
-                    reason: refusal.kind.name().into(),
-                    signature: refusal.signature.clone(),
-                    detail: "refused earlier in this batch; --retry-failed sends it again".into(),
-                })
-            }
-            Ruling::Send | Ruling::SendLate => self.sent(subject?, |of| of == ordinal),
+            Ruling::Held => Some(held(unknown)),
             // A folded row shares the fate of the first update at or behind it.
-            Ruling::Folded | Ruling::FoldedLate => self.sent(subject?, |of| of >= ordinal),
-            Ruling::Superseded => {
-                let (reason, detail) = self.superseded.why(&overtaken?);
-                Some(Why { kind: RowFileKind::Superseded, reason, signature: String::new(), detail })
-            }
-            Ruling::Filtered | Ruling::Elsewhere | Ruling::Duplicate | Ruling::Unchanged => None,
-        }
+            Ruling::RefusedBefore
+            | Ruling::FoldedRefused
+            | Ruling::Send
+            | Ruling::SendLate
+            | Ruling::Folded
+            | Ruling::FoldedLate => self.fates.of(ordinal)?.map(told),
+            Ruling::Superseded => overtaken.map(|overtaken| {
+                let (reason, detail) = self.superseded.why(&overtaken);
+                Why { kind: RowFileKind::Superseded, reason, signature: String::new(), detail }
+            }),
+            Ruling::Filtered
+            | Ruling::Elsewhere
+            | Ruling::Duplicate
+            | Ruling::Unchanged
+            | Ruling::Confirmed => None,
+        })
     }
 
     /// Names the field and the other claimants, where the plan lists them.
@@ -317,36 +287,26 @@ impl Reasons<'_> {
         };
         Why { kind: RowFileKind::Conflict, reason, signature: String::new(), detail }
     }
-
-    /// What became of the update that a row is part of; `is_it` tells by the ordinal of the update's last row.
-    fn sent(&self, subject: SubjectId, is_it: impl Fn(u64) -> bool) -> Option<Why> {
-        let failed = self.delivered.failed.get(&subject).map_or(&[][..], Vec::as_slice);
-        let in_doubt = self.delivered.in_doubt.get(&subject).map_or(&[][..], Vec::as_slice);
-        let first_failed = failed.iter().filter(|(of, _)| is_it(*of)).min_by_key(|(of, _)| *of);
-        let first_in_doubt = in_doubt.iter().copied().filter(|of| is_it(*of)).min();
-        if let Some((of, failure)) = first_failed
-            && first_in_doubt.is_none_or(|doubt| *of < doubt)
-        {
-            return Some(Why {
-                kind: RowFileKind::Failed,
-                reason: failure.kind.name().into(),
-                signature: failure.signature.clone(),
-                detail: if failure.maybe_applied { "it may have been applied".into() } else { String::new() },
-            });
-        }
-        first_in_doubt.map(|_| Why {
-            kind: RowFileKind::InDoubt,
-            reason: "in-doubt".into(),
-            signature: String::new(),
-            detail: "the run ended while its request was on the wire; it may or may not have been applied"
-                .into(),
-        })
-    }
 }
 
-/// The first update whose last row is this row or a later one: the one this row is part of.
-fn first_from<T>(list: &[T], ordinal: u64, of: impl Fn(&T) -> u64) -> Option<&T> {
-    list.iter().filter(|entry| of(entry) >= ordinal).min_by_key(|entry| of(entry))
+/// What is said of an update that needs a person.
+fn told(fate: Fate) -> Why {
+    let Fate { what, signature } = fate;
+    let (kind, reason, detail) = match what {
+        What::Failed { kind, maybe_applied } => {
+            let detail = if maybe_applied { "it may have been applied" } else { "" };
+            (RowFileKind::Failed, kind.name(), detail)
+        }
+        What::InDoubt => (
+            RowFileKind::InDoubt,
+            "in-doubt",
+            "the run ended while its request was on the wire; it may or may not have been applied",
+        ),
+        What::RefusedBefore { kind } => {
+            (RowFileKind::Failed, kind.name(), "refused earlier in this batch; --retry-failed sends it again")
+        }
+    };
+    Why { kind, reason: reason.into(), signature, detail: detail.into() }
 }
 
 /// Adds the further reasons for which a row was rejected, so that one correction serves for all.
@@ -355,6 +315,20 @@ fn add_also(detail: &mut String, also: &[Breach]) {
         let field = breach.field.map_or(String::new(), |field| format!("{field}: "));
         let says = RuleId::of(breach.code).map_or("", |id| id.rule().says);
         detail.push_str(&format!("; {field}{says} ({})", breach.code));
+    }
+}
+
+/// Why a row waits, where these fields of its subject are unknown.
+fn held(unknown: FieldSet) -> Why {
+    let names: Vec<&str> = unknown.iter().map(FieldKind::name).collect();
+    Why {
+        kind: RowFileKind::InDoubt,
+        reason: "held".into(),
+        signature: String::new(),
+        detail: format!(
+            "in_doubt = \"hold\": an earlier update of this subject had no definite answer, and {} may have been set by it",
+            names.join(", ")
+        ),
     }
 }
 

@@ -34,8 +34,8 @@ pub(super) fn intent(update: &Update) -> Record {
     }
 }
 
-/// The record and the fact of a verdict; `None` for a verdict that settles nothing yet.
-pub(super) fn settle(update: &Update, verdict: Verdict, now_s: i64) -> Option<(Record, Settled)> {
+/// The record and the fact of a verdict in a run of this batch; `None` for a verdict that settles nothing yet.
+pub(super) fn settle(update: &Update, verdict: Verdict, batch: u64, now_s: i64) -> Option<(Record, Settled)> {
     match verdict {
         Verdict::Synced => {
             let record = Record::Synced {
@@ -46,7 +46,7 @@ pub(super) fn settle(update: &Update, verdict: Verdict, now_s: i64) -> Option<(R
             };
             Some((record, Settled::Synced))
         }
-        Verdict::Failed(failure) => Some((failed(update, &failure), Settled::Failed(failure))),
+        Verdict::Failed(failure) => Some((failed(update, &failure, batch), Settled::Failed(failure))),
         Verdict::Deferred(failure) => {
             let record = Record::Deferred {
                 subject: update.subject,
@@ -65,7 +65,7 @@ pub(super) fn settle(update: &Update, verdict: Verdict, now_s: i64) -> Option<(R
 /// The verdict where there is no room to let a deferred update wait: its refusal is final.
 pub(super) fn refuse_deferred(verdict: Verdict) -> Verdict {
     match verdict {
-        Verdict::Deferred(failure) => Verdict::Failed(Failure { kind: FailureKind::Refused, ..failure }),
+        Verdict::Deferred(failure) => Verdict::Failed(Failure { kind: FailureKind::Unresolved, ..failure }),
         Verdict::Synced | Verdict::Failed(_) | Verdict::RetryIn { .. } | Verdict::Withheld => verdict,
     }
 }
@@ -97,37 +97,58 @@ pub(super) struct Unresolved {
     /// Definite refusals of this version so far, this one among them.
     pub(super) refusals: u32,
     pub(super) is_part: bool,
+    /// The ordinal of an update it waits for; 0 for none.
+    pub(super) waits_for: u64,
+    /// Whether it was sent in this run, and refused.
+    pub(super) is_tried: bool,
 }
 
 impl Unresolved {
     /// Keeps the update's facts and lets its values go: a later pass reads them again.
     pub(super) fn new(fed: Fed, failure: Failure) -> Unresolved {
-        let Fed { place, mut update, refusals, is_part, .. } = fed;
+        let refusals = fed.refusals.saturating_add(1);
+        Unresolved { failure, refusals, is_tried: true, ..Unresolved::untried(fed) }
+    }
+
+    /// Of an update that would be sent in vain: what it takes, another one that waits for a later pass has not given up.
+    pub(super) fn untried(fed: Fed) -> Unresolved {
+        let Fed { place, mut update, refusals, is_part, waits_for, .. } = fed;
         update.fields = Fields::default();
-        Unresolved { place, update, failure, refusals: refusals.saturating_add(1), is_part }
+        let failure = Failure {
+            kind: FailureKind::Deferred,
+            status: None,
+            signature: String::new(),
+            maybe_applied: false,
+        };
+        Unresolved { place, update, failure, refusals, is_part, waits_for, is_tried: false }
     }
 
     /// As an update handed over, so that its final verdict takes the way of all verdicts.
     pub(super) fn into_fed(self) -> Fed {
-        let Unresolved { place, update, refusals, is_part, .. } = self;
-        Fed { place, update, body: Vec::new(), chronic: false, refusals, is_part }
+        let Unresolved { place, update, refusals, is_part, waits_for, .. } = self;
+        Fed { place, update, body: Vec::new(), chronic: false, refusals, is_part, waits_for, is_clear: false }
     }
 
-    /// The final verdict: refused.
+    /// The final verdict: refused, as a conflict.
     pub(super) fn verdict(&self) -> Verdict {
-        Verdict::Failed(Failure { kind: FailureKind::Refused, ..self.failure.clone() })
+        Verdict::Failed(Failure { kind: FailureKind::Unresolved, ..self.failure.clone() })
     }
 }
 
-fn failed(update: &Update, failure: &Failure) -> Record {
+fn failed(update: &Update, failure: &Failure, batch: u64) -> Record {
     let (subject, version) = (update.subject, update.version);
     let digest = update_digest(&update.facts);
     let signature = failure.signature.clone();
     let cause = match failure.kind {
-        FailureKind::Refused | FailureKind::Deferred => {
+        kind @ (FailureKind::Refused | FailureKind::Deferred | FailureKind::Unresolved) => {
             let status = failure.status.unwrap_or(0);
             let unknown = unknown_fields(update, failure);
-            return Record::Refused { subject, version, digest, status, signature, unknown };
+            if kind == FailureKind::Refused && batch == version.batch {
+                return Record::Refused { subject, version, digest, status, signature, unknown };
+            }
+            // A deferral that is final is one that no pass resolved.
+            let kind = if kind == FailureKind::Refused { kind } else { FailureKind::Unresolved };
+            return Record::RefusedIn { subject, version, batch, kind, digest, status, signature, unknown };
         }
         FailureKind::Exhausted => UnknownCause::Exhausted,
         FailureKind::EchoMismatch => UnknownCause::EchoMismatch,
@@ -155,7 +176,7 @@ mod tests {
             |kind| Failure { kind, status: Some(409), signature: "409 taken".into(), maybe_applied: true };
         assert_eq!(
             refuse_deferred(Verdict::Deferred(failure(FailureKind::Deferred))),
-            Verdict::Failed(failure(FailureKind::Refused))
+            Verdict::Failed(failure(FailureKind::Unresolved))
         );
         for verdict in [
             Verdict::Synced,

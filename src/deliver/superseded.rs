@@ -66,15 +66,15 @@ impl<'a> Superseded<'a> {
         };
         if is_alone && plan.facts().rows.superseded > 0 {
             // Under `first` the row taken stands before those that give way, hence two readings.
-            each_row(inputs, plan, judge, |ruling, _, subject| {
-                if ruling == Ruling::Superseded && taken.len() < TAKEN_MAX {
+            let is_superseded = |ruling| ruling == Ruling::Superseded;
+            each_row(inputs, plan, judge, is_superseded, |_, _, subject| {
+                if taken.len() < TAKEN_MAX {
                     taken.insert(subject, None);
                 }
             })?;
-            each_row(inputs, plan, judge, |ruling, ordinal, subject| {
-                if !matches!(ruling, Ruling::Superseded | Ruling::Duplicate)
-                    && let Some(slot) = taken.get_mut(&subject)
-                {
+            let may_be_taken = |ruling| !matches!(ruling, Ruling::Superseded | Ruling::Duplicate);
+            each_row(inputs, plan, judge, may_be_taken, |_, ordinal, subject| {
+                if let Some(slot) = taken.get_mut(&subject) {
                     *slot = Some(ordinal);
                 }
             })?;
@@ -134,11 +134,12 @@ impl<'a> Superseded<'a> {
     }
 }
 
-/// Reads the inputs once more for the subjects of all valid rows.
-fn each_row(
+/// Reads the inputs once more for the subjects of valid rows with such a ruling.
+pub(super) fn each_row(
     inputs: &mut Inputs,
     plan: &Plan,
     judge: &mut Judge<'_>,
+    is_wanted: impl Fn(Ruling) -> bool,
     mut look: impl FnMut(Ruling, u64, SubjectId),
 ) -> Result<(), SourceError> {
     let mut reader = inputs.read(Pass::Again);
@@ -146,7 +147,7 @@ fn each_row(
         let Ok(row) = row else { continue };
         let ordinal = row.place().ordinal;
         let ruling = plan.ruling(ordinal);
-        if matches!(ruling, Ruling::Rejected | Ruling::Filtered | Ruling::Elsewhere) {
+        if !is_wanted(ruling) || matches!(ruling, Ruling::Rejected | Ruling::Filtered | Ruling::Elsewhere) {
             continue;
         }
         if let Judged::Valid { subject, .. } = judge.row(&row) {

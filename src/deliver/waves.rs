@@ -1,7 +1,8 @@
 //! Updates that take what those of other subjects give up, in waves: release before assign.
 //!
 //! A wave begins when the one before is settled, be it synced, failed or deferred. Where a predecessor has failed the server
-//! decides about those that waited for it. One reading serves as many waves as can be held. Not here: who waits for whom
+//! decides about those that waited for it; where it was deferred they are deferred with it, without an attempt in vain. One
+//! reading serves as many waves as can be held. Not here: who waits for whom
 //! (`plan/chain.rs`).
 
 use super::feed::{Hand, LaterWaves, Selection};
@@ -45,6 +46,10 @@ fn run_held(driver: &mut Driver<'_, '_>, delivery: &Delivery<'_>, later: LaterWa
     for wave in later.into_values() {
         if !driver.is_going() {
             return;
+        }
+        let wave: Vec<_> = wave.into_iter().filter_map(|fed| driver.put_aside(fed)).collect();
+        if wave.is_empty() {
+            continue;
         }
         pass_of(driver, (driver.window, bytes), |credit, send| {
             let mut hand = Hand::new(credit, send);

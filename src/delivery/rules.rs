@@ -38,6 +38,9 @@ pub const HELD_MAX: usize = 4_096;
 /// First attempts that must go out between two retries while there are first attempts to make.
 pub const FRESH_PER_RETRY: u32 = 4;
 
+/// Subjects, and updates, that wait for a later pass; a conflict beyond them is final at once.
+pub const DEFERRED_MAX: usize = 100_000;
+
 /// Signatures whose failures are counted apart; further ones have no budget of their own.
 pub const SIGNATURES_MAX: usize = 1_024;
 
@@ -82,6 +85,8 @@ pub struct DeliveryRules {
     pub ready_max: usize,
     /// Updates offered and not settled.
     pub held_max: usize,
+    /// Subjects with an update that waits for a later pass; a conflict of one more is a refusal.
+    pub deferred_max: usize,
     /// Error budget: the run stops when more updates than this have failed.
     pub failures_max: Option<u64>,
     /// The same for each complaint: the run stops when more updates than this have failed with one signature.
@@ -113,6 +118,7 @@ impl Default for DeliveryRules {
             unproven_subjects: UNPROVEN_SUBJECTS,
             ready_max: READY_MAX,
             held_max: HELD_MAX,
+            deferred_max: DEFERRED_MAX,
             failures_max: None,
             signature_failures_max: None,
             fresh_per_retry: FRESH_PER_RETRY,

@@ -301,6 +301,27 @@ fn after_a_deferred_one_the_later_ones_of_its_subject_are_deferred_too() {
 }
 
 #[test]
+fn where_no_more_subjects_can_wait_a_conflict_is_a_refusal_and_the_next_of_its_subject_may_go() {
+    let mut desk = Desk::warm(DeliveryRules { deferred_max: 1, failures_max: Some(1), ..proven() });
+    desk.offer(1, 7);
+    desk.send(1);
+    desk.answer(1, conflict());
+    assert!(matches!(desk.verdict(1), Some(Verdict::Deferred(_))));
+    desk.offer(2, 8);
+    desk.offer(3, 8);
+    desk.send(2);
+    desk.answer(2, conflict());
+    assert_eq!(desk.failure(2).kind, FailureKind::Refused);
+    assert_eq!(desk.send_all(), [3], "nothing of its subject waits that it could overtake");
+    // Whose update waits keeps its later ones back all the same.
+    desk.offer(4, 7);
+    assert_eq!(desk.send_all(), Vec::<u64>::new());
+    desk.answer(3, conflict());
+    let [stop] = desk.stops()[..] else { panic!("two failures are more than one") };
+    assert_eq!(stop, &StopCause::ErrorBudget { failed: 2 });
+}
+
+#[test]
 fn chronic_ones_go_last() {
     let mut desk = Desk::warm(DeliveryRules { max_in_flight: 1, ..proven() });
     desk.offer_chronic(1);

@@ -1,6 +1,6 @@
 //! Ledger entries as bytes: the value beside a subject id in a generation.
 //!
-//! Versions of fields are written only where they differ from the entry's, and most do not: the usual entry takes
+//! Versions and times of fields are written only where they differ from the entry's, and most do not: the usual entry takes
 //! some 90 bytes. A fold in the middle of a run keeps a subject's open intents behind its entry, so that the next fold goes on as
 //! if there had been none between; whoever reads the entry finds them in doubt. Not here: the file entries lie in (`generation.rs`), its checksums (`pages.rs`).
 
@@ -18,10 +18,20 @@ use super::codec::{
 };
 
 /// Version of an entry's layout and of the hashes in it. Version 1 hashed fields with BLAKE3 and subjects without a tag.
+/// Its variants follow, up to [`ENTRY_VERSION_MAX`].
 const ENTRY_VERSION: u8 = 2;
 
-/// Version of an entry that open intents follow.
-const OPEN_ENTRY_VERSION: u8 = 3;
+/// Added to the version where open intents follow the entry.
+const WITH_OPEN: u8 = 1;
+
+/// Added to the version where the entry has values last known of unknown fields, or times of fields.
+const WITH_ASIDE: u8 = 2;
+
+/// The last variant of the version.
+const ENTRY_VERSION_MAX: u8 = ENTRY_VERSION + WITH_OPEN + WITH_ASIDE;
+
+/// Set beside a failure's kind when another batch follows than its version's: that of the run that sent the update.
+const FAILED_IN: u8 = 0x80;
 
 /// Whether nothing is known of the subject, so that an entry would say nothing.
 pub(super) fn is_blank(entry: &LedgerEntry) -> bool {
@@ -30,7 +40,9 @@ pub(super) fn is_blank(entry: &LedgerEntry) -> bool {
 
 /// Appends an entry without its subject, and the subject's intents that are open.
 pub(super) fn encode_entry(entry: &LedgerEntry, open: &[InDoubt], out: &mut Vec<u8>) {
-    out.push(if open.is_empty() { ENTRY_VERSION } else { OPEN_ENTRY_VERSION });
+    let has_aside = !entry.last_known.is_empty() || !entry.field_times_s.is_empty();
+    let (open_bit, aside_bit) = (u8::from(!open.is_empty()) * WITH_OPEN, u8::from(has_aside) * WITH_ASIDE);
+    out.push(ENTRY_VERSION + open_bit + aside_bit);
     // 0 is no batch: batches are numbered from 1. An acknowledged version of batch 0 would still come back, for
     // the flag says whether there is one.
     out.push(u8::from(entry.acked.is_some()));
@@ -55,10 +67,17 @@ pub(super) fn encode_entry(entry: &LedgerEntry, open: &[InDoubt], out: &mut Vec<
     for refusal in &entry.refusals {
         put_version(out, refusal.version);
         put_digest(out, refusal.digest);
-        out.push(failure_tag(refusal.kind));
+        let is_own = refusal.batch == refusal.version.batch;
+        out.push(failure_tag(refusal.kind) | if is_own { 0 } else { FAILED_IN });
+        if !is_own {
+            put_varint(out, refusal.batch);
+        }
         put_varint(out, u64::from(refusal.count));
         put_status(out, refusal.status);
         put_text(out, cut(&refusal.signature, SIGNATURE_BYTES_MAX));
+    }
+    if has_aside {
+        put_aside(out, entry);
     }
     if !open.is_empty() {
         put_doubts(out, open);
@@ -67,17 +86,34 @@ pub(super) fn encode_entry(entry: &LedgerEntry, open: &[InDoubt], out: &mut Vec<
 
 /// Whether open intents follow an encoded entry.
 pub(super) fn has_open_intents(bytes: &[u8]) -> bool {
-    bytes.first() == Some(&OPEN_ENTRY_VERSION)
+    bytes.first().is_some_and(|format| has_variant(*format, WITH_OPEN))
+}
+
+fn has_variant(format: u8, bit: u8) -> bool {
+    (ENTRY_VERSION..=ENTRY_VERSION_MAX).contains(&format) && (format - ENTRY_VERSION) & bit != 0
 }
 
 /// Decodes the entry of a subject as it is to be read: what is open is in doubt.
 pub(super) fn decode_entry(subject: SubjectId, bytes: &[u8]) -> Result<LedgerEntry, CodecError> {
     let mut entry = LedgerEntry::new(subject);
-    let open = decode_into(&mut entry, bytes)?;
-    if !open.is_empty() {
-        entry = EntryFold::resume(entry, open).finish();
-    }
+    decode_anew(&mut entry, subject, bytes)?;
     Ok(entry)
+}
+
+/// Like [`decode_entry`], to where another entry may stand.
+pub(super) fn decode_anew(
+    entry: &mut LedgerEntry,
+    subject: SubjectId,
+    bytes: &[u8],
+) -> Result<(), CodecError> {
+    entry.subject = subject;
+    entry.fields = [None; FIELD_COUNT];
+    let open = decode_into(entry, bytes)?;
+    if !open.is_empty() {
+        let read = std::mem::replace(entry, LedgerEntry::new(subject));
+        *entry = EntryFold::resume(read, open).finish();
+    }
+    Ok(())
 }
 
 /// Decodes the entry of a subject as it is to be folded further, with its open intents apart.
@@ -90,11 +126,11 @@ pub(super) fn decode_parts(
     Ok((entry, open))
 }
 
-/// Decodes into a new entry, in place: an entry is some 400 bytes, and copying it takes longer than reading it.
+/// Decodes into an entry without fields, in place: an entry is some 400 bytes, and copying it takes longer than reading it.
 fn decode_into(entry: &mut LedgerEntry, bytes: &[u8]) -> Result<Vec<InDoubt>, CodecError> {
     let mut decoder = Decoder::new(bytes);
     let format = decoder.u8()?;
-    if format != ENTRY_VERSION && format != OPEN_ENTRY_VERSION {
+    if !(ENTRY_VERSION..=ENTRY_VERSION_MAX).contains(&format) {
         return Err(CodecError::Unknown(format!("ledger entry, format version {format}")));
     }
     let is_acked = match decoder.u8()? {
@@ -108,7 +144,10 @@ fn decode_into(entry: &mut LedgerEntry, bytes: &[u8]) -> Result<Vec<InDoubt>, Co
     take_fields(&mut decoder, base, &mut entry.fields)?;
     entry.in_doubt = take_list(&mut decoder, IN_DOUBT_MAX, take_doubt)?;
     entry.refusals = take_list(&mut decoder, REFUSALS_MAX, take_refusal)?;
-    let open = if format == OPEN_ENTRY_VERSION {
+    if has_variant(format, WITH_ASIDE) {
+        take_aside(&mut decoder, entry)?;
+    }
+    let open = if has_variant(format, WITH_OPEN) {
         // As many as a run may have open; each takes bytes, so the entry's own length bounds the list.
         take_list(&mut decoder, bytes.len(), take_doubt)?
     } else {
@@ -116,6 +155,24 @@ fn decode_into(entry: &mut LedgerEntry, bytes: &[u8]) -> Result<Vec<InDoubt>, Co
     };
     decoder.end()?;
     Ok(open)
+}
+
+/// The times are told by how long they came before the entry's, which is shorter.
+fn put_aside(out: &mut Vec<u8>, entry: &LedgerEntry) {
+    put_fields(out, entry.last_known.iter().map(|(kind, _)| *kind).collect());
+    entry.last_known.iter().for_each(|(_, hash)| out.extend_from_slice(&hash.0.to_be_bytes()));
+    put_fields(out, entry.field_times_s.iter().map(|(kind, _)| *kind).collect());
+    entry.field_times_s.iter().for_each(|(_, at_s)| put_signed(out, entry.acked_at_s.wrapping_sub(*at_s)));
+}
+
+fn take_aside(decoder: &mut Decoder<'_>, entry: &mut LedgerEntry) -> Result<(), CodecError> {
+    for kind in decoder.fields()?.iter() {
+        entry.last_known.push((kind, FieldHash(decoder.u64_fixed()?)));
+    }
+    for kind in decoder.fields()?.iter() {
+        entry.field_times_s.push((kind, entry.acked_at_s.wrapping_sub(decoder.signed()?)));
+    }
+    Ok(())
 }
 
 fn put_doubts(out: &mut Vec<u8>, doubts: &[InDoubt]) {
@@ -156,10 +213,13 @@ fn take_fields(
 }
 
 fn take_refusal(decoder: &mut Decoder<'_>) -> Result<Refusal, CodecError> {
+    let (version, digest) = (decoder.version()?, decoder.digest()?);
+    let (kind, is_own) = take_failure(decoder)?;
     Ok(Refusal {
-        version: decoder.version()?,
-        digest: decoder.digest()?,
-        kind: take_failure(decoder)?,
+        version,
+        batch: if is_own { version.batch } else { decoder.varint()? },
+        digest,
+        kind,
         count: u32::try_from(decoder.varint()?).map_err(|_| CodecError::Damaged("a count is too large"))?,
         status: decoder.status()?,
         signature: decoder.text()?,
@@ -187,15 +247,20 @@ fn failure_tag(kind: FailureKind) -> u8 {
         FailureKind::Exhausted => 2,
         FailureKind::EchoMismatch => 3,
         FailureKind::Deferred => 4,
+        FailureKind::Unresolved => 5,
     }
 }
 
-fn take_failure(decoder: &mut Decoder<'_>) -> Result<FailureKind, CodecError> {
-    match decoder.u8()? {
-        1 => Ok(FailureKind::Refused),
-        2 => Ok(FailureKind::Exhausted),
-        3 => Ok(FailureKind::EchoMismatch),
-        4 => Ok(FailureKind::Deferred),
+/// How an update failed, and whether in the batch of its version.
+fn take_failure(decoder: &mut Decoder<'_>) -> Result<(FailureKind, bool), CodecError> {
+    let byte = decoder.u8()?;
+    let is_own = byte & FAILED_IN == 0;
+    match byte & !FAILED_IN {
+        1 => Ok((FailureKind::Refused, is_own)),
+        2 => Ok((FailureKind::Exhausted, is_own)),
+        3 => Ok((FailureKind::EchoMismatch, is_own)),
+        4 => Ok((FailureKind::Deferred, is_own)),
+        5 => Ok((FailureKind::Unresolved, is_own)),
         other => Err(CodecError::Unknown(format!("ledger entry, failure kind {other}"))),
     }
 }

@@ -127,7 +127,9 @@ impl JournalError {
     pub fn remedy(&self) -> String {
         match self {
             JournalError::Locked { .. } => {
-                "wait for the other run to end, or use another state directory".to_owned()
+                "wait for the other run to end; another state directory would know nothing of what this one has \
+                 acknowledged"
+                    .to_owned()
             }
             JournalError::KeyMissing { path } => format!(
                 "restore {} from a copy; without it no subject can be recognised, and a new state directory must be \

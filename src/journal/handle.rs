@@ -18,7 +18,7 @@ use super::batches::Batch;
 use super::core::{Core, FinishReport, SharedLedger};
 use super::error::JournalError;
 use super::files;
-use super::generation::{GenerationReader, LedgerScan};
+use super::generation::{GenerationReader, LedgerLookups, LedgerScan};
 use super::lock::{LockHolder, StateLock};
 use super::named::{LedgerMoves, RunBatch};
 use super::opening::{self, Recovery};
@@ -341,12 +341,14 @@ impl Journal {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner).entries
     }
 
-    /// The ledger's entry of a subject, without what this run appended.
+    /// The ledger's entry of a subject, without what this run appended. For more than a few, [`Journal::lookups`].
     pub fn lookup(&self, subject: SubjectId) -> Result<Option<LedgerEntry>, JournalError> {
-        match self.open_ledger()? {
-            None => Ok(None),
-            Some(mut reader) => reader.get(subject),
-        }
+        self.lookups()?.get(subject)
+    }
+
+    /// The ledger as it stands, opened once for any number of subjects.
+    pub fn lookups(&self) -> Result<LedgerLookups, JournalError> {
+        self.open_ledger().map(LedgerLookups::new)
     }
 
     /// A handle to append records.

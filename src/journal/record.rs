@@ -6,7 +6,7 @@
 //! (`ledger.rs`), the store that keeps values.
 
 use crate::digest::{FieldHash, SubjectId};
-use crate::ledger::{Record, SIGNATURE_BYTES_MAX, UnknownCause};
+use crate::ledger::{FailureKind, Record, SIGNATURE_BYTES_MAX, UnknownCause};
 use crate::row::Version;
 use crate::update::{FIELD_COUNT, FieldFact, FieldKind};
 
@@ -34,6 +34,12 @@ const TAG_REFUSED: u8 = 3;
 const TAG_DEFERRED: u8 = 4;
 const TAG_UNKNOWN: u8 = 5;
 const TAG_WITHDRAWN: u8 = 6;
+const TAG_REFUSED_IN: u8 = 7;
+const TAG_CONFIRMED: u8 = 8;
+
+/// How an update was refused.
+const KIND_REFUSED: u8 = 1;
+const KIND_UNRESOLVED: u8 = 2;
 
 /// Set beside the field's number when a fact has another version than its record.
 const FACT_OWN_VERSION: u8 = 0x80;
@@ -115,15 +121,20 @@ fn header(sequence: u64) -> Vec<u8> {
 /// Refuses what no record may be, before anything of it is written.
 pub(super) fn check(record: &Record) -> Result<(), JournalError> {
     match record {
-        Record::Synced { facts, .. } if facts.len() > FIELD_COUNT => {
+        Record::Synced { facts, .. } | Record::Confirmed { facts, .. } if facts.len() > FIELD_COUNT => {
             Err(JournalError::Misuse { what: "more facts than there are fields" })
+        }
+        Record::RefusedIn { kind, .. } if !kind.is_definite() => {
+            Err(JournalError::Misuse { what: "a refusal that is not definite" })
         }
         Record::Intent { .. }
         | Record::Synced { .. }
         | Record::Refused { .. }
+        | Record::RefusedIn { .. }
         | Record::Deferred { .. }
         | Record::Unknown { .. }
-        | Record::Withdrawn { .. } => Ok(()),
+        | Record::Withdrawn { .. }
+        | Record::Confirmed { .. } => Ok(()),
     }
 }
 
@@ -181,6 +192,8 @@ fn encode_record(record: &Record, out: &mut Vec<u8>) {
         Record::Deferred { .. } => TAG_DEFERRED,
         Record::Unknown { .. } => TAG_UNKNOWN,
         Record::Withdrawn { .. } => TAG_WITHDRAWN,
+        Record::RefusedIn { .. } => TAG_REFUSED_IN,
+        Record::Confirmed { .. } => TAG_CONFIRMED,
     };
     out.push(tag << 4 | RECORD_VERSION);
     out.extend_from_slice(&record.subject().0);
@@ -192,8 +205,16 @@ fn encode_record(record: &Record, out: &mut Vec<u8>) {
         }
         Record::Synced { version, facts, at_s, .. } => {
             put_signed(out, *at_s);
-            put_varint(out, facts.len() as u64);
-            facts.iter().for_each(|fact| put_fact(out, fact, *version));
+            put_facts(out, facts, *version);
+        }
+        Record::Confirmed { version, facts, .. } => put_facts(out, facts, *version),
+        Record::RefusedIn { batch, kind, digest, status, signature, unknown, .. } => {
+            put_varint(out, *batch);
+            out.push(if *kind == FailureKind::Unresolved { KIND_UNRESOLVED } else { KIND_REFUSED });
+            put_digest(out, *digest);
+            put_varint(out, u64::from(*status));
+            put_fields(out, *unknown);
+            put_text(out, cut(signature, SIGNATURE_BYTES_MAX));
         }
         Record::Refused { digest, status, signature, unknown, .. }
         | Record::Deferred { digest, status, signature, unknown, .. } => {
@@ -213,6 +234,11 @@ fn encode_record(record: &Record, out: &mut Vec<u8>) {
     }
 }
 
+fn put_facts(out: &mut Vec<u8>, facts: &[FieldFact], record_version: Version) {
+    put_varint(out, facts.len() as u64);
+    facts.iter().for_each(|fact| put_fact(out, fact, record_version));
+}
+
 fn put_fact(out: &mut Vec<u8>, fact: &FieldFact, record_version: Version) {
     let own = fact.version != record_version;
     out.push(fact.kind as u8 | if own { FACT_OWN_VERSION } else { 0 });
@@ -220,6 +246,14 @@ fn put_fact(out: &mut Vec<u8>, fact: &FieldFact, record_version: Version) {
     if own {
         put_version(out, fact.version);
     }
+}
+
+fn take_facts(decoder: &mut Decoder<'_>, record_version: Version) -> Result<Vec<FieldFact>, CodecError> {
+    let count = decoder.length()?;
+    if count > FIELD_COUNT {
+        return Err(CodecError::Damaged("it holds more facts than there are fields"));
+    }
+    (0..count).map(|_| take_fact(decoder, record_version)).collect()
 }
 
 fn take_fact(decoder: &mut Decoder<'_>, record_version: Version) -> Result<FieldFact, CodecError> {
@@ -247,17 +281,22 @@ pub(super) fn decode_record(bytes: &[u8]) -> Result<Record, CodecError> {
         }
         TAG_SYNCED => {
             let at_s = decoder.signed()?;
-            let count = decoder.length()?;
-            if count > FIELD_COUNT {
-                return Err(CodecError::Damaged("it holds more facts than there are fields"));
-            }
-            let facts = (0..count).map(|_| take_fact(&mut decoder, version)).collect::<Result<_, _>>()?;
-            Record::Synced { subject, version, facts, at_s }
+            Record::Synced { subject, version, facts: take_facts(&mut decoder, version)?, at_s }
         }
+        TAG_CONFIRMED => Record::Confirmed { subject, version, facts: take_facts(&mut decoder, version)? },
+        TAG_REFUSED_IN => Record::RefusedIn {
+            subject,
+            version,
+            batch: decoder.varint()?,
+            kind: take_refused_kind(&mut decoder)?,
+            digest: decoder.digest()?,
+            status: take_status(&mut decoder)?,
+            unknown: decoder.fields()?,
+            signature: decoder.text()?,
+        },
         TAG_REFUSED | TAG_DEFERRED => {
             let digest = decoder.digest()?;
-            let status =
-                u16::try_from(decoder.varint()?).map_err(|_| CodecError::Damaged("a status is none"))?;
+            let status = take_status(&mut decoder)?;
             let unknown = decoder.fields()?;
             let signature = decoder.text()?;
             if tag == TAG_REFUSED {
@@ -289,12 +328,26 @@ fn refuse_unknown(tag: u8, format: u8) -> Result<(), CodecError> {
         TAG_DEFERRED => "deferred",
         TAG_UNKNOWN => "unknown",
         TAG_WITHDRAWN => "withdrawn",
+        TAG_REFUSED_IN => "refused-in",
+        TAG_CONFIRMED => "confirmed",
         _ => return Err(CodecError::Unknown(format!("log record of type {tag}, format version {format}"))),
     };
     if format != RECORD_VERSION {
         return Err(CodecError::Unknown(format!("{name} record, format version {format}")));
     }
     Ok(())
+}
+
+fn take_status(decoder: &mut Decoder<'_>) -> Result<u16, CodecError> {
+    u16::try_from(decoder.varint()?).map_err(|_| CodecError::Damaged("a status is none"))
+}
+
+fn take_refused_kind(decoder: &mut Decoder<'_>) -> Result<FailureKind, CodecError> {
+    match decoder.u8()? {
+        KIND_REFUSED => Ok(FailureKind::Refused),
+        KIND_UNRESOLVED => Ok(FailureKind::Unresolved),
+        other => Err(CodecError::Unknown(format!("refused-in record, kind {other}"))),
+    }
 }
 
 fn cause_tag(cause: UnknownCause) -> u8 {

@@ -22,13 +22,18 @@ const BLOCK_BITS: u32 = 16;
 const BLOCKS_CACHED: usize = 4;
 
 /// Bytes before the signature of a refusal, or before the end.
-const FIXED_BYTES: usize = 4 + 8 + 4 + 2 + 2 + 1 + 1;
+const FIXED_BYTES: usize = 4 + 8 + 4 + 2 + 2 + 2 + 1 + 1;
 
-/// Of what a row shares, the bit that says that its wave and its swap follow.
+/// Of what a row shares, the bit that says that its wave, its swap, what it waits for and what is cleared first follow.
 const CHAIN_FOLLOWS: u8 = 0x80;
 
-const KINDS: [FailureKind; 4] =
-    [FailureKind::Refused, FailureKind::Exhausted, FailureKind::EchoMismatch, FailureKind::Deferred];
+const KINDS: [FailureKind; 5] = [
+    FailureKind::Refused,
+    FailureKind::Exhausted,
+    FailureKind::EchoMismatch,
+    FailureKind::Deferred,
+    FailureKind::Unresolved,
+];
 
 /// What a row has beside its ruling.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -38,6 +43,8 @@ pub struct Beside {
     pub left_out: FieldSet,
     /// Fields that are not sent because the ledger has them as they are ([`super::SendMode::Changed`]).
     pub not_sent: FieldSet,
+    /// Of a row that is held, fields of its subject whose value at the server nobody knows.
+    pub unknown: FieldSet,
     /// The ordinal in the row's version, where a column gives another one than its place.
     pub version_ordinal: Option<u64>,
     /// Definite refusals so far of the update the row carries, in exactly its version; part of the idempotency key. Of a
@@ -47,9 +54,14 @@ pub struct Beside {
     pub refused: Option<Box<Refusal>>,
     /// Of an update that waits for that of another subject, and of its parts: in which wave it is sent, from 1.
     pub wave: u32,
+    /// With it, the ordinal of a row that carries an update it waits for, of those that are sent last.
+    pub waits_for: u64,
     /// Of a row held back because its subject swaps with others: which one, from 1 in the order
     /// of [`super::Plan::swaps`], which lists the first of them.
     pub swap: u32,
+    /// Of a row that carries an update: fields of its subject that are cleared before, so that others may have what it
+    /// gives up ([`super::CyclePolicy::Clear`]).
+    pub cleared_first: FieldSet,
     /// What the row shares, a bit each.
     pub(super) shared: u8,
 }
@@ -70,11 +82,14 @@ impl Beside {
     fn merge(&mut self, other: Beside) {
         self.left_out = self.left_out.union(other.left_out);
         self.not_sent = self.not_sent.union(other.not_sent);
+        self.unknown = self.unknown.union(other.unknown);
         self.version_ordinal = self.version_ordinal.or(other.version_ordinal);
         self.refusals = self.refusals.max(other.refusals);
         self.refused = self.refused.take().or(other.refused);
         self.wave = self.wave.max(other.wave);
+        self.waits_for = self.waits_for.max(other.waits_for);
         self.swap = self.swap.max(other.swap);
+        self.cleared_first = self.cleared_first.union(other.cleared_first);
         self.shared |= other.shared;
     }
 
@@ -84,11 +99,14 @@ impl Beside {
         into.extend_from_slice(&self.refusals.to_le_bytes());
         into.extend_from_slice(&self.left_out.bits().to_le_bytes());
         into.extend_from_slice(&self.not_sent.bits().to_le_bytes());
+        into.extend_from_slice(&self.unknown.bits().to_le_bytes());
         let has_chain = self.wave != 0 || self.swap != 0;
         into.push(self.shared | if has_chain { CHAIN_FOLLOWS } else { 0 });
         if has_chain {
             into.extend_from_slice(&self.wave.to_le_bytes());
             into.extend_from_slice(&self.swap.to_le_bytes());
+            into.extend_from_slice(&self.waits_for.to_le_bytes());
+            into.extend_from_slice(&self.cleared_first.bits().to_le_bytes());
         }
         let Some(refusal) = &self.refused else {
             into.push(0);
@@ -102,6 +120,7 @@ impl Beside {
         into.push(u8::try_from(len + 1).unwrap_or(u8::MAX));
         into.extend_from_slice(&refusal.version.batch.to_le_bytes());
         into.extend_from_slice(&refusal.version.ordinal.to_le_bytes());
+        into.extend_from_slice(&refusal.batch.to_le_bytes());
         into.extend_from_slice(&refusal.digest.0.to_le_bytes());
         into.push(
             KINDS.into_iter().position(|kind| kind == refusal.kind).map_or(0, |at| at.to_le_bytes()[0]),
@@ -120,25 +139,41 @@ impl Beside {
         let offset = u32::from_le_bytes(array(take(4)));
         let version_ordinal = Some(u64::from_le_bytes(array(take(8)))).filter(|ordinal| *ordinal != 0);
         let refusals = u32::from_le_bytes(array(take(4)));
-        let mut fields = || FieldSet::from_bits(u16::from_le_bytes(array(take(2)))).unwrap_or_default();
-        let (left_out, not_sent) = (fields(), fields());
+        let fields = |bytes| FieldSet::from_bits(u16::from_le_bytes(array(bytes))).unwrap_or_default();
+        let (left_out, not_sent, unknown) = (fields(take(2)), fields(take(2)), fields(take(2)));
         let shared = take(1)[0];
-        let mut chain = || {
-            if shared & CHAIN_FOLLOWS == 0 { 0 } else { u32::from_le_bytes(array(take(4))) }
-        };
-        let (wave, swap) = (chain(), chain());
+        let (mut wave, mut swap, mut waits_for, mut cleared_first) = (0, 0, 0, FieldSet::EMPTY);
+        if shared & CHAIN_FOLLOWS != 0 {
+            wave = u32::from_le_bytes(array(take(4)));
+            swap = u32::from_le_bytes(array(take(4)));
+            waits_for = u64::from_le_bytes(array(take(8)));
+            cleared_first = fields(take(2));
+        }
         let (shared, len) = (shared & !CHAIN_FOLLOWS, usize::from(take(1)[0]));
         let refused = (len > 0).then(|| {
             let mut number = || u64::from_le_bytes(array(take(8)));
-            let (batch, ordinal, digest) = (number(), number(), UpdateDigest(number()));
+            let version = Version { batch: number(), ordinal: number() };
+            let (batch, digest) = (number(), UpdateDigest(number()));
             let kind = KINDS[usize::from(take(1)[0])];
             let count = u32::from_le_bytes(array(take(4)));
             let status = Some(u16::from_le_bytes(array(take(2)))).filter(|status| *status != 0);
             let signature = String::from_utf8_lossy(take(len - 1)).into_owned();
-            let version = Version { batch, ordinal };
-            Box::new(Refusal { version, digest, kind, count, status, signature })
+            Box::new(Refusal { version, batch, digest, kind, count, status, signature })
         });
-        (offset, Beside { left_out, not_sent, version_ordinal, refusals, refused, wave, swap, shared }, bytes)
+        let beside = Beside {
+            left_out,
+            not_sent,
+            unknown,
+            version_ordinal,
+            refusals,
+            refused,
+            wave,
+            waits_for,
+            swap,
+            cleared_first,
+            shared,
+        };
+        (offset, beside, bytes)
     }
 }
 
@@ -230,6 +265,7 @@ mod tests {
         let besides = Besides::new(&InMemory, rows);
         let refusal = Refusal {
             version: Version { batch: 3, ordinal: 4 },
+            batch: 6,
             digest: UpdateDigest(5),
             kind: FailureKind::EchoMismatch,
             count: 2,
@@ -239,11 +275,14 @@ mod tests {
         let full = Beside {
             left_out: FieldSet::only(FieldKind::Imsi),
             not_sent: FieldSet::only(FieldKind::UserClass),
+            unknown: FieldSet::only(FieldKind::Number),
             version_ordinal: Some(rows),
             refusals: 7,
             refused: Some(Box::new(refusal)),
             wave: 3,
+            waits_for: 1 << 40,
             swap: 4,
+            cleared_first: FieldSet::only(FieldKind::Iccid),
             shared: 0,
         };
         besides.add(&[(rows, full.clone()), (1, Beside::sharing(SharedKind::Imei))]).unwrap();

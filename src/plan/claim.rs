@@ -10,12 +10,9 @@ use crate::update::{FieldKind, FieldSet};
 
 use super::record::{PartData, RowRecord, array};
 use super::ruler::Ruled;
-use super::ruling::Ruling;
 
 /// Fields of which one value belongs to one subject.
-pub(super) const EXCLUSIVE: FieldSet = FieldSet::only(FieldKind::Number)
-    .union(FieldSet::only(FieldKind::Imsi))
-    .union(FieldSet::only(FieldKind::Iccid));
+pub(super) const EXCLUSIVE: FieldSet = FieldSet::EXCLUSIVE;
 
 /// Fields whose values identify a subject or its device, so that a value many subjects share is a placeholder.
 pub(super) const IDENTIFIERS: FieldSet =
@@ -64,9 +61,10 @@ impl Claim {
         Claim(u128::from(hash.0) << 64 | low)
     }
 
-    /// A subject gives a value up.
-    pub(super) fn release(kind: FieldKind, hash: FieldHash, partition: usize, ordinal: u64) -> Claim {
-        Claim(Claim::new(kind, hash, partition, ordinal, true).0 | 1 << RELEASE_SHIFT)
+    /// A subject gives a value up. Live when it is certain that it has it.
+    pub(super) fn release(kind: FieldKind, release: Release, partition: usize, ordinal: u64) -> Claim {
+        let Release { hash, is_certain } = release;
+        Claim(Claim::new(kind, hash, partition, ordinal, is_certain).0 | 1 << RELEASE_SHIFT)
     }
 
     pub(super) fn is_release(self) -> bool {
@@ -166,7 +164,7 @@ pub(super) fn last_claim(rows: &[RowRecord], data: &PartData, field: FieldKind) 
         return None;
     }
     let is_live =
-        rows.iter().any(|row| row.ruling != Ruling::Unchanged && claim_of(row, data, field) == Some(hash));
+        rows.iter().any(|row| !row.ruling.is_unchanged() && claim_of(row, data, field) == Some(hash));
     Some(LastClaim { hash, ordinal, is_live })
 }
 
@@ -185,10 +183,23 @@ pub(super) fn known_before(ruled: &Ruled<'_>, field: FieldKind) -> Option<FieldH
     }
 }
 
-/// The value of a field that the subject gives up in the end: it held it before, and its rows set or clear the field.
-pub(super) fn released(ruled: &Ruled<'_>, field: FieldKind) -> Option<FieldHash> {
-    let set = ruled.rows.iter().rev().find_map(|row| claim_of(row, ruled.data, field))?;
-    held_before(ruled, field).filter(|before| *before != set)
+/// A value that a subject gives up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Release {
+    pub(super) hash: FieldHash,
+    /// Whether it is known to have it, and not only to have had it before something that is in doubt.
+    pub(super) is_certain: bool,
+}
+
+/// The values of a field that the subject gives up in the end: those it held before, where its rows set or clear the field.
+pub(super) fn released(ruled: &Ruled<'_>, field: FieldKind) -> impl Iterator<Item = Release> {
+    let set = ruled.rows.iter().rev().find_map(|row| claim_of(row, ruled.data, field));
+    let certain = set.and_then(|_| held_before(ruled, field));
+    let last = set.and_then(|_| ruled.entry?.last_known(field)).filter(|last| Some(*last) != certain);
+    let releases = [(certain, true), (last, false)].into_iter();
+    releases
+        .filter_map(|(hash, is_certain)| hash.map(|hash| Release { hash, is_certain }))
+        .filter(move |release| Some(release.hash) != set)
 }
 
 /// What a value in a [`Bloom`] is a value of.
@@ -283,7 +294,10 @@ mod tests {
             assert_eq!((claim.ordinal(), claim.is_live()), (ordinal, is_live));
         }
         let claim = |kind, live| Claim::new(kind, FieldHash(7), 3, 9, live);
-        let release = Claim::release(FieldKind::Imsi, FieldHash(7), 3, 9);
+        let given_up = |is_certain| Release { hash: FieldHash(7), is_certain };
+        let release = Claim::release(FieldKind::Imsi, given_up(true), 3, 9);
+        let uncertain = Claim::release(FieldKind::Imsi, given_up(false), 3, 9);
+        assert!(release.is_live() && uncertain.is_release() && !uncertain.is_live());
         assert!(release.is_release() && !claim(FieldKind::Imsi, true).is_release());
         assert!(
             release.is_same_value(&claim(FieldKind::Imsi, false)) && release > claim(FieldKind::Imsi, true)

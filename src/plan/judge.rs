@@ -62,17 +62,23 @@ pub(super) fn judge(
     let is_equal = |fact: &FieldFact| is_known_equal(entry, fact) || is_overtaken_key(entry, fact, rules);
     let changed: FieldSet = facts.iter().filter(|fact| !is_equal(fact)).map(|fact| fact.kind).collect();
     let version = version_of(facts);
+    let stale = stale(facts, entry, rules);
     let standing = if is_settled(facts, version, entry, rules) {
         Standing::Settled
-    } else if changed.is_empty() && !rules.full && !is_stale(entry, rules) {
+    } else if changed.is_empty() && stale.is_empty() && !rules.full {
         Standing::Equal
     } else {
         Standing::Different
     };
     let not_sent = match rules.send {
         SendMode::Full => FieldSet::EMPTY,
-        SendMode::Changed if rules.full || is_stale(entry, rules) => FieldSet::EMPTY,
-        SendMode::Changed => not_sent(all, changed.union(touched), rules),
+        SendMode::Changed if rules.full => FieldSet::EMPTY,
+        // A field that equals the ledger goes along where an update failed since then that may have said otherwise:
+        // acknowledged once more, it is newer than that one, which may be fed back.
+        SendMode::Changed => {
+            let failed_since = entry.failed_since(facts.iter().copied());
+            not_sent(all, changed.union(touched).union(stale).union(failed_since), rules)
+        }
     };
     // What became of an update, and what is said of it by its digest, is about the fields that are sent.
     let sent = all.minus(not_sent);
@@ -108,7 +114,7 @@ pub(super) fn was_sent_before(version: Version, entry: &LedgerEntry, rules: &Pla
     acked.chain(refused).chain(in_doubt).any(|sent| sent.batch == rules.batch && sent < version)
 }
 
-/// The refusal that keeps an update from being sent again: definite, of this batch, of the same bytes.
+/// The refusal that keeps an update from being sent again: definite, by a run of this batch, of the same bytes.
 pub(super) fn refusal_of<'a>(
     facts: &[FieldFact],
     version: Version,
@@ -116,8 +122,8 @@ pub(super) fn refusal_of<'a>(
     rules: &PlanRules,
 ) -> Option<&'a Refusal> {
     // A replayed row keeps its old version: its refusal then is the reason it is replayed, not one against it.
-    let refusal = entry.refusal(version).filter(|_| version.batch == rules.batch)?;
-    (refusal.kind == FailureKind::Refused && refusal.digest == update_digest(facts)).then_some(refusal)
+    let refusal = entry.refusal(version).filter(|refusal| refusal.batch == rules.batch)?;
+    (refusal.kind.is_definite() && refusal.digest == update_digest(facts)).then_some(refusal)
 }
 
 fn otherwise(
@@ -127,10 +133,11 @@ fn otherwise(
     entry: &LedgerEntry,
     rules: &PlanRules,
 ) -> Ruling {
-    if rules.in_doubt == InDoubtPolicy::Hold && !entry.in_doubt.is_empty() {
-        let digest = update_digest(facts);
+    if rules.in_doubt == InDoubtPolicy::Hold {
+        // Another update waits for whatever made fields unknown, unless nothing is left of that when it is acknowledged. One
+        // that ran out of attempts may be sent again: it sets them all.
         let is_the_same = match entry.in_doubt.iter().find(|doubt| doubt.version == version) {
-            Some(doubt) => doubt.digest == digest,
+            Some(doubt) => doubt.digest == update_digest(facts),
             None => entry.may_be_in_doubt(version),
         };
         if is_the_same || !entry.unknown().minus(all).is_empty() {
@@ -162,17 +169,20 @@ fn is_overtaken_key(entry: &LedgerEntry, fact: &FieldFact, rules: &PlanRules) ->
     fact.kind == rules.key && entry.field(fact.kind).is_some_and(|field| field.version > fact.version)
 }
 
-fn is_stale(entry: &LedgerEntry, rules: &PlanRules) -> bool {
-    rules.resend_after_s.is_some_and(|after_s| {
-        rules.now_s.saturating_sub(entry.acked_at_s) > i64::try_from(after_s).unwrap_or(i64::MAX)
-    })
+/// Fields of the update whose acknowledgement is older than [`PlanRules::resend_after_s`].
+fn stale(facts: &[FieldFact], entry: &LedgerEntry, rules: &PlanRules) -> FieldSet {
+    let Some(after_s) = rules.resend_after_s else { return FieldSet::EMPTY };
+    let after_s = i64::try_from(after_s).unwrap_or(i64::MAX);
+    let is_stale = |fact: &&FieldFact| {
+        is_known_equal(entry, fact) && rules.now_s.saturating_sub(entry.field_time_s(fact.kind)) > after_s
+    };
+    facts.iter().filter(is_stale).map(|fact| fact.kind).collect()
 }
 
 fn is_in_doubt(version: Version, all: FieldSet, entry: &LedgerEntry, rules: &PlanRules) -> bool {
-    let unknown = entry.unknown();
     let overwrites_one = entry.in_doubt.iter().any(|doubt| {
         // The key field is part of every update; that two updates share it says nothing.
-        let mut shared = doubt.fields.intersect(unknown).intersect(all);
+        let mut shared = doubt.fields.intersect(entry.unknown()).intersect(all);
         shared.remove(rules.key);
         !shared.is_empty()
     });

@@ -4,8 +4,9 @@
 
 use crate::digest::{FieldHash, SubjectId, SubjectTag};
 use crate::ledger::{LedgerEntry, Refusal};
-use crate::update::{FieldKind, FieldSet};
+use crate::update::{FieldFact, FieldKind, FieldSet};
 
+use super::beside::Beside;
 use super::claim::{EXCLUSIVE, claim_of, last_claim};
 use super::join::Join;
 use super::phases::JoinError;
@@ -21,8 +22,11 @@ pub(super) struct Entries<'l, L: LedgerSlices> {
     to_exclusive: Option<SubjectId>,
     slice: Option<L::Slice>,
     is_over: bool,
-    /// The entry read last, and whether a subject of the batch was found to be its own.
-    current: Option<(LedgerEntry, bool)>,
+    /// The entry read last, where [`Entries::is_read`].
+    current: LedgerEntry,
+    is_read: bool,
+    /// Whether a subject of the batch was found to be its own.
+    is_found: bool,
     tag: Option<SubjectTag>,
     /// Subjects of the job's target and key field that something was acknowledged of.
     pub(super) known: u64,
@@ -37,22 +41,31 @@ impl<'l, L: LedgerSlices> Entries<'l, L> {
         to_exclusive: Option<SubjectId>,
         tag: Option<SubjectTag>,
     ) -> Self {
-        let (slice, is_over, current) = (None, false, None);
-        Entries { ledger, from, to_exclusive, slice, is_over, current, tag, known: 0, missing: 0 }
+        Entries {
+            ledger,
+            from,
+            to_exclusive,
+            slice: None,
+            is_over: false,
+            current: LedgerEntry::new(from),
+            is_read: false,
+            is_found: false,
+            tag,
+            known: 0,
+            missing: 0,
+        }
     }
 
     /// The entry of a subject, passing over the entries before it. Subjects must be asked for in ascending order.
     fn seek(&mut self, subject: SubjectId) -> Result<Option<&LedgerEntry>, L::Error> {
-        while !self.is_over && self.current.as_ref().is_none_or(|(entry, _)| entry.subject < subject) {
+        while !self.is_over && (!self.is_read || self.current.subject < subject) {
             self.advance()?;
         }
-        match &mut self.current {
-            Some((entry, is_found)) if entry.subject == subject => {
-                *is_found = true;
-                Ok(Some(entry))
-            }
-            Some(_) | None => Ok(None),
+        if self.is_read && self.current.subject == subject {
+            self.is_found = true;
+            return Ok(Some(&self.current));
         }
+        Ok(None)
     }
 
     /// Reads the rest, to count it.
@@ -68,19 +81,20 @@ impl<'l, L: LedgerSlices> Entries<'l, L> {
             Some(slice) => slice,
             None => self.slice.insert(self.ledger.slice(self.from, self.to_exclusive)?),
         };
-        let next = slice.next().transpose()?;
-        let last = self.current.take();
-        if let Some((entry, is_found)) = &last
-            && is_counted(entry, self.tag)
-        {
+        if self.is_read && is_counted(&self.current, self.tag) {
             self.known += 1;
-            self.missing += u64::from(!is_found);
+            self.missing += u64::from(!self.is_found);
         }
-        if let (Some((last, _)), Some(next)) = (&last, &next) {
-            assert!(last.subject < next.subject, "the ledger comes ascending by subject");
-        }
-        self.is_over = next.is_none();
-        self.current = next.map(|entry| (entry, false));
+        let last = self.is_read.then_some(self.current.subject);
+        // Where there is no further one, what stood there is not looked at any more.
+        self.is_read = false;
+        self.is_read = L::read_next(slice, &mut self.current)?;
+        self.is_found = false;
+        self.is_over = !self.is_read;
+        assert!(
+            self.is_over || last.is_none_or(|last| last < self.current.subject),
+            "the ledger comes ascending by subject"
+        );
         Ok(())
     }
 }
@@ -146,6 +160,32 @@ pub(super) struct Ruled<'s> {
     pub(super) refused_before: &'s [(u64, Refusal)],
 }
 
+impl Ruled<'_> {
+    /// What the join has to say of a row beside its ruling.
+    pub(super) fn beside(&self, row: &RowRecord) -> Option<Beside> {
+        let refusals = self.refusals.iter().find(|(ordinal, _)| *ordinal == row.ordinal);
+        let refused = self.refused_before.iter().find(|(ordinal, _)| *ordinal == row.ordinal);
+        let is_held = row.ruling == Ruling::Held;
+        if row.left_out.is_empty()
+            && row.not_sent.is_empty()
+            && refusals.is_none()
+            && refused.is_none()
+            && !is_held
+        {
+            return None;
+        }
+        let unknown = self.entry.filter(|_| is_held).map_or(FieldSet::EMPTY, LedgerEntry::unknown);
+        Some(Beside {
+            left_out: row.left_out,
+            not_sent: row.not_sent,
+            unknown,
+            refusals: refusals.map_or(0, |(_, count)| *count),
+            refused: refused.map(|(_, refusal)| Box::new(refusal.clone())),
+            ..Beside::default()
+        })
+    }
+}
+
 /// Rules on all rows of a sorted part, and shows them subject by subject.
 ///
 /// # Errors
@@ -171,10 +211,27 @@ pub(super) fn rule_part<L: LedgerSlices>(
         if contested.is_swapping(rows) {
             hold_swap(rows);
         }
+        if let Some(entry) = entry.filter(|entry| !entry.refusals.is_empty()) {
+            confirm(rows, data, rules, entry);
+        }
         let (refusals, refused_before) = (&join.refusals[..], &join.refused_before[..]);
         show(Ruled { rows, data, entry, refusals, refused_before });
     }
     Ok(())
+}
+
+/// Finds the unchanged rows that overtake a failure of their subject: each by itself, for what one of them says is newer than
+/// the failure, whatever the others say. Where fields are folded the last row that has the ledger's value counts.
+fn confirm(rows: &mut [RowRecord], data: &PartData, rules: &PlanRules, entry: &LedgerEntry) {
+    let is_unchanged = |row: &&mut RowRecord| row.ruling == Ruling::Unchanged && row.marks.has(Marks::PART);
+    for row in rows.iter_mut().filter(is_unchanged) {
+        let version = data.version(row, rules.batch);
+        let fields = row.present.minus(FieldSet::only(rules.key));
+        let facts = fields.iter().map(|kind| FieldFact { kind, hash: data.hash(row, kind), version });
+        if !entry.failed_since(facts).is_empty() {
+            row.ruling = Ruling::Confirmed;
+        }
+    }
 }
 
 /// Holds back a subject that swaps with others. A row equal to the ledger is sent only behind one that is not.

@@ -5,7 +5,7 @@
 
 use crate::choice::choice;
 use crate::digest::SubjectTag;
-use crate::update::FieldKind;
+use crate::update::{FieldKind, FieldSet};
 
 choice! {
     /// What becomes of several rows of one subject.
@@ -38,13 +38,25 @@ choice! {
 }
 
 choice! {
-    /// What becomes of an update of a subject that an earlier run left in doubt.
+    /// What becomes of a true swap: a ring of subjects of which each takes what the next one gives up.
+    #[derive(Default)]
+    pub enum CyclePolicy {
+        /// Nobody can be first, and it is ruled on as a conflict.
+        #[default]
+        No = "no",
+        /// One subject is cleared of what it gives up; then the others are sent in order, and it at last.
+        Clear = "clear",
+    }
+}
+
+choice! {
+    /// What becomes of an update of a subject that an earlier run left in doubt, or of which it left fields unknown.
     #[derive(Default)]
     pub enum InDoubtPolicy {
         /// It is sent, again if need be: updates set absolute values.
         #[default]
         Resend = "resend",
-        /// It waits, unless it is another update that sets every unknown field.
+        /// It waits, unless it sets every unknown field and is not the very update that is in doubt.
         Hold = "hold",
     }
 }
@@ -68,13 +80,17 @@ pub struct PlanRules {
     pub duplicates: DuplicatePolicy,
     /// Several subjects with one identifier.
     pub conflicts: ConflictPolicy,
+    /// True swaps.
+    pub break_cycles: CyclePolicy,
+    /// Fields that may be cleared to break one.
+    pub clearable: FieldSet,
     /// Subjects left in doubt.
     pub in_doubt: InDoubtPolicy,
     /// Which fields of an update are sent.
     pub send: SendMode,
     /// Whether unchanged updates are sent too (`--full`).
     pub full: bool,
-    /// Age in seconds from which an acknowledgement no longer makes an update unchanged; `None` for never.
+    /// Age in seconds from which the acknowledgement of a field no longer makes an update of it unchanged; `None` for never.
     pub resend_after_s: Option<u64>,
     /// Whether updates refused earlier in this batch are sent again (`--retry-failed`).
     pub retry_failed: bool,

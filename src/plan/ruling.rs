@@ -34,11 +34,13 @@ pub enum Ruling {
     RefusedBefore,
     /// Part of an update that was refused earlier in this batch; booked as folded.
     FoldedRefused,
+    /// Nothing to change; and newer than a failure of its subject, which it overtakes.
+    Confirmed,
 }
 
 impl Ruling {
     /// All rulings, each at the index of its byte.
-    pub const ALL: [Ruling; 14] = [
+    pub const ALL: [Ruling; 15] = [
         Ruling::Rejected,
         Ruling::Filtered,
         Ruling::Elsewhere,
@@ -53,6 +55,7 @@ impl Ruling {
         Ruling::SendLate,
         Ruling::RefusedBefore,
         Ruling::FoldedRefused,
+        Ruling::Confirmed,
     ];
 
     /// The disposition's word, as in reports. An update refused before is booked `failed`.
@@ -63,7 +66,7 @@ impl Ruling {
             Ruling::Elsewhere => "elsewhere",
             Ruling::Duplicate => "duplicate",
             Ruling::Superseded => "superseded",
-            Ruling::Unchanged => "unchanged",
+            Ruling::Unchanged | Ruling::Confirmed => "unchanged",
             Ruling::Conflict => "conflict",
             Ruling::Held => "held",
             Ruling::Folded | Ruling::FoldedLate | Ruling::FoldedRefused => "folded",
@@ -98,8 +101,14 @@ impl Ruling {
             | Ruling::Elsewhere
             | Ruling::Duplicate
             | Ruling::Superseded
-            | Ruling::Unchanged => false,
+            | Ruling::Unchanged
+            | Ruling::Confirmed => false,
         }
+    }
+
+    /// Whether the row has nothing to change.
+    pub(super) const fn is_unchanged(self) -> bool {
+        matches!(self, Ruling::Unchanged | Ruling::Confirmed)
     }
 
     /// Whether the row's update is sent after everything else.
@@ -123,7 +132,8 @@ impl Ruling {
             | Ruling::Held
             | Ruling::Folded
             | Ruling::FoldedLate
-            | Ruling::FoldedRefused => self,
+            | Ruling::FoldedRefused
+            | Ruling::Confirmed => self,
         }
     }
 }

@@ -6,7 +6,7 @@
 use crate::api::{Envelope, HttpVersion, Verify};
 use crate::fields::{BareNumbers, ClearAs, Imei14, Imei16, NumberFormat, Preset, Spare0};
 use crate::input::{Format, TrailerCounts, UnsafeIntegers};
-use crate::plan::{ConflictPolicy, DuplicatePolicy, InDoubtPolicy, SendMode};
+use crate::plan::{ConflictPolicy, CyclePolicy, DuplicatePolicy, InDoubtPolicy, SendMode};
 use crate::report::ColorChoice;
 use crate::settings::table::Setting;
 use crate::settings::value::{Kind, Pairs};
@@ -283,17 +283,24 @@ pub static SETTINGS: &[Setting] = &[
     )
     .flag("conflicts"),
     new(
+        "plan.break_cycles",
+        Kind::Choice(CyclePolicy::NAMES),
+        "no",
+        "True swaps: held back, or broken by clearing a field of rules.clearable first.",
+    )
+    .flag("break-cycles"),
+    new(
         "plan.in_doubt",
         Kind::Choice(InDoubtPolicy::NAMES),
         "resend",
-        "Updates that may or may not have been applied.",
+        "Updates that may or may not have been applied, and subjects of which they left fields unknown.",
     )
     .flag("in-doubt"),
     new(
         "plan.resend_after",
         duration(MINUTE, 3_650 * DAY),
         "",
-        "Age after which an acknowledgment is refreshed.",
+        "Age after which the acknowledgment of a field is refreshed.",
     )
     .sample("\"30d\""),
     new("plan.rejected_max", Kind::Share, "30%", "Share of rejected rows above which nothing is sent."),

@@ -82,7 +82,7 @@ impl ConfigError {
             Origin::Flag(_) | Origin::Variable(_) => String::new(),
             Origin::File { .. } | Origin::Default => format!("{}: ", setting.key),
         };
-        ConfigError::Value { origin, key, complaint, expects: setting.kind.expects(), excerpt: None }
+        ConfigError::Value { origin, key, complaint, expects: setting.expects(), excerpt: None }
     }
 
     /// The same error with the line it stands in.

@@ -27,7 +27,7 @@ use secrecy::SecretString;
 use crate::api::{Envelope, HttpVersion, Verify};
 use crate::fields::RuleOptions;
 use crate::input::{Format, TrailerCounts, UnsafeIntegers};
-use crate::plan::{ConflictPolicy, DuplicatePolicy, InDoubtPolicy, SendMode};
+use crate::plan::{ConflictPolicy, CyclePolicy, DuplicatePolicy, InDoubtPolicy, SendMode};
 use crate::report::ColorChoice;
 use crate::update::FieldKind;
 
@@ -36,7 +36,7 @@ pub use error::ConfigError;
 pub use resolve::resolve;
 pub use show::{checked, example, show};
 pub use surroundings::Surroundings;
-pub use table::{ENV_CONFIG, ENV_PREFIX, ENV_TOKEN, Setting, by_flag, by_key};
+pub use table::{ENV_CONFIG, ENV_PREFIX, ENV_TOKEN, NONE, Setting, by_flag, by_key};
 pub use units::{ErrorBudget, Per, Rate, Share, duration_text};
 pub use value::{Kind, Pairs};
 pub use windows::{RateWindow, WindowRate};
@@ -58,6 +58,13 @@ impl Flags {
     pub fn set(&mut self, flag: &'static str, text: impl Into<String>) {
         assert!(by_flag(flag).is_some(), "--{flag} is in the table of settings");
         self.given.push((flag, text.into()));
+    }
+
+    /// The same without these, by their long names.
+    #[must_use]
+    pub fn without(&self, flags: &[&str]) -> Flags {
+        let given = self.given.iter().filter(|(flag, _)| !flags.contains(flag)).cloned().collect();
+        Flags { given, config: self.config.clone() }
     }
 }
 
@@ -255,6 +262,8 @@ pub struct PlanSettings {
     pub duplicates: DuplicatePolicy,
     /// Rows that claim what another subject claims.
     pub conflicts: ConflictPolicy,
+    /// True swaps.
+    pub break_cycles: CyclePolicy,
     /// Updates that may have been applied.
     pub in_doubt: InDoubtPolicy,
     /// Age after which an acknowledgment is refreshed.

@@ -117,7 +117,7 @@ fn take_flag(values: &mut Values, flag: &'static str, text: &str) -> Result<(), 
         let (name, text) = split_pair(text).map_err(refuse)?;
         return take_pair(values, setting, pairs, name, text, &origin).map_err(refuse);
     }
-    let value = setting.kind.parse(text).map_err(refuse)?;
+    let value = setting.parse(text).map_err(refuse)?;
     if setting.kind == Kind::Texts
         && let Value::List(items) = &value
         && let (Value::List(earlier), earlier_origin) = values.get(setting.key)
@@ -141,7 +141,7 @@ fn take_variable(values: &mut Values, setting: &'static Setting, text: &str) -> 
         }
         return Ok(());
     }
-    let value = setting.kind.parse(text).map_err(refuse)?;
+    let value = setting.parse(text).map_err(refuse)?;
     values.set(setting, value, origin);
     Ok(())
 }
@@ -170,7 +170,9 @@ fn take_entry(values: &mut Values, file: &ConfigFile, entry: &Entry, cwd: &Path)
         // The value of a key nobody knows may be anything, also a credential.
         return Err(ConfigError::unknown_key(&entry.key, origin, file.excerpt(entry, Part::Key, true)));
     };
-    let value = from_raw(setting.kind, &entry.raw).map_err(|complaint| {
+    let is_none = matches!(&entry.raw, Raw::Text(text) if text == table::NONE) && setting.may_be_none();
+    let read = if is_none { Ok(Value::Unset) } else { from_raw(setting.kind, &entry.raw) };
+    let value = read.map_err(|complaint| {
         let excerpt = file.excerpt(entry, Part::Value, setting.is_private);
         ConfigError::value(origin.clone(), setting, complaint).at(excerpt)
     })?;

@@ -193,7 +193,7 @@ pub fn example() -> String {
         };
         let flag = setting.flag.map_or(String::new(), |flag| format!("--{flag}, "));
         line(&mut out, &format!("# {}", setting.doc));
-        line(&mut out, &format!("# ({}; {flag}{})", setting.kind.expects(), setting.variable()));
+        line(&mut out, &format!("# ({}; {flag}{})", setting.expects(), setting.variable()));
         let name = if setting.is_pairs() { String::new() } else { format!("{} = ", setting.name()) };
         line(&mut out, &format!("#{name}{value}"));
     }

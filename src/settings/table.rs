@@ -14,6 +14,10 @@ pub const ENV_TOKEN: &str = "SIMSYNC_TOKEN";
 /// See [`ENV_TOKEN`].
 pub const ENV_CONFIG: &str = "SIMSYNC_CONFIG";
 
+/// What unsets a setting that has no default, such as a limit, where somebody else has set it: a flag over a variable or
+/// the file, a variable over the file.
+pub const NONE: &str = "none";
+
 /// One setting: where it may be set, what it holds, and what it means.
 #[derive(Debug, Clone, Copy)]
 pub struct Setting {
@@ -79,6 +83,24 @@ impl Setting {
     /// Whether it is a table of names and texts.
     pub fn is_pairs(&self) -> bool {
         matches!(self.kind, Kind::Pairs(_))
+    }
+
+    /// Whether [`NONE`] unsets it. Of texts and paths it would be a value.
+    pub(crate) fn may_be_none(&self) -> bool {
+        let is_measure =
+            matches!(self.kind, Kind::Count { .. } | Kind::Duration { .. } | Kind::TimeOfDay | Kind::Budget);
+        self.default.is_empty() && is_measure
+    }
+
+    /// Reads a text that it is set to; the error says what is wrong with it.
+    pub(crate) fn parse(&self, text: &str) -> Result<Value, String> {
+        if text == NONE && self.may_be_none() { Ok(Value::Unset) } else { self.kind.parse(text) }
+    }
+
+    /// What a value looks like, as a remedy and in the example file.
+    pub(crate) fn expects(&self) -> String {
+        let or_none = if self.may_be_none() { ", or none" } else { "" };
+        format!("{}{or_none}", self.kind.expects())
     }
 
     pub(crate) fn default_value(&self) -> Value {

@@ -454,3 +454,17 @@ fn what_is_shown_as_json_has_values_and_origins() {
     assert_eq!(setting("rules.severity.imei.luhn")["origin"]["flag"], "--severity");
     assert_eq!(setting("api.url")["value"], serde_json::Value::Null);
 }
+
+#[test]
+fn none_unsets_a_limit_that_somebody_else_has_set() {
+    let limits =
+        "[delivery]\nmax_rows = 5\nmax_duration = \"4h\"\nuntil = \"05:00\"\nmax_errors = \"none\"\n";
+    let world = World::new().file("simsync.toml", limits).variable("SIMSYNC_UNTIL", "none");
+    let delivery = world.flag("max-rows", "none").resolve().unwrap().settings.delivery;
+    assert_eq!((delivery.max_rows, delivery.until, delivery.max_errors), (None, None, None));
+    assert_eq!(delivery.max_duration_ms, Some(4 * 3_600_000));
+    // What has a default cannot be without a value, and of a text it is the value.
+    assert!(World::new().flag("burst", "none").error().contains("`none` is no whole number"));
+    let order_by = World::new().flag("order-by", "none").resolve().unwrap().settings.input.order_by;
+    assert_eq!(order_by.as_deref(), Some("none"));
+}

@@ -1,14 +1,14 @@
 //! Spill: private temporary partitions, in memory as long as there is room and in one unlinked file beyond.
 //!
-//! Records are appended to partitions by number and read back partition by partition, in the order they came. Nothing
-//! outlives the process. Not here: what the records mean, and how many partitions there should be (`survey/`,
+//! Records are appended to partitions by number and read back partition by partition, in the order they came. What does not
+//! fit goes to the file as a whole: a part of it in memory would save nothing. Nothing outlives the process. Not here: what the records mean, and how many partitions there should be (`survey/`,
 //! `journal/`).
 
 use std::fs::{File, Permissions};
 use std::io;
 use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 pub use error::{SpillError, disk_text};
@@ -36,19 +36,22 @@ struct Shared {
     /// Bytes of full blocks that stay in memory.
     kept_bytes_max: usize,
     kept_bytes: AtomicUsize,
+    /// Whether they did not suffice: nothing is kept from then on.
+    is_over: AtomicBool,
     file: OnceLock<File>,
     /// Where the next block goes. Blocks are never moved.
     end: AtomicU64,
 }
 
 impl Space {
-    /// A space with a file in this directory, once it needs one. Up to so many bytes of blocks stay in memory; those that
-    /// partitions still gather come on top, at most their number times the length of a block.
+    /// A space with a file in this directory, once it needs one. Up to so many bytes of blocks stay in memory; once they
+    /// are more, no block does; those that partitions still gather come on top, at most their number times the length of a block.
     pub fn new(dir: &Path, kept_bytes_max: usize) -> Space {
         let shared = Shared {
             dir: dir.to_owned(),
             kept_bytes_max,
             kept_bytes: AtomicUsize::new(0),
+            is_over: AtomicBool::new(false),
             file: OnceLock::new(),
             end: AtomicU64::new(0),
         };
@@ -60,7 +63,12 @@ impl Space {
         let mut partitions = Vec::new();
         partitions.resize_with(count, Partition::default);
         let block_bytes = block_bytes.clamp(BLOCK_BYTES_MIN, BLOCK_BYTES_MAX);
-        Spill { space: self.clone(), block_bytes, partitions: Mutex::new(partitions) }
+        Spill {
+            space: self.clone(),
+            block_bytes,
+            has_kept: AtomicBool::new(false),
+            partitions: Mutex::new(partitions),
+        }
     }
 
     /// The directory of its file.
@@ -100,20 +108,29 @@ impl Space {
         Ok(())
     }
 
-    /// Takes a full block: to memory if there is room, else to the file.
-    fn store(&self, block: &[u8]) -> Result<Extent, SpillError> {
-        let kept = self.shared.kept_bytes.fetch_add(block.len(), Ordering::Relaxed);
-        if kept + block.len() <= self.shared.kept_bytes_max {
-            return Ok(Extent::Kept(block.into()));
+    /// Whether a full block of so many bytes stays in memory; counted if so.
+    fn keeps(&self, bytes: usize) -> bool {
+        if self.shared.is_over.load(Ordering::Relaxed) {
+            return false;
         }
-        self.shared.kept_bytes.fetch_sub(block.len(), Ordering::Relaxed);
+        let kept = self.shared.kept_bytes.fetch_add(bytes, Ordering::Relaxed);
+        let is_kept = kept + bytes <= self.shared.kept_bytes_max;
+        if !is_kept {
+            self.shared.is_over.store(true, Ordering::Relaxed);
+            self.shared.kept_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        }
+        is_kept
+    }
+
+    /// Writes a full block to the file.
+    fn write(&self, block: &[u8]) -> Result<Place, SpillError> {
         let file = self.file()?;
         let at = self.shared.end.fetch_add(block.len() as u64, Ordering::Relaxed);
         if at / GROWTH_BYTES != (at + block.len() as u64) / GROWTH_BYTES {
             self.require(GROWTH_BYTES)?;
         }
         file.write_all_at(block, at).map_err(|error| self.failed("write to", error))?;
-        Ok(Extent::Spilled(at << LEN_BITS | block.len() as u64))
+        Ok(Place(at << LEN_BITS | block.len() as u64))
     }
 
     /// The file, made at its first use: without a name from the beginning, and readable by nobody else.
@@ -136,25 +153,31 @@ impl Space {
     }
 }
 
-/// A stretch of a partition. There are many: one takes 16 bytes.
-#[derive(Debug, Clone)]
-enum Extent {
-    Kept(Arc<[u8]>),
-    /// Where it begins in the file and, in the low bits, how long it is.
-    Spilled(u64),
-}
+/// A block in the file: where it begins and, in the low bits, how long it is. There are many: with a hundred million rows
+/// some two million.
+#[derive(Debug, Clone, Copy)]
+struct Place(u64);
 
-/// Bits of a spilled extent that are its length.
+/// Bits of a place that are its length.
 const LEN_BITS: u32 = 20;
 
-const _: () = assert!(size_of::<Extent>() == 16 && BLOCK_BYTES_MAX < 1 << LEN_BITS);
+const _: () = assert!(BLOCK_BYTES_MAX < 1 << LEN_BITS);
 
 #[derive(Debug, Default)]
 struct Partition {
-    extents: Vec<Extent>,
-    /// What comes behind them.
+    /// Blocks in memory.
+    kept: Vec<Arc<[u8]>>,
+    /// Blocks that come behind them, in the file.
+    spilled: Vec<Place>,
+    /// What comes behind both.
     tail: Vec<u8>,
     bytes: u64,
+}
+
+impl Partition {
+    fn kept_bytes(&self) -> usize {
+        self.kept.iter().map(|block| block.len()).sum()
+    }
 }
 
 /// Partitions of one kind of records. Used by several threads at once.
@@ -162,6 +185,8 @@ struct Partition {
 pub struct Spill {
     space: Space,
     block_bytes: usize,
+    /// Whether blocks of these partitions were kept in memory, and are still.
+    has_kept: AtomicBool,
     partitions: Mutex<Vec<Partition>>,
 }
 
@@ -174,7 +199,7 @@ impl Spill {
     /// # Panics
     /// When there is no such partition, or a record is longer than a MiB.
     pub fn append(&self, partition: usize, record: &[u8]) -> Result<(), SpillError> {
-        self.push(&mut self.lock()[partition], record)
+        self.push(&mut self.lock(), partition, record)
     }
 
     /// Appends many records, each to its partition.
@@ -190,7 +215,7 @@ impl Spill {
     ) -> Result<(), SpillError> {
         let mut partitions = self.lock();
         for (partition, record) in records {
-            self.push(&mut partitions[partition], record.as_ref())?;
+            self.push(&mut partitions, partition, record.as_ref())?;
         }
         Ok(())
     }
@@ -204,30 +229,32 @@ impl Spill {
     /// When there is no such partition.
     pub fn read(&self, partition: usize, take: &mut dyn FnMut(&[u8])) -> Result<(), SpillError> {
         let mut buffer = Vec::new();
+        // Counted over both kinds of blocks: those that leave memory meanwhile keep their numbers.
         let mut next = 0;
         loop {
             // Taken without the lock: other threads read other partitions meanwhile.
-            let extent = {
+            let place = {
                 let partitions = self.lock();
-                let partition = &partitions[partition];
-                let Some(extent) = partition.extents.get(next) else {
+                let Partition { kept, spilled, tail, .. } = &partitions[partition];
+                if let Some(block) = kept.get(next) {
+                    let block = Arc::clone(block);
+                    drop(partitions);
+                    take(&block);
+                    next += 1;
+                    continue;
+                }
+                let Some(place) = spilled.get(next - kept.len()) else {
                     buffer.clear();
-                    buffer.extend_from_slice(&partition.tail);
+                    buffer.extend_from_slice(tail);
                     break;
                 };
-                extent.clone()
+                *place
             };
-            match extent {
-                Extent::Kept(block) => take(&block),
-                Extent::Spilled(place) => {
-                    let (at, len) = (place >> LEN_BITS, place & ((1 << LEN_BITS) - 1));
-                    buffer.resize(usize::try_from(len).unwrap_or(usize::MAX), 0);
-                    let file = self.space.file()?;
-                    let read = file.read_exact_at(&mut buffer, at);
-                    read.map_err(|error| self.space.failed("read from", error))?;
-                    take(&buffer);
-                }
-            }
+            let (at, len) = (place.0 >> LEN_BITS, place.0 & ((1 << LEN_BITS) - 1));
+            buffer.resize(usize::try_from(len).unwrap_or(usize::MAX), 0);
+            let read = self.space.file()?.read_exact_at(&mut buffer, at);
+            read.map_err(|error| self.space.failed("read from", error))?;
+            take(&buffer);
             next += 1;
         }
         take(&buffer);
@@ -242,15 +269,46 @@ impl Spill {
         self.lock()[partition].bytes
     }
 
-    fn push(&self, partition: &mut Partition, record: &[u8]) -> Result<(), SpillError> {
+    fn push(&self, partitions: &mut [Partition], at: usize, record: &[u8]) -> Result<(), SpillError> {
+        let partition = &mut partitions[at];
         if !partition.tail.is_empty() && partition.tail.len() + record.len() > self.block_bytes {
-            let stored = self.space.store(&partition.tail)?;
-            partition.extents.push(stored);
-            partition.tail.clear();
+            self.store(partitions, at)?;
         }
         assert!(record.len() < 1 << LEN_BITS, "records are short");
+        let partition = &mut partitions[at];
         partition.tail.extend_from_slice(record);
         partition.bytes += record.len() as u64;
+        Ok(())
+    }
+
+    /// Makes a block of what a partition has gathered: in memory if there is room, else in the file, where those that
+    /// were kept go before it.
+    fn store(&self, partitions: &mut [Partition], at: usize) -> Result<(), SpillError> {
+        let is_kept = self.space.keeps(partitions[at].tail.len());
+        if !is_kept && self.has_kept.swap(false, Ordering::Relaxed) {
+            partitions.iter_mut().try_for_each(|partition| self.let_go(partition))?;
+        }
+        let partition = &mut partitions[at];
+        if is_kept {
+            self.has_kept.store(true, Ordering::Relaxed);
+            partition.kept.push(partition.tail.as_slice().into());
+        } else {
+            partition.spilled.push(self.space.write(&partition.tail)?);
+        }
+        partition.tail.clear();
+        Ok(())
+    }
+
+    /// Writes what a partition has in memory to the file.
+    fn let_go(&self, partition: &mut Partition) -> Result<(), SpillError> {
+        let mut places = Vec::with_capacity(partition.kept.len() + partition.spilled.len());
+        for block in &partition.kept {
+            places.push(self.space.write(block)?);
+        }
+        places.append(&mut partition.spilled);
+        partition.spilled = places;
+        self.space.shared.kept_bytes.fetch_sub(partition.kept_bytes(), Ordering::Relaxed);
+        partition.kept = Vec::new();
         Ok(())
     }
 
@@ -262,11 +320,7 @@ impl Spill {
 
 impl Drop for Spill {
     fn drop(&mut self) {
-        let kept = |extent: &Extent| match extent {
-            Extent::Kept(block) => block.len(),
-            Extent::Spilled(_) => 0,
-        };
-        let kept: usize = self.lock().iter().flat_map(|partition| &partition.extents).map(kept).sum();
+        let kept: usize = self.lock().iter().map(Partition::kept_bytes).sum();
         self.space.shared.kept_bytes.fetch_sub(kept, Ordering::Relaxed);
     }
 }

@@ -5,7 +5,9 @@
 use std::fs;
 use std::process::{Command, Stdio};
 
-use crate::support::{Ran, Workspace, ran};
+use simsync::sandbox::Faults;
+
+use crate::support::{Ran, Workspace, export, ran};
 
 /// Runs the command that the last run says to run with a row file, letter by letter.
 #[track_caller]
@@ -222,4 +224,29 @@ fn code_pages_that_are_not_read_are_converted_and_not_mistaken() {
     }
     let ran = workspace.sync(&["a.csv", "--encoding", "windows-1225"]);
     assert!(ran.stderr.contains("did you mean `windows-1252`"), "{}", ran.stderr);
+}
+
+#[test]
+fn the_printed_command_goes_on_whoever_set_the_limit() {
+    let limits = ["max_rows = 3", "max_rows = 3\nmax_duration = \"30d\"\nuntil = \"00:00\""];
+    for (limit, flags) in limits.into_iter().zip([&["--max-rows=2"][..], &[]]) {
+        let workspace = Workspace::new();
+        workspace.configure(&format!("[delivery]\n{limit}\n"));
+        workspace.write("a.csv", export(10));
+        let first = workspace.sync(&[&["a.csv"], flags].concat()).expect(8).expect_books();
+        assert!(first.rows("pending") >= 7, "{}", first.stdout);
+        let again = run_next(&workspace, &first, "run").expect(0).expect_books();
+        assert_eq!(again.rows("synced"), first.rows("pending"), "{limit} {flags:?}");
+    }
+    // Of a replay, too.
+    let workspace = Workspace::with(Faults { refused_values: ["basic".into()].into(), ..Faults::default() });
+    workspace.write("a.csv", export(10));
+    workspace.sync(&["a.csv"]).expect(3);
+    workspace.fault(Faults::default());
+    workspace.configure("[delivery]\nmax_rows = 3\n");
+    let run = workspace.run_dirs().pop().unwrap().file_name().unwrap().to_string_lossy().into_owned();
+    let url = workspace.sandbox.url();
+    let first =
+        workspace.run(&["replay", &run, "--api-url", &url, "--rate", "unlimited", "--json"]).expect(8);
+    assert_eq!(run_next(&workspace, &first, "run").expect(0).rows("synced"), 7);
 }

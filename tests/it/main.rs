@@ -60,6 +60,12 @@ mod gates;
 // Sending again what a run left, by run, kind and signature.
 mod replay;
 
+// Failures that an export overtakes without sending anything.
+mod confirmed;
+
+// Replays that are interrupted and run again.
+mod replay_resumed;
+
 // Staging and production: what one target acknowledged says nothing of another.
 mod targets;
 
@@ -99,6 +105,9 @@ mod regressions;
 // What an operator came upon: advice that does not help, and states nobody gets out of.
 mod regressions4;
 
+// What the model test came upon.
+mod regressions5;
+
 // What was last acknowledged for a subject.
 mod lookup;
 
@@ -116,6 +125,9 @@ mod spill;
 
 // SIM swaps: chains, rings, and what a kill leaves of them.
 mod swaps;
+
+// Rings of swaps, broken by clearing one subject first.
+mod rings;
 
 // What an operator is told, held to what helps.
 mod told;

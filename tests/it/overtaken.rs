@@ -219,6 +219,57 @@ fn resend_after_refreshes_what_any_run_acknowledged_long_ago() {
 }
 
 #[test]
+fn resend_after_goes_by_the_fields_of_the_update_and_sends_changed_ones_alone() {
+    const DAY_S: i64 = 24 * 60 * 60;
+    let ws = Workspace::new();
+    acknowledged_ago(&ws, &[("C-1", "basic", 31 * DAY_S), ("C-2", "gold", 31 * DAY_S)]);
+    // Another export has a field of its own, and is acknowledged today.
+    ws.write("logins.csv", "crm id,login\nC-1,ann\n");
+    ws.sync(&["logins.csv"]).expect(0);
+    ws.configure("[plan]\nresend_after = \"30d\"\nsend = \"changed\"\n");
+    assert_eq!(ws.sync(&["logins.csv"]).expect(0).rows("unchanged"), 1);
+    ws.write("all.csv", "crm id,login,tier\nC-1,ann,basic\nC-2,eve,gold\n");
+    assert_eq!(ws.sync(&["all.csv"]).expect(0).expect_books().rows("synced"), 2);
+    let sent = |key: &str| -> Vec<String> { ws.history(key).pop().unwrap().fields.into_keys().collect() };
+    assert_eq!(sent("C-1"), ["user_class", "user_external_id"], "the login is of today");
+    assert_eq!(sent("C-2"), ["user_class", "user_external_id", "username"], "the login is new");
+    assert_eq!(ws.sync(&["all.csv"]).expect(0).rows("unchanged"), 2);
+}
+
+#[test]
+fn under_hold_what_failed_without_an_answer_is_sent_whole_and_nothing_in_part() {
+    let ws = Workspace::new();
+    ws.configure(
+        "[plan]\nin_doubt = \"hold\"\n[delivery]\nattempts_max = 2\nbackoff_initial = \"10ms\"\nbackoff_max = \"50ms\"\n",
+    );
+    let rows: String = (0..20).map(|row| format!("C-{row},ann{row},gold\n")).collect();
+    ws.write("crm.csv", format!("crm id,login,tier\n{rows}"));
+    // The neighbors show that the server is well.
+    let broken = [("C-3".to_owned(), 500)].into();
+    ws.fault(Faults { subject_statuses: broken, ..Faults::default() });
+    let failed = ws.sync(&["crm.csv"]).expect(3).expect_books();
+    assert_eq!((failed.rows("failed"), failed.rows("synced")), (1, 19));
+    assert_eq!(ws.last_rows("failed.csv")[0]["_reason"], "exhausted");
+    let failures = ws.run_dirs().pop().unwrap().join("failed.csv");
+    ws.fault(Faults::default());
+    // A part of what is unknown waits, and tells for what; so does what touches none of it.
+    for part in
+        ["crm id,tier\nC-3,silver\nC-4,silver\n", "crm id,mobile\nC-3,+447911000003\nC-4,+447911000004\n"]
+    {
+        ws.write("part.csv", part);
+        let ran = ws.sync(&["part.csv"]).expect(3).expect_books();
+        assert_eq!((ran.rows("held"), ran.rows("synced")), (1, 1));
+        let held = &ws.last_rows("in_doubt.csv")[0];
+        assert_eq!((held["crm id"].as_str(), held["_reason"].as_str()), ("C-3", "held"));
+        assert!(held["_detail"].contains("username, user_class may"), "{}", held["_detail"]);
+    }
+    // What failed, fed back as it is, sets all of it.
+    assert_eq!(ws.sync(&[failures.to_str().unwrap()]).expect(0).expect_books().rows("synced"), 1);
+    assert_eq!(tier(&ws, "C-3").as_deref(), Some("gold"));
+    assert_eq!(ws.sync(&["part.csv"]).expect(0).rows("synced"), 1);
+}
+
+#[test]
 fn an_older_batch_of_which_only_parts_were_overtaken_stays_open_and_sends_no_old_value_ever() {
     let ws = Workspace::new();
     ws.write("older.csv", "crm id,login,tier\nZ,z,basic\nS,old,gold\n");

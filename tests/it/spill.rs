@@ -8,6 +8,7 @@ use std::fs;
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
+use simsync::sandbox::Faults;
 
 use crate::support::{Ran, Workspace, finish};
 
@@ -84,6 +85,31 @@ fn beyond_its_memory_a_survey_rules_and_tells_the_same() {
 /// Rejected rows of the subjects that claim a number together.
 fn rejected_of_conflicts() -> u64 {
     (0..ROWS).filter(|row| row % 97 == 5 && row % SUBJECTS < 40).count() as u64
+}
+
+#[test]
+fn beyond_its_memory_a_run_lists_the_same_failures() {
+    // All rows of two thirds of the subjects share the fate of an update that is refused, one way or the other.
+    let refused = (0..SUBJECTS).filter(|subject| subject % 3 > 0);
+    let status = |subject: u32| if subject % 3 == 1 { 422 } else { 404 };
+    let subject_statuses = refused.map(|subject| (format!("C-{subject:06}"), status(subject))).collect();
+    let faults = Faults { subject_statuses, ..Faults::default() };
+    let run = |config: &str| {
+        let workspace = Workspace::with(faults.clone());
+        workspace.configure(config);
+        workspace.write("crm.csv", large());
+        let first = workspace.sync(&["crm.csv"]).expect(3).expect_books();
+        let files = row_files(&workspace);
+        // A resume sends nothing of it again and lists it all the same.
+        let resumed = workspace.sync(&["crm.csv"]).expect(3).expect_books();
+        assert_eq!((first.rows("failed"), resumed.rows("failed")), (240, 240));
+        (files, row_files(&workspace))
+    };
+    let (small, large) = (run("[plan]\nmemory_max = \"1MiB\"\n"), run(""));
+    let failed = &large.0[1];
+    assert!(failed.lines().count() > 14_000, "every row of a refused update is listed");
+    assert_eq!(large.1[1].lines().count(), failed.lines().count());
+    assert!(small == large, "the row files differ");
 }
 
 #[test]

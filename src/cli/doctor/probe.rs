@@ -218,7 +218,9 @@ fn unsynced(stats: &Stats, row: Place) -> Tried {
     }
     let (exit, hint) = match tally.kind {
         FailureKind::Refused => (Exit::Stopped, "check the path in api.url, the row and the mapping"),
-        FailureKind::Deferred => (Exit::Stopped, "another subject holds one of its values; try another row"),
+        FailureKind::Deferred | FailureKind::Unresolved => {
+            (Exit::Stopped, "another subject holds one of its values; try another row")
+        }
         FailureKind::Exhausted => (Exit::Temporary, "try again when the API is well"),
         FailureKind::EchoMismatch => {
             (Exit::Stopped, "the API echoes other values than it was sent; --verify status asks for less")

@@ -50,8 +50,8 @@ proptest! {
 #[test]
 fn an_unknown_version_is_named() {
     let mut bytes = encoded(&LedgerEntry::new(SubjectId([0; 16])));
-    bytes[0] = 4;
-    let expected = "ledger entry, format version 4".to_owned();
+    bytes[0] = 6;
+    let expected = "ledger entry, format version 6".to_owned();
     assert_eq!(decode_entry(SubjectId([0; 16]), &bytes), Err(CodecError::Unknown(expected)));
 }
 
@@ -75,4 +75,26 @@ fn a_usual_entry_takes_some_ninety_bytes() {
     entry.acked_at_s = 1_800_000_000;
     entry.fields = [Some(LedgerField { state: FieldState::Known(FieldHash(1)), version }); FIELD_COUNT];
     assert_eq!(encoded(&entry).len(), 89);
+}
+
+#[test]
+fn an_entry_of_the_build_before_is_read_and_what_it_could_not_say_costs_nothing_where_there_is_nothing_to_say()
+ {
+    let version = Version { batch: 3, ordinal: 7 };
+    let field = |state| Some(LedgerField { state, version });
+    let mut entry = LedgerEntry::new(SubjectId([1; 16]));
+    (entry.acked, entry.acked_at_s) = (Some(version), 60);
+    entry.fields[FieldKind::Number.index()] = field(FieldState::Known(FieldHash(5)));
+    entry.fields[FieldKind::Imsi.index()] = field(FieldState::Unknown);
+    // Version 2; acknowledged; batch, row, seconds; fields present, unknown, of an own version; a hash; no lists.
+    let mut before = vec![2, 1, 3, 7, 120, 0b1001, 0b1000, 0, 0, 0, 0, 0, 0, 0, 0, 5, 0, 0];
+    assert_eq!(decode_entry(entry.subject, &before), Ok(entry.clone()));
+    assert_eq!(encoded(&entry), before);
+    // A value last known takes its hash, a time how much older it is; each list a byte for which fields.
+    entry.last_known = vec![(FieldKind::Imsi, FieldHash(9))];
+    entry.field_times_s = vec![(FieldKind::Number, 50)];
+    before[0] = 4;
+    before.extend([0b1000, 0, 0, 0, 0, 0, 0, 0, 9, 0b1, 20]);
+    assert_eq!(encoded(&entry), before);
+    assert_eq!(decode_entry(entry.subject, &before), Ok(entry));
 }

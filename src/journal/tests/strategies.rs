@@ -56,7 +56,7 @@ pub(in crate::journal) fn records_of(
     versions: impl Strategy<Value = Version> + Clone + 'static,
 ) -> impl Strategy<Value = Record> {
     let head = (subjects, versions.clone());
-    let refusals = (digests(), any::<u16>(), signatures(), field_sets());
+    let refusals = || (digests(), any::<u16>(), signatures(), field_sets());
     prop_oneof![
         (head.clone(), field_sets(), digests()).prop_map(|((subject, version), fields, digest)| {
             Record::Intent { subject, version, fields, digest }
@@ -69,7 +69,7 @@ pub(in crate::journal) fn records_of(
                 Record::Synced { subject, version, facts, at_s }
             }
         ),
-        (head.clone(), refusals, any::<bool>()).prop_map(
+        (head.clone(), refusals(), any::<bool>()).prop_map(
             |((subject, version), (digest, status, signature, unknown), is_deferred)| {
                 if is_deferred {
                     Record::Deferred { subject, version, digest, status, signature, unknown }
@@ -87,6 +87,14 @@ pub(in crate::journal) fn records_of(
                 cause,
                 status,
                 signature,
+            }
+        ),
+        (head.clone(), vec(facts(), 0..=FIELD_COUNT))
+            .prop_map(|((subject, version), facts)| Record::Confirmed { subject, version, facts }),
+        (head.clone(), 1..9_u64, refusals(), any::<bool>()).prop_map(
+            |((subject, version), batch, (digest, status, signature, unknown), is_conflict)| {
+                let kind = if is_conflict { FailureKind::Unresolved } else { FailureKind::Refused };
+                Record::RefusedIn { subject, version, batch, kind, digest, status, signature, unknown }
             }
         ),
         head.prop_map(|(subject, version)| Record::Withdrawn { subject, version }),
@@ -110,10 +118,13 @@ fn refusals() -> impl Strategy<Value = Refusal> {
         FailureKind::Exhausted,
         FailureKind::EchoMismatch,
         FailureKind::Deferred,
+        FailureKind::Unresolved,
     ]);
-    (versions(), digests(), kinds, any::<u32>(), option::of(any::<u16>()), signatures()).prop_map(
-        |(version, digest, kind, count, status, signature)| Refusal {
+    let batches = option::of(any::<u64>());
+    (versions(), batches, digests(), kinds, any::<u32>(), option::of(any::<u16>()), signatures()).prop_map(
+        |(version, batch, digest, kind, count, status, signature)| Refusal {
             version,
+            batch: batch.unwrap_or(version.batch),
             digest,
             kind,
             count,
@@ -140,13 +151,24 @@ pub(in crate::journal) fn any_entries() -> impl Strategy<Value = LedgerEntry> {
         any::<i64>(),
         vec(doubts(), 0..=IN_DOUBT_MAX),
         vec(refusals(), 0..=REFUSALS_MAX),
-        any::<bool>(),
+        (any::<bool>(), vec(option::of(any::<u64>()), FIELD_COUNT)),
     )
-        .prop_map(|(subject, fields, acked, acked_at_s, in_doubt, refusals, is_plain)| {
+        .prop_map(|(subject, fields, acked, acked_at_s, in_doubt, refusals, (is_plain, asides))| {
             let mut fields: [Option<LedgerField>; FIELD_COUNT] = fields.try_into().unwrap();
             if let (true, Some(acked)) = (is_plain, acked) {
                 fields.iter_mut().flatten().for_each(|field| field.version = acked);
             }
-            LedgerEntry { subject, fields, acked, acked_at_s, in_doubt, refusals }
+            let mut entry =
+                LedgerEntry { fields, acked, acked_at_s, in_doubt, refusals, ..LedgerEntry::new(subject) };
+            for (kind, aside) in FieldKind::ALL.into_iter().zip(asides) {
+                match (entry.field(kind).map(|field| field.state), aside) {
+                    (Some(FieldState::Unknown), Some(hash)) => entry.last_known.push((kind, FieldHash(hash))),
+                    (Some(FieldState::Known(_)), Some(at_s)) if !is_plain => {
+                        entry.field_times_s.push((kind, at_s.cast_signed()));
+                    }
+                    (Some(_), _) | (None, _) => {}
+                }
+            }
+            entry
         })
 }

@@ -49,6 +49,19 @@ fn what_was_acknowledged_is_in_the_ledger_after_finish() {
     let found = journal.lookup(subject(77)).unwrap().unwrap();
     assert_eq!(found.field(FieldKind::Imsi).unwrap().state, FieldState::Known(FieldHash(77)));
     assert_eq!(journal.lookup(subject(501)).unwrap(), None);
+    // Opened once: what becomes of the file's name meanwhile is no matter.
+    let mut lookups = journal.lookups().unwrap();
+    let files = std::fs::read_dir(dir.path()).unwrap().map(|file| file.unwrap().path());
+    let generation =
+        files.into_iter().find(|path| path.extension().is_some_and(|of| of == "grenad")).unwrap();
+    let aside = generation.with_extension("aside");
+    std::fs::rename(&generation, &aside).unwrap();
+    assert!(journal.lookup(subject(77)).is_err());
+    for number in [500, 77, 1] {
+        assert_eq!(lookups.get(subject(number)).unwrap().unwrap().subject, subject(number));
+    }
+    assert_eq!(lookups.get(subject(501)).unwrap(), None);
+    std::fs::rename(&aside, &generation).unwrap();
     let ids: Vec<SubjectId> = entries(&journal).iter().map(|entry| entry.subject).collect();
     assert!(ids.is_sorted());
 }

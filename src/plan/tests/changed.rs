@@ -56,6 +56,42 @@ fn full_runs_and_refreshes_send_all() {
 }
 
 #[test]
+fn a_refresh_sends_what_was_not_acknowledged_for_so_long_and_only_that() {
+    let young = |mut record: Record, age_s: i64| {
+        if let Record::Synced { at_s, .. } = &mut record {
+            *at_s = NOW_S - age_s;
+        }
+        record
+    };
+    let known = [
+        young(synced(1, v(7, 1), &[(IMSI, 1), (ICCID, 1)]), 30),
+        young(synced(1, v(8, 1), &[(IMSI, 2)]), 20),
+        young(synced(1, v(8, 2), &[(CLASS, 1)]), 10),
+    ];
+    let after = |after_s| PlanRules { resend_after_s: Some(after_s), ..changed() };
+    let rows = [row(1, &[(IMSI, 2), (ICCID, 1), (CLASS, 1)])];
+    for (after_s, ruling, fresh) in [
+        (30, Unchanged, set(&[])),
+        (29, Send, set(&[IMSI, CLASS])),
+        (19, Send, set(&[CLASS])),
+        (9, Send, set(&[])),
+    ] {
+        let plan = check(&rows, &known, &after(after_s), &[ruling]);
+        if ruling == Send {
+            assert_eq!(not_sent(&plan, 1), fresh, "{after_s}");
+        }
+        // In full, what is sent is all, and whether it is depends on the fields of the update.
+        let full = PlanRules { send: SendMode::Full, ..after(after_s) };
+        assert_eq!(not_sent(&check(&rows, &known, &full, &[ruling]), 1), set(&[]));
+        let last = if after_s < 10 { Send } else { Unchanged };
+        check(&[row(1, &[(CLASS, 1)])], &known, &full, &[last]);
+    }
+    // What differs goes along, and what is unknown has no age.
+    let plan = check(&[row(1, &[(IMSI, 2), (ICCID, 1), (CLASS, 2)])], &known, &after(29), &[Send]);
+    assert_eq!(not_sent(&plan, 1), set(&[IMSI]));
+}
+
+#[test]
 fn under_each_what_an_earlier_row_sets_is_sent_again() {
     let each = PlanRules { duplicates: DuplicatePolicy::Each, ..changed() };
     let known = [synced(1, v(8, 1), &[(IMSI, 1), (ICCID, 1), (NUMBER, 4)])];

@@ -184,9 +184,38 @@ fn hold_keeps_the_update_in_doubt_back_and_lets_one_pass_that_sets_all_unknown_f
     // One of the unknown fields stays unknown: it waits, all rows of its fold.
     check(&[row(1, &[(IMSI, 2)])], &earlier, &hold, &[Held]);
     check(&[row(1, &[(IMSI, 2)]), row(1, &[(CLASS, 2)])], &earlier, &hold, &[Held, Held]);
-    // Unknown for another reason than doubt: nothing waits.
-    let exhausted = unknown(1, v(8, 1), &fields, UnknownCause::Exhausted);
-    check(&[row(1, &[(IMSI, 2)])], &[exhausted], &hold, &[SendLate]);
+}
+
+#[test]
+fn hold_is_about_every_unknown_field_whatever_made_it_unknown() {
+    let hold = PlanRules { in_doubt: InDoubtPolicy::Hold, ..rules() };
+    let fields = [(IMSI, 1), (ICCID, 1)];
+    let timed_out = Record::Refused {
+        subject: id(1),
+        version: v(8, 1),
+        digest: digest(1, &fields),
+        status: 422,
+        signature: String::new(),
+        unknown: kinds(&fields),
+    };
+    let causes = [UnknownCause::Exhausted, UnknownCause::EchoMismatch];
+    let ended = causes.map(|cause| unknown(1, v(8, 1), &fields, cause)).into_iter().chain([timed_out]);
+    for before in ended {
+        let before = [before];
+        let plan = check(&[row(1, &[(IMSI, 2)])], &before, &hold, &[Held]);
+        assert_eq!(plan.beside(1).unwrap().unknown, set(&[KEY, IMSI, ICCID]));
+        check(&[row(1, &[(CLASS, 2)])], &before, &hold, &[Held]);
+        // The very update that failed, in its version or another one, and any other that sets all of it.
+        check(&[replayed(8, 1, 1, &fields)], &before, &hold, &[SendLate]);
+        check(&[row(1, &fields)], &before, &hold, &[SendLate]);
+        check(
+            &[row(1, &[(IMSI, 2)]), row(1, &[(ICCID, 2), (CLASS, 1)])],
+            &before,
+            &hold,
+            &[FoldedLate, SendLate],
+        );
+        check(&[row(1, &[(IMSI, 2)])], &before, &rules(), &[SendLate]);
+    }
 }
 
 #[test]

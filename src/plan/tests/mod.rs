@@ -6,17 +6,18 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 
 use crate::digest::{FieldHash, SubjectId, UpdateDigest, update_digest};
-use crate::ledger::{EntryFold, LedgerEntry, Record};
+use crate::ledger::{EntryFold, FailureKind, LedgerEntry, Record};
 use crate::row::Version;
 use crate::update::{FieldFact, FieldKind, FieldSet};
 
 use super::{
-    ConflictPolicy, DuplicatePolicy, InDoubtPolicy, JoinError, LedgerSlices, NoLedger, OneHand, Plan,
-    PlanRules, Ruling, SharedKind, Survey, Surveyed,
+    ConflictPolicy, CyclePolicy, DuplicatePolicy, InDoubtPolicy, JoinError, LedgerSlices, NoLedger, OneHand,
+    Plan, PlanRules, Ruling, SharedKind, Survey, Surveyed,
 };
 
 mod ahead;
 mod changed;
+mod confirmed;
 mod conflicts;
 mod figures;
 mod folding;
@@ -92,6 +93,8 @@ fn rules() -> PlanRules {
     PlanRules {
         duplicates: DuplicatePolicy::Fold,
         conflicts: ConflictPolicy::Hold,
+        break_cycles: CyclePolicy::No,
+        clearable: FieldSet::EMPTY,
         in_doubt: InDoubtPolicy::Resend,
         send: crate::plan::SendMode::Full,
         full: false,
@@ -212,6 +215,25 @@ fn refused(subject: u8, version: Version, fields: &[(FieldKind, u64)]) -> Record
     Record::Refused {
         subject: id(subject),
         version,
+        digest: digest(subject, fields),
+        status: 422,
+        signature: "422 no".into(),
+        unknown: FieldSet::EMPTY,
+    }
+}
+
+/// The same, by the run of another batch, or of this kind.
+fn refused_in(
+    subject: u8,
+    version: Version,
+    (batch, kind): (u64, FailureKind),
+    fields: &[(FieldKind, u64)],
+) -> Record {
+    Record::RefusedIn {
+        subject: id(subject),
+        version,
+        batch,
+        kind,
         digest: digest(subject, fields),
         status: 422,
         signature: "422 no".into(),

@@ -261,10 +261,13 @@ impl Model<'_> {
 
     fn equal(&self, state: &State) -> bool {
         let Some(entry) = self.entry else { return false };
-        let is_old = match self.rules.resend_after_s {
-            Some(after_s) => NOW_S - entry.acked_at_s > i64::try_from(after_s).unwrap(),
-            None => false,
-        };
+        let is_old = self.rules.resend_after_s.is_some_and(|after_s| {
+            let after_s = i64::try_from(after_s).unwrap();
+            let is_old = |kind: &FieldKind, hash| {
+                self.holds(*kind, hash) && NOW_S - entry.field_time_s(*kind) > after_s
+            };
+            state.iter().any(|(kind, (hash, _))| is_old(kind, *hash))
+        });
         let is_equal = |(kind, (hash, version)): (&FieldKind, &(u64, Version))| {
             self.holds(*kind, *hash) || *kind == KEY && self.ledger_version(KEY) > Some(*version)
         };
@@ -286,16 +289,17 @@ impl Model<'_> {
     fn otherwise(&self, state: &State) -> Ruling {
         let Some(entry) = self.entry else { return Ruling::Send };
         let (version, digest) = (Model::version(state), Model::digest(state));
-        if self.rules.in_doubt == InDoubtPolicy::Hold && !entry.in_doubt.is_empty() {
+        if self.rules.in_doubt == InDoubtPolicy::Hold {
             let same = entry.in_doubt.iter().any(|doubt| (doubt.version, doubt.digest) == (version, digest));
             if same || entry.unknown().iter().any(|kind| !state.contains_key(&kind)) {
                 return Ruling::Held;
             }
         }
         let refused = entry.refusals.iter().any(|refusal| {
-            (refusal.version, refusal.digest, refusal.kind) == (version, digest, FailureKind::Refused)
+            let is_final = matches!(refusal.kind, FailureKind::Refused | FailureKind::Unresolved);
+            (refusal.version, refusal.digest, refusal.batch) == (version, digest, BATCH) && is_final
         });
-        if refused && version.batch == BATCH {
+        if refused {
             return if self.rules.retry_failed { Ruling::Send } else { Ruling::RefusedBefore };
         }
         let late = entry.refusals.iter().any(|refusal| {
@@ -353,7 +357,7 @@ fn model(rows: &[TestRow], ledger: &[LedgerEntry], rules: &PlanRules) -> Vec<(Ru
     }
     let entries: Vec<_> = subjects.values().map(|model| model.entry).collect();
     let swaps = swaps(&said, &entries);
-    for ((rows, said), swaps) in said.iter().zip(swaps) {
+    for (((rows, said), swaps), entry) in said.iter().zip(swaps).zip(&entries) {
         for (row, said) in rows.iter().zip(said) {
             let is_part = !said.claims.is_empty() && said.ruling != Ruling::Unchanged;
             let is_held = is_part && swaps && rules.conflicts == ConflictPolicy::Hold;
@@ -364,10 +368,25 @@ fn model(rows: &[TestRow], ledger: &[LedgerEntry], rules: &PlanRules) -> Vec<(Ru
             } else {
                 Ruling::Conflict
             };
+            let overtakes = ruling == Ruling::Unchanged && !said.claims.is_empty();
+            let overtakes = overtakes && overtakes_a_failure(row, said.left_out, *entry);
+            let ruling = if overtakes { Ruling::Confirmed } else { ruling };
             result[usize::try_from(row.ordinal - 1).unwrap()] = (ruling, said.left_out);
         }
     }
     result
+}
+
+/// Whether an unchanged row says again what was acknowledged before a failure that is older than the row.
+fn overtakes_a_failure(row: &ModelRow, left_out: FieldSet, entry: Option<&LedgerEntry>) -> bool {
+    let Some(entry) = entry else { return false };
+    row.fields.iter().filter(|(kind, _)| **kind != KEY && !left_out.contains(**kind)).any(|(kind, hash)| {
+        entry.field(*kind).is_some_and(|field| {
+            let mut failed = entry.refusals.iter().map(|refusal| refusal.version);
+            field.state == FieldState::Known(FieldHash(*hash))
+                && failed.any(|failed| failed > field.version && failed < row.version)
+        })
+    })
 }
 
 /// Which subjects take, in a ring, what the next one gives up.
@@ -448,13 +467,27 @@ pub(super) fn own_version(rows: &[TestRow], ordinal: u64) -> Version {
 
 /// Any record of any subject; their order is a log's only in so far as the fold takes any.
 fn any_record() -> impl Strategy<Value = Record> {
-    (0..7_u8, 1..4_u8, any_old_version(), any_fields(), 1..4_u64).prop_map(
+    (0..9_u8, 1..4_u8, any_old_version(), any_fields(), 1..4_u64).prop_map(
         |(what, subject, version, fields, age)| {
             let fields: Vec<(FieldKind, u64)> = fields.into_iter().collect();
             match what {
                 0 => refused(subject, version, &fields),
                 1 => deferred(subject, version, &fields),
                 2 => intent(subject, version, &fields),
+                7 => Record::Confirmed {
+                    subject: id(subject),
+                    version,
+                    facts: facts(subject, version, &fields),
+                },
+                8 => refused_in(
+                    subject,
+                    version,
+                    (
+                        BATCH - 1 + age % 2,
+                        [FailureKind::Refused, FailureKind::Unresolved][usize::from(age > 1)],
+                    ),
+                    &fields,
+                ),
                 3 => unknown(subject, version, &fields, UnknownCause::Exhausted),
                 _ => {
                     // A field's version may be that of an older row of the fold.

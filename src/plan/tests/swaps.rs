@@ -1,7 +1,8 @@
 //! Chains and swaps: who waits for whom, who is held back, and what is told of it.
 
 use super::*;
-use crate::plan::{InMemory, SurveyBounds};
+use crate::ledger::UnknownCause;
+use crate::plan::{Clearing, InMemory, SurveyBounds};
 use Ruling::{Conflict, Folded, Send, SendLate, Unchanged};
 
 /// The wave of every row; 0 for those that wait for nobody.
@@ -32,18 +33,53 @@ fn whoever_clears_a_field_gives_it_up_too() {
 }
 
 #[test]
-fn what_is_kept_unknown_or_of_another_field_is_not_given_up() {
+fn what_is_kept_or_of_another_field_is_not_given_up() {
     for second in [row(2, &[(CLASS, 1)]), row(2, &[(ICCID, 5)])] {
         let plan = check(&[row(1, &[(IMSI, 2)]), second], &held(), &rules(), &[Send, Send]);
         assert_eq!(plan.facts().chains, Default::default());
     }
-    let doubt = [held(), vec![intent(2, v(8, 2), &[(IMSI, 3)])]].concat();
-    let plan = check(&[row(1, &[(IMSI, 2)]), row(2, &[(IMSI, 5)])], &doubt, &rules(), &[Send, Send]);
-    assert_eq!(waves(&plan), [0, 0]);
     // What is held already is not taken.
     let rows = [row(1, &[(IMSI, 1), (CLASS, 2)]), row(2, &[(IMSI, 5)])];
     let twice = [synced(1, v(8, 1), &[(IMSI, 1)]), synced(2, v(8, 1), &[(IMSI, 1)])];
     assert_eq!(waves(&check(&rows, &twice, &rules(), &[Send, Send])), [0, 0]);
+}
+
+#[test]
+fn what_a_subject_held_before_a_doubt_is_given_up_by_whatever_it_is_set_to_now() {
+    let ways = [intent(2, v(8, 2), &[(IMSI, 3)]), unknown(2, v(8, 2), &[(IMSI, 3)], UnknownCause::Exhausted)];
+    for way in ways {
+        let records = [held(), vec![way]].concat();
+        let late = ruling_after(&records[3]);
+        for now in [3, 5, FieldHash::CLEARED.0] {
+            let rows = [row(1, &[(IMSI, 2)]), row(2, &[(IMSI, now)])];
+            let plan = check(&rows, &records, &rules(), &[Send, late]);
+            assert_eq!((waves(&plan), plan.beside(1).unwrap().waits_for), (vec![1, 0], 2));
+        }
+        // Set to what it was, it gives nothing up; nor does a field of the same update that was never acknowledged.
+        let rows = [row(1, &[(IMSI, 9)]), row(2, &[(IMSI, 2)])];
+        assert_eq!(waves(&check(&rows, &records, &rules(), &[Send, late])), [0, 0]);
+        // What an old value tells is given up as well.
+        let rows =
+            [(row(1, &[(IMSI, 2)]), None), (row(2, &[(IMSI, 5)]), Some(7)), (row(3, &[(IMSI, 7)]), None)];
+        assert_eq!(waves(&with_old(&rows, &records)), [1, 0, 1]);
+    }
+}
+
+/// How a subject is sent that this is the last record of.
+fn ruling_after(record: &Record) -> Ruling {
+    if matches!(record, Record::Unknown { .. }) { SendLate } else { Send }
+}
+
+#[test]
+fn nobody_is_held_back_for_a_swap_with_a_subject_in_doubt() {
+    // 1 is certain to hold 1, and 2 may hold 2 still: either order may be the right one, and only the certain link counts.
+    let doubt = [held(), vec![intent(2, v(8, 2), &[(IMSI, 9)])]].concat();
+    let plan = check(&[row(1, &[(IMSI, 2)]), row(2, &[(IMSI, 1)])], &doubt, &rules(), &[Send, Send]);
+    assert_eq!((waves(&plan), plan.swaps().len()), (vec![0, 1], 0));
+    // Beside a ring that is certain, whoever waits for a subject in doubt is in its wave all the same.
+    let rows = [row(1, &[(IMSI, 3)]), row(3, &[(IMSI, 1)]), row(4, &[(IMSI, 2)]), row(2, &[(IMSI, 8)])];
+    let plan = check(&rows, &doubt, &rules(), &[Conflict, Conflict, Send, Send]);
+    assert_eq!(waves(&plan), [0, 0, 1, 0]);
 }
 
 #[test]
@@ -59,6 +95,29 @@ fn the_rows_of_a_true_swap_are_held_back_with_all_that_folds_into_them() {
     let sending = PlanRules { conflicts: ConflictPolicy::Send, ..rules() };
     let plan = check(&rows, &held(), &sending, &[Send, Folded, Send, Send]);
     assert_eq!((plan.swaps().len(), waves(&plan)), (1, vec![0, 0, 0, 0]));
+}
+
+#[test]
+fn a_swap_that_is_broken_is_sent_in_waves_and_one_that_may_not_be_is_held() {
+    let breaking = |clearable| PlanRules { break_cycles: CyclePolicy::Clear, clearable, ..rules() };
+    let rows = [row(1, &[(IMSI, 2)]), row(2, &[(CLASS, 1)]), row(2, &[(IMSI, 1)]), row(3, &[(IMSI, 9)])];
+    let imsi = FieldSet::only(IMSI);
+    let plan = check(&rows, &held(), &breaking(imsi), &[Send, Folded, Send, Send]);
+    assert_eq!((waves(&plan), plan.waves()), (vec![2, 1, 1, 0], &[1, 1][..]));
+    let cleared = [1, 2, 3, 4].map(|at| plan.beside(at).unwrap().cleared_first);
+    assert_eq!(cleared, [imsi, FieldSet::EMPTY, FieldSet::EMPTY, FieldSet::EMPTY]);
+    assert_eq!(plan.swaps()[0].clearing, Some(Clearing { ordinal: 1, fields: imsi }));
+    let facts = plan.facts().chains;
+    assert_eq!((facts.swaps, facts.swaps_broken, facts.longest, facts.waiting), (1, 1, 2, 2));
+    // Once it is cleared, it gives nothing up any more: a chain, with nobody to be cleared.
+    let cleared = [held(), vec![synced(1, v(BATCH, 0), &[(IMSI, FieldHash::CLEARED.0)])]].concat();
+    let plan = check(&rows, &cleared, &breaking(imsi), &[Send, Folded, Send, Send]);
+    assert_eq!((waves(&plan), plan.swaps().len()), (vec![1, 0, 0, 0], 0));
+    let each = PlanRules { duplicates: DuplicatePolicy::Each, ..breaking(imsi) };
+    for rules in [breaking(FieldSet::only(ICCID)), each] {
+        let plan = check(&rows, &held(), &rules, &[Conflict, Conflict, Conflict, Send]);
+        assert!(plan.swaps()[0].obstacle.is_some() && plan.facts().chains.swaps_broken == 0);
+    }
 }
 
 #[test]

@@ -87,7 +87,7 @@ fn a_swap_of_two_is_tried_until_a_pass_makes_no_progress_and_fails() {
         let rows = workspace.last_rows("failed.csv");
         assert_eq!(rows.len(), 2, "{rows:?}");
         for row in &rows {
-            assert_eq!(row["_reason"], "refused");
+            assert_eq!(row["_reason"], "deferred");
             assert_eq!(row["_signature"], format!("{status} imsi: imsi already assigned to #"));
         }
         // Nothing but a definite refusal: what the server held before is still known.
@@ -98,13 +98,13 @@ fn a_swap_of_two_is_tried_until_a_pass_makes_no_progress_and_fails() {
 }
 
 #[test]
-fn a_409_without_words_is_deferred_and_then_refused() {
+fn a_409_without_words_is_deferred_and_fails_as_that() {
     let workspace = Workspace::with(super::subject_status("C-000002", 409));
     workspace.write("crm.csv", crate::support::export(5));
     let ran = workspace.sync(&["crm.csv"]).expect(3).expect_books();
     assert_eq!((ran.rows("synced"), ran.rows("failed"), deferred(&ran)), (4, 1, 1));
     assert_eq!(workspace.history("C-000002").len(), 2);
-    super::assert_failed_row(&workspace, 2, "refused", "409 ");
+    super::assert_failed_row(&workspace, 2, "deferred", "409 ");
 }
 
 #[test]

@@ -1,0 +1,102 @@
+//! Facts of failed updates: how one failed, what is remembered of it, and what overtakes it without a request.
+//!
+//! Pure. Not here: how records become an entry (`ledger.rs`), what follows from a failure (`plan/judge.rs`).
+
+use super::{FieldState, LedgerEntry, LedgerField};
+use crate::digest::UpdateDigest;
+use crate::row::Version;
+use crate::update::{FieldFact, FieldSet};
+
+/// How an update failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum FailureKind {
+    /// Definitely refused: the same bytes cannot help.
+    Refused,
+    /// Was temporary, attempts ran out.
+    Exhausted,
+    /// Acknowledged with another value than the one sent.
+    EchoMismatch,
+    /// Refused for a conflict, waiting for a later pass.
+    Deferred,
+    /// Refused for a conflict that no later pass resolved: as final as a refusal.
+    Unresolved,
+}
+
+impl FailureKind {
+    /// Name in reports and on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            FailureKind::Refused => "refused",
+            FailureKind::Exhausted => "exhausted",
+            FailureKind::EchoMismatch => "echo-mismatch",
+            // To the operator it is one thing: tried again after the others, and refused all the same.
+            FailureKind::Deferred | FailureKind::Unresolved => "deferred",
+        }
+    }
+
+    /// Whether it is a final refusal: the same bytes are not sent again by a resume of the batch.
+    pub const fn is_definite(self) -> bool {
+        match self {
+            FailureKind::Refused | FailureKind::Unresolved => true,
+            FailureKind::Exhausted | FailureKind::EchoMismatch | FailureKind::Deferred => false,
+        }
+    }
+}
+
+/// A failed update, remembered so that a resume of its batch does not send it again and a later batch sends it
+/// last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The update's version.
+    pub version: Version,
+    /// Sequence of the batch whose run sent it last: the version's, or that of a later one, to which the row was fed
+    /// back.
+    pub batch: u64,
+    /// Digest of what it would have set.
+    pub digest: UpdateDigest,
+    /// How it failed.
+    pub kind: FailureKind,
+    /// Definite refusals of this version so far; part of the idempotency key.
+    pub count: u32,
+    /// The last answer's status, if there was any.
+    pub status: Option<u16>,
+    /// The complaint, with all values masked.
+    pub signature: String,
+}
+
+impl LedgerEntry {
+    /// A newer row says what was acknowledged: older ones that failed, or were left, are overtaken by it.
+    pub(super) fn confirm(&mut self, fact: &FieldFact) {
+        if self.field(fact.kind).is_some_and(|field| field.state == FieldState::Known(fact.hash)) {
+            self.set(fact.kind, FieldState::Known(fact.hash), fact.version);
+        }
+    }
+
+    /// An update of this version was acknowledged: what failed in older batches is history, but where a field is older
+    /// still, for which the failure may have said something else.
+    pub(super) fn forget_failures(&mut self, acknowledged: Version) {
+        let fields = self.fields;
+        self.refusals.retain(|refusal| {
+            let is_open = |field: &LedgerField| field.version < refusal.version;
+            let is_history =
+                refusal.version.batch < acknowledged.batch && !fields.iter().flatten().any(is_open);
+            !is_history && refusal.version != acknowledged
+        });
+    }
+
+    /// Fields whose acknowledged value these facts repeat, and of which an update that came after that value and before
+    /// these facts may have said something else: one failed in between.
+    pub fn failed_since(&self, facts: impl IntoIterator<Item = FieldFact>) -> FieldSet {
+        if self.refusals.is_empty() {
+            return FieldSet::EMPTY;
+        }
+        let has_failed_between = |fact: &FieldFact| {
+            self.field(fact.kind).is_some_and(|field| {
+                let mut failed = self.refusals.iter().map(|refusal| refusal.version);
+                field.state == FieldState::Known(fact.hash)
+                    && failed.any(|failed| field.version < failed && failed < fact.version)
+            })
+        };
+        facts.into_iter().filter(has_failed_between).map(|fact| fact.kind).collect()
+    }
+}
