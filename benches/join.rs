@@ -8,11 +8,12 @@ use std::path::Path;
 use simsync::digest::{FieldHash, SubjectId};
 use simsync::ledger::{FieldState, LedgerEntry, LedgerField};
 use simsync::plan::{
-    ConflictPolicy, DuplicatePolicy, InDoubtPolicy, LedgerSlices, NoLedger, PlanRules, SendMode, Surveyed,
+    ConflictPolicy, CyclePolicy, DuplicatePolicy, InDoubtPolicy, LedgerSlices, NoLedger, PlanRules, SendMode,
+    Surveyed,
 };
 use simsync::row::Version;
 use simsync::survey::{Gather, GatherOptions};
-use simsync::update::FieldKind;
+use simsync::update::{FieldKind, FieldSet};
 
 mod rounds;
 
@@ -82,6 +83,8 @@ fn rules() -> PlanRules {
     PlanRules {
         duplicates: DuplicatePolicy::Fold,
         conflicts: ConflictPolicy::Hold,
+        break_cycles: CyclePolicy::No,
+        clearable: FieldSet::EMPTY,
         in_doubt: InDoubtPolicy::Resend,
         send: SendMode::Full,
         full: false,

@@ -14,8 +14,10 @@ use simsync::ledger::Record;
 use simsync::row::Version;
 use simsync::update::{FieldFact, FieldKind, FieldSet};
 
+mod phases;
 mod rounds;
 
+use phases::{floor, percentiles, phases_said};
 use rounds::{Bench, Contestant, say, timed};
 
 /// Records of one append, as the driver hands them over on a fast server.
@@ -44,6 +46,7 @@ const PACED_ROWS_MIN: u64 = PACE / 16;
 
 fn main() {
     let bench = Bench::from_args("journal", 1_000_000);
+    phases::listen();
     let contestants: Vec<Contestant<'_>> = vec![
         ("plain file, synced every 8,192 records", Box::new(|| plain(&bench.path("plain"), bench.rows))),
         ("journal: acknowledgements", Box::new(|| acknowledge(&bench.path("acks"), bench.rows, false))),
@@ -55,8 +58,12 @@ fn main() {
     bench.run("acknowledgements", contestants);
     latency(&bench.path("latency"));
     let rows = bench.rows.max(PACED_ROWS_MIN) * 2;
-    paced(&bench.path("paced"), rows, u64::MAX);
-    paced(&bench.path("paced"), rows, LOG_BYTES_MAX / 4);
+    for log_bytes_max in [u64::MAX, LOG_BYTES_MAX / 4] {
+        for _ in 0..bench.rounds {
+            paced(&bench.path("paced"), rows, log_bytes_max);
+            floor(&bench.path("floor"));
+        }
+    }
 }
 
 fn plain(path: &Path, rows: u64) -> Duration {
@@ -144,6 +151,7 @@ fn paced(dir: &Path, rows: u64, log_bytes_max: u64) {
     let writer = journal.writer();
     let (told, times) = std::sync::mpsc::channel();
     let appends = rows.div_ceil(PACE / PACED_APPENDS);
+    phases::forget();
     #[expect(clippy::disallowed_methods, reason = "a bench is about nothing but the clock")]
     let began = Instant::now();
     for append in 0..appends {
@@ -161,19 +169,14 @@ fn paced(dir: &Path, rows: u64, log_bytes_max: u64) {
         }
     }
     drop(told);
-    let mut ms: Vec<f64> = times.iter().map(|time| time.as_secs_f64() * 1e3).collect();
+    let ms: Vec<f64> = times.iter().map(|time| time.as_secs_f64() * 1e3).collect();
     let pace = rows as f64 / began.elapsed().as_secs_f64();
-    ms.sort_by(f64::total_cmp);
-    say(&format!(
-        "paced at {PACE} rows/s, {pace:.0} rows/s reached: a commit takes {:.2} ms in the median, 99th percentile {:.2} ms, worst \
-         {:.2} ms of {}",
-        rounds::median(&ms),
-        ms[ms.len() * 99 / 100],
-        ms[ms.len() - 1],
-        ms.len(),
-    ));
+    say(&format!("paced at {PACE} rows/s, {pace:.0} rows/s reached"));
+    say(&format!("  an acknowledgement, from its append on: {}", percentiles(ms)));
+    phases_said();
     let report = journal.finish().expect("it finishes");
-    say(&format!("{} folds meanwhile", report.folds));
+    phases::forget();
+    say(&format!("  {} folds meanwhile", report.folds));
     std::fs::remove_dir_all(dir).expect("it was made above");
 }
 

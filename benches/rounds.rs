@@ -17,7 +17,7 @@ pub(crate) struct Bench {
     name: &'static str,
     /// Rows (or records) of one round.
     pub(crate) rows: u64,
-    rounds: usize,
+    pub(crate) rounds: usize,
     /// What the names of contestants have to hold, beside the first one's.
     pub(crate) only: Option<String>,
 }

@@ -139,6 +139,8 @@ fn plan_rules(batch: u64) -> PlanRules {
     PlanRules {
         duplicates: DuplicatePolicy::Fold,
         conflicts: ConflictPolicy::Hold,
+        break_cycles: simsync::plan::CyclePolicy::No,
+        clearable: simsync::update::FieldSet::EMPTY,
         in_doubt: InDoubtPolicy::Resend,
         send: simsync::plan::SendMode::Full,
         full: false,

@@ -315,6 +315,9 @@ pub struct PlanFacts {
     pub chains: ChainFacts,
     /// The places of the first true swaps' rows, swap by swap: the row that carries each subject's update.
     pub swap_places: Vec<Vec<Place>>,
+    /// Of the first swaps that are broken, the row that carries the update of the subject that is cleared first, and of
+    /// what.
+    pub swap_clears: Vec<(Place, FieldSet)>,
 }
 
 /// Subjects that take a `number`, `imsi` or `iccid` that others of the batch give up.
@@ -330,6 +333,8 @@ pub struct ChainFacts {
     pub swaps: u64,
     /// Subjects in them.
     pub swap_subjects: u64,
+    /// Those of the swaps that are broken by clearing one of their subjects first.
+    pub swaps_broken: u64,
     /// Pairs of subjects beyond `plan.chain_rows_max`, whose order is left to what the server says.
     pub unordered: u64,
 }

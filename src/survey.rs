@@ -36,6 +36,9 @@ const CLEAR_NOT_ALLOWED: RuleId = RuleId::known("clear.not_allowed");
 /// A cell that is the token that clears a field but for upper and lower case or white space.
 const CLEAR_NEAR_MISS: RuleId = RuleId::known("clear.near_miss");
 
+/// Classes whose hashes are remembered: an export has a few, and every row has one of them.
+const CLASSES_MAX: usize = 8;
+
 /// Runs remembered by name while rows are judged; a file fed back names one, as a rule.
 const RUNS_MAX: usize = 1_024;
 
@@ -92,6 +95,8 @@ pub struct Judge<'a> {
     /// Hashes of what its fields were before, where columns tell it. Never sent.
     pub old: Vec<(FieldKind, FieldHash)>,
     old_checked: Checked,
+    /// Hashes of classes that came before, at most [`CLASSES_MAX`].
+    classes: Vec<(String, FieldHash)>,
     /// What the survey saw of whole columns.
     pub columns: ColumnBook,
 }
@@ -148,6 +153,7 @@ impl<'a> Judge<'a> {
             facts: Vec::new(),
             old: Vec::new(),
             old_checked: Checked::default(),
+            classes: Vec::new(),
             columns: ColumnBook::new(rules, FieldSet::EMPTY),
         }
     }
@@ -258,8 +264,13 @@ impl<'a> Judge<'a> {
                 Some(Version { batch, ordinal: origin.row })
             }
         };
-        for (kind, value) in self.checked.fields.iter() {
-            self.facts.push((kind, identity.state_key.field(kind, value)));
+        let Judge { checked, facts, classes, .. } = self;
+        for (kind, value) in checked.fields.iter() {
+            let is_class = kind == FieldKind::UserClass;
+            let state_key = identity.state_key;
+            let hash =
+                if is_class { class_hash(classes, state_key, value) } else { state_key.field(kind, value) };
+            facts.push((kind, hash));
         }
         if OLD_FIELDS.into_iter().any(|kind| row.old(kind).is_some()) {
             self.read_old(row, identity.state_key);
@@ -381,6 +392,18 @@ impl<'a> Judge<'a> {
             }
         }
     }
+}
+
+/// The hash of a class, remembered from a row before.
+fn class_hash(known: &mut Vec<(String, FieldHash)>, state_key: &StateKey, class: &str) -> FieldHash {
+    if let Some((_, hash)) = known.iter().find(|(of, _)| of == class) {
+        return *hash;
+    }
+    let hash = state_key.field(FieldKind::UserClass, class);
+    if known.len() < CLASSES_MAX {
+        known.push((class.to_owned(), hash));
+    }
+    hash
 }
 
 /// Rejected by a rule of whole rows.

@@ -12,7 +12,7 @@ use clap::{ArgAction, Args};
 use crate::api::{Envelope, Verify};
 use crate::fields::{BareNumbers, ClearAs, Preset};
 use crate::input::Format;
-use crate::plan::{ConflictPolicy, DuplicatePolicy, InDoubtPolicy, SendMode};
+use crate::plan::{ConflictPolicy, CyclePolicy, DuplicatePolicy, InDoubtPolicy, SendMode};
 use crate::report::ColorChoice;
 use crate::settings::Flags;
 use crate::survey::LeftKind;
@@ -132,6 +132,9 @@ pub struct PlanningArgs {
     /// Rows whose number, IMSI or ICCID another subject claims too
     #[arg(long, value_name = "POLICY", value_parser = one_of(ConflictPolicy::NAMES))]
     pub conflicts: Option<String>,
+    /// True swaps: held back, or broken by clearing a field named in --clearable first
+    #[arg(long, value_name = "POLICY", value_parser = one_of(CyclePolicy::NAMES))]
+    pub break_cycles: Option<String>,
     /// Updates that may or may not have been applied
     #[arg(long, value_name = "POLICY", value_parser = one_of(InDoubtPolicy::NAMES))]
     pub in_doubt: Option<String>,
@@ -455,7 +458,9 @@ impl RowArgs {
 
 impl PlanningArgs {
     fn add_to(&self, flags: &mut Flags) {
-        let PlanningArgs { duplicates, conflicts, in_doubt, send, full, retry_failed, new_batch, yes } = self;
+        let PlanningArgs { duplicates, conflicts, break_cycles, in_doubt, .. } = self;
+        let PlanningArgs { send, full, retry_failed, new_batch, yes, .. } = self;
+        add(flags, "break-cycles", break_cycles.as_ref());
         add(flags, "send", send.as_ref());
         add(flags, "duplicates", duplicates.as_ref());
         add(flags, "conflicts", conflicts.as_ref());

@@ -3,7 +3,7 @@
 //! Not here: the steps themselves (`survey.rs`, `plan/`, `deliver/`), and how the settings came about.
 
 use std::cell::{OnceCell, RefCell};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -15,6 +15,7 @@ use super::parts::{self, Destination};
 use super::places::Places;
 use super::plan_file::Task;
 use super::planned;
+use super::run_names::RunNames;
 use super::start::Replay;
 use crate::api::Token;
 use crate::deliver::{self, Delivered, Delivery, Limit, Newer, WriteRows};
@@ -27,7 +28,7 @@ use crate::fields::RuleSet;
 use crate::input::{AheadOptions, Inputs};
 use crate::journal::{Batch, Journal, JournalError};
 use crate::plan::{NoLedger, Plan, PlanRules, SendMode};
-use crate::report::{self, Reporters, RowFiles, WrittenFile, plural};
+use crate::report::{Reporters, RowFiles, WrittenFile, plural};
 use crate::settings::Settings;
 use crate::survey::{self, Emitter, Gather, Identity, Judge, RowRules};
 use crate::update::FieldKind;
@@ -208,10 +209,14 @@ impl Job<'_> {
         // A journal that cannot be read is no run that nobody knows: the first error ends the job after the survey.
         let unread = Mutex::new(None);
         let find_run = |run: &str| {
-            let found = journal.as_ref()?.run_batch(run).unwrap_or_else(|error| {
-                unread.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
-                None
-            })?;
+            let found = match journal.as_ref()?.run_batch(run) {
+                Ok(found) => found?,
+                Err(error) => {
+                    unread.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+                    // No reason to reject the row, whose version nobody will ask for.
+                    return Some(0);
+                }
+            };
             if found.target == target {
                 return Some(found.batch_seq);
             }
@@ -439,6 +444,8 @@ impl Job<'_> {
         PlanRules {
             duplicates: settings.duplicates,
             conflicts: settings.conflicts,
+            break_cycles: settings.break_cycles,
+            clearable: self.settings.rules.clearable,
             in_doubt: settings.in_doubt,
             send: settings.send,
             full: run.full,
@@ -558,38 +565,6 @@ impl Job<'_> {
             emitter.emit(Event::Noticed { text });
         }
         Ok(())
-    }
-}
-
-/// Which run was the last one on a batch, as far as the directories of runs tell. Looked up at the first question: most
-/// runs ask none.
-struct RunNames<'a> {
-    journal: Option<&'a Journal>,
-    destination: &'a Destination,
-    own: &'a str,
-    known: OnceCell<HashMap<u64, String>>,
-}
-
-impl<'a> RunNames<'a> {
-    fn new(journal: Option<&'a Journal>, destination: &'a Destination, own: &'a str) -> RunNames<'a> {
-        RunNames { journal, destination, own, known: OnceCell::new() }
-    }
-
-    fn of(&self, batch: u64) -> Option<String> {
-        self.known.get_or_init(|| self.read()).get(&batch).cloned()
-    }
-
-    fn read(&self) -> HashMap<u64, String> {
-        let mut known = HashMap::new();
-        // Without names the batch and row still tell; that is no reason to end a run.
-        let runs = report::run_ids(&self.destination.state).unwrap_or_default();
-        for run in runs.into_iter().filter(|run| run != self.own) {
-            let found = self.journal.and_then(|journal| journal.run_batch(&run).ok().flatten());
-            if let Some(found) = found.filter(|found| found.target == self.destination.target) {
-                known.insert(found.batch_seq, run);
-            }
-        }
-        known
     }
 }
 

@@ -23,6 +23,7 @@ mod plan_file;
 mod planned;
 mod replay;
 mod run;
+mod run_names;
 mod samples;
 mod serve;
 mod start;

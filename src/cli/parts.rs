@@ -17,7 +17,7 @@ use crate::exit::Exit;
 use crate::fields::{self, RuleSet};
 use crate::input::{Bounds, InputOptions};
 use crate::journal::JournalOptions;
-use crate::plan::{DuplicatePolicy, Filter, GateRules};
+use crate::plan::{CyclePolicy, DuplicatePolicy, Filter, GateRules};
 use crate::report::SendingTime;
 use crate::sandbox::{Clears as SandboxClears, Sandbox, SandboxEnvelope, SandboxOptions};
 use crate::settings::{self, DeliverySettings, Rate, RateWindow, Settings, TokenChoice, WindowRate};
@@ -134,6 +134,7 @@ pub(super) fn row_rules(settings: &Settings) -> Result<RowRules, Fatal> {
         ));
     }
     let is_token = rules.clear_token.as_deref().is_some_and(|token| !token.trim().is_empty());
+    let breaks = settings.plan.break_cycles == CyclePolicy::Clear;
     let (problem, hint) = match (is_token || rules.null_clears, rules.clearable.is_empty()) {
         _ if rules.clearable.contains(FieldKind::Password) => (
             "rules.clearable names the password, which is never cleared",
@@ -147,11 +148,15 @@ pub(super) fn row_rules(settings: &Settings) -> Result<RowRules, Fatal> {
             "something clears a field, and no field may be cleared",
             "name the fields in rules.clearable (--clearable), or unset rules.clear_token and rules.null_clears",
         ),
-        (false, false) => (
-            "fields may be cleared, and nothing clears one",
-            "set rules.clear_token (--clear-token) or rules.null_clears, or unset rules.clearable",
+        (false, true) if breaks => (
+            "break_cycles = \"clear\" clears a field, and no field may be cleared",
+            "name the fields in rules.clearable (--clearable imsi,iccid), or unset plan.break_cycles",
         ),
-        (true, false) | (false, true) => {
+        (false, false) if !breaks => (
+            "fields may be cleared, and nothing clears one",
+            "set rules.clear_token (--clear-token), rules.null_clears or plan.break_cycles, or unset rules.clearable",
+        ),
+        (true, false) | (false, _) => {
             let order_by = order_by.map(str::to_owned);
             let (only, clears) = (settings.run.only_row, Clears::new(rules));
             return Ok(RowRules { filter, order_by, clears, chosen: None, only });
@@ -206,6 +211,7 @@ pub(super) fn client_options(
     let api = &settings.api;
     Ok(ClientOptions {
         connect_timeout_ms: api.connect_timeout_ms,
+        read_timeout_ms: api.read_timeout_ms,
         timeout_ms: api.timeout_ms,
         in_flight: in_flight_max(&settings.delivery),
         verify: api.verify,
@@ -454,5 +460,27 @@ mod tests {
         assert_eq!(pace(rate, 3, 1), Some(Pace { period: Duration::from_millis(5), burst: 3 }));
         assert_eq!(pace(rate, 3, 4), Some(Pace { period: Duration::from_millis(20), burst: 3 }));
         assert_eq!(pace(Rate::Unlimited, 1, 4), None);
+    }
+
+    #[test]
+    fn the_first_limit_that_was_asked_for_stops_the_run() {
+        let dir = tempfile::tempdir().unwrap();
+        let stops = |environment: &[(&str, &str)]| {
+            let environment = environment.iter().map(|(name, value)| ((*name).into(), (*value).into()));
+            let around = settings::Surroundings::new(environment, dir.path().to_owned());
+            let settings = settings::resolve(&settings::Flags::default(), &around).unwrap().settings;
+            stop_at(&settings, 1_000).unwrap()
+        };
+        const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
+        let (until, brief) = (("SIMSYNC_UNTIL", "05:00"), ("SIMSYNC_MAX_DURATION", "1s"));
+        let long = ("SIMSYNC_MAX_DURATION", "48h");
+        assert_eq!(stops(&[]), None);
+        let (at_ms, limit) = stops(&[until]).unwrap();
+        assert!((1_000..=1_000 + DAY_MS + 3_600_000).contains(&at_ms), "{at_ms}");
+        assert_eq!(limit, Limit::Until { time: "05:00".into() });
+        assert_eq!(stops(&[until, long]).unwrap().1, Limit::Until { time: "05:00".into() });
+        let (at_ms, limit) = stops(&[until, brief]).unwrap();
+        assert!(matches!(limit, Limit::Duration { .. }), "{limit:?}");
+        assert_eq!(at_ms, 1_000, "from the beginning of the run");
     }
 }

@@ -17,9 +17,10 @@ use crate::exit::Exit;
 use crate::journal::Journal;
 use crate::plan::{self, Plan};
 use crate::report;
+use crate::row::Place;
 use crate::settings::{Settings, duration_text};
 use crate::survey::{Emitter, Judge};
-use crate::update::FieldKind;
+use crate::update::{FieldKind, FieldSet};
 
 /// True swaps that are told with the places of their rows, at most; `conflicts.csv` has the others.
 const SWAPS_TOLD_MAX: usize = 20;
@@ -108,6 +109,7 @@ impl Job<'_> {
             overtaken: !surveyed.batch.newest,
             key: Some(surveyed.key_field),
             in_doubt_places: surveyed.places.in_doubt.clone(),
+            swap_clears: clears(surveyed),
             swap_places: surveyed.places.swaps.iter().take(SWAPS_TOLD_MAX).cloned().collect(),
             damaged: judge.damaged(),
             is_whole: self.settings.input.conditions.is_empty()
@@ -217,6 +219,17 @@ pub(super) fn figures(facts: &PlanFacts, batch_seq: u64) -> Option<(FieldKind, B
         filled: facts.filled,
     };
     facts.key.filter(|_| is_kept).map(|key| (key, figures))
+}
+
+/// What is cleared first of the swaps that are told, and where the row stands that carries the subject's update.
+fn clears(surveyed: &Surveyed) -> Vec<(Place, FieldSet)> {
+    let swaps = surveyed.plan.swaps().iter().zip(&surveyed.places.swaps).take(SWAPS_TOLD_MAX);
+    let cleared = swaps.filter_map(|(swap, places)| {
+        let clearing = swap.clearing?;
+        let place = places.iter().find(|place| place.ordinal == clearing.ordinal)?;
+        Some((*place, clearing.fields))
+    });
+    cleared.collect()
 }
 
 /// Hash of a text together with the bytes of all inputs: of a short text alone, a hash can be undone by trying.

@@ -20,7 +20,7 @@ use crate::engine::signals::Signals;
 use crate::engine::{self, chance::Chance};
 use crate::exit::Exit;
 use crate::input::Inputs;
-use crate::journal::{Journal, JournalOptions};
+use crate::journal::{Journal, JournalErrorKind, JournalOptions};
 use crate::report::{self, Console, NextCommands, Out, ReportOptions, Reporters};
 use crate::settings::{self, Flags, NONE, Settings, Surroundings};
 use crate::survey::{Chosen, RowRules};
@@ -182,7 +182,19 @@ fn open_journal(options: &JournalOptions, run_id: &str, is_plan: bool) -> Result
     let host = engine::host_name();
     let now_s = clock::wall_s();
     Ok(if is_plan {
-        Journal::open_existing(options, run_id, &host, now_s)?
+        let opened = Journal::open_existing(options, run_id, &host, now_s);
+        // What the run has acknowledged since the last fold is in no file that could be read beside it: a plan of the same
+        // export would show everything as still to be sent, and be refused as soon as the run has delivered.
+        opened.map_err(|error| {
+            let is_held = error.kind() == JournalErrorKind::Locked;
+            let mut fatal = Fatal::from(error);
+            if is_held {
+                let hint = "a plan needs a ledger that stands still: wait for the run to end; `simsync show latest` \
+                            and `simsync lookup` work meanwhile";
+                fatal.explanation.hint = Some(hint.to_owned());
+            }
+            fatal
+        })?
     } else {
         Some(Journal::open(options, run_id, &host, now_s)?)
     })

@@ -418,6 +418,10 @@ impl<'a, 'e> Driver<'a, 'e> {
 
     /// Reports a fact that is durable now.
     pub(super) fn report(&mut self, fed: Fed, settled: Settled) {
+        if fed.is_clear {
+            self.report_clear(fed.place, settled);
+            return;
+        }
         if fed.is_part {
             self.report_part(fed, settled);
             return;
@@ -468,7 +472,7 @@ impl<'a, 'e> Driver<'a, 'e> {
     /// it back otherwise.
     pub(super) fn put_aside(&mut self, fed: Fed) -> Option<Fed> {
         if !self.deferred.contains_key(&fed.waits_for)
-            || self.deferred.len() >= crate::delivery::rules::DEFERRED_MAX
+            || self.deferred.len() >= self.rules.scheduler.deferred_max
         {
             return Some(fed);
         }

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use super::clears;
 use crate::api::{self, Envelope};
 use crate::digest::SubjectId;
 use crate::engine::credit::Credit;
@@ -35,6 +36,8 @@ pub(super) struct Fed {
     pub(super) is_part: bool,
     /// Of an update that waits for others, the ordinal of one of those; 0 for none.
     pub(super) waits_for: u64,
+    /// It only clears what others of its subject's ring take: no row's update, and in nobody's books.
+    pub(super) is_clear: bool,
 }
 
 /// Which updates a pass is about.
@@ -44,6 +47,8 @@ pub(super) enum Selection {
     Main,
     /// What failed in earlier batches, and waits for nobody.
     Late,
+    /// What subjects are cleared of before the waves, so that the others of their rings may have it.
+    Clears,
     /// What takes a value that the update of another subject gives up, in whatever order.
     Waiting,
     /// The same in order: the first of these waves, while the others are held.
@@ -156,9 +161,16 @@ impl Feed<'_> {
             }
             let ordinal = beside.version_ordinal.unwrap_or(place.ordinal);
             let version = version.unwrap_or(Version { batch: self.batch, ordinal });
+            let is_clear = matches!(self.selection, Selection::Clears);
             let fields = &self.judge.checked.fields;
             let as_sent = self.selection.as_sent(ruling, place.ordinal);
-            let folded = folding.take(as_sent, version, subject, fields, &self.judge.facts, &beside);
+            let folded = if !is_clear {
+                folding.take(as_sent, version, subject, fields, &self.judge.facts, &beside)
+            } else if beside.cleared_first.is_empty() {
+                Folded::Nothing
+            } else {
+                Folded::Update(clears::clear(&self.judge, subject, version, beside.cleared_first))
+            };
             let (update, is_part) = match folded {
                 Folded::Nothing => continue,
                 Folded::Update(update) => (update, ruling.is_folded()),
@@ -168,9 +180,10 @@ impl Feed<'_> {
                 place,
                 body: api::body(self.envelope, self.clear_as, &update.fields),
                 chronic: matches!(ruling, Ruling::SendLate | Ruling::FoldedLate),
-                refusals: beside.refusals,
+                refusals: if is_clear { 0 } else { beside.refusals },
                 is_part,
-                waits_for: beside.waits_for,
+                waits_for: if is_clear { 0 } else { beside.waits_for },
+                is_clear,
                 update,
             };
             bytes = reader.bytes_read();
@@ -180,6 +193,7 @@ impl Feed<'_> {
                 }
                 Selection::Main
                 | Selection::Late
+                | Selection::Clears
                 | Selection::Waiting
                 | Selection::Waves { .. }
                 | Selection::Deferred { .. } => {
@@ -202,7 +216,7 @@ impl Selection {
             && match self {
                 Selection::Main => !is_chained && !is_late,
                 Selection::Late => !is_chained && is_late,
-                Selection::Waiting | Selection::Waves { .. } => is_chained,
+                Selection::Clears | Selection::Waiting | Selection::Waves { .. } => is_chained,
                 Selection::Deferred { ordinals, .. } => ruling.is_folded() || ordinals.contains(&ordinal),
             }
     }
@@ -211,7 +225,11 @@ impl Selection {
     fn has_wave(&self, wave: u32) -> bool {
         match self {
             Selection::Waves { first, behind } => (*first..*behind).contains(&wave),
-            Selection::Main | Selection::Late | Selection::Waiting | Selection::Deferred { .. } => true,
+            Selection::Main
+            | Selection::Late
+            | Selection::Clears
+            | Selection::Waiting
+            | Selection::Deferred { .. } => true,
         }
     }
 
@@ -221,6 +239,7 @@ impl Selection {
             Selection::Deferred { ordinals, .. } if ordinals.contains(&ordinal) => Ruling::Send,
             Selection::Main
             | Selection::Late
+            | Selection::Clears
             | Selection::Waiting
             | Selection::Waves { .. }
             | Selection::Deferred { .. } => ruling,
@@ -230,7 +249,11 @@ impl Selection {
     /// Whether the subject belongs to the pass.
     fn concerns(&self, subject: SubjectId) -> bool {
         match self {
-            Selection::Main | Selection::Late | Selection::Waiting | Selection::Waves { .. } => true,
+            Selection::Main
+            | Selection::Late
+            | Selection::Clears
+            | Selection::Waiting
+            | Selection::Waves { .. } => true,
             Selection::Deferred { subjects, .. } => subjects.contains(&subject),
         }
     }

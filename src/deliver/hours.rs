@@ -170,6 +170,8 @@ impl Driver<'_, '_> {
             permits.want(0);
         }
         self.permits_in_hand = 0;
+        let now_ms = self.now_ms();
+        self.scheduler.set_closed(flow == Flow::Closed, now_ms);
         let Flow::At(pace) = flow else {
             (self.permits, self.flow) = (None, flow);
             return;

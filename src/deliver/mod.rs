@@ -7,6 +7,7 @@
 
 mod adopt;
 mod chains;
+mod clears;
 mod commit;
 mod confirm;
 mod drain;
@@ -428,7 +429,7 @@ impl Drop for Ending {
     }
 }
 
-/// The main pass, the chronic rows, those that wait for others, then deferred conflicts until a pass makes no progress.
+/// The main pass, the chronic rows, clears that break rings, those that wait for others, then deferred conflicts until a pass makes no progress.
 fn run_passes(driver: &mut Driver<'_, '_>, mut delivery: Delivery<'_>) {
     let sent = delivery.plan.facts().rows.send;
     let (late, waiting) = (late_updates(delivery.plan), waiting_updates(delivery.plan));
@@ -441,6 +442,7 @@ fn run_passes(driver: &mut Driver<'_, '_>, mut delivery: Delivery<'_>) {
         pass(driver, &mut delivery, Selection::Late);
         driver.check_updates();
     }
+    clears::run(driver, &mut delivery, waiting);
     waves::run(driver, &mut delivery, waiting);
     resolve_deferred(driver, &mut delivery);
 }

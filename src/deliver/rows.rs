@@ -115,7 +115,8 @@ pub fn write_rows(write: WriteRows<'_>) -> Result<RowsWritten, RowsError> {
     let key_alone: FieldSet = key.into_iter().collect();
     let superseded = Superseded::find(newer, plan, inputs, &mut judge)?;
     let fates = FatesByRow::find(&mut delivered.fates, space, plan, inputs, &mut judge)?;
-    let mut reasons = Reasons { plan, fates, superseded, swaps: Swaps { places: swap_places, names } };
+    let swaps = Swaps { places: swap_places, swaps: plan.swaps(), names };
+    let mut reasons = Reasons { plan, fates, superseded, swaps };
     let mut trimmed = 0;
     let mut reader = inputs.read(Pass::Again);
     while let Some(row) = reader.next_row()? {

@@ -126,7 +126,7 @@ impl Unresolved {
     /// As an update handed over, so that its final verdict takes the way of all verdicts.
     pub(super) fn into_fed(self) -> Fed {
         let Unresolved { place, update, refusals, is_part, waits_for, .. } = self;
-        Fed { place, update, body: Vec::new(), chronic: false, refusals, is_part, waits_for }
+        Fed { place, update, body: Vec::new(), chronic: false, refusals, is_part, waits_for, is_clear: false }
     }
 
     /// The final verdict: refused, as a conflict.

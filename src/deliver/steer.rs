@@ -38,7 +38,8 @@ impl Driver<'_, '_> {
         let Some(updates_max) = self.rules.updates_max else { return group };
         let mut taken = Vec::with_capacity(group.len());
         for fed in group {
-            if self.deferred.get(&fed.place.ordinal).is_some_and(|unresolved| unresolved.is_tried) {
+            let is_tried = |unresolved: &super::settle::Unresolved| unresolved.is_tried;
+            if fed.is_clear || self.deferred.get(&fed.place.ordinal).is_some_and(is_tried) {
                 taken.push(fed);
             } else if self.handed < updates_max {
                 self.handed += 1;

@@ -3,13 +3,17 @@
 //! Not here: which rows swap (`plan/chain.rs`), and the file it is told in (`rows.rs`).
 
 use super::rows::Why;
+use crate::plan::{Obstacle, Swap};
 use crate::report::RowFileKind;
 use crate::row::Place;
+use crate::update::FieldKind;
 
 /// Where the rows of swaps stand.
 pub(super) struct Swaps<'a> {
     /// Places of the rows that carry the updates of the first swaps, swap by swap.
     pub(super) places: &'a [Vec<Place>],
+    /// The same swaps in the plan.
+    pub(super) swaps: &'a [Swap],
     /// Names of the inputs.
     pub(super) names: Vec<String>,
 }
@@ -17,8 +21,9 @@ pub(super) struct Swaps<'a> {
 impl Swaps<'_> {
     /// Why a row of the swap of this number, from 1, is held back.
     pub(super) fn why(&self, own: Place, swap: u32) -> Why {
-        let at = usize::try_from(swap).ok().and_then(|swap| self.places.get(swap.checked_sub(1)?));
-        let others = at.into_iter().flatten().filter(|place| place.ordinal != own.ordinal);
+        let at = usize::try_from(swap).unwrap_or_default().wrapping_sub(1);
+        let obstacle = self.swaps.get(at).and_then(|swap| swap.obstacle).map(kept).unwrap_or_default();
+        let others = self.places.get(at).into_iter().flatten().filter(|place| place.ordinal != own.ordinal);
         let others: Vec<String> = others.map(|place| self.text(*place)).collect();
         let whose =
             if others.is_empty() { "another subject of the same swap".into() } else { others.join(", ") };
@@ -27,7 +32,7 @@ impl Swaps<'_> {
             reason: "conflict.swap".into(),
             signature: String::new(),
             detail: format!(
-                "takes what others give up that wait for it in turn, no order frees it first: {whose}"
+                "takes what others give up that wait for it in turn, no order frees it first{obstacle}: {whose}"
             ),
         }
     }
@@ -38,5 +43,17 @@ impl Swaps<'_> {
             Some(name) => format!("{name}:{}", place.line),
             None => format!("line {}", place.line),
         }
+    }
+}
+
+/// Why a swap is not broken although it was asked for.
+fn kept(obstacle: Obstacle) -> String {
+    match obstacle {
+        Obstacle::NotClearable(fields) => {
+            let names: Vec<&str> = fields.iter().map(FieldKind::name).collect();
+            format!(", and rules.clearable does not name {}", names.join(", "))
+        }
+        Obstacle::Tangled => ", nor does clearing one of them".to_owned(),
+        Obstacle::Each => ", and --duplicates each keeps plan.break_cycles from breaking it".to_owned(),
     }
 }

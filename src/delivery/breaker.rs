@@ -70,6 +70,8 @@ pub(super) struct Breaker {
     was_well: bool,
     /// The first failure or pushback since the last definite answer.
     trouble_since_ms: Option<u64>,
+    /// Since when nothing may be sent at this time of day: the trouble does not grow older meanwhile.
+    closed_since_ms: Option<u64>,
     /// Whether something in this trouble costs no row an attempt, so that only `outage_max` can end it.
     is_endless: bool,
     failures: u32,
@@ -91,6 +93,7 @@ impl Breaker {
         Breaker {
             was_well: false,
             trouble_since_ms: None,
+            closed_since_ms: None,
             is_endless: false,
             failures: 0,
             subjects: HashSet::new(),
@@ -133,9 +136,21 @@ impl Breaker {
         }
     }
 
-    /// When the run gives up, unless a definite answer comes first.
+    /// Says whether anything may be sent at this time of day. Nobody asks the server while nothing may be, and nobody knows
+    /// how long it was down: that time is no part of an outage.
+    pub(super) fn set_closed(&mut self, is_closed: bool, now_ms: u64) {
+        if is_closed {
+            self.closed_since_ms.get_or_insert(now_ms);
+        } else if let Some(closed_ms) = self.closed_since_ms.take() {
+            self.trouble_since_ms = self
+                .trouble_since_ms
+                .map(|since_ms| since_ms + now_ms.saturating_sub(closed_ms.max(since_ms)));
+        }
+    }
+
+    /// When the run gives up, unless a definite answer comes first; nobody can tell while nothing may be sent.
     pub(super) fn outage_at_ms(&self) -> Option<u64> {
-        let since_ms = self.trouble_since_ms?;
+        let since_ms = self.trouble_since_ms.filter(|_| self.closed_since_ms.is_none())?;
         let is_waiting = self.open.is_some() || self.is_endless;
         is_waiting.then(|| since_ms.saturating_add(self.outage_max_ms))
     }

@@ -4,8 +4,8 @@
 //! One update's way: `offer` → a place in its subject's lane → `next` (an attempt, under a permit the caller holds)
 //! → `on_outcome` → a verdict. What stands in the way of sending is one file each: the shared quiet (`pause.rs`),
 //! the breaker (`breaker.rs`), the token (`token.rs`), the guard at first contact (`guard.rs`), how many may be on
-//! the wire at once (`concurrency.rs`), and the spacing for a server that fails many (`brake.rs`) or counts
-//! what it takes (`quota.rs`).
+//! the wire at once (`concurrency.rs`), and the spacing for a server that fails many (`brake.rs`), turns away
+//! what comes too fast (`shed.rs`) or counts what it takes (`quota.rs`).
 //!
 //! Not here: the rate limit (`engine/permits.rs`), HTTP (`api/`), the journal, and which passes a run makes
 //! (`deliver.rs`).
@@ -21,6 +21,7 @@ mod quota;
 mod retry;
 mod ruling;
 mod schedule;
+mod shed;
 mod token;
 
 pub mod outcome;

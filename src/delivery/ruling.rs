@@ -10,6 +10,7 @@ use super::decision::{Action, Decision, REASON_QUOTA, REASON_RETRY_AFTER, REASON
 use super::outcome::{Failure, Outcome, Quota, Seen, StopCause, Verdict};
 use super::rules::SIGNATURES_MAX;
 use super::schedule::Scheduler;
+use super::shed;
 use super::token::TokenRuling;
 use crate::ledger::FailureKind;
 
@@ -50,7 +51,10 @@ impl Scheduler {
         ) {
             self.testify(id, true, now_ms);
         }
-        self.feed_concurrency(id, &outcome, status, now_ms);
+        let is_turned_away = self.feed_shed(id, &outcome, status, now_ms);
+        if !(is_turned_away && self.shed.is_by_rate()) {
+            self.feed_concurrency(id, &outcome, status, now_ms);
+        }
         let failure = |kind, signature| Failure { kind, status, signature, maybe_applied: false };
         match outcome {
             Outcome::Acknowledged => self.on_acknowledged(id, generation, sent_ms, decision),
@@ -119,6 +123,38 @@ impl Scheduler {
         if !item.chronic && !item.probed && item.charged < TESTIMONIES_MAX {
             self.brake.on_outcome(item.subject, has_passed, now_ms);
         }
+    }
+
+    /// Tells what the server takes in and what it turns away without a word about how long; whether it has. A row known to
+    /// fail on its own is told all the same: where a server sheds, every row has been turned away before.
+    fn feed_shed(&mut self, id: UpdateId, outcome: &Outcome, status: Option<u16>, now_ms: u64) -> bool {
+        let Some(item) = self.lanes.get(id).filter(|item| !item.chronic && !item.probed) else {
+            return false;
+        };
+        match outcome {
+            Outcome::Throttled { retry_after_ms: None | Some(0) } => {}
+            Outcome::ServerFailed { retry_after_ms: None | Some(0), .. } if status == Some(503) => {}
+            Outcome::ServerFailed { .. }
+            | Outcome::NotConnected
+            | Outcome::TimedOut
+            | Outcome::Disconnected => {
+                self.shed.on_failed(now_ms);
+                return false;
+            }
+            Outcome::Acknowledged
+            | Outcome::EchoMismatch { .. }
+            | Outcome::Refused { .. }
+            | Outcome::Conflict { .. }
+            | Outcome::TokenRefused
+            | Outcome::Forbidden { .. }
+            | Outcome::Throttled { .. }
+            | Outcome::Redirected => {
+                self.shed.on_passed(now_ms);
+                return false;
+            }
+        }
+        self.shed.on_turned_away(item.subject, now_ms);
+        true
     }
 
     /// Tells the limit what the attempt says about how much the server can take at once. A row known to fail on its
@@ -200,6 +236,7 @@ impl Scheduler {
         let sent_ms = self.lanes.get(id).map_or(now_ms, |item| item.sent.1);
         if let Some(ms) = self.quiet.on_throttled(now_ms, sent_ms, retry_after_ms) {
             decision.actions.push(Action::QuietStarted { ms, reason: REASON_THROTTLED });
+            self.shed.on_quiet(ms);
         }
         self.breaker.on_pushback(id, now_ms);
         let until_ms = self.quiet.until_ms(now_ms).unwrap_or(now_ms);
@@ -221,12 +258,15 @@ impl Scheduler {
         {
             decision.actions.push(Action::QuietStarted { ms, reason: REASON_RETRY_AFTER });
         }
-        if is_chargeable {
+        let is_shed = failure.status == Some(503);
+        if is_chargeable && !(is_shed && self.shed.is_by_rate()) {
             self.testify(id, false, now_ms);
         }
         let was_open = self.breaker.open_since_ms().is_some();
         let plain_heads = self.lanes.plain_heads();
         let Some(item) = self.lanes.get_mut(id) else { return };
+        // What is turned away with many others is pushed back, and not failed.
+        let is_shed = is_shed && !item.chronic && self.shed.is_spread(item.subject, now_ms);
         item.maybe_applied |= failure.maybe_applied;
         failure.maybe_applied = item.maybe_applied;
         // An update that has failed while others passed is known to fail on its own: it says nothing about the
@@ -239,11 +279,14 @@ impl Scheduler {
         let struck = self.breaker.on_failure(blow, plain_heads, now_ms);
         item.charged = item.charged.saturating_add(u32::from(struck.is_charged));
         // What the server does to many is not the row's, up to what no chance explains.
-        let waived_max = self.rules.attempts_max.saturating_mul(WAIVED_TIMES);
-        let is_waived = struck.is_charged && self.brake.is_on() && !item.chronic;
-        item.waived = item.waived.saturating_add(u32::from(is_waived)).min(waived_max);
-        // While the breaker is open the probes' own interval paces it, and the row's delay need not grow.
-        item.strikes = item.strikes.saturating_add(u32::from(!was_open)).max(1);
+        let waived_times = if is_shed { shed::WAIVED_TIMES } else { WAIVED_TIMES };
+        let is_excused = is_shed || self.brake.is_on() && !item.chronic;
+        let is_within = item.waived < self.rules.attempts_max.saturating_mul(waived_times);
+        item.waived += u32::from(struck.is_charged && is_excused && is_within);
+        // While the breaker is open the probes' own interval paces it, and while the server sheds the rate that passes: the
+        // row's delay need not grow.
+        let is_paced = was_open || is_shed && self.shed.is_by_rate();
+        item.strikes = item.strikes.saturating_add(u32::from(!is_paced)).max(1);
         let is_used_up =
             struck.is_charged && item.charged.saturating_sub(item.waived) >= self.rules.attempts_max.max(1);
         let delay_ms = self.ceilings.delay_ms(item.strikes, jitter);

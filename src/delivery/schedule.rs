@@ -20,6 +20,7 @@ use super::quota::QuotaPace;
 use super::retry::Ceilings;
 use super::rules::DeliveryRules;
 use super::ruling::Condemned;
+use super::shed::Shed;
 use super::token::TokenState;
 use crate::digest::SubjectId;
 
@@ -32,6 +33,7 @@ pub struct Scheduler {
     pub(super) breaker: Breaker,
     pub(super) brake: Brake,
     pub(super) quota: QuotaPace,
+    pub(super) shed: Shed,
     pub(super) concurrency: Concurrency,
     pub(super) token: TokenState,
     pub(super) guard: Guard,
@@ -58,6 +60,7 @@ impl Scheduler {
             breaker: Breaker::new(&rules),
             brake: Brake::new(&rules),
             quota: QuotaPace::default(),
+            shed: Shed::new(&rules),
             concurrency: if rules.adapts {
                 Concurrency::adaptive(rules.max_in_flight, rules.settled_before)
             } else {
@@ -113,6 +116,12 @@ impl Scheduler {
         self.concurrency.set_max(max_in_flight);
     }
 
+    /// Says whether anything may be sent at this time of day. The caller sends nothing while nothing may be; here it only
+    /// stops the clock of `outage_max`.
+    pub fn set_closed(&mut self, is_closed: bool, now_ms: u64) {
+        self.breaker.set_closed(is_closed, now_ms);
+    }
+
     /// How many attempts may be on the wire at once just now, first contact aside.
     pub fn in_flight_limit(&self) -> usize {
         self.concurrency.limit()
@@ -136,6 +145,7 @@ impl Scheduler {
         if self.breaker.open_since_ms().is_none() {
             let slots = self.brake.slots(now_ms).map(|slots| usize::try_from(slots).unwrap_or(usize::MAX));
             let slots = slots.map_or(capacity, |slots| slots.min(capacity)).min(self.quota.slots(now_ms));
+            let slots = slots.min(self.shed.slots(now_ms));
             return self.lanes.available(now_ms, slots, self.rules.fresh_per_retry);
         }
         let is_due = self.breaker.probe_at_ms().is_some_and(|at_ms| at_ms <= now_ms);
@@ -162,6 +172,7 @@ impl Scheduler {
             self.concurrency.on_launch(self.lanes.in_flight());
             self.brake.on_launch(now_ms);
             self.quota.on_launch(now_ms);
+            self.shed.on_launch(now_ms);
         }
         Some(Attempt { id, subject, attempt, is_probe, token_generation: self.token.generation() })
     }
@@ -320,6 +331,7 @@ impl Scheduler {
         if self.breaker.open_since_ms().is_none() {
             let from_ms = from_ms.max(self.brake.closed_until_ms(now_ms).unwrap_or(0));
             let from_ms = from_ms.max(self.quota.closed_until_ms(now_ms).unwrap_or(0));
+            let from_ms = from_ms.max(self.shed.closed_until_ms(now_ms).unwrap_or(0));
             let is_closed = from_ms > now_ms;
             let is_ready = is_closed && self.lanes.available(from_ms, 1, self.rules.fresh_per_retry) > 0;
             return if is_ready { Some(from_ms) } else { self.lanes.next_delay_ms(from_ms, false) };

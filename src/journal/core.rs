@@ -15,13 +15,14 @@ use crate::ledger::Record;
 use super::error::JournalError;
 use super::files;
 use super::fold::{FOLD_BYTES_MAX, FoldCounts, OpenIntents};
+use super::gather::Gathered;
 use super::generation;
 use super::job::{FoldJob, FoldTask, Folded};
 use super::lock::StateLock;
 use super::named;
 use super::record::Packer;
 use super::rewrite;
-use super::store::{DROP_VALUES_BESIDE, DROP_VALUES_MAX, Group, STORE_DIR, Store};
+use super::store::{DROP_VALUES_BESIDE, DROP_VALUES_MAX, Group, STORE_DIR, Store, tell_phase};
 use super::watermark::{LedgerName, Watermark, WatermarkFile};
 
 /// Marks (values without records) that an idle journal may gather before they are dropped.
@@ -150,6 +151,7 @@ impl Core {
         folded: Option<&Folded>,
     ) -> Result<(), JournalError> {
         self.alive()?;
+        tell_phase("begin");
         let records = packer.records();
         let group = Group { values: packer.finish(), named };
         let size = size_of(&group);
@@ -160,10 +162,12 @@ impl Core {
             mark.ledger = folded.name;
             mark.records -= folded.counts.records;
         }
+        tell_phase("pack");
         self.store
             .commit(&group)
             .and_then(|()| self.watermark.write(&mark))
             .map_err(|error| self.stop(error))?;
+        tell_phase("watermark");
         self.mark = mark;
         self.log.values += size.values;
         self.log.bytes += size.bytes;
@@ -176,6 +180,11 @@ impl Core {
     /// before the new generation is named leaves the log standing and the journal working. What it stands for is dropped later:
     /// beside the next commits, or at the end.
     pub(super) fn fold(&mut self) -> Result<FoldCounts, JournalError> {
+        self.fold_gathered(None)
+    }
+
+    /// The same, with the log's records where it has been read already.
+    pub(super) fn fold_gathered(&mut self, gathered: Option<Gathered>) -> Result<FoldCounts, JournalError> {
         self.alive()?;
         // One fold of everything costs less than the rest of one and another of what came meanwhile.
         match self.job.take() {
@@ -186,7 +195,8 @@ impl Core {
         if self.mark.records == 0 && self.mark.ledger.open == 0 {
             return self.drop_marks();
         }
-        let folded = self.write_generation()?;
+        let task = FoldTask { gathered, ..self.fold_task(OpenIntents::Doubt)? };
+        let folded = task.run(&AtomicBool::new(false))?;
         self.name_generation(&folded)?;
         self.remove_unnamed_generations()?;
         self.report.subjects_folded = folded.counts.subjects;
@@ -240,6 +250,7 @@ impl Core {
             state_dir: self.state_dir.clone(),
             mark: self.mark,
             log: self.store.log()?,
+            gathered: None,
             size: self.log,
             open,
             memory_max: self.fold_bytes_max,
@@ -247,6 +258,7 @@ impl Core {
     }
 
     /// Step 1: the new generation, complete and synced under its own name, named nowhere yet.
+    #[cfg(test)]
     pub(super) fn write_generation(&self) -> Result<Folded, JournalError> {
         self.fold_task(OpenIntents::Doubt)?.run(&AtomicBool::new(false))
     }

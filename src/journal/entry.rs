@@ -96,11 +96,24 @@ fn has_variant(format: u8, bit: u8) -> bool {
 /// Decodes the entry of a subject as it is to be read: what is open is in doubt.
 pub(super) fn decode_entry(subject: SubjectId, bytes: &[u8]) -> Result<LedgerEntry, CodecError> {
     let mut entry = LedgerEntry::new(subject);
-    let open = decode_into(&mut entry, bytes)?;
-    if !open.is_empty() {
-        entry = EntryFold::resume(entry, open).finish();
-    }
+    decode_anew(&mut entry, subject, bytes)?;
     Ok(entry)
+}
+
+/// Like [`decode_entry`], to where another entry may stand.
+pub(super) fn decode_anew(
+    entry: &mut LedgerEntry,
+    subject: SubjectId,
+    bytes: &[u8],
+) -> Result<(), CodecError> {
+    entry.subject = subject;
+    entry.fields = [None; FIELD_COUNT];
+    let open = decode_into(entry, bytes)?;
+    if !open.is_empty() {
+        let read = std::mem::replace(entry, LedgerEntry::new(subject));
+        *entry = EntryFold::resume(read, open).finish();
+    }
+    Ok(())
 }
 
 /// Decodes the entry of a subject as it is to be folded further, with its open intents apart.
@@ -113,7 +126,7 @@ pub(super) fn decode_parts(
     Ok((entry, open))
 }
 
-/// Decodes into a new entry, in place: an entry is some 400 bytes, and copying it takes longer than reading it.
+/// Decodes into an entry without fields, in place: an entry is some 400 bytes, and copying it takes longer than reading it.
 fn decode_into(entry: &mut LedgerEntry, bytes: &[u8]) -> Result<Vec<InDoubt>, CodecError> {
     let mut decoder = Decoder::new(bytes);
     let format = decoder.u8()?;

@@ -127,7 +127,9 @@ impl JournalError {
     pub fn remedy(&self) -> String {
         match self {
             JournalError::Locked { .. } => {
-                "wait for the other run to end, or use another state directory".to_owned()
+                "wait for the other run to end; another state directory would know nothing of what this one has \
+                 acknowledged"
+                    .to_owned()
             }
             JournalError::KeyMissing { path } => format!(
                 "restore {} from a copy; without it no subject can be recognised, and a new state directory must be \
@@ -150,8 +152,8 @@ impl JournalError {
             JournalError::Io { path, source, .. } if source.kind() == io::ErrorKind::ReadOnlyFilesystem => {
                 format!(
                     "nothing is wrong with the journal, but the file system of {} is read-only: only `simsync journal \
-                 verify` works there; for the rest copy the state directory to where it may be written, and name it \
-                 with --state",
+                 verify`, `lookup`, `runs` and `show` work there; for the rest copy the state directory to where it \
+                 may be written, and name it with --state",
                     path.display()
                 )
             }

@@ -11,10 +11,11 @@ use crate::digest::SubjectId;
 use crate::ledger::LedgerEntry;
 
 use super::codec::CodecError;
-use super::entry::decode_entry;
+use super::entry::{decode_anew, decode_entry};
 use super::error::JournalError;
 use super::files;
-use super::pages::{PageReader, PageWriter, PagesFault, PagesOwner};
+use super::pages::{PageReader, PageWriter, PagesFault, PagesOwner, WritePace};
+use super::sorted::SLICES;
 use super::watermark::LedgerName;
 
 /// Index levels of a file: with one, the index of a file of 10 M entries stays in kilobytes of memory.
@@ -59,18 +60,25 @@ pub(super) struct GenerationWriter {
 
 impl GenerationWriter {
     /// Begins a generation.
-    pub(super) fn create(state_dir: &Path, owner: PagesOwner) -> Result<GenerationWriter, JournalError> {
+    pub(super) fn create(
+        state_dir: &Path,
+        owner: PagesOwner,
+        pace: WritePace,
+    ) -> Result<GenerationWriter, JournalError> {
         let path = path_of(state_dir, owner.generation);
         let temporary = files::temporary_name(&path);
         let file = files::create_anew(&temporary)?;
-        let pages = PageWriter::new(file, owner).map_err(JournalError::io("write", &temporary))?;
+        let pages = PageWriter::new(file, owner, pace).map_err(JournalError::io("write", &temporary))?;
         let writer = grenad::WriterBuilder::new().index_levels(INDEX_LEVELS).build(pages);
         Ok(GenerationWriter { writer, entries: 0, path, temporary })
     }
 
     /// Adds an encoded entry; subjects must come in ascending order.
     pub(super) fn insert(&mut self, subject: SubjectId, value: &[u8]) -> Result<(), JournalError> {
-        self.writer.insert(subject.0, value).map_err(JournalError::io("write", &self.temporary))?;
+        // Its path is cloned for an error only: this is called ten million times.
+        self.writer
+            .insert(subject.0, value)
+            .map_err(|error| JournalError::io("write", &self.temporary)(error))?;
         self.entries += 1;
         Ok(())
     }
@@ -196,6 +204,59 @@ impl LedgerLookups {
     }
 }
 
+/// The generation that a fold takes the place of. Any number of threads read it, each with a handle of its own.
+pub(super) struct OldGeneration {
+    state_dir: PathBuf,
+    name: LedgerName,
+    identity: u64,
+    /// The file, to be told what will be read; `None` for the empty ledger.
+    file: Option<File>,
+}
+
+impl OldGeneration {
+    /// Opens the generation of this name.
+    pub(super) fn open(
+        state_dir: &Path,
+        name: &LedgerName,
+        identity: u64,
+    ) -> Result<OldGeneration, JournalError> {
+        let file = if name.generation == 0 { None } else { open_file(state_dir, name)? };
+        Ok(OldGeneration { state_dir: state_dir.to_owned(), name: *name, identity, file })
+    }
+
+    /// A reader of all of it; `None` for the empty ledger.
+    pub(super) fn reader(&self) -> Result<Option<GenerationReader>, JournalError> {
+        GenerationReader::open(&self.state_dir, &self.name, self.identity)
+    }
+
+    /// Length of its file.
+    pub(super) fn bytes(&self) -> u64 {
+        self.name.bytes
+    }
+
+    /// Tells the system that the entries of these slices will be read soon, about where they must lie, for subjects are hashes. It
+    /// reads them in large stretches then.
+    pub(super) fn will_need(&self, first: usize, slices: usize) {
+        let bytes_per_slice = self.name.bytes / SLICES as u64 + 1;
+        if let Some(file) = &self.file
+            && let Some(len) = std::num::NonZeroU64::new(slices as u64 * bytes_per_slice)
+        {
+            let advice = rustix::fs::Advice::WillNeed;
+            // A system that takes no advice reads all the same.
+            rustix::fs::fadvise(file, first as u64 * bytes_per_slice, Some(len), advice).unwrap_or_default();
+        }
+    }
+
+    /// Damage, unless so many entries were found in it.
+    pub(super) fn check_entries(&self, found: u64) -> Result<(), JournalError> {
+        if found == self.name.entries {
+            return Ok(());
+        }
+        let path = path_of(&self.state_dir, self.name.generation);
+        Err(damaged(&path, self.name.through, "it holds another number of entries than it should"))
+    }
+}
+
 /// Entries of the ledger, all or a slice, ascending by subject id, read on the caller's thread. Ends after its first error.
 ///
 /// Every scan has a file handle of its own, so that any number of them run at once. Pages are verified as they are read: damage is
@@ -243,6 +304,15 @@ impl LedgerScan {
     /// As the scan itself: when the file is damaged or cannot be read.
     pub fn next_subject(&mut self) -> Result<Option<SubjectId>, JournalError> {
         self.step(|subject, _| Ok(subject))
+    }
+
+    /// Reads the next entry to where an earlier one may stand, which is forgotten. `false`: there is none.
+    ///
+    /// # Errors
+    ///
+    /// As the scan itself.
+    pub fn read_next(&mut self, into: &mut LedgerEntry) -> Result<bool, JournalError> {
+        Ok(self.step(|subject, bytes| decode_anew(into, subject, bytes))?.is_some())
     }
 
     fn step<T>(

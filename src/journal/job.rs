@@ -9,9 +9,10 @@ use std::thread::JoinHandle;
 
 use super::core::LogSize;
 use super::error::JournalError;
-use super::fold::{self, FoldCounts, LogPart, OpenIntents};
-use super::generation::{GenerationReader, GenerationWriter};
-use super::pages::PagesOwner;
+use super::fold::{self, FoldCounts, FoldPart, OpenIntents};
+use super::gather::{self, Gather, Gathered};
+use super::generation::{GenerationWriter, OldGeneration};
+use super::pages::{PagesOwner, WritePace};
 use super::store::ReadLog;
 use super::watermark::{LedgerName, Watermark};
 
@@ -20,7 +21,9 @@ pub(super) struct FoldTask {
     pub(super) state_dir: PathBuf,
     /// Up to where the log is folded, and what into.
     pub(super) mark: Watermark,
-    pub(super) log: Box<dyn ReadLog + Send>,
+    pub(super) log: Box<dyn ReadLog + Send + Sync>,
+    /// The log's records where it has been read already, as at an opening.
+    pub(super) gathered: Option<Gathered>,
     /// The log's size at the mark.
     pub(super) size: LogSize,
     pub(super) open: OpenIntents,
@@ -39,22 +42,39 @@ impl FoldTask {
     /// Writes the new generation, complete and synced under its own name, named nowhere yet.
     pub(super) fn run(self, cancelled: &AtomicBool) -> Result<Folded, JournalError> {
         let mark = self.mark;
-        let old = GenerationReader::open(&self.state_dir, &mark.ledger, mark.identity)?;
-        let owner = PagesOwner { identity: mark.identity, generation: mark.ledger.generation + 1 };
-        let part = LogPart {
+        // A run that goes on has better use for the cores and the disk.
+        let (threads, pace, memory_max) = match self.open {
+            OpenIntents::Carry => (1, WritePace::Beside, self.memory_max / 2),
+            OpenIntents::Doubt => (gather::threads(), WritePace::Alone, self.memory_max),
+        };
+        let gather = Gather {
             log: &*self.log,
             from: mark.ledger.through + 1,
             through: mark.sequence,
-            records: mark.records,
+            mark: mark.sequence,
             dir: &self.state_dir,
-            memory_max: self.memory_max,
+            memory_max,
+            threads,
             cancelled,
         };
-        let mut writer = GenerationWriter::create(&self.state_dir, owner)?;
-        let counts = fold::merge(&part, old, self.open, &mut writer)?;
+        let gathered = self.gathered.map_or_else(|| gather.run(), Ok)?;
+        let old = OldGeneration::open(&self.state_dir, &mark.ledger, mark.identity)?;
+        let owner = PagesOwner { identity: mark.identity, generation: mark.ledger.generation + 1 };
+        let part = FoldPart {
+            old: &old,
+            sorted: &gathered.sorted,
+            records: mark.records,
+            log_bytes: self.size.bytes,
+            open: self.open,
+            memory_max,
+            threads,
+            cancelled,
+        };
+        let mut writer = GenerationWriter::create(&self.state_dir, owner, pace)?;
+        let counts = fold::merge(&part, &mut writer)?;
         let (entries, bytes) = writer.finish()?;
         let open = counts.open;
-        let name = LedgerName { generation: owner.generation, through: part.through, entries, bytes, open };
+        let name = LedgerName { generation: owner.generation, through: mark.sequence, entries, bytes, open };
         Ok(Folded { name, counts, size: self.size })
     }
 }

@@ -7,7 +7,7 @@
 //! `targets.json` repeats for readers what is known of targets and runs. Tools are `view.rs` (reading without the lock),
 //! `upkeep.rs` (numbers, forgetting), `rewrite.rs` (the store written anew) and `verify.rs`.
 //!
-//! Reading order: `handle.rs` what others call, `core.rs` commit and when to fold, `fold.rs` (`sorted.rs`, `job.rs`) the
+//! Reading order: `handle.rs` what others call, `core.rs` commit and when to fold, `fold.rs` (`gather.rs`, `sorted.rs`, `job.rs`) the
 //! fold, `opening.rs` what is believed after a crash, then the formats: `record.rs`, `entry.rs`, `named.rs`,
 //! `watermark.rs`, `pages.rs`.
 
@@ -18,6 +18,7 @@ mod entry;
 mod error;
 mod files;
 mod fold;
+mod gather;
 mod generation;
 mod guard;
 mod handle;

@@ -4,17 +4,17 @@
 //! What is found is refused or recovered, never guessed at. Not here: how files are read (each has its module).
 
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 
 use crate::digest::StateKey;
 
-use super::core::{Core, LogSize};
+use super::core::Core;
 use super::error::JournalError;
-use super::fold::log_fault;
+use super::gather::{self, Gather, Gathered};
 use super::generation::{self, GenerationReader};
 use super::key::{self, LoadedKey};
 use super::lock::StateLock;
 use super::named;
-use super::record::open_value;
 use super::rewrite;
 use super::store::{STORE_DIR, SledStore, Store};
 use super::watermark::{LedgerName, Watermark, WatermarkFile};
@@ -74,13 +74,14 @@ pub(super) fn open_with(
         None => begin_watermark(state_dir, store.as_ref(), identity)?,
     };
     let mut core = Core::new(store, watermark, mark, state_dir.to_owned(), lock);
-    if core.mark.sequence == 0 {
+    let recovery = if core.mark.sequence == 0 {
         begin_store(&mut core)?;
+        None
     } else {
         check_identity(&core)?;
-        take_over(&mut core)?;
-    }
-    let recovery = recover(&mut core)?;
+        let found = take_over(&mut core)?;
+        recover(&mut core, found)?
+    };
     Ok(Opened { core, key, recovery })
 }
 
@@ -151,15 +152,12 @@ fn check_identity(core: &Core) -> Result<(), JournalError> {
 }
 
 /// Takes over what the store holds, which may be more than the watermark says.
-fn take_over(core: &mut Core) -> Result<(), JournalError> {
+fn take_over(core: &mut Core) -> Result<Gathered, JournalError> {
     let marked = core.mark;
     let ledger: LedgerName = named::get(core.store.as_ref(), named::LEDGER)?
         .ok_or_else(|| JournalError::damaged("the store names no ledger", "which ledger stands"))?;
     check_ledger_name(&ledger, &marked.ledger)?;
-    let found = scan_log(core.store.as_ref(), &ledger, &marked)?;
-    if found.last < marked.sequence {
-        return Err(behind(found.last, found.records, &marked));
-    }
+    let found = read_log(core, &ledger, &marked)?;
     core.mark = Watermark { sequence: found.last, records: found.records, ledger, ..marked };
     core.log = found.size;
     *core.ledger.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = ledger;
@@ -171,7 +169,8 @@ fn take_over(core: &mut Core) -> Result<(), JournalError> {
         core.watermark.write(&core.mark)?;
     }
     core.dropping_through = Some(ledger.through);
-    core.remove_unnamed_generations()
+    core.remove_unnamed_generations()?;
+    Ok(found)
 }
 
 /// The store's name of the ledger is at most one naming ahead of the watermark's.
@@ -194,32 +193,27 @@ fn check_ledger_name(stored: &LedgerName, marked: &LedgerName) -> Result<(), Jou
     ))
 }
 
-struct FoundLog {
-    last: u64,
-    records: u64,
-    size: LogSize,
-}
-
-fn scan_log(store: &dyn Store, ledger: &LedgerName, marked: &Watermark) -> Result<FoundLog, JournalError> {
-    let mut found = FoundLog { last: ledger.through, records: 0, size: LogSize::default() };
-    store.log()?.scan(ledger.through + 1, u64::MAX, &mut |sequence, value| {
-        if sequence != found.last + 1 {
-            return Err(JournalError::damaged(
-                format!("the log goes from sequence {} to {sequence}", found.last),
-                format!("{} values of it are lost", sequence - found.last - 1),
-            ));
-        }
-        let opened = open_value(sequence, value).map_err(|fault| log_fault(sequence, fault))?;
-        found.last = sequence;
-        found.records += u64::from(opened.count);
-        found.size.values += 1;
-        found.size.bytes += value.len() as u64;
-        // Both counts begin after the same ledger only if it is the same naming.
-        if sequence == marked.sequence && *ledger == marked.ledger && found.records != marked.records {
-            return Err(behind(sequence, found.records, marked));
-        }
-        Ok(())
-    })?;
+/// Reads the log once: what is found is held against the watermark, and its records are sorted for the fold on the way.
+fn read_log(core: &Core, ledger: &LedgerName, marked: &Watermark) -> Result<Gathered, JournalError> {
+    let log = core.store.log()?;
+    let found = Gather {
+        log: &*log,
+        from: ledger.through + 1,
+        through: u64::MAX,
+        mark: marked.sequence,
+        dir: &core.state_dir,
+        memory_max: core.fold_bytes_max,
+        threads: gather::threads(),
+        cancelled: &AtomicBool::new(false),
+    }
+    .run()?;
+    if found.last < marked.sequence {
+        return Err(behind(found.last, found.records, marked));
+    }
+    // Both counts begin after the same ledger only if it is the same naming.
+    if *ledger == marked.ledger && found.records_at_mark != marked.records {
+        return Err(behind(marked.sequence, found.records_at_mark, marked));
+    }
     Ok(found)
 }
 
@@ -231,10 +225,10 @@ fn behind(last: u64, records: u64, marked: &Watermark) -> JournalError {
 }
 
 /// Folds what a run left in the log: it was killed, or its fold failed.
-fn recover(core: &mut Core) -> Result<Option<Recovery>, JournalError> {
+fn recover(core: &mut Core, found: Gathered) -> Result<Option<Recovery>, JournalError> {
     if core.mark.records == 0 && core.mark.ledger.open == 0 {
         return Ok(None);
     }
-    let counts = core.fold()?;
+    let counts = core.fold_gathered(Some(found))?;
     Ok(Some(Recovery { in_doubt: counts.in_doubt, subjects: counts.subjects, records: counts.records }))
 }

@@ -78,9 +78,20 @@ const CHUNK_BYTES: usize = 16 * CONTENT_BYTES;
 /// Chunks on their way to the writing thread at most.
 const CHUNKS_MAX: usize = 4;
 
-/// Bytes after which the file is synced while it is written, so that the sync at the end, and every commit's meanwhile, does not
-/// wait for all of it at once.
-const SYNC_BYTES: u64 = 2 * 1024 * 1024;
+/// Bytes after which the file is synced while it is written and commits go on, so that none of them waits for more.
+const SYNC_BYTES_BESIDE: u64 = 2 * 1024 * 1024;
+
+/// Bytes after which the file is synced while nobody else waits for the disk.
+const SYNC_BYTES_ALONE: u64 = 16 * 1024 * 1024;
+
+/// How a file goes to the disk while it is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum WritePace {
+    /// A little at a time, each little waited for: commits go on beside it.
+    Beside,
+    /// As fast as the disk takes it: nobody else waits for the disk. What is written is synced while the rest is made.
+    Alone,
+}
 
 /// Writes content page by page: checksums and the disk are a thread's own business, while the next entries are merged.
 #[derive(Debug)]
@@ -92,13 +103,13 @@ pub(super) struct PageWriter {
 
 impl PageWriter {
     /// Begins a file with its header.
-    pub(super) fn new(mut file: File, owner: PagesOwner) -> io::Result<PageWriter> {
+    pub(super) fn new(mut file: File, owner: PagesOwner, pace: WritePace) -> io::Result<PageWriter> {
         let header = header(owner);
         file.write_all(&header)?;
         let (chunks, handed) = mpsc::sync_channel(CHUNKS_MAX);
         let thread = std::thread::Builder::new()
             .name("journal-pages".to_owned())
-            .spawn(move || write_pages(&file, owner, &handed))?;
+            .spawn(move || write_pages(&file, owner, pace, &handed))?;
         let content = Vec::with_capacity(CHUNK_BYTES);
         Ok(PageWriter { content, chunks: Some(chunks), thread: Some(thread) })
     }
@@ -138,7 +149,37 @@ impl Drop for PageWriter {
 }
 
 /// Seals and writes what is handed over; ends with a synced file.
-fn write_pages(mut file: &File, owner: PagesOwner, chunks: &Receiver<Vec<u8>>) -> io::Result<u64> {
+fn write_pages(
+    file: &File,
+    owner: PagesOwner,
+    pace: WritePace,
+    chunks: &Receiver<Vec<u8>>,
+) -> io::Result<u64> {
+    let bytes = match pace {
+        WritePace::Beside => seal_and_write(file, owner, chunks, SYNC_BYTES_BESIDE, &mut || file.sync_data()),
+        WritePace::Alone => std::thread::scope(|scope| {
+            let (ask, asked) = mpsc::sync_channel(1);
+            let syncing = scope.spawn(move || asked.iter().try_for_each(|()| file.sync_data()));
+            let bytes = seal_and_write(file, owner, chunks, SYNC_BYTES_ALONE, &mut || {
+                // One that is asked already syncs this too. Its error is found below.
+                ask.try_send(()).unwrap_or_default();
+                Ok(())
+            });
+            drop(ask);
+            syncing.join().unwrap_or_else(|_| Err(io::ErrorKind::BrokenPipe.into())).and(bytes)
+        }),
+    }?;
+    file.sync_all()?;
+    Ok(bytes)
+}
+
+fn seal_and_write(
+    mut file: &File,
+    owner: PagesOwner,
+    chunks: &Receiver<Vec<u8>>,
+    sync_bytes: u64,
+    sync: &mut dyn FnMut() -> io::Result<()>,
+) -> io::Result<u64> {
     let mut bytes = HEADER_BYTES as u64;
     let mut synced = bytes;
     let mut sealed = Vec::with_capacity(CHUNK_BYTES / CONTENT_BYTES * PAGE_BYTES);
@@ -155,12 +196,11 @@ fn write_pages(mut file: &File, owner: PagesOwner, chunks: &Receiver<Vec<u8>>) -
         }
         file.write_all(&sealed)?;
         bytes += sealed.len() as u64;
-        if bytes - synced >= SYNC_BYTES {
-            file.sync_data()?;
+        if bytes - synced >= sync_bytes {
+            sync()?;
             synced = bytes;
         }
     }
-    file.sync_all()?;
     Ok(bytes)
 }
 

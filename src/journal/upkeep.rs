@@ -5,26 +5,28 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::ops::Range;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use crate::digest::{StateKey, SubjectId, SubjectTag};
 use crate::ledger::LedgerEntry;
 
-use super::codec::CodecError;
 use super::core::Core;
 use super::entry::decode_entry;
 use super::error::JournalError;
 use super::files;
 use super::fold::FoldCounts;
-use super::generation::{self, GenerationReader, GenerationWriter};
+use super::gather;
+use super::generation::{self, GenerationReader, GenerationWriter, OldGeneration};
 use super::index::{JournalIndex, TargetFact};
 use super::job::Folded;
 use super::lock::{LockHolder, StateLock};
 use super::named;
 use super::opening::{self, Opened, Recovery};
-use super::pages::PagesOwner;
+use super::pages::{PagesOwner, WritePace};
 use super::rewrite;
+use super::sorted::{SLICES, slice_begin};
 use super::store::STORE_DIR;
 use super::watermark::LedgerName;
 
@@ -171,14 +173,7 @@ impl Upkeep {
                 Some((self.key.subjects(&target.fact.target, target.fact.key?).tag(), at))
             })
             .collect();
-        let mut subjects_elsewhere = 0;
-        self.each_entry(&mut |subject, value, fault| {
-            match tags.get(&subject.tag()) {
-                Some(at) => targets[*at].count(&decode_entry(subject, value).map_err(fault)?),
-                None => subjects_elsewhere += 1,
-            }
-            Ok(())
-        })?;
+        let subjects_elsewhere = self.count(&mut targets, &tags)?;
         Ok(UpkeepStats {
             generation: self.core.mark.ledger.generation,
             entries: self.core.mark.ledger.entries,
@@ -190,19 +185,46 @@ impl Upkeep {
         })
     }
 
-    fn each_entry(&self, visit: VisitEntry<'_>) -> Result<(), JournalError> {
+    /// Counts all entries, each for its target; returns how many are of none. Every thread reads a part of the ledger.
+    fn count(
+        &self,
+        targets: &mut [TargetStats],
+        tags: &HashMap<SubjectTag, usize>,
+    ) -> Result<u64, JournalError> {
         let mark = &self.core.mark;
-        let Some(mut reader) = GenerationReader::open(&self.core.state_dir, &mark.ledger, mark.identity)?
-        else {
-            return Ok(());
-        };
-        let (path, through) =
-            (generation::path_of(&self.core.state_dir, mark.ledger.generation), mark.ledger.through);
-        let fault = |fault| generation::from_codec(&path, through, fault);
-        while let Some((subject, value)) = reader.next()? {
-            visit(subject, value, &fault)?;
+        let ledger = OldGeneration::open(&self.core.state_dir, &mark.ledger, mark.identity)?;
+        let threads = gather::threads();
+        let found: Vec<Result<Counted, JournalError>> = std::thread::scope(|scope| {
+            let (ledger, blank) = (&ledger, &*targets);
+            let workers: Vec<_> = (0..threads)
+                .map(|thread| {
+                    let slices = SLICES * thread / threads..SLICES * (thread + 1) / threads;
+                    scope.spawn(move || count_slices(ledger, slices, blank.to_vec(), tags))
+                })
+                .collect();
+            workers.into_iter().map(|one| one.join().unwrap_or(Err(JournalError::Closed))).collect()
+        });
+        let (mut seen, mut elsewhere) = (0, 0);
+        for counted in found {
+            let counted = counted?;
+            targets.iter_mut().zip(&counted.targets).for_each(|(all, part)| all.add(part));
+            seen += counted.seen;
+            elsewhere += counted.elsewhere;
         }
-        Ok(())
+        ledger.check_entries(seen)?;
+        Ok(elsewhere)
+    }
+
+    /// How many of these subjects the journal knows.
+    ///
+    /// # Errors
+    ///
+    /// When the ledger is damaged, or the log cannot be folded.
+    pub fn known(&mut self, subjects: &[SubjectId]) -> Result<u64, JournalError> {
+        self.core.fold()?;
+        let mark = self.core.mark;
+        let reader = GenerationReader::open(&self.core.state_dir, &mark.ledger, mark.identity)?;
+        reader.map_or(Ok(0), |mut reader| known_in(&mut reader, subjects))
     }
 
     /// Removes subjects from the ledger: a new generation without them takes the place of the old one. Returns how many
@@ -220,17 +242,14 @@ impl Upkeep {
         let Some(mut old) = GenerationReader::open(&self.core.state_dir, &mark.ledger, mark.identity)? else {
             return Ok(0);
         };
-        let mut known = 0;
-        for subject in subjects {
-            known += u64::from(old.get(*subject)?.is_some());
-        }
+        let known = known_in(&mut old, subjects)?;
         if known == 0 {
             return Ok(0);
         }
         // Before the ledger changes, so that a plan made before can never be taken to stand on what is left.
         self.core.note_moved_aside()?;
         old.seek(SubjectId([0; 16]));
-        let mut writer = GenerationWriter::create(&self.core.state_dir, owner)?;
+        let mut writer = GenerationWriter::create(&self.core.state_dir, owner, WritePace::Alone)?;
         while let Some((subject, value)) = old.next()? {
             if !subjects.contains(&subject) {
                 writer.insert(subject, value)?;
@@ -312,9 +331,49 @@ impl std::fmt::Debug for Upkeep {
     }
 }
 
-/// Called with each entry: its subject, its bytes, and how a fault in them becomes an error.
-type VisitEntry<'a> =
-    &'a mut dyn FnMut(SubjectId, &[u8], &dyn Fn(CodecError) -> JournalError) -> Result<(), JournalError>;
+/// What a thread counted.
+struct Counted {
+    targets: Vec<TargetStats>,
+    elsewhere: u64,
+    seen: u64,
+}
+
+fn count_slices(
+    ledger: &OldGeneration,
+    slices: Range<usize>,
+    blank: Vec<TargetStats>,
+    tags: &HashMap<SubjectTag, usize>,
+) -> Result<Counted, JournalError> {
+    let mut counted = Counted { targets: blank, elsewhere: 0, seen: 0 };
+    let Some(mut reader) = ledger.reader()? else { return Ok(counted) };
+    let end = slice_begin(slices.end);
+    if let Some(begin) = slice_begin(slices.start) {
+        reader.seek(begin);
+    }
+    while let Some((subject, value)) = reader.next()? {
+        if end.is_some_and(|end| subject >= end) {
+            break;
+        }
+        counted.seen += 1;
+        match tags.get(&subject.tag()) {
+            Some(at) => {
+                let entry = decode_entry(subject, value).map_err(|fault| reader.fault(fault))?;
+                counted.targets[*at].count(&entry);
+            }
+            None => counted.elsewhere += 1,
+        }
+    }
+    Ok(counted)
+}
+
+/// How many of these subjects a generation has entries of.
+fn known_in(reader: &mut GenerationReader, subjects: &[SubjectId]) -> Result<u64, JournalError> {
+    let mut known = 0;
+    for subject in subjects {
+        known += u64::from(reader.get(*subject)?.is_some());
+    }
+    Ok(known)
+}
 
 impl TargetStats {
     fn new(fact: TargetFact) -> TargetStats {
@@ -327,6 +386,18 @@ impl TargetStats {
             oldest_ack_s: None,
             newest_ack_s: None,
         }
+    }
+
+    fn add(&mut self, part: &TargetStats) {
+        self.subjects += part.subjects;
+        self.unknown += part.unknown;
+        self.in_doubt += part.in_doubt;
+        self.failed += part.failed;
+        self.newest_ack_s = self.newest_ack_s.max(part.newest_ack_s);
+        self.oldest_ack_s = match (self.oldest_ack_s, part.oldest_ack_s) {
+            (Some(all), Some(part)) => Some(all.min(part)),
+            (all, part) => all.or(part),
+        };
     }
 
     fn count(&mut self, entry: &LedgerEntry) {

@@ -253,7 +253,7 @@ fn log(
 }
 
 fn value_records(sequence: u64, value: &[u8]) -> Result<u64, JournalError> {
-    let fault = |fault| super::fold::log_fault(sequence, fault);
+    let fault = |fault| super::gather::log_fault(sequence, fault);
     let opened = open_value(sequence, value).map_err(fault)?;
     for record in opened.records() {
         record.and_then(decode_record).map_err(fault)?;

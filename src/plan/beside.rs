@@ -24,7 +24,7 @@ const BLOCKS_CACHED: usize = 4;
 /// Bytes before the signature of a refusal, or before the end.
 const FIXED_BYTES: usize = 4 + 8 + 4 + 2 + 2 + 2 + 1 + 1;
 
-/// Of what a row shares, the bit that says that its wave, its swap and what it waits for follow.
+/// Of what a row shares, the bit that says that its wave, its swap, what it waits for and what is cleared first follow.
 const CHAIN_FOLLOWS: u8 = 0x80;
 
 const KINDS: [FailureKind; 5] = [
@@ -59,6 +59,9 @@ pub struct Beside {
     /// Of a row held back because its subject swaps with others: which one, from 1 in the order
     /// of [`super::Plan::swaps`], which lists the first of them.
     pub swap: u32,
+    /// Of a row that carries an update: fields of its subject that are cleared before, so that others may have what it
+    /// gives up ([`super::CyclePolicy::Clear`]).
+    pub cleared_first: FieldSet,
     /// What the row shares, a bit each.
     pub(super) shared: u8,
 }
@@ -86,6 +89,7 @@ impl Beside {
         self.wave = self.wave.max(other.wave);
         self.waits_for = self.waits_for.max(other.waits_for);
         self.swap = self.swap.max(other.swap);
+        self.cleared_first = self.cleared_first.union(other.cleared_first);
         self.shared |= other.shared;
     }
 
@@ -102,6 +106,7 @@ impl Beside {
             into.extend_from_slice(&self.wave.to_le_bytes());
             into.extend_from_slice(&self.swap.to_le_bytes());
             into.extend_from_slice(&self.waits_for.to_le_bytes());
+            into.extend_from_slice(&self.cleared_first.bits().to_le_bytes());
         }
         let Some(refusal) = &self.refused else {
             into.push(0);
@@ -134,13 +139,16 @@ impl Beside {
         let offset = u32::from_le_bytes(array(take(4)));
         let version_ordinal = Some(u64::from_le_bytes(array(take(8)))).filter(|ordinal| *ordinal != 0);
         let refusals = u32::from_le_bytes(array(take(4)));
-        let mut fields = || FieldSet::from_bits(u16::from_le_bytes(array(take(2)))).unwrap_or_default();
-        let (left_out, not_sent, unknown) = (fields(), fields(), fields());
+        let fields = |bytes| FieldSet::from_bits(u16::from_le_bytes(array(bytes))).unwrap_or_default();
+        let (left_out, not_sent, unknown) = (fields(take(2)), fields(take(2)), fields(take(2)));
         let shared = take(1)[0];
-        let has_chain = shared & CHAIN_FOLLOWS != 0;
-        let mut chain = || if has_chain { u32::from_le_bytes(array(take(4))) } else { 0 };
-        let (wave, swap) = (chain(), chain());
-        let waits_for = if has_chain { u64::from_le_bytes(array(take(8))) } else { 0 };
+        let (mut wave, mut swap, mut waits_for, mut cleared_first) = (0, 0, 0, FieldSet::EMPTY);
+        if shared & CHAIN_FOLLOWS != 0 {
+            wave = u32::from_le_bytes(array(take(4)));
+            swap = u32::from_le_bytes(array(take(4)));
+            waits_for = u64::from_le_bytes(array(take(8)));
+            cleared_first = fields(take(2));
+        }
         let (shared, len) = (shared & !CHAIN_FOLLOWS, usize::from(take(1)[0]));
         let refused = (len > 0).then(|| {
             let mut number = || u64::from_le_bytes(array(take(8)));
@@ -162,6 +170,7 @@ impl Beside {
             wave,
             waits_for,
             swap,
+            cleared_first,
             shared,
         };
         (offset, beside, bytes)
@@ -273,6 +282,7 @@ mod tests {
             wave: 3,
             waits_for: 1 << 40,
             swap: 4,
+            cleared_first: FieldSet::only(FieldKind::Iccid),
             shared: 0,
         };
         besides.add(&[(rows, full.clone()), (1, Beside::sharing(SharedKind::Imei))]).unwrap();

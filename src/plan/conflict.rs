@@ -2,11 +2,14 @@
 //!
 //! A claim is what a subject would hold in the end: the last value of the field among its rows that are an update or
 //! part of one, the unchanged ones included. Not here: what a conflict means for a row (`ruler.rs`), how claims come
-//! together (`phases.rs`); holders that are in the ledger and not in the batch.
+//! together (`matching.rs`); holders that are in the ledger and not in the batch.
+
+use std::io;
 
 use crate::update::FieldKind;
 
 use super::claim::Claim;
+use super::values::{OneValue, Sums};
 
 /// Conflicts that are listed; the rest is counted.
 pub const CONFLICT_GROUPS_MAX: usize = 100;
@@ -35,18 +38,24 @@ pub(super) struct ConflictList {
 impl ConflictList {
     /// Takes the final claims of a contested value, one per subject. Where none of them would change anything, it is a
     /// conflict among unchanged rows alone and concerns nobody tonight.
-    pub(super) fn take(&mut self, claims: &[Claim]) {
-        if claims.len() < 2 || !claims.iter().any(|claim| claim.is_live()) {
-            return;
+    pub(super) fn take(&mut self, value: &OneValue<'_, Claim>) -> io::Result<()> {
+        let Sums { field, claims, is_live, .. } = Sums::of(value)?;
+        if claims < 2 || !is_live {
+            return Ok(());
         }
         self.total += 1;
-        let mut ordinals: Vec<u64> = claims.iter().map(|claim| claim.ordinal()).collect();
-        ordinals.sort_unstable();
-        ordinals.truncate(CONFLICT_ORDINALS_MAX);
-        self.groups.push(ConflictGroup { field: claims[0].kind(), ordinals, subjects: claims.len() as u64 });
+        let mut ordinals: Vec<u64> = Vec::new();
+        value.each(&mut |claims| {
+            ordinals.extend(claims.iter().map(|claim| claim.ordinal()));
+            ordinals.sort_unstable();
+            ordinals.truncate(CONFLICT_ORDINALS_MAX);
+            Ok(())
+        })?;
+        self.groups.push(ConflictGroup { field, ordinals, subjects: claims });
         if self.groups.len() > 2 * CONFLICT_GROUPS_MAX {
             self.keep_first();
         }
+        Ok(())
     }
 
     /// Takes what was found elsewhere.

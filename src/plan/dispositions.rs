@@ -31,6 +31,12 @@ const BY_POLICY: u8 = 0x40;
 /// The row's update waits for that of another subject, which gives up what it takes.
 pub(super) const CHAINED: u8 = 0x80;
 
+/// Writes the byte of a row. What it has beside its ruling stays. Only one hand may have the row.
+pub(super) fn put(rulings: &[AtomicU8], index: usize, byte: u8) {
+    let of = &rulings[index];
+    of.store(byte | of.load(Ordering::Relaxed) & BESIDE, Ordering::Relaxed);
+}
+
 /// One ruling per row, with all that pass 2 and the reports ask about it.
 #[derive(Debug)]
 pub struct Plan {

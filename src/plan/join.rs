@@ -4,6 +4,7 @@
 //! Not here: conflicts, which need all subjects (`conflict.rs`), and the last word under `each`, which needs the
 //! conflicts (`ruler.rs`).
 
+use crate::digest::FieldHash;
 use crate::ledger::{FieldState, LedgerEntry, LedgerField, Refusal};
 use crate::row::Version;
 use crate::update::{FIELD_COUNT, FieldFact, FieldKind, FieldSet};
@@ -306,16 +307,20 @@ impl<'a> Join<'a> {
     }
 
     /// The facts of an update of these rows, in wire order; of two rows the later one wins a field.
-    fn collect_facts<'r>(&mut self, rows: impl Iterator<Item = &'r RowRecord>) {
+    fn collect_facts<'r>(&mut self, mut rows: impl Iterator<Item = &'r RowRecord>) {
+        self.facts.clear();
+        let Some(first) = rows.next() else { return };
+        let Some(second) = rows.next() else {
+            // Nearly all updates are of one row.
+            self.facts.extend(facts_of(self.data, first, self.rules.batch));
+            return;
+        };
         let mut facts: [Option<FieldFact>; FIELD_COUNT] = [None; FIELD_COUNT];
-        for row in rows {
-            let version = self.version(row);
-            for kind in row.present.iter() {
-                let hash = self.data.hash(row, kind);
-                facts[kind.index()] = Some(FieldFact { kind, hash, version });
+        for row in [first, second].into_iter().chain(rows) {
+            for fact in facts_of(self.data, row, self.rules.batch) {
+                facts[fact.kind.index()] = Some(fact);
             }
         }
-        self.facts.clear();
         self.facts.extend(facts.into_iter().flatten());
     }
 
@@ -334,6 +339,14 @@ impl<'a> Join<'a> {
         let refusal = entry.and_then(|entry| refusal_of(&self.facts, version, entry, self.rules));
         self.refused_before.extend(refusal.map(|refusal| (ordinal, refusal.clone())));
     }
+}
+
+/// The facts of what a row sets, in wire order.
+fn facts_of(data: &PartData, row: &RowRecord, batch: u64) -> impl Iterator<Item = FieldFact> {
+    let (version, present) = (data.version(row, batch), row.present);
+    let read = present.union(row.left_out).iter().zip(data.line(row));
+    let is_present = move |(kind, _): &(FieldKind, &u64)| present.contains(*kind);
+    read.filter(is_present).map(move |(kind, hash)| FieldFact { kind, hash: FieldHash(*hash), version })
 }
 
 fn leave_out(row: &mut RowRecord, fields: FieldSet) {

@@ -180,10 +180,9 @@ fn stale(facts: &[FieldFact], entry: &LedgerEntry, rules: &PlanRules) -> FieldSe
 }
 
 fn is_in_doubt(version: Version, all: FieldSet, entry: &LedgerEntry, rules: &PlanRules) -> bool {
-    let unknown = entry.unknown();
     let overwrites_one = entry.in_doubt.iter().any(|doubt| {
         // The key field is part of every update; that two updates share it says nothing.
-        let mut shared = doubt.fields.intersect(unknown).intersect(all);
+        let mut shared = doubt.fields.intersect(entry.unknown()).intersect(all);
         shared.remove(rules.key);
         !shared.is_empty()
     });

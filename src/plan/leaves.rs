@@ -44,13 +44,12 @@ impl<'p> Source<'p> {
         if bytes == 0 {
             return Ok(());
         }
-        let is_whole = bytes <= bounds.part_bytes_max || self.bits + SPLIT_BITS > SUBJECT_BITS;
-        if is_whole || self.is_one_subject(bounds)? {
-            part.clear();
-            self.partitions
-                .read(self.partition, &mut |piece| part.extend(piece))
-                .map_err(JoinError::Space)?;
-            return take(part);
+        if bytes <= bounds.part_bytes_max || self.bits + SPLIT_BITS > SUBJECT_BITS {
+            return self.leaf(part, take);
+        }
+        if let Some(rows) = self.rows_of_one_subject(bounds)? {
+            // A part of its own: neither grown step by step, nor kept for the parts that follow.
+            return self.leaf(&mut Part::with_room(rows, bytes), take);
         }
         let split = self.split(space)?;
         for partition in 0..1 << SPLIT_BITS {
@@ -60,11 +59,17 @@ impl<'p> Source<'p> {
         Ok(())
     }
 
-    /// Whether all rows are of one subject, so that nothing can be split.
+    fn leaf<E>(self, part: &mut Part, take: &mut TakePart<'_, E>) -> Result<(), JoinError<E>> {
+        part.clear();
+        self.partitions.read(self.partition, &mut |piece| part.extend(piece)).map_err(JoinError::Space)?;
+        take(part)
+    }
+
+    /// How many rows there are if all are of one subject, so that nothing can be split.
     ///
     /// # Errors
     /// When a subject that has most of the rows has more than it may: whoever exported it wrote a placeholder.
-    fn is_one_subject<E>(self, bounds: &SurveyBounds) -> Result<bool, JoinError<E>> {
+    fn rows_of_one_subject<E>(self, bounds: &SurveyBounds) -> Result<Option<u64>, JoinError<E>> {
         // The majority vote of Boyer and Moore: whoever has more than half of the rows is the one that is left.
         let (mut leader, mut lead) = (None, 0_u64);
         self.rows(&mut |subject, _, _| match leader {
@@ -84,7 +89,7 @@ impl<'p> Source<'p> {
             Some(first_ordinal) if own > bounds.subject_rows_max => {
                 Err(JoinError::SubjectRows { rows_max: bounds.subject_rows_max, first_ordinal })
             }
-            Some(_) | None => Ok(own == all),
+            Some(_) | None => Ok((own == all).then_some(all)),
         }
     }
 

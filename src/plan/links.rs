@@ -6,17 +6,18 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
-use crate::update::FieldKind;
+use crate::update::{FieldKind, FieldSet};
 
 use super::beside::Beside;
 use super::chain::{Link, SWAPS_LISTED_MAX, Swap, Waiting, order};
 use super::claim::{Claim, held_before, known_before, released};
+use super::cycle::{Breaking, Obstacle};
 use super::dispositions::{BESIDE, CHAINED};
 use super::phases::{JoinError, Phases, lock};
 use super::record::{Part, RowRecord};
 use super::reorder::reorder;
 use super::ruler::{Contested, Ruled, carrier, rule_part};
-use super::rules::ConflictPolicy;
+use super::rules::{ConflictPolicy, CyclePolicy, DuplicatePolicy};
 use super::ruling::Ruling;
 use super::shared::SharedKind;
 use super::space::{LedgerSlices, Partitions};
@@ -29,8 +30,8 @@ const PARTITION_BITS: u32 = 14;
 /// What the order means for the row that carries an update.
 #[derive(Debug, Clone, Copy)]
 enum Mark {
-    /// It is sent in this wave, behind the row of this ordinal.
-    Wave(u32, u64),
+    /// It is sent in this wave, behind the row of this ordinal, and its subject cleared of these fields before all waves.
+    Wave(u32, u64, FieldSet),
     /// It is held back, in this swap, counted from 1 in file order.
     Swap(u32),
 }
@@ -84,21 +85,17 @@ impl<L: LedgerSlices> Phases<'_, L> {
     pub(super) fn order_chains(&self, wants: &dyn Partitions) -> Result<(), JoinError<L::Error>> {
         let (links, unordered) = self.find_links(wants)?;
         let holds = self.rules.conflicts == ConflictPolicy::Hold;
-        let order = order(links, holds);
+        let order = order(links, holds, self.breaking());
+        let cleared: BTreeMap<u64, FieldSet> = order.rings.iter().filter_map(|ring| ring.clearing).collect();
         let mut marks: BTreeMap<usize, Marks> = BTreeMap::new();
         for Waiting { node, wave, waits_for } in order.waves.iter().copied() {
-            let mark = Mark::Wave(wave, ordinal_of(waits_for));
+            let mark =
+                Mark::Wave(wave, ordinal_of(waits_for), cleared.get(&node).copied().unwrap_or_default());
             marks.entry(partition_of(node)).or_default().push((ordinal_of(node), mark));
         }
-        let mut swaps = Vec::new();
-        for ring in &order.rings {
-            let ordinals: Vec<u64> = ring.iter().map(|node| ordinal_of(*node)).collect();
-            if swaps.len() < SWAPS_LISTED_MAX {
-                swaps.push(Swap::of(&ordinals));
-            }
-        }
-        let rings = order.rings.iter().zip(1_u32..).filter(|_| holds);
-        for (node, place) in rings.flat_map(|(ring, place)| ring.iter().map(move |node| (*node, place))) {
+        let held = order.rings.iter().zip(1_u32..).filter(|(ring, _)| holds && ring.clearing.is_none());
+        for (node, place) in held.flat_map(|(ring, place)| ring.nodes.iter().map(move |node| (*node, place)))
+        {
             marks.entry(partition_of(node)).or_default().push((ordinal_of(node), Mark::Swap(place)));
         }
         {
@@ -106,14 +103,29 @@ impl<L: LedgerSlices> Phases<'_, L> {
             chains.facts.chains = order.chains;
             chains.facts.longest = order.longest;
             chains.facts.swaps = order.rings.len() as u64;
-            chains.facts.swap_subjects = order.rings.iter().map(|ring| ring.len() as u64).sum();
+            chains.facts.swap_subjects = order.rings.iter().map(|ring| ring.nodes.len() as u64).sum();
+            chains.facts.swaps_broken = cleared.len() as u64;
             chains.facts.unordered = unordered;
-            chains.swaps = swaps;
+            let listed = order.rings.iter().take(SWAPS_LISTED_MAX);
+            chains.swaps = listed.map(|ring| Swap::of(ring, ordinal_of)).collect();
         }
         drop(order);
         marks.values_mut().for_each(|marks| marks.sort_unstable_by_key(|(ordinal, _)| *ordinal));
         let partitions: Vec<usize> = marks.keys().copied().collect();
         self.by_partitions(&partitions, &|partition| self.mark(partition, &marks[&partition]))
+    }
+
+    /// Whether rings are broken, and by clearing what. Nothing clears the key.
+    fn breaking(&self) -> Breaking {
+        match self.rules.break_cycles {
+            CyclePolicy::No => Breaking::Never,
+            CyclePolicy::Clear if self.rules.duplicates == DuplicatePolicy::Each => {
+                Breaking::Impossible(Obstacle::Each)
+            }
+            CyclePolicy::Clear => {
+                Breaking::Clearing(self.rules.clearable.minus(FieldSet::only(self.rules.key)))
+            }
+        }
     }
 
     /// The links, and how many there were beyond the bound. One partition after the other: which of too many links are kept
@@ -128,7 +140,12 @@ impl<L: LedgerSlices> Phases<'_, L> {
                 for release in releases {
                     let room = links_max.saturating_sub(links.len()).min(takes.len());
                     let (before, is_uncertain) = (node_of(*release), !release.is_live());
-                    let link = |take: &Claim| Link { before, after: node_of(*take), is_uncertain };
+                    let link = |take: &Claim| Link {
+                        before,
+                        after: node_of(*take),
+                        kind: take.kind(),
+                        is_uncertain,
+                    };
                     links.extend(takes[..room].iter().map(link));
                     unordered += (takes.len() - room) as u64;
                 }
@@ -159,9 +176,13 @@ impl<L: LedgerSlices> Phases<'_, L> {
                     self.put(row);
                     let Some((_, mark)) = at.map(|at| marks[at]) else { continue };
                     let (flags, beside) = match mark {
-                        Mark::Wave(wave, waits_for) if row.ruling.is_sent() || row.ruling.is_folded() => {
-                            *waves.entry(wave).or_default() += u64::from(row.ruling.is_sent());
-                            (BESIDE | CHAINED, Beside { wave, waits_for, ..Beside::default() })
+                        Mark::Wave(wave, waits_for, cleared)
+                            if row.ruling.is_sent() || row.ruling.is_folded() =>
+                        {
+                            let is_sent = row.ruling.is_sent();
+                            *waves.entry(wave).or_default() += u64::from(is_sent);
+                            let cleared_first = if is_sent { cleared } else { FieldSet::EMPTY };
+                            (BESIDE | CHAINED, Beside { wave, waits_for, cleared_first, ..Beside::default() })
                         }
                         Mark::Swap(swap) if row.ruling == Ruling::Conflict => {
                             (BESIDE, Beside { swap, ..Beside::default() })

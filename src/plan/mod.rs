@@ -7,6 +7,7 @@
 pub use beside::Beside;
 pub use chain::{CHAIN_LINKS_MAX_DEFAULT, SWAPS_LISTED_MAX, Swap};
 pub use conflict::{CONFLICT_GROUPS_MAX, CONFLICT_ORDINALS_MAX, ConflictGroup};
+pub use cycle::{Clearing, Obstacle};
 pub use dispositions::{BesideError, IN_DOUBT_ORDINALS_MAX, Plan};
 pub use filter::{Filter, FilterError, Kept, Operator};
 pub use folding::{Folded, Folding, ROWS_HELD_MAX_DEFAULT};
@@ -18,10 +19,11 @@ pub use gates::{
 };
 pub use order::{OrderError, OrderKind, OrderValue, RANK_OLDEST};
 pub use phases::JoinError;
-pub use rules::{ConflictPolicy, DuplicatePolicy, InDoubtPolicy, PlanRules, SendMode};
+pub use rules::{ConflictPolicy, CyclePolicy, DuplicatePolicy, InDoubtPolicy, PlanRules, SendMode};
 pub use ruling::Ruling;
 pub use shared::SharedKind;
 pub use space::{Hands, InMemory, LedgerSlices, NoLedger, OneHand, Partitions, Space};
+pub use staged::Staged;
 pub use survey::{PARTITION_BITS_DEFAULT, SUBJECT_ROWS_MAX_DEFAULT, Survey, SurveyBounds, Surveyed};
 pub use tally::Sample;
 
@@ -32,6 +34,7 @@ mod rules;
 mod ruling;
 
 mod space;
+mod staged;
 mod survey;
 
 mod record;
@@ -49,8 +52,11 @@ mod judge;
 mod chain;
 mod claim;
 mod conflict;
+mod cycle;
 mod links;
+mod matching;
 mod shared;
+mod values;
 
 mod beside;
 mod tally;

@@ -15,7 +15,7 @@ pub(super) fn reorder(part: &mut Part, batch: u64, told: &mut dyn FnMut(u64, u64
     if !part.is_ranked() {
         return;
     }
-    let Part { records, displaced, data } = part;
+    let Part { records, displaced, data, .. } = part;
     let mut displaced = displaced.as_slice();
     let mut order = Order::default();
     for rows in records.chunk_by_mut(same_subject) {

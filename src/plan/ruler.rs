@@ -22,8 +22,11 @@ pub(super) struct Entries<'l, L: LedgerSlices> {
     to_exclusive: Option<SubjectId>,
     slice: Option<L::Slice>,
     is_over: bool,
-    /// The entry read last, and whether a subject of the batch was found to be its own.
-    current: Option<(LedgerEntry, bool)>,
+    /// The entry read last, where [`Entries::is_read`].
+    current: LedgerEntry,
+    is_read: bool,
+    /// Whether a subject of the batch was found to be its own.
+    is_found: bool,
     tag: Option<SubjectTag>,
     /// Subjects of the job's target and key field that something was acknowledged of.
     pub(super) known: u64,
@@ -38,22 +41,31 @@ impl<'l, L: LedgerSlices> Entries<'l, L> {
         to_exclusive: Option<SubjectId>,
         tag: Option<SubjectTag>,
     ) -> Self {
-        let (slice, is_over, current) = (None, false, None);
-        Entries { ledger, from, to_exclusive, slice, is_over, current, tag, known: 0, missing: 0 }
+        Entries {
+            ledger,
+            from,
+            to_exclusive,
+            slice: None,
+            is_over: false,
+            current: LedgerEntry::new(from),
+            is_read: false,
+            is_found: false,
+            tag,
+            known: 0,
+            missing: 0,
+        }
     }
 
     /// The entry of a subject, passing over the entries before it. Subjects must be asked for in ascending order.
     fn seek(&mut self, subject: SubjectId) -> Result<Option<&LedgerEntry>, L::Error> {
-        while !self.is_over && self.current.as_ref().is_none_or(|(entry, _)| entry.subject < subject) {
+        while !self.is_over && (!self.is_read || self.current.subject < subject) {
             self.advance()?;
         }
-        match &mut self.current {
-            Some((entry, is_found)) if entry.subject == subject => {
-                *is_found = true;
-                Ok(Some(entry))
-            }
-            Some(_) | None => Ok(None),
+        if self.is_read && self.current.subject == subject {
+            self.is_found = true;
+            return Ok(Some(&self.current));
         }
+        Ok(None)
     }
 
     /// Reads the rest, to count it.
@@ -69,19 +81,20 @@ impl<'l, L: LedgerSlices> Entries<'l, L> {
             Some(slice) => slice,
             None => self.slice.insert(self.ledger.slice(self.from, self.to_exclusive)?),
         };
-        let next = slice.next().transpose()?;
-        let last = self.current.take();
-        if let Some((entry, is_found)) = &last
-            && is_counted(entry, self.tag)
-        {
+        if self.is_read && is_counted(&self.current, self.tag) {
             self.known += 1;
-            self.missing += u64::from(!is_found);
+            self.missing += u64::from(!self.is_found);
         }
-        if let (Some((last, _)), Some(next)) = (&last, &next) {
-            assert!(last.subject < next.subject, "the ledger comes ascending by subject");
-        }
-        self.is_over = next.is_none();
-        self.current = next.map(|entry| (entry, false));
+        let last = self.is_read.then_some(self.current.subject);
+        // Where there is no further one, what stood there is not looked at any more.
+        self.is_read = false;
+        self.is_read = L::read_next(slice, &mut self.current)?;
+        self.is_found = false;
+        self.is_over = !self.is_read;
+        assert!(
+            self.is_over || last.is_none_or(|last| last < self.current.subject),
+            "the ledger comes ascending by subject"
+        );
         Ok(())
     }
 }

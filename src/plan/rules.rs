@@ -5,7 +5,7 @@
 
 use crate::choice::choice;
 use crate::digest::SubjectTag;
-use crate::update::FieldKind;
+use crate::update::{FieldKind, FieldSet};
 
 choice! {
     /// What becomes of several rows of one subject.
@@ -34,6 +34,18 @@ choice! {
         Hold = "hold",
         /// They are sent, and still listed.
         Send = "send",
+    }
+}
+
+choice! {
+    /// What becomes of a true swap: a ring of subjects of which each takes what the next one gives up.
+    #[derive(Default)]
+    pub enum CyclePolicy {
+        /// Nobody can be first, and it is ruled on as a conflict.
+        #[default]
+        No = "no",
+        /// One subject is cleared of what it gives up; then the others are sent in order, and it at last.
+        Clear = "clear",
     }
 }
 
@@ -68,6 +80,10 @@ pub struct PlanRules {
     pub duplicates: DuplicatePolicy,
     /// Several subjects with one identifier.
     pub conflicts: ConflictPolicy,
+    /// True swaps.
+    pub break_cycles: CyclePolicy,
+    /// Fields that may be cleared to break one.
+    pub clearable: FieldSet,
     /// Subjects left in doubt.
     pub in_doubt: InDoubtPolicy,
     /// Which fields of an update are sent.

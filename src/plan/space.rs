@@ -115,6 +115,20 @@ pub trait LedgerSlices: Sync {
     /// # Errors
     /// When the ledger cannot be read.
     fn slice(&self, from: SubjectId, to_exclusive: Option<SubjectId>) -> Result<Self::Slice, Self::Error>;
+
+    /// Reads the next entry of a slice to where an earlier one may stand: an entry is some 400 bytes, and handed from one to
+    /// the next it is copied more slowly than it is read. `false`: there is none.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    fn read_next(slice: &mut Self::Slice, into: &mut LedgerEntry) -> Result<bool, Self::Error> {
+        let next = slice.next().transpose()?;
+        let is_any = next.is_some();
+        if let Some(next) = next {
+            *into = next;
+        }
+        Ok(is_any)
+    }
 }
 
 /// The ledger where there is no journal.

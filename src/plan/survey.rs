@@ -15,10 +15,11 @@ use super::chain::CHAIN_LINKS_MAX_DEFAULT;
 use super::claim::{CLAIM_BYTES, EXCLUSIVE, IDENTIFIERS, PAIR_BYTES};
 use super::dispositions::Plan;
 use super::phases::{JoinError, Phases};
-use super::record::{encode, encode_displaced};
+use super::record::{encode, encode_displaced, rows_of};
 use super::rules::PlanRules;
 use super::ruling::Ruling;
 use super::space::{Hands, InMemory, LedgerSlices, Partitions, Space};
+use super::staged::{Staged, Taken};
 
 /// Bits of a subject that say its partition, unless set otherwise.
 pub const PARTITION_BITS_DEFAULT: u32 = 10;
@@ -139,6 +140,7 @@ impl Survey {
     /// As [`Survey::rejected`].
     pub fn rejected_in_order(&mut self, ordinal: u64, subject: SubjectId, rank: i128) -> io::Result<()> {
         self.rejected(ordinal);
+        self.scratch.clear();
         encode_displaced(ordinal, subject, rank, &mut self.scratch);
         self.keep(subject)
     }
@@ -172,8 +174,39 @@ impl Survey {
         for (kind, _) in row.facts {
             assert!(self.mapped.contains(*kind), "{kind} is present in a row but its column is not mapped");
         }
+        self.scratch.clear();
         encode(row, &mut self.scratch);
         self.keep(row.subject)
+    }
+
+    /// Takes all rows up to an ordinal: those of them that are staged, whose ordinals are so much lower than they should be,
+    /// and rejected ones. What else is filtered is to be told afterwards ([`Survey::was_filtered`]).
+    ///
+    /// # Errors
+    /// When they cannot be kept.
+    ///
+    /// # Panics
+    /// When a row has a field whose column is not mapped.
+    pub fn take(&mut self, staged: &mut Staged, shift: u64, last: u64) -> io::Result<()> {
+        let Taken { bytes, valid, fields } = staged.take(shift, last);
+        // Until they are ruled on, as one that comes alone.
+        self.rulings.resize_with(index_of(last) + 1, || AtomicU8::new(Ruling::Rejected as u8));
+        self.valid += valid;
+        let missing = fields & !self.mapped.bits();
+        assert!(missing == 0, "a field is present in a row but its column is not mapped: {missing:b}");
+        self.bytes += bytes.len() as u64;
+        let bounds = self.bounds;
+        let rows = rows_of(bytes).map(|(subject, _, row)| (bounds.partition_of(subject), row));
+        self.partitions.append_each(&mut { rows })
+    }
+
+    /// A row that was taken is one that a filter leaves out.
+    ///
+    /// # Panics
+    /// When it was not taken.
+    pub fn was_filtered(&mut self, ordinal: u64) {
+        *self.rulings[index_of(ordinal)].get_mut() = Ruling::Filtered as u8;
+        self.filtered += 1;
     }
 
     /// Rows taken so far, the rejected ones included.

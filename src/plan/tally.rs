@@ -70,9 +70,9 @@ impl Tally {
                 self.sample(row, ruled.entry, rules.samples);
             }
         }
-        let unknown = ruled.entry.map_or(FieldSet::EMPTY, LedgerEntry::unknown);
+        let unknown = || ruled.entry.map_or(FieldSet::EMPTY, LedgerEntry::unknown);
         let alters = |row: &RowRecord| {
-            row.ruling.is_sent() && row.marks.has(Marks::KNOWN) && !row.changed.minus(unknown).is_empty()
+            row.ruling.is_sent() && row.marks.has(Marks::KNOWN) && !row.changed.minus(unknown()).is_empty()
         };
         self.subjects_altered += u64::from(ruled.rows.iter().any(alters));
         self.subjects_unchanged += u64::from(is_unchanged && !is_live);

@@ -10,9 +10,9 @@ use crate::event::{AlarmFacts, ChangeSample, FieldChange, MappedColumn, PlanFact
 use crate::exit::Exit;
 use crate::ledger::FailureKind;
 use crate::report::model::{
-    AlarmRecord, ChangeRecord, ColumnRecord, Complaint, FieldReason, FileRecord, GateRecord, InputRecord,
-    PlaceRecord, PlanCounts, PlanRecord, Reason, RowCounts, SCHEMA_VERSION, SampleRecord, SkippedRecord,
-    Summary,
+    AlarmRecord, ChangeRecord, ClearRecord, ColumnRecord, Complaint, FieldReason, FileRecord, GateRecord,
+    InputRecord, PlaceRecord, PlanCounts, PlanRecord, Reason, RowCounts, SCHEMA_VERSION, SampleRecord,
+    SkippedRecord, Summary,
 };
 use crate::report::options::{ReportOptions, RuleText};
 use crate::report::rows::WrittenFile;
@@ -136,6 +136,15 @@ pub(super) fn plan_record(plan: &PlanFacts, notes: &Notes, options: &ReportOptio
         chain_unordered: plan.chains.unordered,
         swaps: plan.chains.swaps,
         swap_subjects: plan.chains.swap_subjects,
+        swaps_broken: plan.chains.swaps_broken,
+        swap_clears: plan
+            .swap_clears
+            .iter()
+            .map(|(place, fields)| ClearRecord {
+                place: notes.place(*place),
+                fields: fields.iter().map(|kind| kind.name().to_owned()).collect(),
+            })
+            .collect(),
         swap_places: plan
             .swap_places
             .iter()

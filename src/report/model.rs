@@ -315,9 +315,14 @@ pub struct PlanRecord {
     pub swaps: u64,
     /// Subjects in them.
     pub swap_subjects: u64,
+    /// Those of the swaps that are broken by clearing one of their subjects first.
+    pub swaps_broken: u64,
     /// The places of the first swaps' rows, swap by swap.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub swap_places: Vec<Vec<PlaceRecord>>,
+    /// What is cleared first to break them, in the order of the swaps; of the first ones.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub swap_clears: Vec<ClearRecord>,
     /// Attempts per second the limiter allows; `None` without a limit.
     pub rate_per_s: Option<f64>,
     /// Seconds sending takes at that rate, without retries.
@@ -369,6 +374,16 @@ pub struct PlanCounts {
     pub folded: u64,
     pub refused_before: u64,
     pub send: u64,
+}
+
+/// What a subject of a true swap is cleared of before the others of it are sent.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ClearRecord {
+    /// The row that carries the subject's update, which is sent last.
+    pub place: PlaceRecord,
+    /// The fields.
+    pub fields: Vec<String>,
 }
 
 /// A file of the run.

@@ -346,16 +346,29 @@ pub(super) fn chains(plan: &PlanRecord, summary: &Summary, paint: Paint) -> Stri
             paint.yellow("chains:")
         ));
     }
+    let held = plan.swaps.saturating_sub(plan.swaps_broken);
     if plan.swaps > 0 {
+        let (name, what) = if held == 0 {
+            ("swaps:".to_owned(), "each broken by clearing one of them first")
+        } else {
+            (paint.yellow("swaps:").to_string(), "in which nobody can be first")
+        };
         text.push_str(&format!(
-            "{} {} of {}, in which nobody can be first\n",
-            paint.yellow("swaps:"),
+            "{name} {} of {}, {what}\n",
             plural(plan.swaps, "true swap"),
             plural(plan.swap_subjects, "subject")
         ));
         for swap in &plan.swap_places {
+            let clear = plan.swap_clears.iter().find(|clear| swap.contains(&clear.place));
+            let clear = clear.map(|clear| {
+                format!(": clears {} of {} first", clear.fields.join(", "), place(summary, &clear.place))
+            });
             let places: Vec<String> = swap.iter().map(|at| place(summary, at)).collect();
-            text.push_str(&format!("  {}\n", places.join(", ")));
+            text.push_str(&format!("  {}{}\n", places.join(", "), clear.unwrap_or_default()));
+        }
+        if plan.swaps_broken > 0 {
+            let swaps = plural(plan.swaps_broken, "true swap");
+            text.push_str(&format!("  {swaps} will be broken by clearing a field, {held} not\n"));
         }
     }
     text

@@ -10,7 +10,7 @@ use crate::fields::{
     BareNumbers, ClearAs, Imei14, Imei16, NumberFormat, Preset, RuleOptions, Severity, Spare0,
 };
 use crate::input::{Format, TrailerCounts, UnsafeIntegers};
-use crate::plan::{ConflictPolicy, DuplicatePolicy, InDoubtPolicy, SendMode};
+use crate::plan::{ConflictPolicy, CyclePolicy, DuplicatePolicy, InDoubtPolicy, SendMode};
 use crate::report::ColorChoice;
 use crate::settings::resolve::Values;
 use crate::settings::units::{self, ErrorBudget, Rate, Share};
@@ -34,6 +34,7 @@ pub(crate) fn settings(values: &Values, token: TokenChoice) -> Settings {
             token,
             timeout_ms: v.number("api.timeout"),
             connect_timeout_ms: v.number("api.connect_timeout"),
+            read_timeout_ms: v.number("api.read_timeout"),
             allow_plain_http: v.is_on("api.allow_plain_http"),
             verify: v.choice("api.verify", Verify::from_name),
             http: v.choice("api.http", HttpVersion::from_name),
@@ -142,6 +143,7 @@ impl Reader<'_> {
         PlanSettings {
             duplicates: self.choice("plan.duplicates", DuplicatePolicy::from_name),
             conflicts: self.choice("plan.conflicts", ConflictPolicy::from_name),
+            break_cycles: self.choice("plan.break_cycles", CyclePolicy::from_name),
             in_doubt: self.choice("plan.in_doubt", InDoubtPolicy::from_name),
             resend_after_ms: self.number_if_set("plan.resend_after"),
             rejected_max: self.share("plan.rejected_max"),

@@ -6,7 +6,7 @@
 use crate::api::{Envelope, HttpVersion, Verify};
 use crate::fields::{BareNumbers, ClearAs, Imei14, Imei16, NumberFormat, Preset, Spare0};
 use crate::input::{Format, TrailerCounts, UnsafeIntegers};
-use crate::plan::{ConflictPolicy, DuplicatePolicy, InDoubtPolicy, SendMode};
+use crate::plan::{ConflictPolicy, CyclePolicy, DuplicatePolicy, InDoubtPolicy, SendMode};
 use crate::report::ColorChoice;
 use crate::settings::table::Setting;
 use crate::settings::value::{Kind, Pairs};
@@ -62,6 +62,12 @@ pub static SETTINGS: &[Setting] = &[
         "Longest time for one attempt, from connecting to the last byte.",
     ),
     new("api.connect_timeout", duration(100, HOUR), "10s", "Longest time for connecting."),
+    new(
+        "api.read_timeout",
+        duration(100, HOUR),
+        "30s",
+        "Longest silence within one attempt; what drips is bounded by api.timeout alone.",
+    ),
     new(
         "api.allow_plain_http",
         Kind::Bool,
@@ -276,6 +282,13 @@ pub static SETTINGS: &[Setting] = &[
         "Rows whose number, IMSI or ICCID another subject claims too.",
     )
     .flag("conflicts"),
+    new(
+        "plan.break_cycles",
+        Kind::Choice(CyclePolicy::NAMES),
+        "no",
+        "True swaps: held back, or broken by clearing a field of rules.clearable first.",
+    )
+    .flag("break-cycles"),
     new(
         "plan.in_doubt",
         Kind::Choice(InDoubtPolicy::NAMES),

@@ -70,8 +70,9 @@ impl Values {
 }
 
 /// Settings that may not be more than another.
-pub(crate) const BOUNDED: [(&str, &str); 3] = [
+pub(crate) const BOUNDED: [(&str, &str); 4] = [
     ("api.connect_timeout", "api.timeout"),
+    ("api.read_timeout", "api.timeout"),
     ("input.field_bytes_max", "input.row_bytes_max"),
     ("delivery.backoff_initial", "delivery.backoff_max"),
 ];
@@ -169,10 +170,8 @@ fn take_entry(values: &mut Values, file: &ConfigFile, entry: &Entry, cwd: &Path)
         // The value of a key nobody knows may be anything, also a credential.
         return Err(ConfigError::unknown_key(&entry.key, origin, file.excerpt(entry, Part::Key, true)));
     };
-    let read = match &entry.raw {
-        Raw::Text(text) if text == table::NONE && setting.may_be_none() => Ok(Value::Unset),
-        raw => from_raw(setting.kind, raw),
-    };
+    let is_none = matches!(&entry.raw, Raw::Text(text) if text == table::NONE) && setting.may_be_none();
+    let read = if is_none { Ok(Value::Unset) } else { from_raw(setting.kind, &entry.raw) };
     let value = read.map_err(|complaint| {
         let excerpt = file.excerpt(entry, Part::Value, setting.is_private);
         ConfigError::value(origin.clone(), setting, complaint).at(excerpt)

@@ -3,44 +3,24 @@
 //! Rows are judged on several threads, a stretch of an input on each, and gathered on one, in their order. Of a row only
 //! what that needs is kept: no cell. Not here: the judgement (`survey.rs`), the turn (`reading.rs`).
 
-use crate::digest::{FieldHash, SubjectId};
 use crate::event::Breach;
 use crate::fields::{ColumnNotes, Severity};
 use crate::input::{Look, Row, RowError};
-use crate::row::{Place, Version};
+use crate::plan::{Staged, Surveyed};
+use crate::row::Place;
 use crate::update::FieldKind;
 
 use super::{Judge, Judged};
 
-/// What became of a row.
+/// What is to be told of a row.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Fate {
-    /// It is an update of this subject, with neither version nor rank nor old values.
-    Valid(SubjectId),
-    /// It is an update of this subject; its [`Extra`] comes next.
-    ValidBut(SubjectId),
+    /// It is an update to which rules applied.
+    Valid,
     /// It is rejected.
     Rejected(Breach),
-    /// It is rejected and keeps its place among its subject's rows; its [`Displaced`] comes next.
-    Displaced(Breach),
     /// A condition leaves it out.
     Filtered,
-}
-
-/// What few rows have.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Extra {
-    pub(super) version: Option<Version>,
-    pub(super) rank: Option<i128>,
-    /// End of what its fields were before, as columns say.
-    pub(super) old_to: usize,
-}
-
-/// Whom a rejected row is about, and its rank.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Displaced {
-    pub(super) subject: SubjectId,
-    pub(super) rank: i128,
 }
 
 /// A rule that applied to a row that goes on.
@@ -51,15 +31,11 @@ pub(super) struct Told {
     pub(super) field: Option<FieldKind>,
 }
 
-/// A row, and how much of the batch's lists is its own.
+/// A row of which something is to be told, and how much of the batch's lists is its own.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Noted {
     pub(super) place: Place,
-    /// Offset in the text behind it, or bytes of the inputs behind it.
-    pub(super) text_end: u64,
     pub(super) fate: Fate,
-    /// End of its facts.
-    pub(super) facts_to: usize,
     /// End of what is told of it: of a valid row rules that applied, of a rejected one further reasons.
     pub(super) told_to: usize,
 }
@@ -67,13 +43,16 @@ pub(super) struct Noted {
 /// Rows that were judged, in their order.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
-    pub(super) rows: Vec<Noted>,
-    pub(super) facts: Vec<(FieldKind, FieldHash)>,
+    /// Ordinal of the first row.
+    pub(super) first_ordinal: u64,
+    /// Of every row the offset in the text behind it, or the bytes of the inputs behind it.
+    pub(super) text_ends: Vec<u64>,
+    /// What the plan needs of them.
+    pub(super) staged: Staged,
+    /// Those of which something is to be told.
+    pub(super) noted: Vec<Noted>,
     pub(super) told: Vec<Told>,
     pub(super) also: Vec<Breach>,
-    pub(super) extras: Vec<Extra>,
-    pub(super) old: Vec<(FieldKind, FieldHash)>,
-    pub(super) displaced: Vec<Displaced>,
     pub(super) columns: ColumnNotes,
 }
 
@@ -89,39 +68,37 @@ impl Batch {
         if row.is_ok() && judged != Judged::Filtered {
             self.columns.observe(place, &judge.checked);
         }
-        let fate = match judged {
-            Judged::Rejected { code, field } => self.rejected(judge, row, Breach { code, field }),
-            Judged::Filtered => Fate::Filtered,
+        if self.text_ends.is_empty() {
+            self.first_ordinal = place.ordinal;
+        }
+        self.text_ends.push(text_end);
+        match judged {
+            Judged::Rejected { code, field } => self.rejected(judge, row, place, Breach { code, field }),
+            Judged::Filtered => self.note(place, Fate::Filtered, self.told.len()),
             Judged::Valid { subject, version, rank } => {
-                self.facts.extend_from_slice(&judge.facts);
+                let (ordinal, facts, old) = (place.ordinal, &judge.facts[..], &judge.old[..]);
+                self.staged.row(&Surveyed { ordinal, subject, version, rank, facts, old });
+                let told_from = self.told.len();
                 self.tell(judge);
-                if version.is_none() && rank.is_none() && judge.old.is_empty() {
-                    Fate::Valid(subject)
-                } else {
-                    self.old.extend_from_slice(&judge.old);
-                    self.extras.push(Extra { version, rank, old_to: self.old.len() });
-                    Fate::ValidBut(subject)
+                if self.told.len() > told_from {
+                    self.note(place, Fate::Valid, self.told.len());
                 }
             }
-        };
-        let told_to = match fate {
-            Fate::Valid(_) | Fate::ValidBut(_) | Fate::Filtered => self.told.len(),
-            Fate::Rejected(_) | Fate::Displaced(_) => self.also.len(),
-        };
-        self.rows.push(Noted { place, text_end, fate, facts_to: self.facts.len(), told_to });
+        }
         judged
     }
 
-    fn rejected(&mut self, judge: &Judge<'_>, row: &Result<Row<'_>, RowError>, breach: Breach) -> Fate {
+    fn note(&mut self, place: Place, fate: Fate, told_to: usize) {
+        self.noted.push(Noted { place, fate, told_to });
+    }
+
+    fn rejected(&mut self, judge: &Judge<'_>, row: &Result<Row<'_>, RowError>, place: Place, breach: Breach) {
         let Breach { code, field } = breach;
         self.also.extend(judge.also(Judged::Rejected { code, field }));
-        match row.as_ref().ok().and_then(|row| judge.place_of_rejected(row)) {
-            Some((subject, rank)) => {
-                self.displaced.push(Displaced { subject, rank });
-                Fate::Displaced(breach)
-            }
-            None => Fate::Rejected(breach),
+        if let Some((subject, rank)) = row.as_ref().ok().and_then(|row| judge.place_of_rejected(row)) {
+            self.staged.rejected_in_order(place.ordinal, subject, rank);
         }
+        self.note(place, Fate::Rejected(breach), self.also.len());
     }
 
     /// What was normalized, and what is worth a warning, in a row that goes on.
@@ -139,13 +116,11 @@ impl Batch {
 
     /// Forgets the rows and keeps the memory. What was noted of the columns is to be taken over before.
     pub(super) fn clear(&mut self) {
-        self.rows.clear();
-        self.facts.clear();
+        self.text_ends.clear();
+        self.staged.clear();
+        self.noted.clear();
         self.told.clear();
         self.also.clear();
-        self.extras.clear();
-        self.old.clear();
-        self.displaced.clear();
     }
 }
 

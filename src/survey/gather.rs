@@ -10,9 +10,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::digest::SubjectId;
 use crate::exit::Exit;
 use crate::journal::{Journal, JournalError, LedgerScan};
+use crate::ledger::LedgerEntry;
 use crate::plan::{
     CHAIN_LINKS_MAX_DEFAULT, Hands, JoinError, LedgerSlices, PARTITION_BITS_DEFAULT, Partitions, Plan,
-    PlanRules, SUBJECT_ROWS_MAX_DEFAULT, Survey, SurveyBounds, Surveyed,
+    PlanRules, SUBJECT_ROWS_MAX_DEFAULT, Staged, Survey, SurveyBounds,
 };
 use crate::spill::{BLOCK_BYTES_MIN, Space, Spill, SpillError, disk_text};
 use crate::update::FieldSet;
@@ -137,6 +138,10 @@ impl LedgerSlices for Journal {
     fn slice(&self, from: SubjectId, to_exclusive: Option<SubjectId>) -> Result<LedgerScan, JournalError> {
         self.ledger_range(from, to_exclusive)
     }
+
+    fn read_next(slice: &mut LedgerScan, into: &mut LedgerEntry) -> Result<bool, JournalError> {
+        slice.read_next(into)
+    }
 }
 
 /// The plan's partitions, in memory and beyond.
@@ -257,76 +262,43 @@ impl Gather {
         }
     }
 
-    /// Takes a valid row.
+    /// Takes all rows up to an ordinal: the staged ones, whose ordinals are so much lower than they should be, and rejected
+    /// ones.
     ///
     /// # Errors
-    /// When it cannot be kept, or when it is foreseen that the rows to come cannot.
+    /// When they cannot be kept, or when it is foreseen that the rows to come cannot.
     ///
     /// # Panics
-    /// When the ordinal does not follow the last row's (a row passed over would have no disposition), or a field's
-    /// column is not mapped.
-    pub fn row(&mut self, row: &Surveyed<'_>) -> Result<(), GatherError> {
+    /// When a row has a field whose column is not mapped.
+    pub fn take(&mut self, staged: &mut Staged, shift: u64, last: u64) -> Result<(), GatherError> {
         if self.counts_only {
-            self.counted.0 += 1;
+            self.counted.0 = last;
             return Ok(());
         }
-        if !self.is_foreseen && self.survey.bytes_needed().0 >= self.memory_bytes_max / 8 * 7 {
-            self.foresee()?;
-        }
-        Ok(self.survey.row(row)?)
-    }
-
-    /// Takes a rejected row of which nobody knows the subject or the place.
-    ///
-    /// # Errors
-    /// As [`Gather::row`].
-    ///
-    /// # Panics
-    /// When the ordinal does not follow the last row's.
-    pub fn rejected(&mut self, ordinal: u64) -> Result<(), GatherError> {
-        if self.counts_only {
-            self.counted.0 += 1;
+        let limit = self.memory_bytes_max / 8 * 7;
+        if !self.is_foreseen && self.survey.bytes_needed().0 + staged.bytes_left() >= limit {
+            // One by one up to the row that finds too little room, so that it is the same however rows are staged.
+            for ordinal in self.rows() + 1..=last {
+                if !self.is_foreseen && self.survey.bytes_needed().0 >= limit {
+                    self.foresee()?;
+                }
+                self.survey.take(staged, shift, ordinal)?;
+            }
             return Ok(());
         }
-        self.survey.rejected(ordinal);
-        Ok(())
+        Ok(self.survey.take(staged, shift, last)?)
     }
 
-    /// Takes a rejected row that a column puts in its place among its subject's rows. It must not be replayed, since such
-    /// a row keeps its version.
-    ///
-    /// # Errors
-    /// As [`Gather::row`].
+    /// A row that was taken is one that a filter leaves out.
     ///
     /// # Panics
-    /// When the ordinal does not follow the last row's.
-    pub fn rejected_in_order(
-        &mut self,
-        ordinal: u64,
-        subject: SubjectId,
-        rank: i128,
-    ) -> Result<(), GatherError> {
+    /// When it was not taken.
+    pub fn was_filtered(&mut self, ordinal: u64) {
         if self.counts_only {
-            return self.rejected(ordinal);
-        }
-        Ok(self.survey.rejected_in_order(ordinal, subject, rank)?)
-    }
-
-    /// Takes a row that a filter leaves out.
-    ///
-    /// # Errors
-    /// As [`Gather::row`].
-    ///
-    /// # Panics
-    /// When the ordinal does not follow the last row's.
-    pub fn filtered(&mut self, ordinal: u64) -> Result<(), GatherError> {
-        if self.counts_only {
-            self.counted.0 += 1;
             self.counted.1 += 1;
-            return Ok(());
+        } else {
+            self.survey.was_filtered(ordinal);
         }
-        self.survey.filtered(ordinal);
-        Ok(())
     }
 
     /// How far the input was read, for the estimate of what the survey will need. Returns what the operator should

@@ -7,9 +7,8 @@ use std::thread;
 use crate::engine::signals::Signals;
 use crate::event::{Breach, Event};
 use crate::input::{AheadOptions, Inputs, Pass, Pool, RowReader, SourceError, Stretch};
-use crate::plan::Surveyed;
 
-use super::batch::{Batch, Extra, Fate, Helper, Noted};
+use super::batch::{Batch, Fate, Helper};
 use super::gather::Gather;
 use super::{Emitter, Judge, SurveyError, Watch};
 
@@ -60,7 +59,7 @@ pub(super) fn read_all(
                 return Ok::<_, SurveyError>(());
             }
             let is_watched = matches!(reading, Reading::Watched(_));
-            if !is_watched && batch.rows.len() < BATCH_ROWS {
+            if !is_watched && batch.text_ends.len() < BATCH_ROWS {
                 continue;
             }
             collector.take_own(&mut batch, judge)?;
@@ -101,8 +100,8 @@ impl Collector<'_, '_> {
             watch(&row, judged, judge);
         }
         let bytes = reader.bytes_read();
-        if let Some(noted) = batch.rows.last_mut() {
-            noted.text_end = bytes;
+        if let Some(text_end) = batch.text_ends.last_mut() {
+            *text_end = bytes;
         }
         Ok(true)
     }
@@ -148,51 +147,43 @@ impl Collector<'_, '_> {
         bytes: impl Fn(u64) -> u64,
     ) -> Result<(), SurveyError> {
         let at_ms = self.emitter.clock().now_ms();
-        let (mut facts_from, mut told_from, mut also_from, mut old_from) = (0, 0, 0, 0);
-        let mut extras = batch.extras.iter();
-        let mut displaced = batch.displaced.iter();
+        let (mut told_from, mut also_from) = (0, 0);
+        let (mut from, rows) = (batch.first_ordinal + shift, batch.text_ends.len() as u64);
+        let end = from + rows;
+        let mut noted = batch.noted.iter().peekable();
         judge.columns.take(&mut batch.columns, shift);
-        for noted in &batch.rows {
-            let mut place = noted.place;
-            place.ordinal += shift;
-            let Noted { fate, text_end, facts_to, told_to, .. } = *noted;
-            let ordinal = place.ordinal;
-            match fate {
-                Fate::Filtered => {
-                    self.gather.filtered(ordinal)?;
-                    self.emitter.emit_at(at_ms, Event::RowFiltered { place });
-                }
-                Fate::Rejected(breach) | Fate::Displaced(breach) => {
-                    match displaced.as_slice() {
-                        [first, ..] if matches!(fate, Fate::Displaced(_)) => {
-                            self.gather.rejected_in_order(ordinal, first.subject, first.rank)?;
-                            displaced.next();
+        while from < end {
+            // To where a look at the progress is due, so that it falls between the same rows however they came.
+            let last = from.next_multiple_of(SIGNAL_ROWS).min(end - 1);
+            assert_eq!(from, self.gather.rows() + 1, "rows are gathered in file order, none passed over");
+            self.gather.take(&mut batch.staged, shift, last)?;
+            while let Some(noted) = noted.next_if(|noted| noted.place.ordinal + shift <= last) {
+                let mut place = noted.place;
+                place.ordinal += shift;
+                match noted.fate {
+                    Fate::Filtered => {
+                        self.gather.was_filtered(place.ordinal);
+                        self.emitter.emit_at(at_ms, Event::RowFiltered { place });
+                    }
+                    Fate::Rejected(Breach { code, field }) => {
+                        let also = batch.also[also_from..noted.told_to].to_vec();
+                        also_from = noted.told_to;
+                        self.emitter.emit_at(at_ms, Event::RowRejected { place, code, field, also });
+                    }
+                    Fate::Valid => {
+                        for told in &batch.told[told_from..noted.told_to] {
+                            let (code, warning, field) = (told.code, told.warning, told.field);
+                            self.emitter.emit_at(at_ms, Event::RuleApplied { place, code, warning, field });
                         }
-                        _ => self.gather.rejected(ordinal)?,
+                        told_from = noted.told_to;
                     }
-                    let Breach { code, field } = breach;
-                    let also = batch.also[also_from..told_to].to_vec();
-                    also_from = told_to;
-                    self.emitter.emit_at(at_ms, Event::RowRejected { place, code, field, also });
-                }
-                Fate::Valid(subject) | Fate::ValidBut(subject) => {
-                    for told in &batch.told[told_from..told_to] {
-                        let (code, warning, field) = (told.code, told.warning, told.field);
-                        self.emitter.emit_at(at_ms, Event::RuleApplied { place, code, warning, field });
-                    }
-                    told_from = told_to;
-                    let extra = if matches!(fate, Fate::ValidBut(_)) { extras.next() } else { None };
-                    let none = Extra { version: None, rank: None, old_to: old_from };
-                    let Extra { version, rank, old_to } = extra.copied().unwrap_or(none);
-                    let (facts, old) = (&batch.facts[facts_from..facts_to], &batch.old[old_from..old_to]);
-                    old_from = old_to;
-                    self.gather.row(&Surveyed { ordinal, subject, version, rank, facts, old })?;
                 }
             }
-            facts_from = facts_to;
-            if ordinal.is_multiple_of(SIGNAL_ROWS) {
-                self.tell_progress(ordinal, bytes(text_end))?;
+            if last.is_multiple_of(SIGNAL_ROWS) {
+                let behind = usize::try_from(end - 1 - last).unwrap_or(usize::MAX);
+                self.tell_progress(last, bytes(batch.text_ends[batch.text_ends.len() - 1 - behind]))?;
             }
+            from = last + 1;
         }
         batch.clear();
         Ok(())

@@ -14,7 +14,9 @@ use crate::engine::signals::Signals;
 use crate::event::{Event, Listener, Stamped};
 use crate::fields::{RuleOptions, RuleSet};
 use crate::input::{AheadOptions, InputOptions, Inputs};
-use crate::plan::{ConflictPolicy, DuplicatePolicy, Filter, InDoubtPolicy, NoLedger, PlanRules, SendMode};
+use crate::plan::{
+    ConflictPolicy, CyclePolicy, DuplicatePolicy, Filter, InDoubtPolicy, NoLedger, PlanRules, SendMode,
+};
 use crate::update::FieldKind;
 
 #[derive(Default)]
@@ -86,6 +88,8 @@ fn plan_rules() -> PlanRules {
     PlanRules {
         duplicates: DuplicatePolicy::Fold,
         conflicts: ConflictPolicy::Hold,
+        break_cycles: CyclePolicy::No,
+        clearable: crate::update::FieldSet::EMPTY,
         in_doubt: InDoubtPolicy::Resend,
         send: SendMode::Full,
         full: false,

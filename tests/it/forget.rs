@@ -201,3 +201,23 @@ fn entries_under_another_key_field_are_forgotten_by_its_value() {
     let nobody = ws.run(&["journal", "forget", "--imei", "356938035643809"]).expect(2);
     assert!(nobody.stderr.contains("none of the fields given is the key field"), "{}", nobody.stderr);
 }
+
+#[test]
+fn under_another_key_field_too_what_was_begun_is_completed_by_the_same_command() {
+    let ws = Workspace::new();
+    ws.write("crm.csv", "crm id,mobile,imei\nC-1,+447910000001,356938035643809\nC-2,+447910000002,\n");
+    ws.write("bad.csv", "mobile,imei\n+447910000001,12\n");
+    ws.sync(&["crm.csv", "--key", "user_external_id"]).expect(0);
+    ws.sync(&["crm.csv", "--key", "number"]).expect(0);
+    ws.sync(&["bad.csv", "--key", "number"]).expect(3);
+    let state = ws.path("simsync-state");
+    assert_eq!(found_in(&state, b"447910000001").len(), 1);
+    // Something stands in the way, when the half is done.
+    let obstacle = ws.run_dirs()[0].join("strange.csv");
+    fs::create_dir(&obstacle).unwrap();
+    let forget = ["journal", "forget", "--number", "+447910000001"];
+    assert_ne!(ws.run(&forget).code, 0);
+    fs::remove_dir(&obstacle).unwrap();
+    ws.run(&forget).expect(0);
+    assert_eq!(found_in(&state, b"447910000001"), Vec::<PathBuf>::new());
+}

@@ -126,6 +126,9 @@ mod spill;
 // SIM swaps: chains, rings, and what a kill leaves of them.
 mod swaps;
 
+// Rings of swaps, broken by clearing one subject first.
+mod rings;
+
 // What an operator is told, held to what helps.
 mod told;
 

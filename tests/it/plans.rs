@@ -108,6 +108,7 @@ fn a_plan_is_refused_where_a_setting_moved() {
         (&["--full"], "--full (false then, true now)"),
         (&["--retry-failed"], "--retry-failed (false then, true now)"),
         (&["--key", "number"], "the key field (user_external_id then, number now)"),
+        (&["--envelope", "flat"], "api.envelope (data-string then, flat now)"),
         (&["--severity", "imei.luhn=error"], "the rules ("),
         (&["--map", "generic_id=tier"], "how the inputs are read"),
         (&["--where", "tier=basic"], "--where or --order-by"),
@@ -274,4 +275,21 @@ fn a_plan_shows_what_changes_masked() {
         1
     );
     assert_eq!(workspace.sync(&["crm.csv"]).expect(0).summary()["plan"]["samples"], Value::Null);
+}
+
+#[test]
+fn a_plan_beside_a_run_says_what_to_wait_for() {
+    let workspace = Workspace::with(frozen_after(2));
+    workspace.write("crm.csv", export(20));
+    let mut child = workspace.sync_in_background(&["crm.csv"]);
+    workspace.wait_for_requests(3);
+    let ran = workspace.plan(&["crm.csv"]).expect(11);
+    for said in ["wait for the run to end", "simsync lookup", "simsync show latest"] {
+        assert!(ran.stderr.contains(said), "{}", ran.stderr);
+    }
+    // Both of them do.
+    workspace.run(&["show", "latest"]).expect(0);
+    let url = workspace.sandbox.url();
+    workspace.run(&["lookup", "--user-external-id", "C-000001", "--api-url", &url]).expect(0);
+    kill_9(&mut child);
 }

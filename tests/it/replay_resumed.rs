@@ -140,3 +140,25 @@ fn a_replay_of_another_time_sends_what_an_earlier_one_saw_refused() {
     let keys: BTreeSet<_> = history.iter().map(|request| format!("{:?}", request.idempotency_key)).collect();
     assert_eq!(keys.len(), history.len());
 }
+
+#[test]
+fn a_journal_that_cannot_tell_of_a_run_is_not_told_as_an_unknown_run() {
+    let ws = proven();
+    ws.fault(statuses(0..2, 422));
+    ws.write("crm.csv", export(6));
+    ws.sync(&["crm.csv"]).expect(3);
+    let (run, requests) = (last_run(&ws), ws.sandbox.stats().requests);
+    ws.write("fed-back.csv", ws.last_run_file("failed.csv").unwrap());
+    // What the journal knows of the run is damaged, and nothing else is.
+    let open = || sled::Config::new().path(ws.path("simsync-state/journal")).open().unwrap();
+    let (db, name) = (open(), format!("run/{run}"));
+    let named = db.open_tree("named").unwrap();
+    let mut value = named.get(&name).unwrap().unwrap().to_vec();
+    value[2] ^= 1;
+    named.insert(&name, value).unwrap();
+    db.flush().unwrap();
+    drop((named, db));
+    let ran = ws.sync(&["fed-back.csv"]).expect(13);
+    assert!(!ran.stdout.contains("origin.unknown_run"), "{}", ran.stdout);
+    assert_eq!(ws.sandbox.stats().requests, requests);
+}

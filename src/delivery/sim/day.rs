@@ -84,6 +84,16 @@ pub(crate) struct Server {
     pub(crate) work_ms: u64,
     pub(crate) spread_ms: u64,
     pub(crate) quota: Option<Limit>,
+    /// What a proxy before it lets through in a second, and at once; the rest is turned away with a plain 503 or 429.
+    pub(crate) shed: Option<Shed>,
+}
+
+/// A proxy's limit.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Shed {
+    pub(crate) per_s: u64,
+    pub(crate) burst: u64,
+    pub(crate) status: u16,
 }
 
 /// What a day is about; its evening is judged by it.
@@ -107,6 +117,8 @@ pub(crate) enum Sort {
     Chains,
     /// A server that counts.
     Counting,
+    /// A proxy that turns away what comes too fast, and rows that fail every time.
+    Shedding,
     /// As fast as the server can, which is slow for a while.
     Knee,
     /// Nothing but chronic rows.
@@ -123,7 +135,7 @@ const SORTS: [Sort; 16] = [
     Sort::Outage,
     Sort::Any,
     Sort::Sick,
-    Sort::Any,
+    Sort::Shedding,
     Sort::Chains,
     Sort::Any,
     Sort::Counting,
@@ -180,6 +192,7 @@ pub(crate) fn day_about(sort: Sort, seed: u64) -> Day {
         Sort::Pushback => pushback(&mut dice),
         Sort::Chains => chains(&mut dice),
         Sort::Counting => counting(&mut dice),
+        Sort::Shedding => shedding(&mut dice),
         Sort::Knee => knee(&mut dice),
         Sort::Chronic => chronic(&mut dice),
         Sort::Dropping => dropping(&mut dice),
@@ -201,7 +214,7 @@ pub(crate) fn good_day(count: u64) -> Day {
         lines_per_s: 100_000,
         has_late_pass: true,
         phases: Vec::new(),
-        server: Server { workers: 32, work_ms: 20, spread_ms: 20, quota: None },
+        server: Server { workers: 32, work_ms: 20, spread_ms: 20, quota: None, shed: None },
         pace: Pace { rate_per_s: 100, burst: 2 },
         token_ms: u64::MAX,
         token_dies: false,
@@ -273,6 +286,7 @@ fn any_day(dice: &mut Dice) -> Day {
             work_ms: dice.between(1, 60),
             spread_ms: dice.below(60),
             quota,
+            shed: None,
         },
         pace: Pace { rate_per_s: dice.between(20, 420), burst: dice.between(2, 8) },
         token_ms: if dice.chance(500) { dice.between(500, 10_500) } else { u64::MAX },
@@ -376,6 +390,23 @@ fn counting(dice: &mut Dice) -> Day {
     day
 }
 
+fn shedding(dice: &mut Dice) -> Day {
+    let mut day = good_day(700);
+    day.rules.attempts_max = 4;
+    day.server.shed = Some(Shed {
+        per_s: dice.between(20, 80),
+        burst: dice.between(1, 20),
+        status: dice.one_of(&[503, 503, 429]),
+    });
+    day.pace = Pace { rate_per_s: dice.one_of(&[100, 300, 2_000]), burst: 4 };
+    // As many as never are the server.
+    for _ in 0..dice.below(4) {
+        let at = usize::try_from(dice.below(650)).unwrap_or_default();
+        day.lines[at].kind = Kind::Poison;
+    }
+    day
+}
+
 fn knee(dice: &mut Dice) -> Day {
     let workers = dice.between(4, 24);
     let work_ms = dice.between(20, 60);
@@ -383,7 +414,13 @@ fn knee(dice: &mut Dice) -> Day {
     let count = workers * 25_000 / work_ms;
     let mut day = good_day(count.min(9_000));
     let spread_ms = work_ms / 4;
-    day.server = Server { workers: usize::try_from(workers).unwrap_or(1), work_ms, spread_ms, quota: None };
+    day.server = Server {
+        workers: usize::try_from(workers).unwrap_or(1),
+        work_ms,
+        spread_ms,
+        quota: None,
+        shed: None,
+    };
     day.pace = Pace { rate_per_s: 20_000, burst: 40 };
     day.phases = vec![(8_000, Phase::Up), (14_000, Phase::Slow(300))];
     day

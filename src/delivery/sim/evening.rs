@@ -79,6 +79,7 @@ impl Evening {
             Sort::Pushback | Sort::Dropping | Sort::Trickle => self.judge_all_synced(day),
             Sort::Chains => self.judge_chains(day),
             Sort::Counting => self.judge_counting(day),
+            Sort::Shedding => self.judge_shedding(day),
             Sort::Knee => self.judge_knee(day),
             Sort::Chronic => self.judge_chronic(),
             Sort::Refusing => self.judge_refusing(),
@@ -169,6 +170,15 @@ impl Evening {
         })?;
         let ideal_ms = day.lines.len() as u64 * limit.period_ms / limit.requests.max(1);
         let most_ms = ideal_ms * 2 + 3 * limit.period_ms;
+        ensure(self.ended_ms <= most_ms, || format!("{} ms for what {ideal_ms} are enough", self.ended_ms))
+    }
+
+    /// What fails every time is exhausted, nothing else, and what the proxy lets through is used.
+    fn judge_shedding(&self, day: &Day) -> Result<(), String> {
+        self.judge_poison(day)?;
+        let Some(limit) = day.server.shed else { return Ok(()) };
+        let ideal_ms = day.lines.len() as u64 * 1_000 / limit.per_s;
+        let most_ms = ideal_ms * 2 + 15_000;
         ensure(self.ended_ms <= most_ms, || format!("{} ms for what {ideal_ms} are enough", self.ended_ms))
     }
 

@@ -28,6 +28,7 @@ pub(crate) enum Flaw {
     ForgetsTheFile,
     NeverBrakes,
     NeverAdapts,
+    BlamesRows,
     TakesChronicForPlain,
     SkipsGuard,
     RefusesConflicts,
@@ -48,7 +49,7 @@ const fn plant(flaw: Flaw, sort: Sort, check: &'static str, about: &'static str)
 }
 
 /// All of them.
-pub(crate) const PLANTED: [Planted; 19] = [
+pub(crate) const PLANTED: [Planted; 20] = [
     plant(
         Flaw::HidesSubjects,
         Sort::Any,
@@ -94,6 +95,7 @@ pub(crate) const PLANTED: [Planted; 19] = [
         "a server failing every other request is asked as often",
     ),
     plant(Flaw::NeverAdapts, Sort::Knee, "on the wire from", "64 on the wire, whatever the server can do"),
+    plant(Flaw::BlamesRows, Sort::Shedding, "exhausted are", "a 503 of the proxy is held against the row"),
     plant(Flaw::TakesChronicForPlain, Sort::Chronic, "chronic", "chronic rows are taken for healthy ones"),
     plant(Flaw::SkipsGuard, Sort::Refusing, "first contact", "an unproven target is taken for a proven one"),
     plant(
@@ -151,6 +153,7 @@ pub(crate) fn planted(mut day: Day) -> Day {
             | Flaw::KeepsOldToken
             | Flaw::MistakesLateRefusals
             | Flaw::ForgetsTheFile
+            | Flaw::BlamesRows
             | Flaw::TakesChronicForPlain
             | Flaw::RefusesConflicts
             | Flaw::LosesVerdicts,
@@ -170,6 +173,9 @@ pub(crate) fn mishear(flaw: Option<Flaw>, seen: &mut Seen, generation: u64) {
             seen.outcome = Outcome::Refused { signature: signature.clone() };
         }
         (Some(Flaw::MistakesLateRefusals), Outcome::TokenRefused) => seen.token_generation = generation,
+        (Some(Flaw::BlamesRows), Outcome::ServerFailed { .. }) if seen.status == Some(503) => {
+            seen.status = Some(500);
+        }
         (Some(Flaw::DeafToQuota), _) => seen.quota = None,
         _ => {}
     }

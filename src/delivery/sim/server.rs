@@ -43,6 +43,8 @@ pub(crate) struct Server {
     period: (u64, u64),
     /// Requests above the count.
     pub(crate) over_quota: u64,
+    /// Thousandths of requests that the proxy lets through, and when that was so.
+    level: (u64, u64),
 }
 
 impl Server {
@@ -58,6 +60,7 @@ impl Server {
             applied: BTreeMap::new(),
             period: (0, 0),
             over_quota: 0,
+            level: (rules.shed.map_or(0, |shed| shed.burst * 1_000), 0),
         };
         for line in lines {
             if let Kind::Swap { has, .. } = line.kind {
@@ -130,6 +133,13 @@ impl Server {
             },
             Phase::Up | Phase::Slow(_) | Phase::Failing(_) | Phase::Shaky(_) | Phase::Dropping(_) => {}
         }
+        if let Some(status) = self.shed(now_ms) {
+            let outcome = match status {
+                429 => Outcome::Throttled { retry_after_ms: None },
+                _ => Outcome::ServerFailed { signature: format!("{status}"), retry_after_ms: None },
+            };
+            return (outcome, Some(status), false);
+        }
         if let Some(outcome) = self.count(now_ms) {
             return (outcome, Some(429), false);
         }
@@ -194,6 +204,16 @@ impl Server {
         self.over_quota += 1;
         let retry_after_ms = limit.says_when.then(|| (period + 1) * limit.period_ms - now_ms);
         Some(Outcome::Throttled { retry_after_ms })
+    }
+
+    /// The status of the proxy's answer, where it lets nothing more through (a leaky bucket, as nginx has it).
+    fn shed(&mut self, now_ms: u64) -> Option<u16> {
+        let limit = self.rules.shed?;
+        let (level, at_ms) = self.level;
+        let level = (level + (now_ms - at_ms) * limit.per_s).min((limit.burst + 1) * 1_000);
+        let passes = level >= 1_000;
+        self.level = (level - if passes { 1_000 } else { 0 }, now_ms);
+        (!passes).then_some(limit.status)
     }
 
     fn quota(&self, now_ms: u64) -> Option<Quota> {

@@ -270,3 +270,37 @@ fn a_spent_quota_beside_a_429_does_not_keep_the_quiet_from_growing() {
         desk.tick();
     }
 }
+
+#[test]
+fn a_time_of_day_at_which_nothing_may_be_sent_is_no_part_of_an_outage() {
+    const HOURS_MS: u64 = 8 * 3_600_000;
+    let rules = DeliveryRules { outage_max_ms: 60_000, ..proven() };
+    let mut desk = Desk::warm(rules);
+    fail_all(&mut desk, 0..10);
+    assert_eq!(desk.actions, [Action::BreakerOpened]);
+    desk.now_ms = 20_000;
+    desk.scheduler.set_closed(true, desk.now_ms);
+    desk.now_ms += HOURS_MS;
+    desk.tick();
+    assert_eq!(desk.stops(), Vec::<&StopCause>::new(), "nobody has asked the server since");
+    desk.scheduler.set_closed(false, desk.now_ms);
+    desk.now_ms += 39_999;
+    desk.tick();
+    assert_eq!(desk.stops(), Vec::<&StopCause>::new(), "20 seconds of the minute are used up, not more");
+    desk.now_ms += 1;
+    desk.tick();
+    assert_eq!(desk.stops(), [&StopCause::Outage]);
+
+    // Trouble that is only seen while it is closed is as old as the hour that opens.
+    let mut desk = Desk::warm(DeliveryRules { outage_max_ms: 60_000, ..proven() });
+    desk.offer(1, 1);
+    desk.send(1);
+    desk.scheduler.set_closed(true, desk.now_ms);
+    desk.now_ms += 1_000;
+    desk.answer(1, Outcome::NotConnected);
+    desk.now_ms += HOURS_MS;
+    desk.scheduler.set_closed(false, desk.now_ms);
+    desk.tick();
+    assert_eq!(desk.stops(), Vec::<&StopCause>::new());
+    assert!(desk.scheduler.wake_at(desk.now_ms).is_some_and(|at_ms| at_ms <= desk.now_ms + 60_000));
+}

@@ -84,7 +84,9 @@ impl CsvRows {
 
     /// Another header within the file begins another table, whose rows are not for these columns.
     fn check_header_row(&mut self, layout: &CsvLayout, line: u64, after_blank: bool) -> Result<(), Problem> {
-        let is_name = |cell: &str| !cell.is_empty() && cell.bytes().filter(u8::is_ascii_digit).count() <= 1;
+        // Of most cells the first bytes tell: those of a value are digits.
+        let is_name =
+            |cell: &str| !cell.is_empty() && cell.bytes().filter(u8::is_ascii_digit).nth(1).is_none();
         let mapped = layout.mapped.first().and_then(|column| self.record.get(*column));
         // Nearly all rows end here: they have a value in the first of their columns.
         if mapped.is_none_or(is_name) && self.record.iter().all(is_name) {

@@ -10,7 +10,7 @@ use super::*;
 const OWNER: PagesOwner = PagesOwner { identity: 5, generation: 9 };
 
 fn write(path: &Path, content: &[u8]) -> u64 {
-    let mut writer = PageWriter::new(File::create(path).unwrap(), OWNER).unwrap();
+    let mut writer = PageWriter::new(File::create(path).unwrap(), OWNER, WritePace::Alone).unwrap();
     writer.write_all(content).unwrap();
     let bytes = writer.finish().unwrap();
     assert_eq!(bytes, fs::metadata(path).unwrap().len());

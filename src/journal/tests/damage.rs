@@ -241,3 +241,17 @@ fn a_damaged_ledger_page_is_an_error_of_the_scan() {
     assert!(matches!(journal.finish(), Err(JournalError::Damaged { .. })));
     assert!(path.exists());
 }
+
+#[test]
+fn a_ledger_that_lost_entries_is_not_folded_further() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut core = open_core(dir.path()).unwrap().core;
+    commit(&mut core, &(1..=200).map(synced).collect::<Vec<_>>());
+    core.fold().unwrap();
+    // As if a page of entries had not come up in any slice.
+    core.mark.ledger.entries += 1;
+    commit(&mut core, &[synced(201)]);
+    let text = core.fold().unwrap_err().to_string();
+    assert!(text.contains("ledger-1.grenad: it holds another number of entries than it should"), "{text}");
+    assert_eq!(core.mark.ledger.generation, 1, "the old one stands");
+}

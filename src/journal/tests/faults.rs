@@ -39,7 +39,7 @@ impl Store for FaultyStore {
         Err(no_space())
     }
 
-    fn log(&self) -> Result<Box<dyn ReadLog + Send>, JournalError> {
+    fn log(&self) -> Result<Box<dyn ReadLog + Send + Sync>, JournalError> {
         self.inner.log()
     }
 

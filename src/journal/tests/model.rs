@@ -11,6 +11,7 @@ use crate::ledger::EntryFold;
 use super::super::entry::is_blank;
 use super::super::fold::OpenIntents;
 use super::super::job::FoldTask;
+use super::super::sorted::{SLICES, slice_begin};
 use super::strategies::records_of;
 use super::*;
 
@@ -164,4 +165,28 @@ fn a_fold_of_many_subjects_in_many_partitions_is_complete() {
     }
     let journal = open(dir.path()).unwrap();
     assert_eq!(acked_numbers(&journal), (0..7500).collect::<Vec<_>>());
+}
+
+#[test]
+fn subjects_at_the_borders_of_slices_are_folded_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let at_borders: Vec<SubjectId> = (0..SLICES).filter_map(slice_begin).collect();
+    assert_eq!(at_borders.len(), SLICES);
+    let synced = |ordinal| {
+        let synced = move |subject: &SubjectId| Record::Synced {
+            subject: *subject,
+            version: version(ordinal),
+            facts: Vec::new(),
+            at_s: 1,
+        };
+        at_borders.iter().step_by(2).map(synced).chain(at_borders.iter().map(synced)).collect::<Vec<_>>()
+    };
+    for ordinal in 1..3 {
+        let mut core = open_core(dir.path()).unwrap().core;
+        commit(&mut core, &synced(ordinal));
+        core.finish().unwrap();
+    }
+    let found: Vec<SubjectId> =
+        entries(&open(dir.path()).unwrap()).into_iter().map(|entry| entry.subject).collect();
+    assert_eq!(found, at_borders);
 }

@@ -23,7 +23,7 @@ fn in_batch(batch: u64) -> PlanRules {
 fn a_row_that_changes_nothing_is_confirmed_only_where_a_failure_lies_between() {
     let (monday, failed) = (synced(1, v(5, 1), &[(IMSI, 1), (ICCID, 1)]), refused(1, v(7, 1), &[(IMSI, 2)]));
     let wednesday = [row(1, &[(IMSI, 1), (ICCID, 1)])];
-    check(&wednesday, &[monday.clone()], &rules(), &[Unchanged]);
+    check(&wednesday, std::slice::from_ref(&monday), &rules(), &[Unchanged]);
     let plan = check(&wednesday, &[monday.clone(), failed.clone()], &rules(), &[Confirmed]);
     assert_eq!((plan.facts().confirmed, plan.facts().rows.unchanged), (1, 1));
     assert_eq!(plan.facts().subjects_unchanged, 1);
@@ -52,15 +52,10 @@ fn every_row_of_a_fold_confirms_what_it_says_itself() {
 #[test]
 fn what_a_later_batch_saw_refused_holds_for_that_batch_alone() {
     let fields = [(IMSI, 1)];
-    let again = |batch, is: FailureKind| match refused_in(1, v(5, 3), batch, &fields) {
-        Record::RefusedIn { subject, version, batch, kind: _, digest, status, signature, unknown } => {
-            Record::RefusedIn { subject, version, batch, kind: is, digest, status, signature, unknown }
-        }
-        other => other,
-    };
+    let again = |batch, kind| refused_in(1, v(5, 3), (batch, kind), &fields);
     let rows = [replayed(5, 3, 1, &fields)];
     let first = refused(1, v(5, 3), &fields);
-    check(&rows, &[first.clone()], &rules(), &[SendLate]);
+    check(&rows, std::slice::from_ref(&first), &rules(), &[SendLate]);
     for kind in [FailureKind::Refused, FailureKind::Unresolved] {
         let records = [first.clone(), again(BATCH, kind)];
         let plan = check(&rows, &records, &rules(), &[RefusedBefore]);
@@ -96,11 +91,14 @@ fn live_through(ledger: &mut Vec<LedgerEntry>, row: &TestRow, rules: &PlanRules,
         .map(|(kind, of)| (*kind, *of))
         .collect();
     let ruling = plan.ruling(1);
-    let record = match ruling {
-        Confirmed => Some(confirmed(version, &row.fields.clone().into_iter().collect::<Vec<_>>())),
-        _ if ruling.is_sent() && is_refused => Some(refused(1, version, &fields)),
-        _ if ruling.is_sent() => Some(synced(1, version, &fields)),
-        _ => None,
+    let record = if ruling == Confirmed {
+        Some(confirmed(version, &row.fields.clone().into_iter().collect::<Vec<_>>()))
+    } else if !ruling.is_sent() {
+        None
+    } else if is_refused {
+        Some(refused(1, version, &fields))
+    } else {
+        Some(synced(1, version, &fields))
     };
     *ledger = fold_log(ledger, record.as_slice());
     ruling.is_sent() && is_refused

@@ -11,8 +11,8 @@ use crate::row::Version;
 use crate::update::{FieldFact, FieldKind, FieldSet};
 
 use super::{
-    ConflictPolicy, DuplicatePolicy, InDoubtPolicy, JoinError, LedgerSlices, NoLedger, OneHand, Plan,
-    PlanRules, Ruling, SharedKind, Survey, Surveyed,
+    ConflictPolicy, CyclePolicy, DuplicatePolicy, InDoubtPolicy, JoinError, LedgerSlices, NoLedger, OneHand,
+    Plan, PlanRules, Ruling, SharedKind, Survey, Surveyed,
 };
 
 mod ahead;
@@ -93,6 +93,8 @@ fn rules() -> PlanRules {
     PlanRules {
         duplicates: DuplicatePolicy::Fold,
         conflicts: ConflictPolicy::Hold,
+        break_cycles: CyclePolicy::No,
+        clearable: FieldSet::EMPTY,
         in_doubt: InDoubtPolicy::Resend,
         send: crate::plan::SendMode::Full,
         full: false,
@@ -220,13 +222,18 @@ fn refused(subject: u8, version: Version, fields: &[(FieldKind, u64)]) -> Record
     }
 }
 
-/// The same, by the run of another batch.
-fn refused_in(subject: u8, version: Version, batch: u64, fields: &[(FieldKind, u64)]) -> Record {
+/// The same, by the run of another batch, or of this kind.
+fn refused_in(
+    subject: u8,
+    version: Version,
+    (batch, kind): (u64, FailureKind),
+    fields: &[(FieldKind, u64)],
+) -> Record {
     Record::RefusedIn {
         subject: id(subject),
         version,
         batch,
-        kind: FailureKind::Refused,
+        kind,
         digest: digest(subject, fields),
         status: 422,
         signature: "422 no".into(),

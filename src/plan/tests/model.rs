@@ -479,7 +479,15 @@ fn any_record() -> impl Strategy<Value = Record> {
                     version,
                     facts: facts(subject, version, &fields),
                 },
-                8 => refused_in(subject, version, BATCH - 1 + age % 2, &fields),
+                8 => refused_in(
+                    subject,
+                    version,
+                    (
+                        BATCH - 1 + age % 2,
+                        [FailureKind::Refused, FailureKind::Unresolved][usize::from(age > 1)],
+                    ),
+                    &fields,
+                ),
                 3 => unknown(subject, version, &fields, UnknownCause::Exhausted),
                 _ => {
                     // A field's version may be that of an older row of the fold.

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::ledger::UnknownCause;
-use crate::plan::{InMemory, SurveyBounds};
+use crate::plan::{Clearing, InMemory, SurveyBounds};
 use Ruling::{Conflict, Folded, Send, SendLate, Unchanged};
 
 /// The wave of every row; 0 for those that wait for nobody.
@@ -95,6 +95,29 @@ fn the_rows_of_a_true_swap_are_held_back_with_all_that_folds_into_them() {
     let sending = PlanRules { conflicts: ConflictPolicy::Send, ..rules() };
     let plan = check(&rows, &held(), &sending, &[Send, Folded, Send, Send]);
     assert_eq!((plan.swaps().len(), waves(&plan)), (1, vec![0, 0, 0, 0]));
+}
+
+#[test]
+fn a_swap_that_is_broken_is_sent_in_waves_and_one_that_may_not_be_is_held() {
+    let breaking = |clearable| PlanRules { break_cycles: CyclePolicy::Clear, clearable, ..rules() };
+    let rows = [row(1, &[(IMSI, 2)]), row(2, &[(CLASS, 1)]), row(2, &[(IMSI, 1)]), row(3, &[(IMSI, 9)])];
+    let imsi = FieldSet::only(IMSI);
+    let plan = check(&rows, &held(), &breaking(imsi), &[Send, Folded, Send, Send]);
+    assert_eq!((waves(&plan), plan.waves()), (vec![2, 1, 1, 0], &[1, 1][..]));
+    let cleared = [1, 2, 3, 4].map(|at| plan.beside(at).unwrap().cleared_first);
+    assert_eq!(cleared, [imsi, FieldSet::EMPTY, FieldSet::EMPTY, FieldSet::EMPTY]);
+    assert_eq!(plan.swaps()[0].clearing, Some(Clearing { ordinal: 1, fields: imsi }));
+    let facts = plan.facts().chains;
+    assert_eq!((facts.swaps, facts.swaps_broken, facts.longest, facts.waiting), (1, 1, 2, 2));
+    // Once it is cleared, it gives nothing up any more: a chain, with nobody to be cleared.
+    let cleared = [held(), vec![synced(1, v(BATCH, 0), &[(IMSI, FieldHash::CLEARED.0)])]].concat();
+    let plan = check(&rows, &cleared, &breaking(imsi), &[Send, Folded, Send, Send]);
+    assert_eq!((waves(&plan), plan.swaps().len()), (vec![1, 0, 0, 0], 0));
+    let each = PlanRules { duplicates: DuplicatePolicy::Each, ..breaking(imsi) };
+    for rules in [breaking(FieldSet::only(ICCID)), each] {
+        let plan = check(&rows, &held(), &rules, &[Conflict, Conflict, Conflict, Send]);
+        assert!(plan.swaps()[0].obstacle.is_some() && plan.facts().chains.swaps_broken == 0);
+    }
 }
 
 #[test]

@@ -9,8 +9,8 @@ use super::*;
 use crate::digest::FieldHash;
 use crate::ledger::{FieldState, LedgerEntry, LedgerField};
 use crate::plan::{
-    Beside, ConflictGroup, ConflictPolicy, DuplicatePolicy, InDoubtPolicy, InMemory, NoLedger, OneHand,
-    Ruling, Sample, SendMode,
+    Beside, ConflictGroup, ConflictPolicy, CyclePolicy, DuplicatePolicy, InDoubtPolicy, InMemory, NoLedger,
+    OneHand, Ruling, Sample, SendMode, Surveyed,
 };
 use crate::row::Version;
 use crate::update::FieldKind;
@@ -89,6 +89,37 @@ fn survey(rows: &[TestRow], space: Box<dyn crate::plan::Space>, bounds: SurveyBo
     survey
 }
 
+/// The same rows, staged in stretches of so many, each of which takes its own first row for the first one of a file.
+fn staged(rows: &[TestRow], stretch_rows: usize) -> Survey {
+    let mapped = FIELDS.into_iter().chain([KEY]).collect();
+    let mut survey = Survey::within(mapped, Box::new(InMemory), SurveyBounds::default());
+    for rows in rows.chunks(stretch_rows) {
+        let before = survey.rows();
+        let mut stretch = Staged::default();
+        for (ordinal, row) in (1..).zip(rows) {
+            match row {
+                TestRow::Valid { subject, version, rank, facts } => {
+                    let (subject, version, rank) = (id(*subject), *version, *rank);
+                    stretch.row(&Surveyed { ordinal, subject, version, rank, facts, old: &[] });
+                }
+                TestRow::Displaced { subject, rank } => {
+                    stretch.rejected_in_order(ordinal, id(*subject), *rank);
+                }
+                TestRow::Rejected | TestRow::Filtered => {}
+            }
+        }
+        let (shift, last) = (before, before + rows.len() as u64);
+        // Not all at once: a look at the progress may be due between them.
+        survey.take(&mut stretch, shift, before + 1).unwrap();
+        survey.take(&mut stretch, shift, last).unwrap();
+        assert_eq!(stretch.bytes_left(), 0);
+        for (ordinal, _) in (before + 1..).zip(rows).filter(|(_, row)| matches!(row, TestRow::Filtered)) {
+            survey.was_filtered(ordinal);
+        }
+    }
+    survey
+}
+
 fn spilled(dir: &Path) -> Box<dyn crate::plan::Space> {
     Box::new(SpillSpace { space: Space::new(dir, 0), block_bytes: BLOCK_BYTES_MIN })
 }
@@ -110,6 +141,8 @@ fn rules() -> PlanRules {
     PlanRules {
         duplicates: DuplicatePolicy::Fold,
         conflicts: ConflictPolicy::Hold,
+        break_cycles: CyclePolicy::No,
+        clearable: FieldSet::EMPTY,
         in_doubt: InDoubtPolicy::Resend,
         send: SendMode::Full,
         full: false,
@@ -205,6 +238,26 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn rows_that_are_staged_are_planned_as_those_that_come_alone(
+        rows in any::<bool>().prop_flat_map(|ranked| prop::collection::vec(any_row(ranked), 0..60)),
+        ledger in any_ledger(),
+        rules in any_rules(),
+        stretch_rows in 1..20_usize,
+    ) {
+        let ledger = Known(ledger);
+        let alone = survey(&rows, Box::new(InMemory), SurveyBounds::default());
+        let staged = staged(&rows, stretch_rows);
+        prop_assert_eq!((staged.rows(), staged.bytes_needed()), (alone.rows(), alone.bytes_needed()));
+        let (alone, staged) =
+            (alone.finish(&rules, &ledger, &OneHand).unwrap(), staged.finish(&rules, &ledger, &OneHand).unwrap());
+        prop_assert_eq!(said(&staged), said(&alone));
+    }
+}
+
 #[test]
 fn large_surveys_are_the_same_on_four_threads_beyond_memory() {
     // More rows than one thread does alone; every third subject conflicts with its neighbor.
@@ -225,6 +278,45 @@ fn large_surveys_are_the_same_on_four_threads_beyond_memory() {
     let plan = survey(&rows, spilled(dir.path()), SurveyBounds::default());
     let plan = plan.finish(&rules(), &NoLedger, &Threads { count: 4 }).unwrap();
     assert_eq!(said(&plan), said(&expected));
+}
+
+#[test]
+fn a_value_that_most_subjects_share_is_told_the_same_where_only_a_part_of_it_fits() {
+    // One number, one IMEI and one ICCID with ever other IMSIs; a tenth of the subjects has its own. Some are unchanged.
+    let fields = |subject: u16, class: u64| {
+        let own = if subject.is_multiple_of(10) { u64::from(subject) } else { 1 };
+        let imsi = 100_000 + u64::from(subject);
+        let same = [FieldKind::Number, FieldKind::Imei, FieldKind::Iccid].map(|kind| (kind, own + 2));
+        [&same[..], &[(FieldKind::Imsi, imsi), (FieldKind::UserClass, class)]].concat()
+    };
+    let rows: Vec<TestRow> = (1..3_000).map(|subject| row(subject, &fields(subject, 3))).collect();
+    let known = (1..1_000_u16).map(|subject| {
+        let mut entry = LedgerEntry::new(id(subject));
+        let version = Version { batch: 1, ordinal: 1 };
+        // A third of them hold what they claim, the others hold what nobody claims but those who share it.
+        let class = if subject.is_multiple_of(3) { 3 } else { 4 };
+        let TestRow::Valid { facts, .. } = row(subject, &fields(subject, class)) else { unreachable!() };
+        for (kind, hash) in facts {
+            entry.fields[kind.index()] = Some(LedgerField { state: FieldState::Known(hash), version });
+        }
+        entry.acked = Some(version);
+        entry
+    });
+    let mut known: Vec<LedgerEntry> = known.collect();
+    known.sort_by_key(|entry| entry.subject);
+    let known = Known(known);
+    let one = SurveyBounds { partition_bits: 0, ..SurveyBounds::default() };
+    let expected = survey(&rows, Box::new(InMemory), one).finish(&rules(), &known, &OneHand).unwrap();
+    let conflicts = (expected.conflicts()[0].subjects, expected.conflicts_total());
+    assert_eq!(conflicts, (2_700, 2), "number and iccid");
+    assert_eq!(expected.facts().repeated.unwrap().subjects, 2_700);
+    let dir = tempfile::tempdir().unwrap();
+    for (partition_bits, part_bytes_max) in [(0, 2_000), (5, 2_000), (5, 100)] {
+        let bounds = SurveyBounds { partition_bits, part_bytes_max, ..one };
+        let plan = survey(&rows, spilled(dir.path()), bounds);
+        let plan = plan.finish(&rules(), &known, &Threads { count: 2 }).unwrap();
+        assert_eq!(said(&plan), said(&expected), "{partition_bits} {part_bytes_max}");
+    }
 }
 
 #[test]
@@ -265,6 +357,13 @@ fn what_the_ledger_knows_and_the_batch_lacks_is_counted() {
     }
 }
 
+/// Takes one row.
+fn take(gather: &mut Gather, row: &Surveyed<'_>) -> Result<(), GatherError> {
+    let mut staged = Staged::default();
+    staged.row(row);
+    gather.take(&mut staged, 0, row.ordinal)
+}
+
 #[test]
 fn what_will_be_needed_is_foreseen_from_how_far_the_input_was_read() {
     let progress = Progress { rows: 1_000, bytes: 50_000, bytes_total: 1_000_000 };
@@ -285,9 +384,8 @@ fn the_room_is_told_once_before_anything_is_written_and_only_where_it_is_needed(
         let mut notices = Vec::new();
         for ordinal in 1..=rows {
             let subject = id(u16::try_from(ordinal).unwrap());
-            gather
-                .row(&Surveyed { ordinal, subject, version: None, rank: None, facts: &facts, old: &[] })
-                .unwrap();
+            let row = Surveyed { ordinal, subject, version: None, rank: None, facts: &facts, old: &[] };
+            take(&mut gather, &row).unwrap();
             notices.extend(gather.progressed(ordinal * 10, bytes_total));
         }
         notices
@@ -308,7 +406,7 @@ fn a_disk_too_small_refuses_before_anything_is_written() {
     let facts = [(KEY, hash(1))];
     let failed = (1..=100_000).find_map(|ordinal| {
         let row = Surveyed { ordinal, subject: id(1), version: None, rank: None, facts: &facts, old: &[] };
-        let failed = gather.row(&row).err();
+        let failed = take(&mut gather, &row).err();
         if ordinal == 1 {
             gather.progressed(1, u64::MAX);
         }

@@ -26,7 +26,8 @@ fn a_complaint_that_quotes_the_row_is_clustered_without_its_values() {
         }
         let (imei, id) =
             (heard.update["imei"].as_str().unwrap(), heard.update["user_external_id"].as_str().unwrap());
-        let says = format!("device {imei} of '{id}' is not ours, ask 1234");
+        let class = heard.update["user_class"].as_str().unwrap();
+        let says = format!("device {imei} of '{id}' is not ours in class {class}, ask 1234");
         answer(422, "application/json", &serde_json::json!({ "detail": says }).to_string())
     });
     let workspace = Workspace::new();
@@ -43,7 +44,7 @@ fn a_complaint_that_quotes_the_row_is_clustered_without_its_values() {
     let rows = workspace.last_rows("failed.csv");
     assert_eq!(rows.len(), 3);
     for row in &rows {
-        assert_eq!(row["_signature"], "422 device # of # is not ours, ask #");
+        assert_eq!(row["_signature"], "422 device # of # is not ours in class #, ask #");
     }
     // Identifiers stand in the private row files and nowhere else.
     for text in [ran.stdout, ran.stderr, workspace.last_run_file("summary.json").unwrap()] {

@@ -1,0 +1,329 @@
+//! Shedding: a server, or a proxy before it, that turns requests away (429 or 503 that name no delay) because there are
+//! too many of them, whoever's they are.
+//!
+//! Two questions. *Whose fault is it?* What many subjects meet is nobody's own, and costs no row an attempt. *What passes?*
+//! Where turning away goes by rate, fewer attempts at once are no remedy, since one after the other is still too fast: the
+//! rate that passes is measured, kept to, and raised again little by little, and by more the longer nobody is turned away.
+//! Whether it goes by rate shows in the odds: asked less often, such a server turns a smaller share away. One that turns
+//! every other request away however rare they are is sick, and is left to `brake.rs`.
+//!
+//! Not here: quiets (`pause.rs`), the limit on attempts in flight (`concurrency.rs`), the operator's rate.
+
+use std::collections::VecDeque;
+
+use super::rules::DeliveryRules;
+use crate::digest::SubjectId;
+
+/// Time after which a subject turned away says nothing about the others.
+const MEMORY_MS: u64 = 60_000;
+/// Shortest time over which the rate that passes is measured, and the outcomes it takes at least.
+const TICK_MS: u64 = 1_000;
+const OUTCOMES_MIN: u64 = 10;
+/// Share turned away from which the rate is found to be too high, in hundredths, …
+const SHEDS_PERCENT: u64 = 20;
+/// … from which a lower one is too high still, …
+const TOO_MANY_PERCENT: u64 = 5;
+/// … and how many it takes at least: fewer are chance.
+const TURNED_AWAY_MIN: u64 = 3;
+/// Share of other failures from which the server is sick and does not shed, in hundredths.
+const SICK_PERCENT: u64 = 10;
+/// Longest step to a lower rate.
+const STEP_TIMES_MAX: u64 = 8;
+/// Odds of being turned away, down to which a lower rate has helped, in hundredths of those before.
+const RELIEF_PERCENT: u64 = 75;
+/// Lower rates in a row that did not help and so show that turning away does not go by rate.
+const UNRELIEVED_MAX: u32 = 2;
+/// First step to a higher rate, in hundredths; doubles while nobody is turned away, …
+const RISE_PERCENT: u64 = 10;
+/// … up to this.
+const RISE_PERCENT_MAX: u64 = 100;
+/// Longest time between two attempts.
+const GAP_MAX_US: u64 = 10_000_000;
+/// How far attempts may catch up after a pause, beside one gap.
+const CATCH_UP_US: u64 = 10_000;
+/// Attempts of one update that are waived while others are turned away as well, as a multiple of those it has.
+pub(super) const WAIVED_TIMES: u32 = 8;
+
+/// Outcomes since the rate was looked at last.
+#[derive(Debug, Default, Clone, Copy)]
+struct Tick {
+    since_ms: u64,
+    launches: u64,
+    passed: u64,
+    turned_away: u64,
+    failed: u64,
+}
+
+/// The rate that is kept to.
+#[derive(Debug, Clone, Copy)]
+struct Kept {
+    gap_us: u64,
+    /// Time between two attempts before the first one was turned away.
+    well_us: u64,
+    next_at_us: u64,
+    rise_percent: u64,
+    /// Turned away and passed before the rate was lowered, until that is judged.
+    lowered_at: Option<(u64, u64)>,
+    unrelieved: u32,
+    is_by_rate: bool,
+}
+
+/// Who is turned away, and the rate that passes.
+#[derive(Debug)]
+pub(super) struct Shed {
+    subjects_min: usize,
+    /// Subjects turned away lately, the latest at the end, and when.
+    subjects: VecDeque<(u64, SubjectId)>,
+    tick: Tick,
+    kept: Option<Kept>,
+    /// Lower rates did not help, and nothing was well since.
+    is_in_vain: bool,
+}
+
+impl Shed {
+    /// Nobody was turned away yet.
+    pub(super) fn new(rules: &DeliveryRules) -> Shed {
+        let subjects_min = usize::try_from(rules.breaker_subjects).unwrap_or(usize::MAX).max(2);
+        Shed { subjects_min, subjects: VecDeque::new(), tick: Tick::default(), kept: None, is_in_vain: false }
+    }
+
+    /// Whether so many others than this one were turned away lately that it is nobody's own fault.
+    pub(super) fn is_spread(&self, besides: SubjectId, now_ms: u64) -> bool {
+        let is_other = |(at_ms, subject): &&(u64, SubjectId)| {
+            *subject != besides && now_ms.saturating_sub(*at_ms) <= MEMORY_MS
+        };
+        self.subjects.iter().filter(is_other).count() + 1 >= self.subjects_min
+    }
+
+    /// Whether the server is known to turn away what comes too fast.
+    pub(super) fn is_by_rate(&self) -> bool {
+        self.kept.is_some_and(|kept| kept.is_by_rate)
+    }
+
+    /// How many attempts may leave now.
+    pub(super) fn slots(&self, now_ms: u64) -> usize {
+        let Some(kept) = self.kept else { return usize::MAX };
+        let now_us = now_ms.saturating_mul(1_000);
+        let next_us = kept.floor_us(now_us);
+        let slots = if next_us > now_us { 0 } else { (now_us - next_us) / kept.gap_us.max(1) + 1 };
+        usize::try_from(slots).unwrap_or(usize::MAX)
+    }
+
+    /// When the next attempt may leave, if that is after `now_ms`.
+    pub(super) fn closed_until_ms(&self, now_ms: u64) -> Option<u64> {
+        self.kept.map(|kept| kept.next_at_us.div_ceil(1_000)).filter(|at_ms| *at_ms > now_ms)
+    }
+
+    /// An attempt left.
+    pub(super) fn on_launch(&mut self, now_ms: u64) {
+        self.tick.launches += 1;
+        if let Some(kept) = &mut self.kept {
+            kept.next_at_us = kept.floor_us(now_ms.saturating_mul(1_000)).saturating_add(kept.gap_us);
+        }
+    }
+
+    /// Everybody is quiet for so long: nothing passes meanwhile, and that says nothing.
+    pub(super) fn on_quiet(&mut self, for_ms: u64) {
+        self.tick.since_ms = self.tick.since_ms.saturating_add(for_ms);
+    }
+
+    /// An attempt was taken in, whatever was answered.
+    pub(super) fn on_passed(&mut self, now_ms: u64) {
+        self.tick.passed += 1;
+        self.look(now_ms);
+    }
+
+    /// An attempt failed otherwise.
+    pub(super) fn on_failed(&mut self, now_ms: u64) {
+        self.tick.failed += 1;
+        self.look(now_ms);
+    }
+
+    /// An attempt was turned away.
+    pub(super) fn on_turned_away(&mut self, subject: SubjectId, now_ms: u64) {
+        self.subjects.retain(|(_, other)| *other != subject);
+        self.subjects.push_back((now_ms, subject));
+        if self.subjects.len() > self.subjects_min {
+            self.subjects.pop_front();
+        }
+        self.tick.turned_away += 1;
+        self.look(now_ms);
+    }
+
+    fn look(&mut self, now_ms: u64) {
+        let elapsed_ms = now_ms.saturating_sub(self.tick.since_ms);
+        let outcomes = self.tick.passed + self.tick.turned_away + self.tick.failed;
+        if elapsed_ms < TICK_MS || outcomes < OUTCOMES_MIN {
+            return;
+        }
+        let tick = std::mem::replace(&mut self.tick, Tick { since_ms: now_ms, ..Tick::default() });
+        if tick.failed * 100 >= outcomes * SICK_PERCENT {
+            self.kept = None;
+            return;
+        }
+        let elapsed_us = elapsed_ms.saturating_mul(1_000);
+        let pace_us = (elapsed_us / tick.launches.max(1)).max(1);
+        let percent = if self.kept.is_some() { TOO_MANY_PERCENT } else { SHEDS_PERCENT };
+        let is_too_many = tick.turned_away >= TURNED_AWAY_MIN && tick.turned_away * 100 >= outcomes * percent;
+        self.is_in_vain &= is_too_many;
+        match &mut self.kept {
+            Some(kept) if is_too_many => {
+                if !kept.lower(&tick, elapsed_us, now_ms) {
+                    (self.kept, self.is_in_vain) = (None, true);
+                }
+            }
+            Some(kept) => {
+                let is_over = kept.raise(&tick, pace_us);
+                self.kept = self.kept.filter(|_| !is_over);
+            }
+            None if is_too_many && !self.is_in_vain && self.subjects.len() >= self.subjects_min => {
+                let mut kept = Kept {
+                    gap_us: pace_us,
+                    well_us: pace_us,
+                    next_at_us: 0,
+                    rise_percent: RISE_PERCENT,
+                    lowered_at: None,
+                    unrelieved: 0,
+                    is_by_rate: false,
+                };
+                kept.lower(&tick, elapsed_us, now_ms);
+                self.kept = Some(kept);
+            }
+            None => {}
+        }
+    }
+}
+
+impl Kept {
+    /// The next moment for an attempt; what was missed is caught up with a little.
+    fn floor_us(&self, now_us: u64) -> u64 {
+        self.next_at_us.max(now_us.saturating_sub(self.gap_us.max(CATCH_UP_US)))
+    }
+
+    /// To the rate that passed; false when lower rates do not help.
+    fn lower(&mut self, tick: &Tick, elapsed_us: u64, now_ms: u64) -> bool {
+        self.rise_percent = RISE_PERCENT;
+        if let Some((turned_away, passed)) = self.lowered_at.take() {
+            // Odds are compared crosswise: a tick may have none that passed.
+            let (now, before) = (
+                u128::from(tick.turned_away) * u128::from(passed.max(1)) * 100,
+                u128::from(turned_away) * u128::from(tick.passed.max(1)) * u128::from(RELIEF_PERCENT),
+            );
+            self.is_by_rate |= now <= before;
+            self.unrelieved = if now <= before { 0 } else { self.unrelieved + 1 };
+        }
+        if self.unrelieved >= UNRELIEVED_MAX {
+            return false;
+        }
+        let passed_us = elapsed_us / tick.passed.max(1);
+        let gap_us = passed_us.max(self.gap_us).min(self.gap_us.saturating_mul(STEP_TIMES_MAX));
+        self.gap_us = gap_us.clamp(1, GAP_MAX_US.max(self.well_us));
+        self.lowered_at = Some((tick.turned_away, tick.passed));
+        self.next_at_us = now_ms.saturating_mul(1_000).saturating_add(self.gap_us);
+        true
+    }
+
+    /// A little faster; true when something else is slower by now, so that there is nothing to keep to.
+    fn raise(&mut self, tick: &Tick, pace_us: u64) -> bool {
+        self.is_by_rate |= self.lowered_at.take().is_some();
+        self.unrelieved = 0;
+        if tick.turned_away > 0 {
+            // About as fast as it may be.
+            self.rise_percent = RISE_PERCENT;
+            return false;
+        }
+        self.gap_us = (self.gap_us * 100 / (100 + self.rise_percent)).max(1);
+        self.rise_percent = (self.rise_percent * 2).min(RISE_PERCENT_MAX);
+        self.gap_us.saturating_mul(2) < pace_us.min(self.well_us)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn subject(number: u64) -> SubjectId {
+        SubjectId(u128::from(number).to_be_bytes())
+    }
+
+    /// Lets a server have as many attempts as may leave in a second of a rate, of which so many a second pass.
+    struct Proxy {
+        shed: Shed,
+        now_ms: u64,
+        sent: u64,
+        level_milli: u64,
+    }
+
+    impl Proxy {
+        fn new() -> Proxy {
+            Proxy { shed: Shed::new(&DeliveryRules::default()), now_ms: 0, sent: 0, level_milli: 0 }
+        }
+
+        /// Sent and turned away in a second at up to 500/s.
+        fn second(&mut self, passes_per_s: u64) -> (u64, u64) {
+            let (mut sent, mut turned_away) = (0, 0);
+            for _ in 0..500 {
+                self.now_ms += 2;
+                self.level_milli = (self.level_milli + 2 * passes_per_s).min(5_000);
+                if self.shed.slots(self.now_ms) == 0 {
+                    continue;
+                }
+                self.shed.on_launch(self.now_ms);
+                (sent, self.sent) = (sent + 1, self.sent + 1);
+                if self.level_milli >= 1_000 {
+                    self.level_milli -= 1_000;
+                    self.shed.on_passed(self.now_ms);
+                } else {
+                    turned_away += 1;
+                    self.shed.on_turned_away(subject(self.sent), self.now_ms);
+                }
+            }
+            (sent, turned_away)
+        }
+    }
+
+    #[test]
+    fn the_rate_that_passes_is_found_kept_and_left_when_there_is_more() {
+        let mut proxy = Proxy::new();
+        let seconds: Vec<(u64, u64)> = (0..30).map(|_| proxy.second(50)).collect();
+        assert_eq!(seconds[0].0, 500, "nothing is known at first");
+        let (sent, turned_away) = seconds[5..].iter().fold((0, 0), |sum, of| (sum.0 + of.0, sum.1 + of.1));
+        assert!(turned_away * 100 <= sent * 20, "{seconds:?}");
+        assert!(sent - turned_away >= 25 * 45, "what passes is used: {seconds:?}");
+        assert!(proxy.shed.is_by_rate());
+        let seconds: Vec<(u64, u64)> = (0..15).map(|_| proxy.second(100_000)).collect();
+        assert_eq!(seconds.last(), Some(&(500, 0)), "{seconds:?}");
+        assert!(proxy.shed.kept.is_none());
+    }
+
+    #[test]
+    fn a_server_that_turns_away_whatever_comes_is_not_asked_ever_less_often() {
+        let mut shed = Shed::new(&DeliveryRules::default());
+        let (mut now_ms, mut sent) = (0, 0_u64);
+        for _ in 0..60_000 {
+            now_ms += 10;
+            if shed.slots(now_ms) > 0 {
+                shed.on_launch(now_ms);
+                sent += 1;
+                if sent.is_multiple_of(2) {
+                    shed.on_passed(now_ms);
+                } else {
+                    shed.on_turned_away(subject(sent), now_ms);
+                }
+            }
+        }
+        assert!(!shed.is_by_rate());
+        assert!(sent >= 600 * 100 / 10, "{sent} in ten minutes at up to 100/s");
+    }
+
+    #[test]
+    fn one_subject_among_others_that_pass_is_alone_and_five_are_not() {
+        let mut shed = Shed::new(&DeliveryRules::default());
+        for number in [1, 2, 3, 4, 1, 2, 3, 4] {
+            shed.on_turned_away(subject(number), 1_000);
+        }
+        assert!(!shed.is_spread(subject(1), 1_000), "four rows of their own");
+        assert!(shed.is_spread(subject(5), 1_000));
+        assert!(!shed.is_spread(subject(5), 1_000 + MEMORY_MS + 1), "that was long ago");
+    }
+}
