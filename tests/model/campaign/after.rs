@@ -1,22 +1,19 @@
 //! What must hold after a run: the plan, what became of it, the batch, the books and files.
 //!
-//! Not here: the comparisons one by one (`checks.rs`).
+//! Not here: the comparisons one by one (`checks.rs`), what became of each update (`resolve.rs`).
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
-use simsync::engine::clock;
 use simsync::sandbox::RequestView;
 
-use super::applied;
 use super::batches::Key;
 use super::checks::{self, Result_};
 use super::fillers;
 use super::journal::Remembered;
-use super::memory::{Entry, Facts, JUST_NOW, Outcome, values, version_of};
-use super::outcomes::{End, adopted_ways, attempts_of, has_conflict, ways};
-use super::rows::{Field, parse_row_file};
-use super::rulings::{Duplicates, Plan, Rules, Update, plan};
+use super::memory::Outcome;
+use super::outcomes::End;
+use super::rows::parse_row_file;
+use super::rulings::{Duplicates, Plan, Rules, plan};
 use super::run::Ran;
 use super::steps::{Command, Step, Stop};
 use super::world::{Input, World};
@@ -53,7 +50,7 @@ impl World {
             Some(8 | 143) => End::Drained,
             Some(code) => return Err(format!("exit code {code}")),
         };
-        let outcomes = self.resolve(&plan, of, (end, batch))?;
+        let outcomes = self.resolve(&plan, of, end, batch)?;
         self.check_entries(of.remembered)?;
         let (rows, fillers) = (of.input.rows.len(), self.fillers(of));
         let result =
@@ -168,127 +165,8 @@ impl World {
         Ok(())
     }
 
-    /// Finds what became of each update, so that the journal agrees, and takes it into the model's memory.
-    fn resolve(
-        &mut self,
-        plan: &Plan,
-        of: &Aftermath<'_>,
-        (end, batch): (End, u64),
-    ) -> Result<BTreeMap<u64, Outcome>, String> {
-        let target = of.step.options.target;
-        let mut requests: BTreeMap<&String, Vec<&RequestView>> = BTreeMap::new();
-        for request in of.requests {
-            let subject = request.subject.as_ref().ok_or("a request about nobody")?;
-            requests.entry(subject).or_default().push(request);
-        }
-        let mut subjects: BTreeSet<&String> = requests.keys().copied().collect();
-        subjects.extend(plan.updates.iter().map(|update| &update.subject));
-        subjects.extend(plan.confirmed.iter().map(|(subject, _)| subject));
-        let has_conflicts = of.requests.iter().any(|request| request.fault == Some("uniqueness"));
-        let mut outcomes = BTreeMap::new();
-        for subject in subjects {
-            let updates: Vec<&Update> =
-                plan.updates.iter().filter(|update| update.subject == *subject).collect();
-            let attempts = attempts_of(&updates, requests.get(subject).map_or(&[], Vec::as_slice))?;
-            for (update, attempts) in updates.iter().zip(&attempts) {
-                if !attempts.is_empty() {
-                    self.check_sent(target, update)?;
-                }
-            }
-            let before = self.memory[target].get(subject).cloned().unwrap_or_default();
-            let found = of.remembered.entries.get(&(target, subject.clone()));
-            let mut tried = Vec::new();
-            let mut resolved = None;
-            let ways = match of.step.command {
-                Command::Adopt => adopted_ways(updates.len(), end),
-                Command::Sync | Command::Planned | Command::Replay => ways(&attempts, end, has_conflicts),
-            };
-            // What is confirmed comes first; a run may have ended in the midst of it.
-            let confirmed: Vec<&Facts> =
-                plan.confirmed.iter().filter(|(of, _)| of == subject).map(|(_, facts)| facts).collect();
-            let parts =
-                if end == End::Finished { confirmed.len()..=confirmed.len() } else { 0..=confirmed.len() };
-            let all = parts.rev().flat_map(|part| ways.iter().map(move |way| (part, way.clone())));
-            for (part, way) in all {
-                let facts: Vec<(&Facts, Outcome)> =
-                    updates.iter().map(|update| &update.facts).zip(way.iter().copied()).collect();
-                let mut entry = before.clone();
-                entry.is_uncounted |= has_conflict(&attempts);
-                confirmed[..part].iter().for_each(|facts| entry.confirm(facts));
-                entry.take(&facts, batch, self.climate.laws);
-                let seen = (!entry.is_blank()).then(|| checks::as_seen(&entry));
-                if seen == checks::comparable(found, &entry) {
-                    resolved = Some((way, entry));
-                    break;
-                }
-                tried.push((way, seen));
-            }
-            let Some((way, mut entry)) = resolved else {
-                return Err(format!(
-                    "{subject} at target {target}: the journal has {found:?}, before {before:?}; allowed {tried:?}"
-                ));
-            };
-            entry.acked_at_s = found.map_or(0, |found| found.acked_at_s);
-            for at_s in entry.times_s.values_mut().filter(|at_s| **at_s == JUST_NOW) {
-                *at_s = entry.acked_at_s;
-            }
-            let was_acknowledged = way.contains(&Outcome::Synced);
-            let is_right = if was_acknowledged {
-                (of.began_s..=clock::wall_s()).contains(&entry.acked_at_s)
-            } else {
-                entry.acked_at_s == before.acked_at_s
-            };
-            if !is_right {
-                return Err(format!(
-                    "{subject} at target {target} was acknowledged at {}, before at {}; {way:?}",
-                    entry.acked_at_s, before.acked_at_s
-                ));
-            }
-            for (update, outcome) in updates.iter().zip(way) {
-                outcomes.insert(update.carrier, outcome);
-                if outcome == Outcome::Synced {
-                    if of.step.command == Command::Adopt {
-                        // It is said to be applied already.
-                        applied::post(&self.sandboxes[target], &values(&update.facts))?;
-                    }
-                    let place = (target, subject.clone(), version_of(&update.facts));
-                    self.settled.insert(place, values(&update.facts));
-                }
-            }
-            if !entry.is_blank() {
-                self.memory[target].insert(subject.clone(), entry);
-            }
-        }
-        self.requests(target);
-        Ok(outcomes)
-    }
-
     /// Rows of the input that nothing but fills it.
     fn fillers(&self, of: &Aftermath<'_>) -> u64 {
         if self.climate.spills && of.step.command != Command::Replay { fillers::ROWS } else { 0 }
-    }
-
-    /// What holds of every update on the wire, whatever the rulings say: it overwrites nothing newer, and was not
-    /// acknowledged before as this very update.
-    fn check_sent(&self, target: usize, update: &Update) -> Result<(), String> {
-        let version = version_of(&update.facts);
-        if let Some(entry) = self.memory[target].get(&update.subject) {
-            for (field, (_, of)) in update.facts.iter().filter(|(field, _)| **field != Field::Key) {
-                let is_known = entry.fields.get(field).is_some_and(|(state, newer)| {
-                    matches!(state, super::memory::State::Known(_)) && newer > of
-                });
-                if is_known {
-                    return Err(format!("{field:?} of {update:?} overwrites something newer"));
-                }
-            }
-        }
-        // What another update has made unknown since equals nothing, and is sent again.
-        let unknown = self.memory[target].get(&update.subject).map(Entry::unknown).unwrap_or_default();
-        let is_known = update.facts.keys().all(|field| *field == Field::Key || !unknown.contains(field));
-        let place = (target, update.subject.clone(), version);
-        if is_known && self.settled.get(&place) == Some(&values(&update.facts)) {
-            return Err(format!("{update:?} was acknowledged, and is sent again"));
-        }
-        Ok(())
     }
 }

@@ -5,6 +5,7 @@
 use serde_json::{Value, json};
 
 use super::chance::Chance;
+use super::fillers;
 use super::memory::{Entry, State, Version};
 use super::rows::{Cells, Field};
 use super::run::run;
@@ -73,8 +74,13 @@ impl World {
                 (State::Known(value), _) => Some(value.clone()),
                 (State::Unknown, _) => None,
             });
-            let others: Vec<&String> =
-                self.names.values.iter().filter(|(of, _)| *of == field).map(|(_, value)| value).collect();
+            let others: Vec<&String> = self
+                .names
+                .values
+                .iter()
+                .filter(|(of, value)| *of == field && value != fillers::CLASS)
+                .map(|(_, value)| value)
+                .collect();
             let value = match known {
                 Some(value) if chance.percent(70) => value,
                 Some(_) | None if others.is_empty() => continue,

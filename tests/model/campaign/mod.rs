@@ -22,6 +22,7 @@ mod memory;
 mod outcomes;
 mod planned;
 mod replays;
+mod resolve;
 mod rows;
 mod rulings;
 mod run;

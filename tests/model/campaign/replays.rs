@@ -69,15 +69,19 @@ impl World {
         is_astray: bool,
         log: &mut Vec<String>,
     ) -> Result<(), String> {
-        let args = match (whose, &self.replayed) {
-            (Whose::Again, Some(args)) => args.clone(),
-            (Whose::Latest | Whose::Earlier(_) | Whose::Again, _) => self.replay_args(whose, choice),
-        };
         let mut step = step.clone().by(Command::Replay);
+        let (args, is_again) = match (whose, &self.replayed) {
+            (Whose::Again, Some((args, options))) => {
+                step.options = *options;
+                (args.clone(), true)
+            }
+            (Whose::Latest | Whose::Earlier(_) | Whose::Again, _) => (self.replay_args(whose, choice), false),
+        };
         let newest = self.run_ids().pop_last();
         let run = Some(&args[0]).filter(|run| *run != "latest").or(newest.as_ref());
         // Mostly at the run's own target.
-        if let Some((target, _)) = run.and_then(|run| self.runs.get(run)).filter(|_| !is_astray) {
+        if let Some((target, _)) = run.and_then(|run| self.runs.get(run)).filter(|_| !is_astray && !is_again)
+        {
             step.options.target = *target;
         }
         let (input, expected) = self.replay_input(&step, args)?;

@@ -128,8 +128,8 @@ pub(crate) struct World {
     pub(crate) climate: Climate,
     /// Whether the last run was interrupted.
     is_interrupted: bool,
-    /// The last replay: its arguments, if it was the last run.
-    pub(crate) replayed: Option<Vec<String>>,
+    /// The last replay, if it was the last run: its arguments and options.
+    pub(crate) replayed: Option<(Vec<String>, Options)>,
     pub(crate) tally: Tally,
 }
 
@@ -396,7 +396,7 @@ impl World {
             Command::Adopt => tally.count(if is_killed { "adopt killed" } else { "adopt" }),
         }
         self.is_interrupted = matches!(ran.code, None | Some(8 | 143));
-        self.replayed = (step.command == Command::Replay).then(|| input.args.clone());
+        self.replayed = (step.command == Command::Replay).then(|| (input.args.clone(), step.options));
     }
 
     /// From now on these subjects and values are known by their hashes.
