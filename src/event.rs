@@ -287,8 +287,8 @@ pub struct PlanFacts {
     pub subjects_unchanged: u64,
     /// Subjects of this target and key field of which the ledger knows an acknowledgement.
     pub subjects_known: u64,
-    /// Rows of which something newer has set a part, whatever became of the rest.
-    pub rows_trimmed: u64,
+    /// Rows of which a newer batch has set a part, whatever became of the rest.
+    pub rows_overtaken: u64,
     /// Unchanged rows that are newer than a failure of their subject, and overtake it.
     pub confirmed: u64,
     /// Known subjects of which the batch has no row.

@@ -39,6 +39,10 @@ pub const ANSWER_BYTES_MAX: usize = 64 * 1024;
 /// Default age at which connections are opened anew, in milliseconds.
 pub const CONNECTION_AGE_MAX_MS: u64 = 300_000;
 
+/// Default time after which a busy HTTP/2 connection is asked for a sign of life, and how long that may take, in
+/// milliseconds. All requests share the connection: one that died in silence would have every one of them time out.
+pub const PING_MS: u64 = 10_000;
+
 /// Longest idempotency key sent, in bytes.
 pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
 
@@ -68,6 +72,9 @@ pub struct ClientOptions {
     pub verify: Verify,
     /// The HTTP version.
     pub http: HttpVersion,
+    /// Silence of a busy HTTP/2 connection after which it is asked for a sign of life, and how long that may take, in
+    /// milliseconds. Without a sign the connection is given up.
+    pub ping_ms: u64,
     /// Age at which connections are opened anew, in milliseconds.
     pub connection_age_max_ms: u64,
     /// By which proxy.
@@ -98,6 +105,7 @@ impl ClientOptions {
             user_agent: concat!("simsync/", env!("CARGO_PKG_VERSION")).to_owned(),
             verify: Verify::default(),
             http: HttpVersion::default(),
+            ping_ms: PING_MS,
             connection_age_max_ms: CONNECTION_AGE_MAX_MS,
             proxy: Proxy::default(),
             ca_file: None,

@@ -31,13 +31,6 @@ const PEM_BYTES_MAX: u64 = 4 << 20;
 /// rule, so that few requests meet a connection that is just being closed.
 const IDLE_MS: u64 = 50_000;
 
-/// How often a busy HTTP/2 connection is asked for a sign of life, in milliseconds. All requests share it: one that
-/// died in silence would have every one of them time out.
-const PING_MS: u64 = 10_000;
-
-/// How long the sign of life may take, in milliseconds.
-const PING_TIMEOUT_MS: u64 = 10_000;
-
 /// The connections in use, and how to make others.
 pub(super) struct Connections {
     recipe: Recipe,
@@ -89,6 +82,7 @@ struct Recipe {
     timeout: Duration,
     in_flight: usize,
     http: HttpVersion,
+    ping: Duration,
     proxy: Proxy,
     ca_file: Option<PathBuf>,
     client_certificate: Option<PathBuf>,
@@ -110,6 +104,7 @@ impl Recipe {
             timeout: Duration::from_millis(options.timeout_ms),
             in_flight: options.in_flight,
             http: options.http,
+            ping: Duration::from_millis(options.ping_ms),
             proxy: options.proxy.clone(),
             ca_file: options.ca_file.clone(),
             client_certificate: options.client_certificate.clone(),
@@ -157,8 +152,8 @@ impl Recipe {
         };
         builder
             .http2_max_header_list_size(ANSWER_HEADER_BYTES_MAX)
-            .http2_keep_alive_interval(Duration::from_millis(PING_MS))
-            .http2_keep_alive_timeout(Duration::from_millis(PING_TIMEOUT_MS))
+            .http2_keep_alive_interval(self.ping)
+            .http2_keep_alive_timeout(self.ping)
     }
 
     fn with_tls(&self, builder: ClientBuilder) -> Result<ClientBuilder, ApiError> {

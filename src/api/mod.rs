@@ -26,7 +26,7 @@ pub use answer::{Answer, Sent, classify};
 pub use certificate::Certificate;
 pub use client::{
     ANSWER_BYTES_MAX, Answered, CONNECT_TIMEOUT_MS, CONNECTION_AGE_MAX_MS, Canonical, Client, ClientOptions,
-    IDEMPOTENCY_KEY_BYTES_MAX, READ_TIMEOUT_MS, Request, TIMEOUT_MS,
+    IDEMPOTENCY_KEY_BYTES_MAX, PING_MS, READ_TIMEOUT_MS, Request, TIMEOUT_MS,
 };
 pub use connections::{ANSWER_HEADER_BYTES_MAX, ANSWER_HEADERS_MAX};
 pub use endpoint::{Endpoint, URL_BYTES_MAX};

@@ -34,12 +34,23 @@ pub(super) fn in_words(error: &reqwest::Error) -> Trouble {
         return Trouble { text: words, may_pass: false };
     }
     let deepest = causes(error).skip(1).last();
-    let mut text = deepest.map_or_else(|| "failed without a cause".to_owned(), ToString::to_string);
+    let mut text = deepest.map_or_else(|| "failed without a cause".to_owned(), own_words);
     // What we found wrong with its frames, not what it told us.
     if causes(error).any(|cause| cause.downcast_ref::<h2::Error>().is_some_and(h2::Error::is_library)) {
         text.push_str(" (the server may not speak HTTP/2; api.http chooses the version)");
     }
     Trouble { text, may_pass: true }
+}
+
+/// A cause without what the server added in words of its own: an end of an HTTP/2 connection may quote any of its
+/// requests (RFC 9113 section 6.8), and only the values of one are known here.
+fn own_words(cause: &(dyn StdError + 'static)) -> String {
+    let of_http2 = cause.downcast_ref::<h2::Error>();
+    match of_http2.and_then(|error| Some((error, error.reason()?))) {
+        Some((error, reason)) if error.is_remote() => format!("HTTP/2 error received: {reason}"),
+        Some((_, reason)) => format!("HTTP/2 error: {reason}"),
+        None => cause.to_string(),
+    }
 }
 
 /// The error and what caused it. An [`io::Error`] passes over the error it wraps, which is the one that matters here.

@@ -303,7 +303,7 @@ impl Job<'_> {
         // An older batch that was overtaken stays open, too: closed, the same command would begin it anew and send its
         // old values over the newer ones.
         let rows = surveyed.plan.facts().rows;
-        let is_overtaken = !surveyed.batch.newest && rows.superseded + facts.rows_trimmed > 0;
+        let is_overtaken = !surveyed.batch.newest && facts.rows_overtaken > 0;
         if rows.held == 0 && !is_overtaken {
             self.settled = Some(surveyed.batch.seq);
             self.figures = planned::figures(&facts, surveyed.batch.seq);

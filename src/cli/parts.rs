@@ -211,6 +211,7 @@ pub(super) fn client_options(
     let api = &settings.api;
     Ok(ClientOptions {
         connect_timeout_ms: api.connect_timeout_ms,
+        read_timeout_ms: api.read_timeout_ms,
         timeout_ms: api.timeout_ms,
         in_flight: in_flight_max(&settings.delivery),
         verify: api.verify,
@@ -459,5 +460,27 @@ mod tests {
         assert_eq!(pace(rate, 3, 1), Some(Pace { period: Duration::from_millis(5), burst: 3 }));
         assert_eq!(pace(rate, 3, 4), Some(Pace { period: Duration::from_millis(20), burst: 3 }));
         assert_eq!(pace(Rate::Unlimited, 1, 4), None);
+    }
+
+    #[test]
+    fn the_first_limit_that_was_asked_for_stops_the_run() {
+        let dir = tempfile::tempdir().unwrap();
+        let stops = |environment: &[(&str, &str)]| {
+            let environment = environment.iter().map(|(name, value)| ((*name).into(), (*value).into()));
+            let around = settings::Surroundings::new(environment, dir.path().to_owned());
+            let settings = settings::resolve(&settings::Flags::default(), &around).unwrap().settings;
+            stop_at(&settings, 1_000).unwrap()
+        };
+        const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
+        let (until, brief) = (("SIMSYNC_UNTIL", "05:00"), ("SIMSYNC_MAX_DURATION", "1s"));
+        let long = ("SIMSYNC_MAX_DURATION", "48h");
+        assert_eq!(stops(&[]), None);
+        let (at_ms, limit) = stops(&[until]).unwrap();
+        assert!((1_000..=1_000 + DAY_MS + 3_600_000).contains(&at_ms), "{at_ms}");
+        assert_eq!(limit, Limit::Until { time: "05:00".into() });
+        assert_eq!(stops(&[until, long]).unwrap().1, Limit::Until { time: "05:00".into() });
+        let (at_ms, limit) = stops(&[until, brief]).unwrap();
+        assert!(matches!(limit, Limit::Duration { .. }), "{limit:?}");
+        assert_eq!(at_ms, 1_000, "from the beginning of the run");
     }
 }

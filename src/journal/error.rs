@@ -152,8 +152,8 @@ impl JournalError {
             JournalError::Io { path, source, .. } if source.kind() == io::ErrorKind::ReadOnlyFilesystem => {
                 format!(
                     "nothing is wrong with the journal, but the file system of {} is read-only: only `simsync journal \
-                 verify` works there; for the rest copy the state directory to where it may be written, and name it \
-                 with --state",
+                 verify`, `lookup`, `runs` and `show` work there; for the rest copy the state directory to where it \
+                 may be written, and name it with --state",
                     path.display()
                 )
             }

@@ -215,6 +215,18 @@ impl Upkeep {
         Ok(elsewhere)
     }
 
+    /// How many of these subjects the journal knows.
+    ///
+    /// # Errors
+    ///
+    /// When the ledger is damaged, or the log cannot be folded.
+    pub fn known(&mut self, subjects: &[SubjectId]) -> Result<u64, JournalError> {
+        self.core.fold()?;
+        let mark = self.core.mark;
+        let reader = GenerationReader::open(&self.core.state_dir, &mark.ledger, mark.identity)?;
+        reader.map_or(Ok(0), |mut reader| known_in(&mut reader, subjects))
+    }
+
     /// Removes subjects from the ledger: a new generation without them takes the place of the old one. Returns how many
     /// entries there were. The store still holds the bytes of their old records until it is written anew
     /// ([`Upkeep::rewrite`]).
@@ -230,10 +242,7 @@ impl Upkeep {
         let Some(mut old) = GenerationReader::open(&self.core.state_dir, &mark.ledger, mark.identity)? else {
             return Ok(0);
         };
-        let mut known = 0;
-        for subject in subjects {
-            known += u64::from(old.get(*subject)?.is_some());
-        }
+        let known = known_in(&mut old, subjects)?;
         if known == 0 {
             return Ok(0);
         }
@@ -355,6 +364,15 @@ fn count_slices(
         }
     }
     Ok(counted)
+}
+
+/// How many of these subjects a generation has entries of.
+fn known_in(reader: &mut GenerationReader, subjects: &[SubjectId]) -> Result<u64, JournalError> {
+    let mut known = 0;
+    for subject in subjects {
+        known += u64::from(reader.get(*subject)?.is_some());
+    }
+    Ok(known)
 }
 
 impl TargetStats {

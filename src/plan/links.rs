@@ -167,7 +167,7 @@ impl<L: LedgerSlices> Phases<'_, L> {
             part.sort();
             reorder(part, self.rules.batch, &mut |_, _| {});
             rule_part(part, self.bounded(), &mut entries, &contested, &mut |ruled| {
-                tally.take(&ruled, self.rules.samples);
+                tally.take(&ruled, self.rules);
                 let at = ruled
                     .rows
                     .iter()

@@ -204,7 +204,7 @@ impl<L: LedgerSlices> Phases<'_, L> {
         });
         let contested = Contested::default();
         rule_part(part, self.bounded(), entries, &contested, &mut |ruled| {
-            tally.take(&ruled, self.rules.samples);
+            tally.take(&ruled, self.rules);
             let mut is_live = false;
             for row in ruled.rows {
                 gathered.rulings.push((index_of(row.ordinal), byte_of(row)));
@@ -353,7 +353,7 @@ impl<L: LedgerSlices> Phases<'_, L> {
             reorder(part, self.rules.batch, &mut |_, _| {});
             rule_part(part, self.bounded(), &mut entries, &contested, &mut |ruled| {
                 self.want(partition, &ruled, &links, &mut wanted);
-                tally.take(&ruled, self.rules.samples);
+                tally.take(&ruled, self.rules);
                 ruled.rows.iter().for_each(|row| self.put(row));
                 for (kind, claim) in self.claims_of(&ruled).filter(|(kind, _)| EXCLUSIVE.contains(*kind)) {
                     if contested.contains(kind, claim.hash) {

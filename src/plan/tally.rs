@@ -4,11 +4,12 @@
 
 use crate::digest::FieldHash;
 use crate::event::{PlanFacts, PlanRows};
-use crate::ledger::{FieldState, LedgerEntry};
+use crate::ledger::{FieldState, LedgerEntry, LedgerField};
 use crate::update::{FieldKind, FieldSet};
 
 use super::record::{Marks, PartData, RowRecord};
 use super::ruler::Ruled;
+use super::rules::PlanRules;
 use super::ruling::Ruling;
 
 /// An update to send, as an example of what the plan changes.
@@ -39,27 +40,34 @@ pub(super) struct Tally {
     subjects_altered: u64,
     in_doubt_resent: u64,
     clears: u64,
-    /// Rows of which something newer has set a part, whatever became of the rest.
-    rows_trimmed: u64,
+    /// Rows of which a newer batch has set a part, whatever became of the rest.
+    rows_overtaken: u64,
     /// Unchanged rows that overtake a failure.
     confirmed: u64,
     samples: Vec<Sample>,
 }
 
+/// Whether a newer batch has set a field of the row, which is left out for it. What another row of its own batch has set is
+/// no reason to keep that open.
+fn is_overtaken(row: &RowRecord, entry: Option<&LedgerEntry>, rules: &PlanRules) -> bool {
+    let is_newer = |field: LedgerField| field.version.batch > rules.batch;
+    row.left_out.iter().any(|kind| entry.and_then(|entry| entry.field(kind)).is_some_and(is_newer))
+}
+
 impl Tally {
     /// Counts the rows of a subject.
-    pub(super) fn take(&mut self, ruled: &Ruled<'_>, samples_max: usize) {
+    pub(super) fn take(&mut self, ruled: &Ruled<'_>, rules: &PlanRules) {
         let (mut is_live, mut is_unchanged) = (false, false);
         for row in ruled.rows {
             *counter(&mut self.rows, row.ruling) += 1;
             self.settled_rows += u64::from(!row.is_live());
-            self.rows_trimmed += u64::from(!row.left_out.is_empty());
+            self.rows_overtaken += u64::from(is_overtaken(row, ruled.entry, rules));
             is_live |= row.is_live();
             is_unchanged |= row.ruling.is_unchanged();
             self.confirmed += u64::from(row.ruling == Ruling::Confirmed);
             if row.ruling.is_sent() {
                 self.count_update(row);
-                self.sample(row, ruled.entry, samples_max);
+                self.sample(row, ruled.entry, rules.samples);
             }
         }
         let unknown = || ruled.entry.map_or(FieldSet::EMPTY, LedgerEntry::unknown);
@@ -120,7 +128,7 @@ impl Tally {
         facts.subjects_altered += self.subjects_altered;
         facts.in_doubt_resent += self.in_doubt_resent;
         facts.clears += self.clears;
-        facts.rows_trimmed += self.rows_trimmed;
+        facts.rows_overtaken += self.rows_overtaken;
         facts.confirmed += self.confirmed;
         samples.append(&mut self.samples);
         samples.sort_unstable_by_key(|sample| sample.ordinal);

@@ -34,6 +34,7 @@ pub(crate) fn settings(values: &Values, token: TokenChoice) -> Settings {
             token,
             timeout_ms: v.number("api.timeout"),
             connect_timeout_ms: v.number("api.connect_timeout"),
+            read_timeout_ms: v.number("api.read_timeout"),
             allow_plain_http: v.is_on("api.allow_plain_http"),
             verify: v.choice("api.verify", Verify::from_name),
             http: v.choice("api.http", HttpVersion::from_name),

@@ -63,6 +63,12 @@ pub static SETTINGS: &[Setting] = &[
     ),
     new("api.connect_timeout", duration(100, HOUR), "10s", "Longest time for connecting."),
     new(
+        "api.read_timeout",
+        duration(100, HOUR),
+        "30s",
+        "Longest silence within one attempt; what drips is bounded by api.timeout alone.",
+    ),
+    new(
         "api.allow_plain_http",
         Kind::Bool,
         "false",
@@ -362,7 +368,7 @@ pub static SETTINGS: &[Setting] = &[
         "plan.subject_rows_max",
         count(1, 1_000_000_000),
         "1000000",
-        "Rows that one subject may have; a key with more is a placeholder.",
+        "Rows that one subject may have, some 80 bytes of memory each; a key with more is a placeholder.",
     ),
     new(
         "plan.chain_rows_max",
@@ -377,7 +383,8 @@ pub static SETTINGS: &[Setting] = &[
         "plan.memory_max",
         bytes(MIB, 1 << 40),
         "48MiB",
-        "Memory for the rows of a survey; beyond it they go to a private file in the state directory.",
+        "Memory for the rows of a survey, and an eighth of it for what became of failed updates; what is more goes to a \
+         private file in the state directory.",
     ),
     new("plan.threads", count(0, 256), "0", "Threads that check and plan rows; 0 chooses by the machine."),
     new("delivery.rate", Kind::Rate, "50/s", "Attempts per unit of time, retries included.").flag("rate"),

@@ -190,6 +190,8 @@ pub struct ApiSettings {
     pub timeout_ms: u64,
     /// Longest time for connecting; not more than `timeout_ms`.
     pub connect_timeout_ms: u64,
+    /// Longest silence within one attempt; not more than `timeout_ms`.
+    pub read_timeout_ms: u64,
     /// Whether the token may go out in clear beyond loopback.
     pub allow_plain_http: bool,
     /// What makes an answer an acknowledgment.
@@ -415,6 +417,7 @@ impl Settings {
         let (api, input, delivery) = (&self.api, &self.input, &self.delivery);
         let are_right = [
             api.connect_timeout_ms <= api.timeout_ms,
+            api.read_timeout_ms <= api.timeout_ms,
             input.field_bytes_max <= input.row_bytes_max,
             delivery.backoff_initial_ms <= delivery.backoff_max_ms,
         ];

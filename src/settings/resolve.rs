@@ -70,8 +70,9 @@ impl Values {
 }
 
 /// Settings that may not be more than another.
-pub(crate) const BOUNDED: [(&str, &str); 3] = [
+pub(crate) const BOUNDED: [(&str, &str); 4] = [
     ("api.connect_timeout", "api.timeout"),
+    ("api.read_timeout", "api.timeout"),
     ("input.field_bytes_max", "input.row_bytes_max"),
     ("delivery.backoff_initial", "delivery.backoff_max"),
 ];

@@ -57,7 +57,8 @@ impl World {
 #[test]
 fn a_default_gives_way_to_the_bound_that_was_set() {
     let resolved = World::new().file("simsync.toml", "[api]\ntimeout = \"5s\"\n").resolve().unwrap();
-    assert_eq!((resolved.settings.api.timeout_ms, resolved.settings.api.connect_timeout_ms), (5_000, 5_000));
+    let api = &resolved.settings.api;
+    assert_eq!((api.timeout_ms, api.connect_timeout_ms, api.read_timeout_ms), (5_000, 5_000, 5_000));
     assert!(show(&resolved, false).contains("connect_timeout = \"5s\""));
 }
 
@@ -67,6 +68,7 @@ fn defaults_are_those_of_the_design() {
     assert_eq!(settings.state, Path::new("./simsync-state"));
     assert_eq!(settings.api.envelope, Envelope::DataString);
     assert_eq!((settings.api.timeout_ms, settings.api.connect_timeout_ms), (30_000, 10_000));
+    assert_eq!(settings.api.read_timeout_ms, 30_000);
     assert_eq!(settings.delivery.rate, Rate::Every { count: 50, per: Per::Second });
     assert_eq!((settings.delivery.burst, settings.delivery.max_in_flight), (1, 64));
     assert_eq!(settings.delivery.max_errors, None);

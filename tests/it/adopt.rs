@@ -77,6 +77,42 @@ fn what_an_older_run_left_unknown_is_settled_by_it() {
     assert_eq!(ws.sandbox.stats().requests, requests);
 }
 
+/// The export is said to be applied, all of it: what of it was refused or is in doubt, and whatever is newer.
+#[test]
+fn what_was_refused_held_or_overtaken_is_recorded_too() {
+    use simsync::sandbox::Faults;
+    // Refused in a batch that is still open.
+    let ws = Workspace::with(Faults {
+        subject_statuses: [("C-000002".to_owned(), 422)].into(),
+        ..Faults::default()
+    });
+    ws.write("export.csv", export(20));
+    let stopped = ws.sync(&["export.csv", "--max-in-flight", "1", "--max-rows", "6"]).expect(8);
+    assert_eq!(stopped.rows("failed"), 1);
+    let adopted = adopt(&ws, &["export.csv"]).expect(0).expect_books();
+    assert_eq!((adopted.rows("failed"), adopted.rows("unchanged")), (0, stopped.rows("synced")));
+    assert_eq!(ws.sync(&["export.csv"]).expect(0).rows("unchanged"), 20);
+    // In doubt, where that is held.
+    let ws = Workspace::with(crate::witness::frozen_after(1));
+    ws.configure("[plan]\nin_doubt = \"hold\"\n");
+    ws.write("export.csv", export(5));
+    let mut run = ws.sync_in_background(&["export.csv", "--concurrency", "1"]);
+    ws.wait_for_requests(2);
+    kill_9(&mut run);
+    ws.sandbox.set_faults(Faults::default()).unwrap();
+    assert_eq!(adopt(&ws, &["export.csv"]).expect(0).expect_books().rows("held"), 0);
+    assert_eq!(ws.sync(&["export.csv"]).expect(0).rows("unchanged"), 5);
+    // Of an open batch that a newer one has overtaken.
+    let ws = Workspace::new();
+    ws.write("monday.csv", export(20));
+    ws.sync(&["monday.csv", "--max-rows", "5"]).expect(8);
+    ws.write("tuesday.csv", export(20).replace(",basic", ",gold"));
+    ws.sync(&["tuesday.csv"]).expect(0);
+    let adopted = adopt(&ws, &["monday.csv"]).expect(0).expect_books();
+    assert_eq!((adopted.rows("synced"), adopted.rows("superseded")), (20, 0));
+    assert_eq!(ws.sync(&["monday.csv"]).expect(0).rows("unchanged"), 20);
+}
+
 #[test]
 fn killed_at_any_moment_it_is_completed_by_the_same_command() {
     let ws = Workspace::new();

@@ -141,6 +141,10 @@ fn a_damaged_journal_is_13_and_explained() {
     let ran = doctor(&workspace, &[]).expect(13);
     expect_finding(&ran, "journal", "failed", "damaged");
     expect_finding(&ran, "journal", "failed", "restore a copy");
+    // Of several failures the gravest decides, and not the first: the API may be back tomorrow.
+    let args = ["doctor", "--json", "--api-url", "http://127.0.0.1:1/x/"];
+    let ran = workspace.run(&args).expect(13);
+    expect_finding(&ran, "connect", "failed", "no connection can be made");
 }
 
 #[test]

@@ -188,3 +188,22 @@ fn a_resume_is_not_asked_again_what_its_batch_has_passed() {
     let resumed = sync(&["big.csv"]).expect(0).expect_books();
     assert_eq!((resumed.rows("synced"), resumed.rows("unchanged")), (450, 200));
 }
+
+#[test]
+fn an_export_that_was_let_through_is_not_asked_about_its_rows_and_columns_again() {
+    let usual = export(300);
+    let blank = usual.replace(",basic", ",").replacen(",\n", ",gold\n", 20);
+    for (text, gate) in
+        [(first_rows(&usual.replace(",basic", ",gold"), 120), "rows_drop_max"), (blank, "blank_max")]
+    {
+        let workspace = after(&usual);
+        workspace.configure("[plan]\nchanged_max = \"100%\"\n");
+        workspace.write("crm.csv", text);
+        let stopped = workspace.sync(&["crm.csv"]).expect(4);
+        assert_eq!(stopped.summary()["gates"][0]["gate"], gate);
+        workspace.sync(&["--yes", "--max-rows", "5", "crm.csv"]).expect(8);
+        let resumed = workspace.sync(&["crm.csv"]).expect(0).expect_books();
+        assert_eq!(resumed.summary()["resumed"], true, "{gate}");
+        assert!(resumed.rows("synced") > 0, "{gate}");
+    }
+}

@@ -11,7 +11,7 @@ use std::process::{Child, Stdio};
 use rustix::process::{Pid, Signal, kill_process};
 use simsync::sandbox::Faults;
 
-use crate::support::{Workspace, ran};
+use crate::support::{Workspace, finished, ran};
 use crate::witness::{Aftermath, Export, ROWS, check_finals, frozen_after, kill_9, wait_for, window};
 
 /// Kills a run of the export once the sandbox has seen so many requests, out of live traffic; the run cannot come to
@@ -270,13 +270,15 @@ fn sigint_drains() {
 fn a_second_signal_stops_at_once_and_names_what_is_in_doubt() {
     let (ws, export) = (Workspace::with(frozen_after(500)), Export::new(ROWS));
     ws.write("export.csv", &export.text);
+    // Without the second one it would go on for longer than a test.
+    ws.configure("[api]\ntimeout = \"1h\"\nread_timeout = \"1h\"\n[delivery]\nshutdown_grace = \"1h\"\n");
     let run = started(&ws, &["export.csv"]);
     ws.wait_for_requests(501);
     send_signal(&run, Signal::TERM);
     let said = |what: &str| fs::read_to_string(ws.path("out.jsonl")).unwrap().contains(what);
     wait_for("the drain to begin", || said("\"draining\""));
     send_signal(&run, Signal::INT);
-    let mut stopped = ran(run.wait_with_output().unwrap());
+    let mut stopped = finished(run);
     stopped.stdout = fs::read_to_string(ws.path("out.jsonl")).unwrap();
     let stopped = stopped.expect(143).expect_books();
     ws.sandbox.set_faults(Faults::default()).unwrap();

@@ -105,6 +105,9 @@ mod regressions;
 // What an operator came upon: advice that does not help, and states nobody gets out of.
 mod regressions4;
 
+// What the model test came upon.
+mod regressions5;
+
 // What was last acknowledged for a subject.
 mod lookup;
 

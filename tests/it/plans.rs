@@ -108,6 +108,7 @@ fn a_plan_is_refused_where_a_setting_moved() {
         (&["--full"], "--full (false then, true now)"),
         (&["--retry-failed"], "--retry-failed (false then, true now)"),
         (&["--key", "number"], "the key field (user_external_id then, number now)"),
+        (&["--envelope", "flat"], "api.envelope (data-string then, flat now)"),
         (&["--severity", "imei.luhn=error"], "the rules ("),
         (&["--map", "generic_id=tier"], "how the inputs are read"),
         (&["--where", "tier=basic"], "--where or --order-by"),

@@ -115,6 +115,9 @@ fn old_runs_of_batches_nobody_continues_go() {
     assert!(told.contains("removed 1 directory and 1 record"), "{told}");
     assert!(told.contains("removed 1 open batch with them"), "{told}");
     assert_eq!(ws.run_dirs().len(), 0);
+    let stats = ws.run(&["journal", "stats", "--json"]).expect(0).stdout;
+    let stats: serde_json::Value = serde_json::from_str(stats.trim()).unwrap();
+    assert_eq!(stats["targets"][0]["open_batches"].as_array().map(Vec::len), Some(0), "{stats}");
     // One that was overtaken goes; the newest, begun and not ended, stays, and it is said why.
     ws.write("old.csv", export(10));
     ws.sync(&["old.csv", "--max-rows", "2"]).expect(8);

@@ -205,7 +205,11 @@ const RUN_S_MAX: u64 = 120;
 
 /// Runs a command to its end; one that hangs is killed.
 pub(crate) fn finish(mut command: Command) -> Ran {
-    let child = command.spawn().unwrap();
+    finished(command.spawn().unwrap())
+}
+
+/// Waits for the end of a run; one that hangs is killed.
+pub(crate) fn finished(child: Child) -> Ran {
     let pid = child.id();
     let (ended, watched) = std::sync::mpsc::channel::<()>();
     let watchdog = std::thread::spawn(move || {

@@ -57,6 +57,7 @@ fn what_stopped_a_run_is_not_in_the_next_command() {
     assert!(budget.rows("pending") > 0 && budget.rows("failed") > 0);
     let next = budget.summary()["next"].to_string();
     assert!(!next.contains("to resume") && next.contains("simsync replay"), "{next}");
+    assert!(!next.contains("simsync doctor"), "the API accepts some: {next}");
 }
 
 #[test]
@@ -78,6 +79,35 @@ fn a_row_file_of_another_target_is_known_as_such() {
     assert!(!rehearsal.stdout.contains("kept for this target"), "{}", rehearsal.stdout);
 }
 
+/// The name under which a journal has no runs at all, and one whose record cannot be read.
+#[test]
+fn a_run_that_cannot_be_is_unknown_and_one_that_cannot_be_read_is_damage() {
+    let ws = Workspace::with(Faults {
+        subject_statuses: [("C-000002".to_owned(), 422)].into(),
+        ..Faults::default()
+    });
+    ws.write("crm.csv", export(6));
+    ws.sync(&["crm.csv"]).expect(3);
+    let failed = ws.last_run_file("failed.csv").unwrap();
+    let run = ws.run_dirs().pop().unwrap().file_name().unwrap().to_string_lossy().into_owned();
+    ws.write("failed.csv", failed.replace(&run, &"r".repeat(3_000)));
+    let odd = ws.sync(&["failed.csv"]).expect(3).expect_books();
+    assert_eq!(odd.rows("rejected"), 1);
+    assert_eq!(ws.last_rows("rejected.csv")[0]["_reason"], "origin.unknown_run");
+    // A record that is not what was written: no row is to be told that its run is unknown.
+    ws.write("failed.csv", &failed);
+    let db = sled::open(ws.path("simsync-state/journal")).unwrap();
+    let named = db.open_tree("named").unwrap();
+    let key = format!("run/{run}");
+    assert!(named.insert(key.as_bytes(), &b"nonsense"[..]).unwrap().is_some(), "the record has this name");
+    db.flush().unwrap();
+    drop((named, db));
+    let requests = ws.sandbox.stats().requests;
+    let damaged = ws.sync(&["failed.csv"]).expect(13);
+    assert!(!damaged.stdout.contains("origin.unknown_run"), "{}", damaged.stdout);
+    assert_eq!(ws.sandbox.stats().requests, requests);
+}
+
 #[test]
 fn a_place_that_cannot_be_written_is_named_as_it_is() {
     let workspace = Workspace::new();
@@ -86,6 +116,13 @@ fn a_place_that_cannot_be_written_is_named_as_it_is() {
     let plan = workspace.run(&["plan", "crm.csv", "--api-url", &url, "-o", "missing/p.json"]).expect(2);
     assert!(plan.stderr.contains("its directory does not exist"), "{}", plan.stderr);
     assert!(!plan.stderr.contains("journal is intact"), "{}", plan.stderr);
+    // A directory that nobody can make files in, root included.
+    if fs::exists("/proc/self").unwrap() {
+        let plan = workspace.run(&["plan", "crm.csv", "--api-url", &url, "-o", "/proc/p.json"]);
+        assert_ne!(plan.code, 0, "{}", plan.stdout);
+        assert!(plan.stderr.contains("nothing was sent"), "{}", plan.stderr);
+        assert!(!plan.stderr.contains("journal is intact"), "{}", plan.stderr);
+    }
     let state = workspace.sync(&["crm.csv", "--state", "crm.csv"]).expect(13);
     assert!(state.stderr.contains("--state") && !state.stderr.contains("free space"), "{}", state.stderr);
     assert_eq!(fs::read_to_string(workspace.path("crm.csv")).unwrap(), export(2));

@@ -3,11 +3,12 @@
 use std::fs;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 use simsync::sandbox::Faults;
 
-use crate::support::{Ran, Workspace, export, kill_after};
+use crate::support::{Ran, TOKEN, Workspace, binary, export, finish, kill_after, skipped};
 use crate::witness::kill_9;
 
 fn json(ran: &Ran) -> Value {
@@ -154,6 +155,57 @@ fn every_kind_of_damage_is_found_by_verify() {
             crate::witness::copy_dir(&copy, &state);
         }
     }
+}
+
+/// Runs the binary where the workspace's state directory is mounted read-only, and a directory for temporary files is
+/// not; in name spaces of its own, so that it takes no privileges. `None` where the system does not permit that.
+fn mounted_read_only(ws: &Workspace, args: &[&str]) -> Option<Ran> {
+    const MOUNT: &str = "mount -t tmpfs none mounted && cp -a simsync-state/. mounted \
+                         && mount -o remount,ro mounted || exit 99; ! touch mounted/file 2>&- || exit 99; exec \"$@\"";
+    fs::create_dir_all(ws.path("mounted")).unwrap();
+    fs::create_dir_all(ws.path("temporary")).unwrap();
+    let mut command = Command::new("unshare");
+    command.args(["--user", "--map-root-user", "--mount", "sh", "-c", MOUNT, "sh"]).arg(binary()).args(args);
+    command.args(["--state", "mounted"]).current_dir(ws.dir.path());
+    command.env("TMPDIR", ws.path("temporary")).env("SIMSYNC_TOKEN", TOKEN);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let can = Command::new("unshare").args(["--user", "--map-root-user", "--mount", "true"]).output();
+    let ran = can.is_ok_and(|output| output.status.success()).then(|| finish(command));
+    let ran = ran.filter(|ran| ran.code != 99);
+    if ran.is_none() {
+        skipped("nothing can be mounted here");
+    }
+    ran
+}
+
+#[test]
+fn on_a_read_only_file_system_verify_reads_everything_and_the_others_say_why_not() {
+    let ws = Workspace::with(crate::witness::frozen_after(150));
+    ws.write("export.csv", export(200));
+    let mut run = ws.sync_in_background(&["export.csv"]);
+    ws.wait_for_requests(100);
+    kill_9(&mut run);
+    let Some(verified) = mounted_read_only(&ws, &["journal", "verify", "--json"]) else { return };
+    let told = json(&verified.expect(0));
+    assert_eq!((&told["sound"], &told["read_only"]), (&true.into(), &true.into()), "{told}");
+    assert!(told["log_records"].as_u64().unwrap() > 80, "the log of a killed run is not folded: {told}");
+    let left = fs::read_dir(ws.path("temporary")).unwrap().count();
+    assert_eq!(left, 0, "no copy of the store is left behind");
+    let url = ws.sandbox.url();
+    for args in [&["sync", "export.csv", "--api-url", &url][..], &["journal", "compact"]] {
+        let refused = mounted_read_only(&ws, args).unwrap().expect(13);
+        assert!(refused.stderr.contains("nothing is wrong with the journal"), "{}", refused.stderr);
+    }
+    // What needs no lock is no matter of writing.
+    ws.sandbox.set_faults(Faults::default()).unwrap();
+    ws.sync(&["export.csv"]).expect(0);
+    let found = mounted_read_only(&ws, &["lookup", "--user-external-id", "C-000001"]).unwrap().expect(0);
+    assert!(found.stdout.contains("acknowledged"), "{}", found.stdout);
+    // Damage is damage there, too.
+    let file = fs::OpenOptions::new().write(true).open(ws.path("simsync-state/journal/db")).unwrap();
+    file.set_len(2).unwrap();
+    let damaged = mounted_read_only(&ws, &["journal", "verify"]).unwrap().expect(13);
+    assert!(damaged.stdout.contains("lost:") && damaged.stdout.contains("read-only"), "{}", damaged.stdout);
 }
 
 #[test]

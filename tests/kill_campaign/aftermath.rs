@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::plan::Plan;
+use crate::plan::{Plan, Policy};
 use crate::support::Workspace;
 use crate::witness::{entries, wait_for, window};
 
@@ -48,7 +48,8 @@ impl Aftermath {
             let class = request.fields["user_class"].clone().unwrap();
             let place = plan.updates[&key].iter().position(|update| update.class == class).unwrap();
             let last = reached.insert(key.clone(), place);
-            assert!(last.is_none_or(|last| last < place), "{key}: {class} after update {last:?}");
+            let is_in_order = last.is_none_or(|last| last < place || plan.policy == Policy::Chains);
+            assert!(is_in_order, "{key}: {class} after update {last:?}");
             let which = (key, place);
             assert!(!self.committed.contains(&which), "{which:?} was committed, and is sent again");
             if let Some(first) = self.applied.get(&which) {
@@ -56,7 +57,12 @@ impl Aftermath {
                 assert_eq!(*first, request.idempotency_key, "of {which:?}");
                 doubles += 1;
             }
-            assert!(request.applied, "{which:?} was refused");
+            // Of a chain, what gives a number up may be in doubt, and what takes it comes too early.
+            let is_early = plan.policy == Policy::Chains && request.fault == Some("uniqueness");
+            assert!(request.applied || is_early, "{which:?} was refused");
+            if is_early {
+                continue;
+            }
             after.applied.insert(which, request.idempotency_key);
         }
         assert!(doubles <= window(), "{doubles} doubles, more than the window");
@@ -67,13 +73,17 @@ impl Aftermath {
 
     /// Reads the journal.
     fn remember(&mut self, ws: &Workspace, plan: &Plan) {
-        for (key, entry) in entries(ws, plan.updates.keys().cloned()) {
-            for (place, update) in plan.updates[&key].iter().enumerate() {
+        for (key, entry) in entries(ws, plan.subjects.iter().cloned()) {
+            for (place, update) in plan.updates.get(&key).into_iter().flatten().enumerate() {
                 let version = plan.version(update);
-                assert!(!entry.may_have_failed(version), "{key} has failed");
+                // What is replayed was refused before, and what comes too early in a chain is deferred.
+                let may_fail = matches!(plan.policy, Policy::Replay | Policy::Chains);
+                assert!(!entry.may_have_failed(version) || may_fail, "{key} has failed");
                 if entry.may_be_in_doubt(version) {
                     self.in_doubt.insert((key.clone(), place));
-                } else if entry.acked.is_some_and(|acked| acked.batch == plan.batch && acked >= version) {
+                } else if !entry.may_have_failed(version)
+                    && entry.acked.is_some_and(|acked| acked.batch == plan.batch && acked >= version)
+                {
                     self.committed.insert((key.clone(), place));
                 }
             }

@@ -1,8 +1,8 @@
 //! A campaign of kills at random instants, and the figures of it:
 //! `cargo test --test kill_campaign -- --kills 2000 --rows 2000 --seed 1 --threads 2 --binary target/release/simsync`.
 //!
-//! Exports take turns by chance: folding, `each` and `--full`, with a log that is folded all the time or never, with a
-//! survey that spills or does not. Kills fall into survey and planning, the first intents, delivery, and what comes
+//! Exports take turns by chance: folding, `each` and `--full`, saved plans, replays of what was refused, chains of swaps, with
+//! a log that is folded all the time or never, with a survey that spills or does not. Kills fall into survey and planning, the first intents, delivery, and what comes
 //! after the last request: folding, row files, closing. Too long for every `cargo test`, which has its named instants in
 //! `tests/it/kill.rs`. The first thing that does not hold ends the campaign with a panic that names it.
 #![expect(clippy::unwrap_used, reason = "here, a panic is the report")]
@@ -18,16 +18,14 @@ mod support;
 mod witness;
 
 use std::io::Write;
-use std::process::Child;
+use std::process::{Child, Stdio};
 use std::sync::Mutex;
 use std::time::Duration;
-
-use simsync::sandbox::Faults;
 
 use aftermath::Aftermath;
 use figures::{Figures, Instant};
 use plan::{Plan, Policy};
-use support::Workspace;
+use support::{Workspace, finish};
 
 /// Of so many kills one is followed by a run that nobody kills.
 const FINISHED_EVERY: u64 = 8;
@@ -95,23 +93,22 @@ fn main() {
 
 /// Kills runs of one export until one of them comes to its end.
 fn one_export(rows: u32, chance: &mut Chance, is_enough: impl Fn() -> bool) -> Figures {
-    let (ws, plan) = (Workspace::new(), Plan::draw(rows, chance));
+    let (ws, mut plan) = (Workspace::new(), Plan::draw(rows, chance));
     plan.prepare(&ws);
-    let latency =
-        Faults { latency_ms: chance.below(12), latency_jitter_ms: chance.below(12), ..Faults::default() };
-    ws.sandbox.set_faults(latency).unwrap();
+    ws.fault(plan.faults(chance));
     let mut figures = Figures::default();
     let mut before = Aftermath::before(&ws);
     loop {
         if is_enough() || chance.below(FINISHED_EVERY) == 0 {
-            let resumed = ws.sync(&plan.args).expect(plan.code).expect_books();
+            let resumed = finish(plan.command(&ws)).expect(plan.code).expect_books();
             let (after, doubles) = before.after(&ws, &plan);
             check_named(&plan, &before, resumed.summary()["plan"]["in_doubt_resent"].as_u64().unwrap());
             figures.doubles(doubles);
             before = after;
             break;
         }
-        let run = ws.sync_in_background(&plan.args);
+        let mut command = plan.command(&ws);
+        let run = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let left = plan.total() - before.committed.len();
         let was_killed = killed_by_chance(&ws, run, u64::try_from(left).unwrap(), chance);
         let (after, doubles) = before.after(&ws, &plan);

@@ -18,6 +18,9 @@ pub(crate) use renewal::Names;
 
 const TOKEN: &str = "canary-Token";
 
+/// Longest time an attempt may take here: one that hangs must fail its test, not the suite.
+const ATTEMPT_MAX: Duration = Duration::from_secs(60);
+
 /// A server on its own threads: what each connection does is the test's script.
 struct Server {
     port: u16,
@@ -130,7 +133,10 @@ fn attempts_with(options: &ClientOptions, count: usize) -> Vec<Answered> {
         let client = Client::new(options).expect("a client");
         let mut answers = Vec::new();
         for _ in 0..count {
-            let answered = client.attempt(&token(), &request()).await;
+            // Bounds of a connection's own are to end it, not the harness.
+            let (token, request) = (token(), request());
+            let attempt = client.attempt(&token, &request);
+            let answered = tokio::time::timeout(ATTEMPT_MAX, attempt).await.expect("it ends by itself");
             // Promise 9, checked wherever an attempt is made.
             let shown = format!("{answered:?}");
             for secret in [TOKEN, "1234567890", "jane.doe"] {

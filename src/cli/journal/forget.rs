@@ -13,11 +13,12 @@ use crate::cli::args::ForgetArgs;
 use crate::cli::common::print;
 use crate::cli::fatal::Fatal;
 use crate::cli::{parts, subject};
+use crate::digest::SubjectId;
 use crate::engine::clock;
 use crate::exit::Exit;
 use crate::fields::{Checked, RuleSet};
 use crate::input::Inputs;
-use crate::journal::{JournalIndex, Upkeep};
+use crate::journal::{JournalIndex, TargetFact, Upkeep};
 use crate::report::{self, ForgetReport, ForgetRunsReport, OWN_COLUMNS, ReportError, remove_rows};
 use crate::settings::Settings;
 use crate::update::{FieldKind, FieldSet, Fields};
@@ -66,17 +67,23 @@ fn forget_subject(
     for (_, upkeep) in &states {
         keys = upkeep.index()?.targets.iter().filter_map(|fact| fact.key).chain(keys.iter()).collect();
     }
-    let mut report = ForgetReport::default();
+    let mut given = keys.intersect(values.present());
     // A run under another --key has left entries under that field, too; nobody keeps a list of those fields.
-    let other = values.present().minus(keys);
-    for (_, upkeep) in &mut states {
-        report.entries += forget_under(upkeep, values, other)?;
+    for field in values.present().minus(keys).iter() {
+        for (_, upkeep) in &mut states {
+            let subjects = subjects(upkeep, &[(field, values.get(field).unwrap_or_default())])?;
+            if upkeep.known(&subjects)? > 0 {
+                given.insert(field);
+            }
+        }
     }
-    let given = if report.entries > 0 { values.present() } else { keys.intersect(values.present()) };
     if given.is_empty() {
+        // An earlier try may have been killed when nothing but this was left to be done.
+        states.into_iter().try_for_each(|(_, upkeep)| upkeep.rewrite())?;
         return Err(not_a_key(keys));
     }
     let sought = Sought::new(settings, args, values, given)?;
+    let mut report = ForgetReport::default();
     for (state, upkeep) in states {
         forget_in(settings, &state, upkeep, &sought, &mut report)?;
     }
@@ -84,17 +91,13 @@ fn forget_subject(
     Ok(Exit::Success)
 }
 
-/// Removes the entries that the values of these fields have as keys, at every target; how many there were.
-fn forget_under(upkeep: &mut Upkeep, values: &Fields, fields: FieldSet) -> Result<u64, Fatal> {
+/// The ids under which these values of key fields are known, at every target.
+fn subjects(upkeep: &Upkeep, values: &[(FieldKind, &str)]) -> Result<Vec<SubjectId>, Fatal> {
     let targets = upkeep.index()?.targets;
-    let named = |field| Some((field, values.get(field)?));
-    let subjects: Vec<_> = fields
-        .iter()
-        .filter_map(named)
-        .flat_map(|(field, value)| targets.iter().map(move |fact| (&fact.target, field, value)))
-        .map(|(target, field, value)| upkeep.key().subject(target, field, value))
-        .collect();
-    Ok(upkeep.forget_subjects(&subjects)?)
+    let of_target = |fact: &TargetFact| {
+        values.iter().map(|(field, value)| upkeep.key().subject(&fact.target, *field, value)).collect()
+    };
+    Ok(targets.iter().flat_map::<Vec<SubjectId>, _>(of_target).collect())
 }
 
 /// Removes the subject in one state directory.
@@ -106,17 +109,12 @@ fn forget_in(
     report: &mut ForgetReport,
 ) -> Result<(), Fatal> {
     let (files, rows) = remove_from_files(settings, state, sought)?;
-    let mut subjects = Vec::new();
     for fact in upkeep.index()?.targets {
         let Some(key) = fact.key else { continue };
-        match sought.values.iter().find(|(field, _)| *field == key) {
-            Some((_, value)) => {
-                subjects.push(upkeep.key().subject(&fact.target, key, value));
-                report.targets.push(fact.target);
-            }
-            None => report.targets_passed_over.push(fact.target),
-        }
+        let is_told = sought.values.iter().any(|(field, _)| *field == key);
+        if is_told { &mut report.targets } else { &mut report.targets_passed_over }.push(fact.target);
     }
+    let subjects = subjects(&upkeep, &sought.values)?;
     report.entries += upkeep.forget_subjects(&subjects)?;
     report.rows += rows;
     report.files += files;

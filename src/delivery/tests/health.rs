@@ -447,3 +447,33 @@ fn chronic_rows_alone_wait_for_a_server_that_is_down() {
         assert_eq!(desk.scheduler.unsent(), [Leftover { id: 1, maybe_applied: true }]);
     }
 }
+
+/// Attempts that a row which always fails is given, among others of which every second one fails once or none does.
+fn attempts_of_a_poison_row(is_sick: bool) -> u32 {
+    let mut desk = Desk::warm(proven());
+    desk.offer(1, 1);
+    let (mut attempts, mut fresh) = (0, 100);
+    let mut tried = std::collections::HashSet::new();
+    while !matches!(desk.verdict(1), Some(Verdict::Failed(_))) {
+        desk.now_ms += 50;
+        desk.tick();
+        while desk.scheduler.held() < 12 {
+            desk.offer(fresh, fresh);
+            fresh += 1;
+        }
+        for id in desk.send_all() {
+            attempts += u32::from(id == 1);
+            let fails = id == 1 || is_sick && id % 2 == 0 && tried.insert(id);
+            desk.answer(id, if fails { failed() } else { Outcome::Acknowledged });
+        }
+        assert!(attempts < 100, "this goes on for ever");
+    }
+    attempts
+}
+
+#[test]
+fn two_thirds_of_what_fails_at_a_sick_server_are_not_counted() {
+    let attempts_max = proven().attempts_max;
+    assert_eq!(attempts_of_a_poison_row(false), attempts_max);
+    assert_eq!(attempts_of_a_poison_row(true), 3 * attempts_max);
+}

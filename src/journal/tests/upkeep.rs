@@ -97,6 +97,25 @@ fn a_rewriting_killed_after_any_step_leaves_a_whole_store() {
 }
 
 #[test]
+fn a_rewriting_killed_between_its_steps_is_no_damage_to_verify() {
+    for steps in 0..=2 {
+        let (dir, _) = filled(20);
+        let store = SledStore::open(dir.path()).unwrap();
+        rewrite::write_copy(&store, dir.path(), 0).unwrap();
+        Box::new(store).close().unwrap();
+        rewrite::wait_until_released(&dir.path().join("journal")).unwrap();
+        if steps >= 1 {
+            rewrite::set_aside(dir.path()).unwrap();
+        }
+        if steps >= 2 {
+            rewrite::put_in_place(dir.path()).unwrap();
+        }
+        let verified = crate::journal::verify(dir.path(), &who()).unwrap().unwrap();
+        assert!(verified.is_sound() && verified.entries == 20, "after {steps} steps: {verified:?}");
+    }
+}
+
+#[test]
 fn a_copy_that_is_not_complete_never_takes_the_place() {
     let (dir, _) = filled(5);
     let before = seen(dir.path());

@@ -106,6 +106,33 @@ fn headers_that_drip_for_ever_are_a_timeout() {
     assert_down(&server, &ran);
 }
 
+/// What is silent is given up after `api.read_timeout`, long before the attempt's own end; what drips is not.
+#[test]
+fn a_server_that_falls_silent_is_a_timeout_of_its_own() {
+    const DRIPS: u32 = 12;
+    let patient =
+        HOPELESS.replace("[api]\ntimeout = \"1s\"", "[api]\ntimeout = \"1h\"\nread_timeout = \"1s\"");
+    for head in ["", "HTTP/1.1 201 Created\r\nContent-Length: 12\r\n\r\n"] {
+        let silent = Raw::start(move |stream| {
+            stream.write_all(head.as_bytes())?;
+            // Until the other side gives up; then this one is told.
+            stream.read_to_end(&mut Vec::new()).map(drop)
+        });
+        let (_workspace, ran) = silent.sync(&patient);
+        assert_down(&silent, &ran);
+    }
+    // Longer in all than the silence that is allowed, and never silent for as long.
+    let dripping = Raw::start(|stream| {
+        stream.write_all(format!("HTTP/1.1 201 Created\r\nContent-Length: {DRIPS}\r\n\r\n").as_bytes())?;
+        (0..DRIPS).try_for_each(|_| {
+            std::thread::sleep(Duration::from_millis(150));
+            stream.write_all(b" ")
+        })
+    });
+    let (_workspace, ran) = dripping.sync(&patient);
+    assert_eq!((ran.code, ran.rows("synced"), dripping.requests()), (0, 2, 2), "{}", ran.stdout);
+}
+
 #[test]
 fn interim_answers_without_end_are_a_timeout() {
     let server = Raw::start(|stream| {

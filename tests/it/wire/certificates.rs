@@ -66,6 +66,35 @@ fn a_certificate_of_an_unknown_authority_stops_the_run_at_once() {
     }
 }
 
+/// The rustls world reads the system's authorities from where `SSL_CERT_FILE` says.
+#[test]
+fn an_authority_of_ones_own_takes_the_place_of_the_systems() {
+    let (ours, system) = (Authority::new("ours"), Authority::new("system"));
+    let (by_ours, by_system) = (peer(&ours, "127.0.0.1", 2999, None), peer(&system, "127.0.0.1", 2999, None));
+    let sync = |workspace: &Workspace, peer: &Peer| {
+        workspace.write("system.pem", system.pem());
+        workspace.write("crm.csv", export(6));
+        let url = peer.url("https", "127.0.0.1");
+        let args = ["sync", "--api-url", &url, "--rate", "unlimited", "--json", "crm.csv"];
+        let mut command = workspace.command(&args);
+        command.env("SSL_CERT_FILE", workspace.path("system.pem"));
+        finish(command)
+    };
+    // Without a word it is the system's that are trusted, and nobody else's.
+    assert_eq!(sync(&Workspace::new(), &by_system).expect(0).rows("synced"), 6);
+    // With an own one it is that alone.
+    assert_eq!(sync(&trusting(&ours, ""), &by_ours).expect(0).rows("synced"), 6);
+    let answered = by_system.requests();
+    for (workspace, peer) in [(Workspace::new(), &by_ours), (trusting(&ours, ""), &by_system)] {
+        let asked = peer.connections();
+        let ran = sync(&workspace, peer).expect(10).expect_books();
+        assert_eq!((ran.rows("pending"), ran.rows("failed")), (6, 0));
+        assert!(ran.stderr.contains("comes from no authority that is trusted here"), "{}", ran.stderr);
+        assert!(peer.connections() > asked, "somebody was asked");
+    }
+    assert_eq!((by_system.requests(), by_ours.requests()), (answered, (6, 0)));
+}
+
 #[test]
 fn an_expired_certificate_stops_the_run_at_once() {
     let ours = Authority::new("ours");

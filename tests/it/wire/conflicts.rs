@@ -53,6 +53,19 @@ fn a_chain_of_swaps_in_the_wrong_order_is_resolved() {
     }
 }
 
+/// Whoever knows who holds what lets those wait who have to. A journal that does not know tries all of them, pass by
+/// pass, as long as one has passed.
+#[test]
+fn a_journal_that_does_not_know_who_holds_what_resolves_a_chain_pass_by_pass() {
+    let workspace = after_before(Uniqueness::Refuse409, false);
+    workspace.write("chain.csv", CHAIN);
+    let args = ["--state", "another", "--max-in-flight", "1", "chain.csv"];
+    let ran = workspace.sync(&args).expect(0).expect_books();
+    assert_eq!((ran.rows("synced"), ran.rows("failed"), deferred(&ran)), (3, 0, 2));
+    // A, B and C; A and B; A.
+    assert_eq!((http(&ran, "409"), http(&ran, "201")), (3, 3));
+}
+
 #[test]
 fn a_server_that_replays_refusals_by_key_does_not_hold_a_chain_up() {
     let workspace = after_before(Uniqueness::Refuse409, true);

@@ -26,7 +26,8 @@ fn a_complaint_that_quotes_the_row_is_clustered_without_its_values() {
         }
         let (imei, id) =
             (heard.update["imei"].as_str().unwrap(), heard.update["user_external_id"].as_str().unwrap());
-        let says = format!("device {imei} of '{id}' is not ours, ask 1234");
+        let class = heard.update["user_class"].as_str().unwrap();
+        let says = format!("device {imei} of '{id}' is not ours in class {class}, ask 1234");
         answer(422, "application/json", &serde_json::json!({ "detail": says }).to_string())
     });
     let workspace = Workspace::new();
@@ -43,7 +44,7 @@ fn a_complaint_that_quotes_the_row_is_clustered_without_its_values() {
     let rows = workspace.last_rows("failed.csv");
     assert_eq!(rows.len(), 3);
     for row in &rows {
-        assert_eq!(row["_signature"], "422 device # of # is not ours, ask #");
+        assert_eq!(row["_signature"], "422 device # of # is not ours in class #, ask #");
     }
     // Identifiers stand in the private row files and nowhere else.
     for text in [ran.stdout, ran.stderr, workspace.last_run_file("summary.json").unwrap()] {
@@ -65,6 +66,18 @@ fn the_error_budget_stops_the_run() {
         workspace.sync(&["--max-in-flight", "1", "--max-errors", "5", "crm.csv"]).expect(4).expect_books();
     assert_eq!((ran.rows("synced"), ran.rows("failed"), ran.rows("pending")), (1, 6, 33));
     assert_eq!(workspace.last_rows("failed.csv").len(), 6);
+}
+
+#[test]
+fn an_error_budget_in_percent_is_one_of_the_rows_read() {
+    let refused = (1..200).map(|row| (format!("C-{row:06}"), 422)).collect();
+    let workspace = Workspace::with(super::Faults { subject_statuses: refused, ..Default::default() });
+    workspace.write("crm.csv", export(200));
+    for flag in ["--max-errors", "--max-errors-per-signature"] {
+        let args = ["--max-in-flight", "1", flag, "2%", "--new-batch", "--retry-failed", "crm.csv"];
+        let ran = workspace.sync(&args).expect(4).expect_books();
+        assert_eq!((ran.rows("failed"), ran.rows("pending") > 0), (5, true), "{flag}: {}", ran.stdout);
+    }
 }
 
 #[test]

@@ -30,6 +30,37 @@ fn a_connection_that_ends_without_an_answer_is_a_retry() {
         assert_eq!((ran.rows("synced"), http(&ran, "none")), (6, 1), "{how:?}");
         assert_eq!(workspace.history("C-000002").len(), 2, "{how:?}");
     }
+    // Nobody knows whether it was applied: where no retry can tell, it is in doubt, and what never left is not.
+    let workspace = Workspace::with(outage(3, 1_000_000, OutageKind::Reset));
+    workspace.configure(&IMPATIENT.replace("[api]", "outage_max = \"1s\"\n[api]"));
+    workspace.write("crm.csv", export(60));
+    let ran = workspace.sync(&["--max-in-flight", "1", "crm.csv"]).expect(5).expect_books();
+    assert_eq!((ran.rows("synced"), ran.rows("failed")), (2, 0), "{}", ran.stdout);
+    assert!(ran.rows("in_doubt") > 0 && ran.rows("pending") > 0, "{}", ran.stdout);
+}
+
+#[test]
+fn a_night_of_nothing_but_chronic_rows_is_no_outage_and_they_go_last() {
+    let workspace = Workspace::new();
+    workspace.configure(HASTY);
+    // A few more every night, each night among others that pass: twelve of which every one fails on its own.
+    for night in 1..=4_u32 {
+        let poison = (0..night).flat_map(|of| 13 * of..13 * of + 3);
+        let subject_statuses = poison.map(|row| (format!("C-{row:06}"), 500)).collect();
+        workspace.fault(Faults { subject_statuses, ..Faults::default() });
+        workspace.write("crm.csv", export(13 * night));
+        let ran = workspace.sync(&["--max-in-flight", "2", "crm.csv"]).expect(3).expect_books();
+        assert_eq!(ran.rows("failed"), u64::from(3 * night), "{}", ran.stdout);
+    }
+    let ran = workspace.sync(&["crm.csv"]).expect(3).expect_books();
+    assert_eq!((ran.rows("failed"), ran.rows("unchanged")), (12, 40), "{}", ran.stdout);
+    // Those that are new stand behind them in the file and go before them.
+    let seen = workspace.arrivals().len();
+    workspace.write("crm.csv", export(57));
+    let ran = workspace.sync(&["--max-in-flight", "1", "crm.csv"]).expect(3).expect_books();
+    assert_eq!((ran.rows("failed"), ran.rows("synced")), (12, 5), "{}", ran.stdout);
+    let first: Vec<String> = (52..57).map(|row| format!("C-{row:06}")).collect();
+    assert_eq!(workspace.arrivals()[seen..seen + 5], first);
 }
 
 #[test]
@@ -162,4 +193,24 @@ fn expect_outage_waited_out(rate: &str) {
     assert_eq!((ran.rows("synced"), ran.rows("failed")), (80, 0));
     assert!(http(&ran, "500") >= 10);
     assert_eq!(workspace.sandbox.stats().duplicates, 0);
+}
+
+/// While rows are unread, retries keep to their fifth, however many of them are due.
+#[test]
+fn retries_are_a_fifth_of_all_attempts_as_long_as_the_file_has_first_tries() {
+    let shares = Shares { error_500_before: 0.5, ..Shares::default() };
+    let workspace = Workspace::with(Faults { seed: 21, latency_ms: 3, shares, ..Faults::default() });
+    workspace.configure(&HASTY.replace("attempts_max = 3", "attempts_max = 20"));
+    workspace.write("crm.csv", export(300));
+    let ran = workspace.sync(&["--concurrency", "8", "crm.csv"]).expect(0).expect_books();
+    assert_eq!(ran.rows("synced"), 300);
+    let arrivals = workspace.arrivals();
+    let mut known = std::collections::HashSet::new();
+    let is_first: Vec<bool> = arrivals.iter().map(|subject| known.insert(subject)).collect();
+    let last_first = is_first.iter().rposition(|is_first| *is_first).unwrap();
+    let retries = is_first[..last_first].iter().filter(|is_first| !**is_first).count();
+    // What the budget has saved up comes on top.
+    assert!(retries * 5 <= last_first + 40, "{retries} retries of {last_first} attempts");
+    assert!(retries * 5 >= last_first / 2, "there were enough to be held back: {retries} of {last_first}");
+    assert!(arrivals.len() - last_first > 80, "the others came behind: {}", arrivals.len());
 }

@@ -5,7 +5,7 @@ use std::process::{Child, Stdio};
 
 use simsync::sandbox::Faults;
 
-use crate::support::{Ran, Workspace, export, ran, signal};
+use crate::support::{Ran, Workspace, export, finished, ran, signal};
 
 #[test]
 fn max_duration_stops_in_order_and_the_same_command_resumes() {
@@ -105,4 +105,31 @@ fn sigusr1_prints_the_status_line_and_sighup_reads_the_rate_again() {
     assert!(ran.stdout.contains("read the configuration again: rate unlimited"), "{}", ran.stdout);
     // At 2/s the rest would have taken a minute and a half.
     assert!(ran.summary()["duration_s"].as_f64().unwrap() < 60.0);
+}
+
+#[test]
+fn a_drain_ends_when_its_grace_is_over_and_names_what_is_in_doubt() {
+    let workspace = Workspace::with(super::outage(5, 1_000_000, simsync::sandbox::OutageKind::Hang));
+    workspace
+        .configure("[api]\ntimeout = \"1h\"\nread_timeout = \"1h\"\n[delivery]\nshutdown_grace = \"1s\"\n");
+    workspace.write("crm.csv", export(30));
+    let child = workspace.sync_command(&["--max-in-flight", "3", "crm.csv"]).spawn().unwrap();
+    workspace.wait_for_requests(7);
+    signal(child.id(), rustix::process::Signal::TERM);
+    let ran = finished(child).expect(143).expect_books();
+    assert_eq!((ran.rows("synced"), ran.rows("in_doubt"), ran.rows("pending")), (4, 3, 23));
+}
+
+#[test]
+fn sighup_reads_the_number_of_attempts_at_once_again() {
+    let workspace = Workspace::with(Faults { latency_ms: 50, ..Faults::default() });
+    workspace.configure("[delivery]\nconcurrency = 2\n");
+    workspace.write("crm.csv", export(300));
+    let child = workspace.sync_command(&["crm.csv"]).spawn().unwrap();
+    workspace.wait_for_requests(20);
+    assert_eq!(workspace.sandbox.stats().in_flight_max, 2);
+    workspace.configure("[delivery]\nconcurrency = 12\n");
+    signal(child.id(), rustix::process::Signal::HUP);
+    assert_eq!(finished(child).expect(0).rows("synced"), 300);
+    assert_eq!(workspace.sandbox.stats().in_flight_max, 12);
 }

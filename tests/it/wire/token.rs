@@ -8,7 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use simsync::sandbox::{Faults, OutageKind, Sandbox, SandboxOptions, TokenAfter};
 
 use super::{http, outage, subject_status};
-use crate::support::{TOKEN, Workspace, export, ran};
+use crate::support::{TOKEN, Workspace, export, finish, ran};
 
 const OTHER: &str = "canary-token-9e77";
 
@@ -54,21 +54,15 @@ fn a_renewed_token_is_read_and_the_same_rows_go_on() {
 
 #[test]
 fn a_new_token_that_is_refused_too_stops_the_run() {
-    let faults = Faults {
-        token_after: Some(TokenAfter { requests: 2, token: "nobody-has-this".into() }),
-        latency_ms: 100,
-        ..Faults::default()
-    };
-    let workspace = Workspace::with(faults);
+    let token_after = TokenAfter { requests: 2, token: "nobody-has-this".into() };
+    let workspace = Workspace::with(Faults { token_after: Some(token_after), ..Faults::default() });
     workspace.write("crm.csv", export(6));
-    let file = workspace.write("token", TOKEN);
-    fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
+    workspace.write("token", TOKEN);
+    // Another token each time: who asked again and again would never come to an end.
+    let renewing = "cat token; echo x$$-$(date +%N) > token";
     let mut command = workspace.sync_command(&["--max-in-flight", "1", "crm.csv"]);
-    command.env_remove("SIMSYNC_TOKEN").env("SIMSYNC_API_TOKEN_FILE", &file);
-    let child = command.spawn().unwrap();
-    workspace.wait_for_requests(1);
-    fs::write(&file, OTHER).unwrap();
-    let ran = ran(child.wait_with_output().unwrap()).expect(12).expect_books();
+    command.env_remove("SIMSYNC_TOKEN").env("SIMSYNC_API_TOKEN_COMMAND", renewing);
+    let ran = finish(command).expect(12).expect_books();
     assert_eq!((ran.rows("synced"), ran.rows("failed"), ran.rows("pending")), (2, 0, 4));
     assert_eq!(http(&ran, "401"), 2, "once under each token");
 }

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 
 use super::rulings::Duplicates;
 
-/// What makes a batch the same: content, and the settings that shape updates.
-pub(crate) type Key = (String, Duplicates, bool);
+/// What makes a batch the same: content, and the settings that shape updates: the policy, `--full`, `--send changed`.
+pub(crate) type Key = (String, Duplicates, bool, bool);
 
 #[derive(Debug, Clone, Copy)]
 struct Open {
@@ -82,6 +82,32 @@ impl Batches {
         if let Some(open) = self.open.get_mut(key) {
             open.has_delivered = true;
         }
+    }
+
+    /// Whether the batch is open: `None` where that is not certain.
+    pub(crate) fn is_open(&self, key: &Key) -> Option<bool> {
+        let is_ghost = self.ghost.as_ref() == Some(key);
+        match self.open.get(key) {
+            Some(open) if open.is_sure => Some(true),
+            Some(_) => None,
+            None if is_ghost => None,
+            None => Some(false),
+        }
+    }
+
+    /// The sequence of the batch, if it is open for all that is known.
+    pub(crate) fn seq(&self, key: &Key) -> Option<u64> {
+        self.open.get(key).map(|open| open.seq)
+    }
+
+    /// The number that a new batch would have, if that is certain.
+    pub(crate) fn next(&self) -> Option<u64> {
+        self.ghost.is_none().then_some(self.newest + 1)
+    }
+
+    /// The batch of this number is closed.
+    pub(crate) fn close_seq(&mut self, seq: u64) {
+        self.open.retain(|_, open| open.seq != seq);
     }
 
     /// Every row of the batch is ruled on.

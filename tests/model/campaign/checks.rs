@@ -2,7 +2,7 @@
 //!
 //! Not here: how the model comes to what it expects (`rulings.rs`, `outcomes.rs`).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde_json::Value;
 use simsync::sandbox::Sandbox;
@@ -11,6 +11,7 @@ use super::journal::Seen;
 use super::memory::{Entry, Outcome, State};
 use super::rows::{Field, Listed, Row};
 use super::rulings::{Plan, Ruling};
+use super::world::Input;
 
 /// What a run left, as the model has resolved it.
 pub(crate) struct Result_<'a> {
@@ -18,11 +19,13 @@ pub(crate) struct Result_<'a> {
     /// By carrier.
     pub(crate) outcomes: &'a BTreeMap<u64, Outcome>,
     pub(crate) rows: u64,
+    /// Rows beside those, of which nothing is to be sent.
+    pub(crate) fillers: u64,
 }
 
 /// What the journal has, without the counts of refusals that the model does not count.
 pub(crate) fn comparable(seen: Option<&Seen>, entry: &Entry) -> Option<Seen> {
-    let mut seen = seen?.clone();
+    let mut seen = Seen { acked_at_s: 0, ..seen?.clone() };
     if entry.is_uncounted {
         seen.refusals.iter_mut().for_each(|refusal| refusal.2 = 0);
     }
@@ -41,6 +44,7 @@ pub(crate) fn as_seen(entry: &Entry) -> Seen {
     Seen {
         fields: entry.fields.iter().map(shown).collect(),
         acked: entry.acked,
+        acked_at_s: 0,
         doubts: entry.doubts.iter().map(|doubt| (doubt.version, doubt.fields.clone())).collect(),
         refusals: entry
             .refusals
@@ -79,6 +83,7 @@ impl Result_<'_> {
         let mut books: BTreeMap<&'static str, u64> = names.map(|name| (name, 0)).into();
         for (ordinal, ruling) in &self.plan.rulings {
             let name = match ruling {
+                Ruling::Filtered => "filtered",
                 Ruling::Rejected => "rejected",
                 Ruling::Duplicate => "duplicate",
                 Ruling::Superseded => "superseded",
@@ -96,8 +101,29 @@ impl Result_<'_> {
             };
             *books.entry(name).or_default() += 1;
         }
-        books.insert("read", self.rows);
+        *books.entry("unchanged").or_default() += self.fillers;
+        books.insert("read", self.rows + self.fillers);
         books
+    }
+
+    /// The plan's counts, by the names of the summary, as far as nothing was sent yet.
+    pub(crate) fn planned(&self) -> Vec<(&'static str, u64)> {
+        let books = self.books();
+        let mut planned: Vec<(&str, u64)> = [
+            "read",
+            "rejected",
+            "filtered",
+            "duplicate",
+            "superseded",
+            "unchanged",
+            "conflict",
+            "held",
+            "folded",
+        ]
+        .map(|name| (name, books[name]))
+        .to_vec();
+        planned.extend([("send", books["pending"]), ("refused_before", books["failed"])]);
+        planned
     }
 
     /// Whether rows are left that are worth an exit code of their own.
@@ -110,28 +136,28 @@ impl Result_<'_> {
 
     /// Whether every row is ruled on, so that the batch is closed in the end.
     pub(crate) fn closes(&self, is_newest: bool) -> bool {
-        let books = self.books();
-        books["held"] == 0 && (is_newest || books["superseded"] == 0)
+        self.books()["held"] == 0 && (is_newest || !self.plan.is_overtaken)
     }
 
-    /// Ordinals of the rows of each row file.
-    pub(crate) fn row_files(&self) -> BTreeMap<&'static str, BTreeSet<u64>> {
-        let mut files: BTreeMap<&'static str, BTreeSet<u64>> =
-            ROW_FILES.map(|name| (name, BTreeSet::new())).into();
+    /// Ordinals of the rows of each row file, with the kind of why they are listed.
+    pub(crate) fn row_files(&self) -> BTreeMap<&'static str, BTreeMap<u64, &'static str>> {
+        let mut files: BTreeMap<&'static str, BTreeMap<u64, &'static str>> =
+            ROW_FILES.map(|name| (name, BTreeMap::new())).into();
         for (ordinal, ruling) in &self.plan.rulings {
-            let name = match ruling {
-                Ruling::Rejected => "rejected.csv",
-                Ruling::Conflict => "conflicts.csv",
-                Ruling::Held => "in_doubt.csv",
-                Ruling::RefusedBefore | Ruling::FoldedRefused => "failed.csv",
+            let (name, kind) = match ruling {
+                Ruling::Rejected => ("rejected.csv", "rejected"),
+                Ruling::Conflict => ("conflicts.csv", "conflict"),
+                Ruling::Held => ("in_doubt.csv", "held"),
+                Ruling::Superseded => ("superseded.csv", "superseded"),
+                Ruling::RefusedBefore | Ruling::FoldedRefused => ("failed.csv", "refused"),
                 Ruling::Send | Ruling::Folded => match self.outcome(*ordinal) {
-                    Some(Outcome::Failed(..)) => "failed.csv",
-                    Some(outcome) if outcome.is_open() => "in_doubt.csv",
+                    Some(Outcome::Failed(how, _)) => ("failed.csv", how.name()),
+                    Some(outcome) if outcome.is_open() => ("in_doubt.csv", "in-doubt"),
                     Some(_) | None => continue,
                 },
-                Ruling::Duplicate | Ruling::Superseded | Ruling::Unchanged => continue,
+                Ruling::Filtered | Ruling::Duplicate | Ruling::Unchanged => continue,
             };
-            files.entry(name).or_default().insert(*ordinal);
+            files.entry(name).or_default().insert(*ordinal, kind);
         }
         files
     }
@@ -154,22 +180,27 @@ impl Result_<'_> {
 }
 
 /// The row files there can be.
-pub(crate) const ROW_FILES: [&str; 4] = ["rejected.csv", "failed.csv", "in_doubt.csv", "conflicts.csv"];
+pub(crate) const ROW_FILES: [&str; 5] =
+    ["rejected.csv", "failed.csv", "in_doubt.csv", "conflicts.csv", "superseded.csv"];
 
 /// Holds the rows of a row file against those it must have, cell by cell.
 pub(crate) fn check_row_file(
     name: &str,
     listed: &[Listed],
-    expected: &BTreeSet<u64>,
-    rows: &[Row],
+    expected: &BTreeMap<u64, &'static str>,
+    input: &Input,
     run_id: &str,
 ) -> Result<(), String> {
-    let found: BTreeSet<u64> = listed.iter().map(|listed| listed.line - 1).collect();
-    if found != *expected || listed.len() != expected.len() {
-        return Err(format!("{name} has rows {found:?}, and should have {expected:?}"));
+    // What was refused before may have been so for a conflict.
+    let alike = |kind: &'static str| if kind == "deferred" { "refused" } else { kind };
+    let found: Vec<(u64, &str)> =
+        listed.iter().map(|listed| (ordinal_of(listed, input), alike(kind_of(&listed.reason)))).collect();
+    let wanted: Vec<(u64, &str)> = expected.iter().map(|(ordinal, kind)| (*ordinal, alike(kind))).collect();
+    if found != wanted {
+        return Err(format!("{name} has rows {found:?}, and should have {wanted:?}"));
     }
-    for (ordinal, listed) in expected.iter().zip(listed) {
-        let mut row = rows[usize::try_from(ordinal - 1).unwrap()].clone();
+    for (ordinal, listed) in expected.keys().zip(listed) {
+        let mut row = input.rows[usize::try_from(ordinal - 1).unwrap()].clone();
         let own = super::rows::Origin { run: run_id.to_owned(), row: *ordinal };
         row.origin = row.origin.or(Some(own));
         if row.is_broken {
@@ -180,6 +211,20 @@ pub(crate) fn check_row_file(
         }
     }
     Ok(())
+}
+
+/// The place of a listed row among those of the input.
+fn ordinal_of(listed: &Listed, input: &Input) -> u64 {
+    let file = input.files.iter().find(|(name, _)| *name == listed.file);
+    file.map_or(0, |(_, before)| before + listed.line - 1)
+}
+
+/// The kind that a reason is of.
+pub(crate) fn kind_of(reason: &str) -> &'static str {
+    const KINDS: [&str; 8] =
+        ["refused", "exhausted", "echo-mismatch", "deferred", "in-doubt", "held", "conflict", "superseded"];
+    let group = reason.split('.').next().unwrap_or_default();
+    KINDS.into_iter().find(|kind| *kind == group).unwrap_or("rejected")
 }
 
 /// What is remembered as known must be what the server holds.

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use simsync::api::Endpoint;
 use simsync::digest::{FieldHash, SubjectId};
-use simsync::journal::{Journal, JournalOptions};
+use simsync::journal::{Journal, JournalOptions, LockHolder, Upkeep};
 use simsync::ledger::{FailureKind, FieldState, LedgerEntry};
 use simsync::update::FieldSet;
 
@@ -22,6 +22,8 @@ pub(crate) struct Seen {
     /// Known values are given by value; a hash of nothing that was ever written is shown as such.
     pub(crate) fields: BTreeMap<Field, (Option<String>, Version)>,
     pub(crate) acked: Option<Version>,
+    /// When the last acknowledgment came, in seconds since the Unix epoch.
+    pub(crate) acked_at_s: i64,
     pub(crate) doubts: Vec<(Version, BTreeSet<Field>)>,
     pub(crate) refusals: Vec<(Version, Failed, u32)>,
 }
@@ -33,6 +35,8 @@ pub(crate) struct Remembered {
     pub(crate) entries: BTreeMap<(usize, String), Seen>,
     /// Batch of the run asked for.
     pub(crate) batch: Option<u64>,
+    /// Whether there is a journal.
+    pub(crate) is_there: bool,
 }
 
 /// Names of targets, and every subject and value there is.
@@ -67,7 +71,7 @@ pub(crate) fn read(state: &Path, names: &Names, run_id: Option<&str>) -> Result<
         .chain(values)
         .map(|(field, value)| ((field, key.field(field.kind(), value)), value.clone()))
         .collect();
-    let mut remembered = Remembered::default();
+    let mut remembered = Remembered { is_there: true, ..Remembered::default() };
     let entries = journal.ledger().map_err(|error| format!("the ledger cannot be read: {error}"))?;
     for entry in entries {
         let entry = entry.map_err(|error| format!("the ledger cannot be read: {error}"))?;
@@ -78,6 +82,48 @@ pub(crate) fn read(state: &Path, names: &Names, run_id: Option<&str>) -> Result<
     let batch = batch.map_err(|error| format!("the runs cannot be read: {error}"))?.flatten();
     remembered.batch = batch.map(|run| run.batch_seq);
     Ok(remembered)
+}
+
+/// Batches and runs, as the journal has them.
+#[derive(Debug, Default)]
+pub(crate) struct Index {
+    /// Target and batch of each run.
+    pub(crate) runs: BTreeMap<String, (usize, u64)>,
+    /// The newest batch of each target.
+    pub(crate) newest: BTreeMap<usize, u64>,
+    pub(crate) open: Vec<(usize, u64)>,
+    /// Those of them that were begun to be sent.
+    pub(crate) delivered: BTreeSet<(usize, u64)>,
+}
+
+/// Reads batches and runs of a state directory; none where there is no journal.
+pub(crate) fn index(state: &Path, names: &Names) -> Result<Option<Index>, String> {
+    let copy = tempfile::tempdir().map_err(|error| error.to_string())?;
+    if state.is_dir() {
+        copy_dir(state, copy.path());
+    }
+    let who = LockHolder { pid: 1, host: "here".into(), run_id: "model".into(), since_s: 0 };
+    let opened =
+        Upkeep::open(copy.path(), &who).map_err(|error| format!("the journal does not open: {error}"))?;
+    let Some(upkeep) = opened else { return Ok(None) };
+    let found = upkeep.index().map_err(|error| format!("the names cannot be read: {error}"))?;
+    let target = |name: &str| {
+        let mut urls = names.urls.iter();
+        urls.position(|url| Endpoint::parse(url, false).is_ok_and(|endpoint| endpoint.target() == name))
+            .unwrap()
+    };
+    let mut index = Index::default();
+    for run in &found.runs {
+        index.runs.insert(run.run_id.clone(), (target(&run.target), run.batch));
+    }
+    for fact in &found.targets {
+        let target = target(&fact.target);
+        index.newest.insert(target, fact.newest_batch);
+        index.open.extend(fact.open.iter().map(|open| (target, open.seq)));
+        let delivered = fact.open.iter().filter(|open| open.delivered);
+        index.delivered.extend(delivered.map(|open| (target, open.seq)));
+    }
+    Ok(Some(index))
 }
 
 fn version(version: simsync::row::Version) -> Version {
@@ -92,7 +138,8 @@ fn fields(set: FieldSet) -> BTreeSet<Field> {
 const ALL: [Field; 5] = [Field::Number, Field::Imsi, Field::Login, Field::Key, Field::Class];
 
 fn seen(entry: &LedgerEntry, values: &BTreeMap<(Field, FieldHash), String>) -> Result<Seen, String> {
-    let mut seen = Seen { acked: entry.acked.map(version), ..Seen::default() };
+    let acked = entry.acked.map(version);
+    let mut seen = Seen { acked, acked_at_s: entry.acked_at_s, ..Seen::default() };
     for field in ALL {
         let Some(held) = entry.field(field.kind()) else { continue };
         let value = match held.state {
@@ -107,7 +154,8 @@ fn seen(entry: &LedgerEntry, values: &BTreeMap<(Field, FieldHash), String>) -> R
     seen.doubts = entry.in_doubt.iter().map(|doubt| (version(doubt.version), fields(doubt.fields))).collect();
     for refusal in &entry.refusals {
         let how = match refusal.kind {
-            FailureKind::Refused | FailureKind::Unresolved => Failed::Refused,
+            FailureKind::Refused => Failed::Refused,
+            FailureKind::Unresolved => Failed::Unresolved,
             FailureKind::Exhausted => Failed::Exhausted,
             FailureKind::EchoMismatch => Failed::EchoMismatch,
             FailureKind::Deferred => Failed::Deferred,

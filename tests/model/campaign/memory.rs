@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::laws::{Flaw, Laws};
 use super::rows::{Cells, Field};
 
 /// Batch and ordinal of a row.
@@ -53,12 +54,33 @@ pub(crate) enum Failed {
     EchoMismatch,
     /// Refused for a conflict, and to be tried again.
     Deferred,
+    /// Refused for a conflict to the last.
+    Unresolved,
+}
+
+impl Failed {
+    /// The product's word for it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Failed::Refused => "refused",
+            Failed::Exhausted => "exhausted",
+            Failed::EchoMismatch => "echo-mismatch",
+            Failed::Deferred | Failed::Unresolved => "deferred",
+        }
+    }
+
+    /// Whether the same is not tried again by its batch.
+    pub(crate) const fn is_definite(self) -> bool {
+        matches!(self, Failed::Refused | Failed::Unresolved)
+    }
 }
 
 /// A failed update.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Refusal {
     pub(crate) version: Version,
+    /// The batch whose run was refused it.
+    pub(crate) batch: u64,
     pub(crate) how: Failed,
     /// Definite refusals so far.
     pub(crate) count: u32,
@@ -94,6 +116,9 @@ impl Outcome {
     }
 }
 
+/// When a field was acknowledged by the run that is looked at.
+pub(crate) const JUST_NOW: i64 = i64::MAX;
+
 /// What is remembered of a subject.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Entry {
@@ -103,6 +128,10 @@ pub(crate) struct Entry {
     pub(crate) doubts: Vec<Doubt>,
     /// Ascending by version.
     pub(crate) refusals: Vec<Refusal>,
+    /// When the last acknowledgment came, as the journal has it, in seconds since the Unix epoch.
+    pub(crate) acked_at_s: i64,
+    /// The same of each known field; [`JUST_NOW`] until the run is over.
+    pub(crate) times_s: BTreeMap<Field, i64>,
     /// Whether a conflict was ever deferred: its refusals are of one pass or of several, and are not counted here.
     pub(crate) is_uncounted: bool,
 }
@@ -110,7 +139,8 @@ pub(crate) struct Entry {
 impl Entry {
     /// Whether nothing is remembered, so that the journal has no entry.
     pub(crate) fn is_blank(&self) -> bool {
-        Entry { is_uncounted: false, ..self.clone() } == Entry::default()
+        let Entry { fields, acked, doubts, refusals, .. } = self;
+        fields.is_empty() && acked.is_none() && doubts.is_empty() && refusals.is_empty()
     }
 
     pub(crate) fn unknown(&self) -> BTreeSet<Field> {
@@ -128,16 +158,20 @@ impl Entry {
 
     /// Takes the outcomes of a run's updates of the subject, in the order in which they were sent. Intents that stay
     /// open come last: the fold of a crash finds them when all outcomes are in.
-    pub(crate) fn take(&mut self, updates: &[(&Facts, Outcome)]) {
+    pub(crate) fn take(&mut self, updates: &[(&Facts, Outcome)], batch: u64, laws: Laws) {
         for (facts, outcome) in updates {
             let version = version_of(facts);
             match outcome {
                 Outcome::Untouched | Outcome::Open => {}
-                Outcome::Synced => self.acknowledge(facts, version),
-                Outcome::Failed(how, is_maybe) => self.fail(facts, version, *how, *is_maybe),
+                Outcome::Synced => self.acknowledge(facts, version, laws),
+                Outcome::Failed(how, is_maybe) => {
+                    let is_maybe = *is_maybe && !laws.has(Flaw::MaybeIsKnown);
+                    self.is_uncounted |= *how == Failed::Unresolved;
+                    self.fail(facts, version, *how, is_maybe, batch);
+                }
                 Outcome::Deferred(is_maybe) | Outcome::Again(is_maybe) => {
                     self.is_uncounted = true;
-                    self.fail(facts, version, Failed::Deferred, *is_maybe);
+                    self.fail(facts, version, Failed::Deferred, *is_maybe, batch);
                 }
             }
         }
@@ -149,24 +183,34 @@ impl Entry {
     /// A field never goes back to an older version.
     fn set(&mut self, field: Field, state: State, version: Version) {
         if self.version(field).is_none_or(|held| held <= version) {
+            if state == State::Unknown {
+                self.times_s.remove(&field);
+            }
             self.fields.insert(field, (state, version));
         }
     }
 
-    fn acknowledge(&mut self, facts: &Facts, version: Version) {
+    fn acknowledge(&mut self, facts: &Facts, version: Version, laws: Laws) {
         for (field, (value, of)) in facts {
             // What an update made unknown under its own version, which may be newer than the row, it resolves.
             if matches!(self.fields.get(field), Some((State::Unknown, since)) if *since <= version) {
                 self.fields.remove(field);
             }
-            self.set(*field, State::Known(value.clone()), *of);
+            if !(laws.has(Flaw::ClearedIsUnsent) && value.is_empty()) {
+                self.set(*field, State::Known(value.clone()), *of);
+            }
+            // Also where something newer says the same.
+            if self.holds(*field, value) {
+                self.times_s.insert(*field, JUST_NOW);
+            }
         }
         self.acked = self.acked.max(Some(version));
         let fields = &self.fields;
         self.refusals.retain(|refusal| {
             // What failed in an older batch is history, unless a field is older still.
             let is_open = fields.values().any(|(_, held)| *held < refusal.version);
-            (refusal.version.batch >= version.batch || is_open) && refusal.version != version
+            let is_kept = is_open || laws.has(Flaw::FailuresPile);
+            (refusal.version.batch >= version.batch || is_kept) && refusal.version != version
         });
         for doubt in self.doubts.iter_mut().filter(|doubt| doubt.version <= version) {
             doubt.fields.retain(|field| !facts.contains_key(field));
@@ -180,21 +224,39 @@ impl Entry {
         });
     }
 
-    fn fail(&mut self, facts: &Facts, version: Version, how: Failed, is_maybe: bool) {
+    /// Newer rows say what was acknowledged, and are not sent: what failed before them is overtaken.
+    pub(crate) fn confirm(&mut self, facts: &Facts) {
+        for (field, (value, version)) in facts {
+            if self.holds(*field, value) {
+                self.set(*field, State::Known(value.clone()), *version);
+            }
+        }
+    }
+
+    /// Whether something failed after a field was acknowledged with this value, and before a row that says the same.
+    pub(crate) fn has_failed_since(&self, field: Field, value: &str, version: Version) -> bool {
+        let held = self.version(field).filter(|_| self.holds(field, value));
+        held.is_some_and(|held| {
+            self.refusals.iter().any(|refusal| held < refusal.version && refusal.version < version)
+        })
+    }
+
+    fn fail(&mut self, facts: &Facts, version: Version, how: Failed, is_maybe: bool, batch: u64) {
         if is_maybe {
             facts.keys().for_each(|field| self.set(*field, State::Unknown, version));
         }
-        self.refuse(facts, version, how);
+        // Of a batch of its own is only what was definitely refused.
+        self.refuse(facts, version, how, if how.is_definite() { batch } else { version.batch });
     }
 
-    fn refuse(&mut self, facts: &Facts, version: Version, how: Failed) {
+    fn refuse(&mut self, facts: &Facts, version: Version, how: Failed, batch: u64) {
         self.doubts.retain(|doubt| doubt.version != version);
         self.refusals.retain(|old| old.version.batch >= version.batch);
-        let more = u32::from(how == Failed::Refused);
+        let more = u32::from(how.is_definite());
         let values = values(facts);
         match self.refusals.iter_mut().find(|old| old.version == version) {
-            Some(old) => *old = Refusal { version, how, count: old.count + more, values },
-            None => self.refusals.push(Refusal { version, how, count: more, values }),
+            Some(old) => *old = Refusal { version, batch, how, count: old.count + more, values },
+            None => self.refusals.push(Refusal { version, batch, how, count: more, values }),
         }
         self.refusals.sort_by_key(|refusal| refusal.version);
     }

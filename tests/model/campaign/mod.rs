@@ -8,27 +8,49 @@
 //! Reading order: `rows` what exports say, `steps` what may happen, `rulings` what must follow for each row, `outcomes`
 //! what may become of each update, `memory` what is remembered of it, `checks` what is compared, `world` all of it.
 
+mod after;
+mod applied;
 mod batches;
 mod chance;
 mod checks;
+mod deeds;
+mod fillers;
 mod journal;
+mod laws;
+mod lookup;
 mod memory;
 mod outcomes;
+mod planned;
+mod replays;
+mod resolve;
 mod rows;
 mod rulings;
 mod run;
+pub(crate) mod slots;
 mod steps;
+mod swaps;
+mod upkeep;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 
 use chance::Chance;
+pub(crate) use deeds::NAMES;
+pub(crate) use laws::Laws;
 pub(crate) use world::Tally;
-use world::World;
+use world::{Climate, World};
 
-/// Share of the sequences with `send = "changed"`, unless told otherwise: none, as long as the setting is ignored.
-pub(crate) const CHANGED_PERCENT: u64 = 30;
+/// Shares of the sequences, in a hundred, with a peculiarity of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Shares {
+    /// The log is folded all the time.
+    pub(crate) folding: u64,
+    /// Surveys spill.
+    pub(crate) spilling: u64,
+    /// Acknowledgments grow old, which takes minutes.
+    pub(crate) aging: u64,
+}
 
 /// A sequence to be run.
 #[derive(Debug, Clone)]
@@ -36,8 +58,8 @@ pub(crate) struct Sequence {
     pub(crate) seed: u64,
     pub(crate) index: u64,
     pub(crate) steps: u64,
-    /// Of a hundred sequences, so many send only what changed.
-    pub(crate) changed_percent: u64,
+    pub(crate) shares: Shares,
+    pub(crate) laws: Laws,
     /// Steps that are left out.
     pub(crate) skipped: Vec<u64>,
 }
@@ -54,13 +76,21 @@ pub(crate) struct Failure {
 }
 
 impl Sequence {
+    /// What is drawn for the sequence as a whole, where no step is.
+    fn climate(&self) -> Climate {
+        let mut chance = Chance::of(self.seed, self.index, u64::MAX);
+        let folds_often = chance.percent(self.shares.folding);
+        let which = chance.below(100);
+        let spills = which < self.shares.spilling;
+        let ages = !spills && which < self.shares.spilling + self.shares.aging;
+        Climate { folds_often, spills, ages, laws: self.laws }
+    }
+
     /// Runs the sequence from its beginning.
     pub(crate) fn run(&self) -> Result<Tally, Box<Failure>> {
-        // Drawn for the sequence as a whole, where no step is.
-        let sends_changed = Chance::of(self.seed, self.index, u64::MAX).percent(self.changed_percent);
-        let (mut world, mut log) =
-            (World::new(sends_changed), vec![format!("sends changed: {sends_changed}")]);
-        let (mut step, mut ended) = (0, Ok(()));
+        let climate = self.climate();
+        let (mut world, mut log) = (World::new(climate), vec![format!("{climate:?}")]);
+        let (mut step, mut ended) = (0, caught(|| world.fill()));
         while step < self.steps && ended.is_ok() {
             if !self.skipped.contains(&step) {
                 let mut chance = Chance::of(self.seed, self.index, step);

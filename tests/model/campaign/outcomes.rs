@@ -85,6 +85,7 @@ fn verdict(attempts: &[&RequestView]) -> Option<Outcome> {
             Some(Outcome::Failed(Failed::EchoMismatch, true))
         }
         (Some(201), _) => Some(Outcome::Synced),
+        (Some(_), _) if is_conflict(last) => Some(Outcome::Failed(Failed::Unresolved, was_maybe)),
         (Some(status), _) if status < 500 && status != 429 => {
             Some(Outcome::Failed(Failed::Refused, was_maybe))
         }
@@ -99,6 +100,8 @@ fn possible(attempts: &[&RequestView], end: End, is_behind: bool) -> Vec<Outcome
     let is_maybe_applied = attempts.iter().any(|request| is_maybe(request));
     let exhausted = Outcome::Failed(Failed::Exhausted, true);
     let mut possible = match (end, attempts.is_empty(), verdict) {
+        // What waits for another subject's conflict is tried with it, or not at all.
+        (End::Finished, true, _) if is_behind => vec![Outcome::Failed(Failed::Unresolved, false)],
         (End::Finished, true, _) => Vec::new(),
         (End::Finished, false, verdict) => return vec![verdict.unwrap_or(exhausted)],
         (End::Drained, true, _) => vec![Outcome::Untouched],
@@ -122,11 +125,11 @@ fn possible(attempts: &[&RequestView], end: End, is_behind: bool) -> Vec<Outcome
     possible
 }
 
-/// Every way in which a subject's updates may have ended. Outcomes are committed in order: behind one that is not,
+/// Every way in which a subject's updates may have ended, where conflicts were met in the run or not. Outcomes are committed in order: behind one that is not,
 /// nothing is settled.
-pub(crate) fn ways(attempts: &[Vec<&RequestView>], end: End) -> Vec<Vec<Outcome>> {
+pub(crate) fn ways(attempts: &[Vec<&RequestView>], end: End, has_conflicts: bool) -> Vec<Vec<Outcome>> {
     let mut ways: Vec<Vec<Outcome>> = vec![Vec::new()];
-    let mut is_behind = false;
+    let mut is_behind = has_conflicts;
     for attempts in attempts {
         let possible = possible(attempts, end, is_behind);
         let longer = |way: &Vec<Outcome>| {
@@ -138,6 +141,16 @@ pub(crate) fn ways(attempts: &[Vec<&RequestView>], end: End) -> Vec<Vec<Outcome>
         is_behind |= attempts.iter().any(|request| is_conflict(request));
     }
     ways
+}
+
+/// The same of updates that are recorded and not sent.
+pub(crate) fn adopted_ways(updates: usize, end: End) -> Vec<Vec<Outcome>> {
+    let recorded = if end == End::Killed { 0..=updates } else { updates..=updates };
+    let way = |recorded| {
+        let outcome = |at| if at < recorded { Outcome::Synced } else { Outcome::Untouched };
+        (0..updates).map(outcome).collect()
+    };
+    recorded.map(way).collect()
 }
 
 /// Whether a conflict was met.

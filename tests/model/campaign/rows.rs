@@ -113,8 +113,14 @@ pub(crate) fn text_of(rows: &[Row]) -> String {
 #[derive(Debug, Clone)]
 pub(crate) struct Listed {
     pub(crate) row: Row,
-    /// Line in the input it is from, which tells its ordinal.
+    /// The input it is from, as that was given.
+    pub(crate) file: String,
+    /// Line in it, which tells the row's ordinal.
     pub(crate) line: u64,
+    /// Why it is listed.
+    pub(crate) reason: String,
+    /// The server's complaint.
+    pub(crate) signature: String,
 }
 
 /// The rows of a row file.
@@ -138,7 +144,8 @@ pub(crate) fn parse_row_file(text: &str) -> Result<Vec<Listed>, String> {
         }
         let origin = Some(Origin { run: cell("_run"), row: number("_row")? });
         let row = Row { subject: cell(Field::Key.column()), cells, is_broken, origin };
-        listed.push(Listed { row, line: number("_line")? });
+        let (file, reason, signature) = (cell("_file"), cell("_reason"), cell("_signature"));
+        listed.push(Listed { row, file, line: number("_line")?, reason, signature });
     }
     Ok(listed)
 }

@@ -5,8 +5,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::memory::{Entry, Facts, Failed, State, Version, values, version_of};
+use super::laws::{Flaw, Laws};
+use super::memory::{Entry, Facts, State, Version, values, version_of};
 use super::rows::{Cells, Field, Row};
+use super::swaps;
 
 /// What becomes of several rows of a subject.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,11 +43,15 @@ pub(crate) struct Rules {
     pub(crate) sends_changed: bool,
     pub(crate) retries_failed: bool,
     pub(crate) batch: u64,
+    /// Acknowledgments of before this moment are refreshed, in seconds since the Unix epoch.
+    pub(crate) stale_before_s: Option<i64>,
+    pub(crate) laws: Laws,
 }
 
 /// What is ruled on a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Ruling {
+    Filtered,
     Rejected,
     Duplicate,
     Superseded,
@@ -79,11 +85,15 @@ pub(crate) struct Plan {
     pub(crate) subjects: BTreeMap<u64, String>,
     /// In the order in which those of a subject are sent.
     pub(crate) updates: Vec<Update>,
+    /// Whether a newer batch has set what a row says.
+    pub(crate) is_overtaken: bool,
+    /// What unchanged rows say that overtakes a failure, by subject, in the order of the rows.
+    pub(crate) confirmed: Vec<(String, Facts)>,
 }
 
 /// A valid row of a subject.
 #[derive(Debug, Clone)]
-struct Valid {
+pub(crate) struct Valid {
     ordinal: u64,
     version: Version,
     /// The key included.
@@ -92,27 +102,38 @@ struct Valid {
 
 /// What is said of a row of a subject.
 #[derive(Debug, Clone)]
-struct Said {
-    ruling: Ruling,
+pub(crate) struct Said {
+    pub(crate) ruling: Ruling,
     /// The update it carries.
     carries: Option<Facts>,
     /// What it claims for its subject, if it is part of an update.
-    claims: Cells,
+    pub(crate) claims: Cells,
     /// Whether it equals what is held.
-    is_equal: bool,
+    pub(crate) is_equal: bool,
 }
 
-/// Rules on an export. `batch_of` finds the batch of a run that a row was fed back from, at this target.
+/// A subject, its rows and what is said of them, both in the order of versions.
+pub(crate) type Told<'r> = (&'r String, Vec<Valid>, Vec<Said>);
+
+/// Rules on an export, of which some rows are left out. `batch_of` finds the batch of a run that a row was fed back from,
+/// at this target.
 pub(crate) fn plan(
     rows: &[Row],
+    filtered: &BTreeSet<u64>,
     memory: &BTreeMap<String, Entry>,
     rules: Rules,
     batch_of: &dyn Fn(&str) -> Option<u64>,
 ) -> Plan {
-    let mut plan = Plan { rulings: BTreeMap::new(), subjects: BTreeMap::new(), updates: Vec::new() };
+    let (rulings, subjects, updates) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
+    let mut plan = Plan { rulings, subjects, updates, is_overtaken: false, confirmed: Vec::new() };
     let mut by_subject: BTreeMap<&String, Vec<Valid>> = BTreeMap::new();
     for (ordinal, row) in (1..).zip(rows) {
+        if filtered.contains(&ordinal) {
+            plan.rulings.insert(ordinal, Ruling::Filtered);
+            continue;
+        }
         let version = match &row.origin {
+            Some(_) if rules.laws.has(Flaw::ReplayIsNewer) => Some(Version { batch: rules.batch, ordinal }),
             None => Some(Version { batch: rules.batch, ordinal }),
             Some(origin) => batch_of(&origin.run).map(|batch| Version { batch, ordinal: origin.row }),
         };
@@ -126,17 +147,33 @@ pub(crate) fn plan(
         by_subject.entry(&row.subject).or_default().push(Valid { ordinal, version, cells });
     }
     let nothing = Entry::default();
-    let mut told: Vec<(&String, Vec<Valid>, Vec<Said>)> = Vec::new();
+    let mut told: Vec<Told<'_>> = Vec::new();
     for (subject, mut rows) in by_subject {
         rows.sort_by_key(|row| (row.version, row.ordinal));
         let entry = memory.get(subject).unwrap_or(&nothing);
         let said = Subject { rules, entry, rows: &rows }.says();
+        plan.is_overtaken |= rows.iter().any(|row| {
+            let is_newer = |field| entry.version(field).is_some_and(|version| version.batch > rules.batch);
+            row.cells.keys().any(|field| *field != Field::Key && is_newer(*field))
+        });
         told.push((subject, rows, said));
     }
     let contested = contested(&told);
-    for (subject, rows, mut said) in told {
-        conclude(&mut said, contested.get(subject), rules);
+    for (subject, _, said) in &mut told {
+        conclude(said, contested.get(*subject), rules);
+    }
+    if !rules.sends_conflicts && !rules.laws.has(Flaw::SwapsAreSent) {
+        swaps::hold(&mut told, memory);
+    }
+    for (subject, rows, said) in told {
         let entry = memory.get(subject).unwrap_or(&nothing);
+        let subject_ = Subject { rules, entry, rows: &rows };
+        let mut confirmed: Vec<(u64, Facts)> = Vec::new();
+        for (at, said) in said.iter().enumerate() {
+            confirmed.extend(subject_.confirms(at, said).map(|facts| (rows[at].ordinal, facts)));
+        }
+        confirmed.sort_by_key(|(ordinal, _)| *ordinal);
+        plan.confirmed.extend(confirmed.into_iter().map(|(_, facts)| (subject.clone(), facts)));
         for (row, said) in rows.iter().zip(said) {
             plan.rulings.insert(row.ordinal, said.ruling);
             if let Some(facts) = said.carries.filter(|_| said.ruling == Ruling::Send) {
@@ -146,11 +183,13 @@ pub(crate) fn plan(
             }
         }
     }
+    // Rows are read in the order of the file, whatever their versions are.
+    plan.updates.sort_by(|one, other| (&one.subject, one.carrier).cmp(&(&other.subject, other.carrier)));
     plan
 }
 
 /// Of each subject, the values that others claim in the end too.
-fn contested(told: &[(&String, Vec<Valid>, Vec<Said>)]) -> BTreeMap<String, Cells> {
+fn contested(told: &[Told<'_>]) -> BTreeMap<String, Cells> {
     let mut claims: BTreeMap<(Field, &String), Vec<&String>> = BTreeMap::new();
     for (subject, _, said) in told {
         for field in Field::UNIQUE {
@@ -178,7 +217,7 @@ fn conclude(said: &mut [Said], contested: Option<&Cells>, rules: Rules) {
         });
         if said.is_equal && !is_sent {
             said.ruling = Ruling::Unchanged;
-        } else if is_contested && !rules.sends_conflicts {
+        } else if is_contested && !rules.sends_conflicts && !rules.laws.has(Flaw::ConflictsAreSent) {
             said.ruling = Ruling::Conflict;
         }
         is_sent |= said.ruling == Ruling::Send;
@@ -206,11 +245,30 @@ impl Subject<'_> {
         self.rules.duplicates == Duplicates::Each
     }
 
+    /// What an unchanged row says, where it overtakes a failure.
+    fn confirms(&self, at: usize, said: &Said) -> Option<Facts> {
+        if said.ruling != Ruling::Unchanged || said.claims.is_empty() {
+            return None;
+        }
+        let row = &self.rows[at];
+        let mut gone = self.overtaken(row);
+        if matches!(self.rules.duplicates, Duplicates::Fold | Duplicates::Each) {
+            let live: Vec<usize> = (0..self.rows.len()).filter(|at| !self.is_duplicate(*at)).collect();
+            gone.extend(self.shadowed(at, &live));
+        }
+        let kept = row.cells.iter().filter(|(field, _)| !gone.contains(field));
+        let facts: Facts = kept.map(|(field, value)| (*field, (value.clone(), row.version))).collect();
+        let overtakes = |(field, (value, version)): (&Field, &(String, Version))| {
+            *field != Field::Key && self.entry.has_failed_since(*field, value, *version)
+        };
+        facts.iter().any(overtakes).then_some(facts)
+    }
+
     /// Fields of a row of which something newer is known, or was sent.
     fn overtaken(&self, row: &Valid) -> BTreeSet<Field> {
         let is_overtaken = |field: &Field| {
             let Some((state, newer)) = self.entry.fields.get(field) else { return false };
-            if *field == Field::Key || *newer <= row.version {
+            if *field == Field::Key || *newer <= row.version || self.rules.laws.has(Flaw::StaleWins) {
                 return false;
             }
             let is_unknown = *state == State::Unknown;
@@ -232,6 +290,9 @@ impl Subject<'_> {
     fn is_duplicate(&self, at: usize) -> bool {
         let Some(before) = at.checked_sub(1).map(|before| &self.rows[before]) else { return false };
         let row = &self.rows[at];
+        if self.rules.laws.has(Flaw::DuplicateAnywhere) {
+            return self.rows[..at].iter().any(|before| before.cells == row.cells);
+        }
         before.cells == row.cells
             && before.version.batch == row.version.batch
             && self.overtaken(before) == self.overtaken(row)
@@ -311,12 +372,16 @@ impl Subject<'_> {
     /// What is sent of an update that has something to send: all of it, or the key and what differs. Fields that earlier
     /// updates of the batch touch differ when its turn comes, whatever is held now.
     fn sent(&self, facts: &Facts, touched: &BTreeSet<Field>) -> Facts {
-        if !self.rules.sends_changed || self.rules.is_full {
+        let is_whole = self.rules.is_full || self.rules.laws.has(Flaw::ChangedIsFull);
+        if !self.rules.sends_changed || is_whole {
             return facts.clone();
         }
         let mut sent = facts.clone();
-        sent.retain(|field, (value, _)| {
-            *field == Field::Key || touched.contains(field) || !self.entry.holds(*field, value)
+        sent.retain(|field, (value, version)| {
+            let is_wanted = touched.contains(field)
+                || self.is_stale(*field, value)
+                || self.entry.has_failed_since(*field, value, *version);
+            *field == Field::Key || is_wanted || !self.entry.holds(*field, value)
         });
         if sent.len() > 1 { sent } else { facts.clone() }
     }
@@ -327,6 +392,7 @@ impl Subject<'_> {
         for at in live.iter().copied() {
             let row = &self.rows[at];
             let mut gone = self.overtaken(row);
+            gone.extend(self.shadowed(at, live));
             gone.extend(self.acknowledged_since(at, live));
             let kept = row.cells.iter().filter(|(field, _)| !gone.contains(field));
             let facts: Facts = kept.map(|(field, value)| (*field, (value.clone(), row.version))).collect();
@@ -349,6 +415,15 @@ impl Subject<'_> {
         }
     }
 
+    /// Fields of a row fed back that a newer one sets, which stands before it and is sent before it; or one of the same
+    /// version, which stands behind it.
+    fn shadowed(&self, at: usize, live: &[usize]) -> BTreeSet<Field> {
+        let row = &self.rows[at];
+        let newer = live.iter().filter(|other| **other > at).map(|other| &self.rows[*other]);
+        let shadows = |other: &&Valid| other.ordinal < row.ordinal || other.version == row.version;
+        newer.filter(shadows).flat_map(|other| Subject::remaining(other, &self.overtaken(other))).collect()
+    }
+
     /// Fields of a row not acknowledged that a later one, acknowledged in this batch, has set since.
     fn acknowledged_since(&self, at: usize, live: &[usize]) -> BTreeSet<Field> {
         let row = &self.rows[at];
@@ -368,7 +443,8 @@ impl Subject<'_> {
         let (entry, batch) = (self.entry, self.rules.batch);
         let has_failed = entry.refusals.iter().any(|refusal| refusal.version == version);
         let is_doubted = entry.doubts.iter().any(|doubt| doubt.version == version);
-        let Some(acked) = entry.acked.filter(|_| self.is_each() && !has_failed && !is_doubted) else {
+        let is_kept = self.is_each() && !self.rules.laws.has(Flaw::EachForgets);
+        let Some(acked) = entry.acked.filter(|_| is_kept && !has_failed && !is_doubted) else {
             return false;
         };
         let first_doubt = entry.doubts.iter().map(|doubt| doubt.version).find(|of| of.batch == batch);
@@ -388,7 +464,10 @@ impl Subject<'_> {
 
     /// Whether this very update was acknowledged in this batch, where values cannot tell.
     fn is_settled(&self, facts: &Facts) -> bool {
-        if !self.rules.is_full && !self.is_each() {
+        let laws = self.rules.laws;
+        let forgets = laws.has(Flaw::FullForgets) && self.rules.is_full
+            || laws.has(Flaw::EachForgets) && self.is_each();
+        if !self.rules.is_full && !self.is_each() || forgets {
             return false;
         }
         let mut rest = facts.iter().filter(|(field, _)| **field != Field::Key);
@@ -408,23 +487,37 @@ impl Subject<'_> {
             let is_overtaken_key = *field == Field::Key && self.entry.version(*field) > Some(*version);
             self.entry.holds(*field, value) || is_overtaken_key
         };
-        !self.rules.is_full && facts.iter().all(is_held)
+        let is_stale = facts.iter().any(|(field, (value, _))| self.is_stale(*field, value));
+        !self.rules.is_full && !is_stale && facts.iter().all(is_held)
+    }
+
+    /// Whether a field has this value, and was acknowledged too long ago.
+    fn is_stale(&self, field: Field, value: &str) -> bool {
+        let stale_before_s = self.rules.stale_before_s.filter(|_| !self.rules.laws.has(Flaw::NeverStale));
+        let at_s = self.entry.times_s.get(&field).filter(|_| self.entry.holds(field, value));
+        stale_before_s.zip(at_s).is_some_and(|(before_s, at_s)| *at_s < before_s)
     }
 
     /// The ruling on an update that has something to send.
     fn otherwise(&self, facts: &Facts) -> Ruling {
         let (entry, version, values) = (self.entry, version_of(facts), values(facts));
+        let laws = self.rules.laws;
         if self.rules.holds_doubts {
             let is_same = entry.doubts.iter().any(|doubt| doubt.version == version && doubt.values == values);
             let is_left = entry.unknown().iter().any(|field| !facts.contains_key(field));
-            if is_same || is_left {
+            if is_same && !laws.has(Flaw::HoldSends) || is_left && !laws.has(Flaw::HoldForgetsOthers) {
                 return Ruling::Held;
             }
         }
-        let is_refused = version.batch == self.rules.batch
-            && entry.refusals.iter().any(|refusal| {
-                (refusal.version, refusal.how) == (version, Failed::Refused) && refusal.values == values
-            });
-        if is_refused && !self.rules.retries_failed { Ruling::RefusedBefore } else { Ruling::Send }
+        let is_refused = entry.refusals.iter().any(|refusal| {
+            let is_of_batch = refusal.batch == self.rules.batch || laws.has(Flaw::RefusedForEver);
+            is_of_batch && refusal.version == version && refusal.how.is_definite() && refusal.values == values
+        });
+        let is_retried = self.rules.retries_failed && !laws.has(Flaw::RetryFailedPassedOver);
+        if is_refused && !is_retried && !laws.has(Flaw::RefusedAgain) {
+            Ruling::RefusedBefore
+        } else {
+            Ruling::Send
+        }
     }
 }

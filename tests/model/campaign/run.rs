@@ -26,6 +26,8 @@ pub(crate) struct Ran {
     pub(crate) code: Option<i32>,
     /// The last line of stdout, if it is a summary.
     pub(crate) summary: Option<Value>,
+    /// The last line of stdout, if it is JSON at all.
+    pub(crate) told: Option<Value>,
     pub(crate) stderr: String,
 }
 
@@ -59,8 +61,8 @@ pub(crate) fn run(dir: &Path, sandbox: &Sandbox, args: &[String], stop: Stop) ->
     };
     let said = fs::read_to_string(&out).map_err(failed)?;
     let last = said.lines().last().and_then(|line| serde_json::from_str::<Value>(line).ok());
-    let summary = last.filter(|last| last["type"] == "summary");
-    Ok(Ran { code, summary, stderr: fs::read_to_string(&err).map_err(failed)? })
+    let summary = last.clone().filter(|last| last["type"] == "summary");
+    Ok(Ran { code, summary, told: last, stderr: fs::read_to_string(&err).map_err(failed)? })
 }
 
 /// Waits until the process has ended, or something else is so.

@@ -1,6 +1,6 @@
-//! The steps of a sequence, drawn by chance: which export, which options, which faults, and how the run ends.
+//! The runs of a sequence, drawn by chance: which export, which options, which faults, and how the run ends.
 //!
-//! Not here: doing them (`world.rs`).
+//! Not here: what else may happen (`deeds.rs`), doing it (`world.rs`).
 
 use simsync::sandbox::{Faults, Shares, Uniqueness};
 
@@ -14,8 +14,14 @@ const SUBJECTS: u64 = 6;
 /// Rows of a new export, at most.
 const ROWS_MAX: u64 = 18;
 
+/// Share of the options with `--send changed`.
+const CHANGED_PERCENT: u64 = 30;
+
 /// Targets there are.
 pub(crate) const TARGETS: usize = 2;
+
+/// Longest time from its start at which an adoption is killed.
+const ADOPT_US_MAX: u64 = 60_000;
 
 /// Options that stay in force until another step draws them anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,13 +30,16 @@ pub(crate) struct Options {
     pub(crate) is_full: bool,
     pub(crate) sends_conflicts: bool,
     pub(crate) holds_doubts: bool,
+    /// `--send changed`.
+    pub(crate) sends_changed: bool,
     pub(crate) target: usize,
 }
 
 impl Default for Options {
     fn default() -> Options {
         let duplicates = Duplicates::Fold;
-        Options { duplicates, is_full: false, sends_conflicts: false, holds_doubts: false, target: 0 }
+        let (is_full, sends_conflicts, holds_doubts, sends_changed) = (false, false, false, false);
+        Options { duplicates, is_full, sends_conflicts, holds_doubts, sends_changed, target: 0 }
     }
 }
 
@@ -66,15 +75,41 @@ pub(crate) enum Source {
     },
 }
 
+/// What is made of an input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Command {
+    /// `sync`.
+    Sync,
+    /// `sync --plan`.
+    Planned,
+    /// `replay`.
+    Replay,
+    /// `journal adopt`.
+    Adopt,
+}
+
 /// One run of the binary, and everything that is decided about it.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Step {
+    pub(crate) command: Command,
     pub(crate) source: Source,
     pub(crate) options: Options,
     pub(crate) retries_failed: bool,
     pub(crate) makes_newest: bool,
     pub(crate) stop: Stop,
     pub(crate) faults: Faults,
+}
+
+impl std::fmt::Debug for Step {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Step { command, source, stop, faults, .. } = self;
+        let args = self.args().join(" ");
+        write!(f, "{command:?} {source:?} target {} {args} {stop:?};", self.options.target)?;
+        // Of all the faults there are few are drawn.
+        let Faults { refused_values, uniqueness, shares, .. } = faults;
+        write!(f, " refused {refused_values:?}, {uniqueness:?}")?;
+        if *shares == Shares::default() { Ok(()) } else { write!(f, ", {shares:?}") }
+    }
 }
 
 impl Step {
@@ -95,16 +130,34 @@ impl Step {
             _ => Source::FedBack { is_corrected: chance.percent(50) },
         };
         let stop = match chance.below(100) {
-            0..34 => Stop::KillAfter(chance.below(6), chance.below(5_000)),
-            34..38 => Stop::KillAt(chance.below(120_000)),
-            38..45 => Stop::TermAfter(chance.below(6)),
-            45..52 => Stop::Rows(1 + chance.below(6)),
+            0..28 => Stop::KillAfter(chance.below(6), chance.below(5_000)),
+            28..32 => Stop::KillAt(chance.below(120_000)),
+            32..40 => Stop::TermAfter(chance.below(6)),
+            40..47 => Stop::Rows(1 + chance.below(6)),
             _ => Stop::Never,
         };
         let options = if !is_resume && chance.percent(30) { options(chance) } else { before };
         let faults = faults(chance);
         let (retries_failed, makes_newest) = (chance.percent(10), chance.percent(6));
-        Step { source, options, retries_failed, makes_newest, stop, faults }
+        Step { command: Command::Sync, source, options, retries_failed, makes_newest, stop, faults }
+    }
+
+    /// The same as another command. What is adopted goes nowhere, so that nothing but time can end it.
+    pub(crate) fn by(self, command: Command) -> Step {
+        let stop = match self.stop {
+            Stop::KillAfter(_, delay_us) | Stop::KillAt(delay_us) if command == Command::Adopt => {
+                Stop::KillAt(delay_us * 12 % ADOPT_US_MAX)
+            }
+            _ if command == Command::Adopt => Stop::Never,
+            // What a run has left are a few rows.
+            Stop::KillAfter(requests, delay_us) if command == Command::Replay => {
+                Stop::KillAfter(requests % 3, delay_us / 4)
+            }
+            Stop::TermAfter(requests) if command == Command::Replay => Stop::TermAfter(requests % 2),
+            Stop::Rows(rows) if command == Command::Replay => Stop::Rows(1 + rows % 2),
+            stop => stop,
+        };
+        Step { command, stop, ..self }
     }
 
     /// The same export on a server that is well, undisturbed.
@@ -112,12 +165,13 @@ impl Step {
         let options =
             Options { duplicates: Duplicates::Fold, is_full: false, holds_doubts: false, ..options };
         let (source, stop, faults) = (Source::Same, Stop::Never, Faults::default());
-        Step { source, options, retries_failed: true, makes_newest: false, stop, faults }
+        let command = Command::Sync;
+        Step { command, source, options, retries_failed: true, makes_newest: false, stop, faults }
     }
 
-    /// The arguments that follow the files.
+    /// The options, as they are given.
     pub(crate) fn args(&self) -> Vec<String> {
-        let Options { duplicates, is_full, sends_conflicts, holds_doubts, .. } = self.options;
+        let Options { duplicates, is_full, sends_conflicts, holds_doubts, sends_changed, .. } = self.options;
         let mut args = vec!["--duplicates".to_owned(), duplicates.name().to_owned()];
         let mut switch = |is_on: bool, words: &[&str]| {
             if is_on {
@@ -127,6 +181,7 @@ impl Step {
         switch(is_full, &["--full"]);
         switch(sends_conflicts, &["--conflicts", "send"]);
         switch(holds_doubts, &["--in-doubt", "hold"]);
+        switch(sends_changed, &["--send", "changed"]);
         switch(self.retries_failed, &["--retry-failed"]);
         switch(self.makes_newest, &["--new-batch"]);
         if let Stop::Rows(rows) = self.stop {
@@ -136,7 +191,7 @@ impl Step {
     }
 }
 
-fn options(chance: &mut Chance) -> Options {
+pub(crate) fn options(chance: &mut Chance) -> Options {
     let duplicates = match chance.below(100) {
         0..45 => Duplicates::Fold,
         45..75 => Duplicates::Each,
@@ -149,6 +204,7 @@ fn options(chance: &mut Chance) -> Options {
         is_full: chance.percent(20),
         sends_conflicts: chance.percent(30),
         holds_doubts: chance.percent(25),
+        sends_changed: chance.percent(CHANGED_PERCENT),
         target: usize::from(chance.percent(20)),
     }
 }
@@ -183,14 +239,46 @@ fn value(field: Field, serial: u64, chance: &mut Chance) -> String {
     let whose = if chance.percent(8) { chance.below(SUBJECTS) } else { serial };
     let nth = chance.below(2);
     match field {
-        Field::Number => format!("+44791000{nth}0{whose:02}"),
-        Field::Imsi => format!("23415000000{nth}0{whose:02}"),
+        Field::Number | Field::Imsi => own_value(field, whose, nth),
         Field::Login => format!("{}{serial:02}", ["ann", "bob"][usize::try_from(nth).unwrap()]),
-        Field::Class => {
-            (*chance.pick(&["basic", "basic", "silver", "gold", "pro", "max", POISON])).to_owned()
-        }
+        Field::Class => (*chance.pick(&["basic", "silver", "gold", "pro", "max", POISON, POISON])).to_owned(),
         Field::Key => key(serial),
     }
+}
+
+/// Two rows that give each other's value to their subjects, perhaps a ring of three.
+pub(crate) fn swap(rows: &mut Vec<Row>, chance: &mut Chance) {
+    let field = *chance.pick(&Field::UNIQUE);
+    let first = chance.below(SUBJECTS);
+    let ring = 2 + chance.below(2);
+    let serials: Vec<u64> = (0..ring).map(|nth| (first + nth) % SUBJECTS).collect();
+    let nth = chance.below(2);
+    // A chain is a ring that lacks a link.
+    let is_chain = chance.percent(40);
+    for (at, serial) in serials.iter().enumerate().skip(usize::from(is_chain)) {
+        let other = serials[(at + 1) % serials.len()];
+        let value = own_value(field, other, nth);
+        rows.push(Row {
+            subject: key(*serial),
+            cells: [(field, value)].into(),
+            is_broken: false,
+            origin: None,
+        });
+    }
+}
+
+/// A value of its own that a subject may have.
+fn own_value(field: Field, serial: u64, nth: u64) -> String {
+    match field {
+        Field::Number => format!("+44791000{nth}0{serial:02}"),
+        Field::Imsi => format!("23415000000{nth}0{serial:02}"),
+        Field::Login | Field::Class | Field::Key => key(serial),
+    }
+}
+
+/// A subject by chance.
+pub(crate) fn subject(chance: &mut Chance) -> String {
+    key(chance.below(SUBJECTS))
 }
 
 /// A row by chance.
@@ -213,6 +301,9 @@ pub(crate) fn export(chance: &mut Chance) -> Vec<Row> {
     for _ in 0..=chance.below(ROWS_MAX) {
         let again = (chance.percent(10) && !rows.is_empty()).then(|| rows[rows.len() - 1].clone());
         rows.push(again.unwrap_or_else(|| row(chance)));
+    }
+    if chance.percent(12) {
+        swap(&mut rows, chance);
     }
     rows
 }

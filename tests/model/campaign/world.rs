@@ -1,31 +1,55 @@
-//! The world of a sequence: one state directory, two servers, the exports so far, and the model of it all. A step runs
-//! the real binary and holds what came of it against the model.
+//! The world of a sequence: one state directory, two servers, the exports so far, and the model of it all. A run of the
+//! real binary is started here.
 //!
-//! Not here: the parts of the model (`rulings.rs`, `memory.rs`, `outcomes.rs`, `batches.rs`).
+//! Not here: what is held against the model afterwards (`after.rs`), everything but exports (`replays.rs`, `planned.rs`,
+//! `upkeep.rs`, `lookup.rs`), the parts of the model (`rulings.rs`, `memory.rs`, `outcomes.rs`, `batches.rs`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
+use std::time::Duration;
 
+use simsync::engine::clock;
 use simsync::sandbox::{Clears, Faults, RequestView, Sandbox, SandboxOptions};
 use tempfile::TempDir;
 
+use super::after::Aftermath;
 use super::batches::{Batches, Key};
 use super::chance::Chance;
-use super::checks::{self, ROW_FILES, Result_};
+use super::checks;
+use super::deeds::{Deed, NAMES};
+use super::fillers;
 use super::journal::{self, Names, Remembered};
-use super::memory::{Entry, Facts, Outcome, Version, values, version_of};
-use super::outcomes::{End, attempts_of, has_conflict, ways};
+use super::laws::{Flaw, Laws};
+use super::memory::{Entry, Version};
 use super::rows::{CLEAR, Cells, Row, parse_row_file, text_of};
-use super::rulings::{Plan, Rules, Update, plan};
 use super::run::{Ran, run, wait_for_quiet};
-use super::steps::{self, Options, Source, Step, Stop, TARGETS};
+use super::slots;
+use super::steps::{self, Command, Options, Source, Step, Stop, TARGETS};
 use crate::support::TOKEN;
 
 /// Settings of every run: quick retries, few attempts, and no breaker, whose waits would be all there is to see.
 const CONFIGURATION: &str = "[delivery]\nmax_in_flight = 4\nattempts_max = 3\nbackoff_initial = \"1ms\"\n\
     backoff_max = \"4ms\"\nbreaker_failures = 100000\nbreaker_subjects = 100000\n\
     [rules]\nclearable = [\"imsi\", \"user_class\"]\n";
+
+/// Age after which acknowledgments are refreshed in a world that grows old, in seconds: the shortest there may be.
+const RESEND_AFTER_S: i64 = 60;
+
+/// Ages of an acknowledgment, in seconds, at which a run may or may not take it for old: they are waited out.
+const AGES_UNSURE: std::ops::RangeInclusive<i64> = 50..=RESEND_AFTER_S + 1;
+
+/// What a world is like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Climate {
+    /// The log is folded every few records, in the middle of runs.
+    pub(crate) folds_often: bool,
+    /// Exports are so long that their surveys spill.
+    pub(crate) spills: bool,
+    /// Acknowledgments grow old, and are refreshed.
+    pub(crate) ages: bool,
+    pub(crate) laws: Laws,
+}
 
 /// What a sequence has done, for the campaign's figures.
 #[derive(Debug, Clone, Copy, Default)]
@@ -39,38 +63,79 @@ pub(crate) struct Tally {
     pub(crate) requests: u64,
     pub(crate) in_doubt: u64,
     pub(crate) superseded: u64,
+    /// By [`NAMES`].
+    pub(crate) deeds: [u64; NAMES.len()],
+}
+
+impl Tally {
+    /// Counts a deed.
+    pub(crate) fn count(&mut self, name: &str) {
+        let at = NAMES.iter().position(|known| *known == name).unwrap();
+        self.deeds[at] += 1;
+    }
+}
+
+/// What a run reads.
+#[derive(Debug, Clone)]
+pub(crate) struct Input {
+    /// What names it on the command line.
+    pub(crate) args: Vec<String>,
+    /// What makes it the same input: the bytes, and which of the rows are meant.
+    pub(crate) content: String,
+    pub(crate) rows: Vec<Row>,
+    /// Ordinals of rows that are left out.
+    pub(crate) filtered: BTreeSet<u64>,
+    /// Names of the files, each with the number of rows before it.
+    pub(crate) files: Vec<(String, u64)>,
+}
+
+/// What must become of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Expected {
+    /// It runs.
+    Works,
+    /// It ends with this code, and has changed nothing.
+    Ends(i32),
+    /// One of the two: a run before it was killed at an instant that decides it.
+    Either(i32),
 }
 
 /// Everything there is.
 pub(crate) struct World {
-    dir: TempDir,
-    sandboxes: Vec<Sandbox>,
+    pub(crate) dir: TempDir,
+    pub(crate) sandboxes: Vec<Sandbox>,
     /// Requests each sandbox had seen before the step.
     seen: Vec<u64>,
-    memory: Vec<BTreeMap<String, Entry>>,
-    batches: Vec<Batches>,
+    pub(crate) memory: Vec<BTreeMap<String, Entry>>,
+    pub(crate) batches: Vec<Batches>,
     /// Target and batch of every run.
-    runs: BTreeMap<String, (usize, u64)>,
-    names: Names,
-    exports: Vec<Vec<Row>>,
+    pub(crate) runs: BTreeMap<String, (usize, u64)>,
+    /// Batches that were begun to be sent, in order, by target; and whether that is certain.
+    pub(crate) deliveries: Vec<Vec<(Key, bool)>>,
+    /// Times that something else has changed the ledger; and whether that is certain.
+    pub(crate) aside: Vec<bool>,
+    pub(crate) names: Names,
+    pub(crate) exports: Vec<Vec<Row>>,
     /// Row files of earlier runs.
-    row_files: Vec<PathBuf>,
+    pub(crate) row_files: Vec<PathBuf>,
     /// The export that was run last at each target, with its options.
-    last: Vec<Option<(Vec<Row>, Options)>>,
+    pub(crate) last: Vec<Option<(Vec<Row>, Options)>>,
     /// Updates acknowledged, by target, subject and version.
-    settled: BTreeMap<(usize, String, Version), Cells>,
+    pub(crate) settled: BTreeMap<(usize, String, Version), Cells>,
     files: u64,
     /// Options in force.
     options: Options,
-    sends_changed: bool,
+    pub(crate) climate: Climate,
     /// Whether the last run was interrupted.
     is_interrupted: bool,
+    /// The last replay, if it was the last run: its arguments and options.
+    pub(crate) replayed: Option<(Vec<String>, Options)>,
     pub(crate) tally: Tally,
 }
 
 impl World {
-    /// A new world, whose runs send what changed alone, or everything.
-    pub(crate) fn new(sends_changed: bool) -> World {
+    /// A new world.
+    pub(crate) fn new(climate: Climate) -> World {
         let sandbox = || {
             let options =
                 SandboxOptions { token: TOKEN.into(), clears: Clears::Both, ..SandboxOptions::default() };
@@ -78,8 +143,10 @@ impl World {
         };
         let sandboxes: Vec<Sandbox> = (0..TARGETS).map(|_| sandbox()).collect();
         let dir = tempfile::tempdir().unwrap();
-        let send = if sends_changed { "changed" } else { "full" };
-        let settings = format!("{CONFIGURATION}clear_token = \"{CLEAR}\"\n[plan]\nsend = \"{send}\"\n");
+        let mut settings = format!("{CONFIGURATION}clear_token = \"{CLEAR}\"\n[plan]\n");
+        settings += if climate.ages { "resend_after = \"1m\"\n" } else { "" };
+        settings += if climate.spills { "memory_max = \"1MiB\"\n" } else { "" };
+        settings += if climate.folds_often { "[journal]\nlog_max = \"1KiB\"\n" } else { "" };
         fs::write(dir.path().join("simsync.toml"), settings).unwrap();
         let urls = sandboxes.iter().map(Sandbox::url).collect();
         World {
@@ -89,6 +156,8 @@ impl World {
             memory: vec![BTreeMap::new(); TARGETS],
             batches: (0..TARGETS).map(|_| Batches::default()).collect(),
             runs: BTreeMap::new(),
+            deliveries: vec![Vec::new(); TARGETS],
+            aside: Vec::new(),
             names: Names { urls, subjects: BTreeSet::new(), values: BTreeSet::new() },
             exports: Vec::new(),
             row_files: Vec::new(),
@@ -96,10 +165,35 @@ impl World {
             settled: BTreeMap::new(),
             files: 0,
             options: Options::default(),
-            sends_changed,
+            climate,
             is_interrupted: false,
+            replayed: None,
             tally: Tally::default(),
         }
+    }
+
+    /// Has what fills the exports acknowledged, where something does.
+    pub(crate) fn fill(&mut self) -> Result<(), String> {
+        if !self.climate.spills {
+            return Ok(());
+        }
+        self.names.subjects.extend((0..fillers::ROWS).map(fillers::key));
+        self.names.values.insert((super::rows::Field::Class, fillers::CLASS.to_owned()));
+        fs::write(self.dir.path().join("fillers.csv"), text_of(&[]) + &fillers::text(false)).unwrap();
+        for target in 0..TARGETS {
+            let url = self.sandboxes[target].url();
+            let args = ["journal", "adopt", "--json", "--api-url", &url, "fillers.csv"].map(str::to_owned);
+            let ran = run(self.dir.path(), &self.sandboxes[target], &args, Stop::Never)?;
+            if ran.code != Some(0) {
+                return Err(format!("the rows that fill are not adopted: {}", ran.stderr));
+            }
+            let key = ("fillers".to_owned(), super::rulings::Duplicates::Fold, false, false);
+            self.batches[target].begin(&key, true, 1)?;
+            self.batches[target].close(&key);
+        }
+        let ids: Vec<String> = self.run_ids().into_iter().collect();
+        self.runs.extend(ids.into_iter().zip((0..TARGETS).map(|target| (target, 1))));
+        Ok(())
     }
 
     /// Keeps the directory and says where it is.
@@ -109,11 +203,51 @@ impl World {
 
     /// Draws and does a step. An error is the difference between what was and what should be.
     pub(crate) fn draw(&mut self, chance: &mut Chance, log: &mut Vec<String>) -> Result<(), String> {
-        let step = Step::draw(chance, self.options, self.is_interrupted);
-        let rows = self.rows(&step.source, chance);
-        self.options = step.options;
-        log.push(format!("{step:?}\n{}", text_of(&rows)));
-        self.run(&step, rows, log)
+        let mut deed = Deed::draw(chance, self.options, self.is_interrupted, self.replayed.is_some());
+        if self.climate.ages && chance.percent(20) {
+            deed = Deed::Wait;
+        }
+        if matches!(deed, Deed::Replay(..)) && !self.has_left_something() && chance.percent(80) {
+            // Rather something that may fail.
+            deed = deed.as_run();
+        }
+        // What fills the exports is never to be sent.
+        if self.climate.spills {
+            deed = deed.without_full();
+        }
+        log.push(format!("{deed:?}"));
+        match deed {
+            Deed::Run(step) => {
+                let input = self.input(&step.source, chance);
+                self.options = step.options;
+                self.run(&step, input, Expected::Works, log)?;
+            }
+            Deed::Adopt(step) => {
+                let input = self.input(&step.source, chance);
+                self.options = step.options;
+                self.run(&step, input, Expected::Works, log)?;
+            }
+            Deed::Replay(step, whose, choice) => {
+                let is_astray = chance.percent(7);
+                self.replay(&step, whose, &choice, is_astray, log)?;
+            }
+            Deed::Planned(step, moved) => {
+                let input = self.input(&step.source, chance);
+                self.options = step.options;
+                self.planned(&step, &input, moved, chance, log)?;
+            }
+            Deed::Forget { subject, has_value, kill_us } => {
+                self.forget(&subject, has_value, kill_us, log)?;
+            }
+            Deed::ForgetRuns { back, kill_us } => self.forget_runs(back, kill_us, log)?,
+            Deed::Tool(tool) => self.tool(tool, log)?,
+            Deed::Wait => {
+                self.tally.count("wait");
+                let youngest = self.acknowledged_at_s().max().unwrap_or_default();
+                self.wait_until(youngest + *AGES_UNSURE.end() + 1);
+            }
+        }
+        self.look_up(chance, log)
     }
 
     /// Brings every target to rest: an undisturbed run of its last export, and another one, which must send nothing.
@@ -124,8 +258,11 @@ impl World {
                 let step = Step::settling(options);
                 log.push(format!("settle target {target}, again: {again}"));
                 let before = self.tally.requests;
-                self.run(&step, rows.clone(), log)?;
-                if again && self.tally.requests != before {
+                let input = self.written(rows.clone());
+                self.run(&step, input, Expected::Works, log)?;
+                // Of rows fed back, what a newer update of theirs has made unknown is sent for as long as that is so.
+                let is_fed_back = rows.iter().any(|row| row.origin.is_some());
+                if again && self.tally.requests != before && !is_fed_back {
                     return Err("an unchanged export, run again undisturbed, sends something".into());
                 }
             }
@@ -133,16 +270,29 @@ impl World {
         Ok(())
     }
 
+    /// The input of a step: the rows, written to a file.
+    fn input(&mut self, source: &Source, chance: &mut Chance) -> Input {
+        let rows = self.rows(source, chance);
+        self.written(rows)
+    }
+
+    /// An export of these rows.
+    pub(crate) fn written(&mut self, rows: Vec<Row>) -> Input {
+        let (mut content, name) = (text_of(&rows), format!("export-{}.csv", self.files));
+        if self.climate.spills {
+            content += &fillers::text(rows.iter().any(|row| row.origin.is_some()));
+        }
+        fs::write(self.dir.path().join(&name), &content).unwrap();
+        Input { args: vec![name.clone()], content, rows, filtered: BTreeSet::new(), files: vec![(name, 0)] }
+    }
+
     /// The rows of a step's input.
     fn rows(&mut self, source: &Source, chance: &mut Chance) -> Vec<Row> {
         let Some(mut rows) = self.exports.last().cloned() else { return steps::export(chance) };
-        let is_fed_back = rows.iter().any(|row| row.origin.is_some());
         match source {
             Source::New => return steps::export(chance),
             Source::Same => {}
             Source::Renamed => self.files += 1,
-            // Rows fed back stand in the order of their versions, which the model counts on.
-            Source::Reordered if is_fed_back => {}
             Source::Reordered => chance.shuffle(&mut rows),
             Source::Edited => steps::edit(&mut rows, chance),
             Source::Grown => rows.push(steps::row(chance)),
@@ -166,22 +316,21 @@ impl World {
         rows
     }
 
-    /// Runs the binary on these rows and checks everything.
-    fn run(&mut self, step: &Step, rows: Vec<Row>, log: &mut Vec<String>) -> Result<(), String> {
+    /// Runs the binary on an input and checks everything.
+    pub(crate) fn run(
+        &mut self,
+        step: &Step,
+        input: Input,
+        expected: Expected,
+        log: &mut Vec<String>,
+    ) -> Result<Option<i32>, String> {
+        log.push(format!("{step:?} {:?}, {expected:?}\n{}", input.args, text_of(&input.rows)));
         let target = step.options.target;
-        let (text, name) = (text_of(&rows), format!("export-{}.csv", self.files));
-        fs::write(self.dir.path().join(&name), &text).map_err(|error| error.to_string())?;
-        for row in &rows {
-            self.names.subjects.insert(row.subject.clone());
-            self.names.values.extend(row.cells.iter().map(|(field, value)| (*field, value.clone())));
-        }
+        self.name(&input.rows);
+        self.wait_out();
         self.sandboxes[target].set_faults(step.faults.clone()).map_err(|error| error.to_string())?;
-        let url = self.sandboxes[target].url();
-        let mut args: Vec<String> =
-            ["sync", "--api-url", &url, "--rate", "unlimited", "--json"].map(str::to_owned).into();
-        args.extend(step.args());
-        args.push(name);
-        let before = self.run_ids();
+        let args = self.args(step, &input);
+        let (before, began_s) = (self.run_ids(), clock::wall_s());
         let ran = run(self.dir.path(), &self.sandboxes[target], &args, step.stop)?;
         wait_for_quiet(&self.sandboxes[target])?;
         self.sandboxes[target].set_faults(Faults::default()).map_err(|error| error.to_string())?;
@@ -189,28 +338,86 @@ impl World {
         let told = ran.summary.as_ref().and_then(|summary| summary["run_id"].as_str().map(str::to_owned));
         let run_id = told.or_else(|| self.run_ids().difference(&before).next().cloned());
         log.push(format!("exit {:?}, run {run_id:?}, {} requests", ran.code, requests.len()));
-        let remembered =
-            journal::read(&self.dir.path().join("simsync-state"), &self.names, run_id.as_deref())?;
-        let key: Key = (text, step.options.duplicates, step.options.is_full);
-        self.exports.push(rows.clone());
-        self.last[target] = Some((rows.clone(), step.options));
-        self.tally.runs += 1;
-        self.tally.rows += u64::try_from(rows.len()).unwrap();
-        self.tally.requests += u64::try_from(requests.len()).unwrap();
-        self.is_interrupted = matches!(ran.code, None | Some(8 | 143));
-        self.tally.kills += u64::from(ran.code.is_none());
-        self.tally.drains += u64::from(matches!(ran.code, Some(8 | 143)));
-        let (Some(batch), Some(run_id)) = (remembered.batch, run_id.clone()) else {
-            return self.check_nothing_begun(&ran, &key, target, run_id.is_some(), &requests, &remembered);
+        let remembered = self.remembered(run_id.as_deref())?;
+        self.count(step, &input, &ran, requests.len());
+        let key = key_of(step, &input);
+        let rows = input.rows.clone();
+        let aftermath = Aftermath {
+            step,
+            input: &input,
+            ran: &ran,
+            requests: &requests,
+            remembered: &remembered,
+            began_s,
         };
+        let with_stderr = |difference| format!("{difference}\nstderr of the run: {}", ran.stderr);
+        let (Some(batch), Some(run_id)) = (remembered.batch, run_id.clone()) else {
+            let has_dir = self.run_ids().len() > before.len();
+            self.check_nothing_begun(&aftermath, &key, has_dir, expected).map_err(with_stderr)?;
+            return Ok(ran.code);
+        };
+        if matches!(expected, Expected::Ends(_)) {
+            return Err(with_stderr(format!("exit {:?}, and should be {expected:?}", ran.code)));
+        }
+        self.exports.push(rows.clone());
+        self.last[target] = Some((rows, step.options));
         self.runs.insert(run_id.clone(), (target, batch));
-        let aftermath =
-            Aftermath { step, rows: &rows, ran: &ran, requests: &requests, remembered: &remembered };
-        self.check(aftermath, &key, batch, &run_id)
-            .map_err(|difference| format!("{difference}\nstderr of the run: {}", ran.stderr))
+        self.check(&aftermath, &key, batch, &run_id).map_err(with_stderr)?;
+        Ok(ran.code)
     }
 
-    fn run_ids(&self) -> BTreeSet<String> {
+    fn args(&self, step: &Step, input: &Input) -> Vec<String> {
+        let url = self.sandboxes[step.options.target].url();
+        let words: &[&str] = match step.command {
+            Command::Sync | Command::Planned => &["sync", "--rate", "unlimited"],
+            Command::Replay => &["replay", "--rate", "unlimited"],
+            Command::Adopt => &["journal", "adopt"],
+        };
+        let mut args: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+        args.extend(["--json", "--api-url", &url].map(str::to_owned));
+        args.extend(step.args());
+        args.extend(input.args.iter().cloned());
+        args
+    }
+
+    fn count(&mut self, step: &Step, input: &Input, ran: &Ran, requests: usize) {
+        let is_killed = ran.code.is_none();
+        let tally = &mut self.tally;
+        tally.runs += 1;
+        tally.rows += u64::try_from(input.rows.len()).unwrap();
+        tally.requests += u64::try_from(requests).unwrap();
+        tally.kills += u64::from(is_killed);
+        tally.drains += u64::from(matches!(ran.code, Some(8 | 143)));
+        match step.command {
+            Command::Sync => tally.count("sync"),
+            Command::Planned => {}
+            Command::Replay if is_killed => tally.count("replay killed"),
+            Command::Replay => {}
+            Command::Adopt => tally.count(if is_killed { "adopt killed" } else { "adopt" }),
+        }
+        self.is_interrupted = matches!(ran.code, None | Some(8 | 143));
+        self.replayed = (step.command == Command::Replay).then(|| (input.args.clone(), step.options));
+    }
+
+    /// From now on these subjects and values are known by their hashes.
+    fn name(&mut self, rows: &[Row]) {
+        for row in rows {
+            self.names.subjects.insert(row.subject.clone());
+            self.names.values.extend(row.cells.iter().map(|(field, value)| (*field, value.clone())));
+        }
+    }
+
+    /// What the journal says now.
+    pub(crate) fn remembered(&self, run_id: Option<&str>) -> Result<Remembered, String> {
+        let state = self.dir.path().join("simsync-state");
+        let mut remembered = journal::read(&state, &self.names, run_id)?;
+        if self.climate.spills {
+            fillers::check_and_remove(&mut remembered)?;
+        }
+        Ok(remembered)
+    }
+
+    pub(crate) fn run_ids(&self) -> BTreeSet<String> {
         let entries = fs::read_dir(self.dir.path().join("simsync-state/runs"));
         let names = |entries: fs::ReadDir| {
             entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect()
@@ -219,37 +426,67 @@ impl World {
     }
 
     /// Requests since the last step.
-    fn requests(&mut self, target: usize) -> Vec<RequestView> {
+    pub(crate) fn requests(&mut self, target: usize) -> Vec<RequestView> {
         let seen = self.seen[target];
         let requests = self.sandboxes[target].requests_after(seen);
         self.seen[target] = requests.last().map_or(seen, |last| last.seq);
         requests
     }
 
+    /// The moment before which acknowledgments are old.
+    pub(crate) fn stale_before_s(&self, now_s: i64) -> Option<i64> {
+        self.climate.ages.then_some(now_s - RESEND_AFTER_S)
+    }
+
+    fn acknowledged_at_s(&self) -> impl Iterator<Item = i64> {
+        self.memory.iter().flat_map(BTreeMap::values).flat_map(|entry| entry.times_s.values().copied())
+    }
+
+    /// Waits until no acknowledgment is just about to grow old.
+    pub(crate) fn wait_out(&self) {
+        if !self.climate.ages {
+            return;
+        }
+        let now_s = clock::wall_s();
+        let unsure = self.acknowledged_at_s().filter(|at_s| AGES_UNSURE.contains(&(now_s - at_s))).max();
+        if let Some(at_s) = unsure {
+            self.wait_until(at_s + *AGES_UNSURE.end() + 1);
+            self.wait_out();
+        }
+    }
+
+    fn wait_until(&self, moment_s: i64) {
+        let left_s = u64::try_from(moment_s - clock::wall_s()).unwrap_or_default();
+        slots::sleep(Duration::from_secs(left_s));
+    }
+
     /// A run that was stopped before it had a batch has changed nothing.
     fn check_nothing_begun(
         &mut self,
-        ran: &Ran,
+        of: &Aftermath<'_>,
         key: &Key,
-        target: usize,
         has_dir: bool,
-        requests: &[RequestView],
-        remembered: &Remembered,
+        expected: Expected,
     ) -> Result<(), String> {
-        if !matches!(ran.code, None | Some(143)) {
-            return Err(format!("exit {:?} and no batch: {}", ran.code, ran.stderr));
+        let (code, target) = (of.ran.code, of.step.options.target);
+        let is_expected = match expected {
+            Expected::Works => false,
+            Expected::Ends(expected) | Expected::Either(expected) => code == Some(expected),
+        };
+        if !is_expected && !matches!(code, None | Some(143)) {
+            return Err(format!("exit {code:?} and no batch, and should be {expected:?}"));
         }
-        if !requests.is_empty() {
+        if !of.requests.is_empty() {
             return Err("requests of a run that has no batch".into());
         }
-        if has_dir {
+        if has_dir && !is_expected {
             self.batches[target].may_have_begun(key);
         }
-        self.check_entries(remembered)
+        self.check_entries(of.remembered)
     }
 
     /// Everything the journal remembers is what the model does.
-    fn check_entries(&self, remembered: &Remembered) -> Result<(), String> {
+    pub(crate) fn check_entries(&self, remembered: &Remembered) -> Result<(), String> {
         for (target, memory) in self.memory.iter().enumerate() {
             for (subject, entry) in memory {
                 let expected = checks::as_seen(entry);
@@ -268,193 +505,30 @@ impl World {
         }
         Ok(())
     }
+
+    /// The memory that counts for a target.
+    pub(crate) fn memory_of(&self, target: usize) -> &BTreeMap<String, Entry> {
+        &self.memory[if self.climate.laws.has(Flaw::TargetsAreOne) { 0 } else { target }]
+    }
 }
 
-/// What a run left behind.
-struct Aftermath<'a> {
-    step: &'a Step,
-    rows: &'a [Row],
-    ran: &'a Ran,
-    requests: &'a [RequestView],
-    remembered: &'a Remembered,
+/// What makes the batch of a run the same.
+pub(crate) fn key_of(step: &Step, input: &Input) -> Key {
+    let Options { duplicates, is_full, sends_changed, .. } = step.options;
+    (input.content.clone(), duplicates, is_full, sends_changed)
 }
 
-impl World {
-    fn check(&mut self, of: Aftermath<'_>, key: &Key, batch: u64, run_id: &str) -> Result<(), String> {
-        let (step, target) = (of.step, of.step.options.target);
-        let begun = self.batches[target].begin(key, step.makes_newest, batch)?;
-        if !of.requests.is_empty() {
-            self.batches[target].has_delivered(key);
+impl Step {
+    /// The step as its command takes it: what is adopted is as it stands at the server, whatever was held, refused or is
+    /// newer.
+    pub(crate) fn as_meant(&self, laws: Laws) -> Step {
+        let mut step = self.clone();
+        if step.command == Command::Adopt {
+            step.options.holds_doubts &= laws.has(Flaw::AdoptHolds);
+            step.retries_failed |= !laws.has(Flaw::AdoptKeepsRefused);
+            step.makes_newest |= !laws.has(Flaw::AdoptContinues);
         }
-        self.tally.resumes += u64::from(begun.is_resumed == Some(true));
-        let rules = Rules {
-            duplicates: step.options.duplicates,
-            sends_conflicts: step.options.sends_conflicts,
-            holds_doubts: step.options.holds_doubts,
-            is_full: step.options.is_full,
-            sends_changed: self.sends_changed,
-            retries_failed: step.retries_failed,
-            batch,
-        };
-        let runs = &self.runs;
-        let batch_of = |run: &str| runs.get(run).filter(|(of, _)| *of == target).map(|(_, batch)| *batch);
-        let plan = plan(of.rows, &self.memory[target], rules, &batch_of);
-        let end = match of.ran.code {
-            None => End::Killed,
-            Some(0 | 3) => End::Finished,
-            Some(8 | 143) => End::Drained,
-            Some(code) => return Err(format!("exit code {code}")),
-        };
-        let outcomes = self.resolve(&plan, &of, end)?;
-        self.check_entries(of.remembered)?;
-        let rows = u64::try_from(of.rows.len()).unwrap();
-        let result = Result_ { plan: &plan, outcomes: &outcomes, rows };
-        self.tally.superseded += result.books()["superseded"];
-        self.tally.in_doubt += result.books()["in_doubt"];
-        checks::check_server(&self.sandboxes[target], &self.memory[target])?;
-        if end == End::Killed {
-            if !outcomes.values().any(|outcome| outcome.is_unsettled()) && result.closes(begun.is_newest) {
-                self.batches[target].may_have_closed(key);
-            }
-            return Ok(());
-        }
-        let summary = of.ran.summary.as_ref().ok_or("no summary")?;
-        result.check_summary(summary)?;
-        if begun.is_resumed.is_some_and(|is_resumed| summary["resumed"] != is_resumed) {
-            return Err(format!("resumed is {}, and should not be", summary["resumed"]));
-        }
-        self.check_code(&of, &result, &plan)?;
-        self.check_row_files(&result, of.rows, run_id)?;
-        if end == End::Finished && result.closes(begun.is_newest) {
-            self.batches[target].close(key);
-        }
-        let is_plain = of.rows.iter().all(|row| row.origin.is_none());
-        if of.ran.code == Some(0) && key.1 == super::rulings::Duplicates::Fold && begun.is_newest && is_plain
-        {
-            checks::check_goal(&self.sandboxes[target], of.rows)?;
-        }
-        Ok(())
-    }
-
-    fn check_code(&self, of: &Aftermath<'_>, result: &Result_<'_>, plan: &Plan) -> Result<(), String> {
-        let finished = if result.leaves_rows() { 3 } else { 0 };
-        let updates = u64::try_from(plan.updates.len()).unwrap();
-        let allowed = match of.step.stop {
-            Stop::TermAfter(_) => vec![143, finished],
-            Stop::Rows(rows) if updates > rows => vec![8],
-            Stop::Never | Stop::Rows(_) | Stop::KillAfter(..) | Stop::KillAt(_) => vec![finished],
-        };
-        if let Stop::Rows(rows) = of.step.stop {
-            let touched = result.outcomes.values().filter(|outcome| **outcome != Outcome::Untouched).count();
-            if u64::try_from(touched).unwrap() > rows {
-                return Err(format!("{touched} updates sent, and {rows} were allowed"));
-            }
-        }
-        let is_allowed = of.ran.code.is_some_and(|code| allowed.contains(&code));
-        if is_allowed {
-            Ok(())
-        } else {
-            Err(format!("exit {:?}, and should be one of {allowed:?}", of.ran.code))
-        }
-    }
-
-    fn check_row_files(&mut self, result: &Result_<'_>, rows: &[Row], run_id: &str) -> Result<(), String> {
-        let dir = self.dir.path().join("simsync-state/runs").join(run_id);
-        for (name, expected) in result.row_files() {
-            let path = dir.join(name);
-            let listed = match fs::read_to_string(&path) {
-                Ok(text) => parse_row_file(&text)?,
-                Err(_) => Vec::new(),
-            };
-            checks::check_row_file(name, &listed, &expected, rows, run_id)?;
-            if !listed.is_empty() && ROW_FILES.contains(&name) {
-                self.row_files.push(path);
-            }
-        }
-        Ok(())
-    }
-
-    /// Finds what became of each update, so that the journal agrees, and takes it into the model's memory.
-    fn resolve(
-        &mut self,
-        plan: &Plan,
-        of: &Aftermath<'_>,
-        end: End,
-    ) -> Result<BTreeMap<u64, Outcome>, String> {
-        let target = of.step.options.target;
-        let mut requests: BTreeMap<&String, Vec<&RequestView>> = BTreeMap::new();
-        for request in of.requests {
-            let subject = request.subject.as_ref().ok_or("a request about nobody")?;
-            requests.entry(subject).or_default().push(request);
-        }
-        let mut subjects: BTreeSet<&String> = requests.keys().copied().collect();
-        subjects.extend(plan.updates.iter().map(|update| &update.subject));
-        let mut outcomes = BTreeMap::new();
-        for subject in subjects {
-            let updates: Vec<&Update> =
-                plan.updates.iter().filter(|update| update.subject == *subject).collect();
-            let attempts = attempts_of(&updates, requests.get(subject).map_or(&[], Vec::as_slice))?;
-            for (update, attempts) in updates.iter().zip(&attempts) {
-                if !attempts.is_empty() {
-                    self.check_sent(target, update)?;
-                }
-            }
-            let before = self.memory[target].get(subject).cloned().unwrap_or_default();
-            let found = of.remembered.entries.get(&(target, subject.clone()));
-            let mut tried = Vec::new();
-            let mut resolved = None;
-            for way in ways(&attempts, end) {
-                let facts: Vec<(&Facts, Outcome)> =
-                    updates.iter().map(|update| &update.facts).zip(way.iter().copied()).collect();
-                let mut entry = before.clone();
-                entry.is_uncounted |= has_conflict(&attempts);
-                entry.take(&facts);
-                let seen = (!entry.is_blank()).then(|| checks::as_seen(&entry));
-                if seen == checks::comparable(found, &entry) {
-                    resolved = Some((way, entry));
-                    break;
-                }
-                tried.push((way, seen));
-            }
-            let Some((way, entry)) = resolved else {
-                return Err(format!(
-                    "{subject} at target {target}: the journal has {found:?}, before {before:?}; allowed {tried:?}"
-                ));
-            };
-            for (update, outcome) in updates.iter().zip(way) {
-                outcomes.insert(update.carrier, outcome);
-                if outcome == Outcome::Synced {
-                    let place = (target, subject.clone(), version_of(&update.facts));
-                    self.settled.insert(place, values(&update.facts));
-                }
-            }
-            if !entry.is_blank() {
-                self.memory[target].insert(subject.clone(), entry);
-            }
-        }
-        Ok(outcomes)
-    }
-
-    /// What holds of every update on the wire, whatever the rulings say: it overwrites nothing newer, and was not
-    /// acknowledged before as this very update.
-    fn check_sent(&self, target: usize, update: &Update) -> Result<(), String> {
-        let version = version_of(&update.facts);
-        if let Some(entry) = self.memory[target].get(&update.subject) {
-            for (field, (_, of)) in
-                update.facts.iter().filter(|(field, _)| **field != super::rows::Field::Key)
-            {
-                let is_known = entry.fields.get(field).is_some_and(|(state, newer)| {
-                    matches!(state, super::memory::State::Known(_)) && newer > of
-                });
-                if is_known {
-                    return Err(format!("{field:?} of {update:?} overwrites something newer"));
-                }
-            }
-        }
-        let place = (target, update.subject.clone(), version);
-        if self.settled.get(&place) == Some(&values(&update.facts)) {
-            return Err(format!("{update:?} was acknowledged, and is sent again"));
-        }
-        Ok(())
+        step.makes_newest &= !laws.has(Flaw::NewBatchContinues);
+        step
     }
 }

@@ -1,0 +1,175 @@
+//! What became of each update of a run: the way that agrees with the journal is taken into the model's memory.
+//!
+//! Not here: which ways there are (`outcomes.rs`), what else must hold (`after.rs`).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use simsync::engine::clock;
+use simsync::sandbox::RequestView;
+
+use super::after::Aftermath;
+use super::applied;
+use super::checks;
+use super::memory::{Entry, Facts, JUST_NOW, Outcome, State, values, version_of};
+use super::outcomes::{End, adopted_ways, attempts_of, has_conflict, ways};
+use super::rows::Field;
+use super::rulings::{Plan, Update};
+use super::steps::Command;
+use super::world::World;
+
+/// What a run had to do for a subject, and what it did.
+struct Subject<'a> {
+    name: &'a String,
+    updates: Vec<&'a Update>,
+    /// Of each update.
+    attempts: Vec<Vec<&'a RequestView>>,
+    /// What its unchanged rows say that overtakes a failure.
+    confirmed: Vec<&'a Facts>,
+    /// The ways in which its updates may have ended.
+    ways: Vec<Vec<Outcome>>,
+}
+
+impl World {
+    /// Finds what became of each update, so that the journal agrees, and takes it into the model's memory.
+    pub(crate) fn resolve(
+        &mut self,
+        plan: &Plan,
+        of: &Aftermath<'_>,
+        end: End,
+        batch: u64,
+    ) -> Result<BTreeMap<u64, Outcome>, String> {
+        let target = of.step.options.target;
+        let mut requests: BTreeMap<&String, Vec<&RequestView>> = BTreeMap::new();
+        for request in of.requests {
+            let subject = request.subject.as_ref().ok_or("a request about nobody")?;
+            requests.entry(subject).or_default().push(request);
+        }
+        let mut subjects: BTreeSet<&String> = requests.keys().copied().collect();
+        subjects.extend(plan.updates.iter().map(|update| &update.subject));
+        subjects.extend(plan.confirmed.iter().map(|(subject, _)| subject));
+        let has_conflicts = of.requests.iter().any(|request| request.fault == Some("uniqueness"));
+        let mut outcomes = BTreeMap::new();
+        for name in subjects {
+            let updates: Vec<&Update> =
+                plan.updates.iter().filter(|update| update.subject == *name).collect();
+            let attempts = attempts_of(&updates, requests.get(name).map_or(&[], Vec::as_slice))?;
+            for (update, attempts) in updates.iter().zip(&attempts) {
+                if !attempts.is_empty() {
+                    self.check_sent(target, update)?;
+                }
+            }
+            let ways = match of.step.command {
+                Command::Adopt => adopted_ways(updates.len(), end),
+                Command::Sync | Command::Planned | Command::Replay => ways(&attempts, end, has_conflicts),
+            };
+            let confirmed = plan.confirmed.iter().filter(|(of, _)| of == name);
+            let confirmed = confirmed.map(|(_, facts)| facts).collect();
+            let subject = Subject { name, updates, attempts, confirmed, ways };
+            let (way, entry) = self.way_of(&subject, of, end, batch)?;
+            outcomes.extend(subject.updates.iter().map(|update| update.carrier).zip(way.iter().copied()));
+            self.remember(&subject, of, &way, entry)?;
+        }
+        self.requests(target);
+        Ok(outcomes)
+    }
+
+    /// The way that agrees with the journal, and the subject's entry after it.
+    fn way_of(
+        &self,
+        subject: &Subject<'_>,
+        of: &Aftermath<'_>,
+        end: End,
+        batch: u64,
+    ) -> Result<(Vec<Outcome>, Entry), String> {
+        let target = of.step.options.target;
+        let before = self.memory[target].get(subject.name).cloned().unwrap_or_default();
+        let found = of.remembered.entries.get(&(target, subject.name.clone()));
+        // What is confirmed comes first; a run may have ended in the midst of it.
+        let all = subject.confirmed.len();
+        let parts = if end == End::Finished { all..=all } else { 0..=all };
+        let mut tried = Vec::new();
+        for (part, way) in parts.rev().flat_map(|part| subject.ways.iter().map(move |way| (part, way))) {
+            let facts = subject.updates.iter().map(|update| &update.facts);
+            let updates: Vec<(&Facts, Outcome)> = facts.zip(way.iter().copied()).collect();
+            let mut entry = before.clone();
+            entry.is_uncounted |= has_conflict(&subject.attempts);
+            subject.confirmed[..part].iter().for_each(|facts| entry.confirm(facts));
+            entry.take(&updates, batch, self.climate.laws);
+            let seen = (!entry.is_blank()).then(|| checks::as_seen(&entry));
+            if seen == checks::comparable(found, &entry) {
+                return Ok((way.clone(), entry));
+            }
+            tried.push((way, seen));
+        }
+        let name = subject.name;
+        Err(format!(
+            "{name} at target {target}: the journal has {found:?}, before {before:?}; allowed {tried:?}"
+        ))
+    }
+
+    /// Takes the entry of a subject into the memory, with the time of its acknowledgment, which only the journal tells.
+    fn remember(
+        &mut self,
+        subject: &Subject<'_>,
+        of: &Aftermath<'_>,
+        way: &[Outcome],
+        mut entry: Entry,
+    ) -> Result<(), String> {
+        let (target, name) = (of.step.options.target, subject.name);
+        let before_s = self.memory[target].get(name).map_or(0, |before| before.acked_at_s);
+        let found = of.remembered.entries.get(&(target, name.clone()));
+        entry.acked_at_s = found.map_or(0, |found| found.acked_at_s);
+        for at_s in entry.times_s.values_mut().filter(|at_s| **at_s == JUST_NOW) {
+            *at_s = entry.acked_at_s;
+        }
+        let is_right = if way.contains(&Outcome::Synced) {
+            (of.began_s..=clock::wall_s()).contains(&entry.acked_at_s)
+        } else {
+            entry.acked_at_s == before_s
+        };
+        if !is_right {
+            return Err(format!(
+                "{name} at target {target} was acknowledged at {}, before at {before_s}; {way:?}",
+                entry.acked_at_s
+            ));
+        }
+        let synced = subject.updates.iter().zip(way).filter(|(_, outcome)| **outcome == Outcome::Synced);
+        for (update, _) in synced {
+            if of.step.command == Command::Adopt {
+                // It is said to be applied already.
+                applied::post(&self.sandboxes[target], &values(&update.facts))?;
+            }
+            let place = (target, name.clone(), version_of(&update.facts));
+            self.settled.insert(place, values(&update.facts));
+        }
+        if !entry.is_blank() {
+            self.memory[target].insert(name.clone(), entry);
+        }
+        Ok(())
+    }
+
+    /// What holds of every update on the wire, whatever the rulings say: it overwrites nothing newer, and was not
+    /// acknowledged before as this very update.
+    fn check_sent(&self, target: usize, update: &Update) -> Result<(), String> {
+        let version = version_of(&update.facts);
+        if let Some(entry) = self.memory[target].get(&update.subject) {
+            for (field, (_, of)) in update.facts.iter().filter(|(field, _)| **field != Field::Key) {
+                let is_known = entry
+                    .fields
+                    .get(field)
+                    .is_some_and(|(state, newer)| matches!(state, State::Known(_)) && newer > of);
+                if is_known {
+                    return Err(format!("{field:?} of {update:?} overwrites something newer"));
+                }
+            }
+        }
+        // What another update has made unknown since equals nothing, and is sent again.
+        let unknown = self.memory[target].get(&update.subject).map(Entry::unknown).unwrap_or_default();
+        let is_known = update.facts.keys().all(|field| *field == Field::Key || !unknown.contains(field));
+        let place = (target, update.subject.clone(), version);
+        if is_known && self.settled.get(&place) == Some(&values(&update.facts)) {
+            return Err(format!("{update:?} was acknowledged, and is sent again"));
+        }
+        Ok(())
+    }
+}
