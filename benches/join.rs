@@ -82,6 +82,8 @@ fn rules() -> PlanRules {
     PlanRules {
         duplicates: DuplicatePolicy::Fold,
         conflicts: ConflictPolicy::Hold,
+        break_cycles: simsync::plan::CyclePolicy::No,
+        clearable: simsync::update::FieldSet::EMPTY,
         in_doubt: InDoubtPolicy::Resend,
         send: SendMode::Full,
         full: false,
