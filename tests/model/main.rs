@@ -114,10 +114,8 @@ fn campaign(told: &Told, is_told: bool) -> Came {
 fn planted(told: &Told) -> ExitCode {
     let mut missed = Vec::new();
     for flaw in Flaw::ALL {
-        let shares = match flaw {
-            Flaw::NeverStale => Shares { aging: 100, ..told.shares },
-            _ => Shares { aging: 0, spilling: 0, ..told.shares },
-        };
+        let aging = if flaw == Flaw::NeverStale { 100 } else { 0 };
+        let shares = Shares { aging, spilling: 0, ..told.shares };
         let came = campaign(&Told { shares, laws: Laws { flaw: Some(flaw) }, ..told.clone() }, false);
         match came.failed.first() {
             Some((sequence, failure)) => {
