@@ -138,7 +138,9 @@ impl Step {
         };
         let options = if !is_resume && chance.percent(30) { options(chance) } else { before };
         let faults = faults(chance);
-        let (retries_failed, makes_newest) = (chance.percent(10), chance.percent(6));
+        // What was refused is of interest to a resume alone.
+        let retries_failed = chance.percent(if is_resume { 35 } else { 10 });
+        let makes_newest = chance.percent(6);
         Step { command: Command::Sync, source, options, retries_failed, makes_newest, stop, faults }
     }
 
