@@ -9,7 +9,7 @@ use simsync::digest::{FieldHash, SubjectId};
 use simsync::ledger::{FieldState, LedgerEntry, LedgerField};
 use simsync::plan::{
     ConflictPolicy, CyclePolicy, DuplicatePolicy, InDoubtPolicy, LedgerSlices, NoLedger, PlanRules, SendMode,
-    Surveyed,
+    Staged, Surveyed,
 };
 use simsync::row::Version;
 use simsync::survey::{Gather, GatherOptions};
@@ -21,6 +21,9 @@ use rounds::{Bench, Contestant, say, timed};
 
 const KEY: FieldKind = FieldKind::UserExternalId;
 const FIELDS: [FieldKind; 4] = [FieldKind::Number, FieldKind::Imei, FieldKind::Imsi, KEY];
+
+/// Rows of a stretch, some.
+const STAGED_ROWS: u64 = 4_096;
 
 /// Subjects ascend with their numbers, so that the ledger can make them in order.
 fn subject(number: u64, rows: u64) -> SubjectId {
@@ -70,11 +73,15 @@ fn gather(rows: u64, dir: &Path) -> Gather {
     // Scattered as hashes are, each once: an odd step in a ring of a power of two.
     let ring = rows.next_power_of_two();
     let numbers = (0..ring).map(|at| at.wrapping_mul(0x9e37_79b9_7f4a_7c15) & (ring - 1));
+    let mut staged = Staged::default();
     for (ordinal, number) in (1..).zip(numbers.filter(|number| *number < rows)) {
         let facts = FIELDS.map(|kind| (kind, hash(number, kind)));
         let subject = subject(number, rows);
-        let row = Surveyed { ordinal, subject, version: None, rank: None, facts: &facts, old: &[] };
-        gather.row(&row).expect("there is room");
+        staged.row(&Surveyed { ordinal, subject, version: None, rank: None, facts: &facts, old: &[] });
+        if ordinal % STAGED_ROWS == 0 || ordinal == rows {
+            gather.take(&mut staged, 0, ordinal).expect("there is room");
+            staged.clear();
+        }
     }
     gather
 }

@@ -197,6 +197,7 @@ fn plan_settings(settings: &Settings) -> BTreeMap<String, String> {
         ("api.verify", api.verify.name().to_owned()),
         ("plan.duplicates", plan.duplicates.name().to_owned()),
         ("plan.conflicts", plan.conflicts.name().to_owned()),
+        ("plan.break_cycles", plan.break_cycles.name().to_owned()),
         ("plan.in_doubt", plan.in_doubt.name().to_owned()),
         ("plan.send", plan.send.name().to_owned()),
         ("plan.chain_rows_max", plan.chain_rows_max.to_string()),

@@ -92,6 +92,8 @@ pub(super) struct Driver<'a, 'e> {
     /// Keeps, durably, that the target has acknowledged something.
     pub(super) prove: &'a dyn Fn() -> Result<(), JournalError>,
     pub(super) reload: &'a Reload<'a>,
+    /// Updates whose intents may be open; grows when the bounds do.
+    pub(super) window: usize,
     /// How fast, by time of day.
     pub(super) hours: Hours,
     /// How fast just now.
@@ -174,6 +176,7 @@ impl<'a, 'e> Driver<'a, 'e> {
             token_source,
             prove,
             reload,
+            window: rules.window(),
             hours: rules.hours.clone(),
             // Nothing leaves before it is known what time it is.
             flow: Flow::Closed,
@@ -298,7 +301,7 @@ impl<'a, 'e> Driver<'a, 'e> {
             }
             Wake::TokenRead(token) => self.on_token(token, credit),
             Wake::Signal(signal) => self.on_signal(signal),
-            Wake::Asked(ask) => self.on_ask(ask),
+            Wake::Asked(ask) => self.on_ask(ask, credit),
         }
     }
 

@@ -67,12 +67,7 @@ impl What {
 
     fn from_byte(byte: u8) -> What {
         let Some(rest) = byte.checked_sub(1) else { return What::InDoubt };
-        let kind = match rest % KINDS {
-            0 => FailureKind::Refused,
-            1 => FailureKind::Exhausted,
-            2 => FailureKind::EchoMismatch,
-            _ => FailureKind::Deferred,
-        };
+        let kind = FailureKind::ALL[usize::from(rest % KINDS)];
         match rest / KINDS {
             0 => What::Failed { kind, maybe_applied: false },
             1 => What::Failed { kind, maybe_applied: true },
@@ -81,7 +76,9 @@ impl What {
     }
 }
 
-const KINDS: u8 = 4;
+const KINDS: u8 = 5;
+
+const _: () = assert!(FailureKind::ALL.len() == KINDS as usize);
 
 /// The fate of an update, as the rows that are part of it share it.
 #[derive(Debug, Clone, PartialEq, Eq)]

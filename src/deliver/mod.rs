@@ -114,18 +114,22 @@ impl DeliverRules {
     /// what may be in flight keeps the wire busy while intents are made durable; a slow pace needs no more than a
     /// second's worth.
     pub fn window(&self) -> usize {
-        let full = 2 * self.scheduler.max_in_flight;
-        match self.hours.fastest() {
-            None => 2 * full,
-            Some(pace) => {
-                let mut second = 16;
-                while second < full
-                    && pace.period.as_secs_f64() * f64::from(u32::try_from(second).unwrap_or(u32::MAX)) < 1.0
-                {
-                    second *= 2;
-                }
-                second.min(full).max(2)
+        window(self.scheduler.max_in_flight, &self.hours)
+    }
+}
+
+fn window(max_in_flight: usize, hours: &Hours) -> usize {
+    let full = 2 * max_in_flight;
+    match hours.fastest() {
+        None => 2 * full,
+        Some(pace) => {
+            let mut second = 16;
+            while second < full
+                && pace.period.as_secs_f64() * f64::from(u32::try_from(second).unwrap_or(u32::MAX)) < 1.0
+            {
+                second *= 2;
             }
+            second.min(full).max(2)
         }
     }
 }
@@ -504,7 +508,7 @@ fn waiting_updates(plan: &Plan) -> u64 {
 
 /// A reading of the inputs; returns what it has read for later waves.
 fn pass(driver: &mut Driver<'_, '_>, delivery: &mut Delivery<'_>, selection: Selection) -> LaterWaves {
-    let window = delivery.rules.window();
+    let window = driver.window;
     let bytes_total = delivery.inputs.bytes_total();
     let feed = Feed {
         inputs: &mut *delivery.inputs,

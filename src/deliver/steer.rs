@@ -62,11 +62,11 @@ impl Driver<'_, '_> {
     }
 
     /// The operator asks for something that does not stop the run.
-    pub(super) fn on_ask(&mut self, ask: Ask) {
+    pub(super) fn on_ask(&mut self, ask: Ask, credit: &Credit) {
         match ask {
             Ask::Status => self.emitter.emit(Event::StatusAsked),
             Ask::Reload => match (self.reload)() {
-                Ok(steering) => self.steer(steering),
+                Ok(steering) => self.steer(steering, credit),
                 Err(why) => {
                     let text =
                         format!("the configuration was not read again, everything stays as it was: {why}");
@@ -76,8 +76,12 @@ impl Driver<'_, '_> {
         }
     }
 
-    fn steer(&mut self, steering: Steering) {
+    fn steer(&mut self, steering: Steering, credit: &Credit) {
         let Steering { hours, max_in_flight, text } = steering;
+        // More at once, or faster, needs more at hand. Credit once given is not taken back: less is only sent less of.
+        let window = super::window(max_in_flight, &hours);
+        credit.give(window.saturating_sub(self.window));
+        self.window = self.window.max(window);
         self.set_hours(hours);
         self.scheduler.set_max_in_flight(max_in_flight);
         self.emitter.emit(Event::Noticed { text: format!("read the configuration again: {text}") });

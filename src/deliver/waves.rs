@@ -51,7 +51,7 @@ fn run_held(driver: &mut Driver<'_, '_>, delivery: &Delivery<'_>, later: LaterWa
         if wave.is_empty() {
             continue;
         }
-        pass_of(driver, (delivery.rules.window(), bytes), |credit, send| {
+        pass_of(driver, (driver.window, bytes), |credit, send| {
             let mut hand = Hand::new(credit, send);
             if wave.into_iter().all(|fed| hand.hand(fed, rows, bytes)) {
                 hand.end(rows, bytes);

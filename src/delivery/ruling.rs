@@ -236,7 +236,9 @@ impl Scheduler {
         let sent_ms = self.lanes.get(id).map_or(now_ms, |item| item.sent.1);
         if let Some(ms) = self.quiet.on_throttled(now_ms, sent_ms, retry_after_ms) {
             decision.actions.push(Action::QuietStarted { ms, reason: REASON_THROTTLED });
-            self.shed.on_quiet(ms);
+            if retry_after_ms.unwrap_or_default() == 0 {
+                self.shed.on_volley(ms, now_ms);
+            }
         }
         self.breaker.on_pushback(id, now_ms);
         let until_ms = self.quiet.until_ms(now_ms).unwrap_or(now_ms);
@@ -305,6 +307,9 @@ impl Scheduler {
         if let Some(refunds) = struck.refunds {
             decision.actions.push(Action::BreakerOpened);
             self.brake.on_outage(now_ms);
+            if is_shed {
+                self.shed.on_volley(self.rules.probe_interval_ms, now_ms);
+            }
             self.refund(refunds, now_ms);
         }
     }

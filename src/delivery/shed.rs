@@ -66,6 +66,8 @@ struct Kept {
     lowered_at: Option<(u64, u64)>,
     unrelieved: u32,
     is_by_rate: bool,
+    /// The gap at which everybody was last told to be quiet: too short, or nearly so.
+    short_us: Option<u64>,
 }
 
 /// Who is turned away, and the rate that passes.
@@ -122,9 +124,24 @@ impl Shed {
         }
     }
 
-    /// Everybody is quiet for so long: nothing passes meanwhile, and that says nothing.
-    pub(super) fn on_quiet(&mut self, for_ms: u64) {
-        self.tick.since_ms = self.tick.since_ms.saturating_add(for_ms);
+    /// Everybody is quiet for so long after a 429 that names no delay, or was turned away so often in a row that the breaker
+    /// opened. Nothing more is learned meanwhile: the rate is lowered at once, by half, or by less where it was kept to for a
+    /// while.
+    pub(super) fn on_volley(&mut self, for_ms: u64, now_ms: u64) {
+        let elapsed_us = now_ms.saturating_sub(self.tick.since_ms).saturating_mul(1_000);
+        let launches = self.tick.launches;
+        self.tick = Tick { since_ms: now_ms.saturating_add(for_ms), ..Tick::default() };
+        if let Some(kept) = &mut self.kept {
+            kept.short_us = Some(kept.gap_us);
+            let is_far_off = elapsed_us < TICK_MS * 1_000;
+            kept.gap_us =
+                (kept.gap_us * if is_far_off { 4 } else { 3 } / 2).min(GAP_MAX_US.max(kept.well_us));
+            kept.is_by_rate = true;
+        } else if launches >= OUTCOMES_MIN {
+            let well_us = (elapsed_us / launches).max(1);
+            let kept = Kept::at(well_us);
+            self.kept = Some(Kept { gap_us: (2 * well_us).min(GAP_MAX_US.max(well_us)), ..kept });
+        }
     }
 
     /// An attempt was taken in, whatever was answered.
@@ -168,24 +185,15 @@ impl Shed {
         self.is_in_vain &= is_too_many;
         match &mut self.kept {
             Some(kept) if is_too_many => {
-                if !kept.lower(&tick, elapsed_us, now_ms) {
-                    (self.kept, self.is_in_vain) = (None, true);
-                }
+                self.is_in_vain = !kept.lower(&tick, elapsed_us, now_ms);
+                self.kept = self.kept.filter(|_| !self.is_in_vain);
             }
             Some(kept) => {
                 let is_over = kept.raise(&tick, pace_us);
                 self.kept = self.kept.filter(|_| !is_over);
             }
             None if is_too_many && !self.is_in_vain && self.subjects.len() >= self.subjects_min => {
-                let mut kept = Kept {
-                    gap_us: pace_us,
-                    well_us: pace_us,
-                    next_at_us: 0,
-                    rise_percent: RISE_PERCENT,
-                    lowered_at: None,
-                    unrelieved: 0,
-                    is_by_rate: false,
-                };
+                let mut kept = Kept::at(pace_us);
                 kept.lower(&tick, elapsed_us, now_ms);
                 self.kept = Some(kept);
             }
@@ -195,6 +203,20 @@ impl Shed {
 }
 
 impl Kept {
+    /// This rate, at which all was well.
+    fn at(gap_us: u64) -> Kept {
+        Kept {
+            gap_us,
+            well_us: gap_us,
+            next_at_us: 0,
+            rise_percent: RISE_PERCENT,
+            lowered_at: None,
+            unrelieved: 0,
+            is_by_rate: false,
+            short_us: None,
+        }
+    }
+
     /// The next moment for an attempt; what was missed is caught up with a little.
     fn floor_us(&self, now_us: u64) -> u64 {
         self.next_at_us.max(now_us.saturating_sub(self.gap_us.max(CATCH_UP_US)))
@@ -230,6 +252,13 @@ impl Kept {
         if tick.turned_away > 0 {
             // About as fast as it may be.
             self.rise_percent = RISE_PERCENT;
+            return false;
+        }
+        if let Some(short_us) = self.short_us {
+            // Slowly on to where it was too fast, and then beyond: the server may take more by now.
+            let left_us = self.gap_us.saturating_sub(short_us);
+            self.short_us = Some(short_us).filter(|_| left_us * 20 > self.gap_us);
+            self.gap_us -= left_us / 4;
             return false;
         }
         self.gap_us = (self.gap_us * 100 / (100 + self.rise_percent)).max(1);

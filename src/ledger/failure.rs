@@ -23,6 +23,15 @@ pub enum FailureKind {
 }
 
 impl FailureKind {
+    /// All kinds, each at the index of its number.
+    pub const ALL: [FailureKind; 5] = [
+        FailureKind::Refused,
+        FailureKind::Exhausted,
+        FailureKind::EchoMismatch,
+        FailureKind::Deferred,
+        FailureKind::Unresolved,
+    ];
+
     /// Name in reports and on the command line.
     pub const fn name(self) -> &'static str {
         match self {
@@ -98,5 +107,17 @@ impl LedgerEntry {
             })
         };
         facts.into_iter().filter(has_failed_between).map(|fact| fact.kind).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_stands_at_the_index_of_its_number() {
+        for (index, kind) in FailureKind::ALL.into_iter().enumerate() {
+            assert_eq!(usize::from(kind as u8), index);
+        }
     }
 }

@@ -27,14 +27,6 @@ const FIXED_BYTES: usize = 4 + 8 + 4 + 2 + 2 + 2 + 1 + 1;
 /// Of what a row shares, the bit that says that its wave, its swap, what it waits for and what is cleared first follow.
 const CHAIN_FOLLOWS: u8 = 0x80;
 
-const KINDS: [FailureKind; 5] = [
-    FailureKind::Refused,
-    FailureKind::Exhausted,
-    FailureKind::EchoMismatch,
-    FailureKind::Deferred,
-    FailureKind::Unresolved,
-];
-
 /// What a row has beside its ruling.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Beside {
@@ -122,9 +114,7 @@ impl Beside {
         into.extend_from_slice(&refusal.version.ordinal.to_le_bytes());
         into.extend_from_slice(&refusal.batch.to_le_bytes());
         into.extend_from_slice(&refusal.digest.0.to_le_bytes());
-        into.push(
-            KINDS.into_iter().position(|kind| kind == refusal.kind).map_or(0, |at| at.to_le_bytes()[0]),
-        );
+        into.push(refusal.kind as u8);
         into.extend_from_slice(&refusal.count.to_le_bytes());
         into.extend_from_slice(&refusal.status.unwrap_or_default().to_le_bytes());
         into.extend_from_slice(&refusal.signature.as_bytes()[..len]);
@@ -154,7 +144,7 @@ impl Beside {
             let mut number = || u64::from_le_bytes(array(take(8)));
             let version = Version { batch: number(), ordinal: number() };
             let (batch, digest) = (number(), UpdateDigest(number()));
-            let kind = KINDS[usize::from(take(1)[0])];
+            let kind = FailureKind::ALL[usize::from(take(1)[0])];
             let count = u32::from_le_bytes(array(take(4)));
             let status = Some(u16::from_le_bytes(array(take(2)))).filter(|status| *status != 0);
             let signature = String::from_utf8_lossy(take(len - 1)).into_owned();

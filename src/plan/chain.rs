@@ -49,7 +49,7 @@ pub(super) struct Link {
     pub(super) after: u64,
     /// What the one gives up and the other takes.
     pub(super) kind: FieldKind,
-    /// Whether the first one may no longer hold what the other takes. Such a link orders and is no part of a ring.
+    /// Whether the first one may no longer hold what the other takes. Such a link orders, and nobody is held back for it.
     pub(super) is_uncertain: bool,
 }
 
@@ -93,7 +93,7 @@ pub(super) fn order(mut links: Vec<Link>, holds_rings: bool, breaking: Breaking)
     links.sort_unstable();
     // Of two links of a pair about one field the certain one stands first.
     links.dedup_by_key(|link| (link.before, link.after, link.kind));
-    drop_uncertain_rings(&mut links);
+    drop_uncertain_rings(&mut links, breaking);
     let nodes = nodes_of(&links);
     let graph = Graph::new(&nodes, &links);
     drop(links);
@@ -135,16 +135,22 @@ fn nodes_of(links: &[Link]) -> Vec<u64> {
     nodes
 }
 
-/// Drops uncertain links that belong to a ring: it may be none, and whoever is held back for it would be so for nothing.
-fn drop_uncertain_rings(links: &mut Vec<Link>) {
+/// Drops uncertain links that belong to a ring: it may be none, and whoever is held back for it would be so for nothing. A
+/// ring that is broken keeps them, for its order is right whoever holds what: a clear in doubt is made again.
+fn drop_uncertain_rings(links: &mut Vec<Link>, breaking: Breaking) {
     if !links.iter().any(|link| link.is_uncertain) {
         return;
     }
     let nodes = nodes_of(links);
-    let (component, _) = Graph::new(&nodes, links).components();
+    let graph = Graph::new(&nodes, links);
+    let (component, sizes) = graph.components();
+    let (_, cleared) = rings(&graph, &nodes, (&component, &sizes), breaking);
     // Every end of a link is a node.
     let component_of = |node: u64| component[nodes.binary_search(&node).unwrap_or_default()];
-    links.retain(|link| !link.is_uncertain || component_of(link.before) != component_of(link.after));
+    links.retain(|link| {
+        let of = component_of(link.before);
+        !link.is_uncertain || of != component_of(link.after) || cleared.contains_key(&of)
+    });
 }
 
 /// The rings, and of those that are broken the node that is cleared, by component.
@@ -421,6 +427,14 @@ mod tests {
         assert_eq!(ring_nodes(&twice), [vec![1, 2]]);
         let closed = order([links(&[(1, 2), (2, 3)]), vec![uncertain(3, 1)]].concat(), true, Breaking::Never);
         assert_eq!((waves(&closed), closed.rings.len()), (vec![(2, 1), (3, 2)], 0));
+        // Broken by a clear, the ring has an order whoever holds what; where none may be cleared of it, it is none.
+        let ring = [links(&[(1, 2), (2, 3)]), vec![uncertain(3, 1)]].concat();
+        for (kind, expected) in
+            [(FieldKind::Imsi, vec![(1, 3), (2, 1), (3, 2)]), (FieldKind::Iccid, vec![(2, 1), (3, 2)])]
+        {
+            let breaking = Breaking::Clearing(FieldSet::only(kind));
+            assert_eq!(waves(&order(ring.clone(), true, breaking)), expected);
+        }
     }
 
     proptest! {

@@ -368,7 +368,7 @@ pub static SETTINGS: &[Setting] = &[
         "plan.subject_rows_max",
         count(1, 1_000_000_000),
         "1000000",
-        "Rows that one subject may have; a key with more is a placeholder.",
+        "Rows that one subject may have, some 80 bytes of memory each; a key with more is a placeholder.",
     ),
     new(
         "plan.chain_rows_max",
@@ -383,7 +383,8 @@ pub static SETTINGS: &[Setting] = &[
         "plan.memory_max",
         bytes(MIB, 1 << 40),
         "48MiB",
-        "Memory for the rows of a survey; beyond it they go to a private file in the state directory.",
+        "Memory for the rows of a survey, and an eighth of it for what became of failed updates; what is more goes to a \
+         private file in the state directory.",
     ),
     new("plan.threads", count(0, 256), "0", "Threads that check and plan rows; 0 chooses by the machine."),
     new("delivery.rate", Kind::Rate, "50/s", "Attempts per unit of time, retries included.").flag("rate"),

@@ -4,7 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
+use simsync::api::Endpoint;
 use simsync::digest::StateKey;
+use simsync::journal::{LockHolder, Upkeep};
 use simsync::sandbox::Faults;
 use simsync::update::FieldKind;
 
@@ -220,4 +222,27 @@ fn under_another_key_field_too_what_was_begun_is_completed_by_the_same_command()
     fs::remove_dir(&obstacle).unwrap();
     ws.run(&forget).expect(0);
     assert_eq!(found_in(&state, b"447910000001"), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn what_was_taken_from_the_ledger_alone_is_taken_from_the_store_by_the_same_command() {
+    let ws = Workspace::with(Faults { latency_ms: 100, ..Faults::default() });
+    ws.write("crm.csv", "crm id,mobile\nC-1,+447910000001\n");
+    ws.sync(&["crm.csv"]).expect(0);
+    ws.write("crm.csv", export(60));
+    let mut killed = ws.sync_in_background(&["crm.csv", "--key", "number", "--concurrency", "1"]);
+    ws.wait_for_requests(5);
+    kill_9(&mut killed);
+    let (state, number) = (ws.path("simsync-state"), "+447910000001");
+    let target = Endpoint::parse(&ws.sandbox.url(), false).unwrap().target();
+    let secret: [u8; 32] = fs::read(state.join("journal.key")).unwrap().try_into().unwrap();
+    let id = StateKey::new(&secret).subject(&target, FieldKind::Number, number);
+    // As far as a try comes that is killed before the store is written anew.
+    let who = LockHolder { pid: 1, host: "here".into(), run_id: "forget".into(), since_s: 0 };
+    let mut upkeep = Upkeep::open(&state, &who).unwrap().unwrap();
+    assert_eq!(upkeep.forget_subjects(&[id]).unwrap(), 1);
+    drop(upkeep);
+    assert!(!found_in(&state, &id.0).is_empty(), "the store keeps what was deleted");
+    ws.run(&["journal", "forget", "--number", number]).expect(2);
+    assert_eq!(found_in(&state, &id.0), Vec::<PathBuf>::new());
 }

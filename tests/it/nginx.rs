@@ -68,6 +68,40 @@ fn limit_req_with_503_and_a_page_of_html_costs_no_row_anything() {
 }
 
 #[test]
+fn what_limit_req_turns_away_with_a_plain_503_uses_up_no_attempts() {
+    let workspace = Workspace::new();
+    workspace.configure(&format!("{HASTY}attempts_max = 2\n"));
+    workspace.write("crm.csv", export(300));
+    let lines = Lines {
+        http: "limit_req_zone $binary_remote_addr zone=all:1m rate=50r/s;",
+        location: "limit_req zone=all burst=10 nodelay;",
+        ..Lines::default()
+    };
+    let Some(nginx) = Nginx::before(workspace.sandbox.addr(), lines) else { return };
+    let ran = sync(&workspace, &nginx, &["--rate", "300/s"]).expect(0).expect_books();
+    expect_all_synced(&ran, &workspace, 300, 900);
+    assert!(answers(&ran, &nginx, "503") > 10, "{:?}", nginx.answers());
+}
+
+#[test]
+fn the_rate_that_limit_req_lets_through_is_learned_from_a_few_429() {
+    let workspace = Workspace::new();
+    workspace.configure(HASTY);
+    workspace.write("crm.csv", export(250));
+    let lines = Lines {
+        http: "limit_req_zone $binary_remote_addr zone=all:1m rate=50r/s;",
+        location: "limit_req zone=all burst=10 nodelay; limit_req_status 429;",
+        ..Lines::default()
+    };
+    let Some(nginx) = Nginx::before(workspace.sandbox.addr(), lines) else { return };
+    let ran = sync(&workspace, &nginx, &["--rate", "300/s"]).expect(0).expect_books();
+    expect_all_synced(&ran, &workspace, 250, 280);
+    // A second of quiet for each, and a burst of ten behind it, would take twenty of them.
+    let throttled = answers(&ran, &nginx, "429");
+    assert!((1..=10).contains(&throttled), "{:?}", nginx.answers());
+}
+
+#[test]
 fn limit_req_with_429_is_waited_for() {
     let workspace = Workspace::new();
     workspace.configure(HASTY);

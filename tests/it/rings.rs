@@ -6,9 +6,10 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use simsync::sandbox::{Clears, Faults, SandboxOptions, Uniqueness};
+use simsync::sandbox::{Clears, Faults, SandboxOptions, Shares, Uniqueness};
 
 use crate::support::{Ran, Workspace};
+use crate::witness::kill_9;
 
 /// The options that break swaps of IMSIs and ICCIDs.
 const BREAK: [&str; 7] =
@@ -204,4 +205,23 @@ fn a_clear_that_is_refused_is_told_and_no_row_is_booked_for_it() {
     let ran = workspace.sync(&args).expect(3).expect_books();
     assert_eq!((ran.rows("failed"), ran.rows("synced")), (2, 0), "{}", ran.stdout);
     assert!(ran.stdout.contains("was to break its swap was not acknowledged: 400"), "{}", ran.stdout);
+}
+
+#[test]
+fn a_clear_in_doubt_is_made_again_whether_it_was_applied_or_not() {
+    let applied = Shares { hang_after: 1.0, ..Shares::default() };
+    let lost = Shares { hang_before: 1.0, ..Shares::default() };
+    for hangs in [lost, applied] {
+        let workspace = with_subjects(3);
+        let rows = [(0, 1), (1, 2), (2, 0)];
+        workspace.write("swap.csv", takes(&rows));
+        workspace.fault(Faults { shares: hangs, uniqueness: Uniqueness::Refuse409, ..Faults::default() });
+        let before = workspace.sandbox.stats().requests;
+        let mut child = workspace.sync_in_background(&[&BREAK[..], &["swap.csv"]].concat());
+        workspace.wait_for_requests(before + 1);
+        kill_9(&mut child);
+        workspace.fault(Faults { uniqueness: Uniqueness::Refuse409, ..Faults::default() });
+        assert_sent(&sync(&workspace, &["swap.csv"]).expect(0).expect_books(), 3, 1);
+        assert_holds(&workspace, &rows);
+    }
 }

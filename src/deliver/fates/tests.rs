@@ -22,9 +22,7 @@ fn subject(number: u8) -> SubjectId {
 }
 
 fn what() -> impl Strategy<Value = What> {
-    let kinds =
-        [FailureKind::Refused, FailureKind::Exhausted, FailureKind::EchoMismatch, FailureKind::Deferred];
-    let kind = prop::sample::select(kinds.to_vec());
+    let kind = prop::sample::select(FailureKind::ALL.to_vec());
     prop_oneof![
         Just(What::InDoubt),
         (kind.clone(), any::<bool>()).prop_map(|(kind, maybe_applied)| What::Failed { kind, maybe_applied }),

@@ -21,6 +21,20 @@ proptest! {
     }
 
     #[test]
+    fn where_another_entry_stood_nothing_of_it_is_left(
+        earlier in any_entries(),
+        entry in any_entries(),
+        open in vec(doubts(), 0..3),
+    ) {
+        let open = EntryFold::resume(entry.clone(), open).into_parts().1;
+        let mut bytes = Vec::new();
+        encode_entry(&entry, &open, &mut bytes);
+        let mut into = earlier;
+        prop_assert_eq!(decode_anew(&mut into, entry.subject, &bytes), Ok(()));
+        prop_assert_eq!(Ok(into), decode_entry(entry.subject, &bytes));
+    }
+
+    #[test]
     fn open_intents_come_back_apart_and_are_read_as_doubts(
         entry in any_entries(),
         open in vec(doubts(), 1..60),

@@ -347,6 +347,11 @@ fn slices_of_the_ledger_add_up_to_the_whole_on_any_number_of_threads() {
     assert_eq!(lens, [0, 1, 1233, 767, 2998, 1, 0]);
     assert_eq!(slices.concat(), whole);
     assert_eq!(journal.ledger_range(at(7), Some(at(7))).unwrap().count(), 0);
+    let (mut scan, mut into) = (journal.ledger_range(at(1234), Some(at(4999))).unwrap(), whole[0].clone());
+    for entry in &whole[1234..4999] {
+        assert!(scan.read_next(&mut into).unwrap() && into == *entry);
+    }
+    assert!(!scan.read_next(&mut into).unwrap());
     let mut scan = journal.ledger().unwrap();
     let subjects: Vec<_> = std::iter::from_fn(|| scan.next_subject().unwrap()).collect();
     assert!(subjects.iter().eq(whole.iter().map(|entry| &entry.subject)));

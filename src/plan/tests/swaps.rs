@@ -113,6 +113,12 @@ fn a_swap_that_is_broken_is_sent_in_waves_and_one_that_may_not_be_is_held() {
     let cleared = [held(), vec![synced(1, v(BATCH, 0), &[(IMSI, FieldHash::CLEARED.0)])]].concat();
     let plan = check(&rows, &cleared, &breaking(imsi), &[Send, Folded, Send, Send]);
     assert_eq!((waves(&plan), plan.swaps().len()), (vec![1, 0, 0, 0], 0));
+    // In doubt whether it is, it is cleared again. Where that may not be, nobody is held back for a swap that may be none.
+    let doubt = [held(), vec![intent(1, v(BATCH, 0), &[(IMSI, FieldHash::CLEARED.0)])]].concat();
+    let plan = check(&rows, &doubt, &breaking(imsi), &[Send, Folded, Send, Send]);
+    assert_eq!((waves(&plan), plan.swaps()[0].clearing.map(|of| of.ordinal)), (vec![2, 1, 1, 0], Some(1)));
+    let plan = check(&rows, &doubt, &breaking(FieldSet::only(ICCID)), &[Send, Folded, Send, Send]);
+    assert_eq!((waves(&plan), plan.swaps().len()), (vec![1, 0, 0, 0], 0));
     let each = PlanRules { duplicates: DuplicatePolicy::Each, ..breaking(imsi) };
     for rules in [breaking(FieldSet::only(ICCID)), each] {
         let plan = check(&rows, &held(), &rules, &[Conflict, Conflict, Conflict, Send]);

@@ -69,6 +69,18 @@ fn the_error_budget_stops_the_run() {
 }
 
 #[test]
+fn an_error_budget_in_percent_is_one_of_the_rows_read() {
+    let refused = (1..200).map(|row| (format!("C-{row:06}"), 422)).collect();
+    let workspace = Workspace::with(super::Faults { subject_statuses: refused, ..Default::default() });
+    workspace.write("crm.csv", export(200));
+    for flag in ["--max-errors", "--max-errors-per-signature"] {
+        let args = ["--max-in-flight", "1", flag, "2%", "--new-batch", "--retry-failed", "crm.csv"];
+        let ran = workspace.sync(&args).expect(4).expect_books();
+        assert_eq!((ran.rows("failed"), ran.rows("pending") > 0), (5, true), "{flag}: {}", ran.stdout);
+    }
+}
+
+#[test]
 fn one_complaint_too_often_stops_the_run_while_others_may_go_on() {
     let mut faults = super::Faults::default();
     for row in 1..20 {

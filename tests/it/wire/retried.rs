@@ -194,3 +194,23 @@ fn expect_outage_waited_out(rate: &str) {
     assert!(http(&ran, "500") >= 10);
     assert_eq!(workspace.sandbox.stats().duplicates, 0);
 }
+
+/// While rows are unread, retries keep to their fifth, however many of them are due.
+#[test]
+fn retries_are_a_fifth_of_all_attempts_as_long_as_the_file_has_first_tries() {
+    let shares = Shares { error_500_before: 0.5, ..Shares::default() };
+    let workspace = Workspace::with(Faults { seed: 21, latency_ms: 3, shares, ..Faults::default() });
+    workspace.configure(&HASTY.replace("attempts_max = 3", "attempts_max = 20"));
+    workspace.write("crm.csv", export(300));
+    let ran = workspace.sync(&["--concurrency", "8", "crm.csv"]).expect(0).expect_books();
+    assert_eq!(ran.rows("synced"), 300);
+    let arrivals = workspace.arrivals();
+    let mut known = std::collections::HashSet::new();
+    let is_first: Vec<bool> = arrivals.iter().map(|subject| known.insert(subject)).collect();
+    let last_first = is_first.iter().rposition(|is_first| *is_first).unwrap();
+    let retries = is_first[..last_first].iter().filter(|is_first| !**is_first).count();
+    // What the budget has saved up comes on top.
+    assert!(retries * 5 <= last_first + 40, "{retries} retries of {last_first} attempts");
+    assert!(retries * 5 >= last_first / 2, "there were enough to be held back: {retries} of {last_first}");
+    assert!(arrivals.len() - last_first > 80, "the others came behind: {}", arrivals.len());
+}

@@ -37,7 +37,7 @@ use std::path::PathBuf;
 
 use chance::Chance;
 pub(crate) use deeds::NAMES;
-pub(crate) use laws::{Flaw, Laws};
+pub(crate) use laws::Laws;
 pub(crate) use world::Tally;
 use world::{Climate, World};
 
