@@ -25,7 +25,8 @@ use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use campaign::{Failure, Flaw, Laws, NAMES, Sequence, Shares, Tally, slots};
+use campaign::laws::Flaw;
+use campaign::{Failure, Laws, NAMES, Sequence, Shares, Tally, slots};
 
 /// Sequences between two lines of progress.
 const PROGRESS_EVERY: u64 = 25;
