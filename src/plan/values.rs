@@ -209,7 +209,7 @@ mod tests {
         let (mut expected, mut bytes) = (BTreeMap::<u64, u64>::new(), Vec::new());
         for row in 0..20_000_u64 {
             // The neighbors of the shared value have most of their bits in common with it.
-            let hash = if row.is_multiple_of(100) { SHARED + (row / 1_000 << 16) } else { SHARED };
+            let hash = if row.is_multiple_of(100) { SHARED + ((row / 1_000) << 16) } else { SHARED };
             *expected.entry(hash).or_default() += 1;
             bytes.clear();
             Claim::new(FieldKind::Imsi, FieldHash(hash), 0, row, row == 7).write(&mut bytes);
