@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
+use std::path::Path;
 
 use super::ReplayArgs;
 use super::common::{console, report_options};
@@ -54,6 +55,7 @@ pub(super) fn replay(
         tracing::warn!("{warning}");
     }
     let destination = parts::destination(settings, false)?;
+    refuse_file(&args.run)?;
     let run = report::find_run(&destination.state, &args.run)?;
     check(&run, &destination.target)?;
     let kinds = kinds(args)?;
@@ -82,6 +84,21 @@ pub(super) fn replay(
     };
     let work = Work { inputs: &inputs, task: Task::SYNC, replay: Some(Replay { chosen, notes }), commands };
     run_job(settings, destination, work, console, Box::new(reload))
+}
+
+/// Says how a row file is fed back, where one is named instead of its run.
+fn refuse_file(run: &str) -> Result<(), Fatal> {
+    if !Path::new(run).is_file() {
+        return Ok(());
+    }
+    let file = report::shell_quote(Path::new(run));
+    Err(Fatal::new(
+        Exit::Usage,
+        format!("{run} is a file, and a replay takes a run"),
+        format!(
+            "feed it back with `simsync sync {file}`; `--where _reason=refused` takes the rows of one kind"
+        ),
+    ))
 }
 
 /// Whether the run can be replayed here at all.

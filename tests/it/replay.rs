@@ -161,6 +161,10 @@ fn runs_that_cannot_be_replayed_say_why() {
     let run = last_run(&ws);
     let ran = replay(&ws, &["20010101T000000Z-zzzz"]).expect(2);
     assert!(ran.stderr.contains("no run is named"), "{}", ran.stderr);
+    // A file of it is none, and is fed back otherwise.
+    let file = format!("simsync-state/runs/{run}/failed.csv");
+    let ran = replay(&ws, &[&file]).expect(2);
+    assert!(ran.stderr.contains(&format!("simsync sync {file}")), "{}", ran.stderr);
     // Its target is another one.
     let ran = ws.run(&["replay", &run, "--api-url", "http://127.0.0.1:9/other/"]).expect(2);
     assert!(ran.stderr.contains("sent to") && ran.stderr.contains("--api-url"), "{}", ran.stderr);

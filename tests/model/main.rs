@@ -25,7 +25,8 @@ use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use campaign::{Failure, Flaw, Laws, NAMES, Sequence, Shares, Tally, slots};
+use campaign::laws::Flaw;
+use campaign::{Failure, Laws, NAMES, Sequence, Shares, Tally, slots};
 
 /// Sequences between two lines of progress.
 const PROGRESS_EVERY: u64 = 25;
@@ -114,10 +115,8 @@ fn campaign(told: &Told, is_told: bool) -> Came {
 fn planted(told: &Told) -> ExitCode {
     let mut missed = Vec::new();
     for flaw in Flaw::ALL {
-        let shares = match flaw {
-            Flaw::NeverStale => Shares { aging: 100, ..told.shares },
-            _ => Shares { aging: 0, spilling: 0, ..told.shares },
-        };
+        let aging = if flaw == Flaw::NeverStale { 100 } else { 0 };
+        let shares = Shares { aging, spilling: 0, ..told.shares };
         let came = campaign(&Told { shares, laws: Laws { flaw: Some(flaw) }, ..told.clone() }, false);
         match came.failed.first() {
             Some((sequence, failure)) => {

@@ -34,6 +34,7 @@ const PARTS: &[(&str, &str, Part)] = &[
     ("api.token_command", "\"true\"", Way),
     ("api.timeout", "\"20s\"", Way),
     ("api.connect_timeout", "\"5s\"", Way),
+    ("api.read_timeout", "\"5s\"", Way),
     ("api.allow_plain_http", "true", Way),
     ("api.verify", "\"none\"", Moves),
     ("api.http", "\"auto\"", Way),
@@ -80,6 +81,7 @@ const PARTS: &[(&str, &str, Part)] = &[
     ("rules.severity", "\"imei.luhn\" = \"error\"", Moves),
     ("plan.duplicates", "\"last\"", Moves),
     ("plan.conflicts", "\"send\"", Moves),
+    ("plan.break_cycles", "\"clear\"", Moves),
     ("plan.in_doubt", "\"hold\"", Moves),
     ("plan.resend_after", "\"30d\"", Moves),
     ("plan.rejected_max", "\"1%\"", Stop),
@@ -143,12 +145,23 @@ const INPUTS: [(&str, &str); 2] = [
     ("b.ndjson", "{\"crm id\":\"C-1\",\"mobile\":\"+447911123456\",\"tier\":\"basic\"}\n"),
 ];
 
-/// Settings where one has this value; all others are the defaults.
+/// What must be set for a setting to be more than its default.
+fn needs(key: &str) -> &str {
+    if key == "plan.break_cycles" {
+        "[rules]\nclear_token = \"CLEAR\"\nclearable = [\"iccid\"]\n"
+    } else {
+        ""
+    }
+}
+
+/// Settings where one has this value, none if there is no value; all others are the defaults, but for what it needs.
 fn with(dir: &Path, key: &str, value: &str) -> Settings {
     let mut flags = Flags::default();
     let mut toml = String::from("[api]\nurl = \"https://a.example/u/\"\n");
+    toml.push_str(needs(key));
     let setting = SETTINGS.iter().find(|setting| setting.key == key);
     match setting {
+        Some(_) if value.is_empty() => {}
         Some(setting) if setting.is_of_run => flags.set(setting.flag.unwrap(), value),
         Some(setting) if setting.is_pairs() => toml.push_str(&format!("[{key}]\n{value}\n")),
         Some(setting) if key == "api.url" => toml = format!("[api]\n{} = {value}\n", setting.name()),
@@ -204,7 +217,7 @@ fn what_a_plan_rests_on_moves_with_its_settings_and_with_no_other() {
     let before = basis(dir.path(), &with(dir.path(), "", ""));
     assert!(before.iter().all(|text| text != "unreadable"), "{before:?}");
     let is_otherwise = |(key, value, part): &&(&str, &str, Part)| {
-        let now = basis(dir.path(), &with(dir.path(), key, value));
+        let [before, now] = ["", *value].map(|value| basis(dir.path(), &with(dir.path(), key, value)));
         (now != before) != (*part == Moves)
     };
     let otherwise: Vec<_> = PARTS.iter().filter(is_otherwise).collect();

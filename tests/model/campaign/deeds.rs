@@ -133,7 +133,7 @@ impl Deed {
 
 impl Deed {
     /// A run of an export instead of a replay.
-    pub(crate) fn as_run(self) -> Deed {
+    pub(crate) fn into_run(self) -> Deed {
         match self {
             Deed::Replay(step, ..) => Deed::Run(step),
             Deed::Run(_)

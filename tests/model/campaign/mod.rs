@@ -16,7 +16,7 @@ mod checks;
 mod deeds;
 mod fillers;
 mod journal;
-mod laws;
+pub(crate) mod laws;
 mod lookup;
 mod memory;
 mod outcomes;

@@ -138,24 +138,26 @@ impl Step {
         };
         let options = if !is_resume && chance.percent(30) { options(chance) } else { before };
         let faults = faults(chance);
-        let (retries_failed, makes_newest) = (chance.percent(10), chance.percent(6));
+        // What was refused is of interest to a resume alone.
+        let retries_failed = chance.percent(if is_resume { 35 } else { 10 });
+        let makes_newest = chance.percent(6);
         Step { command: Command::Sync, source, options, retries_failed, makes_newest, stop, faults }
     }
 
     /// The same as another command. What is adopted goes nowhere, so that nothing but time can end it.
     pub(crate) fn by(self, command: Command) -> Step {
-        let stop = match self.stop {
-            Stop::KillAfter(_, delay_us) | Stop::KillAt(delay_us) if command == Command::Adopt => {
+        let stop = match (self.stop, command) {
+            (Stop::KillAfter(_, delay_us) | Stop::KillAt(delay_us), Command::Adopt) => {
                 Stop::KillAt(delay_us * 12 % ADOPT_US_MAX)
             }
-            _ if command == Command::Adopt => Stop::Never,
+            (Stop::Never | Stop::TermAfter(_) | Stop::Rows(_), Command::Adopt) => Stop::Never,
             // What a run has left are a few rows.
-            Stop::KillAfter(requests, delay_us) if command == Command::Replay => {
+            (Stop::KillAfter(requests, delay_us), Command::Replay) => {
                 Stop::KillAfter(requests % 3, delay_us / 4)
             }
-            Stop::TermAfter(requests) if command == Command::Replay => Stop::TermAfter(requests % 2),
-            Stop::Rows(rows) if command == Command::Replay => Stop::Rows(1 + rows % 2),
-            stop => stop,
+            (Stop::TermAfter(requests), Command::Replay) => Stop::TermAfter(requests % 2),
+            (Stop::Rows(rows), Command::Replay) => Stop::Rows(1 + rows % 2),
+            (stop, Command::Sync | Command::Planned | Command::Replay) => stop,
         };
         Step { command, stop, ..self }
     }

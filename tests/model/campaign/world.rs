@@ -209,7 +209,7 @@ impl World {
         }
         if matches!(deed, Deed::Replay(..)) && !self.has_left_something() && chance.percent(80) {
             // Rather something that may fail.
-            deed = deed.as_run();
+            deed = deed.into_run();
         }
         // What fills the exports is never to be sent.
         if self.climate.spills {
