@@ -184,20 +184,12 @@ impl Feed<'_> {
                 update,
             };
             bytes = reader.bytes_read();
-            match self.selection {
-                Selection::Waves { first, .. } if beside.wave > first => {
-                    later.entry(beside.wave).or_default().push(fed);
-                }
-                Selection::Main
-                | Selection::Late
-                | Selection::Clears
-                | Selection::Waiting
-                | Selection::Waves { .. }
-                | Selection::Deferred { .. } => {
-                    if !hand.hand(fed, rows, bytes) {
-                        return Ok(later);
-                    }
-                }
+            if let Selection::Waves { first, .. } = self.selection
+                && beside.wave > first
+            {
+                later.entry(beside.wave).or_default().push(fed);
+            } else if !hand.hand(fed, rows, bytes) {
+                return Ok(later);
             }
         }
         hand.end(rows, bytes);
