@@ -51,10 +51,7 @@ impl Scheduler {
         ) {
             self.testify(id, true, now_ms);
         }
-        let is_turned_away = self.feed_shed(id, &outcome, status, now_ms);
-        if !(is_turned_away && self.shed.is_by_rate()) {
-            self.feed_concurrency(id, &outcome, status, now_ms);
-        }
+        self.feed_concurrency(id, &outcome, status, now_ms);
         let failure = |kind, signature| Failure { kind, status, signature, maybe_applied: false };
         match outcome {
             Outcome::Acknowledged => self.on_acknowledged(id, generation, sent_ms, decision),
@@ -160,6 +157,10 @@ impl Scheduler {
     /// Tells the limit what the attempt says about how much the server can take at once. A row known to fail on its
     /// own says nothing, nor does a probe, which was alone on the wire.
     fn feed_concurrency(&mut self, id: UpdateId, outcome: &Outcome, status: Option<u16>, now_ms: u64) {
+        // Where turning away goes by rate, fewer at once are no remedy.
+        if self.feed_shed(id, outcome, status, now_ms) && self.shed.is_by_rate() {
+            return;
+        }
         let Some(item) = self.lanes.get(id) else { return };
         if item.chronic || item.confirmed > 0 || item.probed {
             return;

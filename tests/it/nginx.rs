@@ -70,7 +70,7 @@ fn limit_req_with_503_and_a_page_of_html_costs_no_row_anything() {
 #[test]
 fn what_limit_req_turns_away_with_a_plain_503_uses_up_no_attempts() {
     let workspace = Workspace::new();
-    workspace.configure(&format!("{HASTY}attempts_max = 2\n"));
+    workspace.configure(&format!("{HASTY}attempts_max = 4\n"));
     workspace.write("crm.csv", export(300));
     let lines = Lines {
         http: "limit_req_zone $binary_remote_addr zone=all:1m rate=50r/s;",
