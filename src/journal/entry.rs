@@ -108,6 +108,8 @@ pub(super) fn decode_anew(
 ) -> Result<(), CodecError> {
     entry.subject = subject;
     entry.fields = [None; FIELD_COUNT];
+    entry.field_times_s.clear();
+    entry.last_known.clear();
     let open = decode_into(entry, bytes)?;
     if !open.is_empty() {
         let read = std::mem::replace(entry, LedgerEntry::new(subject));
