@@ -153,10 +153,11 @@ fn an_outage_neither_begins_it_nor_counts() {
 
     // One that had failed on its own before the outage has as much time left after it.
     let mut desk = failed_once(DeliveryRules { outage_max_ms: 100 * MAX_MS, ..bounded() });
-    desk.now_ms += 10_000;
+    desk.now_ms += 400;
     fail_all(&mut desk, 11..21);
     assert_eq!(desk.actions, [Action::BreakerOpened]);
     desk.now_ms += 10 * MAX_MS;
+    desk.offer(50, 50);
     let probe = desk.send_all()[0];
     desk.answer(probe, Outcome::Acknowledged);
     let sent = desk.send_all();
@@ -164,7 +165,7 @@ fn an_outage_neither_begins_it_nor_counts() {
     desk.answer(1, failed());
     sent.iter().filter(|id| **id != 1).for_each(|id| desk.answer(*id, Outcome::Acknowledged));
     assert_goes_on(&desk);
-    desk.now_ms += MAX_MS - 10_000 + 1;
+    desk.now_ms += MAX_MS - 400 + 1;
     fail_again(&mut desk);
     assert_eq!(desk.failure(1).kind, FailureKind::Exhausted);
 }
