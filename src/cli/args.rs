@@ -192,6 +192,9 @@ pub struct SendingArgs {
     /// Send at most so many updates in this run, as a canary (exit 8), or none
     #[arg(long, value_name = "N")]
     pub max_rows: Option<String>,
+    /// Time since an update's first failure after which its next one is its last: 90s, 10m, or none
+    #[arg(long, value_name = "TIME")]
+    pub retry_elapsed_max: Option<String>,
     /// Failed updates above which the run stops: a count, or a share of the rows read
     #[arg(long, value_name = "N|N%")]
     pub max_errors: Option<String>,
@@ -487,6 +490,7 @@ impl SendingArgs {
         add(flags, "max-duration", max_duration.as_ref());
         add(flags, "until", until.as_ref());
         add(flags, "max-rows", max_rows.as_ref());
+        add(flags, "retry-elapsed-max", self.retry_elapsed_max.as_ref());
         add(flags, "max-errors", max_errors.as_ref());
         add(flags, "max-errors-per-signature", self.max_errors_per_signature.as_ref());
     }

@@ -316,6 +316,7 @@ pub(super) fn deliver_rules(
         adapts: delivery.concurrency.is_none(),
         settled_before: settled_before.and_then(|limit| usize::try_from(limit).ok()),
         attempts_max: delivery.attempts_max,
+        retry_elapsed_max_ms: delivery.retry_elapsed_max_ms,
         backoff_initial_ms: delivery.backoff_initial_ms,
         backoff_max_ms: delivery.backoff_max_ms,
         retry_after_max_ms: delivery.retry_after_max_ms,

@@ -11,12 +11,10 @@ use super::settle::Settled;
 use super::{Delivery, Driver, pass};
 use crate::digest::{FieldHash, SubjectId};
 use crate::event::Event;
+use crate::plan::clear_version;
 use crate::row::{Place, Version};
 use crate::survey::Judge;
 use crate::update::{FieldFact, FieldSet, Fields, Update};
-
-/// In the place of a row's ordinal in the version of a clear: before the first one.
-const BEFORE_ALL_ROWS: u64 = 0;
 
 /// Sends the clears, if all that waits for them may be sent, too: a run that stopped at its limit on updates between them would
 /// leave subjects without what they had.
@@ -36,7 +34,7 @@ pub(super) fn run(driver: &mut Driver<'_, '_>, delivery: &mut Delivery<'_>, wait
 
 /// What a subject is cleared of before the waves: the key of a row that was just judged, and the fields without their values.
 pub(super) fn clear(judge: &Judge<'_>, subject: SubjectId, version: Version, cleared: FieldSet) -> Update {
-    let version = Version { ordinal: BEFORE_ALL_ROWS, ..version };
+    let version = clear_version(version);
     let (mut fields, mut facts) = (Fields::default(), Vec::new());
     for (kind, hash) in judge.facts.iter().filter(|(kind, _)| Some(*kind) == judge.key_field()) {
         fields.set(*kind, judge.checked.fields.get(*kind).unwrap_or_default());

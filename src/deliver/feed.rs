@@ -180,7 +180,7 @@ impl Feed<'_> {
                 place,
                 body: api::body(self.envelope, self.clear_as, &update.fields),
                 chronic: matches!(ruling, Ruling::SendLate | Ruling::FoldedLate),
-                refusals: if is_clear { 0 } else { beside.refusals },
+                refusals: if is_clear { beside.clear_refusals } else { beside.refusals },
                 is_part,
                 waits_for: if is_clear { 0 } else { beside.waits_for },
                 is_clear,

@@ -148,6 +148,11 @@ impl Breaker {
         }
     }
 
+    /// Whether nothing may be sent at this time of day.
+    pub(super) fn is_off_hours(&self) -> bool {
+        self.closed_since_ms.is_some()
+    }
+
     /// When the run gives up, unless a definite answer comes first; nobody can tell while nothing may be sent.
     pub(super) fn outage_at_ms(&self) -> Option<u64> {
         let since_ms = self.trouble_since_ms.filter(|_| self.closed_since_ms.is_none())?;

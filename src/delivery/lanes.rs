@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use super::decision::{Leftover, Offer, UpdateId};
+use super::rules::DeliveryRules;
 use crate::digest::SubjectId;
 
 /// Retries that the retry budget may save up.
@@ -41,6 +42,8 @@ pub(super) struct Item {
     pub(super) waived: u32,
     /// Those charged that a definite answer has followed.
     pub(super) confirmed: u32,
+    /// When the first failure that counts was, on the clock of the time the run was free to send.
+    failed_first_ms: Option<u64>,
     /// Temporary failures its delay grows with.
     pub(super) strikes: u32,
     /// Whether some attempt of it may have been applied.
@@ -50,6 +53,33 @@ pub(super) struct Item {
     /// Whether the latest attempt was a probe.
     pub(super) probed: bool,
     stand: Stand,
+}
+
+impl Item {
+    /// Charges it with a failure, which is waived where it is excused and not too often. Whether it is exhausted then: out of
+    /// attempts, or failing for too long.
+    pub(super) fn charge(&mut self, waived_max: Option<u32>, free_ms: u64, rules: &DeliveryRules) -> bool {
+        self.charged = self.charged.saturating_add(1);
+        let is_waived = waived_max.is_some_and(|waived_max| self.waived < waived_max);
+        self.waived += u32::from(is_waived);
+        let is_out_of_attempts = self.charged.saturating_sub(self.waived) >= rules.attempts_max.max(1);
+        if is_waived {
+            return is_out_of_attempts;
+        }
+        let since_ms = *self.failed_first_ms.get_or_insert(free_ms);
+        let elapsed_ms = free_ms.saturating_sub(since_ms);
+        is_out_of_attempts || rules.retry_elapsed_max_ms.is_some_and(|max_ms| elapsed_ms > max_ms)
+    }
+
+    /// Gives charges back.
+    pub(super) fn refund(&mut self, charges: u32) {
+        self.charged = self.charged.saturating_sub(charges);
+        self.waived = self.waived.min(self.charged);
+        self.strikes = self.charged;
+        if self.charged == self.waived {
+            self.failed_first_ms = None;
+        }
+    }
 }
 
 /// All held updates.
@@ -86,6 +116,7 @@ impl Lanes {
             charged: 0,
             waived: 0,
             confirmed: 0,
+            failed_first_ms: None,
             strikes: 0,
             maybe_applied: false,
             sent: (0, 0),

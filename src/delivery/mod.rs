@@ -14,6 +14,7 @@ mod brake;
 mod breaker;
 mod concurrency;
 mod decision;
+mod free;
 mod guard;
 mod lanes;
 mod pause;

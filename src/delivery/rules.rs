@@ -55,6 +55,9 @@ pub struct DeliveryRules {
     pub settled_before: Option<usize>,
     /// Charged attempts after which an update is exhausted, at least 1.
     pub attempts_max: u32,
+    /// Time since an update's first failure that counts, without that during which the run was held, after which its next one
+    /// exhausts it, whatever its attempts; `None` for never.
+    pub retry_elapsed_max_ms: Option<u64>,
     /// Ceiling of the first retry's delay.
     pub backoff_initial_ms: u64,
     /// Ceiling of every retry's delay.
@@ -103,6 +106,7 @@ impl Default for DeliveryRules {
             adapts: true,
             settled_before: None,
             attempts_max: ATTEMPTS_MAX,
+            retry_elapsed_max_ms: None,
             backoff_initial_ms: BACKOFF_INITIAL_MS,
             backoff_max_ms: BACKOFF_MAX_MS,
             retry_after_max_ms: RETRY_AFTER_MAX_MS,

@@ -280,18 +280,15 @@ impl Scheduler {
         let is_own = item.chronic && failure.status.is_some_and(|status| !matches!(status, 502..=504));
         let blow = Blow { id, subject: item.subject, counts, is_chargeable, is_own, epoch: item.sent.0 };
         let struck = self.breaker.on_failure(blow, plain_heads, now_ms);
-        item.charged = item.charged.saturating_add(u32::from(struck.is_charged));
         // What the server does to many is not the row's, up to what no chance explains.
         let waived_times = if is_shed { shed::WAIVED_TIMES } else { WAIVED_TIMES };
         let is_excused = is_shed || self.brake.is_on() && !item.chronic;
-        let is_within = item.waived < self.rules.attempts_max.saturating_mul(waived_times);
-        item.waived += u32::from(struck.is_charged && is_excused && is_within);
+        let waived_max = is_excused.then(|| self.rules.attempts_max.saturating_mul(waived_times));
+        let is_used_up = struck.is_charged && item.charge(waived_max, self.free.ms(), &self.rules);
         // While the breaker is open the probes' own interval paces it, and while the server sheds the rate that passes: the
         // row's delay need not grow.
         let is_paced = was_open || is_shed && self.shed.is_by_rate();
         item.strikes = item.strikes.saturating_add(u32::from(!is_paced)).max(1);
-        let is_used_up =
-            struck.is_charged && item.charged.saturating_sub(item.waived) >= self.rules.attempts_max.max(1);
         let delay_ms = self.ceilings.delay_ms(item.strikes, jitter);
         if is_used_up && struck.refunds.is_none() {
             let sent_ms = item.sent.1;
@@ -319,9 +316,7 @@ impl Scheduler {
     fn refund(&mut self, refunds: BTreeMap<UpdateId, u32>, now_ms: u64) {
         for (id, charges) in refunds {
             if let Some(item) = self.lanes.get_mut(id) {
-                item.charged = item.charged.saturating_sub(charges);
-                item.waived = item.waived.min(item.charged);
-                item.strikes = item.charged;
+                item.refund(charges);
             }
         }
         for (id, _) in std::mem::take(&mut self.condemned) {

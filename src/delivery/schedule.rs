@@ -12,6 +12,7 @@ use super::brake::Brake;
 use super::breaker::Breaker;
 use super::concurrency::Concurrency;
 use super::decision::{Action, Attempt, Condition, Decision, Leftover, Offer, TokenRead, UpdateId};
+use super::free::FreeTime;
 use super::guard::Guard;
 use super::lanes::Lanes;
 use super::outcome::{Failure, Seen, StopCause, Verdict};
@@ -36,6 +37,7 @@ pub struct Scheduler {
     pub(super) shed: Shed,
     pub(super) concurrency: Concurrency,
     pub(super) token: TokenState,
+    pub(super) free: FreeTime,
     pub(super) guard: Guard,
     pub(super) ceilings: Ceilings,
     /// Updates whose charges are used up, kept until an answer to a later attempt shows that the server is well.
@@ -53,7 +55,7 @@ pub struct Scheduler {
 
 impl Scheduler {
     /// A scheduler that holds nothing.
-    pub fn new(rules: DeliveryRules, _now_ms: u64) -> Scheduler {
+    pub fn new(rules: DeliveryRules, now_ms: u64) -> Scheduler {
         Scheduler {
             lanes: Lanes::default(),
             quiet: Quiet::new(&rules),
@@ -67,6 +69,7 @@ impl Scheduler {
                 Concurrency::fixed(rules.max_in_flight)
             },
             token: TokenState::default(),
+            free: FreeTime::new(now_ms),
             guard: Guard::new(rules.proven, rules.unproven_subjects),
             ceilings: Ceilings::new(rules.backoff_initial_ms, rules.backoff_max_ms),
             condemned: BTreeMap::new(),
@@ -117,8 +120,9 @@ impl Scheduler {
     }
 
     /// Says whether anything may be sent at this time of day. The caller sends nothing while nothing may be; here it only
-    /// stops the clock of `outage_max`.
+    /// stops the clocks of `outage_max` and `retry_elapsed_max`.
     pub fn set_closed(&mut self, is_closed: bool, now_ms: u64) {
+        self.look_at_clock(now_ms);
         self.breaker.set_closed(is_closed, now_ms);
     }
 
@@ -308,7 +312,20 @@ impl Scheduler {
         }
     }
 
+    /// Lets the clock of `retry_elapsed_max` go on. What holds the run begins and ends in calls that look at it first, but
+    /// for the end of a quiet, which is known.
+    fn look_at_clock(&mut self, now_ms: u64) {
+        let is_held = self.breaker.open_since_ms().is_some() || self.breaker.is_off_hours();
+        let held_until_ms = if is_held || self.token.is_awaited() {
+            now_ms
+        } else {
+            self.quiet.until_ms(self.free.looked_ms()).unwrap_or(0)
+        };
+        self.free.go_on(held_until_ms, now_ms);
+    }
+
     fn begin(&mut self, now_ms: u64) -> Decision {
+        self.look_at_clock(now_ms);
         let mut decision = Decision::default();
         decision.verdicts.append(&mut self.owed);
         if self.quiet.has_ended(now_ms) {

@@ -9,6 +9,7 @@ use crate::update::FieldSet;
 
 mod bad;
 mod days;
+mod elapsed;
 mod health;
 mod pauses;
 

@@ -3,6 +3,7 @@
 //!
 //! Not here: which rings there are and the order that follows (`chain.rs`), sending the clears (`deliver/`).
 
+use crate::row::Version;
 use crate::update::{FieldKind, FieldSet};
 
 /// Subjects of a ring that are looked at, at most: those of the first rows, which are the ones that are listed.
@@ -15,6 +16,14 @@ pub struct Clearing {
     pub ordinal: u64,
     /// What it is cleared of.
     pub fields: FieldSet,
+}
+
+/// In the place of a row's ordinal in the version of a clear: before the first one.
+const BEFORE_ALL_ROWS: u64 = 0;
+
+/// The version of the clear that comes before the row of this version: before all rows of its batch.
+pub fn clear_version(row: Version) -> Version {
+    Version { ordinal: BEFORE_ALL_ROWS, ..row }
 }
 
 /// Why a ring is not broken although it was asked for.

@@ -156,15 +156,21 @@ fn damaged_share(facts: &PlanFacts, rules: &GateRules) -> Option<Tripped> {
     Some(Tripped { gate: "damage_max", text, look: LOOK_AT_EXPORT, may_override: true })
 }
 
-/// An export whose columns went blank behind a formula, or a token that is a value in this export after all.
+/// An export whose columns went blank behind a formula, or a token that is a value in this export after all; rows that were
+/// joined to the wrong subjects, which looks like many true swaps. A row that does both counts twice: it clears twice.
 fn clears_share(facts: &PlanFacts, rules: &GateRules) -> Option<Tripped> {
-    let (clears, read) = (facts.clears, facts.rows.read);
+    let (broken, read) = (facts.chains.swaps_broken, facts.rows.read);
+    let clears = facts.clears.saturating_add(broken);
     let share = share(clears, read);
     if clears < rules.alarm_rows_min || share <= rules.clears_share_max {
         return None;
     }
+    let to_break = match broken {
+        0 => String::new(),
+        broken => format!(", {broken} of them to break true swaps"),
+    };
     let text = format!(
-        "{:.1} % of the rows clear a field ({clears} of {read}), more than the {:.1} % allowed",
+        "{:.1} % of the rows clear a field ({clears} of {read}{to_break}), more than the {:.1} % allowed",
         share * 100.0,
         rules.clears_share_max * 100.0
     );

@@ -6,12 +6,14 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
+use crate::ledger::LedgerEntry;
+use crate::row::Version;
 use crate::update::{FieldKind, FieldSet};
 
 use super::beside::Beside;
 use super::chain::{Link, SWAPS_LISTED_MAX, Swap, Waiting, order};
 use super::claim::{Claim, held_before, known_before, released};
-use super::cycle::{Breaking, Obstacle};
+use super::cycle::{Breaking, Obstacle, clear_version};
 use super::dispositions::{BESIDE, CHAINED};
 use super::phases::{JoinError, Phases, lock};
 use super::record::{Part, RowRecord};
@@ -182,7 +184,14 @@ impl<L: LedgerSlices> Phases<'_, L> {
                             let is_sent = row.ruling.is_sent();
                             *waves.entry(wave).or_default() += u64::from(is_sent);
                             let cleared_first = if is_sent { cleared } else { FieldSet::EMPTY };
-                            (BESIDE | CHAINED, Beside { wave, waits_for, cleared_first, ..Beside::default() })
+                            let clear_refusals = if cleared_first.is_empty() {
+                                0
+                            } else {
+                                let version = ruled.data.version(row, self.rules.batch);
+                                clear_refusals(ruled.entry, clear_version(version))
+                            };
+                            let chain = Beside { wave, waits_for, ..Beside::default() };
+                            (BESIDE | CHAINED, Beside { cleared_first, clear_refusals, ..chain })
                         }
                         Mark::Swap(swap) if row.ruling == Ruling::Conflict => {
                             (BESIDE, Beside { swap, ..Beside::default() })
@@ -207,6 +216,11 @@ impl<L: LedgerSlices> Phases<'_, L> {
         }
         Ok(())
     }
+}
+
+/// Definite refusals so far of a clear in exactly this version.
+fn clear_refusals(entry: Option<&LedgerEntry>, version: Version) -> u32 {
+    entry.and_then(|entry| entry.refusal(version)).map_or(0, |refusal| refusal.count)
 }
 
 /// A row that carries an update, with the partition of its subject; in the order of rows.

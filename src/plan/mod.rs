@@ -7,7 +7,7 @@
 pub use beside::Beside;
 pub use chain::{CHAIN_LINKS_MAX_DEFAULT, SWAPS_LISTED_MAX, Swap};
 pub use conflict::{CONFLICT_GROUPS_MAX, CONFLICT_ORDINALS_MAX, ConflictGroup};
-pub use cycle::{Clearing, Obstacle};
+pub use cycle::{Clearing, Obstacle, clear_version};
 pub use dispositions::{BesideError, IN_DOUBT_ORDINALS_MAX, Plan};
 pub use filter::{Filter, FilterError, Kept, Operator};
 pub use folding::{Folded, Folding, ROWS_HELD_MAX_DEFAULT};

@@ -435,6 +435,14 @@ pub static SETTINGS: &[Setting] = &[
     .flag("max-rows")
     .sample("100"),
     new("delivery.attempts_max", count(1, 100), "8", "Attempts for one update before it is given up."),
+    new(
+        "delivery.retry_elapsed_max",
+        duration(0, 30 * DAY),
+        "",
+        "Time since an update's first failure after which it is given up at the next, whatever its attempts.",
+    )
+    .flag("retry-elapsed-max")
+    .sample("\"10m\""),
     new("delivery.backoff_initial", duration(1, HOUR), "500ms", "Longest wait before the first retry."),
     new("delivery.backoff_max", duration(1, DAY), "30s", "Longest wait before any retry."),
     new("delivery.retry_after_max", duration(0, DAY), "5m", "Longest Retry-After that is obeyed in full."),

@@ -329,6 +329,8 @@ pub struct DeliverySettings {
     pub max_rows: Option<u64>,
     /// Attempts for one update.
     pub attempts_max: u32,
+    /// Time since an update's first failure after which it is given up at the next; `None` for never.
+    pub retry_elapsed_max_ms: Option<u64>,
     /// Longest wait before the first retry; not more than `backoff_max_ms`.
     pub backoff_initial_ms: u64,
     /// Longest wait before any retry.

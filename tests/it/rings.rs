@@ -225,3 +225,49 @@ fn a_clear_in_doubt_is_made_again_whether_it_was_applied_or_not() {
         assert_holds(&workspace, &rows);
     }
 }
+
+#[test]
+fn a_refused_clear_is_made_again_under_another_key() {
+    let faults = |subject_statuses| Faults {
+        uniqueness: Uniqueness::Refuse409,
+        subject_statuses,
+        ..Faults::default()
+    };
+    let options = SandboxOptions {
+        faults: faults([].into()),
+        clears: Clears::Null,
+        honor_idempotency_key: true,
+        ..SandboxOptions::default()
+    };
+    let workspace = Workspace::of(options);
+    workspace.write("before.csv", takes(&[(0, 0), (1, 1)]));
+    workspace.sync(&["before.csv"]).expect(0);
+    let rows = [(0, 1), (1, 0)];
+    workspace.write("swap.csv", takes(&rows));
+    workspace.fault(faults([("C-000000".to_owned(), 422)].into()));
+    // The refusal stops the run between the clear and the rest, so that the next one resumes the batch.
+    let stopped = sync(&workspace, &["swap.csv", "--max-errors", "0"]).expect(4).expect_books();
+    assert_eq!(stopped.rows("pending"), 2);
+    workspace.fault(faults([].into()));
+    let again = sync(&workspace, &["swap.csv"]).expect(0).expect_books();
+    assert_sent(&again, 2, 1);
+    assert_holds(&workspace, &rows);
+    let history = workspace.history("C-000000");
+    let clears = history.iter().filter(|request| request.fields.get("imsi") == Some(&None));
+    let keys: Vec<_> = clears.map(|request| request.idempotency_key.clone()).collect();
+    assert_eq!(keys.len(), 2);
+    assert_ne!(keys[0], keys[1], "a server that honors keys replays its refusal");
+}
+
+#[test]
+fn clears_of_many_swaps_are_a_matter_of_the_gate() {
+    let workspace = with_subjects(40);
+    let rows: Vec<(u64, u64)> = (0..40).map(|subject| (subject, subject ^ 1)).collect();
+    workspace.write("swap.csv", takes(&rows));
+    // Nearly all subjects change in a swap of all; that is another gate's matter.
+    let stopped = workspace.sync(&[&BREAK[1..], &["swap.csv"]].concat()).expect(4);
+    assert!(stopped.stdout.contains("20 of them to break true swaps"), "{}", stopped.stdout);
+    assert_eq!(stopped.summary()["attempts"].as_u64(), Some(0));
+    assert_sent(&sync(&workspace, &["swap.csv"]).expect(0).expect_books(), 40, 20);
+    assert_holds(&workspace, &rows);
+}

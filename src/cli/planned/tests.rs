@@ -113,6 +113,7 @@ const PARTS: &[(&str, &str, Part)] = &[
     ("delivery.max_rows", "7", Stop),
     // How long a row is tried. A row out of attempts is unknown whatever its verdict, and goes on in the next run.
     ("delivery.attempts_max", "7", Way),
+    ("delivery.retry_elapsed_max", "\"10m\"", Way),
     ("delivery.backoff_initial", "\"1s\"", Way),
     ("delivery.backoff_max", "\"1m\"", Way),
     ("delivery.retry_after_max", "\"1m\"", Way),

@@ -60,6 +60,8 @@ struct Book {
     is_answered: bool,
     /// Failures that may be its own, with somebody's definite answer after them.
     solid: u32,
+    /// When the first failure was that may be its own, on the clock of the time nothing held the run.
+    failed_first_ms: Option<u64>,
     /// Somebody passed after a failure of its: it is known to fail on its own.
     is_known: bool,
 }
@@ -87,6 +89,9 @@ pub(crate) struct Checker {
     /// Subjects, not chronic, that were refused at first contact.
     refused: BTreeSet<u64>,
     quiet_until_ms: u64,
+    /// Time without a quiet and with the breaker closed, and up to when it was counted.
+    free_ms: u64,
+    seen_ms: u64,
     refused_generation: Option<u64>,
     passed_generations: BTreeSet<u64>,
     has_passed: bool,
@@ -105,6 +110,10 @@ impl Checker {
     }
 
     pub(crate) fn see(&mut self, now_ms: u64, fact: &Fact) -> Result<(), String> {
+        if !self.is_open {
+            self.free_ms += now_ms.saturating_sub(self.seen_ms.max(self.quiet_until_ms));
+        }
+        self.seen_ms = now_ms;
         match fact {
             Fact::Offered { id, subject, chronic } => self.see_offer(*id, *subject, *chronic)?,
             Fact::FirstTriesComing(are_coming) => self.are_first_tries_coming = *are_coming,
@@ -221,6 +230,10 @@ impl Checker {
         // A chronic row that the application answers is charged even where nobody has had a definite answer.
         let is_own = book.chronic && seen.status.is_some_and(|status| ![502, 503, 504].contains(&status));
         let is_charged = is_loose && (was_well || is_own);
+        if is_charged {
+            let free_ms = self.free_ms;
+            self.book(id)?.failed_first_ms.get_or_insert(free_ms);
+        }
         self.on_wire.remove(&subject);
         *self.loose.entry(id).or_default() += u32::from(is_charged);
         if is_failure && is_plain {
@@ -268,8 +281,11 @@ impl Checker {
                     let rules = &self.rules;
                     self.streak.may_open(self.was_well, rules.breaker_failures, rules.breaker_subjects)?;
                     self.is_open = true;
-                    self.loose.clear();
                     self.streak = Streak::default();
+                    for id in std::mem::take(&mut self.loose).into_keys() {
+                        let book = self.book(id)?;
+                        book.failed_first_ms = book.failed_first_ms.filter(|_| book.solid > 0);
+                    }
                 }
                 Action::BreakerClosed => self.is_open = false,
                 Action::Stop(StopCause::NothingAccepted { .. }) => {
@@ -305,6 +321,7 @@ impl Checker {
             let attempts_max = self.rules.attempts_max;
             let (is_guarded, is_input_over) = (!self.rules.proven && !self.has_passed, self.is_input_over);
             let (is_open, witness) = (self.is_open, self.witness);
+            let (free_ms, elapsed_max_ms) = (self.free_ms, self.rules.retry_elapsed_max_ms);
             let loose = self.loose.get(id).copied().unwrap_or_default();
             let book = self.book(*id)?;
             ensure(!book.is_settled, || format!("{id} has two verdicts"))?;
@@ -322,7 +339,11 @@ impl Checker {
                 }
                 Verdict::Failed(_) if exhausted(verdict) => {
                     let charged = book.solid + loose;
-                    ensure(charged >= attempts_max, || format!("{id} exhausted after {charged}"))?;
+                    let elapsed_ms = free_ms - book.failed_first_ms.unwrap_or(free_ms);
+                    let is_late = elapsed_max_ms.is_some_and(|max_ms| elapsed_ms > max_ms);
+                    ensure(charged >= attempts_max || is_late, || {
+                        format!("{id} exhausted after {charged} in {elapsed_ms} ms")
+                    })?;
                     ensure(!is_open, || format!("{id} exhausted while the server is down"))?;
                     let is_heard = witness.is_some_and(|witness| witness != *id);
                     ensure(is_heard || nobody_left, || format!("{id} exhausted without testimony"))?;

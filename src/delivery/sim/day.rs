@@ -275,7 +275,7 @@ fn any_day(dice: &mut Dice) -> Day {
         ..DeliveryRules::default()
     };
     let quota = dice.chance(200).then(|| any_limit(dice));
-    Day {
+    let mut day = Day {
         rules,
         lines: (0..count).map(|_| any_line(dice, subjects, bad_per_mille)).collect(),
         lines_per_s: dice.one_of(&[20, 200, 100_000]),
@@ -293,7 +293,9 @@ fn any_day(dice: &mut Dice) -> Day {
         token_dies: dice.chance(200),
         drain_at_ms: dice.chance(100).then(|| dice.below(10_000)),
         ..good_day(0)
-    }
+    };
+    day.rules.retry_elapsed_max_ms = dice.chance(300).then(|| dice.below(10_000));
+    day
 }
 
 fn any_limit(dice: &mut Dice) -> Limit {
@@ -336,6 +338,7 @@ fn poison(dice: &mut Dice) -> Day {
         let at = usize::try_from(dice.below(550)).unwrap_or_default();
         day.lines[at].kind = Kind::Poison;
     }
+    day.rules.retry_elapsed_max_ms = dice.chance(500).then(|| dice.between(200, 2_000));
     day
 }
 

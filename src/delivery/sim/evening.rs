@@ -36,6 +36,8 @@ pub(crate) struct Evening {
     pub(crate) throttled: u64,
     /// Requests above the server's count.
     pub(crate) over_quota: u64,
+    /// When the last one was synced.
+    pub(crate) synced_ms: u64,
     pub(crate) ended_ms: u64,
 }
 
@@ -173,13 +175,14 @@ impl Evening {
         ensure(self.ended_ms <= most_ms, || format!("{} ms for what {ideal_ms} are enough", self.ended_ms))
     }
 
-    /// What fails every time is exhausted, nothing else, and what the proxy lets through is used.
+    /// What fails every time is exhausted, nothing else, and what the proxy lets through is used. How long a row that fails
+    /// every time is tried behind all others is its own affair.
     fn judge_shedding(&self, day: &Day) -> Result<(), String> {
         self.judge_poison(day)?;
         let Some(limit) = day.server.shed else { return Ok(()) };
         let ideal_ms = day.lines.len() as u64 * 1_000 / limit.per_s;
         let most_ms = ideal_ms * 2 + 15_000;
-        ensure(self.ended_ms <= most_ms, || format!("{} ms for what {ideal_ms} are enough", self.ended_ms))
+        ensure(self.synced_ms <= most_ms, || format!("{} ms for what {ideal_ms} are enough", self.synced_ms))
     }
 
     fn judge_knee(&self, day: &Day) -> Result<(), String> {

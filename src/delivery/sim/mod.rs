@@ -310,7 +310,10 @@ impl World {
                 Verdict::Deferred(_) => Fate::Deferred,
                 Verdict::RetryIn { .. } | Verdict::Withheld => continue,
             };
-            self.synced += usize::from(fate == Fate::Synced);
+            if fate == Fate::Synced {
+                self.synced += 1;
+                self.evening.synced_ms = self.now_ms;
+            }
             if fate == Fate::Deferred {
                 self.deferred.insert(*id);
             }

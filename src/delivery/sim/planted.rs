@@ -33,6 +33,7 @@ pub(crate) enum Flaw {
     SkipsGuard,
     RefusesConflicts,
     LosesVerdicts,
+    GivesUpEarly,
 }
 
 /// A flaw, what it is, the days that show it, and the complaint that catches it.
@@ -49,7 +50,7 @@ const fn plant(flaw: Flaw, sort: Sort, check: &'static str, about: &'static str)
 }
 
 /// All of them.
-pub(crate) const PLANTED: [Planted; 20] = [
+pub(crate) const PLANTED: [Planted; 21] = [
     plant(
         Flaw::HidesSubjects,
         Sort::Any,
@@ -110,6 +111,12 @@ pub(crate) const PLANTED: [Planted; 20] = [
         "without a verdict",
         "a verdict of the scheduler is not carried out",
     ),
+    plant(
+        Flaw::GivesUpEarly,
+        Sort::Poison,
+        "exhausted after",
+        "the bound on the time of retries is cut short",
+    ),
 ];
 
 impl Planted {
@@ -141,6 +148,7 @@ pub(crate) fn planted(mut day: Day) -> Day {
         Some(Flaw::SpendsOnRetries) => day.told.fresh_per_retry = 1,
         Some(Flaw::NeverBrakes) => day.told.sick_percent = 101,
         Some(Flaw::NeverAdapts) => day.told.adapts = false,
+        Some(Flaw::GivesUpEarly) => day.told.retry_elapsed_max_ms = Some(0),
         Some(Flaw::SkipsGuard) => day.told.proven = true,
         Some(
             Flaw::HidesSubjects

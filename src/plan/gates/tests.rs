@@ -1,7 +1,7 @@
 //! The gates at their borders, and what they say.
 
 use super::*;
-use crate::event::{BatchFigures, PlanRows, Repeated};
+use crate::event::{BatchFigures, ChainFacts, PlanRows, Repeated};
 use crate::update::{FIELD_COUNT, FieldSet};
 
 fn tripped(read: u64, rejected: u64) -> bool {
@@ -61,6 +61,19 @@ fn the_share_of_clears_counts_from_a_number_on() {
         let tripped = gates(&facts, &GateRules::default());
         assert_eq!(tripped.iter().any(|gate| gate.gate == "clears_max"), expected, "{clears} of {read}");
         assert!(tripped.iter().all(|gate| gate.may_override));
+    }
+}
+
+#[test]
+fn what_true_swaps_are_broken_with_counts_as_clears() {
+    for (clears, swaps_broken, expected) in [(0, 20, false), (0, 21, true), (11, 10, true), (10, 10, false)] {
+        let rows = PlanRows { read: 200, ..PlanRows::default() };
+        let chains = ChainFacts { swaps_broken, ..ChainFacts::default() };
+        let facts = PlanFacts { rows, clears, chains, ..PlanFacts::default() };
+        let tripped = gates(&facts, &GateRules::default());
+        assert_eq!(tripped.len(), usize::from(expected), "{clears} and {swaps_broken}: {tripped:?}");
+        let is_told = |gate: &Tripped| gate.text.contains(&format!("{swaps_broken} of them to break"));
+        assert!(tripped.iter().all(is_told), "{tripped:?}");
     }
 }
 

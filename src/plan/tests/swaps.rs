@@ -119,6 +119,15 @@ fn a_swap_that_is_broken_is_sent_in_waves_and_one_that_may_not_be_is_held() {
     assert_eq!((waves(&plan), plan.swaps()[0].clearing.map(|of| of.ordinal)), (vec![2, 1, 1, 0], Some(1)));
     let plan = check(&rows, &doubt, &breaking(FieldSet::only(ICCID)), &[Send, Folded, Send, Send]);
     assert_eq!((waves(&plan), plan.swaps().len()), (vec![1, 0, 0, 0], 0));
+    // Refused, it is made again, and the next one is told how often; in another batch it is another clear.
+    let clear = [(IMSI, FieldHash::CLEARED.0)];
+    for (batch, expected) in [(BATCH, 2), (BATCH - 1, 0)] {
+        let refusals = vec![refused(1, v(batch, 0), &clear), refused(1, v(batch, 0), &clear)];
+        let records = [held(), refusals].concat();
+        let plan = super::plan(&rows, &ledger(&records), &breaking(imsi));
+        let told = [1, 2, 3, 4].map(|at| plan.beside(at).unwrap().clear_refusals);
+        assert_eq!((told, plan.swaps()[0].clearing.is_some()), ([expected, 0, 0, 0], true), "{batch}");
+    }
     let each = PlanRules { duplicates: DuplicatePolicy::Each, ..breaking(imsi) };
     for rules in [breaking(FieldSet::only(ICCID)), each] {
         let plan = check(&rows, &held(), &rules, &[Conflict, Conflict, Conflict, Send]);

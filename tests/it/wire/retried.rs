@@ -214,3 +214,17 @@ fn retries_are_a_fifth_of_all_attempts_as_long_as_the_file_has_first_tries() {
     assert!(retries * 5 >= last_first / 2, "there were enough to be held back: {retries} of {last_first}");
     assert!(arrivals.len() - last_first > 80, "the others came behind: {}", arrivals.len());
 }
+
+#[test]
+fn an_update_that_fails_for_longer_than_the_bound_is_exhausted_before_its_attempts() {
+    let workspace = Workspace::with(subject_status("C-000005", 500));
+    workspace
+        .configure("[delivery]\nattempts_max = 100\nbackoff_initial = \"20ms\"\nbackoff_max = \"100ms\"\n");
+    workspace.write("crm.csv", export(10));
+    let args = ["--retry-elapsed-max", "1s", "--max-in-flight", "2", "crm.csv"];
+    let ran = workspace.sync(&args).expect(3).expect_books();
+    assert_eq!((ran.rows("synced"), ran.rows("failed")), (9, 1), "{}", ran.stdout);
+    let attempts = workspace.history("C-000005").len();
+    assert!((2..100).contains(&attempts), "{attempts}");
+    assert_eq!(workspace.last_rows("failed.csv")[0]["_reason"], "exhausted");
+}
