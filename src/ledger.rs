@@ -331,16 +331,27 @@ impl LedgerEntry {
     /// rows were folded. The acknowledgement resolves it all the same. Where a newer update is in doubt, it tells what
     /// that one came upon. Whether the field is known now as it was acknowledged.
     fn acknowledge(&mut self, fact: &FieldFact, update: Version) -> bool {
-        let slot = &mut self.fields[fact.kind.index()];
-        let is_unknown = slot.is_some_and(|field| field.state == FieldState::Unknown);
-        if is_unknown && slot.is_some_and(|field| field.version <= update) {
-            *slot = None;
+        let unknown = self.field(fact.kind).filter(|field| field.state == FieldState::Unknown);
+        if unknown.is_some_and(|field| field.version <= update || self.is_resolved(fact, update, field)) {
+            self.fields[fact.kind.index()] = None;
         }
         let is_set = self.set(fact.kind, FieldState::Known(fact.hash), fact.version);
-        if is_unknown && !is_set {
+        if unknown.is_some() && !is_set {
             self.keep_last_known(fact.kind, fact.hash);
         }
         is_set
+    }
+
+    /// Whether a field, unknown since a newer update of the fact's batch, is known by the acknowledgement of this one. A fold
+    /// that failed marks its fields with its own version; fed back, what is left of it may be an older row alone. The server
+    /// holds what was acknowledged last, unless a newer update is in doubt: that one is still to be told of. An intent
+    /// that is open is not on the wire before an older update of its subject has its outcome; if it ends in
+    /// doubt, it makes the field unknown again.
+    fn is_resolved(&self, fact: &FieldFact, update: Version, unknown: LedgerField) -> bool {
+        let is_newer_doubt = |doubt: &InDoubt| doubt.version > update && doubt.fields.contains(fact.kind);
+        unknown.version.batch == fact.version.batch
+            && !self.in_doubt.iter().any(is_newer_doubt)
+            && !self.may_be_in_doubt(unknown.version)
     }
 
     /// These facts of an update with this version were acknowledged.

@@ -115,6 +115,73 @@ fn a_definite_failure_ends_the_doubt_and_leaves_the_fields_unknown() {
     assert!(entry.may_have_failed(at(1)) && !entry.may_have_failed(at(2)));
 }
 
+/// Batches 1 and 2, rows by batch.
+fn of(batch: u64, record: Record) -> Record {
+    let ordinal = record.version().ordinal;
+    with_version(record, Version { batch, ordinal })
+}
+
+#[test]
+fn an_older_update_of_its_batch_resolves_what_a_newer_one_has_left_unknown_unless_that_is_in_doubt() {
+    let class = FieldKind::UserClass;
+    let classes = FieldSet::only(class);
+    let (subject, digest, signature) = (SubjectId([1; 16]), UpdateDigest(5), String::new());
+    let opened = |ordinal| Record::Intent { subject, version: at(ordinal), fields: classes, digest };
+    let withdrawn = Record::Withdrawn { subject, version: at(5) };
+    let refused = |unknown| {
+        let signature = signature.clone();
+        Record::Refused { subject, version: at(5), digest, status: 422, signature, unknown }
+    };
+    let login = set_to(7, &[(FieldKind::Username, 3)], 5);
+    let gold = set_to(2, &[(class, 2)], 9);
+    // What happened first, and then in the run in which row 2 is acknowledged; whether the field is known afterwards.
+    let cases: [(&str, Vec<Record>, Vec<Record>, bool); 10] = [
+        ("ran out of attempts", vec![exhausted(5, &[class])], vec![gold.clone()], true),
+        ("newer batch since", vec![exhausted(5, &[class]), of(2, login.clone())], vec![gold.clone()], true),
+        ("refused after a timeout", vec![refused(classes)], vec![gold.clone()], true),
+        ("another batch", vec![of(2, exhausted(5, &[class]))], vec![gold.clone()], false),
+        ("in doubt", vec![opened(5)], vec![gold.clone()], false),
+        ("in doubt, other fields", vec![exhausted(5, &[class]), self::opened(6)], vec![gold.clone()], true),
+        ("in doubt, then refused", vec![opened(5)], vec![refused(FieldSet::EMPTY), gold.clone()], true),
+        ("open and killed", vec![exhausted(5, &[class])], vec![opened(5), gold.clone()], false),
+        ("open and withdrawn", vec![exhausted(5, &[class])], vec![opened(5), gold.clone(), withdrawn], true),
+        (
+            "open and exhausted again",
+            vec![exhausted(5, &[class])],
+            vec![opened(5), gold, exhausted(5, &[class])],
+            false,
+        ),
+    ];
+    for (what, before, run, is_known) in cases {
+        let has_failed = before.iter().chain(&run).any(|record| matches!(record, Record::Unknown { .. }));
+        let entry = killed(killed(LedgerEntry::new(subject), before), run);
+        let known = LedgerField { state: FieldState::Known(FieldHash(2)), version: at(2) };
+        assert_eq!(entry.field(class) == Some(known), is_known, "{what}: {entry:?}");
+        assert_eq!(entry.unknown().contains(class), !is_known, "{what}");
+        // What failed stays failed: under `each` it is sent again.
+        let is_history = what == "newer batch since";
+        let is_doubted = what.starts_with("open and killed");
+        if has_failed && !is_history && what != "another batch" {
+            assert!(is_doubted || entry.may_have_failed(at(5)), "{what}");
+        }
+    }
+}
+
+#[test]
+fn what_may_be_in_doubt_without_a_name_is_not_resolved_by_an_older_update() {
+    let class = FieldKind::UserClass;
+    let opened = |ordinal| {
+        let (subject, digest) = (SubjectId([1; 16]), UpdateDigest(ordinal));
+        Record::Intent { subject, version: at(ordinal), fields: FieldSet::only(class), digest }
+    };
+    // Row 40 came first and has no name beside the older ones of other fields.
+    let others = (10..26).map(self::opened);
+    let entry = killed(LedgerEntry::new(SubjectId([1; 16])), others.chain([opened(40)]));
+    assert_eq!(named(&entry), (10..26).collect::<Vec<u64>>());
+    let entry = killed(entry, [set_to(2, &[(class, 2)], 9)]);
+    assert!(entry.unknown().contains(class) && entry.may_be_in_doubt(at(40)));
+}
+
 fn set_to(ordinal: u64, facts: &[(FieldKind, u64)], at_s: i64) -> Record {
     let version = at(ordinal);
     let fact = |(kind, hash): &(FieldKind, u64)| FieldFact { kind: *kind, hash: FieldHash(*hash), version };
@@ -143,7 +210,7 @@ fn an_unknown_field_keeps_what_was_last_acknowledged_until_it_is_known_again() {
     assert_eq!(entry.last_known, [(imsi, FieldHash(7))], "many may have one class");
     assert_eq!(entry.unknown(), [imsi, class].into_iter().collect());
     // Whatever else ends without an answer, that is what was acknowledged last.
-    let entry = killed(entry, [opened(3), exhausted(4, &[imsi])]);
+    let entry = killed(entry, [exhausted(3, &[imsi]), opened(4)]);
     assert_eq!((entry.last_known(imsi), entry.last_known(class)), (Some(FieldHash(7)), None));
     // An older update acknowledged since is what the newer one in doubt came upon.
     let entry = killed(entry, [set_to(3, &[(imsi, 5)], 10)]);

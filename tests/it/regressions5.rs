@@ -2,6 +2,8 @@
 //!
 //! Not here: the model test (`tests/model`).
 
+use simsync::sandbox::Faults;
+
 use crate::support::Workspace;
 
 /// Rows of two subjects; the first has two, of which the later one sets something again.
@@ -33,4 +35,33 @@ fn an_older_batch_of_which_nothing_was_overtaken_is_closed_when_it_is_done() {
 #[test]
 fn rows_that_give_way_to_others_of_their_batch_do_not_keep_it_open() {
     assert_eq!(after_an_older_batch_is_done("last", 3), (Some(false), Some("pro".into())));
+}
+
+#[test]
+fn a_row_fed_back_of_a_fold_that_ran_out_of_attempts_is_acknowledged_once() {
+    let ws = Workspace::new();
+    ws.configure("[delivery]\nattempts_max = 2\nbackoff_initial = \"1ms\"\nbackoff_max = \"2ms\"\n");
+    // The neighbors show that the server is well.
+    let neighbors: String = (2..22).map(|row| format!("C-{row},eve{row},,gold\n")).collect();
+    let header = "crm id,login,imei,tier\n";
+    ws.write("fold.csv", format!("{header}{neighbors}C-1,,490154203237518,pro\nC-1,ann,,\n"));
+    ws.fault(Faults { subject_statuses: [("C-1".to_owned(), 500)].into(), ..Faults::default() });
+    let failed = ws.sync(&["fold.csv"]).expect(3).expect_books();
+    assert_eq!((failed.rows("failed"), failed.rows("folded")), (1, 1));
+    assert_eq!(ws.last_rows("failed.csv").len(), 2);
+    ws.write("failed.csv", ws.last_run_file("failed.csv").unwrap());
+    ws.fault(Faults::default());
+    ws.write("newer.csv", "crm id,login,imei\nC-1,bob,356938035643809\n");
+    ws.sync(&["newer.csv"]).expect(0);
+    // Of the fold only the tier goes out, as the first row: the second one is overtaken.
+    let fed_back = ws.sync(&["failed.csv"]).expect(3).expect_books();
+    assert_eq!((fed_back.rows("synced"), fed_back.rows("superseded")), (1, 1));
+    assert_eq!(ws.at_server("C-1", "user_class").as_deref(), Some("pro"));
+    let requests = ws.history("C-1").len();
+    // The server holds it, and that is known.
+    let again = ws.sync(&["failed.csv"]).expect(3).expect_books();
+    assert_eq!((again.rows("synced"), again.rows("unchanged"), again.rows("superseded")), (0, 1, 1));
+    ws.write("tomorrow.csv", "crm id,tier\nC-1,pro\n");
+    assert_eq!(ws.sync(&["tomorrow.csv"]).expect(0).rows("unchanged"), 1);
+    assert_eq!(ws.history("C-1").len(), requests);
 }

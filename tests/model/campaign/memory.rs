@@ -192,8 +192,12 @@ impl Entry {
 
     fn acknowledge(&mut self, facts: &Facts, version: Version, laws: Laws) {
         for (field, (value, of)) in facts {
-            // What an update made unknown under its own version, which may be newer than the row, it resolves.
-            if matches!(self.fields.get(field), Some((State::Unknown, since)) if *since <= version) {
+            // What an update made unknown under its own version, which may be newer than the row, it resolves; and what a
+            // newer one of its batch did that is not in doubt.
+            let is_in_doubt =
+                self.doubts.iter().any(|doubt| doubt.version > version && doubt.fields.contains(field));
+            let is_resolved = |since: Version| since <= version || since.batch == of.batch && !is_in_doubt;
+            if matches!(self.fields.get(field), Some((State::Unknown, since)) if is_resolved(*since)) {
                 self.fields.remove(field);
             }
             if !(laws.has(Flaw::ClearedIsUnsent) && value.is_empty()) {
