@@ -164,7 +164,8 @@ impl World {
             }
         }
         let place = (target, update.subject.clone(), version);
-        if self.settled.get(&place) == Some(&values(&update.facts)) {
+        // Where acknowledgments age, a refresh is the rule's own matter.
+        if !self.climate.ages && self.settled.get(&place) == Some(&values(&update.facts)) {
             return Err(format!("{update:?} was acknowledged, and is sent again"));
         }
         Ok(())
