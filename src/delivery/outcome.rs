@@ -28,9 +28,11 @@ pub enum Outcome {
         /// The complaint, masked.
         signature: String,
     },
-    /// 401. The run pauses, the token is read again, the same update goes on.
+    /// 401. The run pauses, the token is read again, the same update goes on. Under a token that was read again and is the same,
+    /// like 403.
     TokenRefused,
-    /// 403. Like 401 when nothing passes, else the update alone is refused.
+    /// 403. The update waits for a neighbor: where one that was sent later passes, the update alone is refused, and where
+    /// nothing passes it is the token, as with 401.
     Forbidden {
         /// The complaint, masked.
         signature: String,
@@ -114,7 +116,8 @@ pub enum Verdict {
         /// Delay in milliseconds.
         delay_ms: u64,
     },
-    /// Kept back until the first-contact guard has made up its mind; the verdict follows later.
+    /// Kept back until the first-contact guard has made up its mind, or a neighbor has shown whether it is the token; the
+    /// verdict, or another attempt, follows later.
     Withheld,
 }
 

@@ -11,6 +11,7 @@ mod bad;
 mod days;
 mod health;
 mod pauses;
+mod suspects;
 
 /// A scheduler with a clock of its own, and everything it ever said.
 struct Desk {
