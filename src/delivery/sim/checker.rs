@@ -301,7 +301,7 @@ impl Checker {
 
     fn see_verdicts(&mut self, verdicts: &[(UpdateId, Verdict)]) -> Result<(), String> {
         let exhausted = |verdict: &Verdict| matches!(verdict, Verdict::Failed(failure) if failure.kind == FailureKind::Exhausted);
-        let nobody_left = verdicts.iter().any(|(_, verdict)| matches!(verdict, Verdict::Failed(_))) && {
+        let nobody_left = verdicts.iter().any(|(_, verdict)| exhausted(verdict)) && {
             let failed: BTreeSet<UpdateId> = verdicts
                 .iter()
                 .filter(|(_, verdict)| matches!(verdict, Verdict::Failed(_)))
@@ -310,6 +310,11 @@ impl Checker {
             let mut heads = self.order.values().filter_map(|order| order.first());
             heads.all(|id| self.books[id].is_withheld || failed.contains(id))
         };
+        // Where nothing moves, those whose attempts are used up wait for testimony too, with failures of their own.
+        let nothing_moves = self.order.values().filter_map(|order| order.first()).all(|id| {
+            let book = &self.books[id];
+            book.is_withheld || book.has_failed && !book.in_flight || verdicts.iter().any(|(of, _)| of == id)
+        });
         for (id, verdict) in verdicts {
             let attempts_max = self.rules.attempts_max;
             let (is_guarded, is_input_over) = (!self.rules.proven && !self.has_passed, self.is_input_over);
@@ -337,7 +342,7 @@ impl Checker {
                     ensure(is_heard || nobody_left, || format!("{id} exhausted without testimony"))?;
                 }
                 Verdict::Failed(failure) => {
-                    let is_alone = failure.status != Some(403) || passed_send > book.send || nobody_left;
+                    let is_alone = failure.status != Some(403) || passed_send > book.send || nothing_moves;
                     ensure(is_alone, || format!("{id} is forbidden, and nobody has passed since"))?;
                     ensure(!is_guarded || is_input_over, || format!("{id} failed at first contact"))?;
                 }
