@@ -28,11 +28,9 @@ pub enum Outcome {
         /// The complaint, masked.
         signature: String,
     },
-    /// 401. The run pauses, the token is read again, the same update goes on. Under a token that was read again and is the same,
-    /// like 403.
+    /// 401. The run pauses, the token is read again, the same update goes on; if it is the same, as with 403.
     TokenRefused,
-    /// 403. The update waits for a neighbor: where one that was sent later passes, the update alone is refused, and where
-    /// nothing passes it is the token, as with 401.
+    /// 403. Waits for a neighbor: refused alone where one sent later passes, the token's fault where none does.
     Forbidden {
         /// The complaint, masked.
         signature: String,

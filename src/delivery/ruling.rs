@@ -69,20 +69,10 @@ impl Scheduler {
                 self.refuse(id, failure(FailureKind::Refused, signature), decision);
             }
             Outcome::Forbidden { signature } => {
-                self.on_definite(sent_ms, decision);
                 let failure = failure(FailureKind::Refused, signature);
                 self.suspect(id, generation, failure, FORBIDDEN_MAX, decision);
             }
-            Outcome::TokenRefused if self.token.is_doubted() => {
-                self.on_definite(sent_ms, decision);
-                let failure = failure(FailureKind::Refused, SIGNATURE_401.to_owned());
-                self.suspect(id, generation, failure, DOUBTED_MAX, decision);
-            }
-            Outcome::TokenRefused => {
-                self.on_definite(sent_ms, decision);
-                self.go_again(id, 0, decision);
-                self.on_token_refused(generation, decision);
-            }
+            Outcome::TokenRefused => self.on_unauthorized(id, generation, decision),
             Outcome::Conflict { signature } => {
                 self.on_definite(sent_ms, decision);
                 self.defer(id, failure(FailureKind::Deferred, signature), decision);
@@ -244,6 +234,8 @@ impl Scheduler {
         streak_max: u32,
         decision: &mut Decision,
     ) {
+        let Some(item) = self.lanes.get(id) else { return };
+        self.on_definite(item.sent.1, decision);
         if self.token.is_known(generation) {
             return self.go_again(id, 0, decision);
         }
@@ -254,6 +246,20 @@ impl Scheduler {
         if self.suspects.streak() >= streak_max {
             self.suspect_token(decision);
         }
+    }
+
+    /// A 401 is the token's, unless that was read again for one and is the same.
+    fn on_unauthorized(&mut self, id: UpdateId, generation: u64, decision: &mut Decision) {
+        if self.token.is_doubted() {
+            let signature = SIGNATURE_401.to_owned();
+            let failure =
+                Failure { kind: FailureKind::Refused, status: Some(401), signature, maybe_applied: false };
+            return self.suspect(id, generation, failure, DOUBTED_MAX, decision);
+        }
+        let Some(item) = self.lanes.get(id) else { return };
+        self.on_definite(item.sent.1, decision);
+        self.go_again(id, 0, decision);
+        self.on_token_refused(generation, decision);
     }
 
     /// It is the token in force that is refused.
