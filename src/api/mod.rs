@@ -35,7 +35,7 @@ pub use knock::{KNOCK_TIMEOUT_MS, KnockError, Knocked, addresses, knock};
 pub use options::{HttpVersion, Verify};
 pub use proxy::{Proxy, ProxyUrl};
 pub use signature::{Mask, signature};
-pub use token::{TOKEN_BYTES_MAX, Token, TokenError, TokenSource};
+pub use token::{REREAD_PAUSE_MS, REREADS_MAX, TOKEN_BYTES_MAX, Token, TokenError, TokenSource};
 pub use token_command::TOKEN_COMMAND_TIMEOUT_MS;
 pub use trouble::Trouble;
 

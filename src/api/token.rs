@@ -8,6 +8,7 @@ use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use reqwest::header::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
@@ -16,6 +17,12 @@ use super::token_command;
 
 /// Longest token taken, in bytes. Servers stop reading headers long before.
 pub const TOKEN_BYTES_MAX: usize = 16 * 1024;
+
+/// How often a token that cannot be read in the middle of a run is asked for.
+pub const REREADS_MAX: u32 = 3;
+
+/// The moment between, in milliseconds.
+pub const REREAD_PAUSE_MS: u64 = 700;
 
 /// Why there is no token to send.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +78,14 @@ pub enum TokenError {
 }
 
 impl TokenError {
+    /// What is wrong and why, in one line.
+    pub fn in_words(&self) -> String {
+        match std::error::Error::source(self) {
+            Some(source) => format!("{self}: {source}"),
+            None => self.to_string(),
+        }
+    }
+
     /// What the operator can do.
     pub fn remedy(&self) -> &'static str {
         match self {
@@ -148,6 +163,28 @@ impl TokenSource {
     /// As [`TokenSource::read`].
     pub fn first(&self) -> Result<Token, TokenError> {
         Token::new(1, &self.read()?)
+    }
+
+    /// Another token in the middle of a run. A file that is being written or replaced just now, empty, gone or not yet private,
+    /// is read again after a moment, [`REREADS_MAX`] times in all.
+    ///
+    /// # Errors
+    ///
+    /// As [`TokenSource::read`], of the last time.
+    pub fn again(&self, generation: u64) -> Result<Token, TokenError> {
+        let mut rereads = 1;
+        loop {
+            let read = self.read();
+            match read {
+                Err(TokenError::Empty | TokenError::File { .. } | TokenError::Permissions { .. })
+                    if self.can_change() && rereads < REREADS_MAX =>
+                {
+                    rereads += 1;
+                    std::thread::sleep(Duration::from_millis(REREAD_PAUSE_MS));
+                }
+                read => return Token::new(generation, &read?),
+            }
+        }
     }
 
     /// The source in words, without anything secret: a command may hold credentials of its own.

@@ -14,7 +14,7 @@ use super::feed::Fed;
 use super::hours::{Flow, Hours};
 use super::settle::{self, Settled, Unresolved};
 use super::{DeliverRules, Delivered, Reload, Stopped};
-use crate::api::{Request, Token, TokenSource, Trouble};
+use crate::api::{Request, Token, TokenError, TokenSource, Trouble};
 use crate::delivery::outcome::{Failure, Seen, StopCause};
 use crate::delivery::{Action, Decision, REASON_THROTTLED, Scheduler, TokenRead, UpdateId};
 use crate::digest::{StateKey, SubjectId, update_digest};
@@ -52,7 +52,7 @@ pub(super) enum Wake {
     /// A group of records is durable: these updates may be sent, these are settled.
     Durable(Result<Durable, Arc<JournalError>>),
     /// The token was read again.
-    TokenRead(Option<Token>),
+    TokenRead(Result<Token, TokenError>),
     /// The operator wants the run to stop.
     Signal(Stop),
     /// The operator wants something else.
@@ -384,9 +384,8 @@ impl<'a, 'e> Driver<'a, 'e> {
                 let (source, waker, generation) =
                     (self.token_source.clone(), self.waker.clone(), self.token.generation + 1);
                 std::thread::spawn(move || {
-                    let token = source.read().and_then(|secret| Token::new(generation, &secret)).ok();
                     // The driver may have ended meanwhile; nobody waits for the token then.
-                    drop(waker.send(Wake::TokenRead(token)));
+                    drop(waker.send(Wake::TokenRead(source.again(generation))));
                 });
             }
             Action::Stop(StopCause::Outage) if !self.is_answered => self.stop(self.unreachable()),
@@ -402,9 +401,9 @@ impl<'a, 'e> Driver<'a, 'e> {
         }
     }
 
-    fn on_token(&mut self, token: Option<Token>, credit: &Credit) {
+    fn on_token(&mut self, token: Result<Token, TokenError>, credit: &Credit) {
         let read = match token {
-            Some(token) => {
+            Ok(token) => {
                 let changed = !token.is_same(&self.token);
                 let generation = token.generation;
                 if changed {
@@ -412,7 +411,12 @@ impl<'a, 'e> Driver<'a, 'e> {
                 }
                 Ok(TokenRead { generation, changed })
             }
-            None => Err(()),
+            Err(error) => {
+                let text =
+                    format!("the token could not be read again: {}; {}", error.in_words(), error.remedy());
+                self.emitter.emit(Event::Noticed { text });
+                Err(())
+            }
         };
         let now_ms = self.now_ms();
         let decision = self.scheduler.on_token(read, now_ms);

@@ -50,6 +50,8 @@ pub(super) struct Item {
     pub(super) maybe_applied: bool,
     /// Breaker's epoch and moment of the latest attempt.
     pub(super) sent: (u32, u64),
+    /// Number of the latest attempt among all of the run.
+    pub(super) number: u64,
     /// Whether the latest attempt was a probe.
     pub(super) probed: bool,
     stand: Stand,
@@ -96,6 +98,8 @@ pub(super) struct Lanes {
     delayed: BTreeMap<(u64, u64), UpdateId>,
     delayed_chronic: BTreeMap<(u64, u64), UpdateId>,
     delays: u64,
+    /// Attempts launched so far.
+    launched: u64,
     in_flight: usize,
     plain: usize,
     plain_heads: usize,
@@ -120,6 +124,7 @@ impl Lanes {
             strikes: 0,
             maybe_applied: false,
             sent: (0, 0),
+            number: 0,
             probed: false,
             stand: Stand::Behind,
         };
@@ -135,6 +140,11 @@ impl Lanes {
 
     pub(super) fn held(&self) -> usize {
         self.items.len()
+    }
+
+    /// Attempts launched so far.
+    pub(super) fn launched(&self) -> u64 {
+        self.launched
     }
 
     pub(super) fn in_flight(&self) -> usize {
@@ -277,6 +287,8 @@ impl Lanes {
         let item = self.items.get_mut(&id)?;
         item.attempts = item.attempts.saturating_add(1);
         item.sent = (epoch, now_ms);
+        self.launched += 1;
+        item.number = self.launched;
         item.probed = is_probe;
         item.stand = Stand::InFlight;
         self.in_flight += 1;

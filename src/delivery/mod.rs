@@ -23,6 +23,7 @@ mod retry;
 mod ruling;
 mod schedule;
 mod shed;
+mod suspects;
 mod token;
 
 pub mod outcome;

@@ -28,9 +28,9 @@ pub enum Outcome {
         /// The complaint, masked.
         signature: String,
     },
-    /// 401. The run pauses, the token is read again, the same update goes on.
+    /// 401. The run pauses, the token is read again, the same update goes on; if it is the same, as with 403.
     TokenRefused,
-    /// 403. Like 401 when nothing passes, else the update alone is refused.
+    /// 403. Waits for a neighbor: refused alone where one sent later passes, the token's fault where none does.
     Forbidden {
         /// The complaint, masked.
         signature: String,
@@ -114,7 +114,8 @@ pub enum Verdict {
         /// Delay in milliseconds.
         delay_ms: u64,
     },
-    /// Kept back until the first-contact guard has made up its mind; the verdict follows later.
+    /// Kept back until the first-contact guard has made up its mind, or a neighbor has shown whether it is the token; the
+    /// verdict, or another attempt, follows later.
     Withheld,
 }
 

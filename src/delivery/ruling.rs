@@ -11,8 +11,12 @@ use super::outcome::{Failure, Outcome, Quota, Seen, StopCause, Verdict};
 use super::rules::SIGNATURES_MAX;
 use super::schedule::Scheduler;
 use super::shed;
+use super::suspects::{DOUBTED_MAX, FORBIDDEN_MAX};
 use super::token::TokenRuling;
 use crate::ledger::FailureKind;
+
+/// The complaint of a row that is answered with 401 while others pass under the same token.
+const SIGNATURE_401: &str = "401 for this row alone";
 
 /// An update whose charges are used up.
 #[derive(Debug)]
@@ -64,13 +68,11 @@ impl Scheduler {
                 self.on_definite(sent_ms, decision);
                 self.refuse(id, failure(FailureKind::Refused, signature), decision);
             }
-            Outcome::Forbidden { signature } if self.token.has_passed(generation) => {
-                self.on_definite(sent_ms, decision);
-                self.refuse(id, failure(FailureKind::Refused, signature), decision);
+            Outcome::Forbidden { signature } => {
+                let failure = failure(FailureKind::Refused, signature);
+                self.suspect(id, generation, failure, FORBIDDEN_MAX, decision);
             }
-            Outcome::TokenRefused | Outcome::Forbidden { .. } => {
-                self.on_token_refused(id, generation, sent_ms, decision);
-            }
+            Outcome::TokenRefused => self.on_unauthorized(id, generation, decision),
             Outcome::Conflict { signature } => {
                 self.on_definite(sent_ms, decision);
                 self.defer(id, failure(FailureKind::Deferred, signature), decision);
@@ -187,7 +189,8 @@ impl Scheduler {
     }
 
     fn on_acknowledged(&mut self, id: UpdateId, generation: u64, sent_ms: u64, decision: &mut Decision) {
-        self.token.on_passed(generation);
+        let number = self.lanes.get(id).map_or(0, |item| item.number);
+        self.token.on_passed(generation, number);
         self.lanes.settle(id);
         decision.verdicts.push((id, Verdict::Synced));
         self.on_definite(sent_ms, decision);
@@ -195,6 +198,11 @@ impl Scheduler {
             decision.actions.push(Action::GuardReleased);
             for (id, failure) in withheld {
                 self.fail(id, failure, decision);
+            }
+        }
+        if generation == self.token.generation() {
+            for (id, failure) in self.suspects.on_passed(number) {
+                self.refuse(id, failure, decision);
             }
         }
     }
@@ -216,13 +224,75 @@ impl Scheduler {
         self.fail_condemned(if is_last { u64::MAX } else { sent_ms }, decision);
     }
 
-    fn on_token_refused(&mut self, id: UpdateId, generation: u64, sent_ms: u64, decision: &mut Decision) {
-        self.on_definite(sent_ms, decision);
+    /// Refused for its own sake or the token's: it waits for what a neighbor's answer shows. Without one among so many that
+    /// are refused in a row, it is the token.
+    fn suspect(
+        &mut self,
+        id: UpdateId,
+        generation: u64,
+        failure: Failure,
+        streak_max: u32,
+        decision: &mut Decision,
+    ) {
+        let Some(item) = self.lanes.get(id) else { return };
+        self.on_definite(item.sent.1, decision);
+        if self.token.is_known(generation) {
+            return self.go_again(id, 0, decision);
+        }
+        let Some(item) = self.lanes.get(id) else { return };
+        self.suspects.add(id, failure, item.number, self.lanes.launched(), item.chronic);
+        decision.verdicts.push((id, Verdict::Withheld));
+        let streak_max = if self.token.is_on_trial() { DOUBTED_MAX } else { streak_max };
+        if self.suspects.streak() >= streak_max {
+            self.suspect_token(decision);
+        }
+    }
+
+    /// A 401 is the token's, unless that was read again for one and is the same.
+    fn on_unauthorized(&mut self, id: UpdateId, generation: u64, decision: &mut Decision) {
+        if self.token.is_doubted() {
+            let signature = SIGNATURE_401.to_owned();
+            let failure =
+                Failure { kind: FailureKind::Refused, status: Some(401), signature, maybe_applied: false };
+            return self.suspect(id, generation, failure, DOUBTED_MAX, decision);
+        }
+        let Some(item) = self.lanes.get(id) else { return };
+        self.on_definite(item.sent.1, decision);
         self.go_again(id, 0, decision);
+        self.on_token_refused(generation, decision);
+    }
+
+    /// It is the token in force that is refused.
+    fn suspect_token(&mut self, decision: &mut Decision) {
+        self.on_token_refused(self.token.generation(), decision);
+    }
+
+    /// Decides on the suspects when nobody is left whose answer could. A single one, where others have passed, is refused alone,
+    /// and so are chronic ones.
+    pub(super) fn settle_suspects(&mut self, decision: &mut Decision) {
+        if self.suspects.is_empty() || self.is_draining || !self.is_nobody_left() {
+            return;
+        }
+        let has_passed = self.token.has_passed(self.token.generation()) && !self.token.is_on_trial();
+        if !has_passed || self.suspects.streak() > 1 {
+            return self.suspect_token(decision);
+        }
+        for (id, failure) in self.suspects.take() {
+            self.refuse(id, failure, decision);
+        }
+    }
+
+    fn on_token_refused(&mut self, generation: u64, decision: &mut Decision) {
         match self.token.on_refused(generation) {
             TokenRuling::Known => {}
             TokenRuling::Reread if self.is_draining => {}
-            TokenRuling::Reread => decision.actions.push(Action::RereadToken),
+            TokenRuling::Reread => {
+                for (id, _) in self.suspects.take() {
+                    self.go_again(id, 0, decision);
+                }
+                self.suspects.begin_anew();
+                decision.actions.push(Action::RereadToken);
+            }
             TokenRuling::Stop => self.stop(StopCause::TokenRefused, decision),
         }
     }

@@ -22,6 +22,7 @@ use super::retry::Ceilings;
 use super::rules::DeliveryRules;
 use super::ruling::Condemned;
 use super::shed::Shed;
+use super::suspects::Suspects;
 use super::token::TokenState;
 use crate::digest::SubjectId;
 
@@ -38,6 +39,7 @@ pub struct Scheduler {
     pub(super) concurrency: Concurrency,
     pub(super) token: TokenState,
     pub(super) free: FreeTime,
+    pub(super) suspects: Suspects,
     pub(super) guard: Guard,
     pub(super) ceilings: Ceilings,
     /// Updates whose charges are used up, kept until an answer to a later attempt shows that the server is well.
@@ -70,6 +72,7 @@ impl Scheduler {
             },
             token: TokenState::default(),
             free: FreeTime::new(now_ms),
+            suspects: Suspects::default(),
             guard: Guard::new(rules.proven, rules.unproven_subjects),
             ceilings: Ceilings::new(rules.backoff_initial_ms, rules.backoff_max_ms),
             condemned: BTreeMap::new(),
@@ -144,6 +147,9 @@ impl Scheduler {
         let mut in_flight_max = self.concurrency.limit();
         if self.guard.is_on() {
             in_flight_max = in_flight_max.min(self.rules.unproven_in_flight.max(1));
+        }
+        if self.token.is_on_trial() {
+            in_flight_max = 1;
         }
         let capacity = in_flight_max.saturating_sub(self.lanes.in_flight());
         if self.breaker.open_since_ms().is_none() {
@@ -226,7 +232,7 @@ impl Scheduler {
         let mut decision = self.begin(now_ms);
         let was_awaited = self.token.is_awaited();
         let goes_on = match reread {
-            Ok(read) => self.token.on_reread(read.generation, read.changed),
+            Ok(read) => self.token.on_reread(read.generation, read.changed, self.lanes.launched()),
             Err(()) => !was_awaited,
         };
         if !goes_on {
@@ -269,6 +275,7 @@ impl Scheduler {
     /// Takes everything that is not in flight: never attempted, waiting for a retry, or with a verdict kept back.
     pub fn unsent(&mut self) -> Vec<Leftover> {
         self.condemned.clear();
+        self.suspects.take();
         self.guard.forget();
         let mut unsent = self.lanes.take_unsent();
         unsent.extend(self.owed.drain(..).map(|(id, _)| Leftover { id, maybe_applied: false }));
@@ -363,7 +370,7 @@ impl Scheduler {
 
     /// Whether verdicts are kept back although nothing is left that could bring a first success, or testimony.
     fn must_release(&self) -> bool {
-        let is_kept_back = self.guard.withholds() || !self.condemned.is_empty();
+        let is_kept_back = self.guard.withholds() || !self.condemned.is_empty() || !self.suspects.is_empty();
         is_kept_back && !self.is_draining && self.is_nobody_left()
     }
 
@@ -374,6 +381,7 @@ impl Scheduler {
     }
 
     fn give_up_withholding(&mut self, decision: &mut Decision) {
+        self.settle_suspects(decision);
         if self.must_release() {
             for (id, failure) in self.guard.give_up_waiting() {
                 self.fail(id, failure, decision);

@@ -23,6 +23,12 @@ pub(super) struct TokenState {
     /// Whether the current generation replaced a refused one.
     is_replacement: bool,
     is_awaited: bool,
+    /// The current token was refused, read again, and is the same, although updates had passed under it.
+    is_doubted: bool,
+    /// Nothing has passed under it since.
+    is_on_trial: bool,
+    /// Attempts launched when it was read again.
+    trial_from: u64,
     /// Generations under which an update was acknowledged in this run. A run sees few of them.
     passed: BTreeSet<u64>,
 }
@@ -45,9 +51,25 @@ impl TokenState {
         }
     }
 
-    /// An update was acknowledged under this generation.
-    pub(super) fn on_passed(&mut self, generation: u64) {
+    /// The attempt of this number was acknowledged under this generation.
+    pub(super) fn on_passed(&mut self, generation: u64, number: u64) {
         self.passed.insert(generation);
+        self.is_on_trial &= generation < self.generation || number <= self.trial_from;
+    }
+
+    /// Whether it was read again for a refusal and is the same: the next refusal may be a row's own.
+    pub(super) fn is_doubted(&self) -> bool {
+        self.is_doubted
+    }
+
+    /// Whether nothing has passed since then: attempts go one by one.
+    pub(super) fn is_on_trial(&self) -> bool {
+        self.is_on_trial
+    }
+
+    /// Whether a refusal of this generation is no news.
+    pub(super) fn is_known(&self, generation: u64) -> bool {
+        generation < self.generation || self.is_awaited
     }
 
     /// Whether some update was acknowledged under this generation.
@@ -57,23 +79,29 @@ impl TokenState {
 
     /// The token of this generation was refused.
     pub(super) fn on_refused(&mut self, generation: u64) -> TokenRuling {
-        if generation < self.generation || self.is_awaited {
+        if self.is_known(generation) {
             return TokenRuling::Known;
         }
-        if self.is_replacement && !self.has_passed(self.generation) {
+        if self.is_on_trial || self.is_replacement && !self.has_passed(self.generation) {
             return TokenRuling::Stop;
         }
         self.is_awaited = true;
         TokenRuling::Reread
     }
 
-    /// The token was read again. Returns whether sending may go on.
-    pub(super) fn on_reread(&mut self, generation: u64, changed: bool) -> bool {
+    /// The token was read again, with so many attempts launched. Returns whether sending may go on: also with the same token,
+    /// on trial, where updates have passed under it, because a server may answer a single row with 401.
+    pub(super) fn on_reread(&mut self, generation: u64, changed: bool, launched: u64) -> bool {
         let is_new = changed && generation > self.generation;
+        let is_tried = !changed && self.is_awaited && self.has_passed(self.generation);
         if is_new {
             self.generation = generation;
             self.is_replacement = true;
+        }
+        if is_new || is_tried {
+            (self.is_doubted, self.is_on_trial) = (is_tried, is_tried);
             self.is_awaited = false;
+            self.trial_from = launched;
         }
         is_new || !self.is_awaited
     }
@@ -88,7 +116,7 @@ mod tests {
         let mut token = TokenState::default();
         assert_eq!(token.on_refused(0), TokenRuling::Reread);
         assert_eq!(token.on_refused(0), TokenRuling::Known, "asked once");
-        assert!(token.on_reread(1, true));
+        assert!(token.on_reread(1, true, 0));
         assert_eq!(token.on_refused(0), TokenRuling::Known);
         assert!(!token.is_awaited());
     }
@@ -97,13 +125,13 @@ mod tests {
     fn a_new_token_refused_at_once_stops_and_one_that_worked_is_read_again() {
         let mut token = TokenState::default();
         token.on_refused(0);
-        token.on_reread(1, true);
+        token.on_reread(1, true, 0);
         assert_eq!(token.on_refused(1), TokenRuling::Stop);
 
         let mut token = TokenState::default();
         token.on_refused(0);
-        token.on_reread(1, true);
-        token.on_passed(1);
+        token.on_reread(1, true, 0);
+        token.on_passed(1, 1);
         assert_eq!(token.on_refused(1), TokenRuling::Reread);
     }
 
@@ -111,8 +139,8 @@ mod tests {
     fn the_same_token_again_does_not_let_anybody_go() {
         let mut token = TokenState::default();
         token.on_refused(0);
-        assert!(!token.on_reread(0, false));
-        assert!(!token.on_reread(0, true), "the number must grow, whatever the flag says");
+        assert!(!token.on_reread(0, false, 0));
+        assert!(!token.on_reread(0, true, 0), "the number must grow, whatever the flag says");
         assert!(token.is_awaited());
     }
 
@@ -122,5 +150,20 @@ mod tests {
         token.on_sent(7);
         assert_eq!(token.generation(), 7);
         assert_eq!(token.on_refused(7), TokenRuling::Reread);
+    }
+
+    #[test]
+    fn the_same_token_is_tried_once_more_where_it_has_worked_and_not_twice_in_vain() {
+        let mut token = TokenState::default();
+        token.on_passed(0, 1);
+        token.on_refused(0);
+        assert!(token.on_reread(0, false, 5), "others have passed");
+        token.on_passed(0, 5);
+        assert!(token.is_on_trial(), "launched before it was read again");
+        token.on_passed(0, 6);
+        assert!(token.is_doubted() && !token.is_on_trial());
+        assert_eq!(token.on_refused(0), TokenRuling::Reread);
+        assert!(token.on_reread(0, false, 7));
+        assert_eq!(token.on_refused(0), TokenRuling::Stop);
     }
 }

@@ -52,6 +52,8 @@ struct Book {
     /// Its last attempt failed for the time being.
     has_failed: bool,
     sent_ms: u64,
+    /// Number of its last attempt among all.
+    send: u64,
     in_flight: bool,
     is_settled: bool,
     is_deferred: bool,
@@ -93,7 +95,11 @@ pub(crate) struct Checker {
     free_ms: u64,
     seen_ms: u64,
     refused_generation: Option<u64>,
-    passed_generations: BTreeSet<u64>,
+    /// Latest generation that had a 403; refused once the token is read again.
+    forbidden_generation: Option<u64>,
+    /// Attempts sent, and the last of them that was acknowledged.
+    sends: u64,
+    passed_send: u64,
     has_passed: bool,
     is_input_over: bool,
     is_open: bool,
@@ -183,12 +189,15 @@ impl Checker {
         ensure(in_flight < in_flight_max, || format!("{in_flight} on the wire already{where_at}"))?;
         let (plain, are_coming) = (self.plain, self.are_first_tries_coming);
         let are_firsts_left = are_coming || self.firsts.iter().any(|other| *other != id);
+        self.sends += 1;
+        let send = self.sends;
         let book = self.book(id)?;
         ensure(!book.is_answered && !book.is_settled, || format!("{id} sent after a definite answer"))?;
         ensure(!attempt.is_probe || !book.chronic || plain == 0, || format!("{id} is chronic and probes"))?;
         let is_first = attempt.is_probe || book.chronic || !book.has_been_sent;
         let is_retry = book.has_failed;
         (book.has_been_sent, book.in_flight, book.sent_ms) = (true, true, now_ms);
+        (book.send, book.is_withheld) = (send, false);
         self.firsts.remove(&id);
         self.budget.spend(now_ms, is_first, is_retry, are_firsts_left)
     }
@@ -239,14 +248,14 @@ impl Checker {
         if is_failure && is_plain {
             self.streak.add(subject);
         }
-        let is_token = matches!(outcome, Outcome::TokenRefused)
-            || (matches!(outcome, Outcome::Forbidden { .. })
-                && !self.passed_generations.contains(generation));
-        if is_token {
+        if matches!(outcome, Outcome::Forbidden { .. }) {
+            self.forbidden_generation = self.forbidden_generation.max(Some(*generation));
+        }
+        if *outcome == Outcome::TokenRefused {
             self.refused_generation = self.refused_generation.max(Some(*generation));
         }
         if *outcome == Outcome::Acknowledged {
-            self.passed_generations.insert(*generation);
+            self.passed_send = self.passed_send.max(self.book(id)?.send);
             self.has_passed = true;
         }
         if is_definite || matches!(outcome, Outcome::TokenRefused | Outcome::Forbidden { .. }) {
@@ -297,10 +306,10 @@ impl Checker {
                     })?;
                 }
                 Action::Stop(_) => self.is_over = true,
-                Action::RereadToken
-                | Action::QuietStarted { .. }
-                | Action::QuietEnded
-                | Action::GuardReleased => {}
+                Action::RereadToken => {
+                    self.refused_generation = self.refused_generation.max(self.forbidden_generation);
+                }
+                Action::QuietStarted { .. } | Action::QuietEnded | Action::GuardReleased => {}
             }
         }
         Ok(())
@@ -317,10 +326,15 @@ impl Checker {
             let mut heads = self.order.values().filter_map(|order| order.first());
             heads.all(|id| self.books[id].is_withheld || failed.contains(id))
         };
+        // Where nothing moves, those whose attempts are used up wait for testimony too, with failures of their own.
+        let nothing_moves = self.order.values().filter_map(|order| order.first()).all(|id| {
+            let book = &self.books[id];
+            book.is_withheld || book.has_failed && !book.in_flight || verdicts.iter().any(|(of, _)| of == id)
+        });
         for (id, verdict) in verdicts {
             let attempts_max = self.rules.attempts_max;
             let (is_guarded, is_input_over) = (!self.rules.proven && !self.has_passed, self.is_input_over);
-            let (is_open, witness) = (self.is_open, self.witness);
+            let (is_open, witness, passed_send) = (self.is_open, self.witness, self.passed_send);
             let (free_ms, elapsed_max_ms) = (self.free_ms, self.rules.retry_elapsed_max_ms);
             let loose = self.loose.get(id).copied().unwrap_or_default();
             let book = self.book(*id)?;
@@ -348,7 +362,9 @@ impl Checker {
                     let is_heard = witness.is_some_and(|witness| witness != *id);
                     ensure(is_heard || nobody_left, || format!("{id} exhausted without testimony"))?;
                 }
-                Verdict::Failed(_) => {
+                Verdict::Failed(failure) => {
+                    let is_alone = failure.status != Some(403) || passed_send > book.send || nothing_moves;
+                    ensure(is_alone, || format!("{id} is forbidden, and nobody has passed since"))?;
                     ensure(!is_guarded || is_input_over, || format!("{id} failed at first contact"))?;
                 }
             }

@@ -56,6 +56,8 @@ pub(crate) enum Phase {
     /// Does what it is asked to, and drops so many of a thousand connections then.
     Dropping(u64),
     Down(Down),
+    /// Answers 403 to everybody whose token is older than this generation.
+    Forbidding(u64),
     /// Pushes everybody back, with or without `Retry-After`.
     Throttling(Option<u64>),
 }
@@ -113,6 +115,8 @@ pub(crate) enum Sort {
     Poison,
     /// Pushback and expiring tokens.
     Pushback,
+    /// A token that suddenly may not any more, and rows that never might.
+    Forbidding,
     /// Chains of values that depend on each other.
     Chains,
     /// A server that counts.
@@ -137,7 +141,7 @@ const SORTS: [Sort; 16] = [
     Sort::Sick,
     Sort::Shedding,
     Sort::Chains,
-    Sort::Any,
+    Sort::Forbidding,
     Sort::Counting,
     Sort::Knee,
     Sort::Chronic,
@@ -190,6 +194,7 @@ pub(crate) fn day_about(sort: Sort, seed: u64) -> Day {
         Sort::Trickle => trickle(&mut dice),
         Sort::Poison => poison(&mut dice),
         Sort::Pushback => pushback(&mut dice),
+        Sort::Forbidding => forbidding(&mut dice),
         Sort::Chains => chains(&mut dice),
         Sort::Counting => counting(&mut dice),
         Sort::Shedding => shedding(&mut dice),
@@ -350,6 +355,21 @@ fn pushback(dice: &mut Dice) -> Day {
     });
     // Longer than a stretch of pushback, or a token would die before anything passed under it.
     Day { phases: phases.collect(), token_ms: dice.between(3_000, 3_500), ..good_day(400) }
+}
+
+/// Until a new token comes, or for good; with rows that are forbidden on their own before it, never twenty in a row.
+fn forbidding(dice: &mut Dice) -> Day {
+    let from_ms = dice.between(1_500, 3_000);
+    let generation = dice.one_of(&[1, u64::MAX]);
+    let mut day = good_day(400);
+    for _ in 0..dice.below(12) {
+        let at = usize::try_from(dice.below(300)).unwrap_or_default();
+        day.lines[at].kind = Kind::Forbidden;
+    }
+    day.phases = vec![(from_ms, Phase::Up), (u64::MAX, Phase::Forbidding(generation))];
+    day.pace.rate_per_s = dice.one_of(&[20, 100, 400]);
+    day.server.work_ms = dice.one_of(&[5, 20, 200]);
+    day
 }
 
 /// Chains of two to twelve in the worst order or any, swaps that nothing resolves, and good ones between.

@@ -71,7 +71,9 @@ impl Evening {
         // Every token of these days was good when it was read.
         let is_token_stop =
             self.stop == Some(StopCause::TokenRefused) && !day.token_dies && day.token_ms > 3_000;
-        ensure(!is_token_stop || day.sort == Sort::Any, || "stopped for a token that was good".into())?;
+        ensure(!is_token_stop || matches!(day.sort, Sort::Any | Sort::Forbidding), || {
+            "stopped for a token that was good".into()
+        })?;
         match day.sort {
             Sort::Any => Ok(()),
             Sort::Outage => self.judge_outage(day),
@@ -79,6 +81,7 @@ impl Evening {
             Sort::Sick => self.judge_sick(day),
             Sort::Poison => self.judge_poison(day),
             Sort::Pushback | Sort::Dropping | Sort::Trickle => self.judge_all_synced(day),
+            Sort::Forbidding => self.judge_forbidding(day),
             Sort::Chains => self.judge_chains(day),
             Sort::Counting => self.judge_counting(day),
             Sort::Shedding => self.judge_shedding(day),
@@ -136,6 +139,27 @@ impl Evening {
         let exhausted = self.exhausted();
         ensure(exhausted == poison, || format!("exhausted are {exhausted:?}, and poison is {poison:?}"))?;
         ensure(self.stop.is_none(), || format!("poison stopped the run: {:?}", self.stop))
+    }
+
+    /// Only what is forbidden on its own is refused; what the token may not is pending where no token comes that may.
+    fn judge_forbidding(&self, day: &Day) -> Result<(), String> {
+        let lasts = day.phases.iter().any(|(_, phase)| *phase == Phase::Forbidding(u64::MAX));
+        let is_stopped = self.stop == Some(StopCause::TokenRefused);
+        for (id, line) in (0..).zip(&day.lines) {
+            let fate = self.fates.get(&id);
+            let is_own = line.kind == Kind::Forbidden;
+            let is_right = match fate {
+                Some(Fate::Failed(kind)) => is_own && *kind == FailureKind::Refused,
+                Some(Fate::Synced) => !is_own,
+                Some(Fate::Leftover) => is_stopped,
+                Some(Fate::Deferred) | None => false,
+            };
+            ensure(is_right, || format!("{id} is {fate:?} where a token was forbidden"))?;
+        }
+        let is_over = self.count(Fate::Leftover) == 0;
+        ensure(is_stopped == lasts || is_over, || {
+            format!("a token forbidden, and stopped for {:?}", self.stop)
+        })
     }
 
     /// A link whose wish is nobody's, or of somebody who is moved on, is synced; a circle is in conflict to the end.

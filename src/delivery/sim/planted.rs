@@ -21,6 +21,7 @@ pub(crate) enum Flaw {
     ShortensQuiets,
     DeafToQuota,
     RetriesRefusals,
+    BlamesForbidden,
     KeepsOldToken,
     MistakesLateRefusals,
     NeverOpens,
@@ -74,6 +75,12 @@ pub(crate) const PLANTED: [Planted; 21] = [
     ),
     plant(Flaw::DeafToQuota, Sort::Counting, "into the quiet", "the server's count is not listened to"),
     plant(Flaw::RetriesRefusals, Sort::Any, "after a definite answer", "a 422 is tried again"),
+    plant(
+        Flaw::BlamesForbidden,
+        Sort::Forbidding,
+        "nobody has passed since",
+        "a 403 for everybody is each row's own",
+    ),
     plant(Flaw::KeepsOldToken, Sort::Pushback, "the refused token", "the new token is read and not used"),
     plant(
         Flaw::MistakesLateRefusals,
@@ -158,6 +165,7 @@ pub(crate) fn planted(mut day: Day) -> Day {
             | Flaw::DeafToPushback
             | Flaw::DeafToQuota
             | Flaw::RetriesRefusals
+            | Flaw::BlamesForbidden
             | Flaw::KeepsOldToken
             | Flaw::MistakesLateRefusals
             | Flaw::ForgetsTheFile
@@ -177,6 +185,9 @@ pub(crate) fn mishear(flaw: Option<Flaw>, seen: &mut Seen, generation: u64) {
     match (flaw, &seen.outcome) {
         (Some(Flaw::DeafToPushback), Outcome::Throttled { .. })
         | (Some(Flaw::RetriesRefusals), Outcome::Refused { .. }) => seen.outcome = failed(),
+        (Some(Flaw::BlamesForbidden), Outcome::Forbidden { signature }) => {
+            seen.outcome = Outcome::Refused { signature: signature.clone() };
+        }
         (Some(Flaw::RefusesConflicts), Outcome::Conflict { signature }) => {
             seen.outcome = Outcome::Refused { signature: signature.clone() };
         }

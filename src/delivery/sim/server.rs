@@ -131,7 +131,15 @@ impl Server {
                 3 => return failed(503, None),
                 _ => return failed(500, None),
             },
-            Phase::Up | Phase::Slow(_) | Phase::Failing(_) | Phase::Shaky(_) | Phase::Dropping(_) => {}
+            Phase::Forbidding(fresh) if generation < fresh => {
+                return (Outcome::Forbidden { signature: "403 no".into() }, Some(403), false);
+            }
+            Phase::Forbidding(_)
+            | Phase::Up
+            | Phase::Slow(_)
+            | Phase::Failing(_)
+            | Phase::Shaky(_)
+            | Phase::Dropping(_) => {}
         }
         if let Some(status) = self.shed(now_ms) {
             let outcome = match status {

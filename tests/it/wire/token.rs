@@ -26,7 +26,11 @@ fn a_token_refused_in_the_middle_stops_the_run_and_costs_no_row_its_verdict() {
     workspace.write("crm.csv", export(12));
     let first = workspace.sync(&["--max-in-flight", "1", "crm.csv"]).expect(12).expect_books();
     assert_eq!((first.rows("synced"), first.rows("failed"), first.rows("pending")), (4, 0, 8));
-    assert_eq!(http(&first, "401"), 1, "the same token is not tried again");
+    assert_eq!(
+        http(&first, "401"),
+        3,
+        "the same token is tried again with the same row and another, and no more"
+    );
     assert!(workspace.last_run_file("failed.csv").is_none());
     assert!(!first.stderr.contains(TOKEN) && !first.stdout.contains(TOKEN));
 
@@ -76,6 +80,66 @@ fn a_403_for_everybody_is_the_tokens_fault() {
     assert!(workspace.last_run_file("failed.csv").is_none());
     workspace.fault(Faults::default());
     assert_eq!(workspace.sync(&["crm.csv"]).expect(0).rows("synced"), 30);
+}
+
+#[test]
+fn a_403_for_everybody_in_the_middle_of_a_run_costs_no_row_its_verdict() {
+    for in_flight in ["16", "1"] {
+        let workspace =
+            Workspace::with(Faults { latency_ms: 50, ..outage(21, 10_000, OutageKind::Status(403)) });
+        workspace.write("crm.csv", export(80));
+        let ran = workspace.sync(&["--max-in-flight", in_flight, "crm.csv"]).expect(12).expect_books();
+        assert_eq!((ran.rows("synced"), ran.rows("failed"), ran.rows("pending")), (20, 0, 60));
+        assert!(http(&ran, "403") < 60, "{}", http(&ran, "403"));
+        workspace.fault(Faults::default());
+        assert_eq!(workspace.sync(&["crm.csv"]).expect(0).rows("synced"), 60);
+        assert_eq!(workspace.sandbox.stats().duplicates, 0);
+    }
+}
+
+#[test]
+fn a_403_or_a_401_for_one_row_is_that_rows_wherever_it_stands() {
+    for (row, status) in [(0, 403), (9, 403), (0, 401), (4, 401)] {
+        let faults = Faults { latency_ms: 20, ..subject_status(&format!("C-{row:06}"), status) };
+        let workspace = Workspace::with(faults);
+        workspace.write("crm.csv", export(10));
+        let ran = workspace.sync(&["--max-in-flight", "2", "crm.csv"]).expect(3).expect_books();
+        assert_eq!((ran.rows("synced"), ran.rows("failed")), (9, 1), "row {row} with {status}");
+        super::assert_failed_row(&workspace, row, "refused", &format!("{status} "));
+    }
+}
+
+#[test]
+fn why_a_token_cannot_be_read_again_is_told() {
+    let workspace = Workspace::with(expiring(3, 0));
+    workspace.write("crm.csv", export(6));
+    workspace.write("token", TOKEN);
+    let failing = "cat token && rm token || { echo 'vault is sealed' >&2; exit 7; }";
+    let mut command = workspace.sync_command(&["--max-in-flight", "1", "crm.csv"]);
+    command.env_remove("SIMSYNC_TOKEN").env("SIMSYNC_API_TOKEN_COMMAND", failing);
+    let ran = finish(command).expect(12).expect_books();
+    assert_eq!((ran.rows("synced"), ran.rows("pending")), (3, 3));
+    let told = format!("{}{}", ran.stdout, ran.stderr);
+    assert!(told.contains("could not be read again") && told.contains("exit code 7"), "{told}");
+}
+
+#[test]
+fn a_token_file_that_is_empty_for_a_moment_is_read_again() {
+    let workspace = Workspace::with(expiring(3, 100));
+    workspace.write("crm.csv", export(12));
+    let file = workspace.write("token", TOKEN);
+    fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
+    let mut command = workspace.sync_command(&["--max-in-flight", "1", "crm.csv"]);
+    command.env_remove("SIMSYNC_TOKEN").env("SIMSYNC_API_TOKEN_FILE", &file);
+    let child = command.spawn().unwrap();
+    workspace.wait_for_requests(1);
+    // Truncated, and written when the refusal has come.
+    fs::write(&file, "").unwrap();
+    workspace.wait_for_requests(4);
+    std::thread::sleep(std::time::Duration::from_millis(400));
+    fs::write(&file, OTHER).unwrap();
+    let ran = ran(child.wait_with_output().unwrap()).expect(0).expect_books();
+    assert_eq!((ran.rows("synced"), http(&ran, "401")), (12, 1));
 }
 
 #[test]

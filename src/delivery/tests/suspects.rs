@@ -1,0 +1,134 @@
+//! 401 and 403: the row's fault or the token's, as the neighbors show.
+
+use super::*;
+
+fn reread(desk: &mut Desk, generation: u64, changed: bool) {
+    if changed {
+        desk.generation = generation;
+    }
+    let decision = desk.scheduler.on_token(Ok(TokenRead { generation, changed }), desk.now_ms);
+    desk.hear(decision);
+}
+
+fn rereads(desk: &Desk) -> usize {
+    desk.actions.iter().filter(|action| **action == Action::RereadToken).count()
+}
+
+fn failed_ones(desk: &Desk) -> Vec<UpdateId> {
+    let failed = desk.verdicts.iter().filter(|(_, verdict)| matches!(verdict, Verdict::Failed(_)));
+    failed.map(|(id, _)| *id).collect()
+}
+
+fn offer_all(desk: &mut Desk, ids: std::ops::Range<u64>) {
+    ids.for_each(|id| desk.offer(id, id));
+}
+
+#[test]
+fn a_403_is_the_rows_when_one_that_was_sent_later_passes() {
+    let mut desk = Desk::new(proven());
+    offer_all(&mut desk, 0..2);
+    assert_eq!(desk.send_all(), [0, 1]);
+    desk.answer(0, forbidden());
+    assert_eq!(desk.verdict(0), Some(&Verdict::Withheld));
+    desk.answer(1, Outcome::Acknowledged);
+    assert_eq!(failed_ones(&desk), Vec::<u64>::new(), "sent before the refusal was known");
+    desk.offer(2, 2);
+    desk.send(2);
+    desk.answer(2, Outcome::Acknowledged);
+    assert_eq!(desk.failure(0).kind, FailureKind::Refused);
+    assert_eq!(rereads(&desk), 0);
+}
+
+#[test]
+fn a_403_with_nobody_left_is_the_rows_where_others_have_passed_and_the_tokens_otherwise() {
+    let mut desk = Desk::warm(proven());
+    desk.offer(1, 1);
+    desk.end_of_input();
+    desk.send(1);
+    desk.answer(1, forbidden());
+    assert_eq!((failed_ones(&desk), rereads(&desk)), (vec![1], 0));
+
+    let mut desk = Desk::new(proven());
+    desk.offer(1, 1);
+    desk.end_of_input();
+    desk.send(1);
+    desk.answer(1, forbidden());
+    assert_eq!(desk.verdict(1), Some(&Verdict::RetryIn { delay_ms: 0 }));
+    assert_eq!(rereads(&desk), 1);
+    assert_eq!(desk.scheduler.wake_at(0), None, "the token is awaited");
+    reread(&mut desk, 1, true);
+    desk.send(1);
+    desk.answer(1, forbidden());
+    assert_eq!(desk.stops(), [&StopCause::TokenRefused]);
+    assert_eq!(desk.scheduler.unsent(), [Leftover { id: 1, maybe_applied: false }]);
+}
+
+#[test]
+fn a_403_for_everybody_in_the_middle_is_the_tokens_and_fails_nobody() {
+    for changed in [true, false] {
+        let mut desk = Desk::warm(DeliveryRules { attempts_max: 1, ..proven() });
+        offer_all(&mut desk, 0..60);
+        let mut sent = 0;
+        for _ in 0..20 {
+            let attempt = desk.scheduler.next(0).expect("an attempt");
+            sent += 1;
+            desk.answer(attempt.id, forbidden());
+        }
+        assert_eq!((rereads(&desk), sent, failed_ones(&desk)), (1, 20, vec![]), "bounded");
+        assert_eq!(desk.send_all(), Vec::<u64>::new());
+        reread(&mut desk, 1, changed);
+        let mut again = 0;
+        while let Some(attempt) = desk.scheduler.next(0) {
+            again += 1;
+            desk.answer(attempt.id, if changed { Outcome::Acknowledged } else { forbidden() });
+        }
+        assert_eq!(again, if changed { 60 } else { 2 });
+        assert_eq!(desk.stops().len(), usize::from(!changed));
+        assert_eq!(failed_ones(&desk), Vec::<u64>::new());
+        assert_eq!(desk.scheduler.unsent().len(), if changed { 0 } else { 60 });
+    }
+}
+
+#[test]
+fn rows_that_are_forbidden_here_and_there_never_pause_the_run() {
+    let mut desk = Desk::new(proven());
+    offer_all(&mut desk, 0..100);
+    for number in 0..100_u64 {
+        let attempt = desk.scheduler.next(0).expect("an attempt");
+        assert_eq!(attempt.id, number);
+        desk.answer(number, if number % 10 == 9 { Outcome::Acknowledged } else { forbidden() });
+    }
+    assert_eq!((rereads(&desk), failed_ones(&desk).len()), (0, 90));
+}
+
+#[test]
+fn a_401_for_one_row_while_others_pass_under_the_same_token_is_that_rows() {
+    let mut desk = Desk::warm(proven());
+    offer_all(&mut desk, 0..4);
+    desk.send(0);
+    desk.answer(0, Outcome::TokenRefused);
+    assert_eq!(rereads(&desk), 1);
+    reread(&mut desk, 0, false);
+    assert_eq!(desk.send_all(), [0], "one at a time");
+    desk.answer(0, Outcome::TokenRefused);
+    assert_eq!(desk.send_all(), [1]);
+    desk.answer(1, Outcome::Acknowledged);
+    assert_eq!(desk.failure(0).kind, FailureKind::Refused);
+    assert_eq!(desk.send_all(), [2, 3]);
+    assert_eq!((rereads(&desk), desk.stops().len()), (1, 0));
+}
+
+#[test]
+fn a_401_for_everybody_under_the_same_token_stops_after_two_more() {
+    let mut desk = Desk::warm(proven());
+    offer_all(&mut desk, 0..4);
+    desk.send(0);
+    desk.answer(0, Outcome::TokenRefused);
+    reread(&mut desk, 0, false);
+    for id in [0, 1] {
+        desk.send(id);
+        desk.answer(id, Outcome::TokenRefused);
+    }
+    assert_eq!(desk.stops(), [&StopCause::TokenRefused]);
+    assert_eq!((failed_ones(&desk), desk.scheduler.unsent().len()), (vec![], 4));
+}
