@@ -15,6 +15,7 @@ mod breaker;
 mod concurrency;
 mod decision;
 mod guard;
+mod in_a_row;
 mod lanes;
 mod pause;
 mod quota;

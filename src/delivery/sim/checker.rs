@@ -212,6 +212,8 @@ impl Checker {
                 quiet_ms = *retry_after_ms;
                 is_failure = true;
             }
+            // A page of HTML is the server's fault but at first contact, and no simulated server answers with one.
+            Outcome::Page { .. } => is_failure = true,
             Outcome::TimedOut | Outcome::Disconnected | Outcome::NotConnected => is_failure = true,
         }
         let is_loose = is_failure && *outcome != Outcome::NotConnected && !is_open;
@@ -275,7 +277,8 @@ impl Checker {
                 Action::Stop(StopCause::NothingAccepted { .. }) => {
                     self.is_over = true;
                     let refused = self.refused.len();
-                    let is_enough = refused >= self.rules.unproven_subjects as usize;
+                    let is_enough = refused >= self.rules.unproven_subjects as usize
+                        || self.is_input_over && refused >= super::super::guard::LAST_SUBJECTS;
                     ensure(is_enough, || {
                         format!("the guard stopped after {refused} refused that are not chronic")
                     })?;
