@@ -192,7 +192,7 @@ impl Checker {
         let is_guarded = !self.rules.proven && !self.has_passed;
         let book = self.book(id)?;
         book.in_flight = false;
-        let (subject, is_plain) = (book.subject, !book.chronic && !book.is_known);
+        let (subject, is_chronic, is_plain) = (book.subject, book.chronic, !book.chronic && !book.is_known);
         let is_new_volley = book.sent_ms >= quiet_until_ms;
         let mut is_definite = false;
         let mut quiet_ms = None;
@@ -201,7 +201,7 @@ impl Checker {
             Outcome::Acknowledged => is_definite = true,
             Outcome::EchoMismatch { .. } | Outcome::Refused { .. } | Outcome::Conflict { .. } => {
                 is_definite = true;
-                if is_plain && is_guarded && !matches!(outcome, Outcome::Conflict { .. }) {
+                if !is_chronic && is_guarded && !matches!(outcome, Outcome::Conflict { .. }) {
                     self.refused.insert(subject);
                 }
             }
