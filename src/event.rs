@@ -179,6 +179,8 @@ pub enum Event {
         reason: String,
         /// Attempts on the wire.
         in_flight: u64,
+        /// What the scheduler found, where it stopped the run for refusals.
+        halt: Option<Halt>,
     },
     /// The run ended; the books are closed.
     RunEnded {
@@ -450,4 +452,15 @@ impl PlanRows {
 pub trait Listener {
     /// Takes one event. Called synchronously; a slow listener slows the run, which is the backpressure wanted.
     fn on_event(&mut self, event: &Stamped);
+}
+
+/// Refusals that stop a run: what to do next depends on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Halt {
+    /// Nothing was ever accepted at the target.
+    NothingAccepted,
+    /// One complaint about everybody, in the middle of a run.
+    RefusalsInARow,
+    /// An error budget is used up.
+    Budget,
 }

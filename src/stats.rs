@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
-use crate::event::{AlarmFacts, Breach, Event, PlanFacts, RunFacts, Stamped};
+use crate::event::{AlarmFacts, Breach, Event, Halt, PlanFacts, RunFacts, Stamped};
 use crate::ledger::FailureKind;
 use crate::row::Place;
 use crate::update::FieldKind;
@@ -171,6 +171,8 @@ pub struct Stats {
     pub exit_code: Option<u8>,
     /// Why the run stopped early, if it did.
     pub stopped: Option<String>,
+    /// The refusals that stopped it, if they did.
+    pub halt: Option<Halt>,
     paused_since_ms: Option<u64>,
 }
 
@@ -235,7 +237,7 @@ impl Stats {
                 self.end_pause(stamped.at_ms);
             }
             Event::LaterPassStarted { about, .. } => self.phase = about,
-            Event::DrainStarted { .. } => self.phase = "drain",
+            Event::DrainStarted { halt, .. } => (self.phase, self.halt) = ("drain", *halt),
             Event::RunEnded { exit_code, stopped } => {
                 self.end_pause(stamped.at_ms);
                 self.phase = "ended";

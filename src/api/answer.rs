@@ -9,7 +9,7 @@ use super::complaint::complaint;
 use super::echo::{self, Said};
 use super::options::Verify;
 use super::signature::{Mask, signature};
-use crate::delivery::outcome::Outcome;
+use crate::delivery::outcome::{Outcome, PAGE};
 use crate::update::{FieldKind, FieldSet, Fields};
 
 /// An answer, as far as it matters.
@@ -109,7 +109,8 @@ fn accepted(
         Said::Unreadable if serde_json::from_slice::<serde::de::IgnoredAny>(body).is_ok() => {
             whole("is no JSON object")
         }
-        // A log-in page or a proxy's greeting is no acknowledgement.
+        // A log-in page or a proxy's greeting is no acknowledgement, and says nothing of the row.
+        Said::Unreadable if body.starts_with(b"<") => Outcome::Page { signature: format!("{status} {PAGE}") },
         Said::Unreadable => whole("is not JSON"),
         Said::OtherStatus => Outcome::EchoMismatch {
             fields: FieldSet::EMPTY,

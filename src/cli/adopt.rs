@@ -10,7 +10,7 @@ use super::fatal::Fatal;
 use super::job::{Job, Surveyed};
 use super::parts;
 use super::plan_file::Task;
-use super::start::{Work, next_commands, run_job};
+use super::start::{Lifted, Work, next_commands, run_job};
 use crate::deliver::{self, Adoption, Confirmation, Delivered, Stopped};
 use crate::engine::clock;
 use crate::event::Event;
@@ -41,7 +41,7 @@ pub(super) fn adopt(
     }
     // As for a plan: no token, and no sandbox to send to.
     let destination = parts::destination(&settings, true)?;
-    let commands = next_commands(args, inputs, &Task::SYNC, Vec::new());
+    let commands = next_commands(args, inputs, &Task::SYNC, Lifted::default());
     let work = Work { inputs, task: Task::SYNC, replay: None, commands };
     let reload = || Err("nothing is sent".to_owned());
     run_job(&settings, destination, work, console, Box::new(reload))

@@ -483,6 +483,9 @@ impl Job<'_> {
         if let Some(text) = expiry {
             emitter.emit(Event::Noticed { text });
         }
+        if let Some(text) = parts::until_note(self.settings, self.stop_at.as_ref()) {
+            emitter.emit(Event::Noticed { text });
+        }
         let is_proven = journal.is_proven(&surveyed.proof)?;
         let target = self.destination.target.clone();
         let settled_before = journal.settled_limit(&target)?;

@@ -324,6 +324,7 @@ pub(super) fn deliver_rules(
         breaker_failures: delivery.breaker_failures,
         breaker_subjects: delivery.breaker_subjects,
         proven: is_proven,
+        refusals_in_a_row_max: delivery.refusals_in_a_row_max,
         failures_max: delivery.max_errors.map(|budget| budget.failures_max(rows_read)),
         signature_failures_max: delivery
             .max_errors_per_signature
@@ -362,6 +363,18 @@ pub(super) fn stop_at(settings: &Settings, now_ms: u64) -> Result<Option<(u64, L
         Ok::<_, Fatal>((now_ms.saturating_add(for_ms), Limit::Until { time: time.clone() }))
     });
     Ok(duration.into_iter().chain(until.transpose()?).min_by_key(|(at_ms, _)| *at_ms))
+}
+
+/// That a run stops tomorrow and not today, where a time of day is the limit that stops it.
+pub(super) fn until_note(settings: &Settings, stop_at: Option<&(u64, Limit)>) -> Option<String> {
+    let (Some((_, Limit::Until { time })), Some((_, hour, minute))) = (stop_at, &settings.delivery.until)
+    else {
+        return None;
+    };
+    let zone = settings.delivery.time_zone.as_deref();
+    // A run that was begun a moment ago can tell the time, or would not have begun.
+    let is_tomorrow = clock::is_tomorrow(*hour, *minute, zone).unwrap_or_default();
+    is_tomorrow.then(|| format!("it is past {time} already: the run stops tomorrow at {time} (--until)"))
 }
 
 /// The bounds that may change in the middle of a run.
@@ -436,15 +449,15 @@ fn pace(rate: Rate, burst: u32, fleet: u32) -> Option<Pace> {
     }
 }
 
-/// What the windows need to know before anything is sent: that there is such a time zone.
+/// What the windows and `until` need to know before anything is sent: that there is such a time zone.
 pub(super) fn check_zone(delivery: &DeliverySettings) -> Result<(), Fatal> {
-    if delivery.windows.is_empty() {
+    if delivery.windows.is_empty() && delivery.time_zone.is_none() {
         return Ok(());
     }
     clock::minute_of_day(delivery.time_zone.as_deref()).map(drop).map_err(|error| {
         Fatal::new(
             Exit::Config,
-            format!("cannot tell what time of day it is for delivery.window: {error}"),
+            format!("cannot tell what time of day it is in delivery.time_zone: {error}"),
             "set delivery.time_zone to an IANA name such as Europe/London, or leave it out",
         )
     })

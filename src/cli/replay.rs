@@ -12,7 +12,9 @@ use super::common::{console, report_options};
 use super::fatal::Fatal;
 use super::parts;
 use super::plan_file::Task;
-use super::start::{Replay, Work, command_line, lifted_limits, options_text, run_job, without_limits};
+use super::start::{
+    Lifted, Replay, Work, command_line, options_text, run_job, without_budgets, without_limits,
+};
 use crate::engine::chance::Chance;
 use crate::engine::clock::{self, Clock};
 use crate::event::{Event, RunFacts};
@@ -77,7 +79,7 @@ pub(super) fn replay(
         return nothing(settings, console, &destination.target, text);
     }
     let notes = notes(&run, &files);
-    let commands = next_commands(typed, args, &run.summary.run_id, lifted_limits(flags, around));
+    let commands = next_commands(typed, args, &run.summary.run_id, Lifted::of(flags, around));
     let reload = || {
         let again = settings::resolve(flags, around).map_err(|error| error.to_string())?;
         Ok(parts::steering(&again.settings))
@@ -279,13 +281,15 @@ fn nothing(settings: &Settings, console: report::Console, target: &str, text: St
 
 /// Commands for hints. Row files of the replay are fed to `sync` or replayed themselves, without the choice that was made
 /// here.
-fn next_commands(typed: &[OsString], args: &ReplayArgs, run_id: &str, lifted: Vec<String>) -> NextCommands {
+fn next_commands(typed: &[OsString], args: &ReplayArgs, run_id: &str, lifted: Lifted) -> NextCommands {
     let words: Vec<String> = typed.iter().skip(2).map(|arg| arg.to_string_lossy().into_owned()).collect();
     // By the time somebody runs it again, the replay itself is the latest run.
     let at_run = words.iter().position(|word| *word == args.run);
     let again = words.iter().enumerate().map(|(at, word)| if Some(at) == at_run { run_id } else { word });
     let again: Vec<&str> = ["replay"].into_iter().chain(again).collect();
-    let unlimited = [without_limits(again.iter().map(|word| (*word).to_owned()).collect()), lifted].concat();
+    let owned = || again.iter().map(|word| (*word).to_owned()).collect();
+    let unlimited = [without_limits(owned()), lifted.limits].concat();
+    let unbudgeted = [without_budgets(owned()), lifted.budgets].concat();
     let mut options = Vec::new();
     let mut rest = words.iter().enumerate();
     while let Some((at, word)) = rest.next() {
@@ -301,6 +305,7 @@ fn next_commands(typed: &[OsString], args: &ReplayArgs, run_id: &str, lifted: Ve
     NextCommands {
         again: command_line(again),
         unlimited: command_line(unlimited.iter().map(String::as_str)),
+        unbudgeted: command_line(unbudgeted.iter().map(String::as_str)),
         probe: String::new(),
         without_inputs: format!("simsync sync{options}"),
         options,
@@ -360,7 +365,8 @@ mod tests {
         let typed = ["simsync", "replay", "--kind", "refused", "latest", "--signature=S1", "--rate", "9/s"];
         let typed: Vec<OsString> = typed.map(OsString::from).into();
         let args = ReplayArgs { run: "latest".into(), ..ReplayArgs::default() };
-        let next = next_commands(&typed, &args, ID, vec!["--max-rows".into(), "none".into()]);
+        let limits = vec!["--max-rows".into(), "none".into()];
+        let next = next_commands(&typed, &args, ID, Lifted { limits, ..Lifted::default() });
         assert_eq!(next.again, format!("simsync replay --kind refused {ID} --signature=S1 --rate 9/s"));
         assert_eq!(next.unlimited, format!("{} --max-rows none", next.again));
         assert_eq!(next.without_inputs, "simsync sync --rate 9/s");

@@ -87,6 +87,7 @@ fn config_command(config: &ConfigCommand, flags: &Flags, around: &Surroundings) 
             let rules = Arc::new(parts::rule_set(&resolved.settings)?);
             parts::row_rules(&resolved.settings)?;
             parts::check_client(&resolved.settings, parts::endpoint(&resolved.settings)?, &rules)?;
+            parts::check_zone(&resolved.settings.delivery)?;
             let console = Console::stderr(&report_options(&resolved.settings));
             for warning in &resolved.warnings {
                 console.line(&format!("warning: {warning}"));

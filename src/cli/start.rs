@@ -29,6 +29,10 @@ use crate::survey::{Chosen, RowRules};
 const LIMITS: [(&str, &str); 3] =
     [("--max-rows", "max-rows"), ("--max-duration", "max-duration"), ("--until", "until")];
 
+/// Flags of the error budgets, likewise.
+const BUDGETS: [(&str, &str); 2] =
+    [("--max-errors", "max-errors"), ("--max-errors-per-signature", "max-errors-per-signature")];
+
 /// `sync` and `plan`. `args` are as typed, the program's name first, to be named in hints.
 pub(super) fn job_command(
     flags: &Flags,
@@ -50,7 +54,7 @@ pub(super) fn job_command(
         Ok(parts::steering(&again.settings))
     };
     let inputs = task.inputs(inputs);
-    let commands = next_commands(args, &inputs, &task, lifted_limits(flags, around));
+    let commands = next_commands(args, &inputs, &task, Lifted::of(flags, around));
     let work = Work { inputs: &inputs, task, replay: None, commands };
     run_job(settings, destination, work, console, Box::new(reload))
 }
@@ -227,12 +231,13 @@ pub(super) fn next_commands(
     args: &[OsString],
     inputs: &[String],
     task: &Task,
-    lifted: Vec<String>,
+    lifted: Lifted,
 ) -> NextCommands {
     let words: Vec<String> = args.iter().skip(1).map(|arg| arg.to_string_lossy().into_owned()).collect();
     let words = without_option(words, &["-o", "--output"]);
     let is_input = |word: &String| inputs.contains(word);
     let without: Vec<String> = words.iter().filter(|word| !is_input(word)).cloned().collect();
+    let unbudgeted = [without_budgets(words.clone()), lifted.budgets].concat();
     let line = |words: &[String]| {
         command_line(words.iter().map(String::as_str)).replacen("simsync plan", "simsync sync", 1)
     };
@@ -252,7 +257,8 @@ pub(super) fn next_commands(
     };
     NextCommands {
         again: named(again),
-        unlimited: named(line(&[without_limits(words), lifted].concat())),
+        unlimited: named(line(&[without_limits(words), lifted.limits].concat())),
+        unbudgeted: named(line(&unbudgeted)),
         probe: named(inputs.first().map(probed).unwrap_or_default()),
         without_inputs: line(&without),
         options: options_text(without.iter().skip(1).map(String::as_str)),
@@ -264,17 +270,39 @@ pub(super) fn without_limits(words: Vec<String>) -> Vec<String> {
     without_option(words, &LIMITS.map(|(flag, _)| flag))
 }
 
-/// Words that lift the limits which no flag sets, and which the command without its flags would find again: in the
-/// configuration file, or in a variable.
-pub(super) fn lifted_limits(flags: &Flags, around: &Surroundings) -> Vec<String> {
-    let bare = flags.without(&LIMITS.map(|(_, flag)| flag));
-    // Whoever cannot read the settings any more tells so himself.
-    let Ok(resolved) = settings::resolve(&bare, around) else { return Vec::new() };
-    let delivery = &resolved.settings.delivery;
-    let in_force =
-        [delivery.max_rows.is_some(), delivery.max_duration_ms.is_some(), delivery.until.is_some()];
-    let limits = LIMITS.into_iter().zip(in_force).filter(|(_, is_in_force)| *is_in_force);
-    limits.flat_map(|((flag, _), _)| [flag.to_owned(), NONE.to_owned()]).collect()
+/// The words without the error budgets.
+pub(super) fn without_budgets(words: Vec<String>) -> Vec<String> {
+    without_option(words, &BUDGETS.map(|(flag, _)| flag))
+}
+
+/// Words that lift what no flag sets, and what the command without its flags would find again: in the configuration
+/// file, or in a variable.
+#[derive(Debug, Default)]
+pub(super) struct Lifted {
+    /// The limits at which a run stops in order.
+    pub(super) limits: Vec<String>,
+    /// The error budgets.
+    pub(super) budgets: Vec<String>,
+}
+
+impl Lifted {
+    /// What is in force without its own flags.
+    pub(super) fn of(flags: &Flags, around: &Surroundings) -> Lifted {
+        let bare = flags.without(&LIMITS.map(|(_, flag)| flag)).without(&BUDGETS.map(|(_, flag)| flag));
+        // Whoever cannot read the settings any more tells so himself.
+        let Ok(resolved) = settings::resolve(&bare, around) else { return Lifted::default() };
+        let delivery = &resolved.settings.delivery;
+        let limits =
+            [delivery.max_rows.is_some(), delivery.max_duration_ms.is_some(), delivery.until.is_some()];
+        let budgets = [delivery.max_errors.is_some(), delivery.max_errors_per_signature.is_some()];
+        Lifted { limits: lifting(LIMITS, limits), budgets: lifting(BUDGETS, budgets) }
+    }
+}
+
+/// `--flag none` for each that is in force.
+fn lifting<const N: usize>(flags: [(&str, &str); N], in_force: [bool; N]) -> Vec<String> {
+    let flags = flags.into_iter().zip(in_force).filter(|(_, is_in_force)| *is_in_force);
+    flags.flat_map(|((flag, _), _)| [flag.to_owned(), NONE.to_owned()]).collect()
 }
 
 /// The words without an option and its value.
@@ -315,7 +343,7 @@ mod tests {
     fn hints_name_the_command_as_typed() {
         let args: Vec<OsString> =
             ["/usr/bin/simsync", "sync", "my export.csv", "--rate", "200/s"].map(OsString::from).into();
-        let next = next_commands(&args, &["my export.csv".to_owned()], &Task::SYNC, Vec::new());
+        let next = next_commands(&args, &["my export.csv".to_owned()], &Task::SYNC, Lifted::default());
         assert_eq!(next.again, "simsync sync 'my export.csv' --rate 200/s");
         assert_eq!(next.without_inputs, "simsync sync --rate 200/s");
         assert_eq!(next.options, " --rate 200/s");
@@ -325,7 +353,8 @@ mod tests {
     fn what_would_stop_the_next_run_too_is_left_out() {
         let line = "simsync sync crm.csv --max-rows 5 --rate 9/s --until=06:00 --max-duration 2h";
         let args: Vec<OsString> = line.split(' ').map(OsString::from).collect();
-        let lifted = vec!["--until".to_owned(), "none".to_owned()];
+        let limits = vec!["--until".to_owned(), "none".to_owned()];
+        let lifted = Lifted { limits, ..Lifted::default() };
         let next = next_commands(&args, &["crm.csv".to_owned()], &Task::SYNC, lifted);
         assert_eq!(next.unlimited, "simsync sync crm.csv --rate 9/s --until none");
         assert_eq!(next.probe, "simsync doctor --rate 9/s --probe crm.csv");
@@ -342,12 +371,13 @@ mod tests {
                 &words(&format!("simsync plan {option} crm.csv --full")),
                 &inputs,
                 &task,
-                Vec::new(),
+                Lifted::default(),
             );
             assert_eq!(next.again, "simsync sync --full --plan p.json", "{option}");
             assert_eq!(next.without_inputs, "simsync sync --full", "{option}");
         }
-        let next = next_commands(&words("simsync sync --plan p.json --full"), &[], &Task::SYNC, Vec::new());
+        let next =
+            next_commands(&words("simsync sync --plan p.json --full"), &[], &Task::SYNC, Lifted::default());
         assert_eq!(next.again, "simsync sync --plan p.json --full");
         assert_eq!(next.without_inputs, "simsync sync --full");
     }

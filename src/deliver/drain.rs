@@ -61,6 +61,7 @@ impl Driver<'_, '_> {
             self.emitter.emit(Event::DrainStarted {
                 reason: stopped.to_string(),
                 in_flight: self.scheduler.in_flight() as u64,
+                halt: stopped.halt(),
             });
             self.outcome.stopped = Some(stopped);
         } else if matches!(stopped, Stopped::Journal(_)) {

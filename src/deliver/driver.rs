@@ -132,6 +132,8 @@ pub(super) struct Driver<'a, 'e> {
     /// Attempts that may be on the wire at once, as told last.
     pub(super) limit_told: Option<u64>,
     pub(super) troubles: Vec<String>,
+    /// Whether it was told that a page of HTML answers.
+    pub(super) is_page_told: bool,
     /// Whether the API has answered anything in this run.
     pub(super) is_answered: bool,
 }
@@ -205,6 +207,7 @@ impl<'a, 'e> Driver<'a, 'e> {
             beat_ms: 0,
             limit_told: None,
             troubles: Vec::new(),
+            is_page_told: false,
             is_answered: false,
         }
     }
@@ -345,6 +348,7 @@ impl<'a, 'e> Driver<'a, 'e> {
             is_retry: held.attempts > 1,
         });
         self.is_answered |= seen.status.is_some();
+        self.tell_page(&seen);
         let (now_ms, jitter) = (self.now_ms(), self.chance.next_unit());
         let decision = self.scheduler.on_outcome(id, seen, now_ms, jitter);
         self.take(decision, credit);

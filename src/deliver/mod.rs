@@ -42,13 +42,13 @@ use self::chains::Chains;
 use self::driver::{Driver, Job, Wake};
 use self::feed::{Fed, Feed, FeedError, LaterWaves, Selection};
 use crate::api::{ApiError, Client, ClientOptions, Envelope, Token, TokenSource, Trouble};
-use crate::delivery::outcome::{Outcome, Seen, StopCause};
+use crate::delivery::outcome::{Outcome, PAGE, Seen, StopCause};
 use crate::delivery::{DeliveryRules, Scheduler};
 use crate::digest::{StateKey, SubjectId};
 use crate::engine::credit::Credit;
 use crate::engine::senders::Senders;
 use crate::engine::signals::{Signals, Stop};
-use crate::event::Event;
+use crate::event::{Event, Halt};
 use crate::exit::Exit;
 use crate::fields::ClearAs;
 use crate::input::{Inputs, SourceError};
@@ -134,6 +134,10 @@ fn window(max_in_flight: usize, hours: &Hours) -> usize {
     }
 }
 
+/// What to do where a page of HTML answers.
+pub const NO_API: &str = "what answers is no API: check host and path of api.url, and whether a portal or a proxy \
+                          answers in its place";
+
 /// Why a run stopped before its end.
 #[derive(Debug, Clone)]
 pub enum Stopped {
@@ -164,6 +168,7 @@ impl Stopped {
             Stopped::Cause(StopCause::Redirected { .. }) | Stopped::Untrusted(_) => Exit::Config,
             Stopped::Cause(
                 StopCause::NothingAccepted { .. }
+                | StopCause::RefusalsInARow { .. }
                 | StopCause::ErrorBudget { .. }
                 | StopCause::SignatureBudget { .. },
             ) => Exit::Stopped,
@@ -173,6 +178,17 @@ impl Stopped {
             Stopped::Source(_) => Exit::Input,
             Stopped::Journal(_) => Exit::Journal,
             Stopped::Internal(_) => Exit::Unexpected,
+        }
+    }
+
+    /// The refusals that stopped the run, if they did.
+    fn halt(&self) -> Option<Halt> {
+        let Stopped::Cause(cause) = self else { return None };
+        match cause {
+            StopCause::NothingAccepted { .. } => Some(Halt::NothingAccepted),
+            StopCause::RefusalsInARow { .. } => Some(Halt::RefusalsInARow),
+            StopCause::ErrorBudget { .. } | StopCause::SignatureBudget { .. } => Some(Halt::Budget),
+            StopCause::TokenRefused | StopCause::Outage | StopCause::Redirected { .. } => None,
         }
     }
 
@@ -188,9 +204,17 @@ impl Stopped {
                  would drop the body or leak the token"
                     .into()
             }
+            Stopped::Cause(StopCause::NothingAccepted { signature, .. }) if signature.contains(PAGE) => {
+                NO_API.into()
+            }
             Stopped::Cause(StopCause::NothingAccepted { .. }) => {
                 "check api.envelope (data-string, data-object, flat), api.url and the column mapping; no row was \
-                 marked failed"
+                 marked failed; `simsync doctor --probe FILE` finds out which envelope the API understands"
+                    .into()
+            }
+            Stopped::Cause(StopCause::RefusalsInARow { .. }) => {
+                "find out what changed at the API, for instance with `simsync doctor --probe FILE`; if so many rows \
+                 may be wrong, raise delivery.refusals_in_a_row_max, or set it to 0, and run again"
                     .into()
             }
             Stopped::Cause(StopCause::SignatureBudget { .. }) => {
@@ -233,6 +257,10 @@ impl fmt::Display for Stopped {
             Stopped::Cause(StopCause::NothingAccepted { signature, subjects }) => write!(
                 f,
                 "the API accepted none of the first {subjects} subjects at this target; most frequent complaint: {signature}"
+            ),
+            Stopped::Cause(StopCause::RefusalsInARow { signature, subjects }) => write!(
+                f,
+                "{subjects} subjects in a row were refused with one complaint, as many as refusals_in_a_row_max: {signature}"
             ),
             Stopped::Cause(StopCause::SignatureBudget { signature, failed }) => write!(
                 f,

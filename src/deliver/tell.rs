@@ -2,12 +2,12 @@
 //!
 //! Not here: the loop (`driver.rs`), the scheduler's condition itself (`delivery/`).
 
-use super::Stopped;
 use super::driver::{Driver, Progress};
 use super::hours::Flow;
+use super::{NO_API, Stopped};
 use crate::api::Trouble;
 use crate::delivery::Condition;
-use crate::delivery::outcome::StopCause;
+use crate::delivery::outcome::{Outcome, Seen, StopCause};
 use crate::event::Event;
 
 /// Why nothing is sent at this time of day.
@@ -76,6 +76,16 @@ impl Driver<'_, '_> {
     pub(super) fn stop_for_good(&mut self, trouble: Trouble) {
         if !trouble.may_pass && !self.is_answered && self.is_going() {
             self.stop(Stopped::Untrusted(trouble.text));
+        }
+    }
+
+    /// Says once that something else than the API answers: rows only wait for it then, and nobody would know why.
+    pub(super) fn tell_page(&mut self, seen: &Seen) {
+        if let Outcome::Page { signature } = &seen.outcome
+            && !self.is_page_told
+        {
+            self.is_page_told = true;
+            self.emitter.emit(Event::Noticed { text: format!("{signature}: {NO_API}") });
         }
     }
 

@@ -2,7 +2,8 @@
 //! first success has shown that something can be accepted at all.
 //!
 //! Twenty refused subjects and no success mean a wrong envelope, path or mapping, or a server that rewrites
-//! values; then nothing is marked failed. Not here: who marks the target proven (the caller).
+//! values; then nothing is marked failed. So do three, when nothing is left to try: a canary, a small export. Not here:
+//! who marks the target proven (the caller).
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -10,11 +11,16 @@ use super::decision::UpdateId;
 use super::outcome::{Failure, StopCause};
 use crate::digest::SubjectId;
 
+/// Subjects refused without a success that say enough when nothing is left to try; fewer may be wrong themselves.
+pub(super) const LAST_SUBJECTS: usize = 3;
+
 /// The guard at first contact.
 #[derive(Debug)]
 pub(super) struct Guard {
     is_proven: bool,
     has_given_up: bool,
+    /// Whether the API has complained of a conflict: then it has understood what it was sent.
+    has_understood: bool,
     subjects_max: usize,
     subjects: HashSet<SubjectId>,
     complaints: BTreeMap<String, u64>,
@@ -27,6 +33,7 @@ impl Guard {
         Guard {
             is_proven,
             has_given_up: false,
+            has_understood: false,
             subjects_max: usize::try_from(subjects_max).unwrap_or(usize::MAX),
             subjects: HashSet::new(),
             complaints: BTreeMap::new(),
@@ -63,14 +70,23 @@ impl Guard {
         if self.subjects.len() < self.subjects_max {
             return None;
         }
+        Some(self.stop())
+    }
+
+    fn stop(&mut self) -> StopCause {
         self.has_given_up = true;
         // The first of equally frequent complaints in alphabetical order, so that a run can be repeated.
         let worst =
             self.complaints.iter().max_by(|left, right| left.1.cmp(right.1).then(right.0.cmp(left.0)));
-        Some(StopCause::NothingAccepted {
+        StopCause::NothingAccepted {
             signature: worst.map(|(signature, _)| signature.clone()).unwrap_or_default(),
             subjects: self.subjects.len() as u64,
-        })
+        }
+    }
+
+    /// A conflict, which only who has understood an update can find.
+    pub(super) fn on_conflict(&mut self) {
+        self.has_understood = true;
     }
 
     /// The first success. Returns the verdicts kept back, to be pronounced as they are; none once the run was
@@ -85,9 +101,12 @@ impl Guard {
         Some(if self.has_given_up { Vec::new() } else { std::mem::take(&mut self.withheld) })
     }
 
-    /// Gives the verdicts out without a success: nothing else is left that could bring one.
-    pub(super) fn give_up_waiting(&mut self) -> Vec<(UpdateId, Failure)> {
-        std::mem::take(&mut self.withheld)
+    /// Nothing else is left that could bring a success: why to stop, where enough has been refused, or else the verdicts.
+    pub(super) fn give_up_waiting(&mut self) -> Result<Vec<(UpdateId, Failure)>, StopCause> {
+        if self.withholds() && self.subjects.len() >= LAST_SUBJECTS && !self.has_understood {
+            return Err(self.stop());
+        }
+        Ok(std::mem::take(&mut self.withheld))
     }
 
     /// Forgets the verdicts kept back: their updates stay pending.
@@ -129,5 +148,22 @@ mod tests {
         assert_eq!(guard.on_success(), Some(vec![(3, failure("a"))]));
         assert_eq!(guard.on_success(), None);
         assert!(!guard.is_on());
+    }
+
+    #[test]
+    fn three_subjects_say_enough_when_nothing_is_left_unless_a_conflict_was_understood() {
+        let refused = |subjects: u8| {
+            let mut guard = Guard::new(false, 20);
+            for subject in 0..subjects {
+                guard.withhold(u64::from(subject), SubjectId([subject; 16]), false, failure("a"));
+            }
+            guard
+        };
+        assert_eq!(refused(2).give_up_waiting().map(|withheld| withheld.len()), Ok(2));
+        let stop = StopCause::NothingAccepted { signature: "a".into(), subjects: 3 };
+        assert_eq!(refused(3).give_up_waiting(), Err(stop));
+        let mut understood = refused(3);
+        understood.on_conflict();
+        assert_eq!(understood.give_up_waiting().map(|withheld| withheld.len()), Ok(3));
     }
 }

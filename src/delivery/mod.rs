@@ -16,6 +16,7 @@ mod concurrency;
 mod decision;
 mod free;
 mod guard;
+mod in_a_row;
 mod lanes;
 mod pause;
 mod quota;

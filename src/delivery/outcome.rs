@@ -5,6 +5,9 @@
 use crate::ledger::FailureKind;
 use crate::update::FieldSet;
 
+/// What a page of HTML in the API's place is called, in signatures.
+pub const PAGE: &str = "answer is a page of HTML, not JSON";
+
 /// What one attempt taught us. The kind is the rule: each variant's docs state the consequence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
@@ -16,6 +19,12 @@ pub enum Outcome {
         /// Echoed fields that differ; empty when the body as a whole is wrong.
         fields: FieldSet,
         /// The complaint, masked.
+        signature: String,
+    },
+    /// 2xx whose body is a page of HTML: a portal's or a proxy's word, not the API's. At first contact like an echo mismatch,
+    /// because the address may be wrong; later like a failing server: retried. The server may have applied it.
+    Page {
+        /// The complaint: the status and [`PAGE`].
         signature: String,
     },
     /// 400, 404, 413, 415, 422 and other 4xx. Failed, not tried again.
@@ -64,6 +73,7 @@ impl Outcome {
         match self {
             Outcome::Acknowledged => "acknowledged",
             Outcome::EchoMismatch { .. } => "echo-mismatch",
+            Outcome::Page { .. } => "page",
             Outcome::Refused { .. } => "refused",
             Outcome::Conflict { .. } => "conflict",
             Outcome::TokenRefused => "token-refused",
@@ -149,6 +159,13 @@ pub enum StopCause {
         /// The most frequent complaint, masked.
         signature: String,
         /// Subjects tried.
+        subjects: u64,
+    },
+    /// So many subjects in a row were refused with one complaint, none acknowledged between them. Exit 4.
+    RefusalsInARow {
+        /// The complaint, masked.
+        signature: String,
+        /// Subjects.
         subjects: u64,
     },
     /// More failures with one complaint than its budget allows. Exit 4.

@@ -31,6 +31,8 @@ pub const PROBE_INTERVAL_MAX_MS: u64 = 30_000;
 pub const UNPROVEN_IN_FLIGHT: usize = 4;
 /// Subjects refused without a single success that stop the run at such a target.
 pub const UNPROVEN_SUBJECTS: u32 = 20;
+/// Subjects in a row refused with one complaint that stop the run; 0 for never.
+pub const REFUSALS_IN_A_ROW_MAX: u32 = 100;
 /// Updates ready or in flight.
 pub const READY_MAX: usize = 1_024;
 /// Updates held: everything offered and not settled.
@@ -84,6 +86,8 @@ pub struct DeliveryRules {
     pub unproven_in_flight: usize,
     /// Subjects refused without a success that stop the run at an unproven target.
     pub unproven_subjects: u32,
+    /// Subjects in a row refused with one complaint, without an acknowledgement between them, that stop the run; 0 for never.
+    pub refusals_in_a_row_max: u32,
     /// Updates ready or in flight.
     pub ready_max: usize,
     /// Updates offered and not settled.
@@ -120,6 +124,7 @@ impl Default for DeliveryRules {
             proven: false,
             unproven_in_flight: UNPROVEN_IN_FLIGHT,
             unproven_subjects: UNPROVEN_SUBJECTS,
+            refusals_in_a_row_max: REFUSALS_IN_A_ROW_MAX,
             ready_max: READY_MAX,
             held_max: HELD_MAX,
             deferred_max: DEFERRED_MAX,

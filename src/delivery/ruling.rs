@@ -14,6 +14,7 @@ use super::shed;
 use super::suspects::{DOUBTED_MAX, FORBIDDEN_MAX};
 use super::token::TokenRuling;
 use crate::ledger::FailureKind;
+use crate::update::FieldSet;
 
 /// The complaint of a row that is answered with 401 while others pass under the same token.
 const SIGNATURE_401: &str = "401 for this row alone";
@@ -59,7 +60,7 @@ impl Scheduler {
         let failure = |kind, signature| Failure { kind, status, signature, maybe_applied: false };
         match outcome {
             Outcome::Acknowledged => self.on_acknowledged(id, generation, sent_ms, decision),
-            Outcome::EchoMismatch { signature, .. } => {
+            Outcome::EchoMismatch { signature, .. } | Outcome::Page { signature } => {
                 self.on_definite(sent_ms, decision);
                 let failure = failure(FailureKind::EchoMismatch, signature);
                 self.refuse(id, Failure { maybe_applied: true, ..failure }, decision);
@@ -104,6 +105,17 @@ impl Scheduler {
         }
     }
 
+    /// A page of HTML is a wrong address as long as nothing was ever accepted, and a failing server from then on.
+    pub(super) fn without_pages(&self, seen: Seen) -> Seen {
+        let Outcome::Page { signature } = seen.outcome else { return seen };
+        let outcome = if self.guard.is_on() {
+            Outcome::EchoMismatch { fields: FieldSet::EMPTY, signature }
+        } else {
+            Outcome::ServerFailed { signature, retry_after_ms: None }
+        };
+        Seen { outcome, ..seen }
+    }
+
     /// Minds what the server says it will still take.
     pub(super) fn take_quota(&mut self, quota: Option<Quota>, now_ms: u64, decision: &mut Decision) {
         let Some(quota) = quota else { return };
@@ -134,6 +146,7 @@ impl Scheduler {
             Outcome::Throttled { retry_after_ms: None | Some(0) } => {}
             Outcome::ServerFailed { retry_after_ms: None | Some(0), .. } if status == Some(503) => {}
             Outcome::ServerFailed { .. }
+            | Outcome::Page { .. }
             | Outcome::NotConnected
             | Outcome::TimedOut
             | Outcome::Disconnected => {
@@ -178,6 +191,7 @@ impl Scheduler {
             }
             // Refusals are quicker than work, and other failures tell of faults and not of load.
             Outcome::ServerFailed { .. }
+            | Outcome::Page { .. }
             | Outcome::Refused { .. }
             | Outcome::Conflict { .. }
             | Outcome::TokenRefused
@@ -193,6 +207,7 @@ impl Scheduler {
         self.token.on_passed(generation, number);
         self.lanes.settle(id);
         decision.verdicts.push((id, Verdict::Synced));
+        self.row.forget();
         self.on_definite(sent_ms, decision);
         if let Some(withheld) = self.guard.on_success() {
             decision.actions.push(Action::GuardReleased);
@@ -401,6 +416,8 @@ impl Scheduler {
     }
 
     fn defer(&mut self, id: UpdateId, mut failure: Failure, decision: &mut Decision) {
+        self.guard.on_conflict();
+        self.row.forget();
         if self.deferred.len() >= self.rules.deferred_max {
             // Nobody of its subject waits: an update behind one that waits is not sent.
             return self.refuse(id, Failure { kind: FailureKind::Refused, ..failure }, decision);
@@ -422,7 +439,13 @@ impl Scheduler {
         item.maybe_applied |= failure.maybe_applied;
         failure.maybe_applied = item.maybe_applied;
         if !self.guard.is_on() {
-            return self.fail(id, failure, decision);
+            let (subject, is_chronic) = (item.subject, item.chronic);
+            let stop = (!is_chronic).then(|| self.row.on_refused(subject, &failure.signature)).flatten();
+            self.fail(id, failure, decision);
+            if let Some(cause) = stop {
+                self.stop(cause, decision);
+            }
+            return;
         }
         let stop = self.guard.withhold(id, item.subject, item.chronic, failure);
         decision.verdicts.push((id, Verdict::Withheld));
@@ -432,7 +455,12 @@ impl Scheduler {
     }
 
     pub(super) fn fail(&mut self, id: UpdateId, failure: Failure, decision: &mut Decision) {
-        self.lanes.settle(id);
+        let is_chronic = self.lanes.settle(id).is_some_and(|item| item.chronic);
+        if is_chronic {
+            // It failed in earlier batches, and says nothing of this one.
+            decision.verdicts.push((id, Verdict::Failed(failure)));
+            return;
+        }
         self.complain(&failure.signature, decision);
         decision.verdicts.push((id, Verdict::Failed(failure)));
         self.failed += 1;

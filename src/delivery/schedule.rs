@@ -14,6 +14,7 @@ use super::concurrency::Concurrency;
 use super::decision::{Action, Attempt, Condition, Decision, Leftover, Offer, TokenRead, UpdateId};
 use super::free::FreeTime;
 use super::guard::Guard;
+use super::in_a_row::InARow;
 use super::lanes::Lanes;
 use super::outcome::{Failure, Seen, StopCause, Verdict};
 use super::pause::Quiet;
@@ -41,6 +42,7 @@ pub struct Scheduler {
     pub(super) free: FreeTime,
     pub(super) suspects: Suspects,
     pub(super) guard: Guard,
+    pub(super) row: InARow,
     pub(super) ceilings: Ceilings,
     /// Updates whose charges are used up, kept until an answer to a later attempt shows that the server is well.
     pub(super) condemned: BTreeMap<UpdateId, Condemned>,
@@ -74,6 +76,7 @@ impl Scheduler {
             free: FreeTime::new(now_ms),
             suspects: Suspects::default(),
             guard: Guard::new(rules.proven, rules.unproven_subjects),
+            row: InARow::new(rules.refusals_in_a_row_max),
             ceilings: Ceilings::new(rules.backoff_initial_ms, rules.backoff_max_ms),
             condemned: BTreeMap::new(),
             deferred: HashMap::new(),
@@ -213,7 +216,7 @@ impl Scheduler {
             let quota = seen.quota;
             self.token.on_sent(seen.token_generation);
             // A 429 is judged by the quiet it was sent after, not by the one its own headers begin.
-            self.rule(id, seen, now_ms, jitter, &mut decision);
+            self.rule(id, self.without_pages(seen), now_ms, jitter, &mut decision);
             self.take_quota(quota, now_ms, &mut decision);
         }
         self.finish(now_ms, &mut decision);
@@ -383,7 +386,11 @@ impl Scheduler {
     fn give_up_withholding(&mut self, decision: &mut Decision) {
         self.settle_suspects(decision);
         if self.must_release() {
-            for (id, failure) in self.guard.give_up_waiting() {
+            let withheld = match self.guard.give_up_waiting() {
+                Ok(withheld) => withheld,
+                Err(cause) => return self.stop(cause, decision),
+            };
+            for (id, failure) in withheld {
                 self.fail(id, failure, decision);
             }
             self.fail_condemned(u64::MAX, decision);

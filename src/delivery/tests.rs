@@ -141,7 +141,7 @@ impl Desk {
 
 fn status(outcome: &Outcome) -> Option<u16> {
     match outcome {
-        Outcome::Acknowledged | Outcome::EchoMismatch { .. } => Some(201),
+        Outcome::Acknowledged | Outcome::EchoMismatch { .. } | Outcome::Page { .. } => Some(201),
         Outcome::Refused { .. } => Some(422),
         Outcome::Conflict { .. } => Some(409),
         Outcome::TokenRefused => Some(401),

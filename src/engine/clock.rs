@@ -99,9 +99,23 @@ pub fn until_ms(hour: i8, minute: i8, zone: Option<&str>) -> Result<u64, jiff::E
     next_ms(&jiff::Timestamp::try_from(wall())?.to_zoned(zone_of(zone)?), hour, minute)
 }
 
+/// Whether the wall clock has shown this time of day already today, so that the next time is tomorrow's.
+///
+/// # Errors
+/// When there is no such time zone, or no such time of day.
+pub fn is_tomorrow(hour: i8, minute: i8, zone: Option<&str>) -> Result<bool, jiff::Error> {
+    let now = jiff::Timestamp::try_from(wall())?.to_zoned(zone_of(zone)?);
+    Ok(today_at(&now, hour, minute)? <= now)
+}
+
+fn today_at(now: &jiff::Zoned, hour: i8, minute: i8) -> Result<jiff::Zoned, jiff::Error> {
+    let time = jiff::civil::Time::new(hour, minute, 0, 0)?;
+    now.date().to_datetime(time).to_zoned(now.time_zone().clone())
+}
+
 fn next_ms(now: &jiff::Zoned, hour: i8, minute: i8) -> Result<u64, jiff::Error> {
     let time = jiff::civil::Time::new(hour, minute, 0, 0)?;
-    let today = now.date().to_datetime(time).to_zoned(now.time_zone().clone())?;
+    let today = today_at(now, hour, minute)?;
     let next = if today > *now {
         today
     } else {

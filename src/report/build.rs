@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::event::{AlarmFacts, ChangeSample, FieldChange, MappedColumn, PlanFacts, PlanRows};
+use crate::event::{AlarmFacts, ChangeSample, FieldChange, Halt, MappedColumn, PlanFacts, PlanRows};
 use crate::exit::Exit;
 use crate::ledger::FailureKind;
 use crate::report::model::{
@@ -72,6 +72,7 @@ pub(super) fn summary(stats: &Stats, notes: &Notes, options: &ReportOptions) -> 
         exit_code: stats.exit_code,
         exit_meaning: exit.map_or_else(String::new, |exit| exit.meaning().into()),
         stopped: stats.stopped.clone(),
+        halt: stats.halt,
         started_at: stats.run.started_at.clone(),
         ended_at: (options.wall)(),
         duration_s: seconds(stats.at_ms),
@@ -424,15 +425,7 @@ fn next_steps(summary: &Summary, options: &ReportOptions) -> Vec<String> {
     };
     steps.extend(with_file(super::RowFileKind::Rejected, "correct"));
     if has(super::RowFileKind::Failed).is_some() {
-        let replay = command(&format!("simsync replay {}{}", summary.run_id, options.commands.options));
-        // Who only ran out of attempts has nothing to correct.
-        let may_be_wrong = |complaint: &Complaint| complaint.kind != FailureKind::Exhausted.name();
-        let is_wrong = summary.signatures.is_empty() || summary.signatures.iter().any(may_be_wrong);
-        steps.push(if is_wrong {
-            format!("correct failed.csv where it is wrong and {replay}")
-        } else {
-            format!("{replay} to send again what failed, once the API is well")
-        });
+        steps.extend(replaying(summary, options));
     }
     if rows.held > 0 && rows.pending == 0 && !again.is_empty() {
         let resend =
@@ -450,18 +443,59 @@ fn next_steps(summary: &Summary, options: &ReportOptions) -> Vec<String> {
     steps
 }
 
+/// What to do about failed updates. Under an envelope that nobody understands, a replay would be refused like the run.
+fn replaying(summary: &Summary, options: &ReportOptions) -> Vec<String> {
+    let mut steps = Vec::new();
+    if summary.halt == Some(Halt::NothingAccepted) {
+        return steps;
+    }
+    if is_first_contact(summary) && !options.commands.probe.is_empty() {
+        steps.push(format!("run `{}` to find out what the API accepts", options.commands.probe));
+    }
+    let replay = format!("run `simsync replay {}{}`", summary.run_id, options.commands.options);
+    // Who only ran out of attempts has nothing to correct.
+    let may_be_wrong = |complaint: &Complaint| complaint.kind != FailureKind::Exhausted.name();
+    let is_wrong = summary.signatures.is_empty() || summary.signatures.iter().any(may_be_wrong);
+    steps.push(if is_wrong {
+        format!("correct failed.csv where it is wrong and {replay}")
+    } else {
+        format!("{replay} to send again what failed, once the API is well")
+    });
+    steps
+}
+
 /// What goes on with a run that left rows pending: not the command that would stop at once where this one did.
 fn resuming(summary: &Summary, options: &ReportOptions) -> Option<String> {
     let commands = &options.commands;
     if summary.exit_code == Some(Exit::Limit.code()) {
         return Some(format!("run `{}` to resume", commands.unlimited));
     }
+    // A wrong address or certificate has to be mended first, and the same command would name it again.
+    if summary.exit_code == Some(Exit::Config.code()) {
+        return None;
+    }
     if summary.exit_code != Some(Exit::Stopped.code()) {
         return Some(format!("run `{}` to resume", commands.again));
     }
-    // Where a budget stopped the run, what failed comes first. At the first contact nothing is marked failed.
-    (summary.rows.failed == 0 && !commands.probe.is_empty())
-        .then(|| format!("run `{}` to find out what the API accepts", commands.probe))
+    match summary.halt {
+        Some(Halt::Budget) => {
+            let name = super::RowFileKind::Failed.file_name();
+            let failed = summary.files.iter().find(|file| file.name == name).map(|file| file.path.as_str());
+            Some(format!(
+                "look at {}; run `{}` to go on all the same, without the error budget",
+                failed.unwrap_or(name),
+                commands.unbudgeted
+            ))
+        }
+        Some(Halt::NothingAccepted | Halt::RefusalsInARow) | None => (!commands.probe.is_empty())
+            .then(|| format!("run `{}` to find out what the API accepts", commands.probe)),
+    }
+}
+
+/// Whether rows have failed and the API has never accepted any of this export: the envelope may be wrong, or the mapping.
+fn is_first_contact(summary: &Summary) -> bool {
+    let rows = &summary.rows;
+    rows.failed > 0 && rows.synced + rows.unchanged == 0 && summary.halt.is_none()
 }
 
 /// Whether the run was refused before its first request by something else than a gate, so that the same command would be

@@ -185,7 +185,7 @@ impl Json {
             Event::Paused { reason, for_ms } => Body::Paused { reason, for_ms: *for_ms },
             Event::Resumed => Body::Resumed,
             Event::LaterPassStarted { about, updates } => Body::PassStarted { about, updates: *updates },
-            Event::DrainStarted { reason, in_flight } => Body::Draining { reason, in_flight: *in_flight },
+            Event::DrainStarted { reason, in_flight, .. } => Body::Draining { reason, in_flight: *in_flight },
             // One message per row that went well or per attempt would bury the others; `progress` counts them. What
             // is known once, when the survey is over, stands in the summary.
             Event::Progressed { .. }

@@ -39,7 +39,7 @@ impl Lines {
     fn say(&mut self, event: &Event) {
         match event {
             Event::Noticed { text } => self.notice(text),
-            Event::DrainStarted { reason, in_flight } => {
+            Event::DrainStarted { reason, in_flight, .. } => {
                 let requests = plural(*in_flight, "request");
                 self.console.line(&format!(
                     "stopping: {}; waiting for {requests} on the wire (once more to stop now)",

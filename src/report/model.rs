@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::event::Halt;
+
 /// Version of the shape of everything written as JSON. Members are only added; a change of meaning counts it up.
 pub const SCHEMA_VERSION: u32 = 1;
 
@@ -44,6 +46,9 @@ pub struct Summary {
     pub exit_meaning: String,
     /// Why the run stopped early, if it did.
     pub stopped: Option<String>,
+    /// The refusals that stopped it, if they did: what to do next depends on it.
+    #[serde(skip)]
+    pub halt: Option<Halt>,
     /// Wall clock at the start, RFC 3339.
     pub started_at: String,
     /// Wall clock at the end, RFC 3339.

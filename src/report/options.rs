@@ -37,6 +37,8 @@ pub struct NextCommands {
     pub again: String,
     /// What resumes this run without the limits that stop one ([`crate::exit::Exit::Limit`]).
     pub unlimited: String,
+    /// What goes on with this run without the error budgets that stop one. Empty: none is named.
+    pub unbudgeted: String,
     /// What finds out why the API accepts nothing. Empty: none is named.
     pub probe: String,
     /// The same without inputs, to which the path of a row file can be appended. Empty: none is named.

@@ -189,6 +189,7 @@ impl Reader<'_> {
             outage_max_ms: self.number("delivery.outage_max"),
             breaker_failures: self.number("delivery.breaker_failures"),
             breaker_subjects: self.number("delivery.breaker_subjects"),
+            refusals_in_a_row_max: self.number("delivery.refusals_in_a_row_max"),
             max_errors: self.budget("delivery.max_errors"),
             max_errors_per_signature: self.budget("delivery.max_errors_per_signature"),
             shutdown_grace_ms: self.number("delivery.shutdown_grace"),

@@ -450,6 +450,12 @@ pub static SETTINGS: &[Setting] = &[
     new("delivery.breaker_failures", count(1, 100_000), "10", "Failures in a row that open the breaker."),
     new("delivery.breaker_subjects", count(1, 100_000), "5", "Subjects those failures must be spread over."),
     new(
+        "delivery.refusals_in_a_row_max",
+        count(0, 10_000_000),
+        "100",
+        "Subjects in a row refused with one complaint, none acknowledged between them, that stop the run; 0: never.",
+    ),
+    new(
         "delivery.max_errors",
         Kind::Budget,
         "",

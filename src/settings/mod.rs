@@ -343,6 +343,8 @@ pub struct DeliverySettings {
     pub breaker_failures: u32,
     /// Subjects those failures must be spread over.
     pub breaker_subjects: u32,
+    /// Subjects in a row refused with one complaint, none acknowledged between them, that stop the run; 0 for never.
+    pub refusals_in_a_row_max: u32,
     /// Failed updates above which the run stops; `None` for never.
     pub max_errors: Option<ErrorBudget>,
     /// Updates failed with one complaint above which the run stops; `None` for never.

@@ -46,6 +46,7 @@ fn a_target_stays_proven_after_a_kill() {
     child.wait().unwrap();
     let shares = Shares { statuses: [(422, 1.0)].into(), ..Shares::default() };
     ws.sandbox.set_faults(Faults { shares, ..Faults::default() }).unwrap();
+    ws.configure("[delivery]\nrefusals_in_a_row_max = 0\n");
     let ran = ws.sync(&["export.csv"]).expect(3).expect_books();
     assert!(ran.rows("failed") > 100);
 }

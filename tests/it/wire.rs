@@ -9,6 +9,7 @@ mod certificates;
 mod concurrency;
 mod conflicts;
 mod envelope;
+mod first_contact;
 mod hours;
 mod keys;
 mod pace;

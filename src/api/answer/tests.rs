@@ -245,7 +245,7 @@ fn a_success_that_says_otherwise_is_a_mismatch() {
         (r#"{"imsi":"1","imsi":"310260123456789"}"#, &[Imsi], "201 echo differs in imsi"),
         (r#"{"imsi":"310260123456789","data":{"imsi":"1"}}"#, &[Imsi], "201 echo differs in imsi"),
         (r#"{"data":"{\"imsi\":\"1\"}"}"#, &[Imsi], "201 echo differs in imsi"),
-        ("<html><title>Log in</title></html>", &[], "201 answer is not JSON"),
+        ("Log in", &[], "201 answer is not JSON"),
         (r#"{"status":"success""#, &[], "201 answer is not JSON"),
         ("[]", &[], "201 answer is no JSON object"),
         ("\"success\"", &[], "201 answer is no JSON object"),
@@ -376,4 +376,11 @@ fn a_coding_that_was_not_asked_for_is_not_read() {
 #[test]
 fn a_407_is_a_proxys_and_tried_again() {
     assert_eq!(outcome(407, ""), server_failed("407 no explanation", None));
+}
+
+#[test]
+fn a_page_of_html_that_says_success_is_nobodys_answer() {
+    for body in ["<html><title>Log in</title></html>", "\u{feff} <!DOCTYPE html>"] {
+        assert_eq!(outcome(200, body), Outcome::Page { signature: format!("200 {PAGE}") }, "{body}");
+    }
 }

@@ -11,6 +11,8 @@ use crate::api::Envelope;
 use crate::cli::fatal::Fatal;
 use crate::cli::plan_file::Task;
 use crate::cli::{key, parts, start};
+use crate::deliver::NO_API;
+use crate::delivery::outcome::PAGE;
 use crate::digest::StateKey;
 use crate::exit::Exit;
 use crate::input::{Inputs, Pass};
@@ -176,6 +178,7 @@ fn probing(settings: &Settings, row: Place, envelope: Envelope) -> Settings {
     delivery.until = None;
     delivery.max_rows = None;
     delivery.max_errors = None;
+    delivery.refusals_in_a_row_max = 0;
     delivery.max_errors_per_signature = None;
     probing.input.require_rows = false;
     probing
@@ -215,6 +218,10 @@ fn unsynced(stats: &Stats, row: Place) -> Tried {
     let reads_so = ["400", "422"].iter().any(|status| complaint.starts_with(status));
     if tally.kind == FailureKind::Refused && reads_so && stats.deferred == 0 {
         return Tried::Refused(complaint.clone());
+    }
+    if complaint.contains(PAGE) {
+        let says = format!("line {line} was sent, and what answered is no API: {complaint}");
+        return Tried::Ended(CheckRecord::failed(PROBE, Exit::Stopped, says, NO_API));
     }
     let (exit, hint) = match tally.kind {
         FailureKind::Refused => (Exit::Stopped, "check the path in api.url, the row and the mapping"),

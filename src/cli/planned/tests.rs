@@ -120,6 +120,7 @@ const PARTS: &[(&str, &str, Part)] = &[
     ("delivery.outage_max", "\"1m\"", Stop),
     ("delivery.breaker_failures", "7", Way),
     ("delivery.breaker_subjects", "7", Way),
+    ("delivery.refusals_in_a_row_max", "7", Stop),
     ("delivery.max_errors", "7", Stop),
     ("delivery.max_errors_per_signature", "7", Stop),
     ("delivery.shutdown_grace", "\"7s\"", Stop),

@@ -210,7 +210,7 @@ impl Checker {
         let is_guarded = !self.rules.proven && !self.has_passed;
         let book = self.book(id)?;
         book.in_flight = false;
-        let (subject, is_plain) = (book.subject, !book.chronic && !book.is_known);
+        let (subject, is_chronic, is_plain) = (book.subject, book.chronic, !book.chronic && !book.is_known);
         let is_new_volley = book.sent_ms >= quiet_until_ms;
         let mut is_definite = false;
         let mut quiet_ms = None;
@@ -219,7 +219,7 @@ impl Checker {
             Outcome::Acknowledged => is_definite = true,
             Outcome::EchoMismatch { .. } | Outcome::Refused { .. } | Outcome::Conflict { .. } => {
                 is_definite = true;
-                if is_plain && is_guarded && !matches!(outcome, Outcome::Conflict { .. }) {
+                if !is_chronic && is_guarded && !matches!(outcome, Outcome::Conflict { .. }) {
                     self.refused.insert(subject);
                 }
             }
@@ -230,6 +230,8 @@ impl Checker {
                 quiet_ms = *retry_after_ms;
                 is_failure = true;
             }
+            // A page of HTML is the server's fault but at first contact, and no simulated server answers with one.
+            Outcome::Page { .. } => is_failure = true,
             Outcome::TimedOut | Outcome::Disconnected | Outcome::NotConnected => is_failure = true,
         }
         let is_loose = is_failure && *outcome != Outcome::NotConnected && !is_open;
@@ -300,7 +302,8 @@ impl Checker {
                 Action::Stop(StopCause::NothingAccepted { .. }) => {
                     self.is_over = true;
                     let refused = self.refused.len();
-                    let is_enough = refused >= self.rules.unproven_subjects as usize;
+                    let is_enough = refused >= self.rules.unproven_subjects as usize
+                        || self.is_input_over && refused >= super::super::guard::LAST_SUBJECTS;
                     ensure(is_enough, || {
                         format!("the guard stopped after {refused} refused that are not chronic")
                     })?;

@@ -189,7 +189,7 @@ fn told_hostile(color: ColorChoice) -> String {
     let mut told = Told::new(ReportOptions { color, verbose: 1, ..options() });
     tell_sync(&mut told, hostile);
     told.at(12_000, Event::Noticed { text: hostile.into() });
-    told.at(12_000, Event::DrainStarted { reason: hostile.into(), in_flight: 1 });
+    told.at(12_000, Event::DrainStarted { reason: hostile.into(), in_flight: 1, halt: None });
     told.at(12_000, Event::GateTripped { gate: "g", text: hostile.into(), overridden: true });
     let (place, kind) = (place(1), FailureKind::Exhausted);
     told.at(12_000, Event::UpdateFailed { place, kind, status: None, signature: hostile.into() });

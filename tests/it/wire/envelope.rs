@@ -55,15 +55,6 @@ const fn name_of(envelope: SandboxEnvelope) -> &'static str {
 }
 
 #[test]
-fn a_file_of_few_rows_at_first_contact_is_failed_row_by_row() {
-    let workspace = speaking(SandboxEnvelope::Flat);
-    workspace.write("crm.csv", export(5));
-    let ran = workspace.sync(&["crm.csv"]).expect(3).expect_books();
-    assert_eq!((ran.rows("failed"), ran.rows("pending")), (5, 0));
-    assert_eq!(workspace.last_rows("failed.csv").len(), 5);
-}
-
-#[test]
 fn once_a_target_has_acknowledged_something_refusals_are_the_rows_own() {
     let workspace = speaking(SandboxEnvelope::DataString);
     workspace.sync(&["crm.csv"]).expect(0);

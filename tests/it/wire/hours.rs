@@ -159,3 +159,26 @@ fn rate_limit_headers_that_say_nothing_sensible_change_nothing() {
     gaps(20, 1, "RateLimit: \"default\";r=100000;t=60");
     assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
 }
+
+#[test]
+fn a_time_of_day_that_is_over_today_is_told_to_be_tomorrows() {
+    let workspace = Workspace::new();
+    workspace.configure("[delivery]\ntime_zone = \"UTC\"\n");
+    workspace.write("crm.csv", export(3));
+    let (past, midnight) = (in_minutes(-10), in_minutes(0).starts_with("00:0"));
+    let ran = workspace.sync(&["--until", &past, "crm.csv"]).expect(0);
+    let told = ran.stdout.contains(&format!("stops tomorrow at {past}"));
+    // In the first minutes of a day, the time ten minutes ago is one of this day still.
+    assert!(told != midnight, "{}", ran.stdout);
+}
+
+#[test]
+fn a_time_zone_that_is_none_is_refused_before_anything_needs_it() {
+    let workspace = Workspace::new();
+    workspace.configure("[delivery]\ntime_zone = \"Mars/X\"\n");
+    workspace.write("crm.csv", export(3));
+    let checked = workspace.run(&["config", "check"]).expect(10);
+    assert!(checked.stderr.contains("Mars/X") && checked.stderr.contains("time_zone"), "{}", checked.stderr);
+    workspace.sync(&["crm.csv"]).expect(10);
+    assert_eq!(workspace.sandbox.stats().requests, 0);
+}

@@ -27,7 +27,7 @@ fn each_kind_of_verification_asks_for_less() {
     let agrees = |heard: &_| echo(201, heard);
     let other_value = |_: &_| answer(201, "application/json", r#"{"status":"success","user_class":"gold"}"#);
     let other_status = |_: &_| answer(201, "application/json", r#"{"status":"queued"}"#);
-    let no_object = |_: &_| answer(200, "text/html", "<html>log in</html>");
+    let no_object = |_: &_| answer(200, "text/plain", "log in");
     for kind in ["echo", "status", "none"] {
         assert_eq!(verdict(kind, agrees), Ok(()), "{kind}");
         assert_eq!(verdict(kind, |_| answer(201, "text/plain", "")), Ok(()), "{kind}");

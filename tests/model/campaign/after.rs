@@ -48,6 +48,7 @@ impl World {
             None => End::Killed,
             Some(0 | 3) => End::Finished,
             Some(8 | 143) => End::Drained,
+            Some(4) if has_accepted_nothing(of.ran) => End::Drained,
             Some(code) => return Err(format!("exit code {code}")),
         };
         let outcomes = self.resolve(&plan, of, end, batch)?;
@@ -141,7 +142,7 @@ impl World {
             }
         }
         let is_allowed = of.ran.code.is_some_and(|code| allowed.contains(&code));
-        if is_allowed {
+        if is_allowed || of.ran.code == Some(4) && has_accepted_nothing(of.ran) {
             Ok(())
         } else {
             Err(format!("exit {:?}, and should be one of {allowed:?}", of.ran.code))
@@ -169,4 +170,11 @@ impl World {
     fn fillers(&self, of: &Aftermath<'_>) -> u64 {
         if self.climate.spills && of.step.command != Command::Replay { fillers::ROWS } else { 0 }
     }
+}
+
+/// Whether the first-contact guard has stopped the run.
+fn has_accepted_nothing(ran: &Ran) -> bool {
+    let summary = ran.summary.as_ref();
+    let stopped = summary.and_then(|summary| summary["stopped"].as_str());
+    stopped.is_some_and(|stopped| stopped.starts_with("the API accepted none of"))
 }
