@@ -3,7 +3,7 @@
 //!
 //! Not here: decisions (`delivery/`), reading (`feed.rs`), what a verdict writes (`settle.rs`).
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::Duration;
@@ -106,6 +106,10 @@ pub(super) struct Driver<'a, 'e> {
     fates: Fates,
     /// Updates that wait for a later pass, by their last row's ordinal.
     pub(super) deferred: BTreeMap<u64, Unresolved>,
+    /// Their subjects: what comes later of these waits, too.
+    pub(super) waiting: HashSet<SubjectId>,
+    /// Whether what waited is being tried again.
+    pub(super) is_resolving: bool,
     synced: u64,
     /// Sequence of the batch.
     pub(super) batch: u64,
@@ -188,6 +192,8 @@ impl<'a, 'e> Driver<'a, 'e> {
             outcome: Delivered::default(),
             fates,
             deferred: BTreeMap::new(),
+            waiting: HashSet::new(),
+            is_resolving: false,
             synced: 0,
             batch: 0,
             held: HashMap::new(),
@@ -276,6 +282,7 @@ impl<'a, 'e> Driver<'a, 'e> {
         match wake {
             Wake::Fed { group, rows, bytes } => {
                 (self.progress.rows, self.progress.bytes) = (rows, bytes);
+                let group = self.behind_none(group, credit);
                 let group = self.within_limit(group, credit);
                 self.on_fed(group);
             }
@@ -358,9 +365,6 @@ impl<'a, 'e> Driver<'a, 'e> {
     fn take(&mut self, decision: Decision, credit: &Credit) {
         for (id, verdict) in decision.verdicts {
             let Some(held) = self.held.get_mut(&id) else { continue };
-            let deferred_max = self.rules.scheduler.deferred_max;
-            let is_full = self.deferred.len() >= deferred_max && !self.deferred.contains_key(&id);
-            let verdict = if is_full { settle::refuse_deferred(verdict) } else { verdict };
             match settle::settle(&held.fed.update, verdict, self.batch, clock::wall_s()) {
                 Some((record, settled)) => {
                     if !held.credited {
@@ -449,8 +453,7 @@ impl<'a, 'e> Driver<'a, 'e> {
                 self.fail(place, subject, failure);
             }
             Settled::Deferred(failure) => {
-                let unresolved = Unresolved::new(fed, failure);
-                if self.deferred.insert(place.ordinal, unresolved).is_none() {
+                if self.wait_later(Unresolved::new(fed, failure)) {
                     self.emitter.emit(Event::UpdateDeferred { place });
                 }
             }
@@ -472,26 +475,11 @@ impl<'a, 'e> Driver<'a, 'e> {
             Settled::Synced => self.synced += 1,
             Settled::Failed(failure) => self.fates.fail(subject, place.ordinal, &failure),
             Settled::Deferred(failure) => {
-                self.deferred.insert(place.ordinal, Unresolved::new(fed, failure));
+                self.wait_later(Unresolved::new(fed, failure));
             }
             Settled::InDoubt => self.fates.doubt(subject, place.ordinal),
             Settled::Withdrawn => {}
         }
-    }
-
-    /// Lets an update wait for the later passes without an attempt, where the one it waits for does, and there is room; gives
-    /// it back otherwise.
-    pub(super) fn put_aside(&mut self, fed: Fed) -> Option<Fed> {
-        if !self.deferred.contains_key(&fed.waits_for)
-            || self.deferred.len() >= self.rules.scheduler.deferred_max
-        {
-            return Some(fed);
-        }
-        if !fed.is_part {
-            self.emitter.emit(Event::UpdateDeferred { place: fed.place });
-        }
-        self.deferred.insert(fed.place.ordinal, Unresolved::untried(fed));
-        None
     }
 
     fn fail(&mut self, place: Place, subject: SubjectId, failure: Failure) {
@@ -546,7 +534,7 @@ impl Driver<'_, '_> {
     /// Makes ready for the next pass over the inputs.
     pub(super) fn begin_pass(&mut self, bytes_total: u64) {
         self.progress = Progress { rows: 0, bytes: 0, bytes_total };
-        self.scheduler.begin_pass();
+        self.scheduler.begin_pass(self.deferred_room());
     }
 
     /// Announces a pass after the main one.

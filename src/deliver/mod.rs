@@ -6,6 +6,7 @@
 //! decision (`delivery/`, `plan/`).
 
 mod adopt;
+mod aside;
 mod chains;
 mod clears;
 mod commit;
@@ -485,6 +486,7 @@ fn resolve_deferred(driver: &mut Driver<'_, '_>, delivery: &mut Delivery<'_>) {
         return;
     }
     driver.later("deferred conflicts", driver.deferred.len() as u64);
+    driver.is_resolving = true;
     let mut chains = holders(driver, delivery);
     while driver.is_going()
         && let Some(turn) = chains.next(&driver.deferred)

@@ -62,14 +62,6 @@ pub(super) fn settle(update: &Update, verdict: Verdict, batch: u64, now_s: i64) 
     }
 }
 
-/// The verdict where there is no room to let a deferred update wait: its refusal is final.
-pub(super) fn refuse_deferred(verdict: Verdict) -> Verdict {
-    match verdict {
-        Verdict::Deferred(failure) => Verdict::Failed(Failure { kind: FailureKind::Unresolved, ..failure }),
-        Verdict::Synced | Verdict::Failed(_) | Verdict::RetryIn { .. } | Verdict::Withheld => verdict,
-    }
-}
-
 /// The record and the fact of an update that the end of the run leaves behind.
 pub(super) fn leave(update: &Update, maybe_applied: bool) -> (Record, Settled) {
     if maybe_applied {
@@ -164,27 +156,4 @@ fn unknown_fields(update: &Update, failure: &Failure) -> FieldSet {
 /// By its facts, because an update that waits for a later pass keeps no values.
 fn fields_of(update: &Update) -> FieldSet {
     update.facts.iter().map(|fact| fact.kind).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn without_room_to_wait_a_deferral_is_a_refusal_and_nothing_else_changes() {
-        let failure =
-            |kind| Failure { kind, status: Some(409), signature: "409 taken".into(), maybe_applied: true };
-        assert_eq!(
-            refuse_deferred(Verdict::Deferred(failure(FailureKind::Deferred))),
-            Verdict::Failed(failure(FailureKind::Unresolved))
-        );
-        for verdict in [
-            Verdict::Synced,
-            Verdict::Withheld,
-            Verdict::RetryIn { delay_ms: 7 },
-            Verdict::Failed(failure(FailureKind::Exhausted)),
-        ] {
-            assert_eq!(refuse_deferred(verdict.clone()), verdict);
-        }
-    }
 }

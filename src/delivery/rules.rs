@@ -92,7 +92,7 @@ pub struct DeliveryRules {
     pub ready_max: usize,
     /// Updates offered and not settled.
     pub held_max: usize,
-    /// Subjects with an update that waits for a later pass; a conflict of one more is a refusal.
+    /// Updates that wait for a later pass; a conflict of one more is final, unless it stands behind one of its subject.
     pub deferred_max: usize,
     /// Error budget: the run stops when more updates than this have failed.
     pub failures_max: Option<u64>,

@@ -418,16 +418,18 @@ impl Scheduler {
     fn defer(&mut self, id: UpdateId, mut failure: Failure, decision: &mut Decision) {
         self.guard.on_conflict();
         self.row.forget();
-        if self.deferred.len() >= self.rules.deferred_max {
-            // Nobody of its subject waits: an update behind one that waits is not sent.
-            return self.refuse(id, Failure { kind: FailureKind::Refused, ..failure }, decision);
+        if self.deferred_room == 0 {
+            // Nobody of its subject waits: an update behind one that waits is not sent. It is a conflict that no pass resolves.
+            return self.refuse(id, Failure { kind: FailureKind::Unresolved, ..failure }, decision);
         }
         let Some(item) = self.lanes.get(id) else { return };
         failure.maybe_applied |= item.maybe_applied;
         let subject = item.subject;
         let untouched = Failure { maybe_applied: false, ..failure.clone() };
         decision.verdicts.push((id, Verdict::Deferred(failure)));
-        for later in self.lanes.settle_lane(id) {
+        let behind = self.lanes.settle_lane(id);
+        self.deferred_room = self.deferred_room.saturating_sub(1 + behind.len());
+        for later in behind {
             decision.verdicts.push((later, Verdict::Deferred(untouched.clone())));
         }
         self.deferred.insert(subject, untouched);

@@ -48,6 +48,8 @@ pub struct Scheduler {
     pub(super) condemned: BTreeMap<UpdateId, Condemned>,
     /// Subjects with a deferred update: their later ones are deferred too.
     pub(super) deferred: HashMap<SubjectId, Failure>,
+    /// How many more updates may be deferred; those behind one of their subject are, whatever it says.
+    pub(super) deferred_room: usize,
     /// Verdicts found when nobody was asking.
     pub(super) owed: Vec<(UpdateId, Verdict)>,
     pub(super) failed: u64,
@@ -80,6 +82,7 @@ impl Scheduler {
             ceilings: Ceilings::new(rules.backoff_initial_ms, rules.backoff_max_ms),
             condemned: BTreeMap::new(),
             deferred: HashMap::new(),
+            deferred_room: rules.deferred_max,
             owed: Vec::new(),
             failed: 0,
             complaints: HashMap::new(),
@@ -97,6 +100,7 @@ impl Scheduler {
             Some(failure) => {
                 let failure = Failure { maybe_applied: false, ..failure.clone() };
                 self.owed.push((offer.id, Verdict::Deferred(failure)));
+                self.deferred_room = self.deferred_room.saturating_sub(1);
             }
             None => self.lanes.offer(offer),
         }
@@ -263,9 +267,10 @@ impl Scheduler {
         decision
     }
 
-    /// A later pass begins: what was deferred may be offered again.
-    pub fn begin_pass(&mut self) {
+    /// A later pass begins: what was deferred may be offered again, and so many updates more may be deferred.
+    pub fn begin_pass(&mut self, deferred_room: usize) {
         self.deferred = HashMap::new();
+        self.deferred_room = deferred_room;
         self.is_input_over = false;
         self.lanes.expect_fresh(false);
     }

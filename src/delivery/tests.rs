@@ -297,7 +297,7 @@ fn after_a_deferred_one_the_later_ones_of_its_subject_are_deferred_too() {
     assert_eq!(desk.verdict(3), Some(&Verdict::Deferred(later)));
     assert!(desk.scheduler.is_idle());
 
-    desk.scheduler.begin_pass();
+    desk.scheduler.begin_pass(1);
     desk.offer(1, 7);
     assert_eq!(desk.send_all(), [1], "a later pass tries again");
 }
@@ -313,7 +313,7 @@ fn where_no_more_subjects_can_wait_a_conflict_is_a_refusal_and_the_next_of_its_s
     desk.offer(3, 8);
     desk.send(2);
     desk.answer(2, conflict());
-    assert_eq!(desk.failure(2).kind, FailureKind::Refused);
+    assert_eq!(desk.failure(2).kind, FailureKind::Unresolved);
     assert_eq!(desk.send_all(), [3], "nothing of its subject waits that it could overtake");
     // Whose update waits keeps its later ones back all the same.
     desk.offer(4, 7);
@@ -321,6 +321,37 @@ fn where_no_more_subjects_can_wait_a_conflict_is_a_refusal_and_the_next_of_its_s
     desk.answer(3, conflict());
     let [stop] = desk.stops()[..] else { panic!("two failures are more than one") };
     assert_eq!(stop, &StopCause::ErrorBudget { failed: 2 });
+}
+
+#[test]
+fn at_the_bound_of_those_that_wait_a_subject_keeps_its_order() {
+    let mut desk = Desk::warm(proven());
+    desk.scheduler.begin_pass(2);
+    for (id, subject) in [(1, 7), (2, 7), (3, 7), (4, 8), (5, 8)] {
+        desk.offer(id, subject);
+    }
+    assert_eq!(desk.send_all(), [1, 4]);
+    desk.answer(1, conflict());
+    for id in [1, 2, 3] {
+        assert!(matches!(desk.verdict(id), Some(Verdict::Deferred(_))), "{id} waits whatever the bound");
+    }
+    // Three wait where two may: the first one of another subject gets its final verdict, and the next goes on.
+    desk.answer(4, conflict());
+    assert_eq!(desk.failure(4).kind, FailureKind::Unresolved);
+    assert!(matches!(desk.verdict(4), Some(Verdict::Failed(_))));
+    assert_eq!(desk.send_all(), [5]);
+    desk.answer(5, Outcome::Acknowledged);
+    assert_eq!(desk.verdict(5), Some(&Verdict::Synced));
+    desk.offer(6, 7);
+    desk.tick();
+    assert!(matches!(desk.verdict(6), Some(Verdict::Deferred(_))));
+
+    // What earlier passes have put aside takes its room in the next.
+    desk.scheduler.begin_pass(0);
+    desk.offer(7, 9);
+    desk.send(7);
+    desk.answer(7, conflict());
+    assert_eq!(desk.failure(7).kind, FailureKind::Unresolved);
 }
 
 #[test]

@@ -210,7 +210,7 @@ impl World {
             self.unread = std::mem::take(&mut self.deferred).into_iter().collect();
         }
         (self.read, self.pass_began_ms, self.is_input_over) = (0, self.now_ms, false);
-        self.scheduler.begin_pass();
+        self.scheduler.begin_pass(usize::MAX);
         self.see(&Fact::PassBegan)?;
         Ok(true)
     }
