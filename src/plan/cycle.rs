@@ -29,6 +29,20 @@ pub enum Obstacle {
     Each,
 }
 
+impl Obstacle {
+    /// Why, in words.
+    pub fn why(self) -> String {
+        match self {
+            Obstacle::NotClearable(fields) => {
+                let names: Vec<&str> = fields.iter().map(FieldKind::name).collect();
+                format!("rules.clearable does not name {}", names.join(", "))
+            }
+            Obstacle::Tangled => "clearing one of them leaves a ring of others".to_owned(),
+            Obstacle::Each => "--duplicates each keeps plan.break_cycles from breaking it".to_owned(),
+        }
+    }
+}
+
 /// How rings are dealt with.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Breaking {
