@@ -320,6 +320,8 @@ pub struct PlanFacts {
     /// Of the first swaps that are broken, the row that carries the update of the subject that is cleared first, and of
     /// what.
     pub swap_clears: Vec<(Place, FieldSet)>,
+    /// Of the first swaps that are not broken although it was asked for, their first row and why, in words.
+    pub swap_obstacles: Vec<(Place, String)>,
 }
 
 /// Subjects that take a `number`, `imsi` or `iccid` that others of the batch give up.

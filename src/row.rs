@@ -21,8 +21,13 @@ pub struct Place {
 pub struct Version {
     /// Sequence number of the batch on its target; the first is 1.
     pub batch: u64,
-    /// Ordinal of the row within that batch.
+    /// Ordinal of the row within that batch; 0 for what goes before all of them, a clear that breaks a true swap.
     pub ordinal: u64,
+}
+
+impl Version {
+    /// Of what goes before all rows of its batch.
+    pub const BEFORE_ALL_ROWS: u64 = 0;
 }
 
 /// What a row fed back from one of our own files (`rejected.csv`, `failed.csv`, `in_doubt.csv`) says of its past:

@@ -15,7 +15,7 @@ use crate::engine::clock;
 use crate::event::{BatchFigures, Event, PlanFacts};
 use crate::exit::Exit;
 use crate::journal::Journal;
-use crate::plan::{self, Plan};
+use crate::plan::{self, Obstacle, Plan};
 use crate::report;
 use crate::row::Place;
 use crate::settings::{Settings, duration_text};
@@ -110,6 +110,7 @@ impl Job<'_> {
             key: Some(surveyed.key_field),
             in_doubt_places: surveyed.places.in_doubt.clone(),
             swap_clears: clears(surveyed),
+            swap_obstacles: obstacles(surveyed, self.settings.rules.clearable),
             swap_places: surveyed.places.swaps.iter().take(SWAPS_TOLD_MAX).cloned().collect(),
             damaged: judge.damaged(),
             is_whole: self.settings.input.conditions.is_empty()
@@ -231,6 +232,23 @@ fn clears(surveyed: &Surveyed) -> Vec<(Place, FieldSet)> {
         Some((*place, clearing.fields))
     });
     cleared.collect()
+}
+
+/// Why swaps that are told are not broken although it was asked for, and what would break them.
+fn obstacles(surveyed: &Surveyed, clearable: FieldSet) -> Vec<(Place, String)> {
+    let swaps = surveyed.plan.swaps().iter().zip(&surveyed.places.swaps).take(SWAPS_TOLD_MAX);
+    let kept = swaps.filter_map(|(swap, places)| {
+        let (obstacle, first) = (swap.obstacle?, places.first()?);
+        let why = match obstacle {
+            Obstacle::NotClearable(fields) => {
+                let names: Vec<&str> = clearable.union(fields).iter().map(FieldKind::name).collect();
+                format!("{}; --clearable {} would let it be", obstacle.why(), names.join(","))
+            }
+            Obstacle::Tangled | Obstacle::Each => obstacle.why(),
+        };
+        Some((*first, why))
+    });
+    kept.collect()
 }
 
 /// Hash of a text together with the bytes of all inputs: of a short text alone, a hash can be undone by trying.

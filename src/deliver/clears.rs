@@ -2,19 +2,30 @@
 //! (`plan.break_cycles = "clear"`).
 //!
 //! A clear is an update of its own, with an intent, a version before all rows of its batch and an idempotency key of its
-//! own, and it is in nobody's books: the row that carries its subject's real update is sent in the last wave of the ring.
+//! own, and it is in nobody's books: the row that carries its subject's real update is sent in the last wave of the ring, and
+//! is told at the end where that update was not acknowledged.
 //! Killed between the two, the ledger knows the field as cleared, and what was a ring is a chain. Not here: which subject
 //! is cleared (`plan/cycle.rs`), the waves (`waves.rs`).
 
-use super::feed::Selection;
+use std::collections::BTreeMap;
+
+use super::feed::{Fed, Selection};
+use super::rows::Why;
 use super::settle::Settled;
 use super::{Delivery, Driver, pass};
 use crate::digest::{FieldHash, SubjectId};
 use crate::event::Event;
 use crate::plan::clear_version;
+use crate::report::RowFileKind;
 use crate::row::{Place, Version};
 use crate::survey::Judge;
-use crate::update::{FieldFact, FieldSet, Fields, Update};
+use crate::update::{FieldFact, FieldKind, FieldSet, Fields, Update};
+
+/// Subjects that are named at the end; the rest is counted, and all are in the row files.
+const NAMED_MAX: usize = 10;
+
+/// Rows whose subjects were cleared and whose own updates are not acknowledged, by ordinal, and what they were cleared of.
+pub(super) type Cleared = BTreeMap<u64, (Place, FieldSet)>;
 
 /// Sends the clears, if all that waits for them may be sent, too: a run that stopped at its limit on updates between them would
 /// leave subjects without what they had.
@@ -24,6 +35,13 @@ pub(super) fn run(driver: &mut Driver<'_, '_>, delivery: &mut Delivery<'_>, wait
         return;
     }
     if driver.rules.updates_max.is_some_and(|updates_max| driver.handed + waiting > updates_max) {
+        if let Some(updates_max) = driver.rules.updates_max {
+            let text = format!(
+                "--max-rows {updates_max} is too few for updates that wait for each other where true swaps are broken: \
+                 none of them was sent; --max-rows {waiting} or more, or a run without it, sends them"
+            );
+            driver.emitter.emit(Event::Noticed { text });
+        }
         driver.is_over_limit = true;
         driver.check_updates();
         return;
@@ -50,9 +68,16 @@ pub(super) fn clear(judge: &Judge<'_>, subject: SubjectId, version: Version, cle
 
 impl Driver<'_, '_> {
     /// What became of a clear: nothing that is counted. Without it the server decides about the others of the ring.
-    pub(super) fn report_clear(&mut self, place: Place, settled: Settled) {
+    pub(super) fn report_clear(&mut self, fed: Fed, settled: Settled) {
+        let place = fed.place;
         let what = match settled {
-            Settled::Synced | Settled::Withdrawn => return,
+            Settled::Withdrawn => return,
+            Settled::Synced => {
+                let cleared = fed.update.facts.iter().filter(|fact| fact.hash == FieldHash::CLEARED);
+                let fields = cleared.map(|fact| fact.kind).collect();
+                self.outcome.cleared.insert(place.ordinal, (place, fields));
+                return;
+            }
             Settled::Failed(failure) | Settled::Deferred(failure) => failure.signature,
             Settled::InDoubt => "in doubt".to_owned(),
         };
@@ -60,4 +85,50 @@ impl Driver<'_, '_> {
             format!("line {}: the clear that was to break its swap was not acknowledged: {what}", place.line);
         self.emitter.emit(Event::Noticed { text });
     }
+
+    /// At the end: names whoever was cleared and whose own update is not acknowledged.
+    pub(super) fn tell_cleared(&mut self) {
+        let cleared = &self.outcome.cleared;
+        if cleared.is_empty() {
+            return;
+        }
+        let named = cleared.values().take(NAMED_MAX);
+        let named: Vec<_> =
+            named.map(|(place, fields)| format!("line {} ({})", place.line, names(*fields))).collect();
+        let more = if cleared.len() > NAMED_MAX { ", …" } else { "" };
+        let (subjects, own) = match cleared.len() {
+            1 => ("1 subject was".to_owned(), "its own update is"),
+            more => (format!("{more} subjects were"), "their own updates are"),
+        };
+        let text = format!(
+            "{subjects} cleared of what others take, and {own} not acknowledged: {}{more}; in_doubt.csv and failed.csv \
+             list them, and what is pending is sent when the same command runs again",
+            named.join(", ")
+        );
+        self.emitter.emit(Event::Noticed { text });
+    }
+}
+
+/// Why a row stands in a file whose subject was cleared of these fields: its update needs a person, or is only pending.
+pub(super) fn why(fields: FieldSet, fate: Option<Why>) -> Why {
+    let fields = names(fields);
+    match fate {
+        Some(mut why) => {
+            let so_far = if why.detail.is_empty() { "" } else { "; " };
+            why.detail
+                .push_str(&format!("{so_far}its subject was cleared of {fields} before, to break a swap"));
+            why
+        }
+        None => Why {
+            kind: RowFileKind::InDoubt,
+            reason: "swap.cleared".into(),
+            signature: String::new(),
+            detail: format!("cleared of {fields}, its update is pending: run the same command again"),
+        },
+    }
+}
+
+fn names(fields: FieldSet) -> String {
+    let names: Vec<&str> = fields.iter().map(FieldKind::name).collect();
+    names.join(", ")
 }

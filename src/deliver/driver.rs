@@ -119,6 +119,8 @@ pub(super) struct Driver<'a, 'e> {
     pub(super) handed: u64,
     /// Whether there were more of them than the limit allows.
     pub(super) is_over_limit: bool,
+    /// Whether what is handed over is a wave: what waits for a deferred update is put aside.
+    pub(super) is_in_waves: bool,
     pub(super) pending: Durable,
     pub(super) records: Vec<Record>,
     pub(super) commits_open: usize,
@@ -200,6 +202,7 @@ impl<'a, 'e> Driver<'a, 'e> {
             permits_in_hand: 0,
             handed: 0,
             is_over_limit: false,
+            is_in_waves: false,
             pending: Durable::default(),
             records: Vec::new(),
             commits_open: 0,
@@ -283,6 +286,7 @@ impl<'a, 'e> Driver<'a, 'e> {
             Wake::Fed { group, rows, bytes } => {
                 (self.progress.rows, self.progress.bytes) = (rows, bytes);
                 let group = self.behind_none(group, credit);
+                let group = self.set_aside(group, credit);
                 let group = self.within_limit(group, credit);
                 self.on_fed(group);
             }
@@ -434,7 +438,7 @@ impl<'a, 'e> Driver<'a, 'e> {
     /// Reports a fact that is durable now.
     pub(super) fn report(&mut self, fed: Fed, settled: Settled) {
         if fed.is_clear {
-            self.report_clear(fed.place, settled);
+            self.report_clear(fed, settled);
             return;
         }
         if fed.is_part {
@@ -446,6 +450,7 @@ impl<'a, 'e> Driver<'a, 'e> {
             Settled::Synced => {
                 self.synced += 1;
                 self.deferred.remove(&place.ordinal);
+                self.outcome.cleared.remove(&place.ordinal);
                 self.emitter.emit(Event::UpdateSynced { place });
             }
             Settled::Failed(failure) => {
@@ -563,6 +568,7 @@ impl Driver<'_, '_> {
             senders.stop();
         }
         self.tell_limit();
+        self.tell_cleared();
         self.outcome.settled_limit = self.scheduler.settled_limit().map(|limit| limit as u64);
         self.outcome.fates = Some(self.fates);
         self.outcome

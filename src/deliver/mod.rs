@@ -40,6 +40,7 @@ pub use self::rows::{RowsError, RowsWritten, WriteRows, write_rows};
 pub use self::superseded::Newer;
 
 use self::chains::Chains;
+use self::clears::Cleared;
 use self::driver::{Driver, Job, Wake};
 use self::feed::{Fed, Feed, FeedError, LaterWaves, Selection};
 use crate::api::{ApiError, Client, ClientOptions, Envelope, Token, TokenSource, Trouble};
@@ -355,6 +356,8 @@ pub struct Delivered {
     pub fates: Option<Fates>,
     /// Attempts at once where the adaptive limit settled, for the next run at the target to begin with.
     pub settled_limit: Option<u64>,
+    /// Who was cleared to break a swap and has no update yet.
+    pub(crate) cleared: Cleared,
 }
 
 impl Delivered {

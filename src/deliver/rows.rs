@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 
+use super::clears::{self, Cleared};
 use super::fates::{Fate, FatesByRow, What};
 use super::superseded::{Newer, Overtaken, Superseded};
 use super::swaps::Swaps;
@@ -116,7 +117,8 @@ pub fn write_rows(write: WriteRows<'_>) -> Result<RowsWritten, RowsError> {
     let superseded = Superseded::find(newer, plan, inputs, &mut judge)?;
     let fates = FatesByRow::find(&mut delivered.fates, space, plan, inputs, &mut judge)?;
     let swaps = Swaps { places: swap_places, swaps: plan.swaps(), names };
-    let mut reasons = Reasons { plan, fates, superseded, swaps };
+    let cleared = std::mem::take(&mut delivered.cleared);
+    let mut reasons = Reasons { plan, fates, superseded, swaps, cleared };
     let mut trimmed = 0;
     let mut reader = inputs.read(Pass::Again);
     while let Some(row) = reader.next_row()? {
@@ -233,6 +235,7 @@ struct Reasons<'a> {
     fates: FatesByRow,
     superseded: Superseded<'a>,
     swaps: Swaps<'a>,
+    cleared: Cleared,
 }
 
 impl Reasons<'_> {
@@ -255,7 +258,13 @@ impl Reasons<'_> {
             | Ruling::Send
             | Ruling::SendLate
             | Ruling::Folded
-            | Ruling::FoldedLate => self.fates.of(ordinal)?.map(told),
+            | Ruling::FoldedLate => {
+                let fate = self.fates.of(ordinal)?.map(told);
+                match self.cleared.get(&ordinal) {
+                    Some((_, fields)) => Some(clears::why(*fields, fate)),
+                    None => fate,
+                }
+            }
             Ruling::Superseded => overtaken.map(|overtaken| {
                 let (reason, detail) = self.superseded.why(&overtaken);
                 Why { kind: RowFileKind::Superseded, reason, signature: String::new(), detail }

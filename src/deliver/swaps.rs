@@ -3,10 +3,9 @@
 //! Not here: which rows swap (`plan/chain.rs`), and the file it is told in (`rows.rs`).
 
 use super::rows::Why;
-use crate::plan::{Obstacle, Swap};
+use crate::plan::Swap;
 use crate::report::RowFileKind;
 use crate::row::Place;
-use crate::update::FieldKind;
 
 /// Where the rows of swaps stand.
 pub(super) struct Swaps<'a> {
@@ -22,7 +21,8 @@ impl Swaps<'_> {
     /// Why a row of the swap of this number, from 1, is held back.
     pub(super) fn why(&self, own: Place, swap: u32) -> Why {
         let at = usize::try_from(swap).unwrap_or_default().wrapping_sub(1);
-        let obstacle = self.swaps.get(at).and_then(|swap| swap.obstacle).map(kept).unwrap_or_default();
+        let obstacle = self.swaps.get(at).and_then(|swap| swap.obstacle);
+        let obstacle = obstacle.map(|obstacle| format!(", and {}", obstacle.why())).unwrap_or_default();
         let others = self.places.get(at).into_iter().flatten().filter(|place| place.ordinal != own.ordinal);
         let others: Vec<String> = others.map(|place| self.text(*place)).collect();
         let whose =
@@ -43,17 +43,5 @@ impl Swaps<'_> {
             Some(name) => format!("{name}:{}", place.line),
             None => format!("line {}", place.line),
         }
-    }
-}
-
-/// Why a swap is not broken although it was asked for.
-fn kept(obstacle: Obstacle) -> String {
-    match obstacle {
-        Obstacle::NotClearable(fields) => {
-            let names: Vec<&str> = fields.iter().map(FieldKind::name).collect();
-            format!(", and rules.clearable does not name {}", names.join(", "))
-        }
-        Obstacle::Tangled => ", nor does clearing one of them".to_owned(),
-        Obstacle::Each => ", and --duplicates each keeps plan.break_cycles from breaking it".to_owned(),
     }
 }

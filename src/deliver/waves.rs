@@ -5,8 +5,9 @@
 //! reading serves as many waves as can be held. Not here: who waits for whom
 //! (`plan/chain.rs`).
 
-use super::feed::{Hand, LaterWaves, Selection};
+use super::feed::{Fed, Hand, LaterWaves, Selection};
 use super::{Delivery, Driver, pass, pass_of};
+use crate::engine::credit::Credit;
 
 /// Updates of later waves held at a time, at most; more of them take another reading.
 const WAVE_UPDATES_HELD_MAX: u64 = 10_000;
@@ -21,10 +22,25 @@ pub(super) fn run(driver: &mut Driver<'_, '_>, delivery: &mut Delivery<'_>, wait
     let mut first = 1;
     while driver.is_going() && first as usize <= updates.len() {
         let behind = behind(updates, first, WAVE_UPDATES_HELD_MAX);
+        driver.is_in_waves = true;
         let later = pass(driver, delivery, Selection::Waves { first, behind });
+        driver.is_in_waves = false;
         driver.check_updates();
         run_held(driver, delivery, later);
         first = behind;
+    }
+}
+
+impl Driver<'_, '_> {
+    /// Of a wave that is being read, what would be tried in vain waits for the later passes.
+    pub(super) fn set_aside(&mut self, group: Vec<Fed>, credit: &Credit) -> Vec<Fed> {
+        if !self.is_in_waves || !self.is_going() {
+            return group;
+        }
+        let fed = group.len();
+        let group: Vec<Fed> = group.into_iter().filter_map(|fed| self.put_aside(fed)).collect();
+        credit.give(fed - group.len());
+        group
     }
 }
 

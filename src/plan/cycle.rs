@@ -18,12 +18,9 @@ pub struct Clearing {
     pub fields: FieldSet,
 }
 
-/// In the place of a row's ordinal in the version of a clear: before the first one.
-const BEFORE_ALL_ROWS: u64 = 0;
-
 /// The version of the clear that comes before the row of this version: before all rows of its batch.
 pub fn clear_version(row: Version) -> Version {
-    Version { ordinal: BEFORE_ALL_ROWS, ..row }
+    Version { ordinal: Version::BEFORE_ALL_ROWS, ..row }
 }
 
 /// Why a ring is not broken although it was asked for.
@@ -36,6 +33,20 @@ pub enum Obstacle {
     /// Every row is an update of its own ([`super::DuplicatePolicy::Each`]): what its subject gives up lies in the middle
     /// of its rows.
     Each,
+}
+
+impl Obstacle {
+    /// Why, in words.
+    pub fn why(self) -> String {
+        match self {
+            Obstacle::NotClearable(fields) => {
+                let names: Vec<&str> = fields.iter().map(FieldKind::name).collect();
+                format!("rules.clearable does not name {}", names.join(", "))
+            }
+            Obstacle::Tangled => "clearing one of them leaves a ring of others".to_owned(),
+            Obstacle::Each => "--duplicates each keeps plan.break_cycles from breaking it".to_owned(),
+        }
+    }
 }
 
 /// How rings are dealt with.

@@ -11,8 +11,8 @@ use crate::exit::Exit;
 use crate::ledger::FailureKind;
 use crate::report::model::{
     AlarmRecord, ChangeRecord, ClearRecord, ColumnRecord, Complaint, FieldReason, FileRecord, GateRecord,
-    InputRecord, PlaceRecord, PlanCounts, PlanRecord, Reason, RowCounts, SCHEMA_VERSION, SampleRecord,
-    SkippedRecord, Summary,
+    InputRecord, ObstacleRecord, PlaceRecord, PlanCounts, PlanRecord, Reason, RowCounts, SCHEMA_VERSION,
+    SampleRecord, SkippedRecord, Summary,
 };
 use crate::report::options::{ReportOptions, RuleText};
 use crate::report::rows::WrittenFile;
@@ -145,6 +145,11 @@ pub(super) fn plan_record(plan: &PlanFacts, notes: &Notes, options: &ReportOptio
                 place: notes.place(*place),
                 fields: fields.iter().map(|kind| kind.name().to_owned()).collect(),
             })
+            .collect(),
+        swap_obstacles: plan
+            .swap_obstacles
+            .iter()
+            .map(|(place, why)| ObstacleRecord { place: notes.place(*place), why: why.clone() })
             .collect(),
         swap_places: plan
             .swap_places

@@ -328,6 +328,9 @@ pub struct PlanRecord {
     /// What is cleared first to break them, in the order of the swaps; of the first ones.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub swap_clears: Vec<ClearRecord>,
+    /// Why swaps are not broken although it was asked for; of the first ones.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub swap_obstacles: Vec<ObstacleRecord>,
     /// Attempts per second the limiter allows; `None` without a limit.
     pub rate_per_s: Option<f64>,
     /// Seconds sending takes at that rate, without retries.
@@ -389,6 +392,16 @@ pub struct ClearRecord {
     pub place: PlaceRecord,
     /// The fields.
     pub fields: Vec<String>,
+}
+
+/// Why a true swap is not broken although it was asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ObstacleRecord {
+    /// The first row of the swap.
+    pub place: PlaceRecord,
+    /// Why, and what would break it.
+    pub why: String,
 }
 
 /// A file of the run.

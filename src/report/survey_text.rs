@@ -363,6 +363,8 @@ pub(super) fn chains(plan: &PlanRecord, summary: &Summary, paint: Paint) -> Stri
             let clear = clear.map(|clear| {
                 format!(": clears {} of {} first", clear.fields.join(", "), place(summary, &clear.place))
             });
+            let kept = plan.swap_obstacles.iter().find(|kept| swap.contains(&kept.place));
+            let clear = clear.or_else(|| Some(format!(": not broken: {}", clean(&kept?.why))));
             let places: Vec<String> = swap.iter().map(|at| place(summary, at)).collect();
             text.push_str(&format!("  {}{}\n", places.join(", "), clear.unwrap_or_default()));
         }

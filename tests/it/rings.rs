@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use simsync::sandbox::{Clears, Faults, SandboxOptions, Shares, Uniqueness};
 
-use crate::support::{Ran, Workspace};
+use crate::support::{Ran, Workspace, finished};
 use crate::witness::kill_9;
 
 /// The options that break swaps of IMSIs and ICCIDs.
@@ -270,4 +270,76 @@ fn clears_of_many_swaps_are_a_matter_of_the_gate() {
     assert_eq!(stopped.summary()["attempts"].as_u64(), Some(0));
     assert_sent(&sync(&workspace, &["swap.csv"]).expect(0).expect_books(), 40, 20);
     assert_holds(&workspace, &rows);
+}
+
+#[test]
+fn whoever_was_cleared_and_has_no_update_yet_is_named_until_it_has() {
+    let workspace = with_subjects(4);
+    // The two that wait for nobody take the burst; the clear comes a period later, and the rest a period behind it.
+    let rows = [(2, 12), (3, 13), (0, 1), (1, 0)];
+    workspace.write("swap.csv", takes(&rows));
+    let before = workspace.sandbox.stats().requests;
+    let url = workspace.sandbox.url();
+    let command = ["sync", "swap.csv", "--api-url", &url, "--rate", "20/m", "--json"];
+    let child = workspace.command(&[&command[..], &BREAK].concat()).spawn().unwrap();
+    workspace.wait_for_requests(before + 3);
+    std::thread::sleep(Duration::from_millis(300));
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    let ran = finished(child).expect(143).expect_books();
+    assert_eq!((ran.rows("synced"), ran.rows("pending")), (2, 2), "{}", ran.stdout);
+    let summary = ran.summary();
+    let told = summary["notices"].to_string();
+    assert!(told.contains("1 subject was cleared of what others take") && told.contains("line 4"), "{told}");
+    let listed = workspace.last_rows("in_doubt.csv");
+    let listed: Vec<_> = listed.iter().map(|row| (row["_reason"].as_str(), row["crm id"].as_str())).collect();
+    assert_eq!(listed, [("swap.cleared", "C-000000")]);
+    let detail = &workspace.last_rows("in_doubt.csv")[0]["_detail"];
+    assert!(detail.contains("cleared of imsi") && detail.contains("run the same command again"), "{detail}");
+    assert!(summary["next"].to_string().contains("swap.csv"), "{summary}");
+    let ran = workspace.sync(&["--yes", "swap.csv"]).expect(0).expect_books();
+    assert!(!ran.stdout.contains("was cleared of"), "{}", ran.stdout);
+    assert_holds(&workspace, &rows);
+}
+
+#[test]
+fn whoever_was_cleared_and_is_refused_afterwards_is_listed_with_both() {
+    let workspace = with_subjects(2);
+    // Somebody holds an ICCID that the subject takes as well, and only the server knows.
+    workspace.write("other.csv", "crm id,iccid\nX,8944100000000000015\n");
+    workspace.sync(&["--state", "other", "other.csv"]).expect(0);
+    let text =
+        format!("crm id,imsi,iccid\nC-000000,{},8944100000000000015\nC-000001,{},\n", imsi(1), imsi(0));
+    workspace.write("swap.csv", text);
+    let ran = sync(&workspace, &["swap.csv"]).expect(3).expect_books();
+    assert_eq!((ran.rows("synced"), ran.rows("failed")), (1, 1), "{}", ran.stdout);
+    assert!(ran.summary()["notices"].to_string().contains("1 subject was cleared of"), "{}", ran.stdout);
+    let failed = workspace.last_rows("failed.csv");
+    assert_eq!(failed.len(), 1);
+    assert!(failed[0]["_detail"].contains("cleared of imsi"), "{failed:?}");
+    assert_eq!(workspace.at_server("C-000000", "imsi"), None);
+}
+
+#[test]
+fn a_limit_on_updates_that_no_ring_fits_says_what_would_do() {
+    let workspace = with_subjects(3);
+    workspace.write("swap.csv", takes(&[(0, 1), (1, 2), (2, 0)]));
+    let limited = sync(&workspace, &["swap.csv", "--max-rows", "2"]).expect(8).expect_books();
+    assert_eq!((limited.rows("synced"), limited.rows("pending")), (0, 3));
+    let told = limited.summary()["notices"].to_string();
+    assert!(told.contains("--max-rows 2 is too few") && told.contains("--max-rows 3"), "{told}");
+}
+
+#[test]
+fn the_plan_says_why_a_swap_is_not_broken_and_what_would_break_it() {
+    let workspace = unique();
+    let [one, other] = ["234150000000001,8944100000000000015", "234150000000002,8944100000000000023"];
+    workspace.write("before.csv", format!("crm id,imsi,iccid\nA,{one}\nB,{other}\n"));
+    workspace.sync(&["before.csv"]).expect(0);
+    workspace.write("swap.csv", format!("crm id,imsi,iccid\nA,{other}\nB,{one}\n"));
+    let url = workspace.sandbox.url();
+    let plan = ["plan", "swap.csv", "--api-url", &url, "--break-cycles", "clear", "--clearable", "imsi"];
+    let plan = workspace.run(&plan).expect(3);
+    assert!(plan.stderr.contains("not broken: rules.clearable does not name iccid"), "{}", plan.stderr);
+    assert!(plan.stderr.contains("--clearable imsi,iccid"), "{}", plan.stderr);
 }
