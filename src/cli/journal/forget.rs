@@ -212,11 +212,11 @@ impl<'a> Sought<'a> {
                 && (self.texts.iter().filter(is_told).any(|text| mentions(cell, text))
                     || is_raw && self.is_piece_of(cell, checked));
         }
-        match is_mentioned {
-            true => RowIs::Theirs,
-            false if is_read || !key_columns.are_the_keys => RowIs::AnothersOrNone,
-            false => RowIs::Unread,
+        if is_mentioned {
+            return RowIs::Theirs;
         }
+        // Where the run went by another key, an empty or odd cell of this field names nobody.
+        if is_read || !key_columns.are_the_keys { RowIs::AnothersOrNone } else { RowIs::Unread }
     }
 
     /// Whether a value is what stands between two separators of a text that could not be split.
