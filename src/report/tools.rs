@@ -299,7 +299,7 @@ impl ForgetReport {
         );
         if self.rows_unread > 0 {
             let rows = plural(self.rows_unread, "row");
-            text.push_str(&format!("{} {rows} stay: their key cell cannot be read\n", paint.yellow("note:")));
+            text.push_str(&format!("{} {rows} left, whose key cell cannot be read\n", paint.yellow("note:")));
             for file in &self.files_unread {
                 text.push_str(&format!("  {}\n", clean(file)));
             }

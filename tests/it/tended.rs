@@ -57,8 +57,7 @@ fn rows_that_were_not_adopted_are_sent_once_corrected() {
     let ws = Workspace::new();
     ws.write("export.csv", "crm id,mobile,tier\nA,+447911000001,basic\nB,12,basic\n");
     let url = ws.sandbox.url();
-    let adopted =
-        ws.run(&["journal", "adopt", "--api-url", &url, "export.csv", "--rate", "50/s", "--yes"]).expect(3);
+    let adopted = ws.run(&["journal", "adopt", "--api-url", &url, "export.csv", "--yes"]).expect(3);
     let next: Vec<&str> = adopted.stderr.lines().filter(|line| line.contains("rejected.csv")).collect();
     assert!(next.iter().any(|line| line.contains("simsync sync --api-url")), "{}", adopted.stderr);
     assert!(!next.iter().any(|line| line.contains("adopt")), "{next:?}");
@@ -142,6 +141,11 @@ fn a_full_disk_is_no_damage() {
     while !ballast.is_empty() && fs::write(disk.path.join("ballast"), &ballast).is_err() {
         ballast.truncate(ballast.len() - 4096);
     }
+    // Without a page for the lock nobody could begin.
+    let unlocked = ws.run(&["journal", "verify"]).expect(1);
+    assert!(unlocked.stderr.contains("not be checked"), "{}", unlocked.stderr);
+    let file = fs::OpenOptions::new().write(true).open(disk.path.join("ballast")).unwrap();
+    file.set_len(file.metadata().unwrap().len() - (16 << 10)).unwrap();
     let verified = ws.run(&["journal", "verify"]).expect(0);
     assert!(verified.stdout.contains("nothing is wrong"), "{}", verified.stdout);
     let mut command = ws.command(&["journal", "verify"]);

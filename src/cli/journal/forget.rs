@@ -215,8 +215,14 @@ impl<'a> Sought<'a> {
         if is_mentioned {
             return RowIs::Theirs;
         }
-        // Where the run went by another key, an empty or odd cell of this field names nobody.
-        if is_read || !key_columns.are_the_keys { RowIs::AnothersOrNone } else { RowIs::Unread }
+        // A record that could not be split was searched as a whole. Where the run went by another key, an odd cell of this
+        // field names nobody.
+        let is_searched = cell(RAW_COLUMN).is_some_and(|raw| !raw.is_empty());
+        if is_read || is_searched || !key_columns.are_the_keys {
+            RowIs::AnothersOrNone
+        } else {
+            RowIs::Unread
+        }
     }
 
     /// Whether a value is what stands between two separators of a text that could not be split.
