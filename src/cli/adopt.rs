@@ -17,6 +17,7 @@ use crate::event::Event;
 use crate::exit::Exit;
 use crate::journal::Journal;
 use crate::plan::InDoubtPolicy;
+use crate::report::NextCommands;
 use crate::settings::{self, Flags, Surroundings};
 use crate::survey::{Emitter, Judge};
 
@@ -41,10 +42,22 @@ pub(super) fn adopt(
     }
     // As for a plan: no token, and no sandbox to send to.
     let destination = parts::destination(&settings, true)?;
-    let commands = next_commands(args, inputs, &Task::SYNC, Lifted::default());
+    // The run itself is begun again as it was; what it left out was never applied, and must be sent.
+    let adopting = next_commands(args, inputs, &Task::SYNC, Lifted::default());
+    let sending = next_commands(&sending_args(args), inputs, &Task::SYNC, Lifted::default());
+    let commands = NextCommands { again: adopting.again, unlimited: adopting.unlimited, ..sending };
     let work = Work { inputs, task: Task::SYNC, replay: None, commands };
     let reload = || Err("nothing is sent".to_owned());
     run_job(&settings, destination, work, console, Box::new(reload))
+}
+
+/// The words of the command with `sync` for `journal adopt`.
+fn sending_args(args: &[OsString]) -> Vec<OsString> {
+    let mut words = args.to_vec();
+    if let Some(at) = words.windows(2).position(|two| two[0] == "journal" && two[1] == "adopt") {
+        words.splice(at..at + 2, [OsString::from("sync")]);
+    }
+    words
 }
 
 impl Job<'_> {

@@ -14,7 +14,9 @@ use crate::engine;
 use crate::engine::chance::Chance;
 use crate::engine::clock;
 use crate::exit::Exit;
-use crate::journal::{DAMAGE_REMEDY, DiskUse, LockHolder, TargetStats, Upkeep, Verified, disk_use, verify};
+use crate::journal::{
+    DAMAGE_REMEDY, DiskUse, JournalError, LockHolder, TargetStats, Upkeep, Verified, disk_use, verify,
+};
 use crate::report::{
     BatchRecord, CompactReport, Console, DiskRecord, FindingRecord, Moment, Paint, StatsReport, TargetRecord,
     VerifyReport,
@@ -118,7 +120,7 @@ fn disk_record(disk: DiskUse) -> DiskRecord {
 }
 
 fn verify_all(settings: &Settings, state: &Path) -> Result<Exit, Fatal> {
-    let verified = verify(state, &who())?.ok_or_else(|| no_journal(state))?;
+    let verified = verify(state, &who()).map_err(unchecked)?.ok_or_else(|| no_journal(state))?;
     let sound = verified.is_sound();
     let report = verify_report(verified);
     print(&if settings.run.json { report.json() } else { report.text(paint(settings)) })?;
@@ -126,6 +128,23 @@ fn verify_all(settings: &Settings, state: &Path) -> Result<Exit, Fatal> {
         return Ok(Exit::Success);
     }
     Err(Fatal::new(Exit::Journal, format!("the journal in {} is damaged", state.display()), DAMAGE_REMEDY))
+}
+
+/// Without room for the store's copy nothing was read: that says nothing of the journal.
+fn unchecked(error: JournalError) -> Fatal {
+    let is_no_room = error.is_no_room();
+    let fatal = Fatal::from(error);
+    if !is_no_room {
+        return fatal;
+    }
+    let message =
+        format!("the journal could not be checked for want of space: {}", fatal.explanation.message);
+    Fatal::new(
+        Exit::Unexpected,
+        message,
+        "make room for a copy of the store in the state directory, or name another place with TMPDIR; nothing is \
+         known to be wrong with the journal",
+    )
 }
 
 fn verify_report(verified: Verified) -> VerifyReport {
@@ -142,6 +161,7 @@ fn verify_report(verified: Verified) -> VerifyReport {
         findings: findings.map(|found| FindingRecord { what: found.what, lost: found.lost }).collect(),
         findings_total: verified.findings_total,
         read_only: verified.is_read_only,
+        blank: verified.is_blank,
     }
 }
 

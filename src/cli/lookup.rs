@@ -161,6 +161,7 @@ impl About<'_> {
             schema_version,
             kind,
             found: !found.is_empty(),
+            not_known_yet: found.is_empty() && is_on && as_of_s.is_none(),
             target: self.target.to_owned(),
             key: key.map(FieldKind::name),
             by,
@@ -183,8 +184,7 @@ impl About<'_> {
                 .map(|doubt| DoubtLine { by: self.trace(doubt.version), fields: names(doubt.fields) })
                 .collect(),
             failures: entry
-                .refusals
-                .iter()
+                .standing_refusals()
                 .map(|refusal| FailureLine {
                     by: self.trace(refusal.version),
                     kind: refusal.kind.name(),

@@ -46,6 +46,11 @@ pub use options::{
 };
 pub use rules::{Damage, RULES, Rule, RuleId, SUGGESTIONS_MAX, Severity, suggest};
 
+/// The country, ISO 3166-1 alpha-2, in which a number in its canonical form is a national one.
+pub fn home_of_number(number: &str) -> Option<String> {
+    number::home_of(number)
+}
+
 /// Checks a cleaned cell: the canonical value, or `None` when the field is not sent.
 type Check = for<'a> fn(&'a str, &mut Context<'_>) -> Option<Cow<'a, str>>;
 

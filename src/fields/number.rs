@@ -533,6 +533,12 @@ fn has_possible_length(code: u16, national: &str) -> bool {
     LENGTHS[usize::from(code)] & (1 << national.len().min(31)) != 0
 }
 
+/// The country in which a number, in its canonical form, is national.
+pub(super) fn home_of(number: &str) -> Option<String> {
+    let (code, _) = calling_code(number.strip_prefix('+').unwrap_or(number))?;
+    Some(PHONE_NUMBER_UTIL.get_region_for_country_code(i32::from(code))?.as_region_str().to_string())
+}
+
 /// Whether the calling code belongs to no country: satellites, international networks and services.
 pub(super) fn is_global(code: u16) -> bool {
     matches!(code, 800 | 808 | 870 | 878 | 881 | 882 | 883 | 888 | 979)

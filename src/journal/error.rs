@@ -173,6 +173,33 @@ impl JournalError {
         move |source| JournalError::Io { doing, path, source }
     }
 
+    /// A thread that read the journal panicked, as the libraries beneath do over bytes that no sound file has.
+    pub(super) fn panicked(doing: &str) -> JournalError {
+        JournalError::damaged(
+            format!("{doing} ended in a panic, which the lines above tell of"),
+            "unknown; nothing was removed by it",
+        )
+    }
+
+    /// Whether room is what lacks: of the disk, of a quota, or of the process.
+    pub fn is_no_room(&self) -> bool {
+        use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+        match self {
+            JournalError::Io { source, .. } => {
+                matches!(source.kind(), StorageFull | QuotaExceeded | FileTooLarge)
+            }
+            JournalError::Stopped(cause) => cause.is_no_room(),
+            JournalError::Locked { .. }
+            | JournalError::KeyMissing { .. }
+            | JournalError::KeyUnusable { .. }
+            | JournalError::Damaged { .. }
+            | JournalError::UnknownFormat { .. }
+            | JournalError::BlobFiles { .. }
+            | JournalError::Closed
+            | JournalError::Misuse { .. } => false,
+        }
+    }
+
     pub(super) fn damaged(what: impl Into<String>, lost: impl Into<String>) -> JournalError {
         JournalError::Damaged { what: what.into(), lost: lost.into() }
     }

@@ -109,8 +109,10 @@ pub(super) fn merge(part: &FoldPart<'_>, out: &mut GenerationWriter) -> Result<F
         let written = write_in_turn(shares.len(), &pieces, out);
         // Whoever still has something to hand over sees that nobody takes it.
         drop(pieces);
-        let merged: Vec<_> =
-            workers.into_iter().map(|worker| worker.join().unwrap_or(Err(JournalError::Closed))).collect();
+        let merged: Vec<_> = workers
+            .into_iter()
+            .map(|worker| worker.join().unwrap_or_else(|_| Err(JournalError::panicked("folding the log"))))
+            .collect();
         (written, merged)
     });
     let mut counts = FoldCounts::default();

@@ -83,7 +83,9 @@ impl Gather<'_> {
         let found: Vec<Result<Stretch, JournalError>> = std::thread::scope(|scope| {
             let others: Vec<_> = (1..most).map(|number| scope.spawn(move || stretch(number))).collect();
             let own = stretch(0);
-            let joined = others.into_iter().map(|one| one.join().unwrap_or(Err(JournalError::Closed)));
+            let joined = others
+                .into_iter()
+                .map(|one| one.join().unwrap_or_else(|_| Err(JournalError::panicked("reading the log"))));
             std::iter::once(own).chain(joined).collect()
         });
         let mut all = Gathered {

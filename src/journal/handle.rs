@@ -169,7 +169,7 @@ impl Journal {
                 serve(&thread_shared, opened, &reply);
             })
             .map_err(JournalError::io("start the journal thread for", &options.state_dir))?;
-        let ready = opened.recv().unwrap_or(Err(JournalError::Closed));
+        let ready = opened.recv().unwrap_or_else(|_| Err(JournalError::panicked("opening the journal")));
         let mut journal_thread = Some(thread);
         match ready {
             Ok(Ready { key, identity, recovery, ledger }) => Ok(Journal {

@@ -102,11 +102,12 @@ impl FoldJob {
         self.thread.as_ref().is_none_or(JoinHandle::is_finished)
     }
 
-    /// Waits for its result. A thread that panicked was a bug, and has said so.
+    /// Waits for its result. A thread that panicked has said so.
     pub(super) fn finish(mut self) -> Result<Folded, JournalError> {
         match self.thread.take().map(JoinHandle::join) {
             Some(Ok(result)) => result,
-            Some(Err(_)) | None => Err(JournalError::Closed),
+            Some(Err(_)) => Err(JournalError::panicked("folding the log")),
+            None => Err(JournalError::Closed),
         }
     }
 }

@@ -10,8 +10,10 @@ use crate::digest::StateKey;
 
 use super::core::Core;
 use super::error::JournalError;
+use super::files;
 use super::gather::{self, Gather, Gathered};
 use super::generation::{self, GenerationReader};
+use super::index::{INDEX_FILE, JournalIndex};
 use super::key::{self, LoadedKey};
 use super::lock::StateLock;
 use super::named;
@@ -37,11 +39,49 @@ pub(super) struct Opened {
     pub(super) recovery: Option<Recovery>,
 }
 
+/// Directory of the runs' own files, one directory for each.
+const RUNS_DIR: &str = "runs";
+
+/// File of a run that came to its end.
+const RUN_ENDED_FILE: &str = "summary.json";
+
 /// Whether a state directory has a journal, whole or not.
+///
+/// # Errors
+///
+/// When there is none, and was one: begun anew, it would send everything again without a word.
 pub(super) fn journal_exists(state_dir: &Path) -> Result<bool, JournalError> {
-    Ok(WatermarkFile::exists(state_dir)
+    let exists = WatermarkFile::exists(state_dir)
         || state_dir.join(STORE_DIR).exists()
-        || !generation::files_of(state_dir)?.is_empty())
+        || !generation::files_of(state_dir)?.is_empty();
+    if !exists {
+        check_never_used(state_dir)?;
+    }
+    Ok(exists)
+}
+
+/// Refuses a state directory without a watermark in which a run has begun a batch, or come to its end: before that its
+/// journal was durable. A run killed earlier leaves neither.
+pub(super) fn check_never_used(state_dir: &Path) -> Result<(), JournalError> {
+    let index = JournalIndex::read(state_dir).unwrap_or_default();
+    let runs = state_dir.join(RUNS_DIR);
+    let witness = if !index.runs.is_empty() || !index.targets.is_empty() {
+        state_dir.join(INDEX_FILE)
+    } else {
+        let runs = if runs.is_dir() { files::list(&runs)? } else { Vec::new() };
+        match runs.into_iter().find(|run| run.join(RUN_ENDED_FILE).exists()) {
+            Some(run) => run,
+            None => return Ok(()),
+        }
+    };
+    Err(JournalError::damaged(
+        format!(
+            "the store is missing from {}, and {} is of runs that had one",
+            state_dir.display(),
+            witness.display()
+        ),
+        "all that was ever acknowledged is known no more",
+    ))
 }
 
 /// Opens the journal, creating it if there is none, and recovers what the last run left in the log.
@@ -66,6 +106,7 @@ pub(super) fn open_with(
         Some((file, mark))
     } else {
         check_no_generation(state_dir)?;
+        check_never_used(state_dir)?;
         None
     };
     let store = open_store(state_dir)?;

@@ -202,7 +202,10 @@ impl Upkeep {
                     scope.spawn(move || count_slices(ledger, slices, blank.to_vec(), tags))
                 })
                 .collect();
-            workers.into_iter().map(|one| one.join().unwrap_or(Err(JournalError::Closed))).collect()
+            workers
+                .into_iter()
+                .map(|one| one.join().unwrap_or_else(|_| Err(JournalError::panicked("reading the ledger"))))
+                .collect()
         });
         let (mut seen, mut elsewhere) = (0, 0);
         for counted in found {
@@ -404,7 +407,7 @@ impl TargetStats {
         self.subjects += 1;
         self.unknown += u64::from(!entry.unknown().is_empty());
         self.in_doubt += u64::from(!entry.in_doubt.is_empty());
-        self.failed += u64::from(!entry.refusals.is_empty());
+        self.failed += u64::from(entry.standing_refusals().next().is_some());
         if entry.acked.is_some() {
             let at = Some(entry.acked_at_s);
             self.oldest_ack_s = self.oldest_ack_s.map_or(at, |oldest| at.map(|at| at.min(oldest)));

@@ -29,6 +29,10 @@ pub(super) const COPY_DIR: &str = "journal.verify";
 /// Findings told; the rest is counted.
 const FINDINGS_MAX: usize = 100;
 
+/// What is found, and lost, where the watermark is missing.
+const NO_WATERMARK: (&str, &str) =
+    ("the watermark is missing", "nobody can say how much of the log is missing");
+
 /// Something wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
@@ -59,6 +63,8 @@ pub struct Verified {
     pub findings_total: u64,
     /// Whether the file system is read-only, so that no lock was taken: nobody can run there.
     pub is_read_only: bool,
+    /// Whether nothing was ever recorded: the run that was to create the journal was killed over it, and the next one goes on.
+    pub is_blank: bool,
 }
 
 impl Verified {
@@ -72,6 +78,16 @@ impl Verified {
         if self.findings.len() < FINDINGS_MAX {
             self.findings.push(Finding { what: what.into(), lost: lost.into() });
         }
+    }
+
+    /// What was found in the store.
+    fn take(&mut self, store: Verified) {
+        self.log_values = store.log_values;
+        self.log_records = store.log_records;
+        self.named_values = store.named_values;
+        self.findings_total += store.findings_total;
+        self.findings.extend(store.findings);
+        self.findings.truncate(FINDINGS_MAX);
     }
 
     /// An error of a part, as a finding.
@@ -89,27 +105,42 @@ impl Verified {
 ///
 /// # Errors
 ///
-/// When another process holds the lock (on a read-only file system there is none to take), or there is no room for the copy of the store. Damage is no error here.
+/// When another process holds the lock (on a read-only file system there is none to take), or there is no room for the copy of the store, neither in the state directory nor in that for temporary files. Damage is no error here.
 pub fn verify(state_dir: &Path, who: &LockHolder) -> Result<Option<Verified>, JournalError> {
-    if !opening::journal_exists(state_dir)? {
-        return Ok(None);
+    match opening::journal_exists(state_dir) {
+        Ok(true) => {}
+        Ok(false) => return Ok(None),
+        Err(error @ JournalError::Damaged { .. }) => {
+            let mut verified = Verified::default();
+            verified.add_error(error);
+            return Ok(Some(verified));
+        }
+        Err(error) => return Err(error),
     }
     let lock = match StateLock::take(state_dir, who) {
         Ok(lock) => lock,
         Err(JournalError::Io { source, .. }) if source.kind() == ErrorKind::ReadOnlyFilesystem => {
-            let elsewhere = std::env::temp_dir();
-            let copy = tempfile::tempdir_in(&elsewhere)
-                .map_err(JournalError::io("create a directory in", &elsewhere))?;
-            let verified = read_all(state_dir, &copy.path().join(COPY_DIR))?;
+            let verified = read_elsewhere(state_dir)?;
             return Ok(Some(Verified { is_read_only: true, ..verified }));
         }
         Err(error) => return Err(error),
     };
     // A rewriting that was killed between its two renames is no damage: the next opening would put it in order, too.
     rewrite::recover(state_dir)?;
-    let verified = read_all(state_dir, &state_dir.join(COPY_DIR))?;
+    let verified = match read_all(state_dir, &state_dir.join(COPY_DIR)) {
+        Err(error) if error.is_no_room() => read_elsewhere(state_dir)?,
+        read => read?,
+    };
     lock.release();
     Ok(Some(verified))
+}
+
+/// Reads everything with the store's copy in the directory for temporary files.
+fn read_elsewhere(state_dir: &Path) -> Result<Verified, JournalError> {
+    let elsewhere = std::env::temp_dir();
+    let copy =
+        tempfile::tempdir_in(&elsewhere).map_err(JournalError::io("create a directory in", &elsewhere))?;
+    read_all(state_dir, &copy.path().join(COPY_DIR))
 }
 
 /// Reads everything, the store by a copy of it in a directory that this makes and removes.
@@ -126,10 +157,18 @@ pub(super) fn read_all(state_dir: &Path, copy: &Path) -> Result<Verified, Journa
             None
         }
     };
-    let mark = match WatermarkFile::peek(state_dir) {
+    let mark = WatermarkFile::peek(state_dir);
+    // What a run that was killed over the creation of the journal leaves: the next one goes on with it.
+    let may_be_blank = verified.is_sound()
+        && matches!(&mark, Ok(mark) if mark.is_none_or(|mark| mark.sequence == 0))
+        && generation::files_of(state_dir)?.is_empty()
+        && opening::check_never_used(state_dir).is_ok();
+    let mark = match mark {
         Ok(Some(mark)) => Some(mark),
         Ok(None) => {
-            verified.add("the watermark is missing", "nobody can say how much of the log is missing");
+            if !may_be_blank {
+                verified.add(NO_WATERMARK.0, NO_WATERMARK.1);
+            }
             None
         }
         Err(error) => {
@@ -142,39 +181,63 @@ pub(super) fn read_all(state_dir: &Path, copy: &Path) -> Result<Verified, Journa
     {
         verified.add_error(key::foreign(state_dir));
     }
-    let named = store(state_dir, copy, mark.as_ref(), &mut verified)?;
+    let mut found = Verified::default();
+    let read = store(state_dir, copy, mark.as_ref(), &mut found)?;
+    if may_be_blank && verified.is_sound() {
+        let has_begun = found.named_values > 0 || found.log_values > 0;
+        let is_blank = match mark {
+            Some(_) => !has_begun || found.log_records == 0 && found.is_sound(),
+            None => !has_begun,
+        };
+        if read.is_some() && is_blank {
+            let (named_values, log_values) = (found.named_values, found.log_values);
+            return Ok(Verified { is_blank, named_values, log_values, ..verified });
+        }
+        if mark.is_none() {
+            verified.add(NO_WATERMARK.0, NO_WATERMARK.1);
+        }
+    }
+    verified.take(found);
     // The store may be one naming ahead of the watermark, when a run was killed between the two.
-    if let Some(name) = named.or(mark.map(|mark| mark.ledger)) {
+    if let Some(name) = read.flatten().or(mark.map(|mark| mark.ledger)) {
         let identity = mark.map(|mark| mark.identity).or(identity);
         ledger(state_dir, &name, identity, &mut verified);
     }
     Ok(verified)
 }
 
-/// Verifies a copy of the store; returns the ledger it names.
+/// Verifies a copy of the store; returns the ledger it names, and `None` where the store cannot be opened.
 fn store(
     state_dir: &Path,
     copy: &Path,
     mark: Option<&Watermark>,
     verified: &mut Verified,
-) -> Result<Option<LedgerName>, JournalError> {
+) -> Result<Option<Option<LedgerName>>, JournalError> {
     let dir = state_dir.join(STORE_DIR);
     if !dir.join("db").exists() {
         let lost = "open batches, past runs and the records since the last fold are lost";
         verified.add(format!("the store's file {} is missing", dir.join("db").display()), lost);
-        return Ok(None);
+        return Ok(Some(None));
     }
-    copy_dir(&dir, copy)?;
+    if let Err(error) = copy_dir(&dir, copy) {
+        // Half a copy would only take up what room there is.
+        drop(fs::remove_dir_all(copy));
+        return Err(error);
+    }
     let read = SledStore::open_at(copy.to_owned()).and_then(|store| {
         let name = names(&store, verified)?;
         log(&store, name.as_ref(), mark, verified)?;
         Ok(name)
     });
     fs::remove_dir_all(copy).map_err(JournalError::io("remove the directory", copy))?;
-    Ok(read.unwrap_or_else(|error| {
-        verified.add_error(error);
-        None
-    }))
+    match read {
+        Ok(name) => Ok(Some(name)),
+        Err(error) if error.is_no_room() => Err(error),
+        Err(error) => {
+            verified.add_error(error);
+            Ok(None)
+        }
+    }
 }
 
 /// Every named value.

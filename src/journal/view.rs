@@ -17,6 +17,7 @@ use super::error::JournalError;
 use super::generation::{self, GenerationReader};
 use super::index::JournalIndex;
 use super::key::{self, LoadedKey};
+use super::opening;
 use super::watermark::{LedgerName, Watermark, WatermarkFile};
 
 /// Generations that may be replaced before one could be opened.
@@ -42,7 +43,10 @@ impl LedgerView {
     ///
     /// When the journal is damaged, has lost its key, is of an unknown format, or cannot be read.
     pub fn open(state_dir: &Path) -> Result<Option<LedgerView>, JournalError> {
-        let Some(mut mark) = WatermarkFile::peek(state_dir)? else { return Ok(None) };
+        let Some(mut mark) = WatermarkFile::peek(state_dir)? else {
+            opening::journal_exists(state_dir)?;
+            return Ok(None);
+        };
         let LoadedKey { key, identity } = key::load(state_dir)?.ok_or_else(|| key::missing(state_dir))?;
         if mark.identity != identity {
             return Err(key::foreign(state_dir));
@@ -135,7 +139,9 @@ impl LedgerView {
                 .collect();
             slices
                 .into_iter()
-                .map(|slice| slice.join().unwrap_or(Err(JournalError::Closed)))
+                .map(|slice| {
+                    slice.join().unwrap_or_else(|_| Err(JournalError::panicked("reading the ledger")))
+                })
                 .collect::<Result<Vec<_>, _>>()
         })?;
         Ok(found.into_iter().flatten().collect())

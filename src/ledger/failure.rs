@@ -93,6 +93,18 @@ impl LedgerEntry {
         });
     }
 
+    /// Failed updates that nothing newer has overtaken: all that is kept of a subject may be of later batches, and then they
+    /// are history, though a row that was only confirmed has not removed them.
+    pub fn standing_refusals(&self) -> impl Iterator<Item = &Refusal> {
+        let fields = self.fields;
+        let newest = fields.iter().flatten().map(|field| field.version.batch).max();
+        self.refusals.iter().filter(move |refusal| {
+            let is_open = |field: &LedgerField| field.version < refusal.version;
+            newest.is_none_or(|newest| newest <= refusal.version.batch)
+                || fields.iter().flatten().any(is_open)
+        })
+    }
+
     /// Fields whose acknowledged value these facts repeat, and of which an update that came after that value and before
     /// these facts may have said something else: one failed in between.
     pub fn failed_since(&self, facts: impl IntoIterator<Item = FieldFact>) -> FieldSet {

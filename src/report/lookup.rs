@@ -106,6 +106,8 @@ pub struct LookupReport {
     pub kind: &'static str,
     /// Whether anything is known.
     pub found: bool,
+    /// Whether nobody can tell yet: the first run here is on, and nothing was folded.
+    pub not_known_yet: bool,
     /// The target.
     pub target: String,
     /// Its key field; `None` when nothing was ever sent there.
@@ -138,10 +140,15 @@ impl LookupReport {
         let by = self.by.join(" and ");
         let target = clean(&self.target);
         let mut text = match self.key {
+            None if self.not_known_yet => format!("looked up by {by} at {target}\n"),
             Some(key) => format!("looked up by {by} at {target} (key field: {key})\n"),
             None => format!("looked up by {by} at {target}, where nothing was ever sent\n"),
         };
         text.push_str(&self.as_of_text(paint));
+        if self.not_known_yet {
+            text.push_str(&format!("{}\n", paint.yellow("not known yet")));
+            return text;
+        }
         if !self.found {
             text.push_str(&format!("{}\n", paint.yellow("nothing is known of such a subject")));
             return text;

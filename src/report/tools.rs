@@ -201,6 +201,8 @@ pub struct VerifyReport {
     pub findings_total: u64,
     /// Whether the file system is read-only, so that no lock could be taken.
     pub read_only: bool,
+    /// Whether nothing was ever recorded: the run that was to create the journal was killed over it.
+    pub blank: bool,
 }
 
 impl VerifyReport {
@@ -222,6 +224,9 @@ impl VerifyReport {
         );
         if self.read_only {
             text.push_str("the file system is read-only: no lock was taken, for nothing can run there\n");
+        }
+        if self.blank {
+            text.push_str("nothing was ever recorded: a run was killed while it created the journal\n");
         }
         for finding in &self.findings {
             let what = clean(&finding.what);
@@ -272,6 +277,10 @@ pub struct ForgetReport {
     pub rows: u64,
     /// Files they stood in.
     pub files: u64,
+    /// Rows that were left because nobody can tell whose they are: their key cell cannot be read.
+    pub rows_unread: u64,
+    /// Files these stand in.
+    pub files_unread: Vec<String>,
 }
 
 impl ForgetReport {
@@ -288,6 +297,13 @@ impl ForgetReport {
             plural(self.rows, "row"),
             plural(self.files, "file")
         );
+        if self.rows_unread > 0 {
+            let rows = plural(self.rows_unread, "row");
+            text.push_str(&format!("{} {rows} left, whose key cell cannot be read\n", paint.yellow("note:")));
+            for file in &self.files_unread {
+                text.push_str(&format!("  {}\n", clean(file)));
+            }
+        }
         for target in &self.targets_passed_over {
             let note = "another key field, not touched; give its value too:";
             text.push_str(&format!("{} {note} {}\n", paint.yellow("note:"), clean(target)));

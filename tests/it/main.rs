@@ -68,6 +68,7 @@ mod replay_resumed;
 
 // Staging and production: what one target acknowledged says nothing of another.
 mod targets;
+mod tended;
 
 // What other tools are known to get wrong, trap by trap.
 mod traps;

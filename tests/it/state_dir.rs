@@ -151,13 +151,13 @@ fn a_state_directory_that_may_not_be_written_is_refused_before_anything_is_sent(
 }
 
 /// A file system of its own, so small that the journal fills it.
-struct SmallDisk {
-    path: PathBuf,
+pub(crate) struct SmallDisk {
+    pub(crate) path: PathBuf,
 }
 
 impl SmallDisk {
     /// `None` where this user may not mount.
-    fn mounted(path: PathBuf, size: &str) -> Option<SmallDisk> {
+    pub(crate) fn mounted(path: PathBuf, size: &str) -> Option<SmallDisk> {
         fs::create_dir(&path).unwrap();
         let options = format!("size={size},mode=700");
         let mount = Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(&path).output();

@@ -156,6 +156,9 @@ pub struct ForgetArgs {
     /// With --before: remove them; without it they are only counted
     #[arg(long, requires = "before")]
     pub yes: bool,
+    /// With a subject: also remove rows of which nobody can tell whose they are, for their key cell cannot be read
+    #[arg(long, conflicts_with = "before")]
+    pub drop_unreadable: bool,
     /// About the values.
     #[command(flatten)]
     pub values: ValueArgs,

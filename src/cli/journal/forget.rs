@@ -8,6 +8,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use serde::Deserialize;
+
 use super::{moment, open, paint, who};
 use crate::cli::args::ForgetArgs;
 use crate::cli::common::print;
@@ -16,10 +18,12 @@ use crate::cli::{parts, subject};
 use crate::digest::SubjectId;
 use crate::engine::clock;
 use crate::exit::Exit;
-use crate::fields::{Checked, RuleSet};
+use crate::fields::{BareNumbers, Checked, Imei14, Imei16, RuleSet, Spare0, home_of_number};
 use crate::input::Inputs;
 use crate::journal::{JournalIndex, TargetFact, Upkeep};
-use crate::report::{self, ForgetReport, ForgetRunsReport, OWN_COLUMNS, ReportError, remove_rows};
+use crate::report::{
+    self, ForgetReport, ForgetRunsReport, OWN_COLUMNS, ReportError, SUMMARY_FILE, plural, remove_rows,
+};
 use crate::settings::Settings;
 use crate::update::{FieldKind, FieldSet, Fields};
 
@@ -28,6 +32,9 @@ const COMPACT_LENGTH_MIN: usize = 7;
 
 /// Column of a row file with a record that could not be split.
 const RAW_COLUMN: &str = "_raw";
+
+/// What may separate the cells of such a record.
+const RAW_SEPARATORS: [char; 5] = [',', ';', '\t', '|', '\n'];
 
 /// What a run's directory is called while it is being removed.
 const REMOVED_PREFIX: &str = ".removed-";
@@ -88,7 +95,14 @@ fn forget_subject(
         forget_in(settings, &state, upkeep, &sought, &mut report)?;
     }
     print(&if settings.run.json { report.json() } else { report.text(paint(settings)) })?;
-    Ok(Exit::Success)
+    if report.rows_unread == 0 {
+        return Ok(Exit::Success);
+    }
+    Err(Fatal::new(
+        Exit::RowsLeft,
+        format!("of {} nobody can tell whose they are", plural(report.rows_unread, "row")),
+        "look at them and delete the files, or run again with --drop-unreadable, which removes these rows",
+    ))
 }
 
 /// The ids under which these values of key fields are known, at every target.
@@ -108,7 +122,7 @@ fn forget_in(
     sought: &Sought<'_>,
     report: &mut ForgetReport,
 ) -> Result<(), Fatal> {
-    let (files, rows) = remove_from_files(settings, state, sought)?;
+    remove_from_files(settings, state, sought, report)?;
     for fact in upkeep.index()?.targets {
         let Some(key) = fact.key else { continue };
         let is_told = sought.values.iter().any(|(field, _)| *field == key);
@@ -116,8 +130,6 @@ fn forget_in(
     }
     let subjects = subjects(&upkeep, &sought.values)?;
     report.entries += upkeep.forget_subjects(&subjects)?;
-    report.rows += rows;
-    report.files += files;
     // Always: an earlier try may have been killed before it came to this.
     Ok(upkeep.rewrite()?)
 }
@@ -134,11 +146,23 @@ fn not_a_key(keys: FieldSet) -> Fatal {
 
 /// Whose rows are removed.
 struct Sought<'a> {
-    rules: RuleSet,
+    /// The rules in force, and those under which an earlier run may have read a cell as the value sought.
+    rules: Vec<RuleSet>,
     /// Key fields and their canonical values.
     values: Vec<(FieldKind, &'a str)>,
     /// Texts that give a row away wherever they stand in it: as typed and canonical.
     texts: Vec<String>,
+    /// Whether rows whose key cell cannot be read go as well.
+    drops_unread: bool,
+}
+
+/// What a row file's row is to the subject.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum RowIs {
+    Theirs,
+    AnothersOrNone,
+    /// Its key cell cannot be read.
+    Unread,
 }
 
 impl<'a> Sought<'a> {
@@ -152,37 +176,100 @@ impl<'a> Sought<'a> {
             given.iter().filter_map(|field| Some((field, values.get(field)?))).collect();
         let typed = given.iter().filter_map(|field| args.fields.get(field));
         let texts = values.iter().map(|(_, value)| *value).chain(typed).map(|text| text.trim().to_owned());
-        Ok(Sought { rules: parts::rule_set(settings)?, texts: texts.collect(), values })
+        let drops_unread = args.drop_unreadable;
+        Ok(Sought { rules: readings(settings, &values)?, texts: texts.collect(), values, drops_unread })
     }
 
     /// Whether a row is about the subject: the cell of the key field says so once it is normalized, or the value stands
     /// elsewhere in the row, as it does in a record that could not be split. A short value means something else in
     /// another column, and is looked for only where no column is known to be the key's.
-    fn is_in(
+    fn judge(
         &self,
-        key_columns: &[(FieldKind, String)],
+        key_columns: &KeyColumns,
         columns: &[String],
         cells: &[String],
         checked: &mut Checked,
-    ) -> bool {
+    ) -> RowIs {
         let cell = |name: &str| cells.get(columns.iter().position(|column| column == name)?);
-        let is_key = |(field, column): &(FieldKind, String)| {
-            let canonical =
-                cell(column).and_then(|cell| subject::canonical(&self.rules, *field, cell, checked));
-            canonical
-                .is_some_and(|found| self.values.iter().any(|(of, value)| of == field && found == *value))
-        };
-        if key_columns.iter().any(is_key) {
-            return true;
+        let mut is_read = false;
+        for (field, column) in &key_columns.named {
+            let Some(cell) = cell(column) else { continue };
+            for rules in &self.rules {
+                let Some(found) = subject::canonical(rules, *field, cell, checked) else { continue };
+                is_read = true;
+                if self.values.iter().any(|(of, value)| of == field && found == *value) {
+                    return RowIs::Theirs;
+                }
+            }
         }
-        columns.iter().map(Some).chain(std::iter::repeat(None)).zip(cells).any(|(column, cell)| {
+        let mut is_mentioned = false;
+        for (column, cell) in columns.iter().map(Some).chain(std::iter::repeat(None)).zip(cells) {
             let column = column.map_or("", String::as_str);
-            let is_raw = column == RAW_COLUMN || key_columns.is_empty();
+            let is_raw = column == RAW_COLUMN || key_columns.named.is_empty();
             let is_own = OWN_COLUMNS.contains(&column) && column != RAW_COLUMN;
             let is_told = |text: &&String| is_raw || text.len() >= COMPACT_LENGTH_MIN;
-            !is_own && self.texts.iter().filter(is_told).any(|text| mentions(cell, text))
+            is_mentioned |= !is_own
+                && (self.texts.iter().filter(is_told).any(|text| mentions(cell, text))
+                    || is_raw && self.is_piece_of(cell, checked));
+        }
+        if is_mentioned {
+            return RowIs::Theirs;
+        }
+        // A record that could not be split was searched as a whole. Where the run went by another key, an odd cell of this
+        // field names nobody.
+        let is_searched = cell(RAW_COLUMN).is_some_and(|raw| !raw.is_empty());
+        if is_read || is_searched || !key_columns.are_the_keys {
+            RowIs::AnothersOrNone
+        } else {
+            RowIs::Unread
+        }
+    }
+
+    /// Whether a value is what stands between two separators of a text that could not be split.
+    fn is_piece_of(&self, text: &str, checked: &mut Checked) -> bool {
+        text.split(RAW_SEPARATORS).map(|piece| piece.trim().trim_matches('"')).any(|piece| {
+            self.values.iter().any(|(field, value)| {
+                let mut readings = self.rules.iter();
+                readings.any(|rules| {
+                    subject::canonical(rules, *field, piece, checked).is_some_and(|found| found == *value)
+                })
+            })
         })
     }
+}
+
+/// The rules in force, and others under which a run may have read a cell as one of these values: numbers were national in
+/// their own country, or had lost their sign, and IMEIs were completed.
+fn readings(settings: &Settings, values: &[(FieldKind, &str)]) -> Result<Vec<RuleSet>, Fatal> {
+    let mut readings = vec![parts::rule_set(settings)?];
+    for (field, value) in values {
+        let mut options = settings.rules.clone();
+        match field {
+            FieldKind::Number => {
+                options.default_country = home_of_number(value);
+                for bare in [BareNumbers::Reject, BareNumbers::E164] {
+                    options.bare_numbers = bare;
+                    readings.push(RuleSet::new(&options)?);
+                }
+            }
+            FieldKind::Imei => {
+                options.imei_16 = Imei16::Convert;
+                options.imei_spare0 = Spare0::Recompute;
+                for imei_14 in [Imei14::Complete, Imei14::ZeroPad] {
+                    options.imei_14 = imei_14;
+                    readings.push(RuleSet::new(&options)?);
+                }
+            }
+            FieldKind::GenericId
+            | FieldKind::Imsi
+            | FieldKind::Iccid
+            | FieldKind::Username
+            | FieldKind::Password
+            | FieldKind::UserExternalId
+            | FieldKind::UserClass => {}
+        }
+    }
+    Ok(readings)
 }
 
 /// Whether a text holds a value: as a word, or with something else between its digits or letters.
@@ -197,11 +284,16 @@ fn mentions(text: &str, value: &str) -> bool {
     is_word || is_number && compact(text).contains(&needle)
 }
 
-/// Removes the subject's rows from every row file; how many files had some, and how many rows these were.
-fn remove_from_files(settings: &Settings, state: &Path, sought: &Sought<'_>) -> Result<(u64, u64), Fatal> {
-    let (mut files, mut rows) = (0, 0);
+/// Removes the subject's rows from every row file, and enters how many these were.
+fn remove_from_files(
+    settings: &Settings,
+    state: &Path,
+    sought: &Sought<'_>,
+    report: &mut ForgetReport,
+) -> Result<(), Fatal> {
     let mut checked = Checked::default();
     for dir in run_dirs(state)? {
+        let told = RunTold::read(&dir);
         for path in list(&dir)? {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             if name.starts_with('.') && name.ends_with(".tmp") {
@@ -212,20 +304,71 @@ fn remove_from_files(settings: &Settings, state: &Path, sought: &Sought<'_>) -> 
             if path.extension().is_none_or(|extension| extension != "csv") {
                 continue;
             }
-            let key_columns = key_columns(settings, &path, sought);
+            let key_columns = key_columns(settings, &path, sought, &told);
+            let mut unread = 0;
             let removed = remove_rows(&path, &mut |columns, cells| {
-                sought.is_in(&key_columns, columns, cells, &mut checked)
+                let row = sought.judge(&key_columns, columns, cells, &mut checked);
+                unread += u64::from(row == RowIs::Unread && !sought.drops_unread);
+                row == RowIs::Theirs || row == RowIs::Unread && sought.drops_unread
             })?;
-            files += u64::from(removed > 0);
-            rows += removed;
+            report.files += u64::from(removed > 0);
+            report.rows += removed;
+            if unread > 0 {
+                report.rows_unread += unread;
+                report.files_unread.push(path.display().to_string());
+            }
         }
     }
-    Ok((files, rows))
+    Ok(())
 }
 
-/// The columns of a row file that stand for the key fields, under the mapping in force; none where the file cannot be
-/// understood, which leaves the search for the values themselves.
-fn key_columns(settings: &Settings, path: &Path, sought: &Sought<'_>) -> Vec<(FieldKind, String)> {
+/// What a run's summary tells of how it read its inputs; nothing where it was killed.
+#[derive(Default, Deserialize)]
+struct RunTold {
+    #[serde(default)]
+    key: Option<String>,
+    #[serde(default)]
+    columns: Vec<ToldColumn>,
+}
+
+#[derive(Deserialize)]
+struct ToldColumn {
+    field: String,
+    column: String,
+}
+
+impl RunTold {
+    fn read(dir: &Path) -> RunTold {
+        let bytes = fs::read(dir.join(SUMMARY_FILE)).unwrap_or_default();
+        serde_json::from_slice(&bytes).unwrap_or_default()
+    }
+}
+
+/// The columns of a row file that stand for the key fields sought.
+struct KeyColumns {
+    named: Vec<(FieldKind, String)>,
+    /// Whether they name the subjects of the rows, as far as is known: the run may have gone by another key.
+    are_the_keys: bool,
+}
+
+/// The columns of a row file that stand for the key fields, under the mapping in force and under that of the run; none
+/// where the file cannot be understood, which leaves the search for the values themselves.
+fn key_columns(settings: &Settings, path: &Path, sought: &Sought<'_>, told: &RunTold) -> KeyColumns {
+    let mut named = columns_in_force(settings, path, sought);
+    for line in &told.columns {
+        let field = FieldKind::from_name(&line.field).filter(|of| sought.values.iter().any(|(f, _)| f == of));
+        if let Some(field) = field
+            && !named.iter().any(|(of, column)| *of == field && *column == line.column)
+        {
+            named.push((field, line.column.clone()));
+        }
+    }
+    let is_key = |key: &String| sought.values.iter().any(|(field, _)| field.name() == key);
+    let are_the_keys = !named.is_empty() && told.key.as_ref().is_none_or(is_key);
+    KeyColumns { named, are_the_keys }
+}
+
+fn columns_in_force(settings: &Settings, path: &Path, sought: &Sought<'_>) -> Vec<(FieldKind, String)> {
     let Ok(rows) = parts::row_rules(settings) else { return Vec::new() };
     let input = [path.to_string_lossy().into_owned()];
     let mut options = parts::input_options(settings, &rows, &input, std::env::temp_dir());
