@@ -51,7 +51,7 @@ const fn plant(flaw: Flaw, sort: Sort, check: &'static str, about: &'static str)
 }
 
 /// All of them.
-pub(crate) const PLANTED: [Planted; 21] = [
+pub(crate) const PLANTED: [Planted; 22] = [
     plant(
         Flaw::HidesSubjects,
         Sort::Any,
