@@ -211,7 +211,7 @@ pub(super) fn rule_part<L: LedgerSlices>(
         if contested.is_swapping(rows) {
             hold_swap(rows);
         }
-        if let Some(entry) = entry.filter(|entry| !entry.refusals.is_empty()) {
+        if let Some(entry) = entry.filter(|entry| !entry.refusals.is_empty() || rules.older_open.is_some()) {
             confirm(rows, data, rules, entry);
         }
         let (refusals, refused_before) = (&join.refusals[..], &join.refused_before[..]);
@@ -220,15 +220,16 @@ pub(super) fn rule_part<L: LedgerSlices>(
     Ok(())
 }
 
-/// Finds the unchanged rows that overtake a failure of their subject: each by itself, for what one of them says is newer than
-/// the failure, whatever the others say. Where fields are folded the last row that has the ledger's value counts.
+/// Finds the unchanged rows that overtake a failure of their subject, or what an older batch has left open of it: each by
+/// itself, for what one of them says is newer, whatever the others say. Where fields are folded the last row that has the
+/// ledger's value counts.
 fn confirm(rows: &mut [RowRecord], data: &PartData, rules: &PlanRules, entry: &LedgerEntry) {
     let is_unchanged = |row: &&mut RowRecord| row.ruling == Ruling::Unchanged && row.marks.has(Marks::PART);
     for row in rows.iter_mut().filter(is_unchanged) {
         let version = data.version(row, rules.batch);
         let fields = row.present.minus(FieldSet::only(rules.key));
         let facts = fields.iter().map(|kind| FieldFact { kind, hash: data.hash(row, kind), version });
-        if !entry.failed_since(facts).is_empty() {
+        if !entry.said_between(facts, rules.older_open).is_empty() {
             row.ruling = Ruling::Confirmed;
         }
     }
@@ -237,8 +238,13 @@ fn confirm(rows: &mut [RowRecord], data: &PartData, rules: &PlanRules, entry: &L
 /// Holds back a subject that swaps with others. A row equal to the ledger is sent only behind one that is not.
 fn hold_swap(rows: &mut [RowRecord]) {
     for row in rows.iter_mut().filter(|row| row.is_live()) {
-        row.ruling = if row.marks.has(Marks::EQUAL) { Ruling::Unchanged } else { Ruling::Conflict };
+        row.ruling = if row.marks.has(Marks::EQUAL) { of_equal(row) } else { Ruling::Conflict };
     }
+}
+
+/// The ruling on a row of which nothing is left that the ledger does not have.
+fn of_equal(row: &RowRecord) -> Ruling {
+    if row.marks.has(Marks::OVERTAKEN) { Ruling::Superseded } else { Ruling::Unchanged }
 }
 
 /// The row that carries the update of a subject, or its last one; `None` when nothing of the subject is sent.
@@ -262,7 +268,7 @@ fn conclude(rows: &mut [RowRecord], rules: &PlanRules) {
     let mut is_sent = false;
     for row in rows.iter_mut().filter(parts) {
         if row.marks.has(Marks::EQUAL) && !is_sent {
-            row.ruling = Ruling::Unchanged;
+            row.ruling = of_equal(row);
         } else if holds && row.marks.has(Marks::CONTESTED) {
             row.ruling = Ruling::Conflict;
         }
