@@ -104,7 +104,6 @@ fn a_row_overtaken_in_what_it_changes_is_superseded_though_the_rest_is_as_it_was
                 "{options:?}: {}",
                 row["_detail"]
             );
-            assert!(late.stdout.contains("--new-batch"), "{options:?}: {}", late.stdout);
         }
         assert_eq!(tier(&ws, left).as_deref(), Some("wednesday"), "{options:?}");
     }

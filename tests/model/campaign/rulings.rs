@@ -413,7 +413,7 @@ impl Subject<'_> {
             let is_otherwise = self
                 .overtaken_otherwise(&self.rows[at])
                 .into_iter()
-                .any(|field| !(is_fold && self.is_of_own_row(field)) && !self.agrees(live, field));
+                .any(|field| !(self.agrees(live, field) || is_fold && self.is_of_own_row(field)));
             if ruling == Ruling::Unchanged && !is_settled && is_otherwise {
                 said[at].ruling = Ruling::Superseded;
             }
