@@ -84,13 +84,10 @@ impl<'a> Superseded<'a> {
 
     /// The reason and what is said of it.
     pub(super) fn why(&self, row: &Overtaken) -> (String, String) {
-        // What is left of it could have been sent, if another row were not taken instead. Where none is, it is the one
-        // that would have been, and nothing of it was left to send.
-        let is_none_taken = self.taken.get(&row.subject).is_some_and(Option::is_none);
+        // What is left of it could have been sent, if another row were not taken instead.
         let gives_way = match self.newer.duplicates {
             DuplicatePolicy::Last | DuplicatePolicy::First => {
-                (row.left_out != row.present || row.present.is_empty())
-                    && (row.left_out.is_empty() || !is_none_taken)
+                row.left_out != row.present || row.present.is_empty()
             }
             DuplicatePolicy::Fold | DuplicatePolicy::Each | DuplicatePolicy::Reject => false,
         };

@@ -57,7 +57,7 @@ impl<'a> Join<'a> {
         self.leave_out_and_find_duplicates(rows, entry, overtaking);
         match self.rules.duplicates {
             DuplicatePolicy::Fold => self.fold(rows, entry, overtaking.by_own_row, is_replay),
-            DuplicatePolicy::Each => self.each(rows, entry, overtaking.by_own_row, is_replay),
+            DuplicatePolicy::Each => self.each(rows, entry, is_replay),
             DuplicatePolicy::Last => {
                 let chosen = rows.iter().rposition(RowRecord::is_open);
                 self.alone(rows, chosen, entry);
@@ -233,22 +233,12 @@ impl<'a> Join<'a> {
             } else {
                 row.ruling = ruling.of_part();
             }
-            let foreign = row.left_out.minus(agreed).minus(by_own_row);
-            if judgement.standing == Standing::Equal && self.is_overtaken(row, entry, foreign) {
-                row.ruling = Ruling::Superseded;
-            }
         }
         self.note_refused_before(carrier, ruling, entry);
     }
 
     /// Every open row is an update of its own.
-    fn each(
-        &mut self,
-        rows: &mut [RowRecord],
-        entry: Option<&LedgerEntry>,
-        by_own_row: FieldSet,
-        is_replay: bool,
-    ) {
+    fn each(&mut self, rows: &mut [RowRecord], entry: Option<&LedgerEntry>, is_replay: bool) {
         if is_replay {
             self.leave_out_shadowed(rows);
         }
@@ -277,8 +267,7 @@ impl<'a> Join<'a> {
                 continue;
             }
             if row.present == key_only {
-                let is_agreed = self.is_acknowledged_since(row, entry);
-                row.ruling = if is_agreed { Ruling::Unchanged } else { Ruling::Superseded };
+                row.ruling = Ruling::Superseded;
                 continue;
             }
             let is_leading = entry.is_some_and(|entry| !was_sent_before(version, entry, self.rules));
@@ -292,8 +281,6 @@ impl<'a> Join<'a> {
             row.marks.add(Marks::PART);
             row.marks.add(Marks::CARRIER);
             row.marks.add_if(is_equal, Marks::EQUAL);
-            let foreign = row.left_out.minus(by_own_row);
-            row.marks.add_if(self.is_overtaken(row, entry, foreign), Marks::OVERTAKEN);
             row.marks.add_if(judgement.in_doubt, Marks::IN_DOUBT);
             row.marks.add_if(is_known(entry), Marks::KNOWN);
             self.note_refusals(row.ordinal, version, entry);
@@ -317,28 +304,6 @@ impl<'a> Join<'a> {
             agreed = agreed.minus(read).union(read.iter().filter(is_same).collect());
         }
         agreed
-    }
-
-    /// Whether something newer has set one of these fields, which are left out of the row, to another value.
-    fn is_overtaken(&self, row: &RowRecord, entry: Option<&LedgerEntry>, left_out: FieldSet) -> bool {
-        let version = self.version(row);
-        left_out.iter().any(|kind| {
-            let is_other = |field: LedgerField| {
-                field.version > version && field.state != FieldState::Known(self.data.hash(row, kind))
-            };
-            entry.and_then(|entry| entry.field(kind)).is_some_and(is_other)
-        })
-    }
-
-    /// Whether all that is left out of the row was acknowledged since as the row says it.
-    fn is_acknowledged_since(&self, row: &RowRecord, entry: Option<&LedgerEntry>) -> bool {
-        let version = self.version(row);
-        row.left_out.iter().all(|kind| {
-            let is_same = |field: LedgerField| {
-                field.version > version && field.state == FieldState::Known(self.data.hash(row, kind))
-            };
-            entry.and_then(|entry| entry.field(kind)).is_some_and(is_same)
-        })
     }
 
     /// One open row is the update, the others are superseded by it.

@@ -63,13 +63,13 @@ impl RowRecord {
 
     /// Whether the row is an update or part of one that would change something at the server.
     pub(super) fn is_live(&self) -> bool {
-        self.marks.has(Marks::PART) && !self.ruling.is_unchanged() && self.ruling != Ruling::Superseded
+        self.marks.has(Marks::PART) && !self.ruling.is_unchanged()
     }
 }
 
 /// Marks on a row, as bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Marks(u16);
+pub(super) struct Marks(u8);
 
 impl Marks {
     pub(super) const NONE: Marks = Marks(0);
@@ -89,8 +89,6 @@ impl Marks {
     pub(super) const KNOWN: Marks = Marks(1 << 6);
     /// Rejected by the policy on duplicates, not by a rule.
     pub(super) const BY_POLICY: Marks = Marks(1 << 7);
-    /// Under `each`: something newer has set one of its fields to another value.
-    pub(super) const OVERTAKEN: Marks = Marks(1 << 8);
 
     pub(super) fn has(self, mark: Marks) -> bool {
         self.0 & mark.0 != 0

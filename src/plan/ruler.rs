@@ -238,13 +238,8 @@ fn confirm(rows: &mut [RowRecord], data: &PartData, rules: &PlanRules, entry: &L
 /// Holds back a subject that swaps with others. A row equal to the ledger is sent only behind one that is not.
 fn hold_swap(rows: &mut [RowRecord]) {
     for row in rows.iter_mut().filter(|row| row.is_live()) {
-        row.ruling = if row.marks.has(Marks::EQUAL) { of_equal(row) } else { Ruling::Conflict };
+        row.ruling = if row.marks.has(Marks::EQUAL) { Ruling::Unchanged } else { Ruling::Conflict };
     }
-}
-
-/// The ruling on a row of which nothing is left that the ledger does not have.
-fn of_equal(row: &RowRecord) -> Ruling {
-    if row.marks.has(Marks::OVERTAKEN) { Ruling::Superseded } else { Ruling::Unchanged }
 }
 
 /// The row that carries the update of a subject, or its last one; `None` when nothing of the subject is sent.
@@ -268,7 +263,7 @@ fn conclude(rows: &mut [RowRecord], rules: &PlanRules) {
     let mut is_sent = false;
     for row in rows.iter_mut().filter(parts) {
         if row.marks.has(Marks::EQUAL) && !is_sent {
-            row.ruling = of_equal(row);
+            row.ruling = Ruling::Unchanged;
         } else if holds && row.marks.has(Marks::CONTESTED) {
             row.ruling = Ruling::Conflict;
         }

@@ -26,7 +26,6 @@ struct Said {
     carries: Option<State>,
     claims: BTreeMap<FieldKind, u64>,
     is_equal: bool,
-    is_overtaken: bool,
 }
 
 struct Model<'a> {
@@ -139,7 +138,6 @@ impl Model<'_> {
             carries: None,
             claims: BTreeMap::new(),
             is_equal: false,
-            is_overtaken: false,
         };
         let mut said = vec![nothing; self.rows.len()];
         let mut live = Vec::new();
@@ -203,13 +201,6 @@ impl Model<'_> {
             ];
             let of_part = pairs.into_iter().find(|(whole, _)| at != carrier && *whole == ruling);
             said[at].ruling = of_part.map_or(ruling, |(_, part)| part);
-            let is_otherwise = self.overtaken(at).iter().any(|kind| {
-                let is_own = is_fold && self.overtaken_by_own_row(kind);
-                !is_own && !self.agrees(live, kind) && !self.holds(kind, self.rows[at].fields[&kind])
-            });
-            if is_otherwise && !self.settled(&state) && self.equal(&state) {
-                said[at].ruling = Ruling::Superseded;
-            }
         }
         said[carrier].carries = Some(state);
     }
@@ -234,15 +225,6 @@ impl Model<'_> {
                 said[at].is_equal = self.equal(&state) && !self.sent_before(row.version);
                 said[at].ruling = self.otherwise(&state);
                 said[at].carries = Some(state);
-                said[at].is_overtaken = gone.iter().any(|kind| {
-                    self.ledger_version(kind) > Some(row.version)
-                        && !self.overtaken_by_own_row(kind)
-                        && !self.holds(kind, row.fields[&kind])
-                });
-            } else if gone == self.overtaken(at)
-                && gone.iter().all(|kind| self.holds(kind, row.fields[&kind]))
-            {
-                said[at].ruling = Ruling::Unchanged;
             }
         }
     }
@@ -372,7 +354,7 @@ fn model(rows: &[TestRow], ledger: &[LedgerEntry], rules: &PlanRules) -> Vec<(Ru
         for said in said {
             let is_part = is_part(said);
             if said.is_equal && !is_sent {
-                said.ruling = of_equal(said);
+                said.ruling = Ruling::Unchanged;
             } else if is_part && contested(said) {
                 said.ruling = Ruling::Conflict;
             }
@@ -387,7 +369,7 @@ fn model(rows: &[TestRow], ledger: &[LedgerEntry], rules: &PlanRules) -> Vec<(Ru
             let ruling = if !is_held {
                 said.ruling
             } else if said.is_equal {
-                of_equal(said)
+                Ruling::Unchanged
             } else {
                 Ruling::Conflict
             };
@@ -403,10 +385,6 @@ fn model(rows: &[TestRow], ledger: &[LedgerEntry], rules: &PlanRules) -> Vec<(Ru
 /// Whether a row is part of what would change something.
 fn is_part(said: &Said) -> bool {
     !said.claims.is_empty() && !matches!(said.ruling, Ruling::Unchanged | Ruling::Superseded)
-}
-
-fn of_equal(said: &Said) -> Ruling {
-    if said.is_overtaken { Ruling::Superseded } else { Ruling::Unchanged }
 }
 
 /// Whether an unchanged row says again what was acknowledged before a failure that is older than the row, or before an open

@@ -112,19 +112,12 @@ pub(crate) struct Said {
     pub(crate) claims: Cells,
     /// Whether it equals what is held.
     pub(crate) is_equal: bool,
-    /// Whether something newer has set a field of it otherwise.
-    is_overtaken: bool,
 }
 
 impl Said {
     /// Whether the row is part of what would change something.
     pub(crate) fn is_part(&self) -> bool {
         !self.claims.is_empty() && !matches!(self.ruling, Ruling::Unchanged | Ruling::Superseded)
-    }
-
-    /// The ruling on a row that equals what is held.
-    pub(crate) fn of_equal(&self) -> Ruling {
-        if self.is_overtaken { Ruling::Superseded } else { Ruling::Unchanged }
     }
 }
 
@@ -234,7 +227,7 @@ fn conclude(said: &mut [Said], contested: Option<&Cells>, rules: Rules) {
             contested.iter().any(|(field, value)| said.claims.get(field) == Some(value))
         });
         if said.is_equal && !is_sent {
-            said.ruling = said.of_equal();
+            said.ruling = Ruling::Unchanged;
         } else if is_contested && !rules.sends_conflicts && !rules.laws.has(Flaw::ConflictsAreSent) {
             said.ruling = Ruling::Conflict;
         }
@@ -277,13 +270,6 @@ impl Subject<'_> {
     fn agrees(&self, live: &[usize], field: Field) -> bool {
         let last = live.iter().rev().find_map(|at| self.rows[*at].cells.get(&field));
         last.is_some_and(|value| self.entry.holds(field, value))
-    }
-
-    /// Fields of a row that something newer has set otherwise.
-    fn overtaken_otherwise(&self, row: &Valid) -> BTreeSet<Field> {
-        let mut overtaken = self.overtaken(row);
-        overtaken.retain(|field| !self.entry.holds(*field, &row.cells[field]));
-        overtaken
     }
 
     /// Whether a row has set a field as it is remembered, known or not.
@@ -352,13 +338,8 @@ impl Subject<'_> {
     }
 
     fn says(&self) -> Vec<Said> {
-        let nothing = Said {
-            ruling: Ruling::Superseded,
-            carries: None,
-            claims: Cells::new(),
-            is_equal: false,
-            is_overtaken: false,
-        };
+        let nothing =
+            Said { ruling: Ruling::Superseded, carries: None, claims: Cells::new(), is_equal: false };
         let mut said = vec![nothing; self.rows.len()];
         let mut live = Vec::new();
         for (at, said) in said.iter_mut().enumerate() {
@@ -410,13 +391,6 @@ impl Subject<'_> {
             let pairs = [(Ruling::Send, Ruling::Folded), (Ruling::RefusedBefore, Ruling::FoldedRefused)];
             let of_part = pairs.into_iter().find(|(whole, _)| at != carrier && *whole == ruling);
             said[at].ruling = of_part.map_or(ruling, |(_, part)| part);
-            let is_otherwise = self
-                .overtaken_otherwise(&self.rows[at])
-                .into_iter()
-                .any(|field| !(self.agrees(live, field) || is_fold && self.is_of_own_row(field)));
-            if ruling == Ruling::Unchanged && !is_settled && is_otherwise {
-                said[at].ruling = Ruling::Superseded;
-            }
         }
         said[carrier].carries = Some(sent);
     }
@@ -460,13 +434,9 @@ impl Subject<'_> {
                 said[at].is_equal = self.is_equal(&facts) && !self.was_sent_before(row.version);
                 said[at].ruling = self.otherwise(&sent);
                 said[at].carries = Some(sent);
-                let otherwise = self.overtaken_otherwise(row);
-                said[at].is_overtaken = otherwise.into_iter().any(|field| !self.is_of_own_row(field));
                 if !said[at].is_equal || !touched.is_empty() {
                     touched.extend(facts.into_keys());
                 }
-            } else if gone == self.overtaken(row) && self.overtaken_otherwise(row).is_empty() {
-                said[at].ruling = Ruling::Unchanged;
             }
         }
     }
