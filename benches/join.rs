@@ -99,6 +99,7 @@ fn rules() -> PlanRules {
         retry_failed: false,
         now_s: 0,
         batch: 2,
+        older_open: None,
         key: KEY,
         tag: Some(SubjectId([7; 16]).tag()),
         samples: 5,

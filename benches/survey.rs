@@ -148,6 +148,7 @@ fn plan_rules(batch: u64) -> PlanRules {
         retry_failed: false,
         now_s: 0,
         batch,
+        older_open: None,
         key: KEY_FIELD,
         tag: None,
         samples: 0,

@@ -124,7 +124,7 @@ pub enum Record {
         version: Version,
     },
     /// A row that changed nothing, and so was not sent, says the same as what was acknowledged: newer than a failure
-    /// since then, which it overtakes.
+    /// since then, or than what an older batch has left, which it overtakes.
     Confirmed {
         /// Whom it is about.
         subject: SubjectId,

@@ -422,7 +422,8 @@ impl Job<'_> {
                     .into(),
             });
         }
-        let rules = self.plan_rules(&batch, key_field, judge.tag());
+        let older_open = journal.map(|journal| journal.older_open(target, batch.seq)).transpose()?.flatten();
+        let rules = PlanRules { older_open, ..self.plan_rules(&batch, key_field, judge.tag()) };
         let threads = parts::plan_threads(self.settings);
         let plan = match journal {
             Some(journal) => survey.finish(&rules, journal, threads)?,
@@ -453,6 +454,7 @@ impl Job<'_> {
             retry_failed: run.retry_failed,
             now_s: clock::wall_s(),
             batch: batch.seq,
+            older_open: None,
             key,
             tag,
             samples: settings.samples,

@@ -1,5 +1,6 @@
-//! Confirmation: rows that change nothing, and are newer than a failure of their subject, are recorded without a request.
-//! What failed before them is overtaken then, and does not come back when it is fed back.
+//! Confirmation: rows that change nothing, and are newer than a failure of their subject or than a batch left open, are
+//! recorded without a request. What failed before them, or was left, is overtaken then, and does not come back when it is
+//! fed back or resumed.
 //!
 //! Not here: which rows these are (`plan/ruler.rs`), what a record of them does (`ledger.rs`).
 
@@ -40,7 +41,7 @@ pub struct Confirmation<'a> {
 }
 
 /// Records every row that the plan confirms; why it ended early, if it did. Nothing is read where there is none. Done
-/// twice it does nothing the second time: what is confirmed is newer than the failure.
+/// twice it does nothing the second time: what is confirmed is newer then.
 pub fn confirm(confirmation: Confirmation<'_>) -> Option<Stopped> {
     if confirmation.plan.facts().confirmed == 0 {
         return None;

@@ -89,6 +89,18 @@ impl Core {
         if closed.is_empty() { Ok(()) } else { self.commit_named(closed) }
     }
 
+    /// The newest of the target's open batches before this sequence. One that never began to deliver has none yet.
+    pub(super) fn older_open(&self, target: &str, seq: u64) -> Result<Option<u64>, JournalError> {
+        named::check_name(target)?;
+        let mut newest = None;
+        self.store.named_with(&named::open_batches(target), &mut |name, bytes| {
+            let open: OpenBatch = named::decode(name, bytes)?;
+            newest = newest.max(Some(open.seq).filter(|open_seq| open.delivered && *open_seq < seq));
+            Ok(())
+        })?;
+        Ok(newest)
+    }
+
     /// How far a target's ledger has moved.
     pub(super) fn ledger_moves(&self, target: &str) -> Result<LedgerMoves, JournalError> {
         named::check_name(target)?;

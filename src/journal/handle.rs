@@ -253,6 +253,13 @@ impl Journal {
         self.call(move |core| core.close_batch(&target, seq))
     }
 
+    /// The newest batch of the target older than this one that is open, of which something may have been sent and
+    /// something may be left.
+    pub fn older_open(&self, target: &str, seq: u64) -> Result<Option<u64>, JournalError> {
+        let target = target.to_owned();
+        self.call(move |core| core.older_open(&target, seq))
+    }
+
     /// How far a target's ledger has moved.
     pub fn ledger_moves(&self, target: &str) -> Result<LedgerMoves, JournalError> {
         let target = target.to_owned();

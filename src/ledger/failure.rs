@@ -106,19 +106,27 @@ impl LedgerEntry {
     }
 
     /// Fields whose acknowledged value these facts repeat, and of which an update that came after that value and before
-    /// these facts may have said something else: one failed in between.
-    pub fn failed_since(&self, facts: impl IntoIterator<Item = FieldFact>) -> FieldSet {
-        if self.refusals.is_empty() {
+    /// these facts may have said something else: one failed in between, or is still to be sent by a batch that was left
+    /// open.
+    pub fn said_between(
+        &self,
+        facts: impl IntoIterator<Item = FieldFact>,
+        open_batch: Option<u64>,
+    ) -> FieldSet {
+        if self.refusals.is_empty() && open_batch.is_none() {
             return FieldSet::EMPTY;
         }
-        let has_failed_between = |fact: &FieldFact| {
+        let is_said_between = |fact: &FieldFact| {
             self.field(fact.kind).is_some_and(|field| {
+                let (from, to) = (field.version, fact.version);
                 let mut failed = self.refusals.iter().map(|refusal| refusal.version);
+                // The field may be of the open batch itself, which has more to say of it.
+                let is_left = open_batch.is_some_and(|open| from.batch <= open && open < to.batch);
                 field.state == FieldState::Known(fact.hash)
-                    && failed.any(|failed| field.version < failed && failed < fact.version)
+                    && (is_left || failed.any(|failed| from < failed && failed < to))
             })
         };
-        facts.into_iter().filter(has_failed_between).map(|fact| fact.kind).collect()
+        facts.into_iter().filter(is_said_between).map(|fact| fact.kind).collect()
     }
 }
 

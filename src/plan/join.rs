@@ -195,11 +195,13 @@ impl<'a> Join<'a> {
         is_replay: bool,
     ) {
         let key_only = FieldSet::only(self.rules.key);
+        let agreed = self.agreed(rows, entry);
         for row in rows.iter_mut().filter(|row| row.is_open()) {
             // What a row of this very fold has overtaken is no news: the fold contains that row as well. Otherwise a
             // resume would call superseded what the first run called folded.
             if row.present == key_only && row.left_out.intersect(by_own_row).is_empty() {
-                row.ruling = if row.left_out.is_empty() { Ruling::Unchanged } else { Ruling::Superseded };
+                let is_agreed = row.left_out.minus(agreed).is_empty();
+                row.ruling = if is_agreed { Ruling::Unchanged } else { Ruling::Superseded };
             }
         }
         if is_replay {
@@ -284,6 +286,24 @@ impl<'a> Join<'a> {
             self.note_refusals(row.ordinal, version, entry);
             self.note_refused_before(row.ordinal, judgement.otherwise, entry);
         }
+    }
+
+    /// Fields of which the last open row that has them says what was last acknowledged. Asked where something newer has
+    /// set a field.
+    fn agreed(&self, rows: &[RowRecord], entry: Option<&LedgerEntry>) -> FieldSet {
+        let mut agreed = FieldSet::EMPTY;
+        if rows.iter().all(|row| row.left_out.is_empty()) {
+            return agreed;
+        }
+        for row in rows.iter().filter(|row| row.is_open()) {
+            let read = row.present.union(row.left_out);
+            let is_same = |kind: &FieldKind| {
+                let known = FieldState::Known(self.data.hash(row, *kind));
+                entry.and_then(|entry| entry.field(*kind)).is_some_and(|field| field.state == known)
+            };
+            agreed = agreed.minus(read).union(read.iter().filter(is_same).collect());
+        }
+        agreed
     }
 
     /// One open row is the update, the others are superseded by it.

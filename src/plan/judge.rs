@@ -73,11 +73,11 @@ pub(super) fn judge(
     let not_sent = match rules.send {
         SendMode::Full => FieldSet::EMPTY,
         SendMode::Changed if rules.full => FieldSet::EMPTY,
-        // A field that equals the ledger goes along where an update failed since then that may have said otherwise:
-        // acknowledged once more, it is newer than that one, which may be fed back.
+        // A field that equals the ledger goes along where an update since then may have said otherwise, which failed or
+        // was left: acknowledged once more, it is newer than that one, which may be fed back or resumed.
         SendMode::Changed => {
-            let failed_since = entry.failed_since(facts.iter().copied());
-            not_sent(all, changed.union(touched).union(stale).union(failed_since), rules)
+            let said_between = entry.said_between(facts.iter().copied(), rules.older_open);
+            not_sent(all, changed.union(touched).union(stale).union(said_between), rules)
         }
     };
     // What became of an update, and what is said of it by its digest, is about the fields that are sent.

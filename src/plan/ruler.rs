@@ -211,7 +211,7 @@ pub(super) fn rule_part<L: LedgerSlices>(
         if contested.is_swapping(rows) {
             hold_swap(rows);
         }
-        if let Some(entry) = entry.filter(|entry| !entry.refusals.is_empty()) {
+        if let Some(entry) = entry.filter(|entry| !entry.refusals.is_empty() || rules.older_open.is_some()) {
             confirm(rows, data, rules, entry);
         }
         let (refusals, refused_before) = (&join.refusals[..], &join.refused_before[..]);
@@ -220,15 +220,16 @@ pub(super) fn rule_part<L: LedgerSlices>(
     Ok(())
 }
 
-/// Finds the unchanged rows that overtake a failure of their subject: each by itself, for what one of them says is newer than
-/// the failure, whatever the others say. Where fields are folded the last row that has the ledger's value counts.
+/// Finds the unchanged rows that overtake a failure of their subject, or what an older batch has left open of it: each by
+/// itself, for what one of them says is newer, whatever the others say. Where fields are folded the last row that has the
+/// ledger's value counts.
 fn confirm(rows: &mut [RowRecord], data: &PartData, rules: &PlanRules, entry: &LedgerEntry) {
     let is_unchanged = |row: &&mut RowRecord| row.ruling == Ruling::Unchanged && row.marks.has(Marks::PART);
     for row in rows.iter_mut().filter(is_unchanged) {
         let version = data.version(row, rules.batch);
         let fields = row.present.minus(FieldSet::only(rules.key));
         let facts = fields.iter().map(|kind| FieldFact { kind, hash: data.hash(row, kind), version });
-        if !entry.failed_since(facts).is_empty() {
+        if !entry.said_between(facts, rules.older_open).is_empty() {
             row.ruling = Ruling::Confirmed;
         }
     }

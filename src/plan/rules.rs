@@ -98,6 +98,9 @@ pub struct PlanRules {
     pub now_s: i64,
     /// Sequence number of the batch on its target.
     pub batch: u64,
+    /// That of the newest older batch that is open: what it has left to send may say something else than this one, and
+    /// leaves no trace of it in the ledger.
+    pub older_open: Option<u64>,
     /// The key field, whose value is the subject.
     pub key: FieldKind,
     /// Which entries of the ledger are of this target and key field; `None` counts none of them.

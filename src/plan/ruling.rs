@@ -34,7 +34,7 @@ pub enum Ruling {
     RefusedBefore,
     /// Part of an update that was refused earlier in this batch; booked as folded.
     FoldedRefused,
-    /// Nothing to change; and newer than a failure of its subject, which it overtakes.
+    /// Nothing to change; and newer than a failure of its subject, or than an open batch, which it overtakes.
     Confirmed,
 }
 

@@ -40,18 +40,22 @@ pub(super) struct Tally {
     subjects_altered: u64,
     in_doubt_resent: u64,
     clears: u64,
-    /// Rows of which a newer batch has set a part, whatever became of the rest.
+    /// Rows of which a newer batch has set a part otherwise, whatever became of the rest.
     rows_overtaken: u64,
-    /// Unchanged rows that overtake a failure.
+    /// Unchanged rows that overtake a failure, or what an older batch has left.
     confirmed: u64,
     samples: Vec<Sample>,
 }
 
-/// Whether a newer batch has set a field of the row, which is left out for it. What another row of its own batch has set is
-/// no reason to keep that open.
-fn is_overtaken(row: &RowRecord, entry: Option<&LedgerEntry>, rules: &PlanRules) -> bool {
-    let is_newer = |field: LedgerField| field.version.batch > rules.batch;
-    row.left_out.iter().any(|kind| entry.and_then(|entry| entry.field(kind)).is_some_and(is_newer))
+/// Whether a newer batch has set a field of the row to another value, for which it is left out. What another row of its own
+/// batch has set is no reason to keep that open.
+fn is_overtaken(row: &RowRecord, ruled: &Ruled<'_>, rules: &PlanRules) -> bool {
+    row.left_out.iter().any(|kind| {
+        let is_other = |field: LedgerField| {
+            field.version.batch > rules.batch && field.state != FieldState::Known(ruled.data.hash(row, kind))
+        };
+        ruled.entry.and_then(|entry| entry.field(kind)).is_some_and(is_other)
+    })
 }
 
 impl Tally {
@@ -61,7 +65,7 @@ impl Tally {
         for row in ruled.rows {
             *counter(&mut self.rows, row.ruling) += 1;
             self.settled_rows += u64::from(!row.is_live());
-            self.rows_overtaken += u64::from(is_overtaken(row, ruled.entry, rules));
+            self.rows_overtaken += u64::from(is_overtaken(row, ruled, rules));
             is_live |= row.is_live();
             is_unchanged |= row.ruling.is_unchanged();
             self.confirmed += u64::from(row.ruling == Ruling::Confirmed);

@@ -97,6 +97,7 @@ fn plan_rules() -> PlanRules {
         retry_failed: false,
         now_s: 0,
         batch: 2,
+        older_open: None,
         key: FieldKind::UserExternalId,
         tag: None,
         samples: 0,

@@ -94,6 +94,9 @@ mod drained;
 // Older batches run late, and what is in doubt over several batches.
 mod overtaken;
 
+// Batches left open, and what is said since of what they have left.
+mod left_open;
+
 // The state directory damaged, unwritable, full; and what must not stand in it in clear.
 mod state_dir;
 

@@ -104,6 +104,12 @@ fn a_batch_is_continued_until_it_is_closed() {
     journal.note_delivery(TARGET, a, 1).unwrap();
     assert_eq!(journal.begin_batch(TARGET, b, 10, 102, false).unwrap(), fresh(2, 102));
     journal.note_delivery(TARGET, b, 2).unwrap();
+    let older_open = |target, seq| journal.older_open(target, seq).unwrap();
+    assert_eq!(
+        (older_open(TARGET, 9), older_open(TARGET, 2), older_open(TARGET, 1)),
+        (Some(2), Some(1), None)
+    );
+    assert_eq!(older_open("other", 9), None, "nothing of it was ever sent");
     drop(journal);
 
     let journal = open(dir.path()).unwrap();

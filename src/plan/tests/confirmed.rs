@@ -39,6 +39,37 @@ fn a_row_that_changes_nothing_is_confirmed_only_where_a_failure_lies_between() {
 }
 
 #[test]
+fn a_row_that_changes_nothing_is_confirmed_while_an_older_batch_is_open() {
+    let known = synced(1, v(5, 1), &[(IMSI, 1)]);
+    let (says_it_again, fed_back) = ([row(1, &[(IMSI, 1)])], [replayed(6, 1, 1, &[(IMSI, 1)])]);
+    for (older_open, ruling) in
+        [(None, Unchanged), (Some(4), Unchanged), (Some(5), Confirmed), (Some(8), Confirmed)]
+    {
+        let rules = PlanRules { older_open, ..rules() };
+        check(&says_it_again, std::slice::from_ref(&known), &rules, &[ruling]);
+        let ruling = if older_open == Some(5) { Confirmed } else { Unchanged };
+        check(&fed_back, std::slice::from_ref(&known), &rules, &[ruling]);
+        // What is sent in part says the rest, too.
+        let changed = PlanRules { send: SendMode::Changed, ..rules };
+        let plan =
+            check(&[row(1, &[(IMSI, 1), (CLASS, 2)])], std::slice::from_ref(&known), &changed, &[Send]);
+        let is_said = older_open.is_some_and(|open| open >= 5);
+        assert_eq!(plan.beside(1).unwrap().not_sent.contains(IMSI), !is_said, "{older_open:?}");
+    }
+}
+
+#[test]
+fn what_was_acknowledged_since_as_the_row_says_it_is_unchanged() {
+    let records = [synced(1, v(5, 1), &[(IMSI, 1), (CLASS, 1)]), synced(1, v(12, 1), &[(CLASS, 3)])];
+    let plan = check(&[row(1, &[(CLASS, 3)])], &records, &rules(), &[Unchanged]);
+    assert_eq!(plan.facts().rows_overtaken, 0);
+    let plan = check(&[row(1, &[(CLASS, 2)])], &records, &rules(), &[Superseded]);
+    assert_eq!(plan.facts().rows_overtaken, 1);
+    // Folded, what the last row says counts.
+    check(&[row(1, &[(CLASS, 2)]), row(1, &[(CLASS, 3)])], &records, &rules(), &[Unchanged, Unchanged]);
+}
+
+#[test]
 fn every_row_of_a_fold_confirms_what_it_says_itself() {
     let records = [synced(1, v(5, 1), &[(IMSI, 1), (ICCID, 1)]), refused(1, v(7, 1), &[(IMSI, 2)])];
     // The first row's IMSI is not the acknowledged one: its record moves nothing.

@@ -102,6 +102,7 @@ fn rules() -> PlanRules {
         retry_failed: false,
         now_s: NOW_S,
         batch: BATCH,
+        older_open: None,
         key: KEY,
         tag: None,
         samples: 5,

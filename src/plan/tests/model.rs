@@ -172,7 +172,7 @@ impl Model<'_> {
                 .collect();
             if !self.remaining(at, foreign).is_empty() {
                 parts.push(at);
-            } else if foreign.is_empty() {
+            } else if foreign.iter().all(|kind| self.agrees(live, kind)) {
                 said[at].ruling = Ruling::Unchanged;
             }
         }
@@ -227,6 +227,12 @@ impl Model<'_> {
                 said[at].carries = Some(state);
             }
         }
+    }
+
+    /// Whether the last of these rows that has a field says what was acknowledged.
+    fn agrees(&self, live: &[usize], kind: FieldKind) -> bool {
+        let last = live.iter().rev().find_map(|at| self.rows[*at].fields.get(&kind));
+        last.is_some_and(|hash| self.holds(kind, *hash))
     }
 
     fn sent_before(&self, version: Version) -> bool {
@@ -346,7 +352,7 @@ fn model(rows: &[TestRow], ledger: &[LedgerEntry], rules: &PlanRules) -> Vec<(Ru
         };
         let mut is_sent = false;
         for said in said {
-            let is_part = !said.claims.is_empty() && said.ruling != Ruling::Unchanged;
+            let is_part = is_part(said);
             if said.is_equal && !is_sent {
                 said.ruling = Ruling::Unchanged;
             } else if is_part && contested(said) {
@@ -359,8 +365,7 @@ fn model(rows: &[TestRow], ledger: &[LedgerEntry], rules: &PlanRules) -> Vec<(Ru
     let swaps = swaps(&said, &entries);
     for (((rows, said), swaps), entry) in said.iter().zip(swaps).zip(&entries) {
         for (row, said) in rows.iter().zip(said) {
-            let is_part = !said.claims.is_empty() && said.ruling != Ruling::Unchanged;
-            let is_held = is_part && swaps && rules.conflicts == ConflictPolicy::Hold;
+            let is_held = is_part(said) && swaps && rules.conflicts == ConflictPolicy::Hold;
             let ruling = if !is_held {
                 said.ruling
             } else if said.is_equal {
@@ -369,7 +374,7 @@ fn model(rows: &[TestRow], ledger: &[LedgerEntry], rules: &PlanRules) -> Vec<(Ru
                 Ruling::Conflict
             };
             let overtakes = ruling == Ruling::Unchanged && !said.claims.is_empty();
-            let overtakes = overtakes && overtakes_a_failure(row, said.left_out, *entry);
+            let overtakes = overtakes && overtakes_a_failure(row, said.left_out, *entry, rules.older_open);
             let ruling = if overtakes { Ruling::Confirmed } else { ruling };
             result[usize::try_from(row.ordinal - 1).unwrap()] = (ruling, said.left_out);
         }
@@ -377,14 +382,27 @@ fn model(rows: &[TestRow], ledger: &[LedgerEntry], rules: &PlanRules) -> Vec<(Ru
     result
 }
 
-/// Whether an unchanged row says again what was acknowledged before a failure that is older than the row.
-fn overtakes_a_failure(row: &ModelRow, left_out: FieldSet, entry: Option<&LedgerEntry>) -> bool {
+/// Whether a row is part of what would change something.
+fn is_part(said: &Said) -> bool {
+    !said.claims.is_empty() && !matches!(said.ruling, Ruling::Unchanged | Ruling::Superseded)
+}
+
+/// Whether an unchanged row says again what was acknowledged before a failure that is older than the row, or before an open
+/// batch was done.
+fn overtakes_a_failure(
+    row: &ModelRow,
+    left_out: FieldSet,
+    entry: Option<&LedgerEntry>,
+    older_open: Option<u64>,
+) -> bool {
     let Some(entry) = entry else { return false };
     row.fields.iter().filter(|(kind, _)| **kind != KEY && !left_out.contains(**kind)).any(|(kind, hash)| {
         entry.field(*kind).is_some_and(|field| {
             let mut failed = entry.refusals.iter().map(|refusal| refusal.version);
             field.state == FieldState::Known(FieldHash(*hash))
-                && failed.any(|failed| failed > field.version && failed < row.version)
+                && (failed.any(|failed| failed > field.version && failed < row.version)
+                    || older_open
+                        .is_some_and(|open| (field.version.batch..row.version.batch).contains(&open)))
         })
     })
 }
@@ -404,10 +422,8 @@ fn swaps(said: &[(Vec<ModelRow>, Vec<Said>)], entries: &[Option<&LedgerEntry>]) 
     let waits_for = |one: usize, other: usize| {
         [FieldKind::Number, IMSI, ICCID].into_iter().any(|kind| {
             let Some(taken) = last(one, kind) else { return false };
-            let is_live = said[one]
-                .1
-                .iter()
-                .any(|said| said.ruling != Ruling::Unchanged && said.claims.get(&kind) == Some(&taken));
+            let is_live =
+                said[one].1.iter().any(|said| is_part(said) && said.claims.get(&kind) == Some(&taken));
             let gives_up =
                 before(other, kind) == Some(taken) && last(other, kind).is_some_and(|set| set != taken);
             is_live && before(one, kind) != Some(taken) && gives_up
@@ -527,15 +543,19 @@ pub(super) fn any_rules() -> impl Strategy<Value = PlanRules> {
         prop::bool::weighted(0.2),
         prop::option::weighted(0.3, 0..4_u64),
         any::<bool>(),
+        prop::option::weighted(0.3, 6..BATCH),
     )
-        .prop_map(|(duplicates, conflicts, in_doubt, full, resend_after_s, retry_failed)| PlanRules {
-            duplicates,
-            conflicts,
-            in_doubt,
-            full,
-            resend_after_s,
-            retry_failed,
-            ..rules()
+        .prop_map(|(duplicates, conflicts, in_doubt, full, resend_after_s, retry_failed, older_open)| {
+            PlanRules {
+                duplicates,
+                conflicts,
+                in_doubt,
+                full,
+                resend_after_s,
+                retry_failed,
+                older_open,
+                ..rules()
+            }
         })
 }
 

@@ -150,6 +150,7 @@ fn rules() -> PlanRules {
         retry_failed: false,
         now_s: 1_000,
         batch: 9,
+        older_open: None,
         key: KEY,
         tag: Some(id(0).tag()),
         samples: 3,

@@ -42,7 +42,7 @@ impl World {
         let begun = self.batches[target].begin(key, step.makes_newest, batch)?;
         self.tally.resumes += u64::from(begun.is_resumed == Some(true));
         self.tally_resume(of, begun.is_resumed);
-        let plan = self.plan(&step, of.input, batch, of.began_s);
+        let plan = self.plan(&step, of.input, (batch, of.remembered.older_open), of.began_s);
         self.note_delivery(of, key, &plan);
         let end = match of.ran.code {
             None => End::Killed,
@@ -82,8 +82,14 @@ impl World {
         Ok(())
     }
 
-    /// The model's plan of an input under this number of its batch.
-    pub(crate) fn plan(&self, step: &Step, input: &Input, batch: u64, now_s: i64) -> Plan {
+    /// The model's plan of an input under this number of its batch, with that of the newest open one before it.
+    pub(crate) fn plan(
+        &self,
+        step: &Step,
+        input: &Input,
+        (batch, older_open): (u64, Option<u64>),
+        now_s: i64,
+    ) -> Plan {
         let target = step.options.target;
         let rules = Rules {
             duplicates: step.options.duplicates,
@@ -93,6 +99,7 @@ impl World {
             sends_changed: step.options.sends_changed,
             retries_failed: step.retries_failed,
             batch,
+            older_open,
             stale_before_s: self.stale_before_s(now_s),
             laws: self.climate.laws,
         };

@@ -35,6 +35,8 @@ pub(crate) struct Remembered {
     pub(crate) entries: BTreeMap<(usize, String), Seen>,
     /// Batch of the run asked for.
     pub(crate) batch: Option<u64>,
+    /// The newest open batch before it.
+    pub(crate) older_open: Option<u64>,
     /// Whether there is a journal.
     pub(crate) is_there: bool,
 }
@@ -80,6 +82,10 @@ pub(crate) fn read(state: &Path, names: &Names, run_id: Option<&str>) -> Result<
     }
     let batch = run_id.map(|run_id| journal.run_batch(run_id)).transpose();
     let batch = batch.map_err(|error| format!("the runs cannot be read: {error}"))?.flatten();
+    if let Some(run) = &batch {
+        let open = journal.older_open(&run.target, run.batch_seq);
+        remembered.older_open = open.map_err(|error| format!("the batches cannot be read: {error}"))?;
+    }
     remembered.batch = batch.map(|run| run.batch_seq);
     Ok(remembered)
 }

@@ -144,7 +144,8 @@ impl World {
         if self.batches[target].is_open(&key).is_none() {
             return Ok(());
         }
-        let plan = self.plan(step, input, next, simsync::engine::clock::wall_s());
+        // What is confirmed is counted as unchanged.
+        let plan = self.plan(step, input, (next, None), simsync::engine::clock::wall_s());
         let fillers = if self.climate.spills { fillers::ROWS } else { 0 };
         let (rows, outcomes) = (u64::try_from(input.rows.len()).unwrap(), std::collections::BTreeMap::new());
         let result = Result_ { plan: &plan, outcomes: &outcomes, rows, fillers };

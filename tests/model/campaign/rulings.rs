@@ -43,6 +43,8 @@ pub(crate) struct Rules {
     pub(crate) sends_changed: bool,
     pub(crate) retries_failed: bool,
     pub(crate) batch: u64,
+    /// The newest batch before it that is open.
+    pub(crate) older_open: Option<u64>,
     /// Acknowledgments of before this moment are refreshed, in seconds since the Unix epoch.
     pub(crate) stale_before_s: Option<i64>,
     pub(crate) laws: Laws,
@@ -112,6 +114,13 @@ pub(crate) struct Said {
     pub(crate) is_equal: bool,
 }
 
+impl Said {
+    /// Whether the row is part of what would change something.
+    pub(crate) fn is_part(&self) -> bool {
+        !self.claims.is_empty() && !matches!(self.ruling, Ruling::Unchanged | Ruling::Superseded)
+    }
+}
+
 /// A subject, its rows and what is said of them, both in the order of versions.
 pub(crate) type Told<'r> = (&'r String, Vec<Valid>, Vec<Said>);
 
@@ -154,7 +163,9 @@ pub(crate) fn plan(
         let said = Subject { rules, entry, rows: &rows }.says();
         plan.is_overtaken |= rows.iter().any(|row| {
             let is_newer = |field| entry.version(field).is_some_and(|version| version.batch > rules.batch);
-            row.cells.keys().any(|field| *field != Field::Key && is_newer(*field))
+            row.cells
+                .iter()
+                .any(|(field, value)| *field != Field::Key && is_newer(*field) && !entry.holds(*field, value))
         });
         told.push((subject, rows, said));
     }
@@ -211,7 +222,7 @@ fn contested(told: &[Told<'_>]) -> BTreeMap<String, Cells> {
 /// The last word on a subject's rows, once the conflicts are known.
 fn conclude(said: &mut [Said], contested: Option<&Cells>, rules: Rules) {
     let mut is_sent = false;
-    for said in said.iter_mut().filter(|said| !said.claims.is_empty() && said.ruling != Ruling::Unchanged) {
+    for said in said.iter_mut().filter(|said| said.is_part()) {
         let is_contested = contested.is_some_and(|contested| {
             contested.iter().any(|(field, value)| said.claims.get(field) == Some(value))
         });
@@ -245,6 +256,28 @@ impl Subject<'_> {
         self.rules.duplicates == Duplicates::Each
     }
 
+    /// Whether something may have been said since a field was acknowledged with this value, before a row that says the
+    /// same: it failed, or an open batch has still to send it.
+    fn was_said_between(&self, field: Field, value: &str, version: Version) -> bool {
+        let held = self.entry.version(field).filter(|_| self.entry.holds(field, value));
+        let is_left = held
+            .zip(self.rules.older_open)
+            .is_some_and(|(held, open)| (held.batch..version.batch).contains(&open));
+        is_left || self.entry.has_failed_since(field, value, version)
+    }
+
+    /// Whether the last of these rows that has a field says what is held.
+    fn agrees(&self, live: &[usize], field: Field) -> bool {
+        let last = live.iter().rev().find_map(|at| self.rows[*at].cells.get(&field));
+        last.is_some_and(|value| self.entry.holds(field, value))
+    }
+
+    /// Whether a row has set a field as it is remembered, known or not.
+    fn is_of_own_row(&self, field: Field) -> bool {
+        let newest = self.entry.version(field);
+        self.rows.iter().any(|other| Some(other.version) == newest && other.cells.contains_key(&field))
+    }
+
     /// What an unchanged row says, where it overtakes a failure.
     fn confirms(&self, at: usize, said: &Said) -> Option<Facts> {
         if said.ruling != Ruling::Unchanged || said.claims.is_empty() {
@@ -259,7 +292,7 @@ impl Subject<'_> {
         let kept = row.cells.iter().filter(|(field, _)| !gone.contains(field));
         let facts: Facts = kept.map(|(field, value)| (*field, (value.clone(), row.version))).collect();
         let overtakes = |(field, (value, version)): (&Field, &(String, Version))| {
-            *field != Field::Key && self.entry.has_failed_since(*field, value, *version)
+            *field != Field::Key && self.was_said_between(*field, value, *version)
         };
         facts.iter().any(overtakes).then_some(facts)
     }
@@ -337,29 +370,22 @@ impl Subject<'_> {
             let row = &self.rows[*at];
             let overtaken = self.overtaken(row);
             // What a row of this very fold has overtaken is in the fold.
-            let is_within = |field: &Field| {
-                is_fold
-                    && self.rows.iter().any(|other| {
-                        Some(other.version) == self.entry.version(*field) && other.cells.contains_key(field)
-                    })
-            };
+            let is_within = |field: &Field| is_fold && self.is_of_own_row(*field);
             let foreign: BTreeSet<Field> =
                 overtaken.iter().copied().filter(|field| !is_within(field)).collect();
             if !Subject::remaining(row, &foreign).is_empty() {
                 parts.push(*at);
                 let kept = row.cells.iter().filter(|(field, _)| !overtaken.contains(field));
                 facts.extend(kept.map(|(field, value)| (*field, (value.clone(), row.version))));
-            } else if foreign.is_empty() {
+            } else if foreign.iter().all(|field| self.agrees(live, *field)) {
                 said[*at].ruling = Ruling::Unchanged;
             }
         }
         let Some(carrier) = parts.iter().copied().max_by_key(|at| self.rows[*at].ordinal) else { return };
         let sent = self.sent(&facts, &BTreeSet::new());
-        let ruling = if self.is_settled(&facts) || self.is_equal(&facts) {
-            Ruling::Unchanged
-        } else {
-            self.otherwise(&sent)
-        };
+        let is_settled = self.is_settled(&facts);
+        let ruling =
+            if is_settled || self.is_equal(&facts) { Ruling::Unchanged } else { self.otherwise(&sent) };
         for at in parts {
             said[at].claims = values(&facts);
             let pairs = [(Ruling::Send, Ruling::Folded), (Ruling::RefusedBefore, Ruling::FoldedRefused)];
@@ -380,7 +406,7 @@ impl Subject<'_> {
         sent.retain(|field, (value, version)| {
             let is_wanted = touched.contains(field)
                 || self.is_stale(*field, value)
-                || self.entry.has_failed_since(*field, value, *version);
+                || self.was_said_between(*field, value, *version);
             *field == Field::Key || is_wanted || !self.entry.holds(*field, value)
         });
         if sent.len() > 1 { sent } else { facts.clone() }

@@ -23,7 +23,7 @@ pub(crate) fn hold(told: &mut [Told<'_>], memory: &BTreeMap<String, Entry>) {
 }
 
 fn hold_back(said: &mut [Said]) {
-    for said in said.iter_mut().filter(|said| !said.claims.is_empty() && said.ruling != Ruling::Unchanged) {
+    for said in said.iter_mut().filter(|said| said.is_part()) {
         said.ruling = if said.is_equal { Ruling::Unchanged } else { Ruling::Conflict };
     }
 }
@@ -65,8 +65,7 @@ fn takes(told: &[Told<'_>], memory: &BTreeMap<String, Entry>) -> Takes {
 /// What a subject of which something is sent takes in the end.
 fn taken(said: &[Said], field: Field) -> Option<String> {
     let taken = last(said, field).filter(|value| is_sent(said) && !value.is_empty())?;
-    let is_live =
-        said.iter().any(|said| said.ruling != Ruling::Unchanged && said.claims.get(&field) == Some(&taken));
+    let is_live = said.iter().any(|said| said.is_part() && said.claims.get(&field) == Some(&taken));
     is_live.then_some(taken)
 }
 

@@ -1,0 +1,100 @@
+//! An older batch that was left open, run again after newer ones: it sends what nobody has said anything about since, and
+//! nothing else, whether what was said since was sent or was unchanged.
+//!
+//! Not here: open batches overtaken by acknowledgements (`overtaken.rs`), failures (`confirmed.rs`).
+
+use crate::support::{Ran, Workspace, finish};
+
+fn day(ws: &Workspace, name: &str, rows: &str, options: &[&str]) -> Ran {
+    ws.write(name, format!("crm id,login,tier\n{rows}"));
+    ws.sync(&[&[name], options].concat())
+}
+
+fn tier(ws: &Workspace, key: &str) -> Option<String> {
+    ws.at_server(key, "user_class")
+}
+
+/// Monday is acknowledged, and of Tuesday, which changes both tiers, one row; the keys of the row sent and of the other.
+fn left_on_tuesday(options: &[&str]) -> (Workspace, &'static str, &'static str) {
+    let ws = Workspace::new();
+    day(&ws, "mon.csv", "C-1,ann,monday\nC-2,bob,monday\n", options).expect(0);
+    let one = [options, &["--max-rows", "1"]].concat();
+    assert_eq!(day(&ws, "tue.csv", "C-1,ann,tuesday\nC-2,bob,tuesday\n", &one).expect(8).rows("pending"), 1);
+    let is_first = tier(&ws, "C-1").as_deref() == Some("tuesday");
+    if is_first { (ws, "C-1", "C-2") } else { (ws, "C-2", "C-1") }
+}
+
+/// What both say on Wednesday: what is acknowledged of them.
+fn unchanged(ws: &Workspace) -> String {
+    let tier = |key| tier(ws, key).unwrap();
+    format!("C-1,ann,{}\nC-2,bob,{}\n", tier("C-1"), tier("C-2"))
+}
+
+const WAYS: [&[&str]; 4] =
+    [&[], &["--send", "changed"], &["--duplicates", "each"], &["--duplicates", "last"]];
+
+#[test]
+fn an_unchanged_export_overtakes_what_an_open_batch_has_left() {
+    for options in WAYS {
+        let (ws, _, left) = left_on_tuesday(options);
+        let seen = ws.arrivals().len();
+        let ran = day(&ws, "wed.csv", &unchanged(&ws), options).expect(0).expect_books();
+        assert_eq!((ran.rows("unchanged"), ws.arrivals().len()), (2, seen), "{options:?}");
+        let late = ws.sync(&[&["tue.csv"], options].concat()).expect(3).expect_books();
+        assert_eq!((late.rows("unchanged"), late.rows("superseded")), (1, 1), "{options:?}");
+        assert_eq!(tier(&ws, left).as_deref(), Some("monday"), "{options:?}");
+        let why = ws.last_rows("superseded.csv").remove(0);
+        assert_eq!((why["crm id"].as_str(), why["_reason"].as_str()), (left, "superseded"), "{options:?}");
+        assert!(why["_detail"].contains("user_class set since by row "), "{options:?}: {}", why["_detail"]);
+        let newest = ws.sync(&[&["tue.csv", "--new-batch"], options].concat()).expect(0);
+        assert_eq!(newest.rows("superseded"), 0, "{options:?}");
+        assert_eq!(tier(&ws, left).as_deref(), Some("tuesday"), "{options:?}");
+    }
+}
+
+#[test]
+fn without_an_export_in_between_what_is_left_is_sent() {
+    for options in WAYS {
+        let (ws, _, left) = left_on_tuesday(options);
+        // Wednesday says nothing of the tier.
+        ws.write("wed.csv", "crm id,login\nC-1,ann\nC-2,bob\n");
+        ws.sync(&[&["wed.csv"], options].concat()).expect(0);
+        let late = ws.sync(&[&["tue.csv"], options].concat()).expect(0).expect_books();
+        assert_eq!((late.rows("unchanged"), late.rows("synced")), (1, 1), "{options:?}");
+        assert_eq!(tier(&ws, left).as_deref(), Some("tuesday"), "{options:?}");
+    }
+}
+
+#[test]
+fn a_field_left_out_for_being_equal_overtakes_what_is_left_too() {
+    let (ws, _, left) = left_on_tuesday(&["--send", "changed"]);
+    let wednesday = unchanged(&ws).replace("bob", "bobby").replace("ann", "anna");
+    day(&ws, "wed.csv", &wednesday, &["--send", "changed"]).expect(0);
+    assert_eq!(ws.sync(&["tue.csv", "--send", "changed"]).expect(3).rows("superseded"), 2);
+    assert_eq!(tier(&ws, left).as_deref(), Some("monday"));
+}
+
+#[test]
+fn a_plan_of_what_is_left_is_refused_once_an_export_has_overtaken_it() {
+    let (ws, _, left) = left_on_tuesday(&[]);
+    let url = ws.sandbox.url();
+    finish(ws.command(&["plan", "--api-url", &url, "--json", "-o", "p.json", "tue.csv"])).expect(0);
+    day(&ws, "wed.csv", &unchanged(&ws), &[]).expect(0);
+    let ran = ws.sync(&["--plan", "p.json"]).expect(4);
+    assert!(ran.stderr.contains("another batch was sent since"), "{}", ran.stderr);
+    assert_eq!(tier(&ws, left).as_deref(), Some("monday"));
+}
+
+#[test]
+fn what_was_acknowledged_since_as_the_older_batch_says_it_is_unchanged() {
+    // Under `each` every row is an update of its own, and what was not sent is superseded.
+    for options in [WAYS[0], WAYS[1], WAYS[3]] {
+        let (ws, _, _) = left_on_tuesday(options);
+        day(&ws, "wed.csv", "C-2,bob,tuesday\nC-1,ann,tuesday\n", &[options, &["--full"]].concat()).expect(0);
+        let late = ws.sync(&[&["tue.csv"], options].concat()).expect(0).expect_books();
+        assert_eq!((late.rows("unchanged"), late.rows("superseded")), (2, 0), "{options:?}");
+        // Nothing of it is left: it is closed, and does not stand in the way of any other.
+        let again = ws.sync(&[&["tue.csv"], options].concat()).expect(0);
+        assert_eq!(again.summary()["resumed"], false, "{options:?}");
+    }
+}
