@@ -239,8 +239,11 @@ fn the_printed_command_goes_on_whoever_set_the_limit() {
         assert_eq!(again.rows("synced"), first.rows("pending"), "{limit} {flags:?}");
     }
     // Of a replay, too.
-    let workspace = Workspace::with(Faults { refused_values: ["basic".into()].into(), ..Faults::default() });
-    workspace.write("a.csv", export(10));
+    let workspace = Workspace::new();
+    workspace.write("a.csv", export(1));
+    workspace.sync(&["a.csv"]).expect(0);
+    workspace.fault(Faults { refused_values: ["basic".into()].into(), ..Faults::default() });
+    workspace.write("a.csv", export(11));
     workspace.sync(&["a.csv"]).expect(3);
     workspace.fault(Faults::default());
     workspace.configure("[delivery]\nmax_rows = 3\n");

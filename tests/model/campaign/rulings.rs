@@ -161,12 +161,7 @@ pub(crate) fn plan(
         rows.sort_by_key(|row| (row.version, row.ordinal));
         let entry = memory.get(subject).unwrap_or(&nothing);
         let said = Subject { rules, entry, rows: &rows }.says();
-        plan.is_overtaken |= rows.iter().any(|row| {
-            let is_newer = |field| entry.version(field).is_some_and(|version| version.batch > rules.batch);
-            row.cells
-                .iter()
-                .any(|(field, value)| *field != Field::Key && is_newer(*field) && !entry.holds(*field, value))
-        });
+        plan.is_overtaken |= rows.iter().any(|row| is_overtaken(row, entry, rules.batch));
         told.push((subject, rows, said));
     }
     let contested = contested(&told);
@@ -197,6 +192,13 @@ pub(crate) fn plan(
     // Rows are read in the order of the file, whatever their versions are.
     plan.updates.sort_by(|one, other| (&one.subject, one.carrier).cmp(&(&other.subject, other.carrier)));
     plan
+}
+
+/// Whether a newer batch has set a field of the row to another value.
+fn is_overtaken(row: &Valid, entry: &Entry, batch: u64) -> bool {
+    let is_newer = |field| entry.version(field).is_some_and(|version| version.batch > batch);
+    let mut cells = row.cells.iter().filter(|(field, _)| **field != Field::Key);
+    cells.any(|(field, value)| is_newer(*field) && !entry.holds(*field, value))
 }
 
 /// Of each subject, the values that others claim in the end too.
