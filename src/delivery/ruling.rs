@@ -165,7 +165,8 @@ impl Scheduler {
                 return false;
             }
         }
-        self.shed.on_turned_away(item.subject, now_ms);
+        let testifies = item.waived < shed::TESTIMONIES_MAX;
+        self.shed.on_turned_away(item.subject, testifies, now_ms);
         true
     }
 

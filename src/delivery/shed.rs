@@ -44,6 +44,12 @@ const CATCH_UP_US: u64 = 10_000;
 /// Attempts of one update that are waived while others are turned away as well, as a multiple of those it has.
 pub(super) const WAIVED_TIMES: u32 = 8;
 
+/// Times that an update tells, by being turned away, of the server and not of itself.
+pub(super) const TESTIMONIES_MAX: u32 = 3;
+/// Requests that pass in a row, as a multiple of the subjects that it takes, and show that those turned away before were so
+/// for themselves.
+const PASSED_TIMES: u64 = 4;
+
 /// Outcomes since the rate was looked at last.
 #[derive(Debug, Default, Clone, Copy)]
 struct Tick {
@@ -76,6 +82,8 @@ pub(super) struct Shed {
     subjects_min: usize,
     /// Subjects turned away lately, the latest at the end, and when.
     subjects: VecDeque<(u64, SubjectId)>,
+    /// Requests that passed since one of them was.
+    passed_since: u64,
     tick: Tick,
     kept: Option<Kept>,
     /// Lower rates did not help, and nothing was well since.
@@ -86,7 +94,14 @@ impl Shed {
     /// Nobody was turned away yet.
     pub(super) fn new(rules: &DeliveryRules) -> Shed {
         let subjects_min = usize::try_from(rules.breaker_subjects).unwrap_or(usize::MAX).max(2);
-        Shed { subjects_min, subjects: VecDeque::new(), tick: Tick::default(), kept: None, is_in_vain: false }
+        Shed {
+            subjects_min,
+            subjects: VecDeque::new(),
+            passed_since: 0,
+            tick: Tick::default(),
+            kept: None,
+            is_in_vain: false,
+        }
     }
 
     /// Whether so many others than this one were turned away lately that it is nobody's own fault.
@@ -94,7 +109,8 @@ impl Shed {
         let is_other = |(at_ms, subject): &&(u64, SubjectId)| {
             *subject != besides && now_ms.saturating_sub(*at_ms) <= MEMORY_MS
         };
-        self.subjects.iter().filter(is_other).count() + 1 >= self.subjects_min
+        self.passed_since < PASSED_TIMES * self.subjects_min as u64
+            && self.subjects.iter().filter(is_other).count() + 1 >= self.subjects_min
     }
 
     /// Whether the server is known to turn away what comes too fast.
@@ -147,6 +163,7 @@ impl Shed {
     /// An attempt was taken in, whatever was answered.
     pub(super) fn on_passed(&mut self, now_ms: u64) {
         self.tick.passed += 1;
+        self.passed_since += 1;
         self.look(now_ms);
     }
 
@@ -157,11 +174,14 @@ impl Shed {
     }
 
     /// An attempt was turned away.
-    pub(super) fn on_turned_away(&mut self, subject: SubjectId, now_ms: u64) {
-        self.subjects.retain(|(_, other)| *other != subject);
-        self.subjects.push_back((now_ms, subject));
-        if self.subjects.len() > self.subjects_min {
-            self.subjects.pop_front();
+    pub(super) fn on_turned_away(&mut self, subject: SubjectId, testifies: bool, now_ms: u64) {
+        if testifies {
+            self.passed_since = 0;
+            self.subjects.retain(|(_, other)| *other != subject);
+            self.subjects.push_back((now_ms, subject));
+            if self.subjects.len() > self.subjects_min {
+                self.subjects.pop_front();
+            }
         }
         self.tick.turned_away += 1;
         self.look(now_ms);
@@ -304,7 +324,7 @@ mod tests {
                     self.shed.on_passed(self.now_ms);
                 } else {
                     turned_away += 1;
-                    self.shed.on_turned_away(subject(self.sent), self.now_ms);
+                    self.shed.on_turned_away(subject(self.sent), true, self.now_ms);
                 }
             }
             (sent, turned_away)
@@ -337,7 +357,7 @@ mod tests {
                 if sent.is_multiple_of(2) {
                     shed.on_passed(now_ms);
                 } else {
-                    shed.on_turned_away(subject(sent), now_ms);
+                    shed.on_turned_away(subject(sent), true, now_ms);
                 }
             }
         }
@@ -349,10 +369,16 @@ mod tests {
     fn one_subject_among_others_that_pass_is_alone_and_five_are_not() {
         let mut shed = Shed::new(&DeliveryRules::default());
         for number in [1, 2, 3, 4, 1, 2, 3, 4] {
-            shed.on_turned_away(subject(number), 1_000);
+            shed.on_turned_away(subject(number), true, 1_000);
         }
         assert!(!shed.is_spread(subject(1), 1_000), "four rows of their own");
         assert!(shed.is_spread(subject(5), 1_000));
         assert!(!shed.is_spread(subject(5), 1_000 + MEMORY_MS + 1), "that was long ago");
+        (0..PASSED_TIMES * shed.subjects_min as u64).for_each(|_| shed.on_passed(1_000));
+        assert!(!shed.is_spread(subject(5), 1_000), "so many others pass");
+        shed.on_turned_away(subject(6), false, 1_000);
+        assert!(!shed.is_spread(subject(5), 1_000), "who is turned away for ever tells of itself alone");
+        shed.on_turned_away(subject(6), true, 1_000);
+        assert!(shed.is_spread(subject(5), 1_000));
     }
 }

@@ -147,7 +147,7 @@ fn row(at: usize) -> Vec<String> {
             123_456_789_013_u64 + u64::try_from(at).unwrap() * 987_654_321
         )),
         CLASSES[at % CLASSES.len()].to_owned(),
-        if at % 3 == 0 { format!("batch {}", at / 50) } else { String::new() },
+        if at.is_multiple_of(3) { format!("batch {}", at / 50) } else { String::new() },
     ]
 }
 

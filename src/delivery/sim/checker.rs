@@ -13,6 +13,9 @@ use books::{Budget, Rate, Streak};
 
 mod books;
 
+/// Refused subjects that are enough for the guard at first contact where nothing is left to try.
+const GUARD_LAST_SUBJECTS: usize = 3;
+
 /// Something that happened.
 #[derive(Debug, Clone)]
 pub(crate) enum Fact {
@@ -303,7 +306,7 @@ impl Checker {
                     self.is_over = true;
                     let refused = self.refused.len();
                     let is_enough = refused >= self.rules.unproven_subjects as usize
-                        || self.is_input_over && refused >= super::super::guard::LAST_SUBJECTS;
+                        || self.is_input_over && refused >= GUARD_LAST_SUBJECTS;
                     ensure(is_enough, || {
                         format!("the guard stopped after {refused} refused that are not chronic")
                     })?;

@@ -132,6 +132,22 @@ fn a_poison_row_is_quarantined_alone() {
 }
 
 #[test]
+fn some_rows_that_are_turned_away_for_ever_fail_alone_and_soon() {
+    let bad = ["C-000005", "C-000025", "C-000045", "C-000065", "C-000085", "C-000105"];
+    let subject_statuses = bad.map(|subject| (subject.to_owned(), 503)).into();
+    let workspace = Workspace::with(Faults { subject_statuses, ..Faults::default() });
+    workspace.configure(HASTY);
+    workspace.write("crm.csv", export(300));
+    let ran = workspace.sync(&["--max-in-flight", "4", "crm.csv"]).expect(3).expect_books();
+    assert_eq!((ran.rows("synced"), ran.rows("failed")), (294, 6));
+    for subject in bad {
+        // Three that count, and as many that are waived while they may tell of the server.
+        let attempts = workspace.history(subject).len();
+        assert!((3..=8).contains(&attempts), "{attempts} attempts for {subject}");
+    }
+}
+
+#[test]
 fn a_closed_port_is_waited_for_and_costs_no_row_its_verdict() {
     let workspace = Workspace::new();
     workspace.configure("[api]\ntarget = \"production\"\n[delivery]\noutage_max = \"1500ms\"\n");
