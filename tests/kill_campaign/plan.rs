@@ -120,6 +120,10 @@ impl Plan {
         if self.spills {
             settings += "[plan]\nmemory_max = \"1MiB\"\n";
         }
+        if self.policy == Policy::Replay {
+            // All that is to be replayed is refused first, with one complaint.
+            settings += "[delivery]\nrefusals_in_a_row_max = 0\n";
+        }
         ws.configure(&settings);
         if let Some(before) = &self.before {
             ws.write("before.csv", before);
