@@ -7,9 +7,9 @@ mod failure;
 
 use std::collections::VecDeque;
 
-pub use failure::{FailureKind, Refusal};
+pub use failure::{CORRECTED_MAX, Corrected, FailureKind, Refusal};
 
-use crate::digest::{FieldHash, SubjectId, UpdateDigest};
+use crate::digest::{FieldHash, SubjectId, UpdateDigest, update_digest};
 use crate::row::Version;
 use crate::update::{FIELD_COUNT, FieldFact, FieldKind, FieldSet};
 
@@ -227,6 +227,9 @@ pub struct LedgerEntry {
     /// Failed updates since the last acknowledgement in a later batch, and those before it that came after what is kept
     /// of another field; by version, oldest first, at most [`REFUSALS_MAX`].
     pub refusals: Vec<Refusal>,
+    /// Failed updates of which the row was corrected: acknowledged since, under the same version, with other values that are
+    /// in force. In the order of the corrections, at most [`CORRECTED_MAX`].
+    pub corrected: Vec<Corrected>,
 }
 
 impl LedgerEntry {
@@ -241,6 +244,7 @@ impl LedgerEntry {
             last_known: Vec::new(),
             in_doubt: Vec::new(),
             refusals: Vec::new(),
+            corrected: Vec::new(),
         }
     }
 
@@ -372,6 +376,9 @@ impl LedgerEntry {
         let times = FieldKind::ALL.into_iter().zip(times);
         let differ = times.filter(|(kind, at_s)| *at_s != self.acked_at_s && is_known(*kind));
         self.field_times_s = differ.collect();
+        if !self.refusals.is_empty() || !self.corrected.is_empty() {
+            self.note_corrected(version, update_digest(facts));
+        }
         self.forget_failures(version);
         self.resolve_doubts(facts.iter().map(|fact| fact.kind).collect(), version);
     }

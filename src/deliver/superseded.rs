@@ -10,7 +10,7 @@ use crate::ledger::{FieldState, LedgerEntry};
 use crate::plan::{DuplicatePolicy, Plan, Ruling};
 use crate::row::Version;
 use crate::survey::{Judge, Judged, SUPERSEDED};
-use crate::update::FieldSet;
+use crate::update::{FieldKind, FieldSet};
 
 /// Subjects for which the row that is taken instead is named; of further ones it is only said that there is one.
 const TAKEN_MAX: usize = 100_000;
@@ -84,6 +84,9 @@ impl<'a> Superseded<'a> {
 
     /// The reason and what is said of it.
     pub(super) fn why(&self, row: &Overtaken) -> (String, String) {
+        if let Some(detail) = self.correction(row) {
+            return (SUPERSEDED.into(), detail);
+        }
         // What is left of it could have been sent, if another row were not taken instead.
         let gives_way = match self.newer.duplicates {
             DuplicatePolicy::Last | DuplicatePolicy::First => {
@@ -100,6 +103,20 @@ impl<'a> Superseded<'a> {
             None => "another row of its subject".into(),
         };
         (format!("{SUPERSEDED}.{policy}"), format!("gives way to {by} (duplicates = \"{policy}\")"))
+    }
+
+    /// Where the row failed and was corrected, as far as the ledger knows.
+    fn correction(&self, row: &Overtaken) -> Option<String> {
+        if row.present.minus(row.left_out).is_empty() {
+            return None;
+        }
+        let entry = (self.newer.entry)(row.subject)?;
+        let is_of_row = entry.corrected.iter().any(|corrected| corrected.version == row.version);
+        is_of_row.then(|| {
+            let is_set = |kind: &FieldKind| entry.field(*kind).is_some_and(|field| field.version == row.version);
+            let fields: Vec<&str> = row.present.iter().filter(is_set).map(|kind| kind.name()).collect();
+            format!("{} acknowledged since as the row was corrected", fields.join(", "))
+        })
     }
 
     /// What has set the fields since, one clause for each row that did.
@@ -119,7 +136,11 @@ impl<'a> Superseded<'a> {
                 version.map_or_else(|| "a newer row of this input".into(), |version| self.place(version));
             format!("{} {may} since by {by}", fields.join(", "))
         });
-        clauses.collect::<Vec<_>>().join("; ")
+        let clauses: Vec<String> = clauses.collect();
+        if clauses.is_empty() {
+            return "another row that it was sent with was corrected and acknowledged since".into();
+        }
+        clauses.join("; ")
     }
 
     fn place(&self, version: Version) -> String {

@@ -6,8 +6,8 @@
 
 use crate::digest::{FieldHash, SubjectId};
 use crate::ledger::{
-    EntryFold, FailureKind, FieldState, IN_DOUBT_MAX, InDoubt, LedgerEntry, LedgerField, REFUSALS_MAX,
-    Refusal, SIGNATURE_BYTES_MAX,
+    CORRECTED_MAX, Corrected, EntryFold, FailureKind, FieldState, IN_DOUBT_MAX, InDoubt, LedgerEntry,
+    LedgerField, REFUSALS_MAX, Refusal, SIGNATURE_BYTES_MAX,
 };
 use crate::row::Version;
 use crate::update::{FIELD_COUNT, FieldKind, FieldSet};
@@ -27,8 +27,11 @@ const WITH_OPEN: u8 = 1;
 /// Added to the version where the entry has values last known of unknown fields, or times of fields.
 const WITH_ASIDE: u8 = 2;
 
+/// Added to the version where the entry has updates that were corrected.
+const WITH_CORRECTED: u8 = 4;
+
 /// The last variant of the version.
-const ENTRY_VERSION_MAX: u8 = ENTRY_VERSION + WITH_OPEN + WITH_ASIDE;
+const ENTRY_VERSION_MAX: u8 = ENTRY_VERSION + WITH_OPEN + WITH_ASIDE + WITH_CORRECTED;
 
 /// Set beside a failure's kind when another batch follows than its version's: that of the run that sent the update.
 const FAILED_IN: u8 = 0x80;
@@ -42,7 +45,8 @@ pub(super) fn is_blank(entry: &LedgerEntry) -> bool {
 pub(super) fn encode_entry(entry: &LedgerEntry, open: &[InDoubt], out: &mut Vec<u8>) {
     let has_aside = !entry.last_known.is_empty() || !entry.field_times_s.is_empty();
     let (open_bit, aside_bit) = (u8::from(!open.is_empty()) * WITH_OPEN, u8::from(has_aside) * WITH_ASIDE);
-    out.push(ENTRY_VERSION + open_bit + aside_bit);
+    let corrected_bit = u8::from(!entry.corrected.is_empty()) * WITH_CORRECTED;
+    out.push(ENTRY_VERSION + open_bit + aside_bit + corrected_bit);
     // 0 is no batch: batches are numbered from 1. An acknowledged version of batch 0 would still come back, for
     // the flag says whether there is one.
     out.push(u8::from(entry.acked.is_some()));
@@ -79,6 +83,13 @@ pub(super) fn encode_entry(entry: &LedgerEntry, open: &[InDoubt], out: &mut Vec<
     if has_aside {
         put_aside(out, entry);
     }
+    if !entry.corrected.is_empty() {
+        put_varint(out, entry.corrected.len() as u64);
+        for corrected in &entry.corrected {
+            put_version(out, corrected.version);
+            put_digest(out, corrected.digest);
+        }
+    }
     if !open.is_empty() {
         put_doubts(out, open);
     }
@@ -110,6 +121,7 @@ pub(super) fn decode_anew(
     entry.fields = [None; FIELD_COUNT];
     entry.field_times_s.clear();
     entry.last_known.clear();
+    entry.corrected.clear();
     let open = decode_into(entry, bytes)?;
     if !open.is_empty() {
         let read = std::mem::replace(entry, LedgerEntry::new(subject));
@@ -148,6 +160,11 @@ fn decode_into(entry: &mut LedgerEntry, bytes: &[u8]) -> Result<Vec<InDoubt>, Co
     entry.refusals = take_list(&mut decoder, REFUSALS_MAX, take_refusal)?;
     if has_variant(format, WITH_ASIDE) {
         take_aside(&mut decoder, entry)?;
+    }
+    if has_variant(format, WITH_CORRECTED) {
+        let take =
+            |decoder: &mut Decoder<'_>| Ok(Corrected { version: decoder.version()?, digest: decoder.digest()? });
+        entry.corrected = take_list(&mut decoder, CORRECTED_MAX, take)?;
     }
     let open = if has_variant(format, WITH_OPEN) {
         // As many as a run may have open; each takes bytes, so the entry's own length bounds the list.

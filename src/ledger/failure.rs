@@ -3,7 +3,7 @@
 //! Pure. Not here: how records become an entry (`ledger.rs`), what follows from a failure (`plan/judge.rs`).
 
 use super::{FieldState, LedgerEntry, LedgerField};
-use crate::digest::UpdateDigest;
+use crate::digest::{UpdateDigest, update_digest};
 use crate::row::Version;
 use crate::update::{FieldFact, FieldSet};
 
@@ -73,7 +73,60 @@ pub struct Refusal {
     pub signature: String,
 }
 
+/// Corrected updates kept per subject: the newest corrections. A forgotten one is sent when it is fed back as it was.
+pub const CORRECTED_MAX: usize = 8;
+
+/// A failed update of which the row was corrected, so that it does not come back when the row is fed back as it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Corrected {
+    /// The version of the update and of its correction.
+    pub version: Version,
+    /// Digest of what it would have set.
+    pub digest: UpdateDigest,
+}
+
 impl LedgerEntry {
+    /// An update of this version was acknowledged. One of the same version that failed with other values was corrected by it;
+    /// and is not any more, if it is the very one.
+    pub(super) fn note_corrected(&mut self, version: Version, acknowledged: UpdateDigest) {
+        let fields = self.fields;
+        self.corrected.retain(|corrected| {
+            let is_in_force = |field: &LedgerField| field.version == corrected.version;
+            fields.iter().flatten().any(is_in_force)
+                && (corrected.version != version || corrected.digest != acknowledged)
+        });
+        if let Some(refusal) = self.refusal(version).filter(|refusal| refusal.digest != acknowledged) {
+            let corrected = Corrected { version, digest: refusal.digest };
+            self.corrected.retain(|other| *other != corrected);
+            if self.corrected.len() >= CORRECTED_MAX {
+                self.corrected.remove(0);
+            }
+            self.corrected.push(corrected);
+        }
+    }
+
+    /// Whether the row of this update was corrected after the update had failed, and fields have the corrected values: the
+    /// update would undo that. What was sent of it then is among what was `read`: other fields than now, where only fields
+    /// are sent that differ, or something newer has set some since.
+    pub fn is_corrected(&self, facts: &[FieldFact], read: &[FieldFact]) -> bool {
+        if self.corrected.is_empty() {
+            return false;
+        }
+        let undoes = |fact: &FieldFact| {
+            self.field(fact.kind).is_some_and(|field| {
+                let is_other = matches!(field.state, FieldState::Known(hash) if hash != fact.hash);
+                is_other && field.version == fact.version
+            })
+        };
+        facts.iter().any(undoes)
+            && parts_of(read).any(|part| {
+                let digest = update_digest(&part);
+                self.corrected.iter().any(|corrected| {
+                    corrected.digest == digest && part.iter().any(|fact| fact.version == corrected.version)
+                })
+            })
+    }
+
     /// A newer row says what was acknowledged: older ones that failed, or were left, are overtaken by it.
     pub(super) fn confirm(&mut self, fact: &FieldFact) {
         if self.field(fact.kind).is_some_and(|field| field.state == FieldState::Known(fact.hash)) {
@@ -128,6 +181,15 @@ impl LedgerEntry {
         };
         facts.into_iter().filter(is_said_between).map(|fact| fact.kind).collect()
     }
+}
+
+/// All that may be sent of an update, the whole first: every choice of its facts.
+fn parts_of(facts: &[FieldFact]) -> impl Iterator<Item = Vec<FieldFact>> {
+    let all = (1_u32 << facts.len()) - 1;
+    (1..=all).rev().map(|chosen| {
+        let is_chosen = |(at, _): &(usize, &FieldFact)| chosen & 1 << at != 0;
+        facts.iter().enumerate().filter(is_chosen).map(|(_, fact)| *fact).collect()
+    })
 }
 
 #[cfg(test)]

@@ -212,12 +212,18 @@ impl<'a> Join<'a> {
             return;
         };
         assert!(self.facts.len() > 1, "a fold sets more than the key field");
+        let is_corrected = self.is_corrected(rows, entry);
         let judgement = judge(&self.facts, entry, self.rules, FieldSet::EMPTY);
         self.facts.retain(|fact| !judgement.not_sent.contains(fact.kind));
         let ruling = match judgement.standing {
             Standing::Settled | Standing::Equal => Ruling::Unchanged,
+            Standing::Different if is_corrected => Ruling::Superseded,
             Standing::Different => judgement.otherwise,
         };
+        if ruling == Ruling::Superseded {
+            rows.iter_mut().filter(|row| row.is_open()).for_each(|row| row.ruling = ruling);
+            return;
+        }
         let update_version = version_of(&self.facts);
         for row in rows.iter_mut().filter(|row| row.is_open()) {
             row.marks.add(Marks::PART);
@@ -256,6 +262,7 @@ impl<'a> Join<'a> {
             }
             self.collect_facts(std::iter::once(&*row));
             let version = version_of(&self.facts);
+            let is_corrected = self.is_corrected(std::slice::from_ref(row), entry);
             let judgement = judge(&self.facts, entry, self.rules, touched);
             self.facts.retain(|fact| !judgement.not_sent.contains(fact.kind));
             // Settled comes first: a row acknowledged in this batch is not superseded by its successor, which was
@@ -266,7 +273,8 @@ impl<'a> Join<'a> {
                 touched = touched.union(row.present);
                 continue;
             }
-            if row.present == key_only {
+            let is_equal = judgement.standing == Standing::Equal;
+            if row.present == key_only || is_corrected && !is_equal {
                 row.ruling = Ruling::Superseded;
                 continue;
             }
@@ -304,6 +312,21 @@ impl<'a> Join<'a> {
             agreed = agreed.minus(read).union(read.iter().filter(is_same).collect());
         }
         agreed
+    }
+
+    /// Whether the update of the open rows among these, whose facts are collected, failed before one of them was corrected.
+    fn is_corrected(&self, rows: &[RowRecord], entry: Option<&LedgerEntry>) -> bool {
+        let Some(entry) = entry.filter(|entry| !entry.corrected.is_empty()) else { return false };
+        // What was sent then had the fields, too, that something newer has set since.
+        let mut read: [Option<FieldFact>; FIELD_COUNT] = [None; FIELD_COUNT];
+        for row in rows.iter().filter(|row| row.is_open()) {
+            for kind in row.present.union(row.left_out).iter() {
+                let fact = FieldFact { kind, hash: self.data.hash(row, kind), version: self.version(row) };
+                read[kind.index()] = Some(fact);
+            }
+        }
+        let read: Vec<FieldFact> = read.into_iter().flatten().collect();
+        entry.is_corrected(&self.facts, &read)
     }
 
     /// One open row is the update, the others are superseded by it.

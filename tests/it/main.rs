@@ -62,6 +62,7 @@ mod replay;
 
 // Failures that an export overtakes without sending anything.
 mod confirmed;
+mod corrected;
 
 // Replays that are interrupted and run again.
 mod replay_resumed;

@@ -6,8 +6,8 @@ use proptest::prelude::*;
 
 use crate::digest::{FieldHash, SubjectId, UpdateDigest};
 use crate::ledger::{
-    FailureKind, FieldState, IN_DOUBT_MAX, InDoubt, LedgerEntry, LedgerField, REFUSALS_MAX, Record, Refusal,
-    UnknownCause,
+    CORRECTED_MAX, Corrected, FailureKind, FieldState, IN_DOUBT_MAX, InDoubt, LedgerEntry, LedgerField,
+    REFUSALS_MAX, Record, Refusal, UnknownCause,
 };
 use crate::row::Version;
 use crate::update::{FIELD_COUNT, FieldFact, FieldKind, FieldSet};
@@ -142,6 +142,10 @@ pub(in crate::journal) fn doubts() -> impl Strategy<Value = InDoubt> {
     })
 }
 
+fn corrected() -> impl Strategy<Value = Corrected> {
+    (versions(), digests()).prop_map(|(version, digest)| Corrected { version, digest })
+}
+
 pub(in crate::journal) fn any_entries() -> impl Strategy<Value = LedgerEntry> {
     let fields = vec(option::of(ledger_fields()), FIELD_COUNT);
     (
@@ -151,15 +155,22 @@ pub(in crate::journal) fn any_entries() -> impl Strategy<Value = LedgerEntry> {
         any::<i64>(),
         vec(doubts(), 0..=IN_DOUBT_MAX),
         vec(refusals(), 0..=REFUSALS_MAX),
-        (any::<bool>(), vec(option::of(any::<u64>()), FIELD_COUNT)),
+        (any::<bool>(), vec(option::of(any::<u64>()), FIELD_COUNT), vec(corrected(), 0..=CORRECTED_MAX)),
     )
-        .prop_map(|(subject, fields, acked, acked_at_s, in_doubt, refusals, (is_plain, asides))| {
+        .prop_map(|(subject, fields, acked, acked_at_s, in_doubt, refusals, (is_plain, asides, corrected))| {
             let mut fields: [Option<LedgerField>; FIELD_COUNT] = fields.try_into().unwrap();
             if let (true, Some(acked)) = (is_plain, acked) {
                 fields.iter_mut().flatten().for_each(|field| field.version = acked);
             }
-            let mut entry =
-                LedgerEntry { fields, acked, acked_at_s, in_doubt, refusals, ..LedgerEntry::new(subject) };
+            let mut entry = LedgerEntry {
+                fields,
+                acked,
+                acked_at_s,
+                in_doubt,
+                refusals,
+                corrected,
+                ..LedgerEntry::new(subject)
+            };
             for (kind, aside) in FieldKind::ALL.into_iter().zip(asides) {
                 match (entry.field(kind).map(|field| field.state), aside) {
                     (Some(FieldState::Unknown), Some(hash)) => entry.last_known.push((kind, FieldHash(hash))),

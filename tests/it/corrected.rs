@@ -1,0 +1,99 @@
+//! A row that failed, was corrected in a copy and acknowledged: what it said before does not come back, however it is fed
+//! back; a further correction is sent.
+//!
+//! Not here: corrections in the run's own file (`replay.rs`), rows that something newer overtakes (`overtaken.rs`).
+
+use std::fs;
+
+use simsync::sandbox::Faults;
+
+use crate::support::{Ran, Workspace, finish};
+
+const EXPORT: &str = "crm id,tier,mobile\nC-1,basic,+447911123456\nC-2,gold,+447911123457\n";
+
+/// `simsync replay` against the sandbox, unlimited, with `--json`.
+fn replay(ws: &Workspace, args: &[&str]) -> Ran {
+    let url = ws.sandbox.url();
+    let own = ["replay", "--api-url", &url, "--rate", "unlimited", "--json"];
+    finish(ws.command(&[&own, args].concat()))
+}
+
+fn last_run(ws: &Workspace) -> String {
+    ws.run_dirs().pop().unwrap().file_name().unwrap().to_string_lossy().into_owned()
+}
+
+/// The row of `C-2` as the run's `failed.csv` has it, with another tier, in a file of its own.
+fn corrected(ws: &Workspace, run: &str, tier: &str) {
+    let path = ws.run_dirs().into_iter().find(|dir| dir.ends_with(run)).unwrap().join("failed.csv");
+    let text = fs::read_to_string(path).unwrap();
+    assert!(text.contains("gold"), "{text}");
+    ws.write("corrected.csv", text.replace("gold", tier));
+}
+
+/// A run of which one row was refused, which was then corrected in a copy; the run's name.
+fn refused_and_corrected(ws: &Workspace, args: &[&str]) -> String {
+    ws.write("crm.csv", EXPORT);
+    ws.sync(&[&["crm.csv"], args].concat()).expect(3);
+    let run = last_run(ws);
+    corrected(ws, &run, "silver");
+    assert_eq!(ws.sync(&[&["corrected.csv"], args].concat()).expect(0).rows("synced"), 1);
+    // By now the API would take it.
+    ws.fault(Faults::default());
+    run
+}
+
+fn refusing() -> Workspace {
+    Workspace::with(Faults { refused_values: ["gold".to_owned()].into(), ..Faults::default() })
+}
+
+#[test]
+fn a_replay_of_the_run_does_not_undo_a_correction() {
+    for args in [&[][..], &["--send", "changed"], &["--duplicates", "each"], &["--duplicates", "last"]] {
+        let ws = refusing();
+        let run = refused_and_corrected(&ws, args);
+        for _ in 0..2 {
+            let ran = replay(&ws, &[&[run.as_str()], args].concat()).expect(3).expect_books();
+            assert_eq!((ran.rows("synced"), ran.rows("superseded")), (0, 1), "{args:?}");
+            let row = &ws.last_rows("superseded.csv")[0];
+            assert_eq!(row["_reason"], "superseded");
+            assert!(row["_detail"].contains("acknowledged since as the row was corrected"), "{row:?}");
+        }
+        assert_eq!(ws.at_server("C-2", "user_class").as_deref(), Some("silver"), "{args:?}");
+    }
+}
+
+#[test]
+fn a_further_correction_is_sent_and_stands() {
+    let ws = refusing();
+    let run = refused_and_corrected(&ws, &[]);
+    corrected(&ws, &run, "bronze");
+    assert_eq!(ws.sync(&["corrected.csv"]).expect(0).rows("synced"), 1);
+    assert_eq!(replay(&ws, &[&run]).expect(3).rows("superseded"), 1);
+    assert_eq!(ws.at_server("C-2", "user_class").as_deref(), Some("bronze"));
+}
+
+#[test]
+fn a_resume_of_the_batch_does_not_undo_a_correction() {
+    let ws = refusing();
+    ws.write("crm.csv", format!("{EXPORT}C-3,basic,\nC-4,basic,\n"));
+    ws.sync(&["crm.csv", "--max-rows", "3", "--max-in-flight", "1"]).expect(8);
+    let run = last_run(&ws);
+    corrected(&ws, &run, "silver");
+    ws.sync(&["corrected.csv"]).expect(0);
+    ws.fault(Faults::default());
+    let ran = ws.sync(&["crm.csv", "--retry-failed"]).expect_books();
+    assert_eq!(ws.at_server("C-2", "user_class").as_deref(), Some("silver"));
+    assert_eq!(ran.rows("superseded"), 1);
+}
+
+#[test]
+fn a_correction_stands_after_another_batch_and_a_fold() {
+    let ws = refusing();
+    let run = refused_and_corrected(&ws, &[]);
+    ws.write("other.csv", "crm id,mobile\nC-2,+447911123499\n");
+    ws.sync(&["other.csv"]).expect(0);
+    ws.run(&["journal", "compact"]).expect(0);
+    assert_eq!(replay(&ws, &[&run]).expect(3).rows("superseded"), 1);
+    assert_eq!(ws.at_server("C-2", "user_class").as_deref(), Some("silver"));
+    assert_eq!(ws.at_server("C-2", "number").as_deref(), Some("+447911123499"));
+}
