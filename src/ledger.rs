@@ -306,6 +306,12 @@ impl LedgerEntry {
     /// is the guard against stale replays.
     fn set(&mut self, kind: FieldKind, state: FieldState, version: Version) -> bool {
         let slot = &mut self.fields[kind.index()];
+        // A clear goes before all rows of its batch and is no row's: what it comes upon keeps its version, lest the update
+        // it makes way for seem stale.
+        let came_upon = slot.filter(|field| {
+            version.ordinal == Version::BEFORE_ALL_ROWS && field.state != FieldState::Unknown
+        });
+        let version = came_upon.map_or(version, |field| field.version.max(version));
         if slot.is_some_and(|field| field.version > version) {
             return false;
         }

@@ -356,3 +356,26 @@ fn with_version(mut record: Record, new: Version) -> Record {
     }
     record
 }
+
+#[test]
+fn a_clear_that_was_acknowledged_counts_beside_what_its_own_batch_set_before() {
+    let cleared = |version| {
+        let fact = FieldFact { kind: FieldKind::Imsi, hash: FieldHash::CLEARED, version };
+        Record::Synced { subject: SubjectId([1; 16]), version, facts: vec![fact], at_s: 9 }
+    };
+    let known = |ordinal, hash| {
+        let state = FieldState::Known(hash);
+        Some(LedgerField { state, version: at(ordinal) })
+    };
+    let entry = || killed(LedgerEntry::new(SubjectId([1; 16])), [opened(3), acknowledged(3)]);
+    let after = killed(entry(), [opened(0), cleared(at(0))]);
+    assert_eq!(after.field(FieldKind::Imsi), known(3, FieldHash::CLEARED));
+    // Cut, nobody knows.
+    assert!(killed(entry(), [opened(0)]).unknown().contains(FieldKind::Imsi));
+    // The update that it makes way for counts beside both, and what is in doubt since stays so.
+    let after = killed(after, [opened(4), acknowledged(4)]);
+    assert_eq!(after.field(FieldKind::Imsi), known(4, FieldHash(4)));
+    let doubtful = killed(entry(), [opened(5)]);
+    let doubtful = killed(doubtful, [opened(0), cleared(at(0))]);
+    assert!(doubtful.unknown().contains(FieldKind::Imsi));
+}
