@@ -62,11 +62,13 @@ pub(crate) enum Flaw {
     FailuresPile,
     /// A cleared field is one that was never sent.
     ClearedIsUnsent,
+    /// A row that was corrected is sent again as it was.
+    CorrectionsAreUndone,
 }
 
 impl Flaw {
     /// All of them.
-    pub(crate) const ALL: [Flaw; 28] = [
+    pub(crate) const ALL: [Flaw; 29] = [
         Flaw::StaleWins,
         Flaw::MaybeIsKnown,
         Flaw::DuplicateAnywhere,
@@ -95,6 +97,7 @@ impl Flaw {
         Flaw::NeverStale,
         Flaw::FailuresPile,
         Flaw::ClearedIsUnsent,
+        Flaw::CorrectionsAreUndone,
     ];
 
     /// The flaw of this name.

@@ -119,8 +119,7 @@ impl World {
         }
         let doubts: Vec<Value> = entry.doubts.iter().map(|doubt| by(doubt.version)).collect();
         let failures: Vec<Value> = entry
-            .refusals
-            .iter()
+            .standing_refusals()
             .map(|refusal| json!({ "by": by(refusal.version), "kind": refusal.how.name() }))
             .collect();
         json!({

@@ -128,6 +128,8 @@ pub(crate) struct Entry {
     pub(crate) doubts: Vec<Doubt>,
     /// Ascending by version.
     pub(crate) refusals: Vec<Refusal>,
+    /// What failed, and was acknowledged since under the same version with other values that are in force.
+    pub(crate) corrected: Vec<(Version, Cells)>,
     /// When the last acknowledgment came, as the journal has it, in seconds since the Unix epoch.
     pub(crate) acked_at_s: i64,
     /// The same of each known field; [`JUST_NOW`] until the run is over.
@@ -146,6 +148,17 @@ impl Entry {
     pub(crate) fn unknown(&self) -> BTreeSet<Field> {
         let unknown = self.fields.iter().filter(|(_, (state, _))| *state == State::Unknown);
         unknown.map(|(field, _)| *field).collect()
+    }
+
+    /// Failures that are told of: those before everything that is kept of the subject, in older batches, are history.
+    pub(crate) fn standing_refusals(&self) -> impl Iterator<Item = &Refusal> {
+        let versions = || self.fields.values().map(|(_, version)| *version);
+        let newest = versions().map(|version| version.batch).max();
+        let oldest = versions().min();
+        self.refusals.iter().filter(move |refusal| {
+            newest.is_none_or(|newest| newest <= refusal.version.batch)
+                || oldest.is_some_and(|oldest| oldest < refusal.version)
+        })
     }
 
     pub(crate) fn version(&self, field: Field) -> Option<Version> {
@@ -209,6 +222,7 @@ impl Entry {
             }
         }
         self.acked = self.acked.max(Some(version));
+        self.note_corrected(&values(facts), version, laws);
         let fields = &self.fields;
         self.refusals.retain(|refusal| {
             // What failed in an older batch is history, unless a field is older still.
@@ -226,6 +240,20 @@ impl Entry {
             };
             doubt.fields.iter().any(is_open)
         });
+    }
+
+    fn note_corrected(&mut self, acknowledged: &Cells, version: Version, laws: Laws) {
+        let fields = &self.fields;
+        self.corrected.retain(|(of, cells)| {
+            let is_in_force = fields.values().any(|(_, held)| held == of);
+            is_in_force && (*of != version || cells != acknowledged)
+        });
+        let refusal = self.refusals.iter().find(|refusal| refusal.version == version);
+        let failed = refusal.map(|refusal| &refusal.values).filter(|failed| *failed != acknowledged);
+        if let Some(failed) = failed.filter(|_| !laws.has(Flaw::CorrectionsAreUndone)) {
+            self.corrected.retain(|(of, cells)| *of != version || cells != failed);
+            self.corrected.push((version, failed.clone()));
+        }
     }
 
     /// Newer rows say what was acknowledged, and are not sent: what failed before them is overtaken.

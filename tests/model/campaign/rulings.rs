@@ -386,8 +386,11 @@ impl Subject<'_> {
         let Some(carrier) = parts.iter().copied().max_by_key(|at| self.rows[*at].ordinal) else { return };
         let sent = self.sent(&facts, &BTreeSet::new());
         let is_settled = self.is_settled(&facts);
-        let ruling =
-            if is_settled || self.is_equal(&facts) { Ruling::Unchanged } else { self.otherwise(&sent) };
+        let is_unchanged = is_settled || self.is_equal(&facts);
+        if !is_unchanged && self.is_corrected(&parts, &facts) {
+            return;
+        }
+        let ruling = if is_unchanged { Ruling::Unchanged } else { self.otherwise(&sent) };
         for at in parts {
             said[at].claims = values(&facts);
             let pairs = [(Ruling::Send, Ruling::Folded), (Ruling::RefusedBefore, Ruling::FoldedRefused)];
@@ -430,7 +433,7 @@ impl Subject<'_> {
                 said[at].ruling = Ruling::Unchanged;
                 said[at].claims = values(&facts);
                 touched.extend(facts.into_keys());
-            } else if facts.len() > 1 {
+            } else if facts.len() > 1 && (self.is_equal(&facts) || !self.is_corrected(&[at], &facts)) {
                 let sent = self.sent(&facts, &touched);
                 said[at].claims = values(&facts);
                 said[at].is_equal = self.is_equal(&facts) && !self.was_sent_before(row.version);
@@ -441,6 +444,29 @@ impl Subject<'_> {
                 }
             }
         }
+    }
+
+    /// Whether an update of these rows failed, before it was acknowledged with other values under the same version, which it
+    /// would undo.
+    fn is_corrected(&self, rows: &[usize], facts: &Facts) -> bool {
+        let undoes = |(field, (value, version)): (&Field, &(String, Version))| {
+            let is_known = matches!(self.entry.fields.get(field), Some((State::Known(_), _)));
+            is_known && self.entry.version(*field) == Some(*version) && !self.entry.holds(*field, value)
+        };
+        // As read: what something newer has set since was sent then, too.
+        let mut read = Facts::new();
+        for row in rows.iter().map(|at| &self.rows[*at]) {
+            let cells = row.cells.iter();
+            read.extend(cells.map(|(field, value)| (*field, (value.clone(), row.version))));
+        }
+        facts.iter().any(undoes)
+            && self.entry.corrected.iter().any(|(version, failed)| {
+                let is_read = |(field, value): (&Field, &String)| {
+                    read.get(field).is_some_and(|(read, _)| read == value)
+                };
+                let mut versions = failed.keys().filter_map(|field| read.get(field)).map(|(_, of)| of);
+                failed.iter().all(is_read) && versions.any(|of| of == version)
+            })
     }
 
     /// Fields of a row fed back that a newer one sets, which stands before it and is sent before it; or one of the same

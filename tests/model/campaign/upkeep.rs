@@ -84,7 +84,7 @@ impl World {
                 ("subjects", count(&|_| true) + fillers),
                 ("subjects_unknown", count(&|entry| !entry.unknown().is_empty())),
                 ("subjects_in_doubt", count(&|entry| !entry.doubts.is_empty())),
-                ("subjects_failed", count(&|entry| !entry.refusals.is_empty())),
+                ("subjects_failed", count(&|entry| entry.standing_refusals().next().is_some())),
             ] {
                 // Before the key field is kept nothing was ever recorded.
                 if record[member] != expected && !record["key"].is_null() {
