@@ -40,7 +40,7 @@ pub(super) struct Chains {
     passed: Vec<u64>,
     /// How many on each side of them are tried; `None` for all.
     reach: Option<usize>,
-    /// Whether the next turn over all goes against the order of the file.
+    /// Whether the next turn goes in the order of the file. The first one goes against it: the main pass went along.
     is_forward: bool,
 }
 
@@ -144,6 +144,7 @@ impl Chains {
 
 #[cfg(test)]
 mod tests {
+    use super::super::settle::Kept;
     use super::*;
     use crate::delivery::outcome::Failure;
     use crate::ledger::{FailureKind, LedgerField};
@@ -180,7 +181,7 @@ mod tests {
             is_part: false,
             waits_for: 0,
             is_tried: true,
-            kept: None,
+            kept: Some(Kept::default()),
         }
     }
 

@@ -83,6 +83,7 @@ pub(super) fn leave(update: &Update, maybe_applied: bool) -> (Record, Settled) {
 }
 
 /// What an update sends, in memory until a later pass.
+#[derive(Default)]
 pub(super) struct Kept {
     body: Vec<u8>,
     fields: Fields,
