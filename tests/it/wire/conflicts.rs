@@ -7,6 +7,7 @@ use simsync::sandbox::{Faults, SandboxOptions, Uniqueness};
 
 use super::http;
 use crate::support::{Ran, Workspace};
+use crate::witness::{frozen_after, kill_9};
 
 const BEFORE: &str = "crm id,imsi\nCRM-A1,234150000000001\nCRM-B1,234150000000002\nCRM-C1,234150000000003\n";
 
@@ -162,4 +163,32 @@ fn under_each_a_later_row_waits_behind_the_deferred_one_of_its_subject() {
     let tiers: Vec<_> =
         workspace.history("CRM-A1").iter().filter_map(|of| of.fields.get("user_class").cloned()).collect();
     assert_eq!(tiers, ["a", "a", "b", "c"].map(|tier| Some(tier.to_owned())));
+}
+
+/// Killed in the pass over deferred updates: at the first row of a subject, and at the one behind it.
+#[test]
+fn killed_among_the_deferred_a_resume_sends_what_is_left_in_order() {
+    let export =
+        "crm id,imsi,tier\nCRM-A1,234150000000002,a\nCRM-A1,234150000000002,b\nCRM-B1,234150000000009,a\n";
+    for (answered, left) in [(2, vec!["a", "b"]), (3, vec!["b"])] {
+        let workspace = after_before(Uniqueness::Refuse409, false);
+        workspace.write("each.csv", export);
+        let args = ["--duplicates", "each", "--max-in-flight", "1", "each.csv"];
+        let before = workspace.sandbox.stats().requests;
+        workspace.fault(Faults { uniqueness: Uniqueness::Refuse409, ..frozen_after(answered) });
+        let mut child = workspace.sync_in_background(&args);
+        workspace.wait_for_requests(before + answered + 1);
+        // What was answered becomes durable meanwhile; if it does not, more is left than is looked for.
+        std::thread::sleep(std::time::Duration::from_millis(500));
+        kill_9(&mut child);
+        workspace.fault(Faults { uniqueness: Uniqueness::Refuse409, ..Faults::default() });
+        let seen = workspace.history("CRM-A1").len();
+        let ran = workspace.sync(&args).expect(0).expect_books();
+        assert_eq!(ran.rows("synced"), left.len() as u64, "{}", ran.stdout);
+        assert!(ran.summary()["plan"]["in_doubt_resent"].as_u64() > Some(0), "{}", ran.stdout);
+        let history = workspace.history("CRM-A1");
+        let tiers: Vec<_> = history[seen..].iter().filter_map(|of| of.fields["user_class"].clone()).collect();
+        assert_eq!(tiers, left);
+        assert_eq!(workspace.at_server("CRM-A1", "user_class").as_deref(), Some("b"));
+    }
 }
