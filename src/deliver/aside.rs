@@ -7,6 +7,7 @@
 
 use super::driver::Driver;
 use super::feed::Fed;
+use super::resolve::DEFERRED_HELD_MAX;
 use super::settle::Unresolved;
 use crate::digest::SubjectId;
 use crate::engine::credit::Credit;
@@ -22,7 +23,11 @@ impl Driver<'_, '_> {
     }
 
     /// Lets an update wait for the later passes; whether it did not before.
-    pub(super) fn wait_later(&mut self, unresolved: Unresolved) -> bool {
+    pub(super) fn wait_later(&mut self, mut unresolved: Unresolved) -> bool {
+        if self.deferred.len() >= DEFERRED_HELD_MAX {
+            // A later pass reads it again.
+            unresolved.kept = None;
+        }
         self.waiting.insert(unresolved.update.subject);
         self.deferred.insert(unresolved.place.ordinal, unresolved).is_none()
     }

@@ -2,14 +2,15 @@
 //!
 //! A chain of SIM swaps in the wrong order resolves one link a pass. Trying all of them in every pass would cost the
 //! square of its length in attempts; the ledger knows who holds what, so an update that wants the value of another
-//! deferred subject is let alone until that one has passed. Where the ledger knows nothing, or everybody waits for
-//! everybody (a swap), all are tried, and a pass over all that makes no progress is the end.
+//! deferred subject is let alone until that one has passed. Where the ledger knows nothing all are tried, once in the order of
+//! the file and once against it; where few of them pass, those that stand beside these in the file are next, then those
+//! further off. Where everybody waits for everybody (a swap) all are tried. Nobody is tried again before another one
+//! was synced, and where nobody may be, that is the end.
 //!
 //! Pure. Not here: the passes themselves (`mod.rs`), and what a pass reads (`feed.rs`).
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use super::feed::Selection;
 use super::settle::Unresolved;
 use crate::digest::{FieldHash, SubjectId};
 use crate::ledger::{FieldState, LedgerEntry};
@@ -18,19 +19,29 @@ use crate::update::{FieldKind, FieldSet};
 /// The updates of a pass.
 #[derive(Debug)]
 pub(super) struct Turn {
-    /// Which.
-    pub(super) selection: Selection,
-    /// How many.
-    pub(super) updates: u64,
-    /// Whether these are all that wait: without progress, nothing is left to be tried.
-    pub(super) is_all: bool,
+    /// Ordinals of their last rows, in the order in which they are sent.
+    pub(super) ordinals: Vec<u64>,
+    /// Their subjects.
+    pub(super) subjects: HashSet<SubjectId>,
 }
+
+/// A pass has brought enough, if one of so many of its subjects was synced.
+const ENOUGH_OF: usize = 4;
 
 /// Who holds what, and who was tried.
 #[derive(Debug, Default)]
 pub(super) struct Chains {
     holders: HashMap<(FieldKind, FieldHash), SubjectId>,
-    tried: HashSet<SubjectId>,
+    /// By the ordinal of a subject's first update, how many updates of the run were synced when it was tried last.
+    tried: HashMap<u64, u64>,
+    /// First updates of the subjects of the turn before, ascending.
+    turn: Vec<u64>,
+    /// Those that passed in the latest turn in which one did: whoever waits for what they released may stand beside them.
+    passed: Vec<u64>,
+    /// How many on each side of them are tried; `None` for all.
+    reach: Option<usize>,
+    /// Whether the next turn goes in the order of the file. The first one goes against it: the main pass went along.
+    is_forward: bool,
 }
 
 impl Chains {
@@ -52,31 +63,74 @@ impl Chains {
         }
     }
 
-    /// The next turn; `None` when nobody waits.
-    pub(super) fn next(&mut self, waiting: &BTreeMap<u64, Unresolved>) -> Option<Turn> {
-        let subjects: HashSet<SubjectId> = waiting.values().map(|of| of.update.subject).collect();
-        let mut firsts = HashMap::new();
-        for unresolved in waiting.values() {
-            firsts.entry(unresolved.update.subject).or_insert(unresolved);
+    /// The next turn; `None` when nobody waits, or all who do were tried since `synced` has grown. `synced` counts the
+    /// updates of the run that were.
+    pub(super) fn next(&mut self, waiting: &BTreeMap<u64, Unresolved>, synced: u64) -> Option<Turn> {
+        self.look_back(waiting);
+        let mut subjects = HashSet::new();
+        let firsts: Vec<(u64, &Unresolved)> = waiting
+            .iter()
+            .filter(|(_, of)| subjects.insert(of.update.subject))
+            .map(|(at, of)| (*at, of))
+            .collect();
+        let is_open = |at: u64| self.tried.get(&at).is_none_or(|then| *then < synced);
+        let open: Vec<(u64, &Unresolved)> = firsts.into_iter().filter(|(at, _)| is_open(*at)).collect();
+        let is_free = |of: &Unresolved| !waiting.contains_key(&of.waits_for) && !self.waits(of, &subjects);
+        let free: Vec<u64> = open.iter().filter(|(_, of)| is_free(of)).map(|(at, _)| *at).collect();
+        let untried: Vec<u64> = free.iter().copied().filter(|at| !self.tried.contains_key(at)).collect();
+        let chosen = if !untried.is_empty() {
+            untried
+        } else if free.is_empty() {
+            open.iter().map(|(at, _)| *at).collect()
+        } else {
+            self.beside(free, waiting)
+        };
+        self.tried.extend(chosen.iter().map(|at| (*at, synced)));
+        self.turn.clone_from(&chosen);
+        (!chosen.is_empty()).then(|| self.in_order(&chosen, waiting))
+    }
+
+    /// What has become of the turn before. Where few have passed, those beside them are tried first, and ever more of them as
+    /// long as none passes.
+    fn look_back(&mut self, waiting: &BTreeMap<u64, Unresolved>) {
+        let passed: Vec<u64> = self.turn.iter().copied().filter(|at| !waiting.contains_key(at)).collect();
+        if !passed.is_empty() {
+            let is_enough = self.reach.is_none() && passed.len() * ENOUGH_OF >= self.turn.len();
+            self.reach = if is_enough { None } else { Some(1) };
+            self.passed = passed;
+        } else if let Some(reach) = self.reach {
+            self.reach = Some(reach.saturating_mul(2));
         }
-        let mut ripe = subjects.clone();
-        ripe.retain(|subject| {
-            !self.tried.contains(subject)
-                && !firsts.get(subject).is_some_and(|first| {
-                    waiting.contains_key(&first.waits_for) || self.waits(first, &subjects)
-                })
-        });
-        if ripe.is_empty() {
-            ripe.clone_from(&subjects);
+    }
+
+    /// Of those that may be tried, the ones beside those that passed last; all where a pass reads the inputs.
+    fn beside(&self, free: Vec<u64>, waiting: &BTreeMap<u64, Unresolved>) -> Vec<u64> {
+        let Some(reach) = self.reach.filter(|_| !self.passed.is_empty()) else { return free };
+        let mut chosen = BTreeSet::new();
+        for passed in &self.passed {
+            let at = free.partition_point(|at| at < passed);
+            let end = at.saturating_add(reach).min(free.len());
+            chosen.extend(free.get(at.saturating_sub(reach)..end).unwrap_or_default());
         }
-        self.tried.extend(ripe.iter().copied());
-        let ordinals: HashSet<u64> =
-            waiting.iter().filter(|(_, of)| ripe.contains(&of.update.subject)).map(|(at, _)| *at).collect();
-        (!ordinals.is_empty()).then(|| Turn {
-            updates: ordinals.len() as u64,
-            is_all: ordinals.len() == waiting.len(),
-            selection: Selection::Deferred { ordinals, subjects: ripe },
-        })
+        let is_read = |at: &u64| waiting.get(at).is_some_and(|of| of.kept.is_none());
+        if chosen.iter().any(is_read) { free } else { chosen.into_iter().collect() }
+    }
+
+    /// Subjects in the order of the file or, every other time, against it; updates of one in order.
+    fn in_order(&mut self, chosen: &[u64], waiting: &BTreeMap<u64, Unresolved>) -> Turn {
+        let subjects: HashSet<SubjectId> =
+            chosen.iter().filter_map(|at| Some(waiting.get(at)?.update.subject)).collect();
+        let mut lanes: HashMap<SubjectId, Vec<u64>> = HashMap::new();
+        for (at, of) in waiting.iter().filter(|(_, of)| subjects.contains(&of.update.subject)) {
+            lanes.entry(of.update.subject).or_default().push(*at);
+        }
+        let mut lanes: Vec<Vec<u64>> = lanes.into_values().collect();
+        lanes.sort_unstable();
+        if !self.is_forward {
+            lanes.reverse();
+        }
+        self.is_forward = !self.is_forward;
+        Turn { ordinals: lanes.concat(), subjects }
     }
 
     /// Whether the update wants what another waiting subject holds.
@@ -90,6 +144,7 @@ impl Chains {
 
 #[cfg(test)]
 mod tests {
+    use super::super::settle::Kept;
     use super::*;
     use crate::delivery::outcome::Failure;
     use crate::ledger::{FailureKind, LedgerField};
@@ -118,7 +173,16 @@ mod tests {
             maybe_applied: false,
         };
         let place = Place { ordinal: u64::from(number), file: 0, line: 1 };
-        Unresolved { place, update, failure, refusals: 1, is_part: false, waits_for: 0, is_tried: true }
+        Unresolved {
+            place,
+            update,
+            failure,
+            refusals: 1,
+            is_part: false,
+            waits_for: 0,
+            is_tried: true,
+            kept: Some(Kept::default()),
+        }
     }
 
     fn holds(chains: &mut Chains, number: u8, imsi: u64) {
@@ -137,23 +201,21 @@ mod tests {
         doubtful.last_known = vec![(FieldKind::Imsi, FieldHash(5))];
         chains.learn(&doubtful);
         let waiting = BTreeMap::from([(1, wants(1, 7)), (2, wants(2, 5))]);
-        assert_eq!(turn(&mut chains, &waiting), Some((vec![1], false)));
+        assert_eq!(turn(&mut chains, &waiting, 0), Some(vec![1]));
         for order in [[1, 3], [3, 1]] {
             let mut chains = Chains::default();
             for number in order {
                 if number == 1 { chains.learn(&doubtful) } else { holds(&mut chains, 3, 5) }
             }
-            assert_eq!(turn(&mut chains, &waiting), Some((vec![1, 2], true)), "3 waits for nobody");
+            assert_eq!(turn(&mut chains, &waiting, 0), Some(vec![1, 2]), "3 waits for nobody");
         }
     }
 
-    fn turn(chains: &mut Chains, waiting: &BTreeMap<u64, Unresolved>) -> Option<(Vec<u64>, bool)> {
-        let turn = chains.next(waiting)?;
-        let Selection::Deferred { ordinals, subjects } = turn.selection else { panic!("a later pass") };
-        assert_eq!((ordinals.len() as u64, ordinals.len()), (turn.updates, subjects.len()));
-        let mut ordinals: Vec<u64> = ordinals.into_iter().collect();
+    fn turn(chains: &mut Chains, waiting: &BTreeMap<u64, Unresolved>, synced: u64) -> Option<Vec<u64>> {
+        let Turn { mut ordinals, subjects } = chains.next(waiting, synced)?;
+        assert_eq!(ordinals.len(), subjects.len());
         ordinals.sort_unstable();
-        Some((ordinals, turn.is_all))
+        Some(ordinals)
     }
 
     #[test]
@@ -166,20 +228,22 @@ mod tests {
         let mut waiting: BTreeMap<u64, Unresolved> =
             (1..=4).map(|number| (u64::from(number), wants(number, u64::from(number) + 1))).collect();
         for last in (1..=4).rev() {
-            assert_eq!(turn(&mut chains, &waiting), Some((vec![last], last == 1)));
+            assert_eq!(turn(&mut chains, &waiting, 4 - last), Some(vec![last]));
             waiting.remove(&last);
         }
-        assert_eq!(turn(&mut chains, &waiting), None);
+        assert_eq!(turn(&mut chains, &waiting, 4), None);
     }
 
     #[test]
-    fn a_swap_is_tried_as_a_whole_and_what_was_tried_in_vain_with_it() {
+    fn a_swap_is_tried_as_a_whole_and_nobody_again_for_nothing() {
         let mut chains = Chains::default();
         holds(&mut chains, 1, 1);
         holds(&mut chains, 2, 2);
         let waiting = BTreeMap::from([(1, wants(1, 2)), (2, wants(2, 1)), (3, wants(3, 9))]);
-        assert_eq!(turn(&mut chains, &waiting), Some((vec![3], false)));
-        assert_eq!(turn(&mut chains, &waiting), Some((vec![1, 2, 3], true)));
+        assert_eq!(turn(&mut chains, &waiting, 0), Some(vec![3]));
+        assert_eq!(turn(&mut chains, &waiting, 0), Some(vec![1, 2]));
+        assert_eq!(turn(&mut chains, &waiting, 0), None, "nothing was released since");
+        assert_eq!(turn(&mut chains, &waiting, 1), Some(vec![3]));
     }
 
     #[test]
@@ -189,16 +253,53 @@ mod tests {
         let mut waiting = BTreeMap::from([(1, behind(1, 2)), (2, behind(2, 3)), (3, behind(3, 9))]);
         let mut chains = Chains::default();
         for last in [3, 2, 1] {
-            assert_eq!(turn(&mut chains, &waiting), Some((vec![last], last == 1)));
+            assert_eq!(turn(&mut chains, &waiting, 3 - last), Some(vec![last]));
             waiting.remove(&last);
         }
     }
 
     #[test]
-    fn without_a_ledger_all_are_tried() {
-        let waiting = BTreeMap::from([(1, wants(1, 2)), (2, wants(2, 1))]);
+    fn whoever_comes_to_the_head_of_a_subject_is_tried_itself() {
+        let second = Unresolved { place: Place { ordinal: 2, file: 0, line: 2 }, ..wants(1, 8) };
+        let mut waiting = BTreeMap::from([(1, wants(1, 7)), (2, second)]);
         let mut chains = Chains::default();
-        assert_eq!(turn(&mut chains, &waiting), Some((vec![1, 2], true)));
-        assert_eq!(turn(&mut chains, &waiting), Some((vec![1, 2], true)));
+        assert_eq!(chains.next(&waiting, 0).unwrap().ordinals, [1, 2]);
+        assert!(chains.next(&waiting, 0).is_none());
+        waiting.remove(&1);
+        assert_eq!(chains.next(&waiting, 0).unwrap().ordinals, [2]);
+    }
+
+    /// Attempts that a chain takes of which nobody knows the order, all of a turn at once: `order` says who stands where, and
+    /// each waits for the one before it in the chain.
+    fn attempts(order: &[u64]) -> u64 {
+        let mut waiting: BTreeMap<u64, Unresolved> =
+            (1_u8..).zip(order).map(|(at, link)| (u64::from(at), wants(at, *link))).collect();
+        let (mut chains, mut attempts, mut released) = (Chains::default(), order.len() as u64, 0);
+        while let Some(turn) = chains.next(&waiting, released) {
+            attempts += turn.ordinals.len() as u64;
+            let passes = turn.ordinals.into_iter().find(|at| waiting[at].update.facts[0].hash.0 == released);
+            if let Some(at) = passes {
+                waiting.remove(&at);
+                released += 1;
+            }
+        }
+        assert!(waiting.is_empty());
+        attempts
+    }
+
+    #[test]
+    fn a_chain_of_unknown_order_takes_four_attempts_a_link_in_the_order_of_the_file_or_against_it() {
+        let links = 60;
+        let forward: Vec<u64> = (0..links).collect();
+        let backward: Vec<u64> = (0..links).rev().collect();
+        // From its middle on, and round.
+        let round: Vec<u64> = (30..links).chain(0..30).collect();
+        for order in [&forward, &backward, &round] {
+            assert!(attempts(order) <= 4 * links, "{}", attempts(order));
+        }
+        // In no order at all nothing tells who is next, and no more than each of those left is tried for every link.
+        let mut random = forward;
+        random.sort_by_key(|link| (link * 37 + 11) % 61);
+        assert!(attempts(&random) <= links * (links + 3) / 2, "{}", attempts(&random));
     }
 }

@@ -70,7 +70,10 @@ impl Driver<'_, '_> {
         }
         for (id, settled) in durable.settled {
             if let Some(held) = self.held.remove(&id) {
-                self.report(held.fed, settled);
+                // Only what waits for a later pass is sent again.
+                let is_deferred = matches!(settled, Settled::Deferred(_));
+                let fed = if is_deferred { held.into_fed() } else { held.fed };
+                self.report(fed, settled);
             }
         }
     }

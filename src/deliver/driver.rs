@@ -76,6 +76,16 @@ pub(super) struct Held {
     pub(super) credited: bool,
 }
 
+impl Held {
+    /// As it was handed over, with what it sends.
+    pub(super) fn into_fed(self) -> Fed {
+        let Held { mut fed, request, .. } = self;
+        fed.body = request.body;
+        fed.update.fields = Arc::unwrap_or_clone(request.sent);
+        fed
+    }
+}
+
 /// The loop's state over the passes of a run.
 pub(super) struct Driver<'a, 'e> {
     pub(super) rules: &'a DeliverRules,

@@ -16,6 +16,7 @@ mod driver;
 mod fates;
 mod feed;
 mod hours;
+mod resolve;
 mod rows;
 mod settle;
 mod steer;
@@ -24,7 +25,6 @@ mod swaps;
 mod tell;
 mod waves;
 
-use std::collections::HashSet;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -39,14 +39,13 @@ pub use self::fates::Fates;
 pub use self::rows::{RowsError, RowsWritten, WriteRows, write_rows};
 pub use self::superseded::Newer;
 
-use self::chains::Chains;
 use self::clears::Cleared;
 use self::driver::{Driver, Job, Wake};
 use self::feed::{Fed, Feed, FeedError, LaterWaves, Selection};
 use crate::api::{ApiError, Client, ClientOptions, Envelope, Token, TokenSource, Trouble};
 use crate::delivery::outcome::{Outcome, PAGE, Seen, StopCause};
 use crate::delivery::{DeliveryRules, Scheduler};
-use crate::digest::{StateKey, SubjectId};
+use crate::digest::StateKey;
 use crate::engine::credit::Credit;
 use crate::engine::senders::Senders;
 use crate::engine::signals::{Signals, Stop};
@@ -480,52 +479,7 @@ fn run_passes(driver: &mut Driver<'_, '_>, mut delivery: Delivery<'_>) {
     }
     clears::run(driver, &mut delivery, waiting);
     waves::run(driver, &mut delivery, waiting);
-    resolve_deferred(driver, &mut delivery);
-}
-
-/// Passes over deferred updates until one over all of them makes no progress.
-fn resolve_deferred(driver: &mut Driver<'_, '_>, delivery: &mut Delivery<'_>) {
-    if !driver.is_going() || driver.deferred.is_empty() {
-        return;
-    }
-    driver.later("deferred conflicts", driver.deferred.len() as u64);
-    driver.is_resolving = true;
-    let mut chains = holders(driver, delivery);
-    while driver.is_going()
-        && let Some(turn) = chains.next(&driver.deferred)
-    {
-        tracing::debug!("a pass over {} of {} deferred updates", turn.updates, driver.deferred.len());
-        let before = driver.synced();
-        pass(driver, delivery, turn.selection);
-        driver.check_updates();
-        if turn.is_all && driver.synced() == before && driver.is_going() {
-            driver.refuse_unresolved();
-        }
-    }
-}
-
-/// Who among the subjects of deferred updates holds what.
-fn holders(driver: &Driver<'_, '_>, delivery: &Delivery<'_>) -> Chains {
-    let mut chains = Chains::default();
-    let subjects: HashSet<SubjectId> =
-        driver.deferred.values().map(|unresolved| unresolved.update.subject).collect();
-    if subjects.len() < 2 {
-        return chains;
-    }
-    let learned = (delivery.ledger)().and_then(|mut entries| {
-        entries.try_for_each(|entry| {
-            let entry = entry?;
-            if subjects.contains(&entry.subject) {
-                chains.learn(&entry);
-            }
-            Ok(())
-        })
-    });
-    if let Err(error) = learned {
-        // It only makes later passes dearer.
-        tracing::warn!(%error, "the ledger does not tell who holds what");
-    }
-    chains
+    resolve::run(driver, &mut delivery);
 }
 
 /// Updates of the plan that failed in earlier batches and wait for nobody.

@@ -2,6 +2,8 @@
 //!
 //! Pure. Not here: when records are written (`driver.rs`).
 
+use std::fmt;
+
 use super::feed::Fed;
 use crate::delivery::outcome::{Failure, Verdict};
 use crate::digest::update_digest;
@@ -80,8 +82,23 @@ pub(super) fn leave(update: &Update, maybe_applied: bool) -> (Record, Settled) {
     }
 }
 
+/// What an update sends, in memory until a later pass.
+#[derive(Default)]
+pub(super) struct Kept {
+    body: Vec<u8>,
+    fields: Fields,
+    chronic: bool,
+}
+
+/// Tells how much is kept and never a value.
+impl fmt::Debug for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Kept").field("bytes", &self.body.len()).finish_non_exhaustive()
+    }
+}
+
 /// An update whose conflict no later pass resolved.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Unresolved {
     pub(super) place: Place,
     pub(super) update: Update,
@@ -93,10 +110,12 @@ pub(super) struct Unresolved {
     pub(super) waits_for: u64,
     /// Whether it was sent in this run, and refused.
     pub(super) is_tried: bool,
+    /// What it sends, where that is not to be read again.
+    pub(super) kept: Option<Kept>,
 }
 
 impl Unresolved {
-    /// Keeps the update's facts and lets its values go: a later pass reads them again.
+    /// Of an update that was refused.
     pub(super) fn new(fed: Fed, failure: Failure) -> Unresolved {
         let refusals = fed.refusals.saturating_add(1);
         Unresolved { failure, refusals, is_tried: true, ..Unresolved::untried(fed) }
@@ -104,15 +123,23 @@ impl Unresolved {
 
     /// Of an update that would be sent in vain: what it takes, another one that waits for a later pass has not given up.
     pub(super) fn untried(fed: Fed) -> Unresolved {
-        let Fed { place, mut update, refusals, is_part, waits_for, .. } = fed;
-        update.fields = Fields::default();
+        let Fed { place, mut update, body, chronic, refusals, is_part, waits_for, .. } = fed;
+        let kept = Some(Kept { body, fields: std::mem::take(&mut update.fields), chronic });
         let failure = Failure {
             kind: FailureKind::Deferred,
             status: None,
             signature: String::new(),
             maybe_applied: false,
         };
-        Unresolved { place, update, failure, refusals, is_part, waits_for, is_tried: false }
+        Unresolved { place, update, failure, refusals, is_part, waits_for, is_tried: false, kept }
+    }
+
+    /// As it was handed over, where what it sends is in memory; it is no more from then on.
+    pub(super) fn again(&mut self) -> Option<Fed> {
+        let Kept { body, fields, chronic } = self.kept.take()?;
+        let Unresolved { place, refusals, is_part, waits_for, .. } = *self;
+        let update = Update { fields, ..self.update.clone() };
+        Some(Fed { place, update, body, chronic, refusals, is_part, waits_for, is_clear: false })
     }
 
     /// As an update handed over, so that its final verdict takes the way of all verdicts.

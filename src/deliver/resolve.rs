@@ -1,0 +1,85 @@
+//! The later passes over deferred updates, until each that is left was tried since the last one that passed.
+//!
+//! What they send stays in memory up to a bound; a pass over more than that reads the inputs again. Not here: which of them a
+//! pass tries (`chains.rs`), and who is deferred (`delivery/`).
+
+use std::collections::HashSet;
+
+use super::chains::{Chains, Turn};
+use super::feed::{Fed, Hand, LaterWaves, Selection};
+use super::{Delivery, Driver, pass, pass_of};
+use crate::digest::SubjectId;
+
+/// Deferred updates that are kept in memory with what they send, at most.
+pub(super) const DEFERRED_HELD_MAX: usize = 10_000;
+
+/// Runs all of them.
+pub(super) fn run(driver: &mut Driver<'_, '_>, delivery: &mut Delivery<'_>) {
+    if !driver.is_going() || driver.deferred.is_empty() {
+        return;
+    }
+    driver.later("deferred conflicts", driver.deferred.len() as u64);
+    driver.is_resolving = true;
+    let mut chains = holders(driver, delivery);
+    while driver.is_going() {
+        match chains.next(&driver.deferred, driver.synced()) {
+            Some(turn) => {
+                let waiting = driver.deferred.len();
+                tracing::debug!("a pass over {} of {waiting} deferred updates", turn.ordinals.len());
+                take_turn(driver, delivery, turn);
+                driver.check_updates();
+            }
+            None if driver.deferred.is_empty() => return,
+            None => driver.refuse_unresolved(),
+        }
+    }
+}
+
+/// Sends what a turn is about, from memory where all of it is there.
+fn take_turn(driver: &mut Driver<'_, '_>, delivery: &mut Delivery<'_>, turn: Turn) {
+    let deferred = &mut driver.deferred;
+    let is_kept = |ordinal: &u64| deferred.get(ordinal).is_some_and(|of| of.kept.is_some());
+    let are_kept = turn.ordinals.iter().all(is_kept);
+    // What is read again is in memory once.
+    let again = |ordinal: &u64| deferred.get_mut(ordinal).and_then(super::settle::Unresolved::again);
+    let kept: Vec<Fed> = turn.ordinals.iter().filter_map(again).collect();
+    if !are_kept {
+        drop(kept);
+        let ordinals: HashSet<u64> = turn.ordinals.into_iter().collect();
+        pass(driver, delivery, Selection::Deferred { ordinals, subjects: turn.subjects });
+        return;
+    }
+    // The inputs were read to their end.
+    let (rows, bytes) = (delivery.plan.facts().rows.read, delivery.inputs.bytes_total());
+    pass_of(driver, (driver.window, bytes), |credit, send| {
+        let mut hand = Hand::new(credit, send);
+        if kept.into_iter().all(|fed| hand.hand(fed, rows, bytes)) {
+            hand.end(rows, bytes);
+        }
+        Ok(LaterWaves::new())
+    });
+}
+
+/// Who among the subjects of deferred updates holds what.
+fn holders(driver: &Driver<'_, '_>, delivery: &Delivery<'_>) -> Chains {
+    let mut chains = Chains::default();
+    let subjects: HashSet<SubjectId> =
+        driver.deferred.values().map(|unresolved| unresolved.update.subject).collect();
+    if subjects.len() < 2 {
+        return chains;
+    }
+    let learned = (delivery.ledger)().and_then(|mut entries| {
+        entries.try_for_each(|entry| {
+            let entry = entry?;
+            if subjects.contains(&entry.subject) {
+                chains.learn(&entry);
+            }
+            Ok(())
+        })
+    });
+    if let Err(error) = learned {
+        // It only makes later passes dearer.
+        tracing::warn!(%error, "the ledger does not tell who holds what");
+    }
+    chains
+}
