@@ -217,8 +217,15 @@ impl Scheduler {
             }
         }
         if generation == self.token.generation() {
-            for (id, failure) in self.suspects.on_passed(number) {
+            let cleared = self.suspects.on_passed(number);
+            for (id, failure) in cleared.alone {
                 self.refuse(id, failure, decision);
+            }
+            for id in cleared.again {
+                if let Some(item) = self.lanes.get_mut(id) {
+                    item.suspected = true;
+                }
+                self.go_again(id, 0, decision);
             }
         }
     }
@@ -256,7 +263,8 @@ impl Scheduler {
             return self.go_again(id, 0, decision);
         }
         let Some(item) = self.lanes.get(id) else { return };
-        self.suspects.add(id, failure, item.number, self.lanes.launched(), item.chronic);
+        let counts = !item.chronic && !item.suspected;
+        self.suspects.add(id, failure, item.number, self.lanes.launched(), counts);
         decision.verdicts.push((id, Verdict::Withheld));
         let streak_max = if self.token.is_on_trial() { DOUBTED_MAX } else { streak_max };
         if self.suspects.streak() >= streak_max {
@@ -304,6 +312,9 @@ impl Scheduler {
             TokenRuling::Reread if self.is_draining => {}
             TokenRuling::Reread => {
                 for (id, _) in self.suspects.take() {
+                    if let Some(item) = self.lanes.get_mut(id) {
+                        item.suspected = false;
+                    }
                     self.go_again(id, 0, decision);
                 }
                 self.suspects.begin_anew();
