@@ -39,7 +39,8 @@ pub enum Outcome {
     },
     /// 401. The run pauses, the token is read again, the same update goes on; if it is the same, as with 403.
     TokenRefused,
-    /// 403. Waits for a neighbor: refused where one sent later passes (tried once more first, where others were refused with it), the token's fault where none does.
+    /// A 403. Waits for a neighbor: refused where one sent later passes (tried once more first, where others were refused
+    /// in a row with it), the token's fault where none does.
     Forbidden {
         /// The complaint, masked.
         signature: String,
