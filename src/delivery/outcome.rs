@@ -64,7 +64,8 @@ pub enum Outcome {
     Disconnected,
     /// No connection: the request certainly did not leave. Retried.
     NotConnected,
-    /// 3xx. The run stops: wrong URL.
+    /// 3xx. Wrong URL: the run stops, at first contact and where three subjects in a row are redirected; a row that is
+    /// redirected while others pass is refused, and may have been applied.
     Redirected,
 }
 
