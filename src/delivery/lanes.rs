@@ -54,6 +54,8 @@ pub(super) struct Item {
     pub(super) number: u64,
     /// Whether the latest attempt was a probe.
     pub(super) probed: bool,
+    /// Whether it was refused with others in a row, and is tried once more.
+    pub(super) suspected: bool,
     stand: Stand,
 }
 
@@ -126,6 +128,7 @@ impl Lanes {
             sent: (0, 0),
             number: 0,
             probed: false,
+            suspected: false,
             stand: Stand::Behind,
         };
         self.plain += usize::from(!item.chronic);

@@ -20,6 +20,7 @@ mod in_a_row;
 mod lanes;
 mod pause;
 mod quota;
+mod redirects;
 mod retry;
 mod ruling;
 mod schedule;

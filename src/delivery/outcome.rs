@@ -39,7 +39,8 @@ pub enum Outcome {
     },
     /// 401. The run pauses, the token is read again, the same update goes on; if it is the same, as with 403.
     TokenRefused,
-    /// 403. Waits for a neighbor: refused alone where one sent later passes, the token's fault where none does.
+    /// A 403. Waits for a neighbor: refused where one sent later passes (tried once more first, where others were refused
+    /// in a row with it), the token's fault where none does.
     Forbidden {
         /// The complaint, masked.
         signature: String,
@@ -63,7 +64,8 @@ pub enum Outcome {
     Disconnected,
     /// No connection: the request certainly did not leave. Retried.
     NotConnected,
-    /// 3xx. The run stops: wrong URL.
+    /// 3xx. Wrong URL: the run stops, at first contact and where three subjects in a row are redirected; a row that is
+    /// redirected while others pass is refused, and may have been applied.
     Redirected,
 }
 

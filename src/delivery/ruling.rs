@@ -19,6 +19,9 @@ use crate::update::FieldSet;
 /// The complaint of a row that is answered with 401 while others pass under the same token.
 const SIGNATURE_401: &str = "401 for this row alone";
 
+/// What follows the status in the complaint of a row that is redirected while others pass.
+const REDIRECT: &str = "redirect for this row alone";
+
 /// An update whose charges are used up.
 #[derive(Debug)]
 pub(super) struct Condemned {
@@ -99,9 +102,44 @@ impl Scheduler {
                 self.on_trouble(id, trouble, now_ms, jitter, decision);
             }
             Outcome::Redirected => {
-                self.go_again(id, 0, decision);
-                self.stop(StopCause::Redirected { status: status.unwrap_or_default() }, decision);
+                self.on_redirected(id, status.unwrap_or_default(), decision);
             }
+        }
+    }
+
+    /// A wrong address at first contact and where several in a row are redirected; else it waits for a neighbor's answer.
+    fn on_redirected(&mut self, id: UpdateId, status: u16, decision: &mut Decision) {
+        let Some(item) = self.lanes.get(id) else { return };
+        if self.guard.is_on() {
+            self.go_again(id, 0, decision);
+            return self.stop(StopCause::Redirected { status }, decision);
+        }
+        let (number, is_chronic, sent_ms) = (item.number, item.chronic, item.sent.1);
+        self.on_definite(sent_ms, decision);
+        let failure = Failure {
+            kind: FailureKind::Refused,
+            status: Some(status),
+            signature: format!("{status} {REDIRECT}"),
+            maybe_applied: true,
+        };
+        self.redirects.add(id, failure, number, self.lanes.launched(), is_chronic);
+        decision.verdicts.push((id, Verdict::Withheld));
+        if self.redirects.are_everybodys() {
+            self.stop(StopCause::Redirected { status }, decision);
+        }
+    }
+
+    /// Decides on redirects when nobody is left whose answer could.
+    pub(super) fn settle_redirects(&mut self, decision: &mut Decision) {
+        if self.redirects.is_empty() || self.is_draining || !self.is_nobody_left() {
+            return;
+        }
+        let Some(own) = self.redirects.give_up_waiting() else {
+            let status = self.redirects.status();
+            return self.stop(StopCause::Redirected { status }, decision);
+        };
+        for (id, failure) in own {
+            self.refuse(id, failure, decision);
         }
     }
 
@@ -216,9 +254,19 @@ impl Scheduler {
                 self.fail(id, failure, decision);
             }
         }
+        for (id, failure) in self.redirects.on_passed(number) {
+            self.refuse(id, failure, decision);
+        }
         if generation == self.token.generation() {
-            for (id, failure) in self.suspects.on_passed(number) {
+            let cleared = self.suspects.on_passed(number);
+            for (id, failure) in cleared.alone {
                 self.refuse(id, failure, decision);
+            }
+            for id in cleared.again {
+                if let Some(item) = self.lanes.get_mut(id) {
+                    item.suspected = true;
+                }
+                self.go_again(id, 0, decision);
             }
         }
     }
@@ -256,7 +304,8 @@ impl Scheduler {
             return self.go_again(id, 0, decision);
         }
         let Some(item) = self.lanes.get(id) else { return };
-        self.suspects.add(id, failure, item.number, self.lanes.launched(), item.chronic);
+        let counts = !item.chronic && !item.suspected;
+        self.suspects.add(id, failure, item.number, self.lanes.launched(), counts);
         decision.verdicts.push((id, Verdict::Withheld));
         let streak_max = if self.token.is_on_trial() { DOUBTED_MAX } else { streak_max };
         if self.suspects.streak() >= streak_max {
@@ -304,6 +353,9 @@ impl Scheduler {
             TokenRuling::Reread if self.is_draining => {}
             TokenRuling::Reread => {
                 for (id, _) in self.suspects.take() {
+                    if let Some(item) = self.lanes.get_mut(id) {
+                        item.suspected = false;
+                    }
                     self.go_again(id, 0, decision);
                 }
                 self.suspects.begin_anew();

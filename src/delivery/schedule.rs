@@ -19,6 +19,7 @@ use super::lanes::Lanes;
 use super::outcome::{Failure, Seen, StopCause, Verdict};
 use super::pause::Quiet;
 use super::quota::QuotaPace;
+use super::redirects::Redirects;
 use super::retry::Ceilings;
 use super::rules::DeliveryRules;
 use super::ruling::Condemned;
@@ -41,6 +42,7 @@ pub struct Scheduler {
     pub(super) token: TokenState,
     pub(super) free: FreeTime,
     pub(super) suspects: Suspects,
+    pub(super) redirects: Redirects,
     pub(super) guard: Guard,
     pub(super) row: InARow,
     pub(super) ceilings: Ceilings,
@@ -77,6 +79,7 @@ impl Scheduler {
             token: TokenState::default(),
             free: FreeTime::new(now_ms),
             suspects: Suspects::default(),
+            redirects: Redirects::default(),
             guard: Guard::new(rules.proven, rules.unproven_subjects),
             row: InARow::new(rules.refusals_in_a_row_max),
             ceilings: Ceilings::new(rules.backoff_initial_ms, rules.backoff_max_ms),
@@ -284,6 +287,7 @@ impl Scheduler {
     pub fn unsent(&mut self) -> Vec<Leftover> {
         self.condemned.clear();
         self.suspects.take();
+        self.redirects.forget();
         self.guard.forget();
         let mut unsent = self.lanes.take_unsent();
         unsent.extend(self.owed.drain(..).map(|(id, _)| Leftover { id, maybe_applied: false }));
@@ -378,7 +382,10 @@ impl Scheduler {
 
     /// Whether verdicts are kept back although nothing is left that could bring a first success, or testimony.
     fn must_release(&self) -> bool {
-        let is_kept_back = self.guard.withholds() || !self.condemned.is_empty() || !self.suspects.is_empty();
+        let is_kept_back = self.guard.withholds()
+            || !self.condemned.is_empty()
+            || !self.suspects.is_empty()
+            || !self.redirects.is_empty();
         is_kept_back && !self.is_draining && self.is_nobody_left()
     }
 
@@ -390,6 +397,7 @@ impl Scheduler {
 
     fn give_up_withholding(&mut self, decision: &mut Decision) {
         self.settle_suspects(decision);
+        self.settle_redirects(decision);
         if self.must_release() {
             let withheld = match self.guard.give_up_waiting() {
                 Ok(withheld) => withheld,

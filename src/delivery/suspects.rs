@@ -12,6 +12,9 @@ use super::outcome::Failure;
 /// Refusals in a row after which the token is suspected: as many as the first contact takes for everybody.
 pub(super) const FORBIDDEN_MAX: u32 = 20;
 
+/// Refusals in a row that end by themselves from which each is tried once more: a blip strikes several.
+const SEVERAL_MIN: u32 = 2;
+
 /// The same under a token that was refused, read again, and is the same.
 pub(super) const DOUBTED_MAX: u32 = 2;
 
@@ -20,6 +23,19 @@ struct Suspect {
     failure: Failure,
     /// Attempts launched when its answer came: only those launched later testify.
     after: u64,
+    /// Whether it testifies: neither chronic nor refused before.
+    counts: bool,
+    /// Whether others were refused in a row with it, which then ended by itself.
+    is_one_of_several: bool,
+}
+
+/// What becomes of those that were refused before somebody passed.
+#[derive(Debug, Default)]
+pub(super) struct Cleared {
+    /// Refused for their own sake.
+    pub(super) alone: Vec<(UpdateId, Failure)>,
+    /// Refused with others in a row: tried once more.
+    pub(super) again: Vec<UpdateId>,
 }
 
 /// All of them.
@@ -42,10 +58,11 @@ impl Suspects {
         self.streak
     }
 
-    /// Takes one in: the number of its attempt, and how many are launched by now. A chronic row testifies to nothing.
-    pub(super) fn add(&mut self, id: UpdateId, failure: Failure, number: u64, launched: u64, chronic: bool) {
-        self.suspects.insert(id, Suspect { failure, after: launched });
-        if !chronic {
+    /// Takes one in: the number of its attempt, and how many are launched by now. Where it does not count, because it is
+    /// chronic or was refused before, it testifies to nothing.
+    pub(super) fn add(&mut self, id: UpdateId, failure: Failure, number: u64, launched: u64, counts: bool) {
+        self.suspects.insert(id, Suspect { failure, after: launched, counts, is_one_of_several: false });
+        if counts {
             if self.streak == 0 {
                 self.streak_from = number;
             }
@@ -53,16 +70,29 @@ impl Suspects {
         }
     }
 
-    /// An attempt was acknowledged under the token in force. Returns those refused alone: it was launched when their refusals
-    /// were known, so the token was good after them.
-    pub(super) fn on_passed(&mut self, number: u64) -> Vec<(UpdateId, Failure)> {
+    /// An attempt was acknowledged under the token in force. Returns those whose refusal was known when it was launched: the
+    /// token was good after them.
+    pub(super) fn on_passed(&mut self, number: u64) -> Cleared {
         if number > self.streak_from {
+            if self.streak >= SEVERAL_MIN {
+                for suspect in self.suspects.values_mut() {
+                    suspect.is_one_of_several = suspect.counts;
+                }
+            }
             self.streak = 0;
         }
-        let (alone, stay) =
+        let (known, stay) =
             std::mem::take(&mut self.suspects).into_iter().partition(|(_, suspect)| suspect.after < number);
         self.suspects = stay;
-        BTreeMap::into_iter(alone).map(|(id, suspect)| (id, suspect.failure)).collect()
+        let mut cleared = Cleared::default();
+        for (id, suspect) in BTreeMap::into_iter(known) {
+            if suspect.is_one_of_several {
+                cleared.again.push(id);
+            } else {
+                cleared.alone.push((id, suspect.failure));
+            }
+        }
+        cleared
     }
 
     /// Takes all out; the streak goes on, for what it tells of the rows behind them.

@@ -446,15 +446,57 @@ fn a_drained_scheduler_sends_nothing_and_gives_everything_back() {
 }
 
 #[test]
-fn a_redirect_stops_the_run_and_costs_the_row_nothing() {
+fn redirects_in_a_row_stop_the_run_and_cost_no_row_anything() {
+    let stop = StopCause::Redirected { status: 307 };
     let mut desk = Desk::warm(proven());
-    desk.offer(1, 1);
-    desk.offer(2, 2);
+    (1..5).for_each(|id| desk.offer(id, id));
     desk.send_all();
-    desk.answer(1, Outcome::Redirected);
+    for id in 1..5 {
+        assert_eq!(desk.stops().len(), usize::from(id > 3), "{id}");
+        desk.answer(id, Outcome::Redirected);
+    }
+    assert_eq!(desk.stops(), [&stop], "told once");
+    assert_eq!(desk.scheduler.unsent().len(), 4);
+    assert!((1..5).all(|id| !matches!(desk.verdict(id), Some(Verdict::Failed(_)))));
+
+    // At first contact, and where nobody has passed and nobody is left, one is enough.
+    for rules in [DeliveryRules::default(), proven()] {
+        let mut desk = Desk::new(rules);
+        desk.offer(1, 1);
+        desk.end_of_input();
+        desk.send(1);
+        desk.answer(1, Outcome::Redirected);
+        assert_eq!(desk.stops(), [&stop]);
+        assert_eq!(desk.scheduler.unsent(), [Leftover { id: 1, maybe_applied: false }]);
+    }
+}
+
+#[test]
+fn a_redirect_for_one_row_while_others_pass_is_that_rows() {
+    let mut desk = Desk::warm(proven());
+    (0..4).for_each(|id| desk.offer(id, id));
+    desk.send_all();
+    desk.answer(0, Outcome::Redirected);
+    desk.answer(1, Outcome::Acknowledged);
+    assert_eq!(desk.verdict(0), Some(&Verdict::Withheld), "sent before the redirect was known");
     desk.answer(2, Outcome::Redirected);
-    assert_eq!(desk.stops(), [&StopCause::Redirected { status: 307 }], "told once");
-    assert_eq!(desk.scheduler.unsent().len(), 2);
+    desk.answer(3, Outcome::Redirected);
+    desk.offer(4, 4);
+    desk.send(4);
+    desk.answer(4, Outcome::Acknowledged);
+    for id in [0, 2, 3] {
+        let failure = desk.failure(id);
+        assert_eq!((failure.kind, failure.status), (FailureKind::Refused, Some(307)));
+        assert_eq!(failure.signature, "307 redirect for this row alone");
+        assert!(failure.maybe_applied);
+    }
+    // The last one, where others have passed and nobody is left.
+    desk.offer(5, 5);
+    desk.end_of_input();
+    desk.send(5);
+    desk.answer(5, Outcome::Redirected);
+    assert_eq!(desk.failure(5).kind, FailureKind::Refused);
+    assert_eq!(desk.stops(), Vec::<&StopCause>::new());
 }
 
 #[test]

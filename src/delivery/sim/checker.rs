@@ -100,6 +100,8 @@ pub(crate) struct Checker {
     refused_generation: Option<u64>,
     /// Latest generation that had a 403; refused once the token is read again.
     forbidden_generation: Option<u64>,
+    /// Redirects of rows that are not chronic.
+    redirects: usize,
     /// Attempts sent, and the last of them that was acknowledged.
     sends: u64,
     passed_send: u64,
@@ -256,6 +258,7 @@ impl Checker {
         if matches!(outcome, Outcome::Forbidden { .. }) {
             self.forbidden_generation = self.forbidden_generation.max(Some(*generation));
         }
+        self.redirects += usize::from(*outcome == Outcome::Redirected && !is_chronic);
         if *outcome == Outcome::TokenRefused {
             self.refused_generation = self.refused_generation.max(Some(*generation));
         }
@@ -263,7 +266,9 @@ impl Checker {
             self.passed_send = self.passed_send.max(self.book(id)?.send);
             self.has_passed = true;
         }
-        if is_definite || matches!(outcome, Outcome::TokenRefused | Outcome::Forbidden { .. }) {
+        if is_definite
+            || matches!(outcome, Outcome::TokenRefused | Outcome::Forbidden { .. } | Outcome::Redirected)
+        {
             self.see_definite(id)?;
         }
         if let Some(quota) = quota.filter(|quota| quota.remaining == 0) {
@@ -310,6 +315,11 @@ impl Checker {
                     ensure(is_enough, || {
                         format!("the guard stopped after {refused} refused that are not chronic")
                     })?;
+                }
+                Action::Stop(StopCause::Redirected { .. }) => {
+                    self.is_over = true;
+                    let is_enough = !self.has_passed || self.redirects >= GUARD_LAST_SUBJECTS;
+                    ensure(is_enough, || format!("stopped after {} redirects", self.redirects))?;
                 }
                 Action::Stop(_) => self.is_over = true,
                 Action::RereadToken => {
@@ -369,8 +379,9 @@ impl Checker {
                     ensure(is_heard || nobody_left, || format!("{id} exhausted without testimony"))?;
                 }
                 Verdict::Failed(failure) => {
-                    let is_alone = failure.status != Some(403) || passed_send > book.send || nothing_moves;
-                    ensure(is_alone, || format!("{id} is forbidden, and nobody has passed since"))?;
+                    let is_undecided = matches!(failure.status, Some(403 | 300..=399));
+                    let is_alone = !is_undecided || passed_send > book.send || nothing_moves;
+                    ensure(is_alone, || format!("{id} is turned away, and nobody has passed since"))?;
                     ensure(!is_guarded || is_input_over, || format!("{id} failed at first contact"))?;
                 }
             }

@@ -15,6 +15,7 @@ pub(crate) enum Kind {
     Conflict,
     Mismatch,
     Forbidden,
+    Redirected,
     /// Fails with 5xx every time.
     Poison,
     /// Its subject has a value, and wants another that nobody else may have.
@@ -300,6 +301,13 @@ fn any_day(dice: &mut Dice) -> Day {
         ..good_day(0)
     };
     day.rules.retry_elapsed_max_ms = dice.chance(300).then(|| dice.below(10_000));
+    if day.rules.proven && dice.chance(300) {
+        // At first contact one of them is the end.
+        for _ in 0..dice.between(1, 4) {
+            let at = usize::try_from(dice.below(count)).unwrap_or_default();
+            day.lines[at].kind = Kind::Redirected;
+        }
+    }
     day
 }
 
@@ -365,6 +373,11 @@ fn forbidding(dice: &mut Dice) -> Day {
     for _ in 0..dice.below(12) {
         let at = usize::try_from(dice.below(300)).unwrap_or_default();
         day.lines[at].kind = Kind::Forbidden;
+    }
+    // Three in a row would be the address.
+    for _ in 0..dice.below(3) {
+        let at = usize::try_from(dice.below(300)).unwrap_or_default();
+        day.lines[at].kind = Kind::Redirected;
     }
     day.phases = vec![(from_ms, Phase::Up), (u64::MAX, Phase::Forbidding(generation))];
     day.pace.rate_per_s = dice.one_of(&[20, 100, 400]);

@@ -141,13 +141,13 @@ impl Evening {
         ensure(self.stop.is_none(), || format!("poison stopped the run: {:?}", self.stop))
     }
 
-    /// Only what is forbidden on its own is refused; what the token may not is pending where no token comes that may.
+    /// Only what is forbidden or redirected on its own is refused; what the token may not is pending where no token comes that may.
     fn judge_forbidding(&self, day: &Day) -> Result<(), String> {
         let lasts = day.phases.iter().any(|(_, phase)| *phase == Phase::Forbidding(u64::MAX));
         let is_stopped = self.stop == Some(StopCause::TokenRefused);
         for (id, line) in (0..).zip(&day.lines) {
             let fate = self.fates.get(&id);
-            let is_own = line.kind == Kind::Forbidden;
+            let is_own = matches!(line.kind, Kind::Forbidden | Kind::Redirected);
             let is_right = match fate {
                 Some(Fate::Failed(kind)) => is_own && *kind == FailureKind::Refused,
                 Some(Fate::Synced) => !is_own,

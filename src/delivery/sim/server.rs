@@ -169,6 +169,7 @@ impl Server {
         match line.kind {
             Kind::Refused => return (Outcome::Refused { signature: signature() }, 422),
             Kind::Forbidden => return (Outcome::Forbidden { signature: signature() }, 403),
+            Kind::Redirected => return (Outcome::Redirected, 307),
             Kind::Conflict => return (Outcome::Conflict { signature: signature() }, 409),
             Kind::Poison => {
                 return (Outcome::ServerFailed { signature: "500 oops".into(), retry_after_ms: None }, 500);

@@ -93,11 +93,11 @@ fn a_403_for_everybody_in_the_middle_is_the_tokens_and_fails_nobody() {
 fn rows_that_are_forbidden_here_and_there_never_pause_the_run() {
     let mut desk = Desk::new(proven());
     offer_all(&mut desk, 0..100);
-    for number in 0..100_u64 {
-        let attempt = desk.scheduler.next(0).expect("an attempt");
-        assert_eq!(attempt.id, number);
-        desk.answer(number, if number % 10 == 9 { Outcome::Acknowledged } else { forbidden() });
+    while let Some(attempt) = desk.scheduler.next(0) {
+        assert!(attempt.attempt <= 2, "once more and no more");
+        desk.answer(attempt.id, if attempt.id % 10 == 9 { Outcome::Acknowledged } else { forbidden() });
     }
+    desk.end_of_input();
     assert_eq!((rereads(&desk), failed_ones(&desk).len()), (0, 90));
 }
 
@@ -131,4 +131,47 @@ fn a_401_for_everybody_under_the_same_token_stops_after_two_more() {
     }
     assert_eq!(desk.stops(), [&StopCause::TokenRefused]);
     assert_eq!((failed_ones(&desk), desk.scheduler.unsent().len()), (vec![], 4));
+}
+
+#[test]
+fn several_403_in_a_row_that_pass_by_themselves_cost_nobody_its_verdict() {
+    let mut desk = Desk::warm(proven());
+    offer_all(&mut desk, 0..20);
+    let sent = desk.send_all();
+    assert_eq!(sent.len(), 20);
+    (0..12).for_each(|id| desk.answer(id, forbidden()));
+    // Sent before the refusals were known: they end the row of refusals, and testify to nothing.
+    (12..20).for_each(|id| desk.answer(id, Outcome::Acknowledged));
+    desk.offer(20, 20);
+    desk.send(20);
+    desk.answer(20, Outcome::Acknowledged);
+    assert_eq!((rereads(&desk), failed_ones(&desk)), (0, vec![]));
+    let again = desk.send_all();
+    assert_eq!(again.len(), 12, "each once more");
+    // The last one is forbidden on its own: refused again, it has failed as soon as one that was sent later passes.
+    again.iter().filter(|id| **id != 11).for_each(|id| desk.answer(*id, Outcome::Acknowledged));
+    desk.answer(11, forbidden());
+    desk.offer(21, 21);
+    desk.send(21);
+    desk.answer(21, Outcome::Acknowledged);
+    assert_eq!((rereads(&desk), failed_ones(&desk)), (0, vec![11]));
+    assert_eq!(desk.send_all(), Vec::<u64>::new());
+}
+
+#[test]
+fn those_refused_twice_have_failed_where_nobody_is_left() {
+    let mut desk = Desk::warm(proven());
+    offer_all(&mut desk, 0..3);
+    for id in [0, 1] {
+        desk.send(id);
+        desk.answer(id, forbidden());
+    }
+    desk.send(2);
+    desk.end_of_input();
+    desk.answer(2, Outcome::Acknowledged);
+    for id in desk.send_all() {
+        desk.answer(id, forbidden());
+    }
+    assert_eq!((rereads(&desk), desk.stops().len()), (0, 0));
+    assert_eq!(failed_ones(&desk).len(), 2);
 }

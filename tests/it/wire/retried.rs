@@ -120,6 +120,22 @@ fn a_redirect_stops_the_run_as_a_wrong_address() {
 }
 
 #[test]
+fn a_redirect_for_one_row_is_that_rows_and_for_three_in_a_row_the_addresss() {
+    let workspace = Workspace::with(subject_status("C-000005", 307));
+    workspace.write("crm.csv", export(20));
+    let ran = workspace.sync(&["--max-in-flight", "2", "crm.csv"]).expect(3).expect_books();
+    assert_eq!((ran.rows("synced"), ran.rows("failed"), http(&ran, "307")), (19, 1, 1));
+    super::assert_failed_row(&workspace, 5, "refused", "307 redirect for this row alone");
+
+    // The target is proven, and half of the rows have passed when it moves.
+    let workspace = Workspace::with(outage(11, 1_000, OutageKind::Status(308)));
+    workspace.write("crm.csv", export(20));
+    let ran = workspace.sync(&["--max-in-flight", "1", "crm.csv"]).expect(10).expect_books();
+    assert_eq!((ran.rows("synced"), ran.rows("failed"), ran.rows("pending")), (10, 0, 10));
+    assert_eq!(http(&ran, "308"), 3);
+}
+
+#[test]
 fn a_poison_row_is_quarantined_alone() {
     let workspace = Workspace::with(subject_status("C-000005", 500));
     workspace.configure(HASTY);

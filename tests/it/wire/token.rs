@@ -98,6 +98,16 @@ fn a_403_for_everybody_in_the_middle_of_a_run_costs_no_row_its_verdict() {
 }
 
 #[test]
+fn a_403_for_everybody_that_passes_by_itself_costs_no_row_its_verdict() {
+    for in_flight in ["16", "1"] {
+        let workspace = Workspace::with(Faults { latency_ms: 10, ..outage(21, 12, OutageKind::Status(403)) });
+        workspace.write("crm.csv", export(80));
+        let ran = workspace.sync(&["--max-in-flight", in_flight, "crm.csv"]).expect(0).expect_books();
+        assert_eq!((ran.rows("synced"), http(&ran, "403")), (80, 12));
+    }
+}
+
+#[test]
 fn a_403_or_a_401_for_one_row_is_that_rows_wherever_it_stands() {
     for (row, status) in [(0, 403), (9, 403), (0, 401), (4, 401)] {
         let faults = Faults { latency_ms: 20, ..subject_status(&format!("C-{row:06}"), status) };

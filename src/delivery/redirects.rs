@@ -1,0 +1,77 @@
+//! Updates answered with a redirect where the target has accepted something before: the row's own, or a new address for
+//! everybody, which a neighbor's answer will show.
+//!
+//! Not here: first contact, where one redirect is the wrong address (`ruling.rs`).
+
+use std::collections::BTreeMap;
+
+use super::decision::UpdateId;
+use super::guard::LAST_SUBJECTS;
+use super::outcome::Failure;
+
+/// Redirects in a row that are everybody's: as many subjects as say enough at first contact.
+const IN_A_ROW_MAX: usize = LAST_SUBJECTS;
+
+/// All of them.
+#[derive(Debug, Default)]
+pub(super) struct Redirects {
+    /// With how many attempts were launched when its answer came: only those launched later testify.
+    waiting: BTreeMap<UpdateId, (u64, Failure)>,
+    /// Redirects since the last success, of rows that are not chronic; each is of another subject, because one that waits
+    /// holds up its own.
+    streak: usize,
+    /// Number of the attempt that the streak begins with.
+    streak_from: u64,
+    /// Whether anybody has passed in this run.
+    has_passed: bool,
+}
+
+impl Redirects {
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Takes one in: the number of its attempt, and how many are launched by now. A chronic row testifies to nothing.
+    pub(super) fn add(&mut self, id: UpdateId, failure: Failure, number: u64, launched: u64, chronic: bool) {
+        self.waiting.insert(id, (launched, failure));
+        if !chronic {
+            if self.streak == 0 {
+                self.streak_from = number;
+            }
+            self.streak += 1;
+        }
+    }
+
+    /// Whether the address is wrong, and no row is.
+    pub(super) fn are_everybodys(&self) -> bool {
+        self.streak >= IN_A_ROW_MAX
+    }
+
+    /// An attempt was acknowledged. Returns those whose redirect was known when it was launched: it is their own.
+    pub(super) fn on_passed(&mut self, number: u64) -> Vec<(UpdateId, Failure)> {
+        self.has_passed = true;
+        if number > self.streak_from {
+            self.streak = 0;
+        }
+        let (known, stay) =
+            std::mem::take(&mut self.waiting).into_iter().partition(|(_, (after, _))| *after < number);
+        self.waiting = stay;
+        BTreeMap::into_iter(known).map(|(id, (_, failure))| (id, failure)).collect()
+    }
+
+    /// Nobody is left who could pass: those that are their rows' own, or `None` where nobody ever passed in this run.
+    pub(super) fn give_up_waiting(&mut self) -> Option<Vec<(UpdateId, Failure)>> {
+        let waiting = |(id, (_, failure))| (id, failure);
+        self.has_passed.then(|| std::mem::take(&mut self.waiting).into_iter().map(waiting).collect())
+    }
+
+    /// The status of the first.
+    pub(super) fn status(&self) -> u16 {
+        self.waiting.values().find_map(|(_, failure)| failure.status).unwrap_or_default()
+    }
+
+    /// Forgets all: their updates stay pending.
+    pub(super) fn forget(&mut self) {
+        self.waiting.clear();
+    }
+}
