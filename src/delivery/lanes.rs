@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
+use super::alone::PushedBack;
 use super::decision::{Leftover, Offer, UpdateId};
 use super::rules::DeliveryRules;
 use crate::digest::SubjectId;
@@ -56,6 +57,8 @@ pub(super) struct Item {
     pub(super) probed: bool,
     /// Whether it was refused with others in a row, and is tried once more.
     pub(super) suspected: bool,
+    /// Its 429.
+    pub(super) pushed_back: PushedBack,
     stand: Stand,
 }
 
@@ -129,6 +132,7 @@ impl Lanes {
             number: 0,
             probed: false,
             suspected: false,
+            pushed_back: PushedBack::default(),
             stand: Stand::Behind,
         };
         self.plain += usize::from(!item.chronic);

@@ -10,6 +10,7 @@
 //! Not here: the rate limit (`engine/permits.rs`), HTTP (`api/`), the journal, and which passes a run makes
 //! (`deliver.rs`).
 
+mod alone;
 mod brake;
 mod breaker;
 mod concurrency;

@@ -22,6 +22,12 @@ const SIGNATURE_401: &str = "401 for this row alone";
 /// What follows the status in the complaint of a row that is redirected while others pass.
 const REDIRECT: &str = "redirect for this row alone";
 
+/// The complaint of a row that is answered with 429 again and again while others pass.
+const SIGNATURE_429: &str = "429 for this row alone";
+
+/// Strikes that the delay of an update is like which was pushed back before.
+const PUSHED_BACK_STRIKES: u32 = 2;
+
 /// An update whose charges are used up.
 #[derive(Debug)]
 pub(super) struct Condemned {
@@ -35,6 +41,8 @@ struct Trouble {
     failure: Failure,
     is_chargeable: bool,
     retry_after_ms: Option<u64>,
+    /// Time that the row waits at least.
+    delay_min_ms: u64,
 }
 
 impl Scheduler {
@@ -82,23 +90,24 @@ impl Scheduler {
                 self.defer(id, failure(FailureKind::Deferred, signature), decision);
             }
             Outcome::Throttled { retry_after_ms } => {
-                self.on_throttled(id, retry_after_ms, now_ms, decision);
+                self.on_throttled(id, retry_after_ms, now_ms, jitter, decision);
             }
             Outcome::ServerFailed { signature, retry_after_ms } => {
                 let failure = Failure { maybe_applied: true, ..failure(FailureKind::Exhausted, signature) };
-                let trouble = Trouble { failure, is_chargeable: true, retry_after_ms };
+                let trouble = Trouble { failure, is_chargeable: true, retry_after_ms, delay_min_ms: 0 };
                 self.on_trouble(id, trouble, now_ms, jitter, decision);
             }
             Outcome::TimedOut | Outcome::Disconnected => {
                 let failure =
                     Failure { maybe_applied: true, ..failure(FailureKind::Exhausted, name.to_owned()) };
-                let trouble = Trouble { failure, is_chargeable: true, retry_after_ms: None };
+                let trouble = Trouble { failure, is_chargeable: true, retry_after_ms: None, delay_min_ms: 0 };
                 self.on_trouble(id, trouble, now_ms, jitter, decision);
             }
             Outcome::NotConnected => {
                 // The request never left, so nothing in the row can be the reason: it is never charged for it.
                 let failure = failure(FailureKind::Exhausted, name.to_owned());
-                let trouble = Trouble { failure, is_chargeable: false, retry_after_ms: None };
+                let trouble =
+                    Trouble { failure, is_chargeable: false, retry_after_ms: None, delay_min_ms: 0 };
                 self.on_trouble(id, trouble, now_ms, jitter, decision);
             }
             Outcome::Redirected => {
@@ -177,7 +186,9 @@ impl Scheduler {
     /// Tells what the server takes in and what it turns away without a word about how long; whether it has. A row known to
     /// fail on its own is told all the same: where a server sheds, every row has been turned away before.
     fn feed_shed(&mut self, id: UpdateId, outcome: &Outcome, status: Option<u16>, now_ms: u64) -> bool {
-        let Some(item) = self.lanes.get(id).filter(|item| !item.chronic && !item.probed) else {
+        let Some(item) =
+            self.lanes.get(id).filter(|item| !item.chronic && !item.probed && !item.pushed_back.is_own())
+        else {
             return false;
         };
         match outcome {
@@ -216,7 +227,7 @@ impl Scheduler {
             return;
         }
         let Some(item) = self.lanes.get(id) else { return };
-        if item.chronic || item.confirmed > 0 || item.probed {
+        if item.chronic || item.confirmed > 0 || item.probed || item.pushed_back.is_own() {
             return;
         }
         let sent_ms = item.sent.1;
@@ -274,6 +285,7 @@ impl Scheduler {
     /// A definite answer of any kind: the server is well, and who kept failing meanwhile did so on its own. Not so
     /// for an answer to what was sent before: it was under way when the trouble began, and says nothing of it.
     fn on_definite(&mut self, sent_ms: u64, decision: &mut Decision) {
+        self.answers.on_definite();
         let recovered = self.breaker.on_definite();
         self.quiet.on_definite();
         if recovered.has_closed {
@@ -370,18 +382,40 @@ impl Scheduler {
         id: UpdateId,
         retry_after_ms: Option<u64>,
         now_ms: u64,
+        jitter: f64,
         decision: &mut Decision,
     ) {
+        let Some(item) = self.lanes.get_mut(id) else { return };
+        let is_repeated = item.pushed_back.is_known();
+        if self.answers.on_throttled(&mut item.pushed_back) {
+            let signature = SIGNATURE_429.to_owned();
+            let failure = Failure {
+                kind: FailureKind::Exhausted,
+                status: Some(429),
+                signature,
+                maybe_applied: item.maybe_applied,
+            };
+            let delay_min_ms = retry_after_ms.unwrap_or_default().min(self.rules.retry_after_max_ms);
+            let trouble = Trouble { failure, is_chargeable: true, retry_after_ms: None, delay_min_ms };
+            return self.on_trouble(id, trouble, now_ms, jitter, decision);
+        }
         let sent_ms = self.lanes.get(id).map_or(now_ms, |item| item.sent.1);
         if let Some(ms) = self.quiet.on_throttled(now_ms, sent_ms, retry_after_ms) {
             decision.actions.push(Action::QuietStarted { ms, reason: REASON_THROTTLED });
-            if retry_after_ms.unwrap_or_default() == 0 {
+            // One that was pushed back before may be so for itself, and tells of no rate.
+            if retry_after_ms.unwrap_or_default() == 0 && !is_repeated {
                 self.shed.on_volley(ms, now_ms);
             }
         }
         self.breaker.on_pushback(id, now_ms);
         let until_ms = self.quiet.until_ms(now_ms).unwrap_or(now_ms);
-        self.go_again(id, until_ms - now_ms, decision);
+        let goes_behind = self.lanes.get(id).is_some_and(|item| item.pushed_back.goes_behind());
+        if !goes_behind || self.lanes.plain_heads() <= 1 {
+            return self.go_again(id, until_ms - now_ms, decision);
+        }
+        let behind_ms = self.ceilings.delay_ms(PUSHED_BACK_STRIKES, jitter);
+        self.lanes.delay(id, until_ms.saturating_add(behind_ms));
+        decision.verdicts.push((id, Verdict::RetryIn { delay_ms: until_ms + behind_ms - now_ms }));
     }
 
     /// A temporary failure: the row's or the server's, which its neighbours will show.
@@ -393,7 +427,7 @@ impl Scheduler {
         jitter: f64,
         decision: &mut Decision,
     ) {
-        let Trouble { mut failure, is_chargeable, retry_after_ms } = trouble;
+        let Trouble { mut failure, is_chargeable, retry_after_ms, delay_min_ms } = trouble;
         if let Some(asked_ms) = retry_after_ms.filter(|asked| *asked > 0)
             && let Some(ms) = self.quiet.on_retry_after(now_ms, asked_ms)
         {
@@ -427,7 +461,7 @@ impl Scheduler {
         // row's delay need not grow.
         let is_paced = was_open || is_shed && self.shed.is_by_rate();
         item.strikes = item.strikes.saturating_add(u32::from(!is_paced)).max(1);
-        let delay_ms = self.ceilings.delay_ms(item.strikes, jitter);
+        let delay_ms = self.ceilings.delay_ms(item.strikes, jitter).max(delay_min_ms);
         if is_used_up && struck.refunds.is_none() {
             let sent_ms = item.sent.1;
             self.condemned.insert(id, Condemned { failure, sent_ms });

@@ -8,6 +8,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use super::alone::Answers;
 use super::brake::Brake;
 use super::breaker::Breaker;
 use super::concurrency::Concurrency;
@@ -38,6 +39,7 @@ pub struct Scheduler {
     pub(super) brake: Brake,
     pub(super) quota: QuotaPace,
     pub(super) shed: Shed,
+    pub(super) answers: Answers,
     pub(super) concurrency: Concurrency,
     pub(super) token: TokenState,
     pub(super) free: FreeTime,
@@ -71,6 +73,7 @@ impl Scheduler {
             brake: Brake::new(&rules),
             quota: QuotaPace::default(),
             shed: Shed::new(&rules),
+            answers: Answers::default(),
             concurrency: if rules.adapts {
                 Concurrency::adaptive(rules.max_in_flight, rules.settled_before)
             } else {

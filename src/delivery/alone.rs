@@ -1,0 +1,115 @@
+//! Whether a 429 is the account's or the row's own: pure counts, a few numbers an update.
+//!
+//! A server that counts requests pushes back whoever comes when its measure is full, now this one and now another. A row
+//! that is pushed back time and again while many others pass and hardly anybody else is pushed back is answered so for
+//! itself: it must not silence the others. Not here: the quiet (`pause.rs`), what a row is charged with (`ruling.rs`).
+
+/// Others that pass between two 429 of an update, for each of them that is pushed back, from which chance explains the second
+/// one badly.
+const PASSED_TIMES: u64 = 4;
+
+/// Such 429 in a row after which they are the update's own.
+const ALONE_MIN: u32 = 2;
+
+/// What everybody is answered.
+#[derive(Debug, Default)]
+pub(super) struct Answers {
+    passed: u64,
+    pushed_back: u64,
+}
+
+/// What an update was told so far.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct PushedBack {
+    /// How many had passed and been pushed back at its latest 429.
+    since: Option<(u64, u64)>,
+    /// 429 in a row that hardly anybody else had.
+    alone: u32,
+    /// At its latest 429 nobody had passed since the one before.
+    was_first: bool,
+}
+
+impl PushedBack {
+    /// Whether it is known to be pushed back for itself.
+    pub(super) fn is_own(self) -> bool {
+        self.alone >= ALONE_MIN
+    }
+
+    /// Whether it was pushed back at all.
+    pub(super) fn is_known(self) -> bool {
+        self.since.is_some()
+    }
+
+    /// Whether others are to go before it after the quiet: whether they pass tells whose 429 it is. Who was pushed back behind
+    /// them goes first the next time, when the server's measure is as empty as it gets.
+    pub(super) fn goes_behind(self) -> bool {
+        self.was_first
+    }
+}
+
+impl Answers {
+    /// Somebody had a definite answer.
+    pub(super) fn on_definite(&mut self) {
+        self.passed += 1;
+    }
+
+    /// An update was pushed back; whether for itself.
+    pub(super) fn on_throttled(&mut self, of: &mut PushedBack) -> bool {
+        if let Some((passed, pushed_back)) = of.since {
+            let (passed, others) = (self.passed - passed, self.pushed_back - pushed_back);
+            of.was_first = passed < PASSED_TIMES;
+            if passed >= PASSED_TIMES * others.max(1) {
+                of.alone += 1;
+            } else if passed < PASSED_TIMES * others {
+                of.alone = 0;
+            }
+            // Where nobody else was answered, nothing is known.
+        }
+        let is_own = of.is_own();
+        self.pushed_back += u64::from(!is_own);
+        of.since = Some((self.passed, self.pushed_back));
+        is_own
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether the 429 of an update, after each of which so many pass and so many others are pushed back, are its own.
+    fn are_own(rounds: u32, passed: u64, others: u64) -> Vec<bool> {
+        let (mut answers, mut of) = (Answers::default(), PushedBack::default());
+        let mut round = |_| {
+            let is_own = answers.on_throttled(&mut of);
+            (0..passed).for_each(|_| answers.on_definite());
+            (0..others).for_each(|_| assert!(!answers.on_throttled(&mut PushedBack::default())));
+            is_own
+        };
+        (0..rounds).map(&mut round).collect()
+    }
+
+    #[test]
+    fn who_is_pushed_back_alone_is_known_by_the_third_time() {
+        assert_eq!(are_own(4, 4, 0), [false, false, true, true]);
+        assert_eq!(are_own(4, 8, 2), [false, false, true, true], "two others are as bad");
+    }
+
+    #[test]
+    fn who_is_pushed_back_with_others_is_not_alone_however_often() {
+        assert_eq!(are_own(50, 7, 2), [false; 50]);
+        assert_eq!(are_own(50, 3, 0), [false; 50], "too few have passed");
+        assert_eq!(are_own(50, 0, 0), [false; 50], "nobody else was asked");
+    }
+
+    #[test]
+    fn what_others_are_told_meanwhile_takes_it_back() {
+        let (mut answers, mut of) = (Answers::default(), PushedBack::default());
+        for _ in 0..3 {
+            answers.on_throttled(&mut of);
+            (0..9).for_each(|_| answers.on_definite());
+        }
+        assert!(of.is_own());
+        (0..9).for_each(|_| _ = answers.on_throttled(&mut PushedBack::default()));
+        assert!(!answers.on_throttled(&mut of));
+    }
+}
