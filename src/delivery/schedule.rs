@@ -245,7 +245,10 @@ impl Scheduler {
         let mut decision = self.begin(now_ms);
         let was_awaited = self.token.is_awaited();
         let goes_on = match reread {
-            Ok(read) => self.token.on_reread(read.generation, read.changed, self.lanes.launched()),
+            Ok(read) => {
+                let attempts = (self.lanes.launched(), self.lanes.in_flight());
+                self.token.on_reread(read.generation, read.changed, attempts)
+            }
             Err(()) => !was_awaited,
         };
         if !goes_on {

@@ -46,6 +46,9 @@ pub(super) struct Suspects {
     streak: u32,
     /// Number of the attempt that the streak begins with.
     streak_from: u64,
+    /// Attempts launched before the last refusal of a streak that ended by itself was known: one of them that is refused later
+    /// was refused with those.
+    several_to: u64,
 }
 
 impl Suspects {
@@ -61,7 +64,8 @@ impl Suspects {
     /// Takes one in: the number of its attempt, and how many are launched by now. Where it does not count, because it is
     /// chronic or was refused before, it testifies to nothing.
     pub(super) fn add(&mut self, id: UpdateId, failure: Failure, number: u64, launched: u64, counts: bool) {
-        self.suspects.insert(id, Suspect { failure, after: launched, counts, is_one_of_several: false });
+        let is_one_of_several = counts && number <= self.several_to;
+        self.suspects.insert(id, Suspect { failure, after: launched, counts, is_one_of_several });
         if counts {
             if self.streak == 0 {
                 self.streak_from = number;
@@ -76,7 +80,8 @@ impl Suspects {
         if number > self.streak_from {
             if self.streak >= SEVERAL_MIN {
                 for suspect in self.suspects.values_mut() {
-                    suspect.is_one_of_several = suspect.counts;
+                    suspect.is_one_of_several |= suspect.counts;
+                    self.several_to = self.several_to.max(suspect.after);
                 }
             }
             self.streak = 0;

@@ -89,11 +89,18 @@ impl TokenState {
         TokenRuling::Reread
     }
 
-    /// The token was read again, with so many attempts launched. Returns whether sending may go on: also with the same token,
-    /// on trial, where updates have passed under it, because a server may answer a single row with 401.
-    pub(super) fn on_reread(&mut self, generation: u64, changed: bool, launched: u64) -> bool {
+    /// The token was read again, with so many attempts launched, and so many of them on the wire. Returns whether sending may
+    /// go on: also with the same token, on trial, where updates have passed under it or may do so yet, because a server may
+    /// answer a single row with 401.
+    pub(super) fn on_reread(
+        &mut self,
+        generation: u64,
+        changed: bool,
+        (launched, in_flight): (u64, usize),
+    ) -> bool {
         let is_new = changed && generation > self.generation;
-        let is_tried = !changed && self.is_awaited && self.has_passed(self.generation);
+        let may_pass = self.has_passed(self.generation) || in_flight > 0;
+        let is_tried = !changed && self.is_awaited && may_pass;
         if is_new {
             self.generation = generation;
             self.is_replacement = true;
@@ -116,7 +123,7 @@ mod tests {
         let mut token = TokenState::default();
         assert_eq!(token.on_refused(0), TokenRuling::Reread);
         assert_eq!(token.on_refused(0), TokenRuling::Known, "asked once");
-        assert!(token.on_reread(1, true, 0));
+        assert!(token.on_reread(1, true, (0, 0)));
         assert_eq!(token.on_refused(0), TokenRuling::Known);
         assert!(!token.is_awaited());
     }
@@ -125,12 +132,12 @@ mod tests {
     fn a_new_token_refused_at_once_stops_and_one_that_worked_is_read_again() {
         let mut token = TokenState::default();
         token.on_refused(0);
-        token.on_reread(1, true, 0);
+        token.on_reread(1, true, (0, 0));
         assert_eq!(token.on_refused(1), TokenRuling::Stop);
 
         let mut token = TokenState::default();
         token.on_refused(0);
-        token.on_reread(1, true, 0);
+        token.on_reread(1, true, (0, 0));
         token.on_passed(1, 1);
         assert_eq!(token.on_refused(1), TokenRuling::Reread);
     }
@@ -139,8 +146,8 @@ mod tests {
     fn the_same_token_again_does_not_let_anybody_go() {
         let mut token = TokenState::default();
         token.on_refused(0);
-        assert!(!token.on_reread(0, false, 0));
-        assert!(!token.on_reread(0, true, 0), "the number must grow, whatever the flag says");
+        assert!(!token.on_reread(0, false, (0, 0)));
+        assert!(!token.on_reread(0, true, (0, 0)), "the number must grow, whatever the flag says");
         assert!(token.is_awaited());
     }
 
@@ -157,13 +164,13 @@ mod tests {
         let mut token = TokenState::default();
         token.on_passed(0, 1);
         token.on_refused(0);
-        assert!(token.on_reread(0, false, 5), "others have passed");
+        assert!(token.on_reread(0, false, (5, 0)), "others have passed");
         token.on_passed(0, 5);
         assert!(token.is_on_trial(), "launched before it was read again");
         token.on_passed(0, 6);
         assert!(token.is_doubted() && !token.is_on_trial());
         assert_eq!(token.on_refused(0), TokenRuling::Reread);
-        assert!(token.on_reread(0, false, 7));
+        assert!(token.on_reread(0, false, (7, 0)));
         assert_eq!(token.on_refused(0), TokenRuling::Stop);
     }
 }
