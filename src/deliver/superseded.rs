@@ -87,10 +87,13 @@ impl<'a> Superseded<'a> {
         if let Some(detail) = self.correction(row) {
             return (SUPERSEDED.into(), detail);
         }
-        // What is left of it could have been sent, if another row were not taken instead.
+        // What is left of it could have been sent, if another row were not taken instead. Where none is, it is the one
+        // that would have been, and nothing of it was left to send.
+        let is_none_taken = self.taken.get(&row.subject).is_some_and(Option::is_none);
         let gives_way = match self.newer.duplicates {
             DuplicatePolicy::Last | DuplicatePolicy::First => {
-                row.left_out != row.present || row.present.is_empty()
+                (row.left_out != row.present || row.present.is_empty())
+                    && (row.left_out.is_empty() || !is_none_taken)
             }
             DuplicatePolicy::Fold | DuplicatePolicy::Each | DuplicatePolicy::Reject => false,
         };
@@ -113,7 +116,8 @@ impl<'a> Superseded<'a> {
         let entry = (self.newer.entry)(row.subject)?;
         let is_of_row = entry.corrected.iter().any(|corrected| corrected.version == row.version);
         is_of_row.then(|| {
-            let is_set = |kind: &FieldKind| entry.field(*kind).is_some_and(|field| field.version == row.version);
+            let is_set =
+                |kind: &FieldKind| entry.field(*kind).is_some_and(|field| field.version == row.version);
             let fields: Vec<&str> = row.present.iter().filter(is_set).map(|kind| kind.name()).collect();
             format!("{} acknowledged since as the row was corrected", fields.join(", "))
         })

@@ -26,6 +26,7 @@ struct Said {
     carries: Option<State>,
     claims: BTreeMap<FieldKind, u64>,
     is_equal: bool,
+    is_overtaken: bool,
 }
 
 struct Model<'a> {
@@ -138,6 +139,7 @@ impl Model<'_> {
             carries: None,
             claims: BTreeMap::new(),
             is_equal: false,
+            is_overtaken: false,
         };
         let mut said = vec![nothing; self.rows.len()];
         let mut live = Vec::new();
@@ -202,6 +204,19 @@ impl Model<'_> {
             let of_part = pairs.into_iter().find(|(whole, _)| at != carrier && *whole == ruling);
             said[at].ruling = of_part.map_or(ruling, |(_, part)| part);
         }
+        if !self.settled(&state) && self.equal(&state) {
+            for at in live.iter().copied().filter(|at| !said[*at].claims.is_empty()).collect::<Vec<_>>() {
+                let is_otherwise = self.overtaken(at).iter().any(|kind| {
+                    let is_own = is_fold && self.overtaken_by_own_row(kind);
+                    !is_own && !self.agrees(live, kind) && !self.holds(kind, self.rows[at].fields[&kind])
+                });
+                let is_part = |other: &usize| *other >= at && !said[*other].claims.is_empty();
+                let mut later = live.iter().copied().filter(is_part);
+                if is_otherwise && !later.any(|other| self.delivered(other, said[other].left_out)) {
+                    said[at].ruling = Ruling::Superseded;
+                }
+            }
+        }
         said[carrier].carries = Some(state);
     }
 
@@ -225,8 +240,26 @@ impl Model<'_> {
                 said[at].is_equal = self.equal(&state) && !self.sent_before(row.version);
                 said[at].ruling = self.otherwise(&state);
                 said[at].carries = Some(state);
+                let is_overtaken = gone.iter().any(|kind| {
+                    self.ledger_version(kind) > Some(row.version)
+                        && !self.overtaken_by_own_row(kind)
+                        && !self.holds(kind, row.fields[&kind])
+                });
+                said[at].is_overtaken = is_overtaken && !self.delivered(at, gone);
+            } else if gone == self.overtaken(at)
+                && gone.iter().all(|kind| self.holds(kind, row.fields[&kind]))
+            {
+                said[at].ruling = Ruling::Unchanged;
             }
         }
+    }
+
+    /// Whether anything of a row beside these fields was acknowledged in the row's own version.
+    fn delivered(&self, at: usize, gone: FieldSet) -> bool {
+        let row = &self.rows[at];
+        self.remaining(at, gone)
+            .iter()
+            .any(|kind| self.holds(kind, row.fields[&kind]) && self.ledger_version(kind) == Some(row.version))
     }
 
     /// Whether the last of these rows that has a field says what was acknowledged.
@@ -354,7 +387,7 @@ fn model(rows: &[TestRow], ledger: &[LedgerEntry], rules: &PlanRules) -> Vec<(Ru
         for said in said {
             let is_part = is_part(said);
             if said.is_equal && !is_sent {
-                said.ruling = Ruling::Unchanged;
+                said.ruling = of_equal(said);
             } else if is_part && contested(said) {
                 said.ruling = Ruling::Conflict;
             }
@@ -369,7 +402,7 @@ fn model(rows: &[TestRow], ledger: &[LedgerEntry], rules: &PlanRules) -> Vec<(Ru
             let ruling = if !is_held {
                 said.ruling
             } else if said.is_equal {
-                Ruling::Unchanged
+                of_equal(said)
             } else {
                 Ruling::Conflict
             };
@@ -385,6 +418,10 @@ fn model(rows: &[TestRow], ledger: &[LedgerEntry], rules: &PlanRules) -> Vec<(Ru
 /// Whether a row is part of what would change something.
 fn is_part(said: &Said) -> bool {
     !said.claims.is_empty() && !matches!(said.ruling, Ruling::Unchanged | Ruling::Superseded)
+}
+
+fn of_equal(said: &Said) -> Ruling {
+    if said.is_overtaken { Ruling::Superseded } else { Ruling::Unchanged }
 }
 
 /// Whether an unchanged row says again what was acknowledged before a failure that is older than the row, or before an open
