@@ -302,7 +302,7 @@ impl Subject<'_> {
             let is_otherwise = self
                 .overtaken_otherwise(row)
                 .into_iter()
-                .any(|field| !(is_fold && self.is_of_own_row(field)) && !self.agrees(live, field));
+                .any(|field| !(is_fold && self.is_of_own_row(field) || self.agrees(live, field)));
             if is_otherwise && !is_delivered {
                 said[at].ruling = Ruling::Superseded;
             }
