@@ -57,13 +57,17 @@ fn record(confirmation: Confirmation<'_>) -> Result<(), Stopped> {
     while let Some(row) = reader.next_row().map_err(changed)? {
         let Ok(row) = row else { continue };
         let place = row.place();
-        if plan.ruling(place.ordinal) != Ruling::Confirmed {
+        let ruling = plan.ruling(place.ordinal);
+        if !matches!(ruling, Ruling::Confirmed | Ruling::Superseded) {
+            continue;
+        }
+        let beside = plan.beside(place.ordinal).map_err(FeedError::Plan)?;
+        if ruling == Ruling::Superseded && !beside.confirms {
             continue;
         }
         let Judged::Valid { subject, version, .. } = judge.row(&row) else {
             return Err(FeedError::Inconsistent(place.ordinal).into());
         };
-        let beside = plan.beside(place.ordinal).map_err(FeedError::Plan)?;
         let ordinal = beside.version_ordinal.unwrap_or(place.ordinal);
         let version = version.unwrap_or(Version { batch, ordinal });
         let told = judge.facts.iter().filter(|(kind, _)| !beside.left_out.contains(*kind));

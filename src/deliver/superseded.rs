@@ -87,10 +87,13 @@ impl<'a> Superseded<'a> {
         if let Some(detail) = self.correction(row) {
             return (SUPERSEDED.into(), detail);
         }
-        // What is left of it could have been sent, if another row were not taken instead.
+        // What is left of it could have been sent, if another row were not taken instead. Where none is, it is the one
+        // that would have been, and nothing of it was left to send.
+        let is_none_taken = self.taken.get(&row.subject).is_some_and(Option::is_none);
         let gives_way = match self.newer.duplicates {
             DuplicatePolicy::Last | DuplicatePolicy::First => {
-                row.left_out != row.present || row.present.is_empty()
+                (row.left_out != row.present || row.present.is_empty())
+                    && (row.left_out.is_empty() || !is_none_taken)
             }
             DuplicatePolicy::Fold | DuplicatePolicy::Each | DuplicatePolicy::Reject => false,
         };

@@ -27,6 +27,9 @@ const FIXED_BYTES: usize = 4 + 8 + 4 + 2 + 2 + 2 + 1 + 1;
 /// Of what a row shares, the bit that says that its wave, its swap, what it waits for and what is cleared first follow.
 const CHAIN_FOLLOWS: u8 = 0x80;
 
+/// With it, the bit that says that the row confirms what it has left.
+const CONFIRMS: u8 = 0x40;
+
 /// What a row has beside its ruling.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Beside {
@@ -35,6 +38,9 @@ pub struct Beside {
     pub left_out: FieldSet,
     /// Fields that are not sent because the ledger has them as they are ([`super::SendMode::Changed`]).
     pub not_sent: FieldSet,
+    /// Of a superseded row: what is not left out of it was acknowledged, and it says so again, newer than a failure or than
+    /// an open batch, which it overtakes in that.
+    pub confirms: bool,
     /// Of a row that is held, fields of its subject whose value at the server nobody knows.
     pub unknown: FieldSet,
     /// The ordinal in the row's version, where a column gives another one than its place.
@@ -77,6 +83,7 @@ impl Beside {
         self.left_out = self.left_out.union(other.left_out);
         self.not_sent = self.not_sent.union(other.not_sent);
         self.unknown = self.unknown.union(other.unknown);
+        self.confirms |= other.confirms;
         self.version_ordinal = self.version_ordinal.or(other.version_ordinal);
         self.refusals = self.refusals.max(other.refusals);
         self.refused = self.refused.take().or(other.refused);
@@ -96,7 +103,8 @@ impl Beside {
         into.extend_from_slice(&self.not_sent.bits().to_le_bytes());
         into.extend_from_slice(&self.unknown.bits().to_le_bytes());
         let has_chain = self.wave != 0 || self.swap != 0;
-        into.push(self.shared | if has_chain { CHAIN_FOLLOWS } else { 0 });
+        let confirms = if self.confirms { CONFIRMS } else { 0 };
+        into.push(self.shared | confirms | if has_chain { CHAIN_FOLLOWS } else { 0 });
         if has_chain {
             into.extend_from_slice(&self.wave.to_le_bytes());
             into.extend_from_slice(&self.swap.to_le_bytes());
@@ -145,7 +153,8 @@ impl Beside {
             cleared_first = fields(take(2));
             clear_refusals = u32::from_le_bytes(array(take(4)));
         }
-        let (shared, len) = (shared & !CHAIN_FOLLOWS, usize::from(take(1)[0]));
+        let confirms = shared & CONFIRMS != 0;
+        let (shared, len) = (shared & !(CHAIN_FOLLOWS | CONFIRMS), usize::from(take(1)[0]));
         let refused = (len > 0).then(|| {
             let mut number = || u64::from_le_bytes(array(take(8)));
             let version = Version { batch: number(), ordinal: number() };
@@ -160,6 +169,7 @@ impl Beside {
             left_out,
             not_sent,
             unknown,
+            confirms,
             version_ordinal,
             refusals,
             refused,
@@ -273,6 +283,7 @@ mod tests {
             left_out: FieldSet::only(FieldKind::Imsi),
             not_sent: FieldSet::only(FieldKind::UserClass),
             unknown: FieldSet::only(FieldKind::Number),
+            confirms: true,
             version_ordinal: Some(rows),
             refusals: 7,
             refused: Some(Box::new(refusal)),

@@ -163,8 +163,7 @@ pub(super) fn last_claim(rows: &[RowRecord], data: &PartData, field: FieldKind) 
     if hash == FieldHash::CLEARED {
         return None;
     }
-    let is_live =
-        rows.iter().any(|row| !row.ruling.is_unchanged() && claim_of(row, data, field) == Some(hash));
+    let is_live = rows.iter().any(|row| row.is_live() && claim_of(row, data, field) == Some(hash));
     Some(LastClaim { hash, ordinal, is_live })
 }
 

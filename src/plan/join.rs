@@ -57,7 +57,7 @@ impl<'a> Join<'a> {
         self.leave_out_and_find_duplicates(rows, entry, overtaking);
         match self.rules.duplicates {
             DuplicatePolicy::Fold => self.fold(rows, entry, overtaking.by_own_row, is_replay),
-            DuplicatePolicy::Each => self.each(rows, entry, is_replay),
+            DuplicatePolicy::Each => self.each(rows, entry, overtaking.by_own_row, is_replay),
             DuplicatePolicy::Last => {
                 let chosen = rows.iter().rposition(RowRecord::is_open);
                 self.alone(rows, chosen, entry);
@@ -240,11 +240,20 @@ impl<'a> Join<'a> {
                 row.ruling = ruling.of_part();
             }
         }
+        if judgement.standing == Standing::Equal {
+            self.supersede(rows, entry, agreed.union(by_own_row));
+        }
         self.note_refused_before(carrier, ruling, entry);
     }
 
     /// Every open row is an update of its own.
-    fn each(&mut self, rows: &mut [RowRecord], entry: Option<&LedgerEntry>, is_replay: bool) {
+    fn each(
+        &mut self,
+        rows: &mut [RowRecord],
+        entry: Option<&LedgerEntry>,
+        by_own_row: FieldSet,
+        is_replay: bool,
+    ) {
         if is_replay {
             self.leave_out_shadowed(rows);
         }
@@ -275,7 +284,8 @@ impl<'a> Join<'a> {
             }
             let is_equal = judgement.standing == Standing::Equal;
             if row.present == key_only || is_corrected && !is_equal {
-                row.ruling = Ruling::Superseded;
+                let is_agreed = row.present == key_only && self.is_acknowledged_since(row, entry);
+                row.ruling = if is_agreed { Ruling::Unchanged } else { Ruling::Superseded };
                 continue;
             }
             let is_leading = entry.is_some_and(|entry| !was_sent_before(version, entry, self.rules));
@@ -289,6 +299,8 @@ impl<'a> Join<'a> {
             row.marks.add(Marks::PART);
             row.marks.add(Marks::CARRIER);
             row.marks.add_if(is_equal, Marks::EQUAL);
+            let is_overtaken = self.is_overtaken(row, entry, row.left_out.minus(by_own_row));
+            row.marks.add_if(is_overtaken && !self.is_delivered(row, entry), Marks::OVERTAKEN);
             row.marks.add_if(judgement.in_doubt, Marks::IN_DOUBT);
             row.marks.add_if(is_known(entry), Marks::KNOWN);
             self.note_refusals(row.ordinal, version, entry);
@@ -312,6 +324,50 @@ impl<'a> Join<'a> {
             agreed = agreed.minus(read).union(read.iter().filter(is_same).collect());
         }
         agreed
+    }
+
+    /// Of an update that has nothing to send: a row of which something newer has set a field otherwise is superseded, unless
+    /// it was delivered before that. These fields are `settled`: the update says in the end what was acknowledged.
+    fn supersede(&self, rows: &mut [RowRecord], entry: Option<&LedgerEntry>, settled: FieldSet) {
+        // Rows of an update are delivered in their order: with a later one this one was, too.
+        let mut is_delivered = false;
+        for row in rows.iter_mut().rev().filter(|row| row.marks.has(Marks::PART)) {
+            is_delivered |= self.is_delivered(row, entry);
+            if !is_delivered && self.is_overtaken(row, entry, row.left_out.minus(settled)) {
+                row.ruling = Ruling::Superseded;
+            }
+        }
+    }
+
+    /// Whether anything that is left of the row was acknowledged, or confirmed, in its own version.
+    fn is_delivered(&self, row: &RowRecord, entry: Option<&LedgerEntry>) -> bool {
+        let version = self.version(row);
+        row.present.minus(FieldSet::only(self.rules.key)).iter().any(|kind| {
+            let known = LedgerField { state: FieldState::Known(self.data.hash(row, kind)), version };
+            entry.and_then(|entry| entry.field(kind)) == Some(known)
+        })
+    }
+
+    /// Whether something newer has set one of these fields, which are left out of the row, to another value.
+    fn is_overtaken(&self, row: &RowRecord, entry: Option<&LedgerEntry>, left_out: FieldSet) -> bool {
+        let version = self.version(row);
+        left_out.iter().any(|kind| {
+            let is_other = |field: LedgerField| {
+                field.version > version && field.state != FieldState::Known(self.data.hash(row, kind))
+            };
+            entry.and_then(|entry| entry.field(kind)).is_some_and(is_other)
+        })
+    }
+
+    /// Whether all that is left out of the row was acknowledged since as the row says it.
+    fn is_acknowledged_since(&self, row: &RowRecord, entry: Option<&LedgerEntry>) -> bool {
+        let version = self.version(row);
+        row.left_out.iter().all(|kind| {
+            let is_same = |field: LedgerField| {
+                field.version > version && field.state == FieldState::Known(self.data.hash(row, kind))
+            };
+            entry.and_then(|entry| entry.field(kind)).is_some_and(is_same)
+        })
     }
 
     /// Whether the update of the open rows among these, whose facts are collected, failed before one of them was corrected.

@@ -29,6 +29,7 @@ use super::record::{Part, RowRecord};
 use super::reorder::reorder;
 use super::ruler::{Contested, Entries, Ruled, rule_part};
 use super::rules::PlanRules;
+use super::ruling::Ruling;
 use super::shared::SharedKind;
 use super::space::{Hands, LedgerSlices, Partitions};
 use super::survey::{Survey, index_of};
@@ -287,7 +288,8 @@ impl<L: LedgerSlices> Phases<'_, L> {
                 let value = part.data.value(row, kind);
                 value.is_some_and(|hash| filter.may_contain(Slot::of(kind), hash))
             };
-            if ruling.is_unchanged() && kinds.iter().any(claims) {
+            let may_hold = ruling.is_unchanged() || ruling == Ruling::Superseded;
+            if may_hold && kinds.iter().any(claims) {
                 subjects.push(row.subject);
             }
         }

@@ -63,13 +63,13 @@ impl RowRecord {
 
     /// Whether the row is an update or part of one that would change something at the server.
     pub(super) fn is_live(&self) -> bool {
-        self.marks.has(Marks::PART) && !self.ruling.is_unchanged()
+        self.marks.has(Marks::PART) && !self.ruling.is_unchanged() && self.ruling != Ruling::Superseded
     }
 }
 
 /// Marks on a row, as bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Marks(u8);
+pub(super) struct Marks(u16);
 
 impl Marks {
     pub(super) const NONE: Marks = Marks(0);
@@ -89,6 +89,10 @@ impl Marks {
     pub(super) const KNOWN: Marks = Marks(1 << 6);
     /// Rejected by the policy on duplicates, not by a rule.
     pub(super) const BY_POLICY: Marks = Marks(1 << 7);
+    /// Under `each`: something newer has set one of its fields to another value, and it was not delivered before.
+    pub(super) const OVERTAKEN: Marks = Marks(1 << 8);
+    /// Superseded, and what is left of it says again what was acknowledged, newer than a failure or than an open batch.
+    pub(super) const CONFIRMS: Marks = Marks(1 << 9);
 
     pub(super) fn has(self, mark: Marks) -> bool {
         self.0 & mark.0 != 0

@@ -179,6 +179,7 @@ impl Ruled<'_> {
             left_out: row.left_out,
             not_sent: row.not_sent,
             unknown,
+            confirms: row.marks.has(Marks::CONFIRMS),
             refusals: refusals.map_or(0, |(_, count)| *count),
             refused: refused.map(|(_, refusal)| Box::new(refusal.clone())),
             ..Beside::default()
@@ -222,15 +223,21 @@ pub(super) fn rule_part<L: LedgerSlices>(
 
 /// Finds the unchanged rows that overtake a failure of their subject, or what an older batch has left open of it: each by
 /// itself, for what one of them says is newer, whatever the others say. Where fields are folded the last row that has the
-/// ledger's value counts.
+/// ledger's value counts. So it is with what is left of a row that is superseded.
 fn confirm(rows: &mut [RowRecord], data: &PartData, rules: &PlanRules, entry: &LedgerEntry) {
-    let is_unchanged = |row: &&mut RowRecord| row.ruling == Ruling::Unchanged && row.marks.has(Marks::PART);
-    for row in rows.iter_mut().filter(is_unchanged) {
+    let has_nothing_to_send = |row: &&mut RowRecord| {
+        matches!(row.ruling, Ruling::Unchanged | Ruling::Superseded) && row.marks.has(Marks::PART)
+    };
+    for row in rows.iter_mut().filter(has_nothing_to_send) {
         let version = data.version(row, rules.batch);
         let fields = row.present.minus(FieldSet::only(rules.key));
         let facts = fields.iter().map(|kind| FieldFact { kind, hash: data.hash(row, kind), version });
         if !entry.said_between(facts, rules.older_open).is_empty() {
-            row.ruling = Ruling::Confirmed;
+            if row.ruling == Ruling::Superseded {
+                row.marks.add(Marks::CONFIRMS);
+            } else {
+                row.ruling = Ruling::Confirmed;
+            }
         }
     }
 }
@@ -238,8 +245,13 @@ fn confirm(rows: &mut [RowRecord], data: &PartData, rules: &PlanRules, entry: &L
 /// Holds back a subject that swaps with others. A row equal to the ledger is sent only behind one that is not.
 fn hold_swap(rows: &mut [RowRecord]) {
     for row in rows.iter_mut().filter(|row| row.is_live()) {
-        row.ruling = if row.marks.has(Marks::EQUAL) { Ruling::Unchanged } else { Ruling::Conflict };
+        row.ruling = if row.marks.has(Marks::EQUAL) { of_equal(row) } else { Ruling::Conflict };
     }
+}
+
+/// The ruling on a row of which nothing is left that the ledger does not have.
+fn of_equal(row: &RowRecord) -> Ruling {
+    if row.marks.has(Marks::OVERTAKEN) { Ruling::Superseded } else { Ruling::Unchanged }
 }
 
 /// The row that carries the update of a subject, or its last one; `None` when nothing of the subject is sent.
@@ -263,7 +275,7 @@ fn conclude(rows: &mut [RowRecord], rules: &PlanRules) {
     let mut is_sent = false;
     for row in rows.iter_mut().filter(parts) {
         if row.marks.has(Marks::EQUAL) && !is_sent {
-            row.ruling = Ruling::Unchanged;
+            row.ruling = of_equal(row);
         } else if holds && row.marks.has(Marks::CONTESTED) {
             row.ruling = Ruling::Conflict;
         }

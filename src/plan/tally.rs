@@ -42,7 +42,7 @@ pub(super) struct Tally {
     clears: u64,
     /// Rows of which a newer batch has set a part otherwise, whatever became of the rest.
     rows_overtaken: u64,
-    /// Unchanged rows that overtake a failure, or what an older batch has left.
+    /// Rows with nothing to send that overtake a failure, or what an older batch has left.
     confirmed: u64,
     samples: Vec<Sample>,
 }
@@ -68,7 +68,7 @@ impl Tally {
             self.rows_overtaken += u64::from(is_overtaken(row, ruled, rules));
             is_live |= row.is_live();
             is_unchanged |= row.ruling.is_unchanged();
-            self.confirmed += u64::from(row.ruling == Ruling::Confirmed);
+            self.confirmed += u64::from(row.ruling == Ruling::Confirmed || row.marks.has(Marks::CONFIRMS));
             if row.ruling.is_sent() {
                 self.count_update(row);
                 self.sample(row, ruled.entry, rules.samples);

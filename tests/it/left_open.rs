@@ -87,8 +87,7 @@ fn a_plan_of_what_is_left_is_refused_once_an_export_has_overtaken_it() {
 
 #[test]
 fn what_was_acknowledged_since_as_the_older_batch_says_it_is_unchanged() {
-    // Under `each` every row is an update of its own, and what was not sent is superseded.
-    for options in [WAYS[0], WAYS[1], WAYS[3]] {
+    for options in WAYS {
         let (ws, _, _) = left_on_tuesday(options);
         day(&ws, "wed.csv", "C-2,bob,tuesday\nC-1,ann,tuesday\n", &[options, &["--full"]].concat()).expect(0);
         let late = ws.sync(&[&["tue.csv"], options].concat()).expect(0).expect_books();
@@ -96,5 +95,45 @@ fn what_was_acknowledged_since_as_the_older_batch_says_it_is_unchanged() {
         // Nothing of it is left: it is closed, and does not stand in the way of any other.
         let again = ws.sync(&[&["tue.csv"], options].concat()).expect(0);
         assert_eq!(again.summary()["resumed"], false, "{options:?}");
+    }
+}
+
+#[test]
+fn what_was_set_anew_since_is_superseded_though_the_rest_of_the_row_is_acknowledged() {
+    for options in WAYS {
+        let (ws, sent, left) = left_on_tuesday(options);
+        // Wednesday says nothing of the login.
+        ws.write("wed.csv", "crm id,tier\nC-1,wednesday\nC-2,wednesday\n");
+        ws.sync(&[&["wed.csv"], options].concat()).expect(0);
+        let seen = ws.arrivals().len();
+        // Again and again: nothing of it is sent, and it is told.
+        for _ in 0..2 {
+            let late = ws.sync(&[&["tue.csv"], options].concat()).expect(3).expect_books();
+            let listed: Vec<String> =
+                ws.last_rows("superseded.csv").into_iter().map(|row| row["crm id"].clone()).collect();
+            assert!(listed.contains(&left.to_owned()), "{options:?}: {listed:?}");
+            // What Tuesday has delivered whole is done; where only what differed was sent, nothing tells of it any more.
+            assert_eq!(listed.contains(&sent.to_owned()), options == WAYS[1], "{options:?}: {listed:?}");
+            assert_eq!(late.rows("superseded") + late.rows("unchanged"), 2, "{options:?}");
+            assert!(
+                late.summary()["next"].to_string().contains("--new-batch"),
+                "{options:?}: {}",
+                late.stdout
+            );
+            let why = ws.last_rows("superseded.csv").remove(0);
+            assert_eq!(why["_reason"], "superseded", "{options:?}");
+            assert!(
+                why["_detail"].starts_with("user_class set since by row "),
+                "{options:?}: {}",
+                why["_detail"]
+            );
+        }
+        assert_eq!(
+            (ws.arrivals().len(), tier(&ws, left).as_deref()),
+            (seen, Some("wednesday")),
+            "{options:?}"
+        );
+        ws.sync(&[&["tue.csv", "--new-batch"], options].concat()).expect(0);
+        assert_eq!(tier(&ws, left).as_deref(), Some("tuesday"), "{options:?}");
     }
 }

@@ -64,8 +64,8 @@ proptest! {
 #[test]
 fn an_unknown_version_is_named() {
     let mut bytes = encoded(&LedgerEntry::new(SubjectId([0; 16])));
-    bytes[0] = 6;
-    let expected = "ledger entry, format version 6".to_owned();
+    bytes[0] = ENTRY_VERSION_MAX + 1;
+    let expected = format!("ledger entry, format version {}", ENTRY_VERSION_MAX + 1);
     assert_eq!(decode_entry(SubjectId([0; 16]), &bytes), Err(CodecError::Unknown(expected)));
 }
 

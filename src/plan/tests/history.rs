@@ -272,3 +272,65 @@ fn of_two_rows_with_one_version_the_last_has_the_field() {
     check(&rows, &[], &with(DuplicatePolicy::Each), &[Superseded, Send]);
     check(&rows, &[], &rules(), &[Folded, Send]);
 }
+
+#[test]
+fn a_row_of_which_a_field_was_set_anew_and_nothing_is_left_to_send_is_superseded_unless_it_was_delivered() {
+    let (monday, newer) = (synced(1, v(5, 1), &[(IMSI, 1)]), synced(1, v(BATCH + 1, 1), &[(CLASS, 3)]));
+    let tuesday = [row(1, &[(IMSI, 1), (CLASS, 2)])];
+    let policies = [DuplicatePolicy::Fold, DuplicatePolicy::Each, DuplicatePolicy::Last];
+    for rules in policies.map(with) {
+        let plan = check(&tuesday, &[monday.clone(), newer.clone()], &rules, &[Superseded]);
+        assert_eq!((plan.left_out(1), plan.facts().rows_overtaken), (set(&[CLASS]), 1));
+        // Its own batch has delivered it before.
+        let delivered = synced(1, v(BATCH, 1), &[(IMSI, 1), (CLASS, 2)]);
+        check(&tuesday, &[monday.clone(), delivered, newer.clone()], &rules, &[Unchanged]);
+        // What is left of it has to be sent; and what was acknowledged since says the same.
+        check(&[row(1, &[(IMSI, 2), (CLASS, 2)])], &[monday.clone(), newer.clone()], &rules, &[Send]);
+        check(&[row(1, &[(IMSI, 1), (CLASS, 3)])], &[monday.clone(), newer.clone()], &rules, &[Unchanged]);
+        check(&[row(1, &[(CLASS, 3)])], &[monday.clone(), newer.clone()], &rules, &[Unchanged]);
+        // Cleared since, or unknown since.
+        let cleared = synced(1, v(BATCH + 1, 1), &[(CLASS, FieldHash::CLEARED.0)]);
+        check(&tuesday, &[monday.clone(), cleared], &rules, &[Superseded]);
+        let doubt = intent(1, v(BATCH + 1, 1), &[(CLASS, 3)]);
+        check(&tuesday, &[monday.clone(), doubt], &rules, &[Superseded]);
+    }
+}
+
+#[test]
+fn of_a_fold_with_nothing_to_send_each_row_is_superseded_for_itself() {
+    let (monday, newer) = (synced(1, v(5, 1), &[(IMSI, 1)]), synced(1, v(BATCH + 1, 1), &[(CLASS, 3)]));
+    let rows = [row(1, &[(IMSI, 1)]), row(1, &[(IMSI, 1), (CLASS, 2)])];
+    check(&rows, &[monday.clone(), newer.clone()], &rules(), &[Unchanged, Superseded]);
+    // The last row says what was acknowledged.
+    let rows = [row(1, &[(IMSI, 1), (CLASS, 2)]), row(1, &[(CLASS, 3)])];
+    check(&rows, &[monday.clone(), newer.clone()], &rules(), &[Unchanged, Unchanged]);
+    // A later row of the same fold was delivered, and so was this one; of a part sent early nothing follows for the rest.
+    let rows = [row(1, &[(ICCID, 1), (CLASS, 2)]), row(1, &[(IMSI, 1), (ICCID, 2)])];
+    let early = synced(1, v(BATCH, 1), &[(ICCID, 2)]);
+    let fold = synced(1, v(BATCH, 2), &[(ICCID, 2)]);
+    check(&rows, &[monday.clone(), fold, newer.clone()], &rules(), &[Unchanged, Unchanged]);
+    let rows = [row(1, &[(ICCID, 2)]), row(1, &[(IMSI, 1), (CLASS, 2)])];
+    check(&rows, &[monday, early, newer], &rules(), &[Unchanged, Superseded]);
+}
+
+#[test]
+fn what_is_left_of_a_superseded_row_overtakes_what_failed_before_it() {
+    let records = [
+        synced(1, v(5, 1), &[(IMSI, 1)]),
+        refused(1, v(7, 1), &[(IMSI, 2)]),
+        synced(1, v(BATCH + 1, 1), &[(CLASS, 3)]),
+    ];
+    let policies = [DuplicatePolicy::Fold, DuplicatePolicy::Each, DuplicatePolicy::Last];
+    for rules in policies.map(with) {
+        let plan = check(&[row(1, &[(IMSI, 1), (CLASS, 2)])], &records, &rules, &[Superseded]);
+        assert!(plan.beside(1).unwrap().confirms);
+        assert_eq!(plan.facts().confirmed, 1);
+        let plan = check(
+            &[row(1, &[(IMSI, 1), (CLASS, 2)])],
+            &[records[0].clone(), records[2].clone()],
+            &rules,
+            &[Superseded],
+        );
+        assert_eq!((plan.beside(1).unwrap().confirms, plan.facts().confirmed), (false, 0));
+    }
+}

@@ -16,6 +16,7 @@ use super::{
 };
 
 mod ahead;
+mod any;
 mod changed;
 mod confirmed;
 mod conflicts;

@@ -5,8 +5,9 @@
 
 use proptest::prelude::*;
 
+use super::any::{any_log, any_rows, any_rules};
 use super::*;
-use crate::ledger::{FailureKind, FieldState, UnknownCause};
+use crate::ledger::{FailureKind, FieldState};
 
 /// A row of the model, with all its fields.
 #[derive(Debug, Clone)]
@@ -26,6 +27,7 @@ struct Said {
     carries: Option<State>,
     claims: BTreeMap<FieldKind, u64>,
     is_equal: bool,
+    is_overtaken: bool,
 }
 
 struct Model<'a> {
@@ -138,6 +140,7 @@ impl Model<'_> {
             carries: None,
             claims: BTreeMap::new(),
             is_equal: false,
+            is_overtaken: false,
         };
         let mut said = vec![nothing; self.rows.len()];
         let mut live = Vec::new();
@@ -202,6 +205,19 @@ impl Model<'_> {
             let of_part = pairs.into_iter().find(|(whole, _)| at != carrier && *whole == ruling);
             said[at].ruling = of_part.map_or(ruling, |(_, part)| part);
         }
+        if !self.settled(&state) && self.equal(&state) {
+            for at in live.iter().copied().filter(|at| !said[*at].claims.is_empty()).collect::<Vec<_>>() {
+                let is_otherwise = self.overtaken(at).iter().any(|kind| {
+                    let is_own = is_fold && self.overtaken_by_own_row(kind);
+                    !is_own && !self.agrees(live, kind) && !self.holds(kind, self.rows[at].fields[&kind])
+                });
+                let is_part = |other: &usize| *other >= at && !said[*other].claims.is_empty();
+                let mut later = live.iter().copied().filter(is_part);
+                if is_otherwise && !later.any(|other| self.delivered(other, said[other].left_out)) {
+                    said[at].ruling = Ruling::Superseded;
+                }
+            }
+        }
         said[carrier].carries = Some(state);
     }
 
@@ -225,8 +241,26 @@ impl Model<'_> {
                 said[at].is_equal = self.equal(&state) && !self.sent_before(row.version);
                 said[at].ruling = self.otherwise(&state);
                 said[at].carries = Some(state);
+                let is_overtaken = gone.iter().any(|kind| {
+                    self.ledger_version(kind) > Some(row.version)
+                        && !self.overtaken_by_own_row(kind)
+                        && !self.holds(kind, row.fields[&kind])
+                });
+                said[at].is_overtaken = is_overtaken && !self.delivered(at, gone);
+            } else if gone == self.overtaken(at)
+                && gone.iter().all(|kind| self.holds(kind, row.fields[&kind]))
+            {
+                said[at].ruling = Ruling::Unchanged;
             }
         }
+    }
+
+    /// Whether anything of a row beside these fields was acknowledged in the row's own version.
+    fn delivered(&self, at: usize, gone: FieldSet) -> bool {
+        let row = &self.rows[at];
+        self.remaining(at, gone)
+            .iter()
+            .any(|kind| self.holds(kind, row.fields[&kind]) && self.ledger_version(kind) == Some(row.version))
     }
 
     /// Whether the last of these rows that has a field says what was acknowledged.
@@ -354,7 +388,7 @@ fn model(rows: &[TestRow], ledger: &[LedgerEntry], rules: &PlanRules) -> Vec<(Ru
         for said in said {
             let is_part = is_part(said);
             if said.is_equal && !is_sent {
-                said.ruling = Ruling::Unchanged;
+                said.ruling = of_equal(said);
             } else if is_part && contested(said) {
                 said.ruling = Ruling::Conflict;
             }
@@ -369,7 +403,7 @@ fn model(rows: &[TestRow], ledger: &[LedgerEntry], rules: &PlanRules) -> Vec<(Ru
             let ruling = if !is_held {
                 said.ruling
             } else if said.is_equal {
-                Ruling::Unchanged
+                of_equal(said)
             } else {
                 Ruling::Conflict
             };
@@ -385,6 +419,10 @@ fn model(rows: &[TestRow], ledger: &[LedgerEntry], rules: &PlanRules) -> Vec<(Ru
 /// Whether a row is part of what would change something.
 fn is_part(said: &Said) -> bool {
     !said.claims.is_empty() && !matches!(said.ruling, Ruling::Unchanged | Ruling::Superseded)
+}
+
+fn of_equal(said: &Said) -> Ruling {
+    if said.is_overtaken { Ruling::Superseded } else { Ruling::Unchanged }
 }
 
 /// Whether an unchanged row says again what was acknowledged before a failure that is older than the row, or before an open
@@ -441,26 +479,6 @@ fn swaps(said: &[(Vec<ModelRow>, Vec<Said>)], entries: &[Option<&LedgerEntry>]) 
     all.map(|subject| reaches[subject][subject]).collect()
 }
 
-pub(super) fn any_fields() -> impl Strategy<Value = BTreeMap<FieldKind, u64>> {
-    prop::collection::btree_map(prop::sample::select(vec![IMSI, ICCID, CLASS]), 1..4_u64, 0..3)
-}
-
-fn any_old_version() -> impl Strategy<Value = Version> {
-    (7..=BATCH + 1, 1..8_u64).prop_map(|(batch, ordinal)| v(batch, ordinal))
-}
-
-fn any_row() -> impl Strategy<Value = TestRow> {
-    let version = prop::option::weighted(0.3, (6..BATCH, 1..8_u64).prop_map(|(b, o)| v(b, o)));
-    (prop_oneof![1 => Just(0_u8), 9 => 1..4_u8], version, any_fields())
-        .prop_map(|(subject, version, fields)| TestRow { subject, version, rank: None, fields })
-}
-
-/// Rows in the order of the file, or in one that a column gives.
-pub(super) fn any_rows() -> impl Strategy<Value = Vec<TestRow>> {
-    let ranked = (any_row(), -2..3_i128).prop_map(|(row, rank)| TestRow { rank: Some(rank), ..row });
-    prop_oneof![prop::collection::vec(any_row(), 0..9), prop::collection::vec(ranked, 0..9),]
-}
-
 /// Rows as the policy lets them be: no column orders what is sent as it stands.
 pub(super) fn allowed(rows: Vec<TestRow>, rules: &PlanRules) -> Vec<TestRow> {
     let keeps = rules.duplicates != DuplicatePolicy::Each;
@@ -479,84 +497,6 @@ pub(super) fn own_version(rows: &[TestRow], ordinal: u64) -> Version {
     let age = |at: u64| (own(at).rank, at);
     let older = ordinals.iter().filter(|other| age(**other) < age(ordinal)).count();
     v(BATCH, ordinals[older])
-}
-
-/// Any record of any subject; their order is a log's only in so far as the fold takes any.
-fn any_record() -> impl Strategy<Value = Record> {
-    (0..9_u8, 1..4_u8, any_old_version(), any_fields(), 1..4_u64).prop_map(
-        |(what, subject, version, fields, age)| {
-            let fields: Vec<(FieldKind, u64)> = fields.into_iter().collect();
-            match what {
-                0 => refused(subject, version, &fields),
-                1 => deferred(subject, version, &fields),
-                2 => intent(subject, version, &fields),
-                7 => Record::Confirmed {
-                    subject: id(subject),
-                    version,
-                    facts: facts(subject, version, &fields),
-                },
-                8 => refused_in(
-                    subject,
-                    version,
-                    (
-                        BATCH - 1 + age % 2,
-                        [FailureKind::Refused, FailureKind::Unresolved][usize::from(age > 1)],
-                    ),
-                    &fields,
-                ),
-                3 => unknown(subject, version, &fields, UnknownCause::Exhausted),
-                _ => {
-                    // A field's version may be that of an older row of the fold.
-                    let mut facts = facts(subject, version, &fields);
-                    for fact in facts.iter_mut().step_by(2) {
-                        fact.version.ordinal = fact.version.ordinal.min(age);
-                    }
-                    Record::Synced {
-                        subject: id(subject),
-                        version,
-                        facts,
-                        at_s: NOW_S - i64::try_from(age).unwrap(),
-                    }
-                }
-            }
-        },
-    )
-}
-
-pub(super) fn any_log() -> impl Strategy<Value = Vec<Record>> {
-    prop::collection::vec(any_record(), 0..8)
-}
-
-/// A log of other batches: what happens in this one is for the test to simulate.
-pub(super) fn any_past() -> impl Strategy<Value = Vec<Record>> {
-    any_log().prop_map(|mut log| {
-        log.retain(|record| record.version().batch != BATCH);
-        log
-    })
-}
-
-pub(super) fn any_rules() -> impl Strategy<Value = PlanRules> {
-    (
-        prop::sample::select(DuplicatePolicy::ALL.to_vec()),
-        prop::sample::select(ConflictPolicy::ALL.to_vec()),
-        prop::sample::select(InDoubtPolicy::ALL.to_vec()),
-        prop::bool::weighted(0.2),
-        prop::option::weighted(0.3, 0..4_u64),
-        any::<bool>(),
-        prop::option::weighted(0.3, 6..BATCH),
-    )
-        .prop_map(|(duplicates, conflicts, in_doubt, full, resend_after_s, retry_failed, older_open)| {
-            PlanRules {
-                duplicates,
-                conflicts,
-                in_doubt,
-                full,
-                resend_after_s,
-                retry_failed,
-                older_open,
-                ..rules()
-            }
-        })
 }
 
 /// Holds a plan against the model.

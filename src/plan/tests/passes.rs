@@ -5,7 +5,8 @@
 
 use proptest::prelude::*;
 
-use super::model::{agrees, allowed, any_past, any_rows, any_rules};
+use super::any::{any_past, any_rows, any_rules};
+use super::model::{agrees, allowed};
 use super::*;
 use crate::ledger::FieldState;
 use crate::plan::{Folded, Folding, SendMode};

@@ -112,12 +112,19 @@ pub(crate) struct Said {
     pub(crate) claims: Cells,
     /// Whether it equals what is held.
     pub(crate) is_equal: bool,
+    /// Whether something newer has set a field of it otherwise, and it was not delivered before.
+    is_overtaken: bool,
 }
 
 impl Said {
     /// Whether the row is part of what would change something.
     pub(crate) fn is_part(&self) -> bool {
         !self.claims.is_empty() && !matches!(self.ruling, Ruling::Unchanged | Ruling::Superseded)
+    }
+
+    /// The ruling on a row that equals what is held.
+    pub(crate) fn of_equal(&self) -> Ruling {
+        if self.is_overtaken { Ruling::Superseded } else { Ruling::Unchanged }
     }
 }
 
@@ -229,7 +236,7 @@ fn conclude(said: &mut [Said], contested: Option<&Cells>, rules: Rules) {
             contested.iter().any(|(field, value)| said.claims.get(field) == Some(value))
         });
         if said.is_equal && !is_sent {
-            said.ruling = Ruling::Unchanged;
+            said.ruling = said.of_equal();
         } else if is_contested && !rules.sends_conflicts && !rules.laws.has(Flaw::ConflictsAreSent) {
             said.ruling = Ruling::Conflict;
         }
@@ -268,6 +275,40 @@ impl Subject<'_> {
         is_left || self.entry.has_failed_since(field, value, version)
     }
 
+    /// Whether anything of a row beside these fields is held in the row's own version.
+    fn is_delivered(&self, row: &Valid, gone: &BTreeSet<Field>) -> bool {
+        Subject::remaining(row, gone).into_iter().any(|field| {
+            self.entry.version(field) == Some(row.version) && self.entry.holds(field, &row.cells[&field])
+        })
+    }
+
+    /// Fields of a row that something newer has set otherwise.
+    fn overtaken_otherwise(&self, row: &Valid) -> BTreeSet<Field> {
+        let mut overtaken = self.overtaken(row);
+        overtaken.retain(|field| !self.entry.holds(*field, &row.cells[field]));
+        overtaken
+    }
+
+    /// Of an update with nothing to send, the rows that something newer has overtaken before they were delivered.
+    fn supersede(&self, live: &[usize], is_fold: bool, said: &mut [Said]) {
+        let mut is_delivered = false;
+        for at in live.iter().rev().copied().filter(|at| !said[*at].claims.is_empty()).collect::<Vec<_>>() {
+            let row = &self.rows[at];
+            let mut gone = self.overtaken(row);
+            if is_fold {
+                gone.extend(self.shadowed(at, live));
+            }
+            is_delivered |= self.is_delivered(row, &gone);
+            let is_otherwise = self
+                .overtaken_otherwise(row)
+                .into_iter()
+                .any(|field| !(is_fold && self.is_of_own_row(field) || self.agrees(live, field)));
+            if is_otherwise && !is_delivered {
+                said[at].ruling = Ruling::Superseded;
+            }
+        }
+    }
+
     /// Whether the last of these rows that has a field says what is held.
     fn agrees(&self, live: &[usize], field: Field) -> bool {
         let last = live.iter().rev().find_map(|at| self.rows[*at].cells.get(&field));
@@ -280,9 +321,9 @@ impl Subject<'_> {
         self.rows.iter().any(|other| Some(other.version) == newest && other.cells.contains_key(&field))
     }
 
-    /// What an unchanged row says, where it overtakes a failure.
+    /// What a row with nothing to send says, where it overtakes a failure.
     fn confirms(&self, at: usize, said: &Said) -> Option<Facts> {
-        if said.ruling != Ruling::Unchanged || said.claims.is_empty() {
+        if !matches!(said.ruling, Ruling::Unchanged | Ruling::Superseded) || said.claims.is_empty() {
             return None;
         }
         let row = &self.rows[at];
@@ -340,8 +381,13 @@ impl Subject<'_> {
     }
 
     fn says(&self) -> Vec<Said> {
-        let nothing =
-            Said { ruling: Ruling::Superseded, carries: None, claims: Cells::new(), is_equal: false };
+        let nothing = Said {
+            ruling: Ruling::Superseded,
+            carries: None,
+            claims: Cells::new(),
+            is_equal: false,
+            is_overtaken: false,
+        };
         let mut said = vec![nothing; self.rows.len()];
         let mut live = Vec::new();
         for (at, said) in said.iter_mut().enumerate() {
@@ -397,6 +443,9 @@ impl Subject<'_> {
             let of_part = pairs.into_iter().find(|(whole, _)| at != carrier && *whole == ruling);
             said[at].ruling = of_part.map_or(ruling, |(_, part)| part);
         }
+        if is_unchanged && !is_settled {
+            self.supersede(live, is_fold, said);
+        }
         said[carrier].carries = Some(sent);
     }
 
@@ -439,9 +488,17 @@ impl Subject<'_> {
                 said[at].is_equal = self.is_equal(&facts) && !self.was_sent_before(row.version);
                 said[at].ruling = self.otherwise(&sent);
                 said[at].carries = Some(sent);
+                let mut otherwise = self.overtaken_otherwise(row).into_iter();
+                said[at].is_overtaken =
+                    otherwise.any(|field| !self.is_of_own_row(field)) && !self.is_delivered(row, &gone);
                 if !said[at].is_equal || !touched.is_empty() {
                     touched.extend(facts.into_keys());
                 }
+            } else if facts.len() == 1
+                && gone == self.overtaken(row)
+                && self.overtaken_otherwise(row).is_empty()
+            {
+                said[at].ruling = Ruling::Unchanged;
             }
         }
     }

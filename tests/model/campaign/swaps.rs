@@ -24,7 +24,7 @@ pub(crate) fn hold(told: &mut [Told<'_>], memory: &BTreeMap<String, Entry>) {
 
 fn hold_back(said: &mut [Said]) {
     for said in said.iter_mut().filter(|said| said.is_part()) {
-        said.ruling = if said.is_equal { Ruling::Unchanged } else { Ruling::Conflict };
+        said.ruling = if said.is_equal { said.of_equal() } else { Ruling::Conflict };
     }
 }
 
