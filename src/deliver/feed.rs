@@ -158,19 +158,8 @@ impl Feed<'_> {
             let version = version.unwrap_or(Version { batch: self.batch, ordinal });
             bytes = reader.bytes_read();
             if self.selection.has_clear(&beside) {
-                let update = clears::clear(&self.judge, subject, version, beside.cleared_first);
-                let body = api::body(self.envelope, self.clear_as, &update.fields);
-                let (chronic, refusals) = (ruling.is_late(), beside.clear_refusals);
-                let fed = Fed {
-                    place,
-                    update,
-                    body,
-                    chronic,
-                    refusals,
-                    is_part: false,
-                    waits_for: 0,
-                    is_clear: true,
-                };
+                let how = (self.envelope, self.clear_as);
+                let fed = clear_of(&self.judge, how, (place, subject, version), ruling, &beside);
                 if !self.selection.put(fed, beside.clear_wave, &mut later, |fed| hand.hand(fed, rows, bytes))
                 {
                     return Ok(later);
@@ -203,6 +192,27 @@ impl Feed<'_> {
         }
         hand.end(rows, bytes);
         Ok(later)
+    }
+}
+
+/// The clear of the subject of a row that was just judged.
+fn clear_of(
+    judge: &Judge<'_>,
+    (envelope, clear_as): (Envelope, ClearAs),
+    (place, subject, version): (Place, SubjectId, Version),
+    ruling: Ruling,
+    beside: &Beside,
+) -> Fed {
+    let update = clears::clear(judge, subject, version, beside.cleared_first);
+    Fed {
+        place,
+        body: api::body(envelope, clear_as, &update.fields),
+        chronic: ruling.is_late(),
+        refusals: beside.clear_refusals,
+        is_part: false,
+        waits_for: 0,
+        is_clear: true,
+        update,
     }
 }
 

@@ -57,7 +57,7 @@ pub(super) fn waves(
     // Rings of one length together, so that a group is not kept waiting by one of its rings; then in the order of the rows.
     let mut rings: Vec<(usize, u32, usize)> =
         lengths.iter().map(|(of, length)| (rounds[*of], *length, *of)).collect();
-    rings.sort_unstable_by_key(|(round, length, of)| (*round, *length, Reverse(*of)));
+    rings.sort_unstable_by_key(|(round, length, of)| (*round, *length, *of));
     let (mut last, mut chains_from, mut clears) = (0, Vec::new(), HashMap::new());
     for (at, length) in chains.iter().enumerate() {
         chains_from.push(last);
