@@ -35,6 +35,9 @@ impl Driver<'_, '_> {
     /// Lets an update wait for the later passes without an attempt, where an earlier one of its subject does, or the one it
     /// waits for does and there is room; gives it back otherwise.
     pub(super) fn put_aside(&mut self, fed: Fed) -> Option<Fed> {
+        if fed.is_clear {
+            return Some(fed);
+        }
         let waits_for = self.deferred.contains_key(&fed.waits_for);
         if !is_put_aside(self.is_behind(fed.update.subject), waits_for, self.deferred_room()) {
             return Some(fed);

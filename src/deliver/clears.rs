@@ -1,4 +1,4 @@
-//! True swaps, broken: before the waves one subject of each ring is cleared of what the others take
+//! True swaps, broken: one subject of each ring is cleared of what the others take, a wave before them
 //! (`plan.break_cycles = "clear"`).
 //!
 //! A clear is an update of its own, with an intent, a version before all rows of its batch and an idempotency key of its
@@ -9,10 +9,10 @@
 
 use std::collections::BTreeMap;
 
-use super::feed::{Fed, Selection};
+use super::feed::Fed;
 use super::rows::Why;
 use super::settle::Settled;
-use super::{Delivery, Driver, pass};
+use super::{Delivery, Driver};
 use crate::digest::{FieldHash, SubjectId};
 use crate::event::Event;
 use crate::plan::clear_version;
@@ -27,30 +27,24 @@ const NAMED_MAX: usize = 10;
 /// Rows whose subjects were cleared and whose own updates are not acknowledged, by ordinal, and what they were cleared of.
 pub(super) type Cleared = BTreeMap<u64, (Place, FieldSet)>;
 
-/// Sends the clears, if all that waits for them may be sent, too: a run that stopped at its limit on updates between them would
-/// leave subjects without what they had.
-pub(super) fn run(driver: &mut Driver<'_, '_>, delivery: &mut Delivery<'_>, waiting: u64) {
-    let clears = delivery.plan.facts().chains.swaps_broken;
-    if clears == 0 || !driver.is_going() {
-        return;
+/// Whether all that waits may be sent, where rings are broken: a run that stopped at its limit on updates between a clear
+/// and the rest would leave subjects without what they had.
+pub(super) fn may_begin(driver: &mut Driver<'_, '_>, delivery: &Delivery<'_>, waiting: u64) -> bool {
+    let Some(updates_max) = driver.rules.updates_max else { return true };
+    if delivery.plan.facts().chains.swaps_broken == 0 || driver.handed + waiting <= updates_max {
+        return true;
     }
-    if driver.rules.updates_max.is_some_and(|updates_max| driver.handed + waiting > updates_max) {
-        if let Some(updates_max) = driver.rules.updates_max {
-            let text = format!(
-                "--max-rows {updates_max} is too few for updates that wait for each other where true swaps are broken: \
-                 none of them was sent; --max-rows {waiting} or more, or a run without it, sends them"
-            );
-            driver.emitter.emit(Event::Noticed { text });
-        }
-        driver.is_over_limit = true;
-        driver.check_updates();
-        return;
-    }
-    driver.later("clears that break true swaps", clears);
-    pass(driver, delivery, Selection::Clears);
+    let text = format!(
+        "--max-rows {updates_max} is too few for updates that wait for each other where true swaps are broken: \
+         none of them was sent; --max-rows {waiting} or more, or a run without it, sends them"
+    );
+    driver.emitter.emit(Event::Noticed { text });
+    driver.is_over_limit = true;
+    driver.check_updates();
+    false
 }
 
-/// What a subject is cleared of before the waves: the key of a row that was just judged, and the fields without their values.
+/// What a subject is cleared of before its ring: the key of a row that was just judged, and the fields without their values.
 pub(super) fn clear(judge: &Judge<'_>, subject: SubjectId, version: Version, cleared: FieldSet) -> Update {
     let version = clear_version(version);
     let (mut fields, mut facts) = (Fields::default(), Vec::new());

@@ -11,7 +11,7 @@ use crate::digest::SubjectId;
 use crate::engine::credit::Credit;
 use crate::fields::ClearAs;
 use crate::input::{Inputs, Pass, SourceError};
-use crate::plan::{BesideError, Folded, Folding, Plan, Ruling};
+use crate::plan::{Beside, BesideError, Folded, Folding, Plan, Ruling};
 use crate::row::{Place, Version};
 use crate::survey::{Judge, Judged};
 use crate::update::Update;
@@ -47,8 +47,6 @@ pub(super) enum Selection {
     Main,
     /// What failed in earlier batches, and waits for nobody.
     Late,
-    /// What subjects are cleared of before the waves, so that the others of their rings may have it.
-    Clears,
     /// What takes a value that the update of another subject gives up, in whatever order.
     Waiting,
     /// The same in order: the first of these waves, while the others are held.
@@ -156,21 +154,23 @@ impl Feed<'_> {
                 continue;
             }
             let beside = self.plan.beside(place.ordinal)?;
+            let ordinal = beside.version_ordinal.unwrap_or(place.ordinal);
+            let version = version.unwrap_or(Version { batch: self.batch, ordinal });
+            bytes = reader.bytes_read();
+            if self.selection.has_clear(&beside) {
+                let how = (self.envelope, self.clear_as);
+                let fed = clear_of(&self.judge, how, (place, subject, version), ruling, &beside);
+                if !self.selection.put(fed, beside.clear_wave, &mut later, |fed| hand.hand(fed, rows, bytes))
+                {
+                    return Ok(later);
+                }
+            }
             if !self.selection.has_wave(beside.wave) {
                 continue;
             }
-            let ordinal = beside.version_ordinal.unwrap_or(place.ordinal);
-            let version = version.unwrap_or(Version { batch: self.batch, ordinal });
-            let is_clear = matches!(self.selection, Selection::Clears);
             let fields = &self.judge.checked.fields;
             let as_sent = self.selection.as_sent(ruling, place.ordinal);
-            let folded = if !is_clear {
-                folding.take(as_sent, version, subject, fields, &self.judge.facts, &beside)
-            } else if beside.cleared_first.is_empty() {
-                Folded::Nothing
-            } else {
-                Folded::Update(clears::clear(&self.judge, subject, version, beside.cleared_first))
-            };
+            let folded = folding.take(as_sent, version, subject, fields, &self.judge.facts, &beside);
             let (update, is_part) = match folded {
                 Folded::Nothing => continue,
                 Folded::Update(update) => (update, ruling.is_folded()),
@@ -179,22 +179,40 @@ impl Feed<'_> {
             let fed = Fed {
                 place,
                 body: api::body(self.envelope, self.clear_as, &update.fields),
-                chronic: matches!(ruling, Ruling::SendLate | Ruling::FoldedLate),
-                refusals: if is_clear { beside.clear_refusals } else { beside.refusals },
+                chronic: ruling.is_late(),
+                refusals: beside.refusals,
                 is_part,
-                waits_for: if is_clear { 0 } else { beside.waits_for },
-                is_clear,
+                waits_for: beside.waits_for,
+                is_clear: false,
                 update,
             };
-            bytes = reader.bytes_read();
-            if matches!(self.selection, Selection::Waves { first, .. } if beside.wave > first) {
-                later.entry(beside.wave).or_default().push(fed);
-            } else if !hand.hand(fed, rows, bytes) {
+            if !self.selection.put(fed, beside.wave, &mut later, |fed| hand.hand(fed, rows, bytes)) {
                 return Ok(later);
             }
         }
         hand.end(rows, bytes);
         Ok(later)
+    }
+}
+
+/// The clear of the subject of a row that was just judged.
+fn clear_of(
+    judge: &Judge<'_>,
+    (envelope, clear_as): (Envelope, ClearAs),
+    (place, subject, version): (Place, SubjectId, Version),
+    ruling: Ruling,
+    beside: &Beside,
+) -> Fed {
+    let update = clears::clear(judge, subject, version, beside.cleared_first);
+    Fed {
+        place,
+        body: api::body(envelope, clear_as, &update.fields),
+        chronic: ruling.is_late(),
+        refusals: beside.clear_refusals,
+        is_part: false,
+        waits_for: 0,
+        is_clear: true,
+        update,
     }
 }
 
@@ -206,20 +224,32 @@ impl Selection {
             && match self {
                 Selection::Main => !is_chained && !is_late,
                 Selection::Late => !is_chained && is_late,
-                Selection::Clears | Selection::Waiting | Selection::Waves { .. } => is_chained,
+                Selection::Waiting | Selection::Waves { .. } => is_chained,
                 Selection::Deferred { ordinals, .. } => ruling.is_folded() || ordinals.contains(&ordinal),
             }
+    }
+
+    /// Whether what the row's subject is cleared of first belongs to the pass.
+    fn has_clear(&self, beside: &Beside) -> bool {
+        matches!(self, Selection::Waves { .. })
+            && !beside.cleared_first.is_empty()
+            && self.has_wave(beside.clear_wave)
+    }
+
+    /// Hands over what belongs to the wave at hand, and holds the rest; `false` when nobody listens any more.
+    fn put(&self, fed: Fed, wave: u32, later: &mut LaterWaves, hand: impl FnOnce(Fed) -> bool) -> bool {
+        if matches!(self, Selection::Waves { first, .. } if wave > *first) {
+            later.entry(wave).or_default().push(fed);
+            return true;
+        }
+        hand(fed)
     }
 
     /// Whether a row of this wave belongs to the pass.
     fn has_wave(&self, wave: u32) -> bool {
         match self {
             Selection::Waves { first, behind } => (*first..*behind).contains(&wave),
-            Selection::Main
-            | Selection::Late
-            | Selection::Clears
-            | Selection::Waiting
-            | Selection::Deferred { .. } => true,
+            Selection::Main | Selection::Late | Selection::Waiting | Selection::Deferred { .. } => true,
         }
     }
 
@@ -229,7 +259,6 @@ impl Selection {
             Selection::Deferred { ordinals, .. } if ordinals.contains(&ordinal) => Ruling::Send,
             Selection::Main
             | Selection::Late
-            | Selection::Clears
             | Selection::Waiting
             | Selection::Waves { .. }
             | Selection::Deferred { .. } => ruling,
@@ -239,11 +268,7 @@ impl Selection {
     /// Whether the subject belongs to the pass.
     fn concerns(&self, subject: SubjectId) -> bool {
         match self {
-            Selection::Main
-            | Selection::Late
-            | Selection::Clears
-            | Selection::Waiting
-            | Selection::Waves { .. } => true,
+            Selection::Main | Selection::Late | Selection::Waiting | Selection::Waves { .. } => true,
             Selection::Deferred { subjects, .. } => subjects.contains(&subject),
         }
     }

@@ -464,7 +464,7 @@ impl Drop for Ending {
     }
 }
 
-/// The main pass, the chronic rows, clears that break rings, those that wait for others, then deferred conflicts until a pass makes no progress.
+/// The main pass, the chronic rows, those that wait for others, then deferred conflicts until a pass makes no progress.
 fn run_passes(driver: &mut Driver<'_, '_>, mut delivery: Delivery<'_>) {
     let sent = delivery.plan.facts().rows.send;
     let (late, waiting) = (late_updates(delivery.plan), waiting_updates(delivery.plan));
@@ -477,7 +477,6 @@ fn run_passes(driver: &mut Driver<'_, '_>, mut delivery: Delivery<'_>) {
         pass(driver, &mut delivery, Selection::Late);
         driver.check_updates();
     }
-    clears::run(driver, &mut delivery, waiting);
     waves::run(driver, &mut delivery, waiting);
     resolve::run(driver, &mut delivery);
 }
@@ -490,7 +489,7 @@ fn late_updates(plan: &Plan) -> u64 {
 
 /// Updates of the plan that take what those of other subjects give up.
 fn waiting_updates(plan: &Plan) -> u64 {
-    plan.waves().iter().sum()
+    plan.facts().chains.waiting
 }
 
 /// A reading of the inputs; returns what it has read for later waves.

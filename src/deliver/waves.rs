@@ -5,6 +5,7 @@
 //! reading serves as many waves as can be held. Not here: who waits for whom
 //! (`plan/chain.rs`).
 
+use super::clears;
 use super::feed::{Fed, Hand, LaterWaves, Selection};
 use super::{Delivery, Driver, pass, pass_of};
 use crate::engine::credit::Credit;
@@ -14,7 +15,7 @@ const WAVE_UPDATES_HELD_MAX: u64 = 10_000;
 
 /// Sends all waves.
 pub(super) fn run(driver: &mut Driver<'_, '_>, delivery: &mut Delivery<'_>, waiting: u64) {
-    if waiting == 0 || !driver.is_going() {
+    if waiting == 0 || !driver.is_going() || !clears::may_begin(driver, delivery, waiting) {
         return;
     }
     driver.later("chains of swaps", waiting);

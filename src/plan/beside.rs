@@ -60,7 +60,9 @@ pub struct Beside {
     /// Of a row that carries an update: fields of its subject that are cleared before, so that others may have what it
     /// gives up ([`super::CyclePolicy::Clear`]).
     pub cleared_first: FieldSet,
-    /// With it, definite refusals so far of that clear, in exactly its version.
+    /// With it, the wave of that clear.
+    pub clear_wave: u32,
+    /// And definite refusals so far of it, in exactly its version.
     pub clear_refusals: u32,
     /// What the row shares, a bit each.
     pub(super) shared: u8,
@@ -91,6 +93,7 @@ impl Beside {
         self.waits_for = self.waits_for.max(other.waits_for);
         self.swap = self.swap.max(other.swap);
         self.cleared_first = self.cleared_first.union(other.cleared_first);
+        self.clear_wave = self.clear_wave.max(other.clear_wave);
         self.clear_refusals = self.clear_refusals.max(other.clear_refusals);
         self.shared |= other.shared;
     }
@@ -110,6 +113,7 @@ impl Beside {
             into.extend_from_slice(&self.swap.to_le_bytes());
             into.extend_from_slice(&self.waits_for.to_le_bytes());
             into.extend_from_slice(&self.cleared_first.bits().to_le_bytes());
+            into.extend_from_slice(&self.clear_wave.to_le_bytes());
             into.extend_from_slice(&self.clear_refusals.to_le_bytes());
         }
         let Some(refusal) = &self.refused else {
@@ -145,12 +149,13 @@ impl Beside {
         let (left_out, not_sent, unknown) = (fields(take(2)), fields(take(2)), fields(take(2)));
         let shared = take(1)[0];
         let (mut wave, mut swap, mut waits_for) = (0, 0, 0);
-        let (mut cleared_first, mut clear_refusals) = (FieldSet::EMPTY, 0);
+        let (mut cleared_first, mut clear_wave, mut clear_refusals) = (FieldSet::EMPTY, 0, 0);
         if shared & CHAIN_FOLLOWS != 0 {
             wave = u32::from_le_bytes(array(take(4)));
             swap = u32::from_le_bytes(array(take(4)));
             waits_for = u64::from_le_bytes(array(take(8)));
             cleared_first = fields(take(2));
+            clear_wave = u32::from_le_bytes(array(take(4)));
             clear_refusals = u32::from_le_bytes(array(take(4)));
         }
         let confirms = shared & CONFIRMS != 0;
@@ -177,6 +182,7 @@ impl Beside {
             waits_for,
             swap,
             cleared_first,
+            clear_wave,
             clear_refusals,
             shared,
         };
@@ -291,6 +297,7 @@ mod tests {
             waits_for: 1 << 40,
             swap: 4,
             cleared_first: FieldSet::only(FieldKind::Iccid),
+            clear_wave: 2,
             clear_refusals: 5,
             shared: 0,
         };

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 
 use super::cycle::{Breaking, CANDIDATES_MAX, Clearing, Members, Obstacle, clearing};
+use super::waves::waves;
 use crate::event::ChainFacts;
 use crate::update::{FieldKind, FieldSet};
 
@@ -36,7 +37,7 @@ pub struct Swap {
 pub(super) struct Chains {
     pub(super) facts: ChainFacts,
     pub(super) swaps: Vec<Swap>,
-    /// Updates that wait, wave by wave.
+    /// Updates that wait and clears, wave by wave.
     pub(super) waves: Vec<u64>,
 }
 
@@ -57,7 +58,7 @@ pub(super) struct Link {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Waiting {
     pub(super) node: u64,
-    /// How many others it waits for in a row.
+    /// When it is sent, from 1.
     pub(super) wave: u32,
     /// Of those it waits for, one that is sent last; 0 when it waits for nothing but a clear.
     pub(super) waits_for: u64,
@@ -70,6 +71,8 @@ pub(super) struct Ring {
     pub(super) nodes: Vec<u64>,
     /// The node that is cleared first, and of what; the others are in order then.
     pub(super) clearing: Option<(u64, FieldSet)>,
+    /// With it, the wave of that clear.
+    pub(super) clear_wave: u32,
     /// Why nobody is, where it was asked for.
     pub(super) obstacle: Option<Obstacle>,
 }
@@ -88,7 +91,8 @@ pub(super) struct Order {
 }
 
 /// Finds the order. Of a ring that is held back nobody waits for anybody, nor does anybody wait for it; of one that is sent
-/// nobody waits for another of the ring. One that is broken has an order, which begins a wave later: the clear goes first.
+/// nobody waits for another of the ring. One that is broken has an order, which begins a wave later: the clear goes first, in a
+/// wave of its own.
 pub(super) fn order(mut links: Vec<Link>, holds_rings: bool, breaking: Breaking) -> Order {
     links.sort_unstable();
     // Of two links of a pair about one field the certain one stands first.
@@ -98,12 +102,9 @@ pub(super) fn order(mut links: Vec<Link>, holds_rings: bool, breaking: Breaking)
     let graph = Graph::new(&nodes, &links);
     drop(links);
     let (component, sizes) = graph.components();
-    let (rings, cleared) = rings(&graph, &nodes, (&component, &sizes), breaking);
+    let (mut rings, cleared) = rings(&graph, &nodes, (&component, &sizes), breaking);
     let is_held =
         |node: usize| holds_rings && sizes[component[node]] > 1 && !cleared.contains_key(&component[node]);
-    let is_freed = |from: usize, to: usize| {
-        component[from] == component[to] && cleared.get(&component[from]) == Some(&from)
-    };
     let is_kept = |from: usize, to: usize| {
         if component[from] == component[to] {
             cleared.get(&component[from]).is_some_and(|cleared| *cleared != from)
@@ -111,17 +112,26 @@ pub(super) fn order(mut links: Vec<Link>, holds_rings: bool, breaking: Breaking)
             !is_held(from) && !is_held(to)
         }
     };
-    let waves = graph.waves(&is_kept, &is_freed);
+    let waves = waves(&graph, &component, &cleared, &is_kept);
+    for ring in rings.iter_mut().filter(|ring| ring.clearing.is_some()) {
+        // Every node of a ring is one of the graph.
+        let of = ring.nodes.first().and_then(|node| nodes.binary_search(node).ok()).map(|at| component[at]);
+        ring.clear_wave = of.and_then(|of| waves.clears.get(&of).copied()).unwrap_or_default();
+    }
     let mut order = Order { rings, ..Order::default() };
     order.chains = graph.groups(&is_kept);
-    let depths = if cleared.is_empty() { None } else { Some(graph.waves(&is_kept, &|_, _| false)) };
-    let deepest = depths.as_ref().unwrap_or(&waves).iter().map(|(wave, _)| *wave).max();
-    order.longest = deepest.filter(|wave| *wave > 0).map_or(0, |wave| u64::from(wave) + 1);
-    let waiting = nodes.iter().zip(&waves).filter(|(_, (wave, _))| *wave > 0);
-    let waiting = waiting.map(|(node, (wave, at))| Waiting {
+    let deepest = graph.depths(&is_kept).into_iter().max();
+    order.longest = deepest.filter(|depth| *depth > 0).map_or(0, |depth| u64::from(depth) + 1);
+    // Of those it waits for, the one that is sent last.
+    let mut behind: Vec<Option<(u32, usize)>> = vec![None; nodes.len()];
+    for (from, to) in graph.links().filter(|(from, to)| is_kept(*from, *to)) {
+        behind[to] = behind[to].max(Some((waves.of[from], from)));
+    }
+    let waiting = nodes.iter().zip(&waves.of).zip(&behind).filter(|((_, wave), _)| **wave > 0);
+    let waiting = waiting.map(|((node, wave), behind)| Waiting {
         node: *node,
         wave: *wave,
-        waits_for: at.map_or(0, |at| nodes[at]),
+        waits_for: behind.map_or(0, |(_, at)| nodes[at]),
     });
     order.waves = waiting.collect();
     order
@@ -198,7 +208,7 @@ impl Swap {
 }
 
 /// Links by the place of the node that they begin at.
-struct Graph {
+pub(super) struct Graph {
     begins: Vec<usize>,
     targets: Vec<usize>,
     /// What each link is about.
@@ -235,7 +245,7 @@ impl Graph {
         self.begins.len() - 1
     }
 
-    fn targets(&self, node: usize) -> &[usize] {
+    pub(super) fn targets(&self, node: usize) -> &[usize] {
         &self.targets[self.begins[node]..self.begins[node + 1]]
     }
 
@@ -293,30 +303,24 @@ impl Graph {
         (component, sizes)
     }
 
-    /// Of every node the length of the longest way that leads to it over the links that are kept, which form no ring, and the
-    /// node before it on that way. What a clear frees lies one behind it, and behind no node.
-    fn waves(
-        &self,
-        is_kept: &impl Fn(usize, usize) -> bool,
-        is_freed: &impl Fn(usize, usize) -> bool,
-    ) -> Vec<(u32, Option<usize>)> {
+    /// Of every node the length of the longest way that leads to it over the links that are kept, which form no ring.
+    pub(super) fn depths(&self, is_kept: &impl Fn(usize, usize) -> bool) -> Vec<u32> {
         let mut waiting_for = vec![0_u32; self.len()];
         for (_, to) in self.links().filter(|(from, to)| is_kept(*from, *to)) {
             waiting_for[to] += 1;
         }
-        let mut waves = vec![(0, None); self.len()];
-        self.links().filter(|(from, to)| is_freed(*from, *to)).for_each(|(_, to)| waves[to] = (1, None));
+        let mut depths = vec![0; self.len()];
         let mut free: Vec<usize> = (0..self.len()).filter(|node| waiting_for[*node] == 0).collect();
         while let Some(node) = free.pop() {
             for to in self.targets(node).iter().copied().filter(|to| is_kept(node, *to)) {
-                waves[to] = waves[to].max((waves[node].0 + 1, Some(node)));
+                depths[to] = depths[to].max(depths[node] + 1);
                 waiting_for[to] -= 1;
                 if waiting_for[to] == 0 {
                     free.push(to);
                 }
             }
         }
-        waves
+        depths
     }
 
     /// How many groups the links that are kept make.
@@ -376,10 +380,28 @@ mod tests {
         // 1 gives up to 2, 2 to 3, 3 to 1; 9 gives up to 2 as well, and 4 takes what 3 gives up elsewhere.
         let pairs = [(1, 2), (2, 3), (3, 1), (9, 2), (3, 4), (7, 8), (8, 7)];
         let order = order(links(&pairs), true, Breaking::Clearing(imsi));
-        assert_eq!(waves(&order), [(1, 3), (2, 1), (3, 2), (4, 3), (7, 2), (8, 1)]);
+        // The shorter ring first in its group; the clears are a wave before, and what hangs on a ring comes behind it.
+        assert_eq!(waves(&order), [(1, 4), (2, 2), (3, 3), (4, 5), (7, 3), (8, 2)]);
+        assert_eq!(order.rings.iter().map(|ring| ring.clear_wave).collect::<Vec<_>>(), [1, 1]);
         let cleared: Vec<_> = order.rings.iter().map(|ring| ring.clearing).collect();
         assert_eq!(cleared, [Some((1, imsi)), Some((7, imsi))]);
         assert_eq!(order.longest, 4);
+    }
+
+    #[test]
+    fn few_rings_are_open_at_a_time_and_the_next_ones_begin_when_they_are_finished() {
+        let imsi = FieldSet::only(FieldKind::Imsi);
+        let pairs: Vec<(u64, u64)> =
+            (0..150).flat_map(|ring| [(2 * ring, 2 * ring + 1), (2 * ring + 1, 2 * ring)]).collect();
+        let order = order(links(&pairs), true, Breaking::Clearing(imsi));
+        let waves: HashMap<u64, u32> = waves(&order).into_iter().collect();
+        let begun: Vec<(u32, u32)> =
+            order.rings.iter().map(|ring| (ring.clear_wave, waves[&ring.clearing.unwrap().0])).collect();
+        for at in 0..=10 {
+            let open = begun.iter().filter(|(clear, last)| (*clear..*last).contains(&at)).count();
+            assert!(open <= crate::plan::waves::RINGS_OPEN_MAX, "{open} in wave {at}");
+        }
+        assert_eq!((begun[0], begun[149]), ((1, 3), (7, 9)));
     }
 
     #[test]
@@ -430,7 +452,7 @@ mod tests {
         // Broken by a clear, the ring has an order whoever holds what; where none may be cleared of it, it is none.
         let ring = [links(&[(1, 2), (2, 3)]), vec![uncertain(3, 1)]].concat();
         for (kind, expected) in
-            [(FieldKind::Imsi, vec![(1, 3), (2, 1), (3, 2)]), (FieldKind::Iccid, vec![(2, 1), (3, 2)])]
+            [(FieldKind::Imsi, vec![(1, 4), (2, 2), (3, 3)]), (FieldKind::Iccid, vec![(2, 1), (3, 2)])]
         {
             let breaking = Breaking::Clearing(FieldSet::only(kind));
             assert_eq!(waves(&order(ring.clone(), true, breaking)), expected);
@@ -515,11 +537,12 @@ mod tests {
             prop_assert!(held.iter().all(|node| wave(*node) == 0));
             // Broken, every one of them has its turn: behind whoever gives up what it takes, be it by a clear.
             let order = super::order(pairs.clone(), true, Breaking::Clearing(FieldSet::only(FieldKind::Imsi)));
-            let cleared: Vec<u64> = order.rings.iter().map(|ring| ring.clearing.unwrap().0).collect();
+            let cleared: HashMap<u64, u32> =
+                order.rings.iter().map(|ring| (ring.clearing.unwrap().0, ring.clear_wave)).collect();
             prop_assert_eq!(ring_nodes(&order).concat().len(), held.len());
             let wave = |node: u64| order.waves.iter().find(|of| of.node == node).map_or(0, |of| of.wave);
             for link in &pairs {
-                let before = if cleared.contains(&link.before) { 0 } else { wave(link.before) };
+                let before = cleared.get(&link.before).copied().unwrap_or_else(|| wave(link.before));
                 prop_assert!(wave(link.after) > before);
             }
         }

@@ -128,8 +128,8 @@ impl Plan {
         self.byte(ordinal) & CHAINED != 0
     }
 
-    /// Updates of each wave of those that wait for others, the first wave in front. Each wave takes what the one before
-    /// gives up, the first what updates give up that wait for nobody.
+    /// Updates and clears of each wave, the first wave in front. Each takes what earlier ones give up, the first what updates
+    /// give up that wait for nobody.
     pub fn waves(&self) -> &[u64] {
         &self.chains.waves
     }

@@ -32,8 +32,8 @@ const PARTITION_BITS: u32 = 14;
 /// What the order means for the row that carries an update.
 #[derive(Debug, Clone, Copy)]
 enum Mark {
-    /// It is sent in this wave, behind the row of this ordinal, and its subject cleared of these fields before all waves.
-    Wave(u32, u64, FieldSet),
+    /// It is sent in this wave, behind the row of this ordinal, and its subject cleared of these fields in that one before.
+    Wave(u32, u64, (FieldSet, u32)),
     /// It is held back, in this swap, counted from 1 in file order.
     Swap(u32),
 }
@@ -88,7 +88,11 @@ impl<L: LedgerSlices> Phases<'_, L> {
         let (links, unordered) = self.find_links(wants)?;
         let holds = self.rules.conflicts == ConflictPolicy::Hold;
         let order = order(links, holds, self.breaking());
-        let cleared: BTreeMap<u64, FieldSet> = order.rings.iter().filter_map(|ring| ring.clearing).collect();
+        let cleared = order.rings.iter().filter_map(|ring| {
+            let (node, fields) = ring.clearing?;
+            Some((node, (fields, ring.clear_wave)))
+        });
+        let cleared: BTreeMap<u64, (FieldSet, u32)> = cleared.collect();
         let mut marks: BTreeMap<usize, Marks> = BTreeMap::new();
         for Waiting { node, wave, waits_for } in order.waves.iter().copied() {
             let mark =
@@ -164,7 +168,7 @@ impl<L: LedgerSlices> Phases<'_, L> {
             marks.iter().filter(|(_, mark)| is_swap(mark)).map(|(ordinal, _)| *ordinal).collect();
         let mut entries = self.entries(&(partition..partition + 1));
         let (mut part, mut tally) = (Part::default(), Tally::default());
-        let (mut besides, mut waves) = (Vec::new(), BTreeMap::<u32, u64>::new());
+        let (mut besides, mut waves, mut clears) = (Vec::new(), BTreeMap::<u32, u64>::new(), 0_u64);
         self.leaves(partition, &mut part, &mut |part| {
             part.sort();
             reorder(part, self.rules.batch, &mut |_, _| {});
@@ -178,20 +182,20 @@ impl<L: LedgerSlices> Phases<'_, L> {
                     self.put(row);
                     let Some((_, mark)) = at.map(|at| marks[at]) else { continue };
                     let (flags, beside) = match mark {
-                        Mark::Wave(wave, waits_for, cleared)
+                        Mark::Wave(wave, waits_for, (cleared, clear_wave))
                             if row.ruling.is_sent() || row.ruling.is_folded() =>
                         {
                             let is_sent = row.ruling.is_sent();
                             *waves.entry(wave).or_default() += u64::from(is_sent);
-                            let cleared_first = if is_sent { cleared } else { FieldSet::EMPTY };
-                            let clear_refusals = if cleared_first.is_empty() {
-                                0
-                            } else {
-                                let version = ruled.data.version(row, self.rules.batch);
-                                clear_refusals(ruled.entry, clear_version(version))
-                            };
-                            let chain = Beside { wave, waits_for, ..Beside::default() };
-                            (BESIDE | CHAINED, Beside { cleared_first, clear_refusals, ..chain })
+                            let mut chain = Beside { wave, waits_for, ..Beside::default() };
+                            if is_sent && !cleared.is_empty() {
+                                *waves.entry(clear_wave).or_default() += 1;
+                                clears += 1;
+                                let version = clear_version(ruled.data.version(row, self.rules.batch));
+                                chain.clear_refusals = clear_refusals(ruled.entry, version);
+                                (chain.cleared_first, chain.clear_wave) = (cleared, clear_wave);
+                            }
+                            (BESIDE | CHAINED, chain)
                         }
                         Mark::Swap(swap) if row.ruling == Ruling::Conflict => {
                             (BESIDE, Beside { swap, ..Beside::default() })
@@ -214,6 +218,7 @@ impl<L: LedgerSlices> Phases<'_, L> {
             chains.waves[at] += updates;
             chains.facts.waiting += updates;
         }
+        chains.facts.waiting -= clears;
         Ok(())
     }
 }

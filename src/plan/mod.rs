@@ -57,6 +57,7 @@ mod links;
 mod matching;
 mod shared;
 mod values;
+mod waves;
 
 mod beside;
 mod tally;

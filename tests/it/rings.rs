@@ -3,13 +3,17 @@
 //!
 //! Not here: chains, and swaps that are held (`swaps.rs`).
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::Duration;
 
 use simsync::sandbox::{Clears, Faults, SandboxOptions, Shares, Uniqueness};
 
 use crate::support::{Ran, Workspace, finished};
-use crate::witness::kill_9;
+use crate::witness::{frozen_after, kill_9};
+
+/// Rings that may be open at a time, as the plan has it by default.
+const RINGS_OPEN_MAX: usize = 64;
 
 /// The options that break swaps of IMSIs and ICCIDs.
 const BREAK: [&str; 7] =
@@ -342,4 +346,68 @@ fn the_plan_says_why_a_swap_is_not_broken_and_what_would_break_it() {
     let plan = workspace.run(&plan).expect(3);
     assert!(plan.stderr.contains("not broken: rules.clearable does not name iccid"), "{}", plan.stderr);
     assert!(plan.stderr.contains("--clearable imsi,iccid"), "{}", plan.stderr);
+}
+
+/// As many rings of two.
+fn pairs(rings: u64) -> Vec<(u64, u64)> {
+    (0..2 * rings).map(|subject| (subject, subject ^ 1)).collect()
+}
+
+/// The most subjects that were without an IMSI at the server at any moment, as its requests tell.
+fn most_without(workspace: &Workspace) -> usize {
+    let (mut without, mut most) = (BTreeSet::new(), 0);
+    for request in workspace.sandbox.requests().into_iter().filter(|request| request.applied) {
+        let Some(subject) = request.subject else { continue };
+        match request.fields.get("imsi") {
+            Some(None) => without.insert(subject),
+            Some(Some(_)) => without.remove(&subject),
+            None => false,
+        };
+        most = most.max(without.len());
+    }
+    most
+}
+
+#[test]
+fn many_rings_are_open_a_few_at_a_time_however_the_run_ends() {
+    let workspace = with_subjects(600);
+    let rows = pairs(300);
+    workspace.write("swaps.csv", takes(&rows));
+    // In the middle of the rings the server falls silent, and the run is killed.
+    let before = workspace.sandbox.stats().requests;
+    let silent = Faults { uniqueness: Uniqueness::Refuse409, ..frozen_after(before + 250) };
+    workspace.fault(silent);
+    let mut child = workspace.sync_in_background(&[&BREAK[..], &["swaps.csv"]].concat());
+    workspace.wait_for_requests(before + 251);
+    kill_9(&mut child);
+    assert!(most_without(&workspace) <= RINGS_OPEN_MAX, "{} at once", most_without(&workspace));
+    workspace.fault(Faults { uniqueness: Uniqueness::Refuse409, ..Faults::default() });
+    // A limit on updates that has no room for all that waits leaves nobody without anything.
+    sync(&workspace, &["swaps.csv", "--max-rows", "301"]).expect(8).expect_books();
+    sync(&workspace, &["swaps.csv"]).expect(0).expect_books();
+    assert!(most_without(&workspace) <= RINGS_OPEN_MAX, "{} at once", most_without(&workspace));
+    assert_holds(&workspace, &rows);
+}
+
+#[test]
+fn what_hangs_on_a_ring_that_is_held_back_waits_with_it() {
+    let workspace = unique();
+    let iccid = |of: u64| format!("894410000000000{of:04}");
+    let row =
+        |of: u64, imsi_of: u64, iccid_of: u64| format!("C-{of:06},{},{}\n", imsi(imsi_of), iccid(iccid_of));
+    let file = |rows: &[String]| format!("crm id,imsi,iccid\n{}", rows.concat());
+    workspace.write("before.csv", file(&[0, 1, 2, 3].map(|of| row(of, of, of))));
+    workspace.sync(&["before.csv"]).expect(0);
+    // A ring of two; 2 takes the ICCID that 0 gives up, and 3 the one that 2 does.
+    workspace.write("ring.csv", file(&[row(0, 1, 7), row(1, 0, 1), row(2, 2, 0), row(3, 3, 2)]));
+    let limited = sync(&workspace, &["ring.csv", "--max-rows", "1"]).expect(8).expect_books();
+    assert_eq!(
+        (limited.rows("pending"), limited.summary()["attempts"].as_u64()),
+        (4, Some(0)),
+        "{}",
+        limited.stdout
+    );
+    let ran = sync(&workspace, &["ring.csv"]).expect(0).expect_books();
+    assert_sent(&ran, 4, 1);
+    assert_eq!(workspace.at_server("C-000003", "iccid"), Some(iccid(2)));
 }
