@@ -113,7 +113,8 @@ impl<'a> Superseded<'a> {
         let entry = (self.newer.entry)(row.subject)?;
         let is_of_row = entry.corrected.iter().any(|corrected| corrected.version == row.version);
         is_of_row.then(|| {
-            let is_set = |kind: &FieldKind| entry.field(*kind).is_some_and(|field| field.version == row.version);
+            let is_set =
+                |kind: &FieldKind| entry.field(*kind).is_some_and(|field| field.version == row.version);
             let fields: Vec<&str> = row.present.iter().filter(is_set).map(|kind| kind.name()).collect();
             format!("{} acknowledged since as the row was corrected", fields.join(", "))
         })

@@ -162,8 +162,9 @@ fn decode_into(entry: &mut LedgerEntry, bytes: &[u8]) -> Result<Vec<InDoubt>, Co
         take_aside(&mut decoder, entry)?;
     }
     if has_variant(format, WITH_CORRECTED) {
-        let take =
-            |decoder: &mut Decoder<'_>| Ok(Corrected { version: decoder.version()?, digest: decoder.digest()? });
+        let take = |decoder: &mut Decoder<'_>| {
+            Ok(Corrected { version: decoder.version()?, digest: decoder.digest()? })
+        };
         entry.corrected = take_list(&mut decoder, CORRECTED_MAX, take)?;
     }
     let open = if has_variant(format, WITH_OPEN) {

@@ -157,29 +157,33 @@ pub(in crate::journal) fn any_entries() -> impl Strategy<Value = LedgerEntry> {
         vec(refusals(), 0..=REFUSALS_MAX),
         (any::<bool>(), vec(option::of(any::<u64>()), FIELD_COUNT), vec(corrected(), 0..=CORRECTED_MAX)),
     )
-        .prop_map(|(subject, fields, acked, acked_at_s, in_doubt, refusals, (is_plain, asides, corrected))| {
-            let mut fields: [Option<LedgerField>; FIELD_COUNT] = fields.try_into().unwrap();
-            if let (true, Some(acked)) = (is_plain, acked) {
-                fields.iter_mut().flatten().for_each(|field| field.version = acked);
-            }
-            let mut entry = LedgerEntry {
-                fields,
-                acked,
-                acked_at_s,
-                in_doubt,
-                refusals,
-                corrected,
-                ..LedgerEntry::new(subject)
-            };
-            for (kind, aside) in FieldKind::ALL.into_iter().zip(asides) {
-                match (entry.field(kind).map(|field| field.state), aside) {
-                    (Some(FieldState::Unknown), Some(hash)) => entry.last_known.push((kind, FieldHash(hash))),
-                    (Some(FieldState::Known(_)), Some(at_s)) if !is_plain => {
-                        entry.field_times_s.push((kind, at_s.cast_signed()));
-                    }
-                    (Some(_), _) | (None, _) => {}
+        .prop_map(
+            |(subject, fields, acked, acked_at_s, in_doubt, refusals, (is_plain, asides, corrected))| {
+                let mut fields: [Option<LedgerField>; FIELD_COUNT] = fields.try_into().unwrap();
+                if let (true, Some(acked)) = (is_plain, acked) {
+                    fields.iter_mut().flatten().for_each(|field| field.version = acked);
                 }
-            }
-            entry
-        })
+                let mut entry = LedgerEntry {
+                    fields,
+                    acked,
+                    acked_at_s,
+                    in_doubt,
+                    refusals,
+                    corrected,
+                    ..LedgerEntry::new(subject)
+                };
+                for (kind, aside) in FieldKind::ALL.into_iter().zip(asides) {
+                    match (entry.field(kind).map(|field| field.state), aside) {
+                        (Some(FieldState::Unknown), Some(hash)) => {
+                            entry.last_known.push((kind, FieldHash(hash)))
+                        }
+                        (Some(FieldState::Known(_)), Some(at_s)) if !is_plain => {
+                            entry.field_times_s.push((kind, at_s.cast_signed()));
+                        }
+                        (Some(_), _) | (None, _) => {}
+                    }
+                }
+                entry
+            },
+        )
 }

@@ -22,10 +22,11 @@ use super::fillers;
 use super::journal::{self, Names, Remembered};
 use super::laws::{Flaw, Laws};
 use super::memory::{Entry, Version};
-use super::rows::{CLEAR, Cells, Row, parse_row_file, text_of};
+use super::rows::{CLEAR, Cells, Field, Row, parse_row_file, text_of};
 use super::run::{Ran, run, wait_for_quiet};
 use super::slots;
 use super::steps::{self, Command, Options, Source, Step, Stop, TARGETS};
+use super::swaps;
 use crate::support::TOKEN;
 
 /// Settings of every run: quick retries, few attempts, and no breaker, whose waits would be all there is to see.
@@ -128,6 +129,8 @@ pub(crate) struct World {
     pub(crate) climate: Climate,
     /// Whether the last run was interrupted.
     is_interrupted: bool,
+    /// Whether it left updates that its batch was refused.
+    pub(crate) has_refused: bool,
     /// The last replay, if it was the last run: its arguments and options.
     pub(crate) replayed: Option<(Vec<String>, Options)>,
     pub(crate) tally: Tally,
@@ -158,7 +161,7 @@ impl World {
             runs: BTreeMap::new(),
             deliveries: vec![Vec::new(); TARGETS],
             aside: Vec::new(),
-            names: Names { urls, subjects: BTreeSet::new(), values: BTreeSet::new() },
+            names: Names { urls, subjects: BTreeSet::new(), values: [(Field::Imsi, String::new())].into() },
             exports: Vec::new(),
             row_files: Vec::new(),
             last: vec![None; TARGETS],
@@ -167,6 +170,7 @@ impl World {
             options: Options::default(),
             climate,
             is_interrupted: false,
+            has_refused: false,
             replayed: None,
             tally: Tally::default(),
         }
@@ -206,6 +210,11 @@ impl World {
         let mut deed = Deed::draw(chance, self.options, self.is_interrupted, self.replayed.is_some());
         if self.climate.ages && chance.percent(20) {
             deed = Deed::Wait;
+        }
+        let is_resumable = self.is_interrupted && self.has_refused && self.replayed.is_none();
+        if is_resumable && chance.percent(40) {
+            // What was refused is of interest to a resume alone.
+            deed = Deed::Run(Step { retries_failed: chance.percent(60), ..Step::same(self.options, chance) });
         }
         if matches!(deed, Deed::Replay(..)) && !self.has_left_something() && chance.percent(80) {
             // Rather something that may fail.
@@ -290,6 +299,7 @@ impl World {
         match source {
             Source::New => return steps::export(chance),
             Source::Same => {}
+            Source::Swapped => return self.swapped(chance),
             Source::Renamed => self.files += 1,
             Source::Reordered => chance.shuffle(&mut rows),
             Source::Edited => steps::edit(&mut rows, chance),
@@ -312,6 +322,17 @@ impl World {
             }
         }
         rows
+    }
+
+    /// Rows of subjects that take what others of them hold.
+    fn swapped(&self, chance: &mut Chance) -> Vec<Row> {
+        let field = if chance.percent(75) { Field::Imsi } else { Field::Number };
+        let memory = &self.memory[self.options.target];
+        let held: Vec<(String, String)> = memory
+            .iter()
+            .filter_map(|(subject, entry)| Some((subject.clone(), swaps::held(entry, field)?)))
+            .collect();
+        if held.len() < 2 { steps::export(chance) } else { steps::swapped(&held, field, chance) }
     }
 
     /// Runs the binary on an input and checks everything.
