@@ -159,7 +159,7 @@ impl World {
                 applied::post(&self.sandboxes[target], &values(&update.facts))?;
             }
             let place = (target, name.clone(), version_of(&update.facts));
-            self.settled.insert(place, values(&update.facts));
+            self.settled.insert(place, update.facts.clone());
         }
         if !entry.is_blank() {
             self.memory[target].insert(name.clone(), entry);
@@ -184,7 +184,7 @@ impl World {
         }
         let place = (target, update.subject.clone(), version);
         // Where acknowledgments age, a refresh is the rule's own matter.
-        if !self.climate.ages && self.settled.get(&place) == Some(&values(&update.facts)) {
+        if !self.climate.ages && self.settled.get(&place) == Some(&update.facts) {
             return Err(format!("{update:?} was acknowledged, and is sent again"));
         }
         Ok(())

@@ -21,8 +21,8 @@ use super::deeds::{Deed, NAMES};
 use super::fillers;
 use super::journal::{self, Names, Remembered};
 use super::laws::{Flaw, Laws};
-use super::memory::{Entry, Version};
-use super::rows::{CLEAR, Cells, Field, Row, parse_row_file, text_of};
+use super::memory::{Entry, Facts, Version};
+use super::rows::{CLEAR, Field, Row, parse_row_file, text_of};
 use super::run::{Ran, run, wait_for_quiet};
 use super::slots;
 use super::steps::{self, Command, Options, Source, Step, Stop, TARGETS};
@@ -36,6 +36,9 @@ const CONFIGURATION: &str = "[delivery]\nmax_in_flight = 4\nattempts_max = 3\nba
 
 /// Age after which acknowledgments are refreshed in a world that grows old, in seconds: the shortest there may be.
 const RESEND_AFTER_S: i64 = 60;
+
+/// Share of the steps that go on with a batch that was interrupted, if there is one.
+const OLDER_PERCENT: u64 = 8;
 
 /// Ages of an acknowledgment, in seconds, at which a run may or may not take it for old: they are waited out.
 const AGES_UNSURE: std::ops::RangeInclusive<i64> = 50..=RESEND_AFTER_S + 1;
@@ -121,8 +124,10 @@ pub(crate) struct World {
     pub(crate) row_files: Vec<PathBuf>,
     /// The export that was run last at each target, with its options.
     pub(crate) last: Vec<Option<(Vec<Row>, Options)>>,
+    /// Exports whose runs were interrupted: their batches may still be open.
+    interrupted: Vec<(Vec<Row>, Options)>,
     /// Updates acknowledged, by target, subject and version.
-    pub(crate) settled: BTreeMap<(usize, String, Version), Cells>,
+    pub(crate) settled: BTreeMap<(usize, String, Version), Facts>,
     files: u64,
     /// Options in force.
     options: Options,
@@ -165,6 +170,7 @@ impl World {
             exports: Vec::new(),
             row_files: Vec::new(),
             last: vec![None; TARGETS],
+            interrupted: Vec::new(),
             settled: BTreeMap::new(),
             files: 0,
             options: Options::default(),
@@ -207,6 +213,10 @@ impl World {
 
     /// Draws and does a step. An error is the difference between what was and what should be.
     pub(crate) fn draw(&mut self, chance: &mut Chance, log: &mut Vec<String>) -> Result<(), String> {
+        if !self.interrupted.is_empty() && chance.percent(OLDER_PERCENT) {
+            self.go_on(chance, log)?;
+            return self.look_up(chance, log);
+        }
         let mut deed = Deed::draw(chance, self.options, self.is_interrupted, self.replayed.is_some());
         if self.climate.ages && chance.percent(20) {
             deed = Deed::Wait;
@@ -214,7 +224,9 @@ impl World {
         let is_resumable = self.is_interrupted && self.has_refused && self.replayed.is_none();
         if is_resumable && chance.percent(40) {
             // What was refused is of interest to a resume alone.
-            deed = Deed::Run(Step { retries_failed: chance.percent(60), ..Step::same(self.options, chance) });
+            let step = Step { retries_failed: chance.percent(60), ..Step::same(self.options, chance) };
+            let is_adopted = chance.percent(20);
+            deed = if is_adopted { Deed::Adopt(step.by(Command::Adopt)) } else { Deed::Run(step) };
         }
         if matches!(deed, Deed::Replay(..)) && !self.has_left_something() && chance.percent(80) {
             // Rather something that may fail.
@@ -257,6 +269,17 @@ impl World {
             }
         }
         self.look_up(chance, log)
+    }
+
+    /// Goes on with a batch that was interrupted, perhaps long ago, or makes it the newest.
+    fn go_on(&mut self, chance: &mut Chance, log: &mut Vec<String>) -> Result<(), String> {
+        let (rows, options) = chance.pick(&self.interrupted).clone();
+        let (makes_newest, retries_failed) = (chance.percent(50), chance.percent(20));
+        let step = Step { makes_newest, retries_failed, ..Step::same(options, chance) };
+        let step = if chance.percent(20) { step.by(Command::Adopt) } else { step };
+        let input = self.written(rows);
+        self.options = options;
+        self.run(&step, input, Expected::Works, log).map(drop)
     }
 
     /// Brings every target to rest: an undisturbed run of its last export, and another one, which must send nothing.
@@ -379,6 +402,9 @@ impl World {
             return Err(with_stderr(format!("exit {:?}, and should be {expected:?}", ran.code)));
         }
         self.exports.push(rows.clone());
+        if self.is_interrupted && step.command == Command::Sync {
+            self.interrupted.push((rows.clone(), step.options));
+        }
         self.last[target] = Some((rows, step.options));
         self.runs.insert(run_id.clone(), (target, batch));
         self.check(&aftermath, &key, batch, &run_id).map_err(with_stderr)?;
