@@ -204,11 +204,11 @@ pub(crate) fn plan(
 }
 
 /// What a subject is cleared of before its update, which this row carries: before all rows of its batch.
-fn clear(subject: &String, row: &Valid, fields: &BTreeSet<Field>) -> Update {
+fn clear(subject: &str, row: &Valid, fields: &BTreeSet<Field>) -> Update {
     let version = Version { ordinal: 0, ..row.version };
     let mut facts: Facts = fields.iter().map(|field| (*field, (String::new(), version))).collect();
-    facts.insert(Field::Key, (subject.clone(), version));
-    Update { subject: subject.clone(), carrier: row.ordinal, facts, is_in_doubt: false, is_clear: true }
+    facts.insert(Field::Key, (subject.to_owned(), version));
+    Update { subject: subject.to_owned(), carrier: row.ordinal, facts, is_in_doubt: false, is_clear: true }
 }
 
 /// Whether a newer batch has set a field of the row to another value.
