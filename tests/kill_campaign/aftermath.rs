@@ -67,8 +67,18 @@ impl Aftermath {
         }
         assert!(doubles <= window(), "{doubles} doubles, more than the window");
         after.remember(ws, plan);
+        if plan.policy == Policy::Adopt {
+            // It is said to be there already.
+            after.applied.extend(after.committed.iter().map(|which| (which.clone(), None)));
+        }
         after.check(self);
         (after, doubles)
+    }
+
+    /// A subject was forgotten: what was applied is unknown again, and sent again.
+    pub(crate) fn forget(&mut self, key: &str) {
+        self.applied.retain(|(of, _), _| of != key);
+        self.committed.retain(|(of, _)| of != key);
     }
 
     /// Reads the journal.
@@ -108,6 +118,12 @@ impl Aftermath {
     pub(crate) fn check_end(&self, ws: &Workspace, plan: &Plan) {
         assert_eq!(self.committed.len(), plan.total(), "every update is committed");
         assert!(self.in_doubt.is_empty(), "{:?} in doubt", self.in_doubt);
+        if plan.policy == Policy::Adopt {
+            let requests = ws.sandbox.stats().requests;
+            ws.sync(&["export.csv"]).expect(plan.code).expect_books();
+            assert_eq!(ws.sandbox.stats().requests, requests, "what was adopted is sent");
+            return;
+        }
         for (key, updates) in &plan.updates {
             let class = &updates.last().unwrap().class;
             assert_eq!(ws.at_server(key, "user_class").as_ref(), Some(class), "{key} at the sandbox");

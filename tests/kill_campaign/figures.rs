@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use crate::aftermath::Aftermath;
+use crate::plan::{Plan, Policy};
 use crate::support::Workspace;
 use crate::witness::window;
 
@@ -19,17 +20,25 @@ pub(crate) enum Instant {
     LastCommits,
     /// Behind the first row file, before the summary.
     RowFiles,
+    /// While an export was adopted.
+    Adoption,
     /// Behind the summary: closing the batch and the journal.
     Closing,
 }
 
 impl Instant {
     /// The instant of a kill, by what it left.
-    pub(crate) fn of(ws: &Workspace, before: &Aftermath, after: &Aftermath, left: usize) -> Instant {
+    pub(crate) fn of(
+        ws: &Workspace,
+        plan: &Plan,
+        (before, after): (&Aftermath, &Aftermath),
+        left: usize,
+    ) -> Instant {
         let requests = usize::try_from(after.seq - before.seq).unwrap();
         let is_there = |name: &str| ws.last_run_file(name).is_some();
         match requests {
-            0 if left > 0 => Instant::BeforeRequests,
+            0 if plan.policy == Policy::Adopt && after.committed.len() < plan.total() => Instant::Adoption,
+            0 if left > 0 && plan.policy != Policy::Adopt => Instant::BeforeRequests,
             requests if requests < left => Instant::Delivery,
             _ if has_summary(ws) => Instant::Closing,
             _ if is_there("rejected.csv") => Instant::RowFiles,
@@ -49,6 +58,8 @@ pub(crate) struct Figures {
     /// Kills that hit a running process.
     pub(crate) kills: u64,
     instants: BTreeMap<Instant, u64>,
+    /// Tools that were killed before their end, by name.
+    tools: BTreeMap<String, u64>,
     /// What was killed.
     pub(crate) exports: Vec<String>,
     in_doubt_sum: usize,
@@ -69,6 +80,10 @@ impl Figures {
         self.in_doubt_max = self.in_doubt_max.max(after.in_doubt.len());
     }
 
+    pub(crate) fn tool(&mut self, name: &str, was_killed: bool) {
+        *self.tools.entry(name.to_owned()).or_default() += u64::from(was_killed);
+    }
+
     /// Updates applied twice by one run.
     pub(crate) fn doubles(&mut self, doubles: usize) {
         self.doubles_sum += doubles;
@@ -79,6 +94,9 @@ impl Figures {
         self.kills += other.kills;
         for (instant, kills) in &other.instants {
             *self.instants.entry(*instant).or_default() += kills;
+        }
+        for (name, kills) in &other.tools {
+            *self.tools.entry(name.clone()).or_default() += kills;
         }
         self.exports.extend(other.exports.iter().cloned());
         self.in_doubt_sum += other.in_doubt_sum;
@@ -97,6 +115,7 @@ impl Figures {
         let per_minute = f64::from(u32::try_from(kills).unwrap()) / minutes;
         format!(
             "exports: {} {exports:?}\nruns killed: {} {:?}, {per_minute:.0} a minute\n\
+             tools killed: {:?}; the journal was sound after every kill\n\
              requests: {}; lost: 0; acknowledgments committed at a kill: {} in the mean, sent again: 0\n\
              in doubt at a kill: {} in the mean, {} at most, window {}\n\
              doubled after a kill: {} in all, {} at most by one run; each was in doubt, under the same \
@@ -104,6 +123,7 @@ impl Figures {
             self.exports.len(),
             self.kills,
             self.instants,
+            self.tools,
             self.requests,
             self.committed_sum / kills,
             self.in_doubt_sum / kills,

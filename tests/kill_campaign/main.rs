@@ -1,9 +1,10 @@
 //! A campaign of kills at random instants, and the figures of it:
 //! `cargo test --test kill_campaign -- --kills 2000 --rows 2000 --seed 1 --threads 2 --binary target/release/simsync`.
 //!
-//! Exports take turns by chance: folding, `each` and `--full`, saved plans, replays of what was refused, chains of swaps, with
+//! Exports take turns by chance: folding, `each` and `--full`, saved plans, replays of what was refused, chains of swaps, adoptions, with
 //! a log that is folded all the time or never, with a survey that spills or does not. Kills fall into survey and planning, the first intents, delivery, and what comes
-//! after the last request: folding, row files, closing. Too long for every `cargo test`, which has its named instants in
+//! after the last request: folding, row files, closing; between runs into `journal compact` and `journal forget`, and `journal verify` finds
+//! nothing wrong after any of them. Too long for every `cargo test`, which has its named instants in
 //! `tests/it/kill.rs`. The first thing that does not hold ends the campaign with a panic that names it.
 #![expect(clippy::unwrap_used, reason = "here, a panic is the report")]
 
@@ -13,6 +14,7 @@ mod plan;
 #[path = "../it/support.rs"]
 #[expect(dead_code, reason = "the campaign needs a part of it")]
 mod support;
+mod tools;
 #[path = "../it/witness.rs"]
 #[expect(dead_code, reason = "the campaign needs a part of it")]
 mod witness;
@@ -36,6 +38,9 @@ const WAIT_MS_MAX: u64 = 400;
 /// Longest wait behind an event before a kill, in microseconds: after the run's directory was made, or after the last
 /// request.
 const BEHIND_US_MAX: u64 = 60_000;
+
+/// Longest wait before an adoption is killed, in microseconds.
+const ADOPT_US_MAX: u64 = 120_000;
 
 /// Between two looks at a run.
 const PAUSE: Duration = Duration::from_micros(200);
@@ -110,20 +115,27 @@ fn one_export(rows: u32, chance: &mut Chance, is_enough: impl Fn() -> bool) -> F
         let mut command = plan.command(&ws);
         let run = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let left = plan.total() - before.committed.len();
-        let was_killed = killed_by_chance(&ws, run, u64::try_from(left).unwrap(), chance);
+        let was_killed = if plan.policy == Policy::Adopt {
+            let wait_us = chance.below(ADOPT_US_MAX);
+            killed_after(run, Duration::from_micros(wait_us))
+        } else {
+            killed_by_chance(&ws, run, u64::try_from(left).unwrap(), chance)
+        };
+        tools::check_sound(&ws);
         let (after, doubles) = before.after(&ws, &plan);
         figures.doubles(doubles);
         if !was_killed {
             before = after;
             break;
         }
-        figures.kill(Instant::of(&ws, &before, &after, left), &after);
+        figures.kill(Instant::of(&ws, &plan, (&before, &after), left), &after);
         // Nothing was left but the end, and it may have been reached: the same command would begin a new batch.
         let is_over = after.committed.len() == plan.total() && figures::has_summary(&ws);
         before = after;
         if is_over {
             break;
         }
+        before = tools::perhaps(&ws, &plan, before, chance, &mut figures);
     }
     before.check_end(&ws, &plan);
     figures.exports.push(plan.name());
@@ -138,6 +150,13 @@ fn check_named(plan: &Plan, before: &Aftermath, told: u64) {
     let (told, in_doubt) = (usize::try_from(told).unwrap(), before.in_doubt.len());
     let is_exact = plan.policy != Policy::Each;
     assert!(told == in_doubt || !is_exact && told >= in_doubt, "{told} named of {in_doubt} in doubt");
+}
+
+/// Kills after a time. Returns whether the process still ran.
+fn killed_after(mut run: Child, time: Duration) -> bool {
+    std::thread::sleep(time);
+    run.kill().unwrap();
+    run.wait().unwrap().code().is_none()
 }
 
 /// Kills at an instant by chance. Returns whether the process still ran.

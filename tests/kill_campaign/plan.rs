@@ -31,6 +31,8 @@ pub(crate) enum Policy {
     Replay,
     /// Subjects take each other's numbers, release before assign; true swaps among them are held back.
     Chains,
+    /// An export is recorded as applied, and nothing is sent.
+    Adopt,
 }
 
 /// An update that must be sent.
@@ -67,16 +69,17 @@ pub(crate) struct Plan {
 impl Plan {
     /// A plan by chance, of so many rows.
     pub(crate) fn draw(rows: u32, chance: &mut Chance) -> Plan {
-        let policy = match chance.below(8) {
+        let policy = match chance.below(9) {
             0 | 1 => Policy::Fold,
             2 => Policy::Each,
             3 => Policy::Full,
             4 => Policy::Saved,
             5 => Policy::Replay,
-            _ => Policy::Chains,
+            6 | 7 => Policy::Chains,
+            _ => Policy::Adopt,
         };
         let (text, code) = match policy {
-            Policy::Fold | Policy::Full | Policy::Saved => (Export::new(rows).text, 3),
+            Policy::Fold | Policy::Full | Policy::Saved | Policy::Adopt => (Export::new(rows).text, 3),
             // The rejected rows are not replayed.
             Policy::Replay => (Export::new(rows).text, 0),
             Policy::Each => (rounds(rows), 0),
@@ -89,16 +92,17 @@ impl Plan {
             Policy::Each => &["sync", "export.csv", "--duplicates", "each"],
             Policy::Full => &["sync", "export.csv", "--full"],
             Policy::Saved => &["sync", "--plan", "plan.json"],
+            Policy::Adopt => &["journal", "adopt", "export.csv"],
             // The run is named once it has been.
             Policy::Replay => &["replay"],
         };
         let args = words.iter().map(|word| (*word).to_owned()).collect();
         let batch = match policy {
-            Policy::Fold | Policy::Each | Policy::Saved => 1,
+            Policy::Fold | Policy::Each | Policy::Saved | Policy::Adopt => 1,
             Policy::Full | Policy::Replay | Policy::Chains => 2,
         };
         let before = match policy {
-            Policy::Fold | Policy::Each | Policy::Saved => None,
+            Policy::Fold | Policy::Each | Policy::Saved | Policy::Adopt => None,
             Policy::Full => Some(text.clone()),
             Policy::Replay => Some("crm id,mobile,imei,tier\nC-000000,,,gold\n".to_owned()),
             Policy::Chains => Some(holders(rows)),
@@ -154,7 +158,10 @@ impl Plan {
     pub(crate) fn command(&self, ws: &Workspace) -> Command {
         let url = ws.sandbox.url();
         let mut args: Vec<&str> = self.args.iter().map(String::as_str).collect();
-        args.extend(["--api-url", &url, "--rate", "unlimited", "--json"]);
+        args.extend(["--api-url", &url, "--json"]);
+        if self.policy != Policy::Adopt {
+            args.extend(["--rate", "unlimited"]);
+        }
         ws.command(&args)
     }
 

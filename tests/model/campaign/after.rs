@@ -11,7 +11,9 @@ use super::checks::{self, Result_};
 use super::fillers;
 use super::journal::Remembered;
 use super::memory::Outcome;
+use super::order;
 use super::outcomes::End;
+use super::resolve::Resolved;
 use super::rows::parse_row_file;
 use super::rulings::{Duplicates, Plan, Rules, plan};
 use super::run::Ran;
@@ -51,11 +53,19 @@ impl World {
             Some(4) if has_accepted_nothing(of.ran) => End::Drained,
             Some(code) => return Err(format!("exit code {code}")),
         };
-        let outcomes = self.resolve(&plan, of, end, batch)?;
+        order::check(&plan, of.requests)?;
+        let Resolved { outcomes, cleared } = self.resolve(&plan, of, end, batch)?;
         self.check_entries(of.remembered)?;
+        self.has_refused =
+            outcomes.values().any(|outcome| matches!(outcome, Outcome::Failed(how, _) if how.is_definite()));
         let (rows, fillers) = (of.input.rows.len(), self.fillers(of));
-        let result =
-            Result_ { plan: &plan, outcomes: &outcomes, rows: u64::try_from(rows).unwrap(), fillers };
+        let result = Result_ {
+            plan: &plan,
+            outcomes: &outcomes,
+            cleared: &cleared,
+            rows: u64::try_from(rows).unwrap(),
+            fillers,
+        };
         self.tally.superseded += result.books()["superseded"];
         self.tally.in_doubt += result.books()["in_doubt"];
         checks::check_server(&self.sandboxes[target], &self.memory[target])?;
@@ -98,6 +108,7 @@ impl World {
             is_full: step.options.is_full,
             sends_changed: step.options.sends_changed,
             retries_failed: step.retries_failed,
+            breaks_cycles: step.options.breaks_cycles,
             batch,
             older_open,
             stale_before_s: self.stale_before_s(now_s),
@@ -134,7 +145,8 @@ impl World {
 
     fn check_code(&self, of: &Aftermath<'_>, result: &Result_<'_>, plan: &Plan) -> Result<(), String> {
         let finished = if result.leaves_rows() { 3 } else { 0 };
-        let updates = u64::try_from(plan.updates.len()).unwrap();
+        let updates = plan.updates.iter().filter(|update| !update.is_clear).count();
+        let updates = u64::try_from(updates).unwrap();
         let allowed = match of.step.stop {
             Stop::TermAfter(_) => vec![143, finished],
             Stop::Rows(rows) if updates > rows && of.step.command != Command::Adopt => vec![8],

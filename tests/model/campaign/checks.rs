@@ -2,7 +2,7 @@
 //!
 //! Not here: how the model comes to what it expects (`rulings.rs`, `outcomes.rs`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 use simsync::sandbox::Sandbox;
@@ -18,6 +18,8 @@ pub(crate) struct Result_<'a> {
     pub(crate) plan: &'a Plan,
     /// By carrier.
     pub(crate) outcomes: &'a BTreeMap<u64, Outcome>,
+    /// Carriers of updates whose subjects were cleared before.
+    pub(crate) cleared: &'a BTreeSet<u64>,
     pub(crate) rows: u64,
     /// Rows beside those, of which nothing is to be sent.
     pub(crate) fillers: u64,
@@ -44,6 +46,7 @@ pub(crate) fn as_seen(entry: &Entry) -> Seen {
     Seen {
         fields: entry.fields.iter().map(shown).collect(),
         acked: entry.acked,
+        last_known: entry.last_known.clone(),
         acked_at_s: 0,
         doubts: entry.doubts.iter().map(|doubt| (doubt.version, doubt.fields.clone())).collect(),
         refusals: entry
@@ -153,6 +156,9 @@ impl Result_<'_> {
                 Ruling::Send | Ruling::Folded => match self.outcome(*ordinal) {
                     Some(Outcome::Failed(how, _)) => ("failed.csv", how.name()),
                     Some(outcome) if outcome.is_open() => ("in_doubt.csv", "in-doubt"),
+                    Some(outcome) if outcome != Outcome::Synced && self.cleared.contains(ordinal) => {
+                        ("in_doubt.csv", "rejected")
+                    }
                     Some(_) | None => continue,
                 },
                 Ruling::Filtered | Ruling::Duplicate | Ruling::Unchanged => continue,

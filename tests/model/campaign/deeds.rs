@@ -199,7 +199,7 @@ fn moved(chance: &mut Chance, before: Options) -> Moved {
 }
 
 /// Settings that may move.
-const SETTINGS: u64 = 6;
+const SETTINGS: u64 = 7;
 
 /// The step with another setting.
 pub(crate) fn with_other(step: &Step, setting: u64) -> Step {
@@ -211,6 +211,7 @@ pub(crate) fn with_other(step: &Step, setting: u64) -> Step {
         2 => options.holds_doubts = !options.holds_doubts,
         3 => options.sends_changed = !options.sends_changed,
         4 => step.retries_failed = !step.retries_failed,
+        5 => options.breaks_cycles = !options.breaks_cycles,
         _ => options.target = 1 - options.target,
     }
     step

@@ -13,7 +13,7 @@ use simsync::ledger::{FailureKind, FieldState, LedgerEntry};
 use simsync::update::FieldSet;
 
 use super::memory::{Failed, Version};
-use super::rows::Field;
+use super::rows::{Cells, Field};
 use crate::witness::copy_dir;
 
 /// An entry as the journal has it, without what only hashes tell.
@@ -22,6 +22,8 @@ pub(crate) struct Seen {
     /// Known values are given by value; a hash of nothing that was ever written is shown as such.
     pub(crate) fields: BTreeMap<Field, (Option<String>, Version)>,
     pub(crate) acked: Option<Version>,
+    /// Of unknown fields, the value last acknowledged.
+    pub(crate) last_known: Cells,
     /// When the last acknowledgment came, in seconds since the Unix epoch.
     pub(crate) acked_at_s: i64,
     pub(crate) doubts: Vec<(Version, BTreeSet<Field>)>,
@@ -148,12 +150,16 @@ fn seen(entry: &LedgerEntry, values: &BTreeMap<(Field, FieldHash), String>) -> R
     let mut seen = Seen { acked, acked_at_s: entry.acked_at_s, ..Seen::default() };
     for field in ALL {
         let Some(held) = entry.field(field.kind()) else { continue };
+        let value = |hash| {
+            let value = values.get(&(field, hash)).cloned();
+            value.ok_or(format!("the ledger has a {field:?} that was never written"))
+        };
+        if let Some(hash) = entry.last_known(field.kind()) {
+            seen.last_known.insert(field, value(hash)?);
+        }
         let value = match held.state {
             FieldState::Unknown => None,
-            FieldState::Known(hash) => {
-                let value = values.get(&(field, hash));
-                Some(value.ok_or(format!("the ledger has a {field:?} that was never written"))?.clone())
-            }
+            FieldState::Known(hash) => Some(value(hash)?),
         };
         seen.fields.insert(field, (value, version(held.version)));
     }

@@ -30,6 +30,8 @@ pub(crate) enum Flaw {
     ConflictsAreSent,
     /// Two subjects that swap a value are sent.
     SwapsAreSent,
+    /// `--break-cycles clear` breaks nothing.
+    RingsStayWhole,
     /// `send = "changed"` sends everything.
     ChangedIsFull,
     /// `--new-batch` continues an open batch under its old version.
@@ -68,7 +70,7 @@ pub(crate) enum Flaw {
 
 impl Flaw {
     /// All of them.
-    pub(crate) const ALL: [Flaw; 29] = [
+    pub(crate) const ALL: [Flaw; 30] = [
         Flaw::StaleWins,
         Flaw::MaybeIsKnown,
         Flaw::DuplicateAnywhere,
@@ -81,6 +83,7 @@ impl Flaw {
         Flaw::HoldForgetsOthers,
         Flaw::ConflictsAreSent,
         Flaw::SwapsAreSent,
+        Flaw::RingsStayWhole,
         Flaw::ChangedIsFull,
         Flaw::NewBatchContinues,
         Flaw::TargetsAreOne,

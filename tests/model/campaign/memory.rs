@@ -130,6 +130,8 @@ pub(crate) struct Entry {
     pub(crate) refusals: Vec<Refusal>,
     /// What failed, and was acknowledged since under the same version with other values that are in force.
     pub(crate) corrected: Vec<(Version, Cells)>,
+    /// Of fields of [`Field::UNIQUE`] that are unknown, the value last acknowledged.
+    pub(crate) last_known: Cells,
     /// When the last acknowledgment came, as the journal has it, in seconds since the Unix epoch.
     pub(crate) acked_at_s: i64,
     /// The same of each known field; [`JUST_NOW`] until the run is over.
@@ -193,13 +195,34 @@ impl Entry {
         }
     }
 
-    /// A field never goes back to an older version.
-    fn set(&mut self, field: Field, state: State, version: Version) {
-        if self.version(field).is_none_or(|held| held <= version) {
-            if state == State::Unknown {
-                self.times_s.remove(&field);
+    /// A field never goes back to an older version. Whether it is as it was set.
+    fn set(&mut self, field: Field, state: State, version: Version) -> bool {
+        // A clear is no row's: what it comes upon keeps its version.
+        let came_upon =
+            self.fields.get(&field).filter(|(held, _)| version.ordinal == 0 && *held != State::Unknown);
+        let version = came_upon.map_or(version, |(_, held)| version.max(*held));
+        if self.version(field).is_some_and(|held| held > version) {
+            return false;
+        }
+        let is_unknown = state == State::Unknown;
+        match (self.fields.insert(field, (state, version)), is_unknown) {
+            (_, false) => {
+                self.last_known.remove(&field);
             }
-            self.fields.insert(field, (state, version));
+            (Some((State::Known(value), _)), true) => self.keep_last_known(field, value),
+            (Some((State::Unknown, _)) | None, true) => {}
+        }
+        if is_unknown {
+            self.times_s.remove(&field);
+        }
+        true
+    }
+
+    /// Keeps the value of a field that is unknown: others may not have it.
+    fn keep_last_known(&mut self, field: Field, value: String) {
+        self.last_known.remove(&field);
+        if Field::UNIQUE.contains(&field) && !value.is_empty() {
+            self.last_known.insert(field, value);
         }
     }
 
@@ -210,11 +233,14 @@ impl Entry {
             let is_in_doubt =
                 self.doubts.iter().any(|doubt| doubt.version > version && doubt.fields.contains(field));
             let is_resolved = |since: Version| since <= version || since.batch == of.batch && !is_in_doubt;
+            let was_unknown = matches!(self.fields.get(field), Some((State::Unknown, _)));
             if matches!(self.fields.get(field), Some((State::Unknown, since)) if is_resolved(*since)) {
                 self.fields.remove(field);
             }
-            if !(laws.has(Flaw::ClearedIsUnsent) && value.is_empty()) {
-                self.set(*field, State::Known(value.clone()), *of);
+            let is_forgotten = laws.has(Flaw::ClearedIsUnsent) && value.is_empty();
+            if !is_forgotten && !self.set(*field, State::Known(value.clone()), *of) && was_unknown {
+                // What is newer and unknown came upon this value.
+                self.keep_last_known(*field, value.clone());
             }
             // Also where something newer says the same.
             if self.holds(*field, value) {
@@ -274,8 +300,8 @@ impl Entry {
     }
 
     fn fail(&mut self, facts: &Facts, version: Version, how: Failed, is_maybe: bool, batch: u64) {
-        if is_maybe {
-            facts.keys().for_each(|field| self.set(*field, State::Unknown, version));
+        for field in facts.keys().filter(|_| is_maybe) {
+            self.set(*field, State::Unknown, version);
         }
         // Of a batch of its own is only what was definitely refused.
         self.refuse(facts, version, how, if how.is_definite() { batch } else { version.batch });
@@ -294,7 +320,9 @@ impl Entry {
     }
 
     fn doubt(&mut self, facts: &Facts, version: Version) {
-        facts.keys().for_each(|field| self.set(*field, State::Unknown, version));
+        for field in facts.keys() {
+            self.set(*field, State::Unknown, version);
+        }
         self.doubts.retain(|old| old.version != version);
         self.doubts.push(Doubt { version, fields: facts.keys().copied().collect(), values: values(facts) });
         self.doubts.sort_by_key(|doubt| doubt.version);

@@ -19,6 +19,7 @@ mod journal;
 pub(crate) mod laws;
 mod lookup;
 mod memory;
+mod order;
 mod outcomes;
 mod planned;
 mod replays;

@@ -148,7 +148,8 @@ impl World {
         let plan = self.plan(step, input, (next, None), simsync::engine::clock::wall_s());
         let fillers = if self.climate.spills { fillers::ROWS } else { 0 };
         let (rows, outcomes) = (u64::try_from(input.rows.len()).unwrap(), std::collections::BTreeMap::new());
-        let result = Result_ { plan: &plan, outcomes: &outcomes, rows, fillers };
+        let cleared = std::collections::BTreeSet::new();
+        let result = Result_ { plan: &plan, outcomes: &outcomes, cleared: &cleared, rows, fillers };
         let code = if result.leaves_rows() { 3 } else { 0 };
         if ran.code != Some(code) {
             return Err(told(format!("exit {:?}, and should be {code}", ran.code)));

@@ -40,7 +40,8 @@ struct Taken {
 
 impl Taken {
     fn has(&self, listed: &Listed) -> bool {
-        let is_kind = self.kinds.iter().any(|kind| kind == kind_of(&listed.reason));
+        // Of a file that is read whole, nothing is chosen.
+        let is_kind = !self.is_choice || self.kinds.iter().any(|kind| kind == kind_of(&listed.reason));
         is_kind && self.signature.as_ref().is_none_or(|signature| *signature == listed.signature)
     }
 }

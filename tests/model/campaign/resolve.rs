@@ -17,6 +17,14 @@ use super::rulings::{Plan, Update};
 use super::steps::Command;
 use super::world::World;
 
+/// What became of the updates of a run.
+pub(crate) struct Resolved {
+    /// By carrier, without clears.
+    pub(crate) outcomes: BTreeMap<u64, Outcome>,
+    /// Carriers of updates whose subjects were cleared before.
+    pub(crate) cleared: BTreeSet<u64>,
+}
+
 /// What a run had to do for a subject, and what it did.
 struct Subject<'a> {
     name: &'a String,
@@ -37,7 +45,7 @@ impl World {
         of: &Aftermath<'_>,
         end: End,
         batch: u64,
-    ) -> Result<BTreeMap<u64, Outcome>, String> {
+    ) -> Result<Resolved, String> {
         let target = of.step.options.target;
         let mut requests: BTreeMap<&String, Vec<&RequestView>> = BTreeMap::new();
         for request in of.requests {
@@ -47,14 +55,19 @@ impl World {
         let mut subjects: BTreeSet<&String> = requests.keys().copied().collect();
         subjects.extend(plan.updates.iter().map(|update| &update.subject));
         subjects.extend(plan.confirmed.iter().map(|(subject, _)| subject));
+        let is_adopted = of.step.command == Command::Adopt;
         let has_conflicts = of.requests.iter().any(|request| request.fault == Some("uniqueness"));
-        let mut outcomes = BTreeMap::new();
+        let (mut outcomes, mut cleared) = (BTreeMap::new(), BTreeSet::new());
         for name in subjects {
-            let updates: Vec<&Update> =
-                plan.updates.iter().filter(|update| update.subject == *name).collect();
+            let updates: Vec<&Update> = plan
+                .updates
+                .iter()
+                .filter(|update| update.subject == *name)
+                .filter(|update| !(update.is_clear && is_adopted))
+                .collect();
             let attempts = attempts_of(&updates, requests.get(name).map_or(&[], Vec::as_slice))?;
             for (update, attempts) in updates.iter().zip(&attempts) {
-                if !attempts.is_empty() {
+                if !attempts.is_empty() && !update.is_clear {
                     self.check_sent(target, update)?;
                 }
             }
@@ -66,11 +79,17 @@ impl World {
             let confirmed = confirmed.map(|(_, facts)| facts).collect();
             let subject = Subject { name, updates, attempts, confirmed, ways };
             let (way, entry) = self.way_of(&subject, of, end, batch)?;
-            outcomes.extend(subject.updates.iter().map(|update| update.carrier).zip(way.iter().copied()));
+            for (update, outcome) in subject.updates.iter().zip(way.iter().copied()) {
+                if !update.is_clear {
+                    outcomes.insert(update.carrier, outcome);
+                } else if outcome == Outcome::Synced {
+                    cleared.insert(update.carrier);
+                }
+            }
             self.remember(&subject, of, &way, entry)?;
         }
         self.requests(target);
-        Ok(outcomes)
+        Ok(Resolved { outcomes, cleared })
     }
 
     /// The way that agrees with the journal, and the subject's entry after it.
@@ -140,7 +159,7 @@ impl World {
                 applied::post(&self.sandboxes[target], &values(&update.facts))?;
             }
             let place = (target, name.clone(), version_of(&update.facts));
-            self.settled.insert(place, values(&update.facts));
+            self.settled.insert(place, update.facts.clone());
         }
         if !entry.is_blank() {
             self.memory[target].insert(name.clone(), entry);
@@ -165,7 +184,7 @@ impl World {
         }
         let place = (target, update.subject.clone(), version);
         // Where acknowledgments age, a refresh is the rule's own matter.
-        if !self.climate.ages && self.settled.get(&place) == Some(&values(&update.facts)) {
+        if !self.climate.ages && self.settled.get(&place) == Some(&update.facts) {
             return Err(format!("{update:?} was acknowledged, and is sent again"));
         }
         Ok(())

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::laws::{Flaw, Laws};
 use super::memory::{Entry, Facts, State, Version, values, version_of};
 use super::rows::{Cells, Field, Row};
-use super::swaps;
+use super::swaps::{self, First};
 
 /// What becomes of several rows of a subject.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,6 +42,8 @@ pub(crate) struct Rules {
     /// `send = "changed"`.
     pub(crate) sends_changed: bool,
     pub(crate) retries_failed: bool,
+    /// `--break-cycles clear`.
+    pub(crate) breaks_cycles: bool,
     pub(crate) batch: u64,
     /// The newest batch before it that is open.
     pub(crate) older_open: Option<u64>,
@@ -76,6 +78,8 @@ pub(crate) struct Update {
     pub(crate) facts: Facts,
     /// Whether it repeats, or overwrites, what is in doubt.
     pub(crate) is_in_doubt: bool,
+    /// Whether it only clears what others of its subject's ring take, ahead of the update of its carrier.
+    pub(crate) is_clear: bool,
 }
 
 /// The rulings on an export.
@@ -91,12 +95,14 @@ pub(crate) struct Plan {
     pub(crate) is_overtaken: bool,
     /// What unchanged rows say that overtakes a failure, by subject, in the order of the rows.
     pub(crate) confirmed: Vec<(String, Facts)>,
+    /// Who goes before whom.
+    pub(crate) firsts: Vec<First>,
 }
 
 /// A valid row of a subject.
 #[derive(Debug, Clone)]
 pub(crate) struct Valid {
-    ordinal: u64,
+    pub(crate) ordinal: u64,
     version: Version,
     /// The key included.
     cells: Cells,
@@ -141,7 +147,8 @@ pub(crate) fn plan(
     batch_of: &dyn Fn(&str) -> Option<u64>,
 ) -> Plan {
     let (rulings, subjects, updates) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
-    let mut plan = Plan { rulings, subjects, updates, is_overtaken: false, confirmed: Vec::new() };
+    let mut plan =
+        Plan { rulings, subjects, updates, is_overtaken: false, confirmed: Vec::new(), firsts: Vec::new() };
     let mut by_subject: BTreeMap<&String, Vec<Valid>> = BTreeMap::new();
     for (ordinal, row) in (1..).zip(rows) {
         if filtered.contains(&ordinal) {
@@ -175,9 +182,8 @@ pub(crate) fn plan(
     for (subject, _, said) in &mut told {
         conclude(said, contested.get(*subject), rules);
     }
-    if !rules.sends_conflicts && !rules.laws.has(Flaw::SwapsAreSent) {
-        swaps::hold(&mut told, memory);
-    }
+    let order = swaps::order(&mut told, memory, rules);
+    plan.firsts = order.firsts;
     for (subject, rows, said) in told {
         let entry = memory.get(subject).unwrap_or(&nothing);
         let subject_ = Subject { rules, entry, rows: &rows };
@@ -192,13 +198,24 @@ pub(crate) fn plan(
             if let Some(facts) = said.carries.filter(|_| said.ruling == Ruling::Send) {
                 let is_in_doubt = !rules.holds_doubts && is_in_doubt(entry, &facts);
                 let (subject, carrier) = (subject.clone(), row.ordinal);
-                plan.updates.push(Update { subject, carrier, facts, is_in_doubt });
+                if let Some(fields) = order.clears.get(&carrier) {
+                    plan.updates.push(clear(&subject, row, fields));
+                }
+                plan.updates.push(Update { subject, carrier, facts, is_in_doubt, is_clear: false });
             }
         }
     }
     // Rows are read in the order of the file, whatever their versions are.
-    plan.updates.sort_by(|one, other| (&one.subject, one.carrier).cmp(&(&other.subject, other.carrier)));
+    plan.updates.sort_by_key(|update| (update.subject.clone(), update.carrier, !update.is_clear));
     plan
+}
+
+/// What a subject is cleared of before its update, which this row carries: before all rows of its batch.
+fn clear(subject: &str, row: &Valid, fields: &BTreeSet<Field>) -> Update {
+    let version = Version { ordinal: 0, ..row.version };
+    let mut facts: Facts = fields.iter().map(|field| (*field, (String::new(), version))).collect();
+    facts.insert(Field::Key, (subject.to_owned(), version));
+    Update { subject: subject.to_owned(), carrier: row.ordinal, facts, is_in_doubt: false, is_clear: true }
 }
 
 /// Whether a newer batch has set a field of the row to another value.

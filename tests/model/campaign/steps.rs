@@ -32,14 +32,17 @@ pub(crate) struct Options {
     pub(crate) holds_doubts: bool,
     /// `--send changed`.
     pub(crate) sends_changed: bool,
+    /// `--break-cycles clear`.
+    pub(crate) breaks_cycles: bool,
     pub(crate) target: usize,
 }
 
 impl Default for Options {
     fn default() -> Options {
         let duplicates = Duplicates::Fold;
-        let (is_full, sends_conflicts, holds_doubts, sends_changed) = (false, false, false, false);
-        Options { duplicates, is_full, sends_conflicts, holds_doubts, sends_changed, target: 0 }
+        let (is_full, sends_conflicts, holds_doubts) = (false, false, false);
+        let (sends_changed, breaks_cycles, target) = (false, false, 0);
+        Options { duplicates, is_full, sends_conflicts, holds_doubts, sends_changed, breaks_cycles, target }
     }
 }
 
@@ -66,6 +69,8 @@ pub(crate) enum Source {
     Reordered,
     Edited,
     Grown,
+    /// Subjects take what others are known to hold.
+    Swapped,
     Shrunk,
     /// An earlier one again.
     Older,
@@ -119,8 +124,9 @@ impl Step {
         let is_resume = is_resume && chance.percent(70);
         let source = match chance.below(100) {
             _ if is_resume && chance.percent(65) => Source::Same,
-            0..17 => Source::New,
-            17..47 => Source::Same,
+            0..12 => Source::New,
+            12..19 => Source::Swapped,
+            19..47 => Source::Same,
             47..50 => Source::Renamed,
             50..58 => Source::Reordered,
             58..71 => Source::Edited,
@@ -137,7 +143,10 @@ impl Step {
             _ => Stop::Never,
         };
         let options = if !is_resume && chance.percent(30) { options(chance) } else { before };
-        let faults = faults(chance);
+        let mut faults = faults(chance);
+        if source == Source::Swapped && chance.percent(70) {
+            faults.uniqueness = *chance.pick(&[Uniqueness::Refuse409, Uniqueness::Refuse422]);
+        }
         // What was refused is of interest to a resume alone.
         let retries_failed = chance.percent(if is_resume { 35 } else { 10 });
         let makes_newest = chance.percent(6);
@@ -162,6 +171,11 @@ impl Step {
         Step { command, stop, ..self }
     }
 
+    /// The same export with the same options, undisturbed.
+    pub(crate) fn same(options: Options, chance: &mut Chance) -> Step {
+        Step { options, faults: faults(chance), ..Step::settling(options) }
+    }
+
     /// The same export on a server that is well, undisturbed.
     pub(crate) fn settling(options: Options) -> Step {
         let options =
@@ -173,7 +187,9 @@ impl Step {
 
     /// The options, as they are given.
     pub(crate) fn args(&self) -> Vec<String> {
-        let Options { duplicates, is_full, sends_conflicts, holds_doubts, sends_changed, .. } = self.options;
+        let Options {
+            duplicates, is_full, sends_conflicts, holds_doubts, sends_changed, breaks_cycles, ..
+        } = self.options;
         let mut args = vec!["--duplicates".to_owned(), duplicates.name().to_owned()];
         let mut switch = |is_on: bool, words: &[&str]| {
             if is_on {
@@ -184,6 +200,7 @@ impl Step {
         switch(sends_conflicts, &["--conflicts", "send"]);
         switch(holds_doubts, &["--in-doubt", "hold"]);
         switch(sends_changed, &["--send", "changed"]);
+        switch(breaks_cycles, &["--break-cycles", "clear"]);
         switch(self.retries_failed, &["--retry-failed"]);
         switch(self.makes_newest, &["--new-batch"]);
         if let Stop::Rows(rows) = self.stop {
@@ -207,6 +224,7 @@ pub(crate) fn options(chance: &mut Chance) -> Options {
         sends_conflicts: chance.percent(30),
         holds_doubts: chance.percent(25),
         sends_changed: chance.percent(CHANGED_PERCENT),
+        breaks_cycles: chance.percent(35),
         target: usize::from(chance.percent(20)),
     }
 }
@@ -267,6 +285,28 @@ pub(crate) fn swap(rows: &mut Vec<Row>, chance: &mut Chance) {
             origin: None,
         });
     }
+}
+
+/// Rows by which subjects take what the next of them holds, the last one what the first does; now and then a chain.
+pub(crate) fn swapped(held: &[(String, String)], field: Field, chance: &mut Chance) -> Vec<Row> {
+    let mut holders = held.to_vec();
+    chance.shuffle(&mut holders);
+    holders.truncate(2 + chance.index(3));
+    let takers = holders.len() - usize::from(chance.percent(25));
+    let mut rows = Vec::new();
+    for at in 0..takers {
+        let taken = holders[(at + 1) % holders.len()].1.clone();
+        let mut row = row(chance);
+        (row.subject, row.is_broken) = (holders[at].0.clone(), false);
+        // Of the others that are unique to a subject nothing is said, lest it be two conflicts.
+        Field::UNIQUE.iter().chain(&[Field::Login]).for_each(|field| {
+            row.cells.remove(field);
+        });
+        row.cells.insert(field, taken);
+        rows.push(row);
+    }
+    chance.shuffle(&mut rows);
+    rows
 }
 
 /// A value of its own that a subject may have.

@@ -21,11 +21,12 @@ use super::deeds::{Deed, NAMES};
 use super::fillers;
 use super::journal::{self, Names, Remembered};
 use super::laws::{Flaw, Laws};
-use super::memory::{Entry, Version};
-use super::rows::{CLEAR, Cells, Row, parse_row_file, text_of};
+use super::memory::{Entry, Facts, Version};
+use super::rows::{CLEAR, Field, Row, parse_row_file, text_of};
 use super::run::{Ran, run, wait_for_quiet};
 use super::slots;
 use super::steps::{self, Command, Options, Source, Step, Stop, TARGETS};
+use super::swaps;
 use crate::support::TOKEN;
 
 /// Settings of every run: quick retries, few attempts, and no breaker, whose waits would be all there is to see.
@@ -35,6 +36,9 @@ const CONFIGURATION: &str = "[delivery]\nmax_in_flight = 4\nattempts_max = 3\nba
 
 /// Age after which acknowledgments are refreshed in a world that grows old, in seconds: the shortest there may be.
 const RESEND_AFTER_S: i64 = 60;
+
+/// Share of the steps that go on with a batch that was interrupted, if there is one.
+const OLDER_PERCENT: u64 = 8;
 
 /// Ages of an acknowledgment, in seconds, at which a run may or may not take it for old: they are waited out.
 const AGES_UNSURE: std::ops::RangeInclusive<i64> = 50..=RESEND_AFTER_S + 1;
@@ -120,14 +124,18 @@ pub(crate) struct World {
     pub(crate) row_files: Vec<PathBuf>,
     /// The export that was run last at each target, with its options.
     pub(crate) last: Vec<Option<(Vec<Row>, Options)>>,
+    /// Exports whose runs were interrupted: their batches may still be open.
+    interrupted: Vec<(Vec<Row>, Options)>,
     /// Updates acknowledged, by target, subject and version.
-    pub(crate) settled: BTreeMap<(usize, String, Version), Cells>,
+    pub(crate) settled: BTreeMap<(usize, String, Version), Facts>,
     files: u64,
     /// Options in force.
     options: Options,
     pub(crate) climate: Climate,
     /// Whether the last run was interrupted.
     is_interrupted: bool,
+    /// Whether it left updates that its batch was refused.
+    pub(crate) has_refused: bool,
     /// The last replay, if it was the last run: its arguments and options.
     pub(crate) replayed: Option<(Vec<String>, Options)>,
     pub(crate) tally: Tally,
@@ -158,15 +166,17 @@ impl World {
             runs: BTreeMap::new(),
             deliveries: vec![Vec::new(); TARGETS],
             aside: Vec::new(),
-            names: Names { urls, subjects: BTreeSet::new(), values: BTreeSet::new() },
+            names: Names { urls, subjects: BTreeSet::new(), values: [(Field::Imsi, String::new())].into() },
             exports: Vec::new(),
             row_files: Vec::new(),
             last: vec![None; TARGETS],
+            interrupted: Vec::new(),
             settled: BTreeMap::new(),
             files: 0,
             options: Options::default(),
             climate,
             is_interrupted: false,
+            has_refused: false,
             replayed: None,
             tally: Tally::default(),
         }
@@ -203,9 +213,20 @@ impl World {
 
     /// Draws and does a step. An error is the difference between what was and what should be.
     pub(crate) fn draw(&mut self, chance: &mut Chance, log: &mut Vec<String>) -> Result<(), String> {
+        if !self.interrupted.is_empty() && chance.percent(OLDER_PERCENT) {
+            self.go_on(chance, log)?;
+            return self.look_up(chance, log);
+        }
         let mut deed = Deed::draw(chance, self.options, self.is_interrupted, self.replayed.is_some());
         if self.climate.ages && chance.percent(20) {
             deed = Deed::Wait;
+        }
+        let is_resumable = self.is_interrupted && self.has_refused && self.replayed.is_none();
+        if is_resumable && chance.percent(40) {
+            // What was refused is of interest to a resume alone.
+            let step = Step { retries_failed: chance.percent(60), ..Step::same(self.options, chance) };
+            let is_adopted = chance.percent(20);
+            deed = if is_adopted { Deed::Adopt(step.by(Command::Adopt)) } else { Deed::Run(step) };
         }
         if matches!(deed, Deed::Replay(..)) && !self.has_left_something() && chance.percent(80) {
             // Rather something that may fail.
@@ -250,6 +271,17 @@ impl World {
         self.look_up(chance, log)
     }
 
+    /// Goes on with a batch that was interrupted, perhaps long ago, or makes it the newest.
+    fn go_on(&mut self, chance: &mut Chance, log: &mut Vec<String>) -> Result<(), String> {
+        let (rows, options) = chance.pick(&self.interrupted).clone();
+        let (makes_newest, retries_failed) = (chance.percent(50), chance.percent(20));
+        let step = Step { makes_newest, retries_failed, ..Step::same(options, chance) };
+        let step = if chance.percent(20) { step.by(Command::Adopt) } else { step };
+        let input = self.written(rows);
+        self.options = options;
+        self.run(&step, input, Expected::Works, log).map(drop)
+    }
+
     /// Brings every target to rest: an undisturbed run of its last export, and another one, which must send nothing.
     pub(crate) fn settle(&mut self, log: &mut Vec<String>) -> Result<(), String> {
         for target in 0..TARGETS {
@@ -290,6 +322,7 @@ impl World {
         match source {
             Source::New => return steps::export(chance),
             Source::Same => {}
+            Source::Swapped => return self.swapped(chance),
             Source::Renamed => self.files += 1,
             Source::Reordered => chance.shuffle(&mut rows),
             Source::Edited => steps::edit(&mut rows, chance),
@@ -312,6 +345,17 @@ impl World {
             }
         }
         rows
+    }
+
+    /// Rows of subjects that take what others of them hold.
+    fn swapped(&self, chance: &mut Chance) -> Vec<Row> {
+        let field = if chance.percent(75) { Field::Imsi } else { Field::Number };
+        let memory = &self.memory[self.options.target];
+        let held: Vec<(String, String)> = memory
+            .iter()
+            .filter_map(|(subject, entry)| Some((subject.clone(), swaps::held(entry, field)?)))
+            .collect();
+        if held.len() < 2 { steps::export(chance) } else { steps::swapped(&held, field, chance) }
     }
 
     /// Runs the binary on an input and checks everything.
@@ -358,6 +402,9 @@ impl World {
             return Err(with_stderr(format!("exit {:?}, and should be {expected:?}", ran.code)));
         }
         self.exports.push(rows.clone());
+        if self.is_interrupted && step.command == Command::Sync {
+            self.interrupted.push((rows.clone(), step.options));
+        }
         self.last[target] = Some((rows, step.options));
         self.runs.insert(run_id.clone(), (target, batch));
         self.check(&aftermath, &key, batch, &run_id).map_err(with_stderr)?;
