@@ -104,6 +104,24 @@ fn is_about_certificates(alert: rustls::AlertDescription) -> bool {
     .contains(&alert)
 }
 
+/// What is wrong with our own certificate and key, where that is why connections cannot be made.
+pub(super) fn identity_problem(error: &reqwest::Error) -> Option<&'static str> {
+    use rustls::CertificateError as Wrong;
+    causes(error).find_map(|cause| match cause.downcast_ref::<rustls::Error>()? {
+        rustls::Error::InconsistentKeys(_) => Some("the private key in it belongs to another certificate"),
+        rustls::Error::InvalidCertificate(Wrong::Other(other))
+            if other.to_string() == "UnsupportedCertVersion" =>
+        {
+            Some("it is an X.509 certificate of version 1, and version 3 is needed")
+        }
+        rustls::Error::InvalidCertificate(_) => Some("its certificate cannot be read"),
+        rustls::Error::General(why) if why.contains("private key") => {
+            Some("its private key is of a kind that cannot be used")
+        }
+        _ => None,
+    })
+}
+
 /// What is wrong with a certificate, on this side or the other.
 fn certificate_trouble(cause: &(dyn StdError + 'static)) -> Option<String> {
     use rustls::CertificateError as Wrong;
