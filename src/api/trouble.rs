@@ -107,18 +107,22 @@ fn is_about_certificates(alert: rustls::AlertDescription) -> bool {
 /// What is wrong with our own certificate and key, where that is why connections cannot be made.
 pub(super) fn identity_problem(error: &reqwest::Error) -> Option<&'static str> {
     use rustls::CertificateError as Wrong;
-    causes(error).find_map(|cause| match cause.downcast_ref::<rustls::Error>()? {
-        rustls::Error::InconsistentKeys(_) => Some("the private key in it belongs to another certificate"),
-        rustls::Error::InvalidCertificate(Wrong::Other(other))
-            if other.to_string() == "UnsupportedCertVersion" =>
-        {
-            Some("it is an X.509 certificate of version 1, and version 3 is needed")
+    causes(error).find_map(|cause| {
+        let error = cause.downcast_ref::<rustls::Error>()?;
+        if matches!(error, rustls::Error::InconsistentKeys(_)) {
+            return Some("the private key in it belongs to another certificate");
         }
-        rustls::Error::InvalidCertificate(_) => Some("its certificate cannot be read"),
-        rustls::Error::General(why) if why.contains("private key") => {
-            Some("its private key is of a kind that cannot be used")
+        if matches!(error, rustls::Error::General(why) if why.contains("private key")) {
+            return Some("its private key is of a kind that cannot be used");
         }
-        _ => None,
+        let rustls::Error::InvalidCertificate(wrong) = error else { return None };
+        let is_of_version_1 =
+            matches!(wrong, Wrong::Other(other) if other.to_string() == "UnsupportedCertVersion");
+        Some(if is_of_version_1 {
+            "it is an X.509 certificate of version 1, and version 3 is needed"
+        } else {
+            "its certificate cannot be read"
+        })
     })
 }
 
