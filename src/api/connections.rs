@@ -16,6 +16,7 @@ use reqwest::ClientBuilder;
 use super::client::ClientOptions;
 use super::options::HttpVersion;
 use super::proxy::Proxy;
+use super::trouble;
 use super::{ApiError, Endpoint};
 
 /// Bound on the headers of an answer.
@@ -70,8 +71,8 @@ impl Connections {
 
 /// One connection made as all others are, that tells of the certificate it was shown.
 pub(super) fn telling(options: &ClientOptions) -> Result<reqwest::Client, ApiError> {
-    let builder = Recipe::new(options).builder()?.tls_info(true);
-    builder.build().map_err(|source| ApiError::Client { source: source.without_url() })
+    let recipe = Recipe::new(options);
+    recipe.built(recipe.builder()?.tls_info(true))
 }
 
 /// What connections are made from. Files are read each time: certificates are renewed while runs last.
@@ -114,7 +115,16 @@ impl Recipe {
     }
 
     fn make(&self) -> Result<reqwest::Client, ApiError> {
-        self.builder()?.build().map_err(|source| ApiError::Client { source: source.without_url() })
+        self.built(self.builder()?)
+    }
+
+    fn built(&self, builder: ClientBuilder) -> Result<reqwest::Client, ApiError> {
+        builder.build().map_err(|source| {
+            match (&self.client_certificate, trouble::identity_problem(&source)) {
+                (Some(path), Some(problem)) => ApiError::ClientPem { path: path.clone(), problem },
+                (None, _) | (_, None) => ApiError::Client { source: source.without_url() },
+            }
+        })
     }
 
     fn builder(&self) -> Result<ClientBuilder, ApiError> {
@@ -196,7 +206,22 @@ fn identity(path: &Path) -> Result<reqwest::Identity, ApiError> {
     if mode & 0o077 != 0 {
         return Err(ApiError::ClientKeyPermissions { path: path.to_owned(), mode });
     }
-    reqwest::Identity::from_pem(&pem).map_err(|_| ApiError::ClientPem { path: path.to_owned() })
+    reqwest::Identity::from_pem(&pem)
+        .map_err(|_| ApiError::ClientPem { path: path.to_owned(), problem: missing(&pem) })
+}
+
+/// What a file of a certificate and its key lacks.
+fn missing(pem: &[u8]) -> &'static str {
+    let pem = String::from_utf8_lossy(pem);
+    if pem.contains("ENCRYPTED") {
+        "its private key is encrypted"
+    } else if !pem.contains("-----BEGIN CERTIFICATE-----") {
+        "there is no certificate in it"
+    } else if !pem.contains("PRIVATE KEY-----") {
+        "there is no private key in it"
+    } else {
+        "it is no PEM of a certificate and a private key"
+    }
 }
 
 /// A file's bytes, and the permissions of the very file that was read.

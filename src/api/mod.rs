@@ -98,11 +98,13 @@ pub enum ApiError {
         /// Its permission bits.
         mode: u32,
     },
-    /// The file of the client certificate does not hold a certificate and a key.
-    #[error("no certificate with a private key could be read from {}", path.display())]
+    /// The file of the client certificate does not hold a certificate and its key.
+    #[error("the client certificate in {} cannot be used: {problem}", path.display())]
     ClientPem {
         /// The file.
         path: PathBuf,
+        /// What is wrong with it.
+        problem: &'static str,
     },
     /// What was given as a proxy is none.
     #[error("{source_name} names no usable proxy: {problem}")]

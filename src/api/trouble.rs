@@ -104,6 +104,28 @@ fn is_about_certificates(alert: rustls::AlertDescription) -> bool {
     .contains(&alert)
 }
 
+/// What is wrong with our own certificate and key, where that is why connections cannot be made.
+pub(super) fn identity_problem(error: &reqwest::Error) -> Option<&'static str> {
+    use rustls::CertificateError as Wrong;
+    causes(error).find_map(|cause| {
+        let error = cause.downcast_ref::<rustls::Error>()?;
+        if matches!(error, rustls::Error::InconsistentKeys(_)) {
+            return Some("the private key in it belongs to another certificate");
+        }
+        if matches!(error, rustls::Error::General(why) if why.contains("private key")) {
+            return Some("its private key is of a kind that cannot be used");
+        }
+        let rustls::Error::InvalidCertificate(wrong) = error else { return None };
+        let is_of_version_1 =
+            matches!(wrong, Wrong::Other(other) if other.to_string() == "UnsupportedCertVersion");
+        Some(if is_of_version_1 {
+            "it is an X.509 certificate of version 1, and version 3 is needed"
+        } else {
+            "its certificate cannot be read"
+        })
+    })
+}
+
 /// What is wrong with a certificate, on this side or the other.
 fn certificate_trouble(cause: &(dyn StdError + 'static)) -> Option<String> {
     use rustls::CertificateError as Wrong;

@@ -353,8 +353,8 @@ impl Job<'_> {
             && recovery.in_doubt > 0
         {
             let text = format!(
-                "an earlier run did not end in order: {} updates are in doubt, their requests may or may not have been applied",
-                recovery.in_doubt
+                "an earlier run did not end in order: {} in doubt, whose requests may or may not have been applied",
+                plural(recovery.in_doubt, "update")
             );
             emitter.emit(Event::Noticed { text });
         }

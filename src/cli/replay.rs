@@ -13,7 +13,7 @@ use super::fatal::Fatal;
 use super::parts;
 use super::plan_file::Task;
 use super::start::{
-    Lifted, Replay, Work, command_line, options_text, run_job, without_budgets, without_limits,
+    Lifted, Replay, Work, command_line, first_line, options_text, run_job, without_budgets, without_limits,
 };
 use crate::engine::chance::Chance;
 use crate::engine::clock::{self, Clock};
@@ -81,7 +81,7 @@ pub(super) fn replay(
     let notes = notes(&run, &files);
     let commands = next_commands(typed, args, &run.summary.run_id, Lifted::of(flags, around));
     let reload = || {
-        let again = settings::resolve(flags, around).map_err(|error| error.to_string())?;
+        let again = settings::resolve(flags, around).map_err(|error| first_line(&error.to_string()))?;
         Ok(parts::steering(&again.settings))
     };
     let work = Work { inputs: &inputs, task: Task::SYNC, replay: Some(Replay { chosen, notes }), commands };

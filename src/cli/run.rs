@@ -24,6 +24,11 @@ pub fn run(cli: &Cli, args: &[OsString]) -> Exit {
         // As correct as with it: what is durable stays, the process only ends without a word.
         tracing::debug!("SIGXFSZ keeps its default: {error}");
     }
+    if is_long(&cli.command)
+        && let Err(error) = signals::outlive_asks()
+    {
+        tracing::debug!("SIGUSR1 and SIGHUP keep their defaults for now: {error}");
+    }
     let (is_json, is_quiet) = (cli.command.is_json(), cli.command.is_quiet());
     let outcome = surroundings().and_then(|around| dispatch(cli, args, &around));
     outcome.unwrap_or_else(|mut fatal| {
@@ -35,6 +40,22 @@ pub fn run(cli: &Cli, args: &[OsString]) -> Exit {
         fatal.explanation.print(&Console::stderr(&ReportOptions::of_process()), is_json, is_quiet);
         fatal.exit
     })
+}
+
+/// Whether the command listens to signals once it is at work.
+const fn is_long(command: &Command) -> bool {
+    match command {
+        Command::Sync(_) | Command::Plan(_) | Command::Replay(_) | Command::Check(_) | Command::Demo(_) => {
+            true
+        }
+        Command::Runs(_)
+        | Command::Show(_)
+        | Command::Lookup(_)
+        | Command::Journal(_)
+        | Command::Doctor(_)
+        | Command::Config(_)
+        | Command::Sandbox(_) => false,
+    }
 }
 
 fn surroundings() -> Result<Surroundings, Fatal> {

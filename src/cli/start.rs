@@ -50,13 +50,18 @@ pub(super) fn job_command(
     }
     let destination = parts::destination(settings, is_plan)?;
     let reload = || {
-        let again = settings::resolve(flags, around).map_err(|error| error.to_string())?;
+        let again = settings::resolve(flags, around).map_err(|error| first_line(&error.to_string()))?;
         Ok(parts::steering(&again.settings))
     };
     let inputs = task.inputs(inputs);
     let commands = next_commands(args, &inputs, &task, Lifted::of(flags, around));
     let work = Work { inputs: &inputs, task, replay: None, commands };
     run_job(settings, destination, work, console, Box::new(reload))
+}
+
+/// The line that says it all: those below show the place, for a terminal.
+pub(super) fn first_line(text: &str) -> String {
+    text.lines().next().unwrap_or_default().to_owned()
 }
 
 /// What a job is to do.

@@ -55,6 +55,7 @@ use crate::fields::ClearAs;
 use crate::input::{Inputs, SourceError};
 use crate::journal::{JournalError, JournalWriter, LedgerScan};
 use crate::plan::{Plan, Ruling};
+use crate::report::plural;
 use crate::spill::Space;
 use crate::survey::{Emitter, Judge};
 
@@ -265,10 +266,11 @@ impl fmt::Display for Stopped {
             ),
             Stopped::Cause(StopCause::SignatureBudget { signature, failed }) => write!(
                 f,
-                "{failed} updates failed with one complaint, more than max_errors_per_signature allows: {signature}"
+                "{} failed with one complaint, more than max_errors_per_signature allows: {signature}",
+                plural(*failed, "update")
             ),
             Stopped::Cause(StopCause::ErrorBudget { failed }) => {
-                write!(f, "{failed} updates failed, more than max_errors allows")
+                write!(f, "{} failed, more than max_errors allows", plural(*failed, "update"))
             }
             Stopped::Unreachable(trouble) => {
                 write!(f, "the API could not be reached for as long as outage_max: {trouble}")

@@ -7,7 +7,7 @@ use std::fmt;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// A signal that asks the run to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,7 +74,7 @@ impl Signals {
                 signal(SignalKind::interrupt())?,
                 signal(SignalKind::terminate())?,
                 signal(SignalKind::user_defined1())?,
-                signal(SignalKind::hangup())?,
+                hangups()?,
             )
         };
         std::thread::Builder::new().name("signals".into()).spawn(move || {
@@ -84,7 +84,7 @@ impl Signals {
                         _ = interrupts.recv() => theirs.take(Stop::Interrupt),
                         _ = terminations.recv() => theirs.take(Stop::Terminate),
                         _ = statuses.recv() => theirs.ask(Ask::Status),
-                        _ = reloads.recv() => theirs.ask(Ask::Reload),
+                        _ = next(&mut reloads) => theirs.ask(Ask::Reload),
                     }
                 }
             });
@@ -136,6 +136,39 @@ impl Signals {
 
     fn lock(&self) -> MutexGuard<'_, Seen> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Keeps SIGUSR1 and SIGHUP from ending the process before anybody listens: what is asked for then is not answered. The
+/// handlers stay until the process ends.
+///
+/// # Errors
+/// When the handlers cannot be installed.
+pub fn outlive_asks() -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    let _inside = runtime.enter();
+    signal(SignalKind::user_defined1()).map(drop)?;
+    hangups().map(drop)
+}
+
+/// SIGHUP, unless whoever started the process has it ignored (`nohup`): then it stays so.
+fn hangups() -> io::Result<Option<Signal>> {
+    if is_hangup_ignored() { Ok(None) } else { signal(SignalKind::hangup()).map(Some) }
+}
+
+/// As Linux tells it (proc(5), `SigIgn`); where nobody does, it is not.
+fn is_hangup_ignored() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default();
+    mask & 1 << (rustix::process::Signal::HUP.as_raw() - 1) != 0
+}
+
+/// The next of them; never, where they are ignored.
+async fn next(signals: &mut Option<Signal>) {
+    match signals {
+        Some(signals) => signals.recv().await.unwrap_or_default(),
+        None => std::future::pending().await,
     }
 }
 

@@ -228,7 +228,8 @@ impl Checker {
                     self.refused.insert(subject);
                 }
             }
-            Outcome::TokenRefused | Outcome::Forbidden { .. } | Outcome::Redirected => {}
+            Outcome::TokenRefused | Outcome::Forbidden { .. } => {}
+            Outcome::Redirected => self.redirects += usize::from(!is_chronic),
             Outcome::Throttled { retry_after_ms: None } => quiet_ms = is_new_volley.then_some(default_ms),
             Outcome::Throttled { retry_after_ms } => quiet_ms = *retry_after_ms,
             Outcome::ServerFailed { retry_after_ms, .. } => {
@@ -258,7 +259,6 @@ impl Checker {
         if matches!(outcome, Outcome::Forbidden { .. }) {
             self.forbidden_generation = self.forbidden_generation.max(Some(*generation));
         }
-        self.redirects += usize::from(*outcome == Outcome::Redirected && !is_chronic);
         if *outcome == Outcome::TokenRefused {
             self.refused_generation = self.refused_generation.max(Some(*generation));
         }
@@ -266,9 +266,7 @@ impl Checker {
             self.passed_send = self.passed_send.max(self.book(id)?.send);
             self.has_passed = true;
         }
-        if is_definite
-            || matches!(outcome, Outcome::TokenRefused | Outcome::Forbidden { .. } | Outcome::Redirected)
-        {
+        if is_definite || is_left_to_neighbors(outcome) {
             self.see_definite(id)?;
         }
         if let Some(quota) = quota.filter(|quota| quota.remaining == 0) {
@@ -420,6 +418,11 @@ impl Book {
     fn is_first_try(&self) -> bool {
         !self.chronic && !self.has_been_sent
     }
+}
+
+/// Whether a definite answer leaves open whose fault it is.
+fn is_left_to_neighbors(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::TokenRefused | Outcome::Forbidden { .. } | Outcome::Redirected)
 }
 
 pub(crate) fn ensure(holds: bool, complaint: impl FnOnce() -> String) -> Result<(), String> {

@@ -6,6 +6,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use super::peer::{Authority, Peer, Security};
 use crate::support::{Ran, TOKEN, Workspace, export, finish};
 
@@ -130,17 +133,47 @@ fn without_the_client_certificate_it_asks_for_the_run_stops_at_once() {
     }
 }
 
+/// The certificate and the key of a file.
+fn parted(pem: &str) -> (String, String) {
+    let at = pem.find("-----BEGIN PRIVATE").unwrap();
+    (pem[..at].to_owned(), pem[at..].to_owned())
+}
+
+/// The certificate without the version in it, which is one of the first version then, and its key.
+fn first_version(pem: &str) -> String {
+    let (certificate, key) = parted(pem);
+    let body: String = certificate.lines().filter(|line| !line.starts_with("-----")).collect();
+    let mut der = STANDARD.decode(body).unwrap();
+    let version = der.windows(5).position(|bytes| bytes == [0xa0, 3, 2, 1, 2]).unwrap();
+    der.drain(version..version + 5);
+    // The length of the sequence that it began, and of the one around: their last bytes, without a borrow.
+    assert!(der[3] >= 5 && der[version - 1] >= 5);
+    der[3] -= 5;
+    der[version - 1] -= 5;
+    let body = STANDARD.encode(der);
+    format!("-----BEGIN CERTIFICATE-----\n{body}\n-----END CERTIFICATE-----\n{key}")
+}
+
 #[test]
 fn files_that_hold_no_certificates_are_refused_before_anything_is_asked() {
     let ours = Authority::new("ours");
     let peer = peer(&ours, "127.0.0.1", 2999, None);
     let client = ours.issue("simsync", 2999).pem;
-    let certificate_alone = client.split("-----BEGIN PRIVATE").next().unwrap().to_owned();
+    let (certificate_alone, key) = parted(&client);
+    let (another, _) = parted(&ours.issue("simsync", 2999).pem);
+    let (mismatched, key_alone) = (format!("{another}{key}"), key);
+    let (version_1, encrypted) = (first_version(&client), client.replace("PRIVATE", "ENCRYPTED PRIVATE"));
+    let no_key = client.replace(&key_alone, "-----BEGIN PRIVATE KEY-----\nMAA=\n-----END PRIVATE KEY-----\n");
     for (name, text, mode, cause) in [
         ("ca.pem", "no certificate", 0o644, "no certificate could be read from"),
         ("client.pem", client.as_str(), 0o640, "may be read by others (mode 640)"),
-        ("client.pem", &certificate_alone, 0o600, "no certificate with a private key could be read from"),
-        ("client.pem", "", 0o600, "no certificate with a private key could be read from"),
+        ("client.pem", &certificate_alone, 0o600, "there is no private key in it"),
+        ("client.pem", &key_alone, 0o600, "there is no certificate in it"),
+        ("client.pem", "", 0o600, "there is no certificate in it"),
+        ("client.pem", &encrypted, 0o600, "its private key is encrypted"),
+        ("client.pem", &mismatched, 0o600, "the private key in it belongs to another certificate"),
+        ("client.pem", &version_1, 0o600, "it is an X.509 certificate of version 1"),
+        ("client.pem", &no_key, 0o600, "its private key is of a kind that cannot be used"),
     ] {
         let workspace = trusting(&ours, "client_certificate = \"client.pem\"\n");
         private(&workspace, "client.pem", &client);

@@ -1,7 +1,7 @@
 //! Limits that were asked for, and signals that do not stop a run.
 
 use std::fs;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use simsync::sandbox::Faults;
 
@@ -101,10 +101,59 @@ fn sigusr1_prints_the_status_line_and_sighup_reads_the_rate_again() {
     signal(child.id(), rustix::process::Signal::HUP);
     let ran: Ran = ran(child.wait_with_output().unwrap()).expect(0).expect_books();
     assert_eq!(ran.rows("synced"), 200);
-    assert!(ran.stdout.contains("everything stays as it was"), "{}", ran.stdout);
+    let kept =
+        ran.stdout.lines().find(|line| line.contains("everything stays as it was")).unwrap_or_default();
+    assert!(kept.contains("fast") && !kept.contains("\\n"), "{kept}");
     assert!(ran.stdout.contains("read the configuration again: rate unlimited"), "{}", ran.stdout);
     // At 2/s the rest would have taken a minute and a half.
     assert!(ran.summary()["duration_s"].as_f64().unwrap() < 60.0);
+}
+
+fn wait_for_file(workspace: &Workspace, name: &str) {
+    for _ in 0..2_000 {
+        if workspace.path(name).exists() {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    panic!("never there: {name}");
+}
+
+#[test]
+fn sigusr1_and_sighup_before_anything_is_sent_end_nothing() {
+    let workspace = Workspace::new();
+    workspace.write("crm.csv", export(3));
+    let token =
+        format!("touch asked; while [ ! -e go ]; do sleep 0.01; done; echo {}", crate::support::TOKEN);
+    let mut command = workspace.sync_command(&["crm.csv"]);
+    command.env_remove("SIMSYNC_TOKEN").env("SIMSYNC_API_TOKEN_COMMAND", token);
+    let child = command.spawn().unwrap();
+    wait_for_file(&workspace, "asked");
+    signal(child.id(), rustix::process::Signal::USR1);
+    signal(child.id(), rustix::process::Signal::HUP);
+    workspace.write("go", "");
+    assert_eq!(finished(child).expect(0).rows("synced"), 3);
+}
+
+#[test]
+fn a_sighup_that_is_ignored_from_the_start_stays_ignored() {
+    let workspace = Workspace::new();
+    workspace.configure("[delivery]\nrate = \"20/s\"\n");
+    workspace.write("crm.csv", export(60));
+    let url = workspace.sandbox.url();
+    let plain = workspace.command(&["sync", "--api-url", &url, "--json", "crm.csv"]);
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "trap '' HUP; exec \"$0\" \"$@\""]);
+    shell.arg(plain.get_program()).args(plain.get_args());
+    shell.current_dir(workspace.dir.path()).env_clear();
+    shell.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    shell.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = shell.spawn().unwrap();
+    workspace.wait_for_requests(5);
+    signal(child.id(), rustix::process::Signal::HUP);
+    let ran = finished(child).expect(0).expect_books();
+    assert_eq!(ran.rows("synced"), 60);
+    assert!(!ran.stdout.contains("read the configuration again"), "{}", ran.stdout);
 }
 
 #[test]
