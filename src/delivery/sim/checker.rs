@@ -217,9 +217,7 @@ impl Checker {
         book.in_flight = false;
         let (subject, is_chronic, is_plain) = (book.subject, book.chronic, !book.chronic && !book.is_known);
         let is_new_volley = book.sent_ms >= quiet_until_ms;
-        let mut is_definite = false;
-        let mut quiet_ms = None;
-        let mut is_failure = false;
+        let (mut is_definite, mut is_failure, mut quiet_ms) = (false, false, None);
         match outcome {
             Outcome::Acknowledged => is_definite = true,
             Outcome::EchoMismatch { .. } | Outcome::Refused { .. } | Outcome::Conflict { .. } => {
