@@ -53,12 +53,13 @@ impl Answers {
         self.passed += 1;
     }
 
-    /// An update was pushed back; whether for itself.
-    pub(super) fn on_throttled(&mut self, of: &mut PushedBack) -> bool {
+    /// An update was pushed back; whether for itself. Of a chronic one it is believed where nobody passes, too: it may be that
+    /// nothing else is sent.
+    pub(super) fn on_throttled(&mut self, of: &mut PushedBack, is_chronic: bool) -> bool {
         if let Some((passed, pushed_back)) = of.since {
             let (passed, others) = (self.passed - passed, self.pushed_back - pushed_back);
             of.was_first = passed < PASSED_TIMES;
-            if passed >= PASSED_TIMES * others.max(1) {
+            if passed >= PASSED_TIMES * others.max(1) || is_chronic && others == 0 {
                 of.alone += 1;
             } else if passed < PASSED_TIMES * others {
                 of.alone = 0;
@@ -66,7 +67,7 @@ impl Answers {
             // Where nobody else was answered, nothing is known.
         }
         let is_own = of.is_own();
-        self.pushed_back += u64::from(!is_own);
+        self.pushed_back += u64::from(!is_own && !is_chronic);
         of.since = Some((self.passed, self.pushed_back));
         is_own
     }
@@ -80,9 +81,9 @@ mod tests {
     fn are_own(rounds: u32, passed: u64, others: u64) -> Vec<bool> {
         let (mut answers, mut of) = (Answers::default(), PushedBack::default());
         let mut round = |_| {
-            let is_own = answers.on_throttled(&mut of);
+            let is_own = answers.on_throttled(&mut of, false);
             (0..passed).for_each(|_| answers.on_definite());
-            (0..others).for_each(|_| assert!(!answers.on_throttled(&mut PushedBack::default())));
+            (0..others).for_each(|_| assert!(!answers.on_throttled(&mut PushedBack::default(), false)));
             is_own
         };
         (0..rounds).map(&mut round).collect()
@@ -105,11 +106,19 @@ mod tests {
     fn what_others_are_told_meanwhile_takes_it_back() {
         let (mut answers, mut of) = (Answers::default(), PushedBack::default());
         for _ in 0..3 {
-            answers.on_throttled(&mut of);
+            answers.on_throttled(&mut of, false);
             (0..9).for_each(|_| answers.on_definite());
         }
         assert!(of.is_own());
-        (0..9).for_each(|_| _ = answers.on_throttled(&mut PushedBack::default()));
-        assert!(!answers.on_throttled(&mut of));
+        (0..9).for_each(|_| _ = answers.on_throttled(&mut PushedBack::default(), false));
+        assert!(!answers.on_throttled(&mut of, false));
+    }
+
+    #[test]
+    fn chronic_ones_need_nobody_else() {
+        let mut answers = Answers::default();
+        let mut both = [PushedBack::default(); 2];
+        let mut round = || both.each_mut().map(|of| answers.on_throttled(of, true));
+        assert_eq!([round(), round(), round()], [[false; 2], [false; 2], [true; 2]]);
     }
 }

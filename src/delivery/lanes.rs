@@ -106,6 +106,8 @@ pub(super) struct Lanes {
     /// Attempts launched so far.
     launched: u64,
     in_flight: usize,
+    /// Fresh ones that were taken to probe.
+    probes: u32,
     plain: usize,
     plain_heads: usize,
     /// Retry budget: first attempts since the latest retry, bounded.
@@ -280,11 +282,17 @@ impl Lanes {
         if self.plain == 0 {
             return take_other(&mut self.last, &self.items, last_probed).or_else(|| self.last.pop_front());
         }
-        // Fresh ones before those that have failed already: their answer says more.
-        for queue in [&mut self.front, &mut self.fresh, &mut self.retries] {
-            if let Some(id) = take_other(queue, &self.items, last_probed) {
-                return Some(id);
-            }
+        // Fresh ones before those that have failed already: their answer says more. And from anywhere among them: rows that
+        // fail on their own stand together, and the next one in the file tells least whether it is the server.
+        if let Some(id) = take_other(&mut self.front, &self.items, last_probed) {
+            return Some(id);
+        }
+        if !self.fresh.is_empty() {
+            self.probes = self.probes.wrapping_add(1);
+            return self.fresh.remove(scattered(self.probes, self.fresh.len()));
+        }
+        if let Some(id) = take_other(&mut self.retries, &self.items, last_probed) {
+            return Some(id);
         }
         [&mut self.front, &mut self.fresh, &mut self.retries].into_iter().find_map(VecDeque::pop_front)
     }
@@ -409,6 +417,13 @@ impl Lanes {
             item.stand = stand;
         }
     }
+}
+
+/// Place of the so-manieth probe among so many: far from those before it, wherever they were (multiples of the golden ratio).
+fn scattered(probe: u32, count: usize) -> usize {
+    let share = u64::from(probe.wrapping_mul(0x9e37_79b9));
+    let place = (share * u64::from(u32::try_from(count).unwrap_or(u32::MAX))) >> 32;
+    usize::try_from(place).unwrap_or_default()
 }
 
 /// Takes the first update of another subject. A subject stands in the queues at most once, so the second place is

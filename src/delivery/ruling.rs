@@ -178,7 +178,8 @@ impl Scheduler {
     /// nobody was asked, and a 429 has its quiet: neither is told.
     fn testify(&mut self, id: UpdateId, has_passed: bool, now_ms: u64) {
         let Some(item) = self.lanes.get(id) else { return };
-        if !item.chronic && !item.probed && item.charged < TESTIMONIES_MAX {
+        let is_heard = !item.chronic && !item.probed && !item.pushed_back.is_own();
+        if is_heard && item.charged < TESTIMONIES_MAX {
             self.brake.on_outcome(item.subject, has_passed, now_ms);
         }
     }
@@ -387,7 +388,7 @@ impl Scheduler {
     ) {
         let Some(item) = self.lanes.get_mut(id) else { return };
         let is_repeated = item.pushed_back.is_known();
-        if self.answers.on_throttled(&mut item.pushed_back) {
+        if self.answers.on_throttled(&mut item.pushed_back, item.chronic) {
             let signature = SIGNATURE_429.to_owned();
             let failure = Failure {
                 kind: FailureKind::Exhausted,
@@ -446,7 +447,7 @@ impl Scheduler {
         failure.maybe_applied = item.maybe_applied;
         // An update that has failed while others passed is known to fail on its own: it says nothing about the
         // server, like a chronic one.
-        let counts = !item.chronic && item.confirmed == 0;
+        let counts = !item.chronic && item.confirmed == 0 && !item.pushed_back.is_own();
         // Where nothing but chronic rows is sent, nobody may ever pass: one that the application itself answers with an
         // error (and not a gateway on its behalf, nor silence) has failed on its own again.
         let is_own = item.chronic && failure.status.is_some_and(|status| !matches!(status, 502..=504));

@@ -35,27 +35,23 @@ pub fn remove_rows(path: &Path, is_removed: IsRemoved<'_>) -> Result<u64, Report
         let header = reader.byte_headers()?.clone();
         let columns = texts(&header);
         writer.write_byte_record(&header)?;
-        let (mut kept, mut removed) = (0_u64, 0_u64);
+        let mut removed = 0_u64;
         for record in reader.byte_records() {
             let record = record?;
             if is_removed(&columns, &texts(&record)) {
                 removed += 1;
             } else {
                 writer.write_byte_record(&record)?;
-                kept += 1;
             }
         }
         if removed == 0 {
             return Ok(0);
         }
-        if kept == 0 {
-            std::fs::remove_file(path)?;
-        } else {
-            let buffered = writer.into_inner().map_err(|error| io::Error::from(error.error().kind()))?;
-            let file = buffered.into_inner().map_err(io::IntoInnerError::into_error)?;
-            file.as_file().sync_all()?;
-            file.persist(path).map_err(|error| error.error)?;
-        }
+        // Where nothing is left its header stays: the run's summary names the file, and a replay looks for it.
+        let buffered = writer.into_inner().map_err(|error| io::Error::from(error.error().kind()))?;
+        let file = buffered.into_inner().map_err(io::IntoInnerError::into_error)?;
+        file.as_file().sync_all()?;
+        file.persist(path).map_err(|error| error.error)?;
         sync_dir(dir)?;
         Ok(removed)
     };

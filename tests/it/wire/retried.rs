@@ -260,3 +260,27 @@ fn an_update_that_fails_for_longer_than_the_bound_is_exhausted_before_its_attemp
     assert!((2..100).contains(&attempts), "{attempts}");
     assert_eq!(workspace.last_rows("failed.csv")[0]["_reason"], "exhausted");
 }
+
+#[test]
+fn rows_that_fail_at_the_head_of_an_export_do_not_hide_the_healthy_ones() {
+    let statuses = (0..16).map(|row| (format!("C-{row:06}"), 500)).collect();
+    let workspace = Workspace::with(Faults { subject_statuses: statuses, ..Faults::default() });
+    workspace
+        .configure(&HASTY.replace("[delivery]", "[delivery]\noutage_max = \"5s\"\nmax_errors = \"none\""));
+    workspace.write("other.csv", "crm id,mobile,imei,tier\nX-1,,,basic\n");
+    workspace.sync(&["other.csv"]).expect(0);
+    workspace.write("crm.csv", export(100));
+    let ran = workspace.sync(&["crm.csv"]).expect(3).expect_books();
+    assert_eq!((ran.rows("synced"), ran.rows("failed")), (84, 16));
+}
+
+#[test]
+fn a_night_of_nothing_but_a_chronic_row_that_is_pushed_back_ends_with_3() {
+    let workspace = Workspace::with(subject_status("C-000003", 429));
+    workspace.configure(&HASTY.replace("[delivery]", "[delivery]\noutage_max = \"60s\""));
+    workspace.write("crm.csv", export(60));
+    assert_eq!(workspace.sync(&["crm.csv"]).expect(3).rows("failed"), 1);
+    workspace.write("night.csv", format!("{}\n", export(60)));
+    let ran = workspace.sync(&["night.csv", "--new-batch"]).expect(3).expect_books();
+    assert_eq!((ran.rows("unchanged"), ran.rows("failed")), (59, 1));
+}
