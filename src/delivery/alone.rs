@@ -2,7 +2,7 @@
 //!
 //! A server that counts requests pushes back whoever comes when its measure is full, now this one and now another. A row
 //! that is pushed back time and again while many others pass and hardly anybody else is pushed back is answered so for
-//! itself: it must not silence the others. Not here: the quiet (`pause.rs`), what a row is charged with (`ruling.rs`).
+//! itself: it is charged for it. Not here: the quiet (`pause.rs`), what a row is charged with (`ruling.rs`).
 
 /// Others that pass between two 429 of an update, for each of them that is pushed back, from which chance explains the second
 /// one badly.
@@ -35,9 +35,9 @@ impl PushedBack {
         self.alone >= ALONE_MIN
     }
 
-    /// Whether it was pushed back at all.
-    pub(super) fn is_known(self) -> bool {
-        self.since.is_some()
+    /// Whether it may be pushed back for itself.
+    pub(super) fn is_suspected(self) -> bool {
+        self.alone > 0
     }
 
     /// Whether others are to go before it after the quiet: whether they pass tells whose 429 it is. Who was pushed back behind

@@ -387,26 +387,24 @@ impl Scheduler {
         decision: &mut Decision,
     ) {
         let Some(item) = self.lanes.get_mut(id) else { return };
-        let is_repeated = item.pushed_back.is_known();
-        if self.answers.on_throttled(&mut item.pushed_back, item.chronic) {
+        let sent_ms = item.sent.1;
+        let is_own = self.answers.on_throttled(&mut item.pushed_back, item.chronic);
+        let is_suspected = item.pushed_back.is_suspected();
+        let maybe_applied = item.maybe_applied;
+        if let Some(ms) = self.quiet.on_throttled(now_ms, sent_ms, retry_after_ms) {
+            decision.actions.push(Action::QuietStarted { ms, reason: REASON_THROTTLED });
+            // One that may be pushed back for itself tells of no rate.
+            if retry_after_ms.unwrap_or_default() == 0 && !is_suspected {
+                self.shed.on_volley(ms, now_ms);
+            }
+        }
+        if is_own {
             let signature = SIGNATURE_429.to_owned();
-            let failure = Failure {
-                kind: FailureKind::Exhausted,
-                status: Some(429),
-                signature,
-                maybe_applied: item.maybe_applied,
-            };
+            let failure =
+                Failure { kind: FailureKind::Exhausted, status: Some(429), signature, maybe_applied };
             let delay_min_ms = retry_after_ms.unwrap_or_default().min(self.rules.retry_after_max_ms);
             let trouble = Trouble { failure, is_chargeable: true, retry_after_ms: None, delay_min_ms };
             return self.on_trouble(id, trouble, now_ms, jitter, decision);
-        }
-        let sent_ms = self.lanes.get(id).map_or(now_ms, |item| item.sent.1);
-        if let Some(ms) = self.quiet.on_throttled(now_ms, sent_ms, retry_after_ms) {
-            decision.actions.push(Action::QuietStarted { ms, reason: REASON_THROTTLED });
-            // One that was pushed back before may be so for itself, and tells of no rate.
-            if retry_after_ms.unwrap_or_default() == 0 && !is_repeated {
-                self.shed.on_volley(ms, now_ms);
-            }
         }
         self.breaker.on_pushback(id, now_ms);
         let until_ms = self.quiet.until_ms(now_ms).unwrap_or(now_ms);
