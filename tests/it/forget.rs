@@ -246,3 +246,14 @@ fn what_was_taken_from_the_ledger_alone_is_taken_from_the_store_by_the_same_comm
     ws.run(&["journal", "forget", "--number", number]).expect(2);
     assert_eq!(found_in(&state, &id.0), Vec::<PathBuf>::new());
 }
+
+#[test]
+fn a_run_whose_last_failed_row_was_forgotten_has_nothing_to_replay() {
+    let ws =
+        Workspace::with(Faults { subject_statuses: [(GONE.to_owned(), 422)].into(), ..Faults::default() });
+    ws.write("export.csv", export(40));
+    ws.sync(&["export.csv"]).expect(3);
+    ws.run(&["journal", "forget", "--user-external-id", GONE]).expect(0);
+    let ran = ws.run(&["replay", "latest", "--kind", "refused", "--api-url", &ws.sandbox.url()]).expect(0);
+    assert!(ran.stderr.contains("nothing to replay"), "{}", ran.stderr);
+}
