@@ -61,7 +61,7 @@ impl AheadOptions {
 
     /// Stretches that are read or wait to be taken over.
     fn stretches_max(self) -> usize {
-        4 * self.threads + 1
+        2 * self.threads + 1
     }
 }
 
