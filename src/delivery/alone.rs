@@ -25,7 +25,7 @@ pub(super) struct PushedBack {
     since: Option<(u64, u64)>,
     /// 429 in a row that hardly anybody else had.
     alone: u32,
-    /// At its latest 429 nobody had passed since the one before.
+    /// At its latest 429 hardly anybody had passed since the one before.
     was_first: bool,
 }
 

@@ -7,20 +7,9 @@ use std::fs;
 
 use simsync::sandbox::Faults;
 
-use crate::support::{Ran, Workspace, finish};
+use crate::support::{Workspace, last_run, replay};
 
 const EXPORT: &str = "crm id,tier,mobile\nC-1,basic,+447911123456\nC-2,gold,+447911123457\n";
-
-/// `simsync replay` against the sandbox, unlimited, with `--json`.
-fn replay(ws: &Workspace, args: &[&str]) -> Ran {
-    let url = ws.sandbox.url();
-    let own = ["replay", "--api-url", &url, "--rate", "unlimited", "--json"];
-    finish(ws.command(&[&own, args].concat()))
-}
-
-fn last_run(ws: &Workspace) -> String {
-    ws.run_dirs().pop().unwrap().file_name().unwrap().to_string_lossy().into_owned()
-}
 
 /// The row of `C-2` as the run's `failed.csv` has it, with another tier, in a file of its own.
 fn corrected(ws: &Workspace, run: &str, tier: &str) {

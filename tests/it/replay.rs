@@ -8,25 +8,13 @@ use std::fs;
 use rustix::process::Signal;
 use simsync::sandbox::{Faults, Shares};
 
-use crate::support::{Ran, Workspace, export, finish, ran, signal};
+use crate::support::{Ran, Workspace, export, last_run, ran, replay, signal};
 use crate::witness::frozen_after;
-
-/// `simsync replay` against the sandbox, unlimited, with `--json`.
-fn replay(ws: &Workspace, args: &[&str]) -> Ran {
-    let url = ws.sandbox.url();
-    let own = ["replay", "--api-url", &url, "--rate", "unlimited", "--json"];
-    finish(ws.command(&[&own, args].concat()))
-}
 
 /// Subjects of these statuses.
 fn refusing(statuses: &[(&str, u16)]) -> Faults {
     let statuses = statuses.iter().map(|(subject, status)| ((*subject).to_owned(), *status));
     Faults { subject_statuses: statuses.collect(), ..Faults::default() }
-}
-
-/// Id of the newest run.
-fn last_run(ws: &Workspace) -> String {
-    ws.run_dirs().pop().unwrap().file_name().unwrap().to_string_lossy().into_owned()
 }
 
 /// Subjects of the requests from here on.

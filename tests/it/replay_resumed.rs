@@ -6,18 +6,7 @@ use std::collections::BTreeSet;
 
 use simsync::sandbox::Faults;
 
-use crate::support::{Ran, Workspace, export, finish};
-
-/// `simsync replay` against the sandbox, unlimited, with `--json`.
-fn replay(ws: &Workspace, args: &[&str]) -> Ran {
-    let url = ws.sandbox.url();
-    let own = ["replay", "--api-url", &url, "--rate", "unlimited", "--json"];
-    finish(ws.command(&[&own, args].concat()))
-}
-
-fn last_run(ws: &Workspace) -> String {
-    ws.run_dirs().pop().unwrap().file_name().unwrap().to_string_lossy().into_owned()
-}
+use crate::support::{Ran, Workspace, export, last_run, replay};
 
 /// Subjects `C-000000` and on with this status.
 fn statuses(subjects: std::ops::Range<u32>, status: u16) -> Faults {

@@ -284,3 +284,15 @@ pub(crate) fn export(rows: u32) -> String {
 pub(crate) fn fixture(name: &str) -> String {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name).to_string_lossy().into_owned()
 }
+
+/// `simsync replay` against the sandbox, unlimited, with `--json`.
+pub(crate) fn replay(ws: &Workspace, args: &[&str]) -> Ran {
+    let url = ws.sandbox.url();
+    let own = ["replay", "--api-url", &url, "--rate", "unlimited", "--json"];
+    finish(ws.command(&[&own, args].concat()))
+}
+
+/// The name of the newest run.
+pub(crate) fn last_run(ws: &Workspace) -> String {
+    ws.run_dirs().pop().unwrap().file_name().unwrap().to_string_lossy().into_owned()
+}
