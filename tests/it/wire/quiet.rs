@@ -95,4 +95,5 @@ fn one_row_that_is_pushed_back_for_ever_fails_alone() {
     let row = &workspace.last_rows("failed.csv")[0];
     assert_eq!((row["crm id"].as_str(), row["_reason"].as_str()), ("C-000030", "exhausted"), "{row:?}");
     assert!(row["_signature"].contains("429 for this row alone"), "{row:?}");
+    assert!(http(&ran, "429") <= 20, "{}", ran.stdout);
 }
