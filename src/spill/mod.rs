@@ -163,6 +163,16 @@ const LEN_BITS: u32 = 20;
 
 const _: () = assert!(BLOCK_BYTES_MAX < 1 << LEN_BITS);
 
+impl Place {
+    fn at(self) -> u64 {
+        self.0 >> LEN_BITS
+    }
+
+    fn len(self) -> usize {
+        usize::try_from(self.0 & ((1 << LEN_BITS) - 1)).unwrap_or(usize::MAX)
+    }
+}
+
 #[derive(Debug, Default)]
 struct Partition {
     /// Blocks in memory.
@@ -250,14 +260,38 @@ impl Spill {
                 };
                 *place
             };
-            let (at, len) = (place.0 >> LEN_BITS, place.0 & ((1 << LEN_BITS) - 1));
-            buffer.resize(usize::try_from(len).unwrap_or(usize::MAX), 0);
-            let read = self.space.file()?.read_exact_at(&mut buffer, at);
+            buffer.resize(place.len(), 0);
+            let read = self.space.file()?.read_exact_at(&mut buffer, place.at());
             read.map_err(|error| self.space.failed("read from", error))?;
             take(&buffer);
             next += 1;
         }
         take(&buffer);
+        Ok(())
+    }
+
+    /// Puts other records in the place of all that a partition has.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    ///
+    /// # Panics
+    /// When there is no such partition, or they are not as long.
+    pub fn overwrite(&self, partition: usize, records: &[u8]) -> Result<(), SpillError> {
+        let mut partitions = self.lock();
+        let Partition { kept, spilled, tail, bytes } = &mut partitions[partition];
+        assert_eq!(records.len() as u64, *bytes, "records are replaced by as many bytes");
+        let mut rest = records;
+        for block in kept {
+            let new = rest.split_off(..block.len()).unwrap_or_default();
+            *block = new.into();
+        }
+        for place in spilled.iter() {
+            let new = rest.split_off(..place.len()).unwrap_or_default();
+            let written = self.space.file()?.write_all_at(new, place.at());
+            written.map_err(|error| self.space.failed("write to", error))?;
+        }
+        tail.copy_from_slice(rest);
         Ok(())
     }
 
