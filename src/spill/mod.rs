@@ -1,9 +1,10 @@
 //! Spill: private temporary partitions, in memory as long as there is room and in one unlinked file beyond.
 //!
 //! Records are appended to partitions by number and read back partition by partition, in the order they came. What does not
-//! fit goes to the file as a whole: a part of it in memory would save nothing. Nothing outlives the process. Not here: what the records mean, and how many partitions there should be (`survey/`,
+//! fit goes to the file as a whole: a part of it in memory would save nothing. Places of partitions that are gone are used again. Nothing outlives the process. Not here: what the records mean, and how many partitions there should be (`survey/`,
 //! `journal/`).
 
+use std::collections::BTreeMap;
 use std::fs::{File, Permissions};
 use std::io;
 use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
@@ -39,8 +40,10 @@ struct Shared {
     /// Whether they did not suffice: nothing is kept from then on.
     is_over: AtomicBool,
     file: OnceLock<File>,
-    /// Where the next block goes. Blocks are never moved.
+    /// Where the next block goes for which no place is free. Blocks are never moved.
     end: AtomicU64,
+    /// By their bytes, the places of blocks that are gone with their partitions.
+    free: Mutex<BTreeMap<usize, Vec<u64>>>,
 }
 
 impl Space {
@@ -54,6 +57,7 @@ impl Space {
             is_over: AtomicBool::new(false),
             file: OnceLock::new(),
             end: AtomicU64::new(0),
+            free: Mutex::default(),
         };
         Space { shared: Arc::new(shared) }
     }
@@ -81,7 +85,7 @@ impl Space {
         self.shared.kept_bytes.load(Ordering::Relaxed)
     }
 
-    /// Bytes written to the file.
+    /// Bytes of the file.
     pub fn spilled_bytes(&self) -> u64 {
         self.shared.end.load(Ordering::Relaxed)
     }
@@ -122,13 +126,21 @@ impl Space {
         is_kept
     }
 
-    /// Writes a full block to the file.
-    fn write(&self, block: &[u8]) -> Result<Place, SpillError> {
+    /// Writes a full block to the file, to a place of so many bytes if it is not longer.
+    fn write(&self, block: &[u8], place_bytes: usize) -> Result<Place, SpillError> {
         let file = self.file()?;
-        let at = self.shared.end.fetch_add(block.len() as u64, Ordering::Relaxed);
-        if at / GROWTH_BYTES != (at + block.len() as u64) / GROWTH_BYTES {
-            self.require(GROWTH_BYTES)?;
-        }
+        let place_bytes = block.len().max(place_bytes);
+        let free = self.free().get_mut(&place_bytes).and_then(Vec::pop);
+        let at = match free {
+            Some(at) => at,
+            None => {
+                let at = self.shared.end.fetch_add(place_bytes as u64, Ordering::Relaxed);
+                if at / GROWTH_BYTES != (at + place_bytes as u64) / GROWTH_BYTES {
+                    self.require(GROWTH_BYTES)?;
+                }
+                at
+            }
+        };
         file.write_all_at(block, at).map_err(|error| self.failed("write to", error))?;
         Ok(Place(at << LEN_BITS | block.len() as u64))
     }
@@ -146,6 +158,11 @@ impl Space {
         let file = file.map_err(|error| self.failed("create a private file in", error))?;
         // Whoever lost a race drops the file that nobody has used.
         Ok(self.shared.file.get_or_init(|| file))
+    }
+
+    fn free(&self) -> MutexGuard<'_, BTreeMap<usize, Vec<u64>>> {
+        // Places are taken out and put back whole.
+        self.shared.free.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn failed(&self, doing: &'static str, source: io::Error) -> SpillError {
@@ -327,7 +344,7 @@ impl Spill {
             self.has_kept.store(true, Ordering::Relaxed);
             partition.kept.push(partition.tail.as_slice().into());
         } else {
-            partition.spilled.push(self.space.write(&partition.tail)?);
+            partition.spilled.push(self.space.write(&partition.tail, self.block_bytes)?);
         }
         partition.tail.clear();
         Ok(())
@@ -337,7 +354,7 @@ impl Spill {
     fn let_go(&self, partition: &mut Partition) -> Result<(), SpillError> {
         let mut places = Vec::with_capacity(partition.kept.len() + partition.spilled.len());
         for block in &partition.kept {
-            places.push(self.space.write(block)?);
+            places.push(self.space.write(block, self.block_bytes)?);
         }
         places.append(&mut partition.spilled);
         partition.spilled = places;
@@ -354,7 +371,12 @@ impl Spill {
 
 impl Drop for Spill {
     fn drop(&mut self) {
-        let kept: usize = self.lock().iter().map(Partition::kept_bytes).sum();
+        let partitions = self.lock();
+        let kept: usize = partitions.iter().map(Partition::kept_bytes).sum();
+        let mut free = self.space.free();
+        for place in partitions.iter().flat_map(|partition| &partition.spilled) {
+            free.entry(place.len().max(self.block_bytes)).or_default().push(place.at());
+        }
         self.space.shared.kept_bytes.fetch_sub(kept, Ordering::Relaxed);
     }
 }

@@ -31,7 +31,7 @@ pub struct GatherOptions {
     pub dir: PathBuf,
     /// Memory for rows, in bytes.
     pub memory_max: usize,
-    /// Rows that one subject may have.
+    /// Rows of one subject that are ruled on in memory.
     pub subject_rows_max: u64,
     /// Pairs of subjects of which one takes what the other gives up, of which the order is found.
     pub chain_links_max: usize,
@@ -309,8 +309,7 @@ impl Gather {
     /// Joins the rows with the ledger, on so many threads, and rules on every one of them.
     ///
     /// # Errors
-    /// When rows cannot be read back or one subject has too many, and the first error of the ledger. Nothing is ruled
-    /// then.
+    /// When rows cannot be read back, and the first error of the ledger. Nothing is ruled then.
     ///
     /// # Panics
     /// When rows were only counted, the ledger is out of order or a row lacks the key field, and in the end when the books
