@@ -128,6 +128,9 @@ mod adopt;
 // Surveys beyond their memory, and what is sent of an update.
 mod spill;
 
+// One key value with more rows than memory has room for.
+mod large;
+
 // SIM swaps: chains, rings, and what a kill leaves of them.
 mod swaps;
 
