@@ -3,6 +3,7 @@
 //!
 //! Pure. Not here: how records and entries lie on disk (`journal/`), what follows from them (`plan/`).
 
+mod cleared;
 mod failure;
 
 use std::collections::VecDeque;

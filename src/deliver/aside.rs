@@ -38,7 +38,7 @@ impl Driver<'_, '_> {
         if fed.is_clear {
             return Some(fed);
         }
-        let waits_for = self.deferred.contains_key(&fed.waits_for);
+        let waits_for = self.deferred.contains_key(&fed.linked.waits_for);
         if !is_put_aside(self.is_behind(fed.update.subject), waits_for, self.deferred_room()) {
             return Some(fed);
         }

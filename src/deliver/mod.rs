@@ -17,6 +17,7 @@ mod fates;
 mod feed;
 mod hours;
 mod resolve;
+mod rings;
 mod rows;
 mod settle;
 mod steer;
@@ -56,6 +57,7 @@ use crate::input::{Inputs, SourceError};
 use crate::journal::{JournalError, JournalWriter, LedgerScan};
 use crate::plan::{Plan, Ruling};
 use crate::report::plural;
+use crate::row::Place;
 use crate::spill::Space;
 use crate::survey::{Emitter, Judge};
 
@@ -346,6 +348,8 @@ pub struct Delivery<'a> {
     pub space: &'a Space,
     /// What the bounds are when somebody wants them read again.
     pub reload: &'a Reload<'a>,
+    /// Places of the rows of [`Plan::cleared_before`], ascending.
+    pub cleared: &'a [Place],
 }
 
 /// What delivery leaves behind for the reports.
@@ -409,6 +413,8 @@ pub fn deliver(delivery: Delivery<'_>, emitter: &mut Emitter<'_>) -> Result<Deli
         Fates::new(delivery.space),
     );
     driver.batch = delivery.batch;
+    let cleared = delivery.cleared.iter().zip(delivery.plan.cleared_before());
+    driver.outcome.cleared = cleared.map(|(place, (at, fields))| (*at, (*place, *fields))).collect();
     driver.senders = Some(senders);
     driver.set_hours(rules.hours.clone());
     run_passes(&mut driver, delivery);
@@ -479,8 +485,13 @@ fn run_passes(driver: &mut Driver<'_, '_>, mut delivery: Delivery<'_>) {
         pass(driver, &mut delivery, Selection::Late);
         driver.check_updates();
     }
-    waves::run(driver, &mut delivery, waiting);
-    resolve::run(driver, &mut delivery);
+    let mut next = Some(waiting);
+    while let Some(waiting) = next {
+        waves::run(driver, &mut delivery, waiting);
+        resolve::run(driver, &mut delivery);
+        next = driver.take_up_postponed();
+    }
+    driver.end_updates();
 }
 
 /// Updates of the plan that failed in earlier batches and wait for nobody.

@@ -5,7 +5,6 @@
 //! reading serves as many waves as can be held. Not here: who waits for whom
 //! (`plan/chain.rs`).
 
-use super::clears;
 use super::feed::{Fed, Hand, LaterWaves, Selection};
 use super::{Delivery, Driver, pass, pass_of};
 use crate::engine::credit::Credit;
@@ -15,7 +14,7 @@ const WAVE_UPDATES_HELD_MAX: u64 = 10_000;
 
 /// Sends all waves.
 pub(super) fn run(driver: &mut Driver<'_, '_>, delivery: &mut Delivery<'_>, waiting: u64) {
-    if waiting == 0 || !driver.is_going() || !clears::may_begin(driver, delivery, waiting) {
+    if waiting == 0 || !driver.is_going() {
         return;
     }
     driver.later("chains of swaps", waiting);
@@ -64,10 +63,7 @@ fn run_held(driver: &mut Driver<'_, '_>, delivery: &Delivery<'_>, later: LaterWa
         if !driver.is_going() {
             return;
         }
-        let wave: Vec<_> = wave.into_iter().filter_map(|fed| driver.put_aside(fed)).collect();
-        if wave.is_empty() {
-            continue;
-        }
+        driver.is_in_waves = true;
         pass_of(driver, (driver.window, bytes), |credit, send| {
             let mut hand = Hand::new(credit, send);
             if wave.into_iter().all(|fed| hand.hand(fed, rows, bytes)) {
@@ -75,6 +71,7 @@ fn run_held(driver: &mut Driver<'_, '_>, delivery: &Delivery<'_>, later: LaterWa
             }
             Ok(LaterWaves::new())
         });
+        driver.is_in_waves = false;
         driver.check_updates();
     }
 }
