@@ -309,9 +309,8 @@ impl LedgerEntry {
         let slot = &mut self.fields[kind.index()];
         // A clear goes before all rows of its batch and is no row's: what it comes upon keeps its version, lest the update
         // it makes way for seem stale.
-        let came_upon = slot.filter(|field| {
-            version.ordinal == Version::BEFORE_ALL_ROWS && field.state != FieldState::Unknown
-        });
+        let came_upon =
+            slot.filter(|field| version.is_before_all_rows() && field.state != FieldState::Unknown);
         let version = came_upon.map_or(version, |field| field.version.max(version));
         if slot.is_some_and(|field| field.version > version) {
             return false;
@@ -343,10 +342,12 @@ impl LedgerEntry {
     /// that one came upon. Whether the field is known now as it was acknowledged.
     fn acknowledge(&mut self, fact: &FieldFact, update: Version) -> bool {
         let unknown = self.field(fact.kind).filter(|field| field.state == FieldState::Unknown);
-        if unknown.is_some_and(|field| field.version <= update || self.is_resolved(fact, update, field)) {
+        let kept = unknown.and_then(|field| self.kept_by_clear(fact, update, field));
+        let is_resolved = |field: LedgerField| self.is_resolved(fact, update, field);
+        if kept.is_some() || unknown.is_some_and(|field| field.version <= update || is_resolved(field)) {
             self.fields[fact.kind.index()] = None;
         }
-        let is_set = self.set(fact.kind, FieldState::Known(fact.hash), fact.version);
+        let is_set = self.set(fact.kind, FieldState::Known(fact.hash), kept.unwrap_or(fact.version));
         if unknown.is_some() && !is_set {
             self.keep_last_known(fact.kind, fact.hash);
         }

@@ -212,3 +212,32 @@ fn a_replay_takes_rows_whose_subjects_were_cleared_for_in_doubt_and_a_resume_fin
         assert_holds(&workspace, &rows);
     }
 }
+
+#[test]
+fn a_clear_in_doubt_that_is_acknowledged_later_lets_no_older_row_in() {
+    let workspace = with_subjects(2);
+    let run = {
+        let text = format!("crm id,imsi\nC-000000,{}\nC-000000,{}\nC-000001,{}\n", imsi(7), imsi(5), imsi(6));
+        workspace.write("each.csv", text);
+        workspace.fault(Faults { refused_values: [imsi(7)].into(), ..honest() });
+        workspace.sync(&["each.csv", "--yes", "--duplicates", "each"]).expect(3);
+        last_run(&workspace)
+    };
+    // Rows 2 and 3, corrected: a ring of that batch.
+    let (one, other) = (imsi(6), imsi(5));
+    let text = format!("crm id,imsi,_run,_row\nC-000000,{one},{run},2\nC-000001,{other},{run},3\n");
+    workspace.write("corrected.csv", text);
+    for acknowledged in [0, 1] {
+        let before = workspace.sandbox.stats().requests;
+        workspace.fault(Faults { uniqueness: Uniqueness::Refuse409, ..frozen_after(before + acknowledged) });
+        let mut child = workspace.sync_in_background(&[&BREAK[..], &["corrected.csv"]].concat());
+        workspace.wait_for_requests(before + acknowledged + 1);
+        kill_9(&mut child);
+        workspace.fault(honest());
+    }
+    assert_eq!(workspace.at_server("C-000000", "imsi"), None, "cleared, and that is acknowledged");
+    let ran = replay(&workspace, &[&run]).expect(3).expect_books();
+    assert_eq!((ran.rows("superseded"), ran.rows("synced")), (1, 0), "{}", ran.stdout);
+    sync(&workspace, &["corrected.csv"]).expect(0).expect_books();
+    assert_holds(&workspace, &[(0, 6), (1, 5)]);
+}
