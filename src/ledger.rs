@@ -229,7 +229,7 @@ pub struct LedgerEntry {
     /// of another field; by version, oldest first, at most [`REFUSALS_MAX`].
     pub refusals: Vec<Refusal>,
     /// Failed updates of which the row was corrected: acknowledged since, under the same version, with other values that are
-    /// in force. In the order of the corrections, at most [`CORRECTED_MAX`].
+    /// in force, or failed again with them. In the order of the corrections, at most [`CORRECTED_MAX`].
     pub corrected: Vec<Corrected>,
 }
 
@@ -384,7 +384,7 @@ impl LedgerEntry {
         let times = FieldKind::ALL.into_iter().zip(times);
         let differ = times.filter(|(kind, at_s)| *at_s != self.acked_at_s && is_known(*kind));
         self.field_times_s = differ.collect();
-        if !self.refusals.is_empty() || !self.corrected.is_empty() {
+        if !self.refusals.is_empty() || !self.corrected.is_empty() || !self.in_doubt.is_empty() {
             self.note_corrected(version, update_digest(facts));
         }
         self.forget_failures(version);
@@ -413,7 +413,14 @@ impl LedgerEntry {
         // The failures of older batches are history once the newer batch has tried again.
         self.refusals.retain(|old| old.version.batch >= refusal.version.batch);
         match self.refusals.iter_mut().find(|old| old.version == refusal.version) {
-            Some(old) => *old = Refusal { count: old.count + refusal.count, ..refusal },
+            Some(old) => {
+                let failed = Corrected { version: old.version, digest: old.digest };
+                let is_other = refusal.digest != old.digest;
+                *old = Refusal { count: old.count + refusal.count, ..refusal };
+                if is_other {
+                    self.keep_corrected(failed);
+                }
+            }
             None => {
                 let at = self.refusals.partition_point(|old| old.version < refusal.version);
                 self.refusals.insert(at, refusal);
@@ -465,7 +472,7 @@ impl EntryFold {
             return;
         }
         if let Record::Confirmed { facts, .. } = record {
-            facts.iter().for_each(|fact| self.entry.confirm(fact));
+            self.entry.confirm_all(facts, record.version());
             return;
         }
         self.end(record.version());

@@ -73,7 +73,7 @@ pub struct Refusal {
     pub signature: String,
 }
 
-/// Corrected updates kept per subject: the newest corrections. A forgotten one is sent when it is fed back as it was.
+/// Corrected updates kept per subject, those among them whose correction has failed itself: the newest corrections. A forgotten one is sent when it is fed back as it was.
 pub const CORRECTED_MAX: usize = 8;
 
 /// A failed update of which the row was corrected, so that it does not come back when the row is fed back as it was.
@@ -86,22 +86,52 @@ pub struct Corrected {
 }
 
 impl LedgerEntry {
-    /// An update of this version was acknowledged. One of the same version that failed with other values was corrected by it;
-    /// and is not any more, if it is the very one.
+    /// An update of this version was acknowledged. One of the same version that failed with other values, or was in doubt, was
+    /// corrected by it; and is not any more, if it is the very one.
     pub(super) fn note_corrected(&mut self, version: Version, acknowledged: UpdateDigest) {
-        let fields = self.fields;
+        let (fields, refusals) = (self.fields, &self.refusals);
         self.corrected.retain(|corrected| {
             let is_in_force = |field: &LedgerField| field.version == corrected.version;
-            fields.iter().flatten().any(is_in_force)
+            // Of a correction that failed itself, nothing is in force yet.
+            let is_open = || refusals.iter().any(|refusal| refusal.version == corrected.version);
+            (fields.iter().flatten().any(is_in_force) || is_open())
                 && (corrected.version != version || corrected.digest != acknowledged)
         });
-        if let Some(refusal) = self.refusal(version).filter(|refusal| refusal.digest != acknowledged) {
-            let corrected = Corrected { version, digest: refusal.digest };
-            self.corrected.retain(|other| *other != corrected);
-            if self.corrected.len() >= CORRECTED_MAX {
-                self.corrected.remove(0);
-            }
-            self.corrected.push(corrected);
+        let failed = self.refusal(version).map(|refusal| refusal.digest);
+        let doubted = self.in_doubt.iter().find(|doubt| doubt.version == version).map(|doubt| doubt.digest);
+        for digest in failed.into_iter().chain(doubted).filter(|digest| *digest != acknowledged) {
+            self.keep_corrected(Corrected { version, digest });
+        }
+    }
+
+    /// Keeps that an update does not come back.
+    pub(super) fn keep_corrected(&mut self, corrected: Corrected) {
+        self.corrected.retain(|other| *other != corrected);
+        if self.corrected.len() >= CORRECTED_MAX {
+            self.corrected.remove(0);
+        }
+        self.corrected.push(corrected);
+    }
+
+    /// Whether an update that failed under this version was corrected to what is acknowledged already, by something older:
+    /// there is nothing to send, and yet what failed is not to come back.
+    pub fn corrects(&self, update: Version, facts: impl IntoIterator<Item = FieldFact>) -> bool {
+        let is_older = |fact: FieldFact| {
+            self.field(fact.kind).is_some_and(|field| {
+                field.state == FieldState::Known(fact.hash) && field.version < fact.version
+            })
+        };
+        self.refusal(update).is_some() && facts.into_iter().any(is_older)
+    }
+
+    /// A row of this version says what was acknowledged.
+    pub(super) fn confirm_all(&mut self, facts: &[FieldFact], version: Version) {
+        facts.iter().for_each(|fact| self.confirm(fact));
+        if self.refusal(version).is_some()
+            && self.fields.iter().flatten().any(|field| field.version == version)
+        {
+            self.note_corrected(version, update_digest(facts));
+            self.refusals.retain(|refusal| refusal.version != version);
         }
     }
 
@@ -128,7 +158,7 @@ impl LedgerEntry {
     }
 
     /// A newer row says what was acknowledged: older ones that failed, or were left, are overtaken by it.
-    pub(super) fn confirm(&mut self, fact: &FieldFact) {
+    fn confirm(&mut self, fact: &FieldFact) {
         if self.field(fact.kind).is_some_and(|field| field.state == FieldState::Known(fact.hash)) {
             self.set(fact.kind, FieldState::Known(fact.hash), fact.version);
         }
