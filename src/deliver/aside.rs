@@ -7,7 +7,6 @@
 
 use super::driver::Driver;
 use super::feed::Fed;
-use super::resolve::DEFERRED_HELD_MAX;
 use super::settle::Unresolved;
 use crate::digest::SubjectId;
 use crate::engine::credit::Credit;
@@ -24,7 +23,7 @@ impl Driver<'_, '_> {
 
     /// Lets an update wait for the later passes; whether it did not before.
     pub(super) fn wait_later(&mut self, mut unresolved: Unresolved) -> bool {
-        if self.deferred.len() >= DEFERRED_HELD_MAX {
+        if self.deferred.len() >= self.rules.deferred_held_max {
             // A later pass reads it again.
             unresolved.kept = None;
         }

@@ -74,6 +74,8 @@ pub struct DeliverRules {
     pub rows_held_max: usize,
     /// Rows kept until the last row of their subject arrives, at most.
     pub rows_folding_max: usize,
+    /// Updates that wait for a later pass and are kept in memory with what they send, at most.
+    pub deferred_held_max: usize,
     /// How long attempts on the wire may take to end once the run stops.
     pub shutdown_grace_ms: u64,
     /// When the run stops on the run's clock, in milliseconds, and by which limit.

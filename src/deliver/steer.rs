@@ -48,14 +48,15 @@ impl Driver<'_, '_> {
         group
     }
 
-    /// Whether a run that has more to send than it is allowed to can send nothing more.
-    fn is_full(&self) -> bool {
+    /// Whether a run that has more to send than it is allowed to can take nothing more.
+    pub(super) fn is_full(&self) -> bool {
         self.is_over_limit && self.left() == 0 && !self.rings.is_any_open()
     }
 
-    /// After a pass: a run that had more to send than it was allowed to stops in order.
+    /// After a pass: a run that had more to send than it was allowed to stops in order, unless updates that have their places
+    /// wait for a later pass and were not tried yet.
     pub(super) fn check_updates(&mut self) {
-        if self.is_full() {
+        if self.is_full() && self.deferred.values().all(|unresolved| unresolved.is_tried) {
             self.end_updates();
         }
     }

@@ -20,7 +20,7 @@ pub(super) fn run(driver: &mut Driver<'_, '_>, delivery: &mut Delivery<'_>, wait
     driver.later("chains of swaps", waiting);
     let updates = delivery.plan.waves();
     let mut first = 1;
-    while driver.is_going() && first as usize <= updates.len() {
+    while driver.is_going() && !driver.is_full() && first as usize <= updates.len() {
         let behind = behind(updates, first, WAVE_UPDATES_HELD_MAX);
         driver.is_in_waves = true;
         let later = pass(driver, delivery, Selection::Waves { first, behind });
@@ -60,7 +60,7 @@ fn run_held(driver: &mut Driver<'_, '_>, delivery: &Delivery<'_>, later: LaterWa
     // The inputs were read to their end.
     let (rows, bytes) = (delivery.plan.facts().rows.read, delivery.inputs.bytes_total());
     for wave in later.into_values() {
-        if !driver.is_going() {
+        if !driver.is_going() || driver.is_full() {
             return;
         }
         driver.is_in_waves = true;
