@@ -409,7 +409,7 @@ impl LedgerEntry {
 
     fn refuse(&mut self, refusal: Refusal) {
         // Its outcome is durable now. What an attempt before a crash may have set stays unknown.
-        self.in_doubt.retain(|doubt| doubt.version != refusal.version);
+        self.end_doubt(refusal.version, refusal.digest);
         // The failures of older batches are history once the newer batch has tried again.
         self.refusals.retain(|old| old.version.batch >= refusal.version.batch);
         match self.refusals.iter_mut().find(|old| old.version == refusal.version) {
@@ -435,7 +435,7 @@ impl LedgerEntry {
         for kind in doubt.fields.iter() {
             self.set(kind, FieldState::Unknown, doubt.version);
         }
-        self.in_doubt.retain(|old| old.version != doubt.version);
+        self.end_doubt(doubt.version, doubt.digest);
         let at = self.in_doubt.partition_point(|old| old.version < doubt.version);
         self.in_doubt.insert(at, doubt);
         self.in_doubt.truncate(IN_DOUBT_MAX);

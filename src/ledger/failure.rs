@@ -104,6 +104,16 @@ impl LedgerEntry {
         }
     }
 
+    /// What was in doubt under this version is so no more: an update of the same version with this digest has come to its
+    /// end, or is in doubt in its place. With another digest it was another row, which was corrected.
+    pub(super) fn end_doubt(&mut self, version: Version, digest: UpdateDigest) {
+        let Some(at) = self.in_doubt.iter().position(|doubt| doubt.version == version) else { return };
+        let ended = self.in_doubt.remove(at);
+        if ended.digest != digest {
+            self.keep_corrected(Corrected { version, digest: ended.digest });
+        }
+    }
+
     /// Keeps that an update does not come back.
     pub(super) fn keep_corrected(&mut self, corrected: Corrected) {
         self.corrected.retain(|other| *other != corrected);
@@ -225,6 +235,63 @@ fn parts_of(facts: &[FieldFact]) -> impl Iterator<Item = Vec<FieldFact>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::digest::{FieldHash, SubjectId};
+    use crate::ledger::{EntryFold, Record};
+    use crate::update::FieldKind;
+
+    const SUBJECT: SubjectId = SubjectId([1; 16]);
+    const AT: Version = Version { batch: 2, ordinal: 4 };
+
+    fn facts(class: u64) -> Vec<FieldFact> {
+        vec![FieldFact { kind: FieldKind::UserClass, hash: FieldHash(class), version: AT }]
+    }
+
+    fn synced(class: u64) -> Record {
+        Record::Synced { subject: SUBJECT, version: AT, facts: facts(class), at_s: 9 }
+    }
+
+    fn refused(class: u64) -> Record {
+        let (digest, signature) = (update_digest(&facts(class)), String::new());
+        let unknown = FieldSet::EMPTY;
+        Record::Refused { subject: SUBJECT, version: AT, digest, status: 422, signature, unknown }
+    }
+
+    fn intent(class: u64) -> Record {
+        let (fields, digest) = (FieldSet::only(FieldKind::UserClass), update_digest(&facts(class)));
+        Record::Intent { subject: SUBJECT, version: AT, fields, digest }
+    }
+
+    #[test]
+    fn whatever_became_of_a_correction_what_it_corrects_does_not_come_back_once_it_is_acknowledged() {
+        let confirmed = Record::Confirmed { subject: SUBJECT, version: AT, facts: facts(2) };
+        let before = Version { batch: 1, ordinal: 7 };
+        let same = facts(2).into_iter().map(|fact| FieldFact { version: before, ..fact }).collect();
+        let same = Record::Synced { subject: SUBJECT, version: before, facts: same, at_s: 8 };
+        // Runs, each of which is killed at its end; which values do not come back after them.
+        let cases: [(Vec<Vec<Record>>, &[u64]); 8] = [
+            (vec![vec![refused(1)], vec![synced(2)]], &[1]),
+            (vec![vec![refused(1)], vec![intent(2)], vec![synced(2)]], &[1]),
+            (vec![vec![refused(1)], vec![refused(2)], vec![synced(2)]], &[1]),
+            (vec![vec![refused(1)], vec![refused(3)], vec![synced(2)]], &[1, 3]),
+            (vec![vec![intent(1)], vec![synced(2)]], &[1]),
+            (vec![vec![intent(1)], vec![intent(3)], vec![refused(2)], vec![synced(2)]], &[1, 3]),
+            (vec![vec![same, refused(1)], vec![confirmed]], &[1]),
+            // Fed back all the same, and acknowledged.
+            (vec![vec![refused(1)], vec![refused(2)], vec![synced(1)]], &[2]),
+        ];
+        for (runs, expected) in cases {
+            let mut entry = LedgerEntry::new(SUBJECT);
+            for run in &runs {
+                let mut fold = EntryFold::new(entry);
+                run.iter().for_each(|record| fold.apply(record));
+                entry = fold.finish();
+            }
+            for class in 1..=3 {
+                let is_corrected = entry.is_corrected(&facts(class), &facts(class));
+                assert_eq!(is_corrected, expected.contains(&class), "{class} after {runs:?}");
+            }
+        }
+    }
 
     #[test]
     fn every_kind_stands_at_the_index_of_its_number() {

@@ -9,7 +9,7 @@ use crate::rings::{
     BREAK, RINGS_OPEN_MAX, assert_holds, assert_sent, imsi, imsis_sent, pairs, sync, takes, unique,
     with_subjects,
 };
-use crate::support::{Workspace, last_run, replay};
+use crate::support::{last_run, replay};
 use crate::witness::{frozen_after, kill_9};
 
 /// A server that lets a value be one subject's alone.
