@@ -133,7 +133,7 @@ impl Driver<'_, '_> {
         if !is_sent {
             self.rings.beyond.insert(fed.linked.group);
             self.is_over_limit = true;
-        } else if !fed.is_clear && !(turn == Turn::Now && fed.is_part) {
+        } else if !(fed.is_clear || turn == Turn::Now && fed.is_part) {
             self.handed += 1;
         }
         is_sent

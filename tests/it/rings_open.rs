@@ -108,7 +108,7 @@ fn many_runs_with_a_limit_break_many_rings_and_leave_none_half_broken() {
     let mut synced = 0;
     for code in [8, 8, 8, 0] {
         let ran = sync(&workspace, &["swaps.csv", "--max-rows", "91"]).expect(code).expect_books();
-        assert!(ran.rows("synced") >= 27 && ran.rows("synced") % 2 == 0, "{}", ran.stdout);
+        assert!(ran.rows("synced") >= 27 && ran.rows("synced").is_multiple_of(2), "{}", ran.stdout);
         synced += ran.rows("synced");
         let without = (0..300).filter(|of| workspace.at_server(&format!("C-{of:06}"), "imsi").is_none());
         assert_eq!(without.count(), 0);
@@ -188,6 +188,26 @@ fn rings_whose_updates_the_server_defers_keep_the_next_ones_from_being_begun() {
     });
     let clears = first.filter(|request| request.fields.get("imsi") == Some(&None)).count();
     assert_eq!(clears, RINGS_OPEN_MAX, "begun before any of them was tried again");
+}
+
+#[test]
+fn a_ring_that_was_begun_under_a_limit_is_tried_to_its_end_although_the_server_defers_it() {
+    let workspace = with_subjects(5);
+    let rows = [(0, 1), (1, 0), (2, 3), (3, 2), (4, 20)];
+    workspace.write("swaps.csv", takes(&rows));
+    let statuses = [("C-000001".to_owned(), 409)].into();
+    workspace.fault(Faults { subject_statuses: statuses, ..honest() });
+    let ran = sync(&workspace, &["swaps.csv", "--max-rows", "3"]).expect(8).expect_books();
+    let rows_of = |ran: &crate::support::Ran| ["synced", "failed", "pending"].map(|fate| ran.rows(fate));
+    assert_eq!(rows_of(&ran), [1, 2, 2], "{}", ran.stdout);
+    let failed = workspace.last_rows("failed.csv");
+    assert!(failed[0]["_detail"].contains("cleared of imsi"), "{failed:?}");
+    assert_holds(&workspace, &[(2, 2), (3, 3)]);
+    workspace.fault(honest());
+    let ran = sync(&workspace, &["swaps.csv", "--max-rows", "3", "--retry-failed"]).expect(8).expect_books();
+    assert_eq!(rows_of(&ran), [2, 0, 2], "{}", ran.stdout);
+    sync(&workspace, &["swaps.csv", "--max-rows", "3"]).expect(0).expect_books();
+    assert_holds(&workspace, &rows);
 }
 
 #[test]
