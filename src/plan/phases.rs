@@ -214,6 +214,7 @@ impl<L: LedgerSlices> Phases<'_, L> {
                 is_live |= row.is_live();
             }
             if is_live {
+                self.note_cleared(&ruled);
                 self.claim_first(partition, &ruled, &mut gathered);
             }
         })?;

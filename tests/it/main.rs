@@ -134,6 +134,9 @@ mod swaps;
 // Rings of swaps, broken by clearing one subject first.
 mod rings;
 
+// Rings begun and not finished.
+mod rings_open;
+
 // What an operator is told, held to what helps.
 mod told;
 
