@@ -46,6 +46,7 @@ mod leaves;
 mod ruler;
 
 mod join;
+mod plain;
 
 mod judge;
 
