@@ -204,11 +204,9 @@ fn check_cells<'a>(
         let Some(cell) = cell(spec.kind).filter(|cell| !cell.is_empty()) else { continue };
         // Of a secret every byte may count.
         let glance = if spec.cleaning == Cleaning::Verbatim { None } else { glance(cell) };
-        let cleaned = match glance {
-            Some(_) => clean::Cleaned::untouched(cell),
-            None => clean::clean(cell, spec.cleaning),
-        };
-        let value = cleaned.value.as_ref();
+        // What a glance shows to be plain is clean.
+        let cleaned = if glance.is_none() { Some(clean::clean(cell, spec.cleaning)) } else { None };
+        let value = cleaned.as_ref().map_or(cell, |cleaned| cleaned.value.as_ref());
         if value.is_empty() {
             continue;
         }
@@ -221,7 +219,7 @@ fn check_cells<'a>(
         given.insert(spec.kind);
         let findings = Some(&mut *findings);
         let mut context = Context { rules, kind: spec.kind, findings, rejected: false, glance };
-        for fix in cleaned.fixes.into_iter().flatten() {
+        for fix in cleaned.iter().flat_map(|cleaned| cleaned.fixes.into_iter().flatten()) {
             context.raise(fix);
         }
         let canonical = check_value(spec, value, &mut context);
