@@ -517,14 +517,15 @@ static LENGTHS: LazyLock<Vec<u32>> = LazyLock::new(|| {
 /// beginning of another.
 pub(super) fn calling_code(digits: &str) -> Option<(u16, &str)> {
     let lengths = LENGTHS.as_slice();
-    let mut code = 0;
-    for (at, digit) in digits.bytes().take(3).enumerate() {
-        if !digit.is_ascii_digit() || (at == 0 && digit == b'0') {
+    let mut code = 0_u16;
+    for (at, byte) in digits.bytes().take(3).enumerate() {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 || (code == 0 && digit == 0) {
             return None;
         }
-        code = code * 10 + u16::from(digit - b'0');
-        if lengths[usize::from(code)] != 0 {
-            return Some((code, &digits[at + 1..]));
+        code = code * 10 + u16::from(digit);
+        if lengths.get(usize::from(code)).is_some_and(|lengths| *lengths != 0) {
+            return Some((code, digits.get(at + 1..)?));
         }
     }
     None
