@@ -34,7 +34,11 @@ fn a_row_that_says_what_is_known_goes_the_short_way() {
     let (said, acked) = (row(1, &SAID), synced(1, v(7, 1), &SAID));
     for duplicates in DuplicatePolicy::ALL {
         let is_each = duplicates == DuplicatePolicy::Each;
-        assert_eq!(is_short(&said, std::slice::from_ref(&acked), &with(duplicates)), !is_each, "{duplicates:?}");
+        assert_eq!(
+            is_short(&said, std::slice::from_ref(&acked), &with(duplicates)),
+            !is_each,
+            "{duplicates:?}"
+        );
     }
     // More is known than the row says, and a field is of this very row.
     let more = synced(1, v(7, 1), &[(IMSI, 1), (ICCID, 9), (CLASS, 2)]);
