@@ -46,15 +46,15 @@ fn sum(digits: &str, double_last: bool) -> u32 {
     // Every second byte is doubled: the first of each pair, or the second.
     let doubled = if double_last { 0xFF00_FF00_FF00_FF00 } else { 0x00FF_00FF_00FF_00FF };
     let (rest, eights) = digits.as_bytes().as_rchunks::<8>();
-    // A zero in front adds nothing.
-    let mut first = [b'0'; 8];
-    first[8 - rest.len()..].copy_from_slice(rest);
-    std::iter::once(&first).chain(eights).map(|eight| sum_of_eight(*eight, doubled)).sum()
+    // What is left in front stands behind nothing, which adds nothing.
+    let rest = rest.iter().fold(0, |word, byte| word >> 8 | u64::from(*byte) << 56);
+    let eights = eights.iter().map(|eight| u64::from_le_bytes(*eight));
+    std::iter::once(rest).chain(eights).map(|eight| sum_of_eight(eight, doubled)).sum()
 }
 
 /// Luhn sum of eight digits, of which the bytes of this mask are doubled, all at once.
-fn sum_of_eight(eight: [u8; 8], doubled: u64) -> u32 {
-    let digits = u64::from_le_bytes(eight) & (0x0F * EACH);
+fn sum_of_eight(eight: u64, doubled: u64) -> u32 {
+    let digits = eight & (0x0F * EACH);
     let (twice, once) = (2 * (digits & doubled), digits & !doubled);
     // Twice a digit above four has two digits, which add up to nine less.
     let above_four = ((digits & doubled) + 0x7B * EACH) >> 7 & EACH;

@@ -188,11 +188,7 @@ impl Context<'_> {
 ///
 /// `cell` gives the text of a field as the input holds it. An absent or empty cell and a null marker leave the field
 /// absent; they are never an empty value.
-pub fn check_row<'a>(
-    rules: &RuleSet,
-    cell: &impl Fn(FieldKind) -> Option<&'a str>,
-    checked: &mut Checked,
-) {
+pub fn check_row<'a>(rules: &RuleSet, cell: &impl Fn(FieldKind) -> Option<&'a str>, checked: &mut Checked) {
     check_cells(rules, cell, Glance::at_plain, checked);
 }
 
