@@ -47,6 +47,7 @@ mod leaves;
 mod ruler;
 
 mod join;
+mod plain;
 
 mod judge;
 
