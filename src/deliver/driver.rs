@@ -368,7 +368,8 @@ impl<'a, 'e> Driver<'a, 'e> {
             latency_ms,
             is_retry: held.attempts > 1,
         });
-        self.is_answered |= seen.status.is_some();
+        // A 407 is a proxy's word.
+        self.is_answered |= seen.status.is_some_and(|status| status != 407);
         self.tell_page(&seen);
         let (now_ms, jitter) = (self.now_ms(), self.chance.next_unit());
         let decision = self.scheduler.on_outcome(id, seen, now_ms, jitter);

@@ -228,7 +228,8 @@ impl Stopped {
                 "look at failed.csv, then run again, with a larger --max-errors if these failures are acceptable".into()
             }
             Stopped::Unreachable(_) => {
-                "check scheme, host and port in api.url, DNS and the network; then run the same command again".into()
+                "check scheme, host and port in api.url, api.proxy, DNS and the network; then run the same command again"
+                    .into()
             }
             Stopped::Untrusted(_) => {
                 "check the host in api.url, the authorities in api.ca_file and api.client_certificate, and this \

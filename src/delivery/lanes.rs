@@ -57,6 +57,8 @@ pub(super) struct Item {
     pub(super) probed: bool,
     /// Whether it was refused with others in a row, and is tried once more.
     pub(super) suspected: bool,
+    /// Requests for it that the server did not look at.
+    pub(super) unprocessed: u32,
     /// Its 429.
     pub(super) pushed_back: PushedBack,
     stand: Stand,
@@ -134,6 +136,7 @@ impl Lanes {
             number: 0,
             probed: false,
             suspected: false,
+            unprocessed: 0,
             pushed_back: PushedBack::default(),
             stand: Stand::Behind,
         };

@@ -28,6 +28,7 @@ mod schedule;
 mod shed;
 mod suspects;
 mod token;
+mod unprocessed;
 
 pub mod outcome;
 pub mod rules;

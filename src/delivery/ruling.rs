@@ -37,12 +37,12 @@ pub(super) struct Condemned {
 }
 
 /// A temporary failure, taken apart.
-struct Trouble {
-    failure: Failure,
-    is_chargeable: bool,
-    retry_after_ms: Option<u64>,
+pub(super) struct Trouble {
+    pub(super) failure: Failure,
+    pub(super) is_chargeable: bool,
+    pub(super) retry_after_ms: Option<u64>,
     /// Time that the row waits at least.
-    delay_min_ms: u64,
+    pub(super) delay_min_ms: u64,
 }
 
 impl Scheduler {
@@ -103,13 +103,8 @@ impl Scheduler {
                 let trouble = Trouble { failure, is_chargeable: true, retry_after_ms: None, delay_min_ms: 0 };
                 self.on_trouble(id, trouble, now_ms, jitter, decision);
             }
-            Outcome::NotConnected => {
-                // The request never left, so nothing in the row can be the reason: it is never charged for it.
-                let failure = failure(FailureKind::Exhausted, name.to_owned());
-                let trouble =
-                    Trouble { failure, is_chargeable: false, retry_after_ms: None, delay_min_ms: 0 };
-                self.on_trouble(id, trouble, now_ms, jitter, decision);
-            }
+            Outcome::NotConnected => self.on_unconnected(id, name, now_ms, jitter, decision),
+            Outcome::Unprocessed => self.on_unprocessed(id, name, now_ms, jitter, decision),
             Outcome::Redirected => {
                 self.on_redirected(id, status.unwrap_or_default(), decision);
             }
@@ -203,6 +198,7 @@ impl Scheduler {
                 self.shed.on_failed(now_ms);
                 return false;
             }
+            Outcome::Unprocessed => return false,
             Outcome::Acknowledged
             | Outcome::EchoMismatch { .. }
             | Outcome::Refused { .. }
@@ -249,6 +245,7 @@ impl Scheduler {
             | Outcome::Forbidden { .. }
             | Outcome::Disconnected
             | Outcome::NotConnected
+            | Outcome::Unprocessed
             | Outcome::Redirected => {}
         }
     }
@@ -418,7 +415,7 @@ impl Scheduler {
     }
 
     /// A temporary failure: the row's or the server's, which its neighbours will show.
-    fn on_trouble(
+    pub(super) fn on_trouble(
         &mut self,
         id: UpdateId,
         trouble: Trouble,
@@ -496,7 +493,7 @@ impl Scheduler {
     }
 
     /// Goes again at no cost, before the others.
-    fn go_again(&mut self, id: UpdateId, delay_ms: u64, decision: &mut Decision) {
+    pub(super) fn go_again(&mut self, id: UpdateId, delay_ms: u64, decision: &mut Decision) {
         self.lanes.put_in_front(id);
         decision.verdicts.push((id, Verdict::RetryIn { delay_ms }));
     }

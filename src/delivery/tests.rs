@@ -149,7 +149,7 @@ fn status(outcome: &Outcome) -> Option<u16> {
         Outcome::Throttled { .. } => Some(429),
         Outcome::ServerFailed { .. } => Some(500),
         Outcome::Redirected => Some(307),
-        Outcome::TimedOut | Outcome::Disconnected | Outcome::NotConnected => None,
+        Outcome::TimedOut | Outcome::Disconnected | Outcome::NotConnected | Outcome::Unprocessed => None,
     }
 }
 
