@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::closed;
 use super::common::unused_columns;
 use super::expiry;
 use super::fatal::Fatal;
@@ -273,6 +274,12 @@ impl Job<'_> {
             // Nothing was sent, but the rows to be corrected are wanted all the more.
             let written = self.write_rows(&surveyed, judge, &mut Delivered::default(), journal, emitter);
             return Err(first_told(stop, written, emitter));
+        }
+        let is_sent = !self.settings.run.adopt && surveyed.plan.facts().rows.send > 0;
+        if let (true, Some(text)) =
+            (is_sent, closed::note(self.settings, self.stop_at.as_ref(), emitter.clock().now_ms()))
+        {
+            emitter.emit(Event::Noticed { text });
         }
         if self.is_plan {
             return Ok(None);

@@ -147,6 +147,8 @@ pub(super) struct Driver<'a, 'e> {
     pub(super) beat_ms: u64,
     /// Attempts that may be on the wire at once, as told last.
     pub(super) limit_told: Option<u64>,
+    /// Why sending is slow, as told last.
+    pub(super) slowed: Option<String>,
     pub(super) troubles: Vec<String>,
     /// Whether it was told that a page of HTML answers.
     pub(super) is_page_told: bool,
@@ -225,6 +227,7 @@ impl<'a, 'e> Driver<'a, 'e> {
             signals: 0,
             beat_ms: 0,
             limit_told: None,
+            slowed: None,
             troubles: Vec::new(),
             is_page_told: false,
             is_answered: false,

@@ -188,6 +188,16 @@ impl Lanes {
         self.plain_heads
     }
 
+    /// Updates that wait for a moment.
+    pub(super) fn delayed(&self) -> usize {
+        self.delayed.len() + self.delayed_chronic.len()
+    }
+
+    /// Whether more first attempts are on their way.
+    pub(super) fn expects_fresh(&self) -> bool {
+        self.expects_fresh
+    }
+
     /// Whether nothing is ready, delayed or on the wire.
     pub(super) fn nothing_moves(&self) -> bool {
         self.ready() == 0 && self.delayed.is_empty() && self.delayed_chronic.is_empty() && self.in_flight == 0

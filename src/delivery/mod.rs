@@ -26,6 +26,7 @@ mod retry;
 mod ruling;
 mod schedule;
 mod shed;
+mod slowing;
 mod suspects;
 mod token;
 mod unprocessed;
@@ -39,6 +40,7 @@ pub use decision::{
 };
 pub use rules::DeliveryRules;
 pub use schedule::Scheduler;
+pub use slowing::Slowing;
 
 #[cfg(test)]
 mod sim;

@@ -12,6 +12,7 @@ mod days;
 mod elapsed;
 mod health;
 mod pauses;
+mod slowing;
 mod suspects;
 
 /// A scheduler with a clock of its own, and everything it ever said.

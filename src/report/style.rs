@@ -115,7 +115,7 @@ pub fn span(duration_ms: u64) -> String {
 }
 
 /// A rate given in thousandths per second: `24.1`, `1,204`, `0.05`.
-pub(super) fn rate(milli_per_s: u64) -> String {
+pub fn rate(milli_per_s: u64) -> String {
     match milli_per_s {
         0..1_000 => format!("0.{:02}", milli_per_s / 10),
         1_000..100_000 => format!("{}.{}", milli_per_s / 1_000, milli_per_s % 1_000 / 100),
