@@ -150,6 +150,8 @@ pub(super) struct Driver<'a, 'e> {
     /// Why sending is slow, as told last.
     pub(super) slowed: Option<String>,
     pub(super) troubles: Vec<String>,
+    /// What is said of the page of HTML that answered last, where nothing else has answered since.
+    pub(super) page: Option<String>,
     /// Whether it was told that a page of HTML answers.
     pub(super) is_page_told: bool,
     /// Whether the API has answered anything in this run.
@@ -229,6 +231,7 @@ impl<'a, 'e> Driver<'a, 'e> {
             limit_told: None,
             slowed: None,
             troubles: Vec::new(),
+            page: None,
             is_page_told: false,
             is_answered: false,
         }
@@ -414,7 +417,7 @@ impl<'a, 'e> Driver<'a, 'e> {
                     drop(waker.send(Wake::TokenRead(source.again(generation))));
                 });
             }
-            Action::Stop(StopCause::Outage) if !self.is_answered => self.stop(self.unreachable()),
+            Action::Stop(StopCause::Outage) => self.stop(self.outage()),
             Action::Stop(cause) => self.stop(Stopped::Cause(cause)),
             Action::QuietStarted { reason, .. } => self.quiet_reason = reason,
             // What stands in the way is told from the scheduler's condition, which knows when one pause hides another.

@@ -202,8 +202,8 @@ impl Stopped {
             }
             Stopped::Cause(StopCause::Outage) => "run the same command again when the API is back; it resumes".into(),
             Stopped::Cause(StopCause::Redirected { .. }) => {
-                "check api.url: scheme, host, path and its trailing slash; redirects are never followed, because they \
-                 would drop the body or leak the token"
+                "check api.url: scheme, host, path and its trailing slash, and whether a portal or a proxy answers in its \
+                 place; redirects are never followed, because they would drop the body or leak the token"
                     .into()
             }
             Stopped::Cause(StopCause::NothingAccepted { signature, .. }) if signature.contains(PAGE) => {
@@ -226,6 +226,9 @@ impl Stopped {
             }
             Stopped::Cause(StopCause::ErrorBudget { .. }) => {
                 "look at failed.csv, then run again, with a larger --max-errors if these failures are acceptable".into()
+            }
+            Stopped::Unreachable(trouble) if trouble.contains(PAGE) => {
+                format!("{NO_API}; then run the same command again")
             }
             Stopped::Unreachable(_) => {
                 "check scheme, host and port in api.url, api.proxy, DNS and the network; then run the same command again"

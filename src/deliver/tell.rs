@@ -111,12 +111,11 @@ impl Driver<'_, '_> {
         }
     }
 
-    /// Why the run stops when nothing ever answered: with the trouble, if it has a name.
-    pub(super) fn unreachable(&self) -> Stopped {
-        match self.troubles.last() {
-            Some(trouble) => Stopped::Unreachable(trouble.clone()),
-            None => Stopped::Cause(StopCause::Outage),
-        }
+    /// Why the run stops at an outage: nothing ever answered, which has a trouble with a name as a rule, or something else
+    /// than the API did so last, or it is the API that is not well.
+    pub(super) fn outage(&self) -> Stopped {
+        let trouble = if self.is_answered { self.page.as_ref() } else { self.troubles.last() };
+        trouble.map_or(Stopped::Cause(StopCause::Outage), |trouble| Stopped::Unreachable(trouble.clone()))
     }
 
     /// Stops at once for trouble that waiting does not end, a certificate that is not accepted, unless the API has
@@ -129,10 +128,14 @@ impl Driver<'_, '_> {
 
     /// Says once that something else than the API answers: rows only wait for it then, and nobody would know why.
     pub(super) fn tell_page(&mut self, seen: &Seen) {
-        if let Outcome::Page { signature } = &seen.outcome
-            && !self.is_page_told
-        {
-            self.is_page_told = true;
+        let Outcome::Page { signature } = &seen.outcome else {
+            if seen.status.is_some() {
+                self.page = None;
+            }
+            return;
+        };
+        self.page = Some(signature.clone());
+        if !std::mem::replace(&mut self.is_page_told, true) {
             self.emitter.emit(Event::Noticed { text: format!("{signature}: {NO_API}") });
         }
     }
