@@ -181,6 +181,7 @@ mod tests {
             is_part: false,
             waits_for: 0,
             is_tried: true,
+            chronic: false,
             kept: Some(Kept::default()),
         }
     }

@@ -383,7 +383,7 @@ impl<'a, 'e> Driver<'a, 'e> {
     }
 
     /// Carries out what the scheduler has decided.
-    fn take(&mut self, decision: Decision, credit: &Credit) {
+    pub(super) fn take(&mut self, decision: Decision, credit: &Credit) {
         for (id, verdict) in decision.verdicts {
             let Some(held) = self.held.get_mut(&id) else { continue };
             match settle::settle(&held.fed.update, verdict, self.batch, clock::wall_s()) {

@@ -13,6 +13,7 @@
 mod alone;
 mod brake;
 mod breaker;
+mod budget;
 mod concurrency;
 mod decision;
 mod free;

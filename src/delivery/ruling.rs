@@ -8,7 +8,6 @@ use super::brake::{TESTIMONIES_MAX, WAIVED_TIMES};
 use super::breaker::Blow;
 use super::decision::{Action, Decision, REASON_QUOTA, REASON_RETRY_AFTER, REASON_THROTTLED, UpdateId};
 use super::outcome::{Failure, Outcome, Quota, Seen, StopCause, Verdict};
-use super::rules::SIGNATURES_MAX;
 use super::schedule::Scheduler;
 use super::shed;
 use super::suspects::{DOUBTED_MAX, FORBIDDEN_MAX};
@@ -535,35 +534,6 @@ impl Scheduler {
         let stop = self.guard.withhold(id, item.subject, item.chronic, failure);
         decision.verdicts.push((id, Verdict::Withheld));
         if let Some(cause) = stop {
-            self.stop(cause, decision);
-        }
-    }
-
-    pub(super) fn fail(&mut self, id: UpdateId, failure: Failure, decision: &mut Decision) {
-        let is_chronic = self.lanes.settle(id).is_some_and(|item| item.chronic);
-        if is_chronic {
-            // It failed in earlier batches, and says nothing of this one.
-            decision.verdicts.push((id, Verdict::Failed(failure)));
-            return;
-        }
-        self.complain(&failure.signature, decision);
-        decision.verdicts.push((id, Verdict::Failed(failure)));
-        self.failed += 1;
-        if self.rules.failures_max.is_some_and(|failures_max| self.failed > failures_max) {
-            self.stop(StopCause::ErrorBudget { failed: self.failed }, decision);
-        }
-    }
-
-    /// Counts a complaint against its budget.
-    fn complain(&mut self, signature: &str, decision: &mut Decision) {
-        let Some(failures_max) = self.rules.signature_failures_max else { return };
-        if self.complaints.len() >= SIGNATURES_MAX && !self.complaints.contains_key(signature) {
-            return;
-        }
-        let failed = self.complaints.entry(signature.to_owned()).or_default();
-        *failed += 1;
-        if *failed > failures_max {
-            let cause = StopCause::SignatureBudget { signature: signature.to_owned(), failed: *failed };
             self.stop(cause, decision);
         }
     }
