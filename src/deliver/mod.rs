@@ -266,7 +266,8 @@ impl fmt::Display for Stopped {
             ),
             Stopped::Cause(StopCause::RefusalsInARow { signature, subjects }) => write!(
                 f,
-                "{subjects} subjects in a row were refused with one complaint, as many as refusals_in_a_row_max: {signature}"
+                "one complaint about {} in a row, as many as refusals_in_a_row_max: {signature}",
+                plural(*subjects, "subject")
             ),
             Stopped::Cause(StopCause::SignatureBudget { signature, failed }) => write!(
                 f,
