@@ -123,6 +123,12 @@ impl Peer {
         self.come.connections.load(Ordering::SeqCst)
     }
 
+    /// Tells how many requests have come under HTTP/1.1, to whoever waits for them.
+    pub(super) fn count(&self) -> impl Fn() -> usize + Send + 'static {
+        let come = Arc::clone(&self.come);
+        move || come.http1.load(Ordering::SeqCst)
+    }
+
     /// Requests so far, under HTTP/1.1 and under HTTP/2.
     pub(super) fn requests(&self) -> (usize, usize) {
         (self.come.http1.load(Ordering::SeqCst), self.come.http2.load(Ordering::SeqCst))
