@@ -150,6 +150,11 @@ pub enum Event {
         /// The limit.
         in_flight: u64,
     },
+    /// Why sending is slower than its rate has changed; told once a second at most.
+    Slowed {
+        /// Why, in a few words; `None` where it is not.
+        why: Option<String>,
+    },
     /// Sending pauses for everybody.
     Paused {
         /// Why, in a few words.

@@ -42,7 +42,7 @@
 //! | [`delivery`] | pure: what to send next, when, how much at once, and what an outcome means |
 //! | [`fields`] | pure: one file per field, the table of rules, what only whole columns show |
 //! | [`row`], [`update`], [`digest`], [`ledger`], [`event`], [`stats`], [`exit`] | facts: types everyone may know |
-//! | [`choice`], [`near`] | facts: how enums have names, and how a mistyped name finds its neighbor |
+//! | [`choice`], [`near`], [`count`] | facts: how enums have names, how a mistyped name finds its neighbor, and counts in words |
 //!
 //! # Invariants, most of them absences
 //!
@@ -101,6 +101,7 @@ pub mod fields;
 pub mod plan;
 
 pub mod choice;
+pub mod count;
 pub mod digest;
 pub mod event;
 pub mod exit;

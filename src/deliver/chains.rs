@@ -183,6 +183,7 @@ mod tests {
             is_part: false,
             linked: Linked::default(),
             is_tried: true,
+            chronic: false,
             kept: Some(Kept::default()),
         }
     }

@@ -24,7 +24,17 @@ impl Driver<'_, '_> {
             .into_iter()
             .partition(|(_, unresolved)| subjects.insert(unresolved.update.subject));
         self.deferred = behind.into_iter().collect();
-        for (_, unresolved) in first {
+        let credit = Credit::new(0);
+        for (ordinal, unresolved) in first {
+            if !self.is_going() {
+                // An error budget was used up: like everything else that has no verdict yet, it is pending.
+                self.deferred.insert(ordinal, unresolved);
+                continue;
+            }
+            if !unresolved.chronic {
+                let decision = self.scheduler.count_unresolved(&unresolved.failure.signature);
+                self.take(decision, &credit);
+            }
             let verdict = unresolved.verdict();
             if let Some((record, settled)) =
                 settle::settle(&unresolved.update, verdict, self.batch, clock::wall_s())
@@ -40,7 +50,7 @@ impl Driver<'_, '_> {
         }
         self.write();
         while self.commits_open > 0 {
-            self.wait(&Credit::new(0));
+            self.wait(&credit);
         }
     }
 

@@ -150,7 +150,11 @@ pub(super) struct Driver<'a, 'e> {
     pub(super) beat_ms: u64,
     /// Attempts that may be on the wire at once, as told last.
     pub(super) limit_told: Option<u64>,
+    /// Why sending is slow, as told last.
+    pub(super) slowed: Option<String>,
     pub(super) troubles: Vec<String>,
+    /// What is said of the page of HTML that answered last, where nothing else has answered since.
+    pub(super) page: Option<String>,
     /// Whether it was told that a page of HTML answers.
     pub(super) is_page_told: bool,
     /// Whether the API has answered anything in this run.
@@ -229,7 +233,9 @@ impl<'a, 'e> Driver<'a, 'e> {
             signals: 0,
             beat_ms: 0,
             limit_told: None,
+            slowed: None,
             troubles: Vec::new(),
+            page: None,
             is_page_told: false,
             is_answered: false,
         }
@@ -372,7 +378,8 @@ impl<'a, 'e> Driver<'a, 'e> {
             latency_ms,
             is_retry: held.attempts > 1,
         });
-        self.is_answered |= seen.status.is_some();
+        // A 407 is a proxy's word.
+        self.is_answered |= seen.status.is_some_and(|status| status != 407);
         self.tell_page(&seen);
         let (now_ms, jitter) = (self.now_ms(), self.chance.next_unit());
         let decision = self.scheduler.on_outcome(id, seen, now_ms, jitter);
@@ -380,7 +387,7 @@ impl<'a, 'e> Driver<'a, 'e> {
     }
 
     /// Carries out what the scheduler has decided.
-    fn take(&mut self, decision: Decision, credit: &Credit) {
+    pub(super) fn take(&mut self, decision: Decision, credit: &Credit) {
         for (id, verdict) in decision.verdicts {
             let Some(held) = self.held.get_mut(&id) else { continue };
             match settle::settle(&held.fed.update, verdict, self.batch, clock::wall_s()) {
@@ -414,7 +421,7 @@ impl<'a, 'e> Driver<'a, 'e> {
                     drop(waker.send(Wake::TokenRead(source.again(generation))));
                 });
             }
-            Action::Stop(StopCause::Outage) if !self.is_answered => self.stop(self.unreachable()),
+            Action::Stop(StopCause::Outage) => self.stop(self.outage()),
             Action::Stop(cause) => self.stop(Stopped::Cause(cause)),
             Action::QuietStarted { reason, .. } => self.quiet_reason = reason,
             // What stands in the way is told from the scheduler's condition, which knows when one pause hides another.

@@ -206,8 +206,8 @@ impl Stopped {
             }
             Stopped::Cause(StopCause::Outage) => "run the same command again when the API is back; it resumes".into(),
             Stopped::Cause(StopCause::Redirected { .. }) => {
-                "check api.url: scheme, host, path and its trailing slash; redirects are never followed, because they \
-                 would drop the body or leak the token"
+                "check api.url: scheme, host, path and its trailing slash, and whether a portal or a proxy answers in its \
+                 place; redirects are never followed, because they would drop the body or leak the token"
                     .into()
             }
             Stopped::Cause(StopCause::NothingAccepted { signature, .. }) if signature.contains(PAGE) => {
@@ -231,8 +231,12 @@ impl Stopped {
             Stopped::Cause(StopCause::ErrorBudget { .. }) => {
                 "look at failed.csv, then run again, with a larger --max-errors if these failures are acceptable".into()
             }
+            Stopped::Unreachable(trouble) if trouble.contains(PAGE) => {
+                format!("{NO_API}; then run the same command again")
+            }
             Stopped::Unreachable(_) => {
-                "check scheme, host and port in api.url, DNS and the network; then run the same command again".into()
+                "check scheme, host and port in api.url, api.proxy, DNS and the network; then run the same command again"
+                    .into()
             }
             Stopped::Untrusted(_) => {
                 "check the host in api.url, the authorities in api.ca_file and api.client_certificate, and this \
@@ -266,7 +270,8 @@ impl fmt::Display for Stopped {
             ),
             Stopped::Cause(StopCause::RefusalsInARow { signature, subjects }) => write!(
                 f,
-                "{subjects} subjects in a row were refused with one complaint, as many as refusals_in_a_row_max: {signature}"
+                "one complaint about {} in a row, as many as refusals_in_a_row_max: {signature}",
+                plural(*subjects, "subject")
             ),
             Stopped::Cause(StopCause::SignatureBudget { signature, failed }) => write!(
                 f,

@@ -88,7 +88,6 @@ pub(super) fn leave(update: &Update, maybe_applied: bool) -> (Record, Settled) {
 pub(super) struct Kept {
     body: Vec<u8>,
     fields: Fields,
-    chronic: bool,
 }
 
 /// Tells how much is kept and never a value.
@@ -111,6 +110,8 @@ pub(super) struct Unresolved {
     pub(super) linked: Linked,
     /// Whether it was sent in this run, and refused.
     pub(super) is_tried: bool,
+    /// Whether it failed in earlier batches.
+    pub(super) chronic: bool,
     /// What it sends, where that is not to be read again.
     pub(super) kept: Option<Kept>,
 }
@@ -125,28 +126,28 @@ impl Unresolved {
     /// Of an update that would be sent in vain: what it takes, another one that waits for a later pass has not given up.
     pub(super) fn untried(fed: Fed) -> Unresolved {
         let Fed { place, mut update, body, chronic, refusals, is_part, linked, .. } = fed;
-        let kept = Some(Kept { body, fields: std::mem::take(&mut update.fields), chronic });
+        let kept = Some(Kept { body, fields: std::mem::take(&mut update.fields) });
         let failure = Failure {
             kind: FailureKind::Deferred,
             status: None,
             signature: String::new(),
             maybe_applied: false,
         };
-        Unresolved { place, update, failure, refusals, is_part, linked, is_tried: false, kept }
+        Unresolved { place, update, failure, refusals, is_part, linked, is_tried: false, chronic, kept }
     }
 
     /// As it was handed over, where what it sends is in memory; it is no more from then on.
     pub(super) fn again(&mut self) -> Option<Fed> {
-        let Kept { body, fields, chronic } = self.kept.take()?;
-        let Unresolved { place, refusals, is_part, linked, .. } = *self;
+        let Kept { body, fields } = self.kept.take()?;
+        let Unresolved { place, refusals, is_part, linked, chronic, .. } = *self;
         let update = Update { fields, ..self.update.clone() };
         Some(Fed { place, update, body, chronic, refusals, is_part, linked, is_clear: false })
     }
 
     /// As an update handed over, so that its final verdict takes the way of all verdicts.
     pub(super) fn into_fed(self) -> Fed {
-        let Unresolved { place, update, refusals, is_part, linked, .. } = self;
-        Fed { place, update, body: Vec::new(), chronic: false, refusals, is_part, linked, is_clear: false }
+        let Unresolved { place, update, refusals, is_part, linked, chronic, .. } = self;
+        Fed { place, update, body: Vec::new(), chronic, refusals, is_part, linked, is_clear: false }
     }
 
     /// The final verdict: refused, as a conflict.

@@ -72,7 +72,10 @@ impl Driver<'_, '_> {
     /// The operator asks for something that does not stop the run.
     pub(super) fn on_ask(&mut self, ask: Ask, credit: &Credit) {
         match ask {
-            Ask::Status => self.emitter.emit(Event::StatusAsked),
+            Ask::Status => {
+                self.tell_slowing();
+                self.emitter.emit(Event::StatusAsked);
+            }
             Ask::Reload => match (self.reload)() {
                 Ok(steering) => self.steer(steering, credit),
                 Err(why) => {

@@ -6,6 +6,8 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::count::plural;
+
 use super::codec::CodecError;
 use super::core::LogSize;
 use super::error::JournalError;
@@ -143,13 +145,20 @@ impl Gather<'_> {
     }
 }
 
+/// How many of the log's values are missing between two.
+pub(super) fn lost_values(last: u64, sequence: u64) -> String {
+    let lost = sequence.saturating_sub(last + 1);
+    let are = if lost == 1 { "is" } else { "are" };
+    format!("{} of it {are} lost", plural(lost, "value"))
+}
+
 fn check_next(last: u64, sequence: u64) -> Result<(), JournalError> {
     if sequence == last + 1 {
         return Ok(());
     }
     Err(JournalError::damaged(
         format!("the log goes from sequence {last} to {sequence}"),
-        format!("{} values of it are lost", sequence.saturating_sub(last + 1)),
+        lost_values(last, sequence),
     ))
 }
 

@@ -7,16 +7,18 @@ use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::path::Path;
 
+use crate::count::plural;
 use crate::ledger::LedgerEntry;
 
 use super::entry::decode_entry;
 use super::error::JournalError;
 use super::files;
+use super::gather::lost_values;
 use super::generation::{self, GenerationReader};
 use super::key;
 use super::lock::{LockHolder, StateLock};
 use super::named::{self, OpenBatch, RunBatch};
-use super::opening;
+use super::opening::{self, lost_records};
 use super::pages;
 use super::record::{decode_record, open_value};
 use super::rewrite;
@@ -284,7 +286,7 @@ fn log(
     store.log()?.scan(begin, u64::MAX, &mut |sequence, value| {
         verified.log_values += 1;
         if sequence != last + 1 {
-            let lost = format!("{} values of it are lost", sequence.saturating_sub(last + 1));
+            let lost = lost_values(last, sequence);
             verified.add(format!("the log goes from sequence {last} to {sequence}"), lost);
         }
         last = sequence;
@@ -302,13 +304,13 @@ fn log(
     if last < mark.sequence {
         verified.add(
             format!("the log ends at sequence {last}, and sequence {} was durable", mark.sequence),
-            format!("of {} records since the last fold, {records} are left", mark.records),
+            lost_records(mark.records, records),
         );
     }
     let is_same = name.is_some_and(|name| *name == mark.ledger);
     if is_same && at_mark.is_some_and(|found| found != mark.records) {
         verified.add(
-            format!("the log holds {records} records, and {} were counted", mark.records),
+            format!("the log holds {}, and {} were counted", plural(records, "record"), mark.records),
             "the records between",
         );
     }
@@ -356,8 +358,9 @@ fn ledger(state_dir: &Path, name: &LedgerName, identity: Option<u64>, verified: 
                 some.join(", ")
             ),
             format!(
-                "what was acknowledged for about {share} of {} subjects; the first {left} entries can be read",
-                name.entries
+                "what was acknowledged for about {share} of {}; {} before them can be read",
+                plural(name.entries, "subject"),
+                plural(left, "entry")
             ),
         );
     }

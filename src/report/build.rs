@@ -16,7 +16,7 @@ use crate::report::model::{
 };
 use crate::report::options::{ReportOptions, RuleText};
 use crate::report::rows::WrittenFile;
-use crate::report::style::{percent, shell_quote, thousands};
+use crate::report::style::{percent, plural, shell_quote, thousands};
 use crate::row::Place;
 use crate::stats::{PLACES_MAX, Rows, Stats, Tallies};
 use crate::update::{FIELD_COUNT, FieldKind};
@@ -337,7 +337,7 @@ pub(super) fn alarm_record(alarm: &AlarmFacts, notes: &Notes, rule_text: RuleTex
         let (says, remedy) = rule_text(code).unwrap_or((code, ""));
         let counts = match (*affected, *values) {
             (0, _) => String::new(),
-            (affected, values) => format!(" ({} of {} values)", thousands(affected), thousands(values)),
+            (affected, values) => format!(" ({} of {})", thousands(affected), plural(values, "value")),
         };
         let remedy = if remedy.is_empty() { String::new() } else { format!("; {remedy}") };
         format!("column {column}: {says}{counts}{remedy}")

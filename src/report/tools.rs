@@ -347,20 +347,14 @@ impl ForgetRunsReport {
             (Some(only), _) => format!(": {}", clean(only)),
             (None, _) => String::new(),
         };
-        let directories = thousands(self.directories);
-        let directories =
-            if self.directories == 1 { "1 directory".to_owned() } else { directories + " directories" };
+        let directories = plural(self.directories, "directory");
         let mut text = format!(
             "{would} {directories} and {} of runs that began before {}{range}\n",
             plural(self.records, "record"),
             self.before.local
         );
         if self.batches > 0 {
-            let batches = if self.batches == 1 {
-                "1 open batch"
-            } else {
-                &format!("{} open batches", thousands(self.batches))
-            };
+            let batches = plural(self.batches, "open batch");
             text.push_str(&format!(
                 "{would} {batches} with them: overtaken by a newer one, or never begun to be sent\n"
             ));

@@ -13,6 +13,7 @@ use crate::api::{Envelope, body};
 
 mod http2;
 mod renewal;
+mod way;
 
 pub(crate) use renewal::Names;
 

@@ -4,6 +4,7 @@
 //! (`broken.rs`), what a cell means (`fields/`).
 
 use super::CsvRows;
+use crate::count::plural_len;
 use crate::input::error::Problem;
 use crate::input::header::CsvLayout;
 use crate::input::reader::origin_row;
@@ -125,7 +126,7 @@ impl CsvRows {
 
     fn check_width(&self, layout: &CsvLayout, is_cut_off: bool) -> Result<(), Problem> {
         let (width, found) = (layout.names.len(), self.record.len());
-        let detail = || format!("{found} cells where the header has {width}");
+        let detail = || format!("{} where the header has {width}", plural_len(found, "cell"));
         if found < width && is_cut_off {
             let detail = format!("{}, and no line end: the file may be cut off", detail());
             return Err(Problem::new("csv.truncated_row", detail));
@@ -136,7 +137,7 @@ impl CsvRows {
         let surplus = layout.surplus;
         if surplus > 0 && found >= width && found < width + surplus {
             // Were it right, it would be the only row without the empty cells; more likely two of its cells merged.
-            let detail = format!("{found} cells where other rows have {}", width + surplus);
+            let detail = format!("{} where other rows have {}", plural_len(found, "cell"), width + surplus);
             return Err(Problem::new("csv.ragged_short", detail));
         }
         let is_filled = || self.record.iter().skip(width).any(|cell| !cell.trim().is_empty());

@@ -81,6 +81,25 @@ fn an_error_budget_in_percent_is_one_of_the_rows_read() {
 }
 
 #[test]
+fn a_conflict_that_no_pass_resolves_counts_like_any_other_failure() {
+    let refused = (1..6).map(|row| (format!("C-{row:06}"), 409)).collect();
+    let workspace = Workspace::with(super::Faults { subject_statuses: refused, ..Default::default() });
+    workspace.write("crm.csv", export(20));
+    for flag in ["--max-errors", "--max-errors-per-signature"] {
+        let args = ["--max-in-flight", "1", flag, "2", "--full", "--retry-failed", "crm.csv"];
+        let ran = workspace.sync(&args).expect(4).expect_books();
+        assert_eq!((ran.rows("failed"), ran.rows("pending")), (3, 2), "{flag}: {}", ran.stdout);
+        assert_eq!(workspace.last_rows("failed.csv").len(), 3);
+    }
+    let enough = ["--max-errors", "5", "--retry-failed", "crm.csv"];
+    assert_eq!(workspace.sync(&enough).expect(3).expect_books().rows("failed"), 5);
+    // In a batch to come they have failed before, and say nothing of it.
+    workspace.write("next.csv", export(21));
+    let ran = workspace.sync(&["--max-errors", "0", "next.csv"]).expect(3).expect_books();
+    assert_eq!((ran.rows("failed"), ran.rows("synced")), (5, 1));
+}
+
+#[test]
 fn one_complaint_too_often_stops_the_run_while_others_may_go_on() {
     let mut faults = super::Faults::default();
     for row in 1..20 {
