@@ -17,7 +17,7 @@ const ORDINARY: [&str; 3] = ["setpriv", "--bounding-set=-dac_override,-dac_read_
 /// Runs the binary as a user for whom the modes of files count. `None` where this one is not and cannot become one.
 fn ordinary(ws: &Workspace, args: &[&str]) -> Option<Ran> {
     let probe = ws.write("probe", "");
-    fs::set_permissions(&probe, Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&probe, Permissions::from_mode(0o0)).unwrap();
     if fs::File::open(&probe).is_err() {
         return Some(ws.run(args));
     }
@@ -121,7 +121,7 @@ fn what_may_not_be_read_is_no_damage() {
         [ledger.clone(), state.join("journal.key"), state.join("journal.watermark"), state.join("journal/db")]
     {
         let mode = fs::metadata(&path).unwrap().permissions();
-        fs::set_permissions(&path, Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o0)).unwrap();
         let Some(unchecked) = ordinary(&ws, &["journal", "verify"]) else {
             fs::set_permissions(&path, mode).unwrap();
             return skipped("nobody but root can be had here");
