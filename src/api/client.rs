@@ -127,6 +127,8 @@ pub struct Request {
     pub idempotency_key: String,
     /// The fields in the body, to hold the echo against.
     pub sent: Arc<Fields>,
+    /// Other values of the row, which the server may quote.
+    pub unsent: Option<Arc<Fields>>,
 }
 
 /// How an attempt ended.
@@ -209,7 +211,8 @@ impl Client {
         let headers = response.headers();
         let retry_after = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
         let answer = Answer { status, retry_after, body: &body, cut, is_coded: is_coded(headers) };
-        let sent = Sent { fields: &request.sent, token: token.expose() };
+        let unsent = request.unsent.as_deref();
+        let sent = Sent { fields: &request.sent, unsent, token: token.expose() };
         let outcome = classify(&answer, &sent, self.verify, &*self.canonical, (self.now)());
         Answered {
             seen: Seen {
@@ -257,7 +260,8 @@ impl Client {
 
     fn trouble(&self, token: &Token, request: &Request, error: &reqwest::Error) -> Trouble {
         let trouble = trouble::in_words(error);
-        let text = Mask::new(&request.sent, token.expose()).line(&trouble.text);
+        let text =
+            Mask::with_unsent(&request.sent, request.unsent.as_deref(), token.expose()).line(&trouble.text);
         Trouble { text, ..trouble }
     }
 

@@ -3,6 +3,7 @@
 //! Pure. Not here: when records are written (`driver.rs`).
 
 use std::fmt;
+use std::sync::Arc;
 
 use super::feed::Fed;
 use crate::delivery::outcome::{Failure, Verdict};
@@ -87,6 +88,7 @@ pub(super) fn leave(update: &Update, maybe_applied: bool) -> (Record, Settled) {
 pub(super) struct Kept {
     body: Vec<u8>,
     fields: Fields,
+    unsent: Option<Arc<Fields>>,
     chronic: bool,
 }
 
@@ -124,7 +126,12 @@ impl Unresolved {
     /// Of an update that would be sent in vain: what it takes, another one that waits for a later pass has not given up.
     pub(super) fn untried(fed: Fed) -> Unresolved {
         let Fed { place, mut update, body, chronic, refusals, is_part, waits_for, .. } = fed;
-        let kept = Some(Kept { body, fields: std::mem::take(&mut update.fields), chronic });
+        let kept = Some(Kept {
+            body,
+            fields: std::mem::take(&mut update.fields),
+            unsent: update.unsent.take(),
+            chronic,
+        });
         let failure = Failure {
             kind: FailureKind::Deferred,
             status: None,
@@ -136,9 +143,9 @@ impl Unresolved {
 
     /// As it was handed over, where what it sends is in memory; it is no more from then on.
     pub(super) fn again(&mut self) -> Option<Fed> {
-        let Kept { body, fields, chronic } = self.kept.take()?;
+        let Kept { body, fields, unsent, chronic } = self.kept.take()?;
         let Unresolved { place, refusals, is_part, waits_for, .. } = *self;
-        let update = Update { fields, ..self.update.clone() };
+        let update = Update { fields, unsent, ..self.update.clone() };
         Some(Fed { place, update, body, chronic, refusals, is_part, waits_for, is_clear: false })
     }
 
