@@ -167,6 +167,7 @@ mod tests {
             version: VERSION,
             fields: Fields::default(),
             facts: vec![fact],
+            unsent: None,
         };
         let failure = Failure {
             kind: FailureKind::Deferred,

@@ -8,6 +8,7 @@
 //! is cleared (`plan/cycle.rs`), the waves (`waves.rs`).
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::Driver;
 use super::feed::Fed;
@@ -41,7 +42,9 @@ pub(super) fn clear(judge: &Judge<'_>, subject: SubjectId, version: Version, cle
         facts.push(FieldFact { kind, hash: FieldHash::CLEARED, version });
     }
     facts.sort_unstable_by_key(|fact| fact.kind);
-    Update { subject, version, fields, facts }
+    let mut others = judge.checked.fields.clone();
+    fields.present().iter().filter(|kind| !cleared.contains(*kind)).for_each(|kind| others.clear(kind));
+    Update { subject, version, fields, facts, unsent: Some(Arc::new(others)) }
 }
 
 impl Driver<'_, '_> {

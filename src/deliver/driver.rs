@@ -83,6 +83,7 @@ impl Held {
         let Held { mut fed, request, .. } = self;
         fed.body = request.body;
         fed.update.fields = Arc::unwrap_or_clone(request.sent);
+        fed.update.unsent = request.unsent;
         fed
     }
 }
@@ -357,6 +358,7 @@ impl<'a, 'e> Driver<'a, 'e> {
                 body: std::mem::take(&mut fed.body),
                 idempotency_key: key,
                 sent: Arc::new(std::mem::take(&mut fed.update.fields)),
+                unsent: fed.update.unsent.take(),
             };
             self.records.push(settle::intent(&fed.update));
             self.pending.open.push(id);

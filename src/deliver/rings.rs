@@ -189,6 +189,7 @@ mod tests {
             version: Version { batch: 1, ordinal },
             fields: Fields::default(),
             facts: Vec::new(),
+            unsent: None,
         };
         Fed {
             place: Place { ordinal, file: 0, line: ordinal + 1 },

@@ -3,6 +3,7 @@
 //! Pure. Not here: when records are written (`driver.rs`).
 
 use std::fmt;
+use std::sync::Arc;
 
 use super::feed::Fed;
 use crate::delivery::outcome::{Failure, Verdict};
@@ -88,6 +89,7 @@ pub(super) fn leave(update: &Update, maybe_applied: bool) -> (Record, Settled) {
 pub(super) struct Kept {
     body: Vec<u8>,
     fields: Fields,
+    unsent: Option<Arc<Fields>>,
 }
 
 /// Tells how much is kept and never a value.
@@ -126,7 +128,8 @@ impl Unresolved {
     /// Of an update that would be sent in vain: what it takes, another one that waits for a later pass has not given up.
     pub(super) fn untried(fed: Fed) -> Unresolved {
         let Fed { place, mut update, body, chronic, refusals, is_part, linked, .. } = fed;
-        let kept = Some(Kept { body, fields: std::mem::take(&mut update.fields) });
+        let kept =
+            Some(Kept { body, fields: std::mem::take(&mut update.fields), unsent: update.unsent.take() });
         let failure = Failure {
             kind: FailureKind::Deferred,
             status: None,
@@ -138,9 +141,9 @@ impl Unresolved {
 
     /// As it was handed over, where what it sends is in memory; it is no more from then on.
     pub(super) fn again(&mut self) -> Option<Fed> {
-        let Kept { body, fields } = self.kept.take()?;
+        let Kept { body, fields, unsent } = self.kept.take()?;
         let Unresolved { place, refusals, is_part, linked, chronic, .. } = *self;
-        let update = Update { fields, ..self.update.clone() };
+        let update = Update { fields, unsent, ..self.update.clone() };
         Some(Fed { place, update, body, chronic, refusals, is_part, linked, is_clear: false })
     }
 

@@ -147,13 +147,13 @@ impl Plan {
         &self.chains.cleared_before
     }
 
-    /// Ordinals of the first updates that an earlier run left in doubt and that are sent again, at most
+    /// Ordinals of the first updates that settle what an earlier run left in doubt, at most
     /// [`IN_DOUBT_ORDINALS_MAX`].
     pub fn in_doubt_ordinals(&self) -> &[u64] {
         &self.in_doubt
     }
 
-    /// How many updates that an earlier run left in doubt are sent again.
+    /// How many updates settle what an earlier run left in doubt.
     pub fn in_doubt_total(&self) -> u64 {
         self.facts.in_doubt_resent
     }

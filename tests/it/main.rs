@@ -119,6 +119,9 @@ mod lookup;
 // The journal's tools: numbers, verifying, compacting.
 mod tools;
 
+// A state directory that may not be written to, or not be read.
+mod permission;
+
 // Subjects and old runs removed, so that nothing of them is left.
 mod forget;
 
