@@ -13,6 +13,7 @@
 mod alone;
 mod brake;
 mod breaker;
+mod budget;
 mod concurrency;
 mod decision;
 mod free;
@@ -26,8 +27,10 @@ mod retry;
 mod ruling;
 mod schedule;
 mod shed;
+mod slowing;
 mod suspects;
 mod token;
+mod unprocessed;
 
 pub mod outcome;
 pub mod rules;
@@ -38,6 +41,7 @@ pub use decision::{
 };
 pub use rules::DeliveryRules;
 pub use schedule::Scheduler;
+pub use slowing::Slowing;
 
 #[cfg(test)]
 mod sim;

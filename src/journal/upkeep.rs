@@ -9,6 +9,7 @@ use std::ops::Range;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use crate::count::plural;
 use crate::digest::{StateKey, SubjectId, SubjectTag};
 use crate::ledger::LedgerEntry;
 
@@ -262,8 +263,8 @@ impl Upkeep {
         if entries + known != mark.ledger.entries {
             return Err(JournalError::damaged(
                 format!(
-                    "the ledger holds {} entries where {} were counted",
-                    entries + known,
+                    "the ledger holds {} where {} were counted",
+                    plural(entries + known, "entry"),
                     mark.ledger.entries
                 ),
                 "nothing yet: the old ledger was left standing",

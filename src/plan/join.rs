@@ -13,6 +13,7 @@ use crate::row::Version;
 use crate::update::{FIELD_COUNT, FieldFact, FieldKind, FieldSet};
 
 use super::judge::{Standing, is_passed, judge, version_of, was_sent_before};
+use super::plain::is_plainly_unchanged;
 use super::record::{Marks, PartData, RowRecord};
 use super::rows::Rows;
 use super::rules::{DuplicatePolicy, PlanRules};
@@ -57,6 +58,26 @@ impl<'a> Join<'a> {
     /// # Errors
     /// When they cannot be read.
     pub(super) fn rule(&mut self, rows: &mut Rows<'_>, entry: Option<&LedgerEntry>) -> io::Result<()> {
+        if let (Rows::Here([row], data), Some(known)) = (&mut *rows, entry)
+            && row.present.contains(self.rules.key)
+            && is_plainly_unchanged(row, data, known, self.rules)
+        {
+            self.update_version = None;
+            row.ruling = Ruling::Unchanged;
+            row.marks.add(Marks::PART);
+            row.marks.add(Marks::CARRIER);
+            row.marks.add_if(is_known(entry), Marks::KNOWN);
+            return Ok(());
+        }
+        self.rule_at_length(rows, entry)
+    }
+
+    /// Like [`Join::rule`], whatever the rows and their entry are.
+    pub(super) fn rule_at_length(
+        &mut self,
+        rows: &mut Rows<'_>,
+        entry: Option<&LedgerEntry>,
+    ) -> io::Result<()> {
         self.update_version = None;
         let (key, mut is_replay) = (self.rules.key, false);
         rows.look(|row, _| {

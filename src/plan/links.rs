@@ -7,13 +7,14 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::atomic::Ordering;
 
+use crate::digest::FieldHash;
 use crate::ledger::LedgerEntry;
 use crate::row::Version;
 use crate::update::{FieldKind, FieldSet};
 
-use super::beside::Beside;
+use super::beside::{Beside, Linked};
 use super::chain::{Link, SWAPS_LISTED_MAX, Swap, Waiting, order};
-use super::claim::{Claim, Ends, known_before};
+use super::claim::{Claim, Ends, claim_of, known_before};
 use super::cycle::{Breaking, Obstacle, clear_version};
 use super::dispositions::{BESIDE, CHAINED};
 use super::phases::{JoinError, Phases, last_claims, lock};
@@ -35,8 +36,8 @@ const BESIDES_MAX: usize = 1 << 16;
 /// What the order means for the row that carries an update.
 #[derive(Debug, Clone, Copy)]
 enum Mark {
-    /// It is sent in this wave, behind the row of this ordinal, and its subject cleared of these fields in that one before.
-    Wave(u32, u64, (FieldSet, u32)),
+    /// It is sent in this wave, linked with others, and its subject cleared of these fields in that one before.
+    Wave(u32, Linked, (FieldSet, u32)),
     /// It is held back, in this swap, counted from 1 in file order.
     Swap(u32),
 }
@@ -63,6 +64,25 @@ impl<L: LedgerSlices> Phases<'_, L> {
             lock(&self.found).shares[SharedKind::Old as usize] = true;
             besides.push((row.ordinal, Beside::sharing(SharedKind::Old)));
         }
+    }
+
+    /// Notes a subject that a clear of an earlier run has left without what its update sets.
+    pub(super) fn note_cleared(&self, ruled: &Ruled<'_>) -> io::Result<()> {
+        let cleared = ruled.entry.map_or(FieldSet::EMPTY, LedgerEntry::cleared_first);
+        if cleared.is_empty() {
+            return Ok(());
+        }
+        let mut set = FieldSet::EMPTY;
+        ruled.rows.look(|row, data| {
+            let is_given = |kind: &FieldKind| claim_of(row, data, *kind) != Some(FieldHash::CLEARED);
+            if row.is_live() {
+                set = set.union(row.present.intersect(cleared).iter().filter(is_given).collect());
+            }
+        })?;
+        if let Some(carrier) = carrier(&ruled.rows)?.filter(|_| !set.is_empty()) {
+            lock(&self.found).chains.cleared_before.push((carrier, set));
+        }
+        Ok(())
     }
 
     /// Tells what a subject takes and gives up, of the values of which both was said; the row is the one that carries its
@@ -103,9 +123,14 @@ impl<L: LedgerSlices> Phases<'_, L> {
         });
         let cleared: BTreeMap<u64, (FieldSet, u32)> = cleared.collect();
         let mut marks: BTreeMap<usize, Marks> = BTreeMap::new();
-        for Waiting { node, wave, waits_for } in order.waves.iter().copied() {
-            let mark =
-                Mark::Wave(wave, ordinal_of(waits_for), cleared.get(&node).copied().unwrap_or_default());
+        let ring_rows = |ring: u32| {
+            let at = usize::try_from(ring).unwrap_or_default().wrapping_sub(1);
+            order.rings.get(at).map_or(0, |ring| u32::try_from(ring.nodes.len()).unwrap_or(u32::MAX))
+        };
+        for Waiting { node, wave, waits_for, group, ring } in order.waves.iter().copied() {
+            let waits_for = ordinal_of(waits_for);
+            let linked = Linked { waits_for, group, ring, ring_rows: ring_rows(ring) };
+            let mark = Mark::Wave(wave, linked, cleared.get(&node).copied().unwrap_or_default());
             marks.entry(partition_of(node)).or_default().push((ordinal_of(node), mark));
         }
         let held = order.rings.iter().zip(1_u32..).filter(|(ring, _)| holds && ring.clearing.is_none());
@@ -233,12 +258,12 @@ impl Marking {
         ruled: &Ruled<'_>,
     ) -> Option<(u8, Beside)> {
         match mark {
-            Mark::Wave(wave, waits_for, (cleared, clear_wave))
+            Mark::Wave(wave, linked, (cleared, clear_wave))
                 if row.ruling.is_sent() || row.ruling.is_folded() =>
             {
                 let is_sent = row.ruling.is_sent();
                 *self.waves.entry(wave).or_default() += u64::from(is_sent);
-                let mut chain = Beside { wave, waits_for, ..Beside::default() };
+                let mut chain = Beside { wave, linked, ..Beside::default() };
                 if is_sent && !cleared.is_empty() {
                     *self.waves.entry(clear_wave).or_default() += 1;
                     self.clears += 1;

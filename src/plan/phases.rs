@@ -98,6 +98,24 @@ struct Gathered {
 }
 
 impl Gathered {
+    /// Nothing yet, with room for the rulings of a leaf.
+    fn with_room(leaf: &Leaf<'_>) -> Gathered {
+        let rows = match leaf {
+            Leaf::Part(part) => part.records.len(),
+            Leaf::Large(_) => GATHERED_MAX,
+        };
+        Gathered { rulings: Vec::with_capacity(rows.min(GATHERED_MAX)), ..Gathered::default() }
+    }
+
+    /// Empties it and keeps the memory.
+    fn clear(&mut self) {
+        let Gathered { rulings, besides, claims, pairs } = self;
+        rulings.clear();
+        besides.clear();
+        claims.clear();
+        pairs.clear();
+    }
+
     fn is_full(&self) -> bool {
         self.rulings.len().max(self.besides.len()).max(self.pairs.len()) >= GATHERED_MAX
     }
@@ -198,7 +216,7 @@ impl<L: LedgerSlices> Phases<'_, L> {
         entries: &mut Entries<'_, L>,
         tally: &mut Tally,
     ) -> Result<(), JoinError<L::Error>> {
-        let (mut gathered, mut dealt_out) = (Gathered::default(), Gathered::default());
+        let (mut gathered, mut dealt_out) = (Gathered::with_room(&leaf), Gathered::default());
         let mut stored = Ok(());
         let mut told = |ordinal, dealt| {
             self.rulings()[index_of(ordinal)].fetch_or(BESIDE, Ordering::Relaxed);
@@ -221,7 +239,11 @@ impl<L: LedgerSlices> Phases<'_, L> {
                 }
             })?;
             stored?;
-            if is_live { self.claim_first(partition, ruled, &mut gathered) } else { Ok(()) }
+            if !is_live {
+                return Ok(());
+            }
+            self.note_cleared(ruled)?;
+            self.claim_first(partition, ruled, &mut gathered)
         })?;
         stored
             .and_then(|()| self.store(&mut dealt_out))
@@ -422,17 +444,19 @@ impl<L: LedgerSlices> Phases<'_, L> {
 
     /// Puts what is gathered where it belongs.
     fn store(&self, gathered: &mut Gathered) -> io::Result<()> {
-        let Gathered { rulings, besides, claims, pairs } = std::mem::take(gathered);
+        let Gathered { rulings, besides, claims, pairs } = &*gathered;
         rulings.iter().for_each(|(index, byte)| put(self.rulings(), *index, *byte));
-        self.besides.add(&besides)?;
+        self.besides.add(besides)?;
         let by_value = |claim: &Claim| self.survey.bounds.partition_of_value(claim.hash());
-        append_claims(&*self.claims, &claims, |claim| by_value(&claim))?;
+        append_claims(&*self.claims, claims, |claim| by_value(&claim))?;
         let bytes: Vec<_> = pairs
             .iter()
             .map(|pair| (self.survey.bounds.partition_of_value(pair.iccid), pair.to_bytes()))
             .collect();
         let mut records = bytes.iter().map(|(partition, bytes)| (*partition, bytes.as_slice()));
-        self.pairs.append_each(&mut records)
+        self.pairs.append_each(&mut records)?;
+        gathered.clear();
+        Ok(())
     }
 
     pub(super) fn sorted_claims(

@@ -12,6 +12,7 @@ use crate::update::{FieldKind, FieldSet};
 use super::record::{Marks, PartData, RowRecord};
 use super::rows::Rows;
 use super::ruler::Ruled;
+use super::rules::PlanRules;
 use super::ruling::Ruling;
 
 /// An update to send, as an example of what the plan changes.
@@ -41,6 +42,8 @@ pub(super) struct Tally {
     /// Known subjects that get another value than one that was known.
     subjects_altered: u64,
     in_doubt_resent: u64,
+    subjects_in_doubt: u64,
+    updates_refreshed: u64,
     clears: u64,
     /// Rows of which a newer batch has set a part otherwise, whatever became of the rest.
     rows_overtaken: u64,
@@ -63,7 +66,8 @@ fn is_overtaken(row: &RowRecord, data: &PartData, ruled: &Ruled<'_>) -> bool {
 impl Tally {
     /// Counts the rows of a subject.
     pub(super) fn take(&mut self, ruled: &Ruled<'_>) -> io::Result<()> {
-        let (mut is_live, mut is_unchanged, mut is_altered) = (false, false, false);
+        let (mut is_live, mut is_unchanged) = (false, false);
+        let (mut is_altered, mut is_in_doubt) = (false, false);
         let mut sent = FieldSet::EMPTY;
         let unknown = || ruled.entry.map_or(FieldSet::EMPTY, LedgerEntry::unknown);
         ruled.rows.look(|row, data| {
@@ -74,12 +78,14 @@ impl Tally {
             is_unchanged |= row.ruling.is_unchanged();
             self.confirmed += u64::from(row.ruling == Ruling::Confirmed || row.marks.has(Marks::CONFIRMS));
             if row.ruling.is_sent() {
-                self.count_update(row);
+                self.count_update(row, ruled.rules);
                 self.sample(row, ruled.entry, ruled.rules.samples);
                 sent = sent.union(row.changed);
                 is_altered |= row.marks.has(Marks::KNOWN) && !row.changed.minus(unknown()).is_empty();
+                is_in_doubt |= row.marks.has(Marks::IN_DOUBT);
             }
         })?;
+        self.subjects_in_doubt += u64::from(is_in_doubt);
         self.subjects_altered += u64::from(is_altered);
         self.subjects_unchanged += u64::from(is_unchanged && !is_live);
         if !sent.is_empty() {
@@ -88,13 +94,16 @@ impl Tally {
         Ok(())
     }
 
-    fn count_update(&mut self, row: &RowRecord) {
+    fn count_update(&mut self, row: &RowRecord, rules: &PlanRules) {
         debug_assert!(row.marks.has(Marks::CARRIER), "only a carrier is sent");
         for kind in row.changed.iter() {
             self.field_changes[kind.index()] += 1;
         }
         let is_known = row.marks.has(Marks::KNOWN);
         *(if is_known { &mut self.subjects_changed } else { &mut self.subjects_new }) += 1;
+        // Under `each` a row equal to the ledger may also go out for the sake of one before it.
+        let is_again = is_known && row.changed.is_empty() && !row.marks.has(Marks::EQUAL);
+        self.updates_refreshed += u64::from(is_again && (rules.full || rules.resend_after_s.is_some()));
         self.in_doubt_resent += u64::from(row.marks.has(Marks::IN_DOUBT));
     }
 
@@ -134,6 +143,8 @@ impl Tally {
         facts.subjects_unchanged += self.subjects_unchanged;
         facts.subjects_altered += self.subjects_altered;
         facts.in_doubt_resent += self.in_doubt_resent;
+        facts.subjects_in_doubt += self.subjects_in_doubt;
+        facts.updates_refreshed += self.updates_refreshed;
         facts.clears += self.clears;
         facts.rows_overtaken += self.rows_overtaken;
         facts.confirmed += self.confirmed;

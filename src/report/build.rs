@@ -16,7 +16,7 @@ use crate::report::model::{
 };
 use crate::report::options::{ReportOptions, RuleText};
 use crate::report::rows::WrittenFile;
-use crate::report::style::{percent, shell_quote, thousands};
+use crate::report::style::{percent, plural, shell_quote, thousands};
 use crate::row::Place;
 use crate::stats::{PLACES_MAX, Rows, Stats, Tallies};
 use crate::update::{FIELD_COUNT, FieldKind};
@@ -121,7 +121,9 @@ pub(super) fn plan_record(plan: &PlanFacts, notes: &Notes, options: &ReportOptio
         field_changes: by_field(plan.field_changes),
         subjects_new: plan.subjects_new,
         subjects_changed: plan.subjects_changed,
+        updates_refreshed: plan.updates_refreshed,
         in_doubt_resent: plan.in_doubt_resent,
+        subjects_in_doubt: plan.subjects_in_doubt,
         in_doubt_places: plan.in_doubt_places.iter().map(|place| notes.place(*place)).collect(),
         refused_before: plan.refused_before,
         clears: plan.clears,
@@ -337,7 +339,7 @@ pub(super) fn alarm_record(alarm: &AlarmFacts, notes: &Notes, rule_text: RuleTex
         let (says, remedy) = rule_text(code).unwrap_or((code, ""));
         let counts = match (*affected, *values) {
             (0, _) => String::new(),
-            (affected, values) => format!(" ({} of {} values)", thousands(affected), thousands(values)),
+            (affected, values) => format!(" ({} of {})", thousands(affected), plural(values, "value")),
         };
         let remedy = if remedy.is_empty() { String::new() } else { format!("; {remedy}") };
         format!("column {column}: {says}{counts}{remedy}")

@@ -224,6 +224,10 @@ fn unsynced(stats: &Stats, row: Place) -> Tried {
         return Tried::Ended(CheckRecord::failed(PROBE, Exit::Stopped, says, NO_API));
     }
     let (exit, hint) = match tally.kind {
+        FailureKind::Refused if complaint.starts_with('3') => (
+            Exit::Config,
+            "check scheme, host and path in api.url, and whether a portal or a proxy answers in its place",
+        ),
         FailureKind::Refused => (Exit::Stopped, "check the path in api.url, the row and the mapping"),
         FailureKind::Deferred | FailureKind::Unresolved => {
             (Exit::Stopped, "another subject holds one of its values; try another row")

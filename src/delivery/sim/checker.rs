@@ -237,6 +237,8 @@ impl Checker {
             // A page of HTML is the server's fault but at first contact, and no simulated server answers with one.
             Outcome::Page { .. } => is_failure = true,
             Outcome::TimedOut | Outcome::Disconnected | Outcome::NotConnected => is_failure = true,
+            // No simulated server speaks of streams.
+            Outcome::Unprocessed => {}
         }
         let is_loose = is_failure && *outcome != Outcome::NotConnected && !is_open;
         let book = self.book(id)?;

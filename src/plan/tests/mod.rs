@@ -27,6 +27,7 @@ mod large;
 mod model;
 mod ordered;
 mod passes;
+mod plain;
 mod rulings;
 mod shared;
 mod swaps;
