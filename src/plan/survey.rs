@@ -33,8 +33,8 @@ const PARTITION_BITS_MAX: u32 = 14;
 /// Bytes of rows of a partition that are ruled on at once, unless set otherwise.
 const PART_BYTES_MAX_DEFAULT: u64 = 12 << 20;
 
-/// Rows that one subject may have, unless set otherwise.
-pub const SUBJECT_ROWS_MAX_DEFAULT: u64 = 1_000_000;
+/// Rows of one subject that are ruled on in memory, unless set otherwise.
+pub const SUBJECT_ROWS_MAX_DEFAULT: u64 = 200_000;
 
 /// Bytes of the filter of claims, unless set otherwise.
 const FILTER_BYTES_MAX_DEFAULT: u64 = 8 << 20;
@@ -67,7 +67,7 @@ pub struct SurveyBounds {
     /// Bytes of rows that are ruled on at once by one thread; a larger partition is split. One subject's rows are never
     /// torn apart.
     pub part_bytes_max: u64,
-    /// Rows that one subject may have.
+    /// Rows of one subject that are ruled on in memory; those of one with more are read as often as the rules look at them.
     pub subject_rows_max: u64,
     /// Bytes of the filter that finds claims of the values that updates to send set.
     pub filter_bytes_max: u64,
@@ -227,7 +227,7 @@ impl Survey {
     /// Joins the rows with the ledger and rules on every one of them.
     ///
     /// # Errors
-    /// The first error of the ledger, or of the space; one subject with too many rows. Nothing is ruled then.
+    /// The first error of the ledger, or of the space. Nothing is ruled then.
     ///
     /// # Panics
     /// When the ledger is out of order or a row lacks the key field, and in the end when the books do not close.
