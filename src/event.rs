@@ -280,8 +280,12 @@ pub struct PlanFacts {
     pub subjects_new: u64,
     /// Updates to send for subjects the ledger knows.
     pub subjects_changed: u64,
-    /// Updates that an earlier run left in doubt and that are sent again.
+    /// Those of them that change nothing: sent again because `resend_after` has passed, or by `--full`.
+    pub updates_refreshed: u64,
+    /// Updates that settle what an earlier run left in doubt: those left in doubt, and others that overwrite them.
     pub in_doubt_resent: u64,
+    /// Subjects that an earlier run left in doubt and that these are about.
+    pub subjects_in_doubt: u64,
     /// Places of the first of them.
     pub in_doubt_places: Vec<Place>,
     /// Updates refused earlier in this batch, not sent again and counted failed.

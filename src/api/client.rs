@@ -129,6 +129,8 @@ pub struct Request {
     pub idempotency_key: String,
     /// The fields in the body, to hold the echo against.
     pub sent: Arc<Fields>,
+    /// Other values of the row, which the server may quote.
+    pub unsent: Option<Arc<Fields>>,
 }
 
 /// How an attempt ended.
@@ -215,7 +217,8 @@ impl Client {
         let headers = response.headers();
         let retry_after = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
         let answer = Answer { status, retry_after, body: &body, cut, is_coded: is_coded(headers) };
-        let sent = Sent { fields: &request.sent, token: token.expose() };
+        let unsent = request.unsent.as_deref();
+        let sent = Sent { fields: &request.sent, unsent, token: token.expose() };
         let outcome = classify(&answer, &sent, self.verify, &*self.canonical, (self.now)());
         let trouble = match &error {
             Some(error) => {
@@ -285,7 +288,8 @@ impl Client {
 }
 
 fn masked(token: &Token, request: &Request, trouble: Trouble) -> Trouble {
-    let text = Mask::new(&request.sent, token.expose()).line(&trouble.text);
+    let text =
+        Mask::with_unsent(&request.sent, request.unsent.as_deref(), token.expose()).line(&trouble.text);
     Trouble { text, ..trouble }
 }
 

@@ -529,6 +529,7 @@ impl Job<'_> {
                 ledger: &|| journal.ledger(),
                 space: &parts::fates_space(self.settings, &self.destination.state),
                 reload: &*self.reload,
+                cleared: &surveyed.places.cleared,
             },
             emitter,
         )?;

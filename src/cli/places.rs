@@ -20,6 +20,8 @@ pub(super) struct Places {
     pub(super) in_doubt: Vec<Place>,
     /// Of the rows that carry the updates of the first true swaps, swap by swap.
     pub(super) swaps: Vec<Vec<Place>>,
+    /// Of the rows whose subjects an earlier run has cleared, ascending.
+    pub(super) cleared: Vec<Place>,
 }
 
 impl Job<'_> {
@@ -28,14 +30,16 @@ impl Job<'_> {
     pub(super) fn tell_places(&mut self, plan: &Plan, emitter: &mut Emitter<'_>) -> Result<Places, Fatal> {
         let in_doubt = plan.in_doubt_ordinals();
         let is_any_by_policy = plan.is_any_rejected_by_policy();
-        let mut places = Places { in_doubt: Vec::new(), swaps: vec![Vec::new(); plan.swaps().len()] };
+        let mut places = Places { swaps: vec![Vec::new(); plan.swaps().len()], ..Places::default() };
+        let cleared = plan.cleared_before();
         let swapping = swapping(plan);
         let shared: Vec<(SharedKind, bool)> = SharedKind::ALL
             .into_iter()
             .filter(|kind| plan.is_any_shared(*kind))
             .filter_map(|kind| Some((kind, self.is_warning(kind)?)))
             .collect();
-        if in_doubt.is_empty() && !is_any_by_policy && shared.is_empty() && swapping.is_empty() {
+        let is_any_named = !in_doubt.is_empty() || !swapping.is_empty() || !cleared.is_empty();
+        if !is_any_named && !is_any_by_policy && shared.is_empty() {
             return Ok(places);
         }
         let mut reader = self.inputs.read(crate::input::Pass::Again);
@@ -60,6 +64,9 @@ impl Job<'_> {
             }
             if places.in_doubt.len() < IN_DOUBT_PLACES_MAX && in_doubt.binary_search(&place.ordinal).is_ok() {
                 places.in_doubt.push(place);
+            }
+            if cleared.binary_search_by_key(&place.ordinal, |(ordinal, _)| *ordinal).is_ok() {
+                places.cleared.push(place);
             }
             if let Ok(at) = swapping.binary_search_by_key(&place.ordinal, |(ordinal, _)| *ordinal) {
                 places.swaps[swapping[at].1].push(place);

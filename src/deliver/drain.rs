@@ -42,8 +42,12 @@ impl Driver<'_, '_> {
                 let id = unresolved.place.ordinal;
                 self.records.push(record);
                 self.pending.settled.push((id, settled));
-                let request =
-                    Request { body: Vec::new(), idempotency_key: String::new(), sent: Arc::default() };
+                let request = Request {
+                    body: Vec::new(),
+                    idempotency_key: String::new(),
+                    sent: Arc::default(),
+                    unsent: None,
+                };
                 self.held
                     .insert(id, Held { fed: unresolved.into_fed(), request, attempts: 0, credited: true });
             }

@@ -12,6 +12,7 @@ use super::commit::Durable;
 use super::fates::Fates;
 use super::feed::Fed;
 use super::hours::{Flow, Hours};
+use super::rings::Rings;
 use super::settle::{self, Settled, Unresolved};
 use super::{DeliverRules, Delivered, Reload, Stopped};
 use crate::api::{Request, Token, TokenError, TokenSource, Trouble};
@@ -82,6 +83,7 @@ impl Held {
         let Held { mut fed, request, .. } = self;
         fed.body = request.body;
         fed.update.fields = Arc::unwrap_or_clone(request.sent);
+        fed.update.unsent = request.unsent;
         fed
     }
 }
@@ -125,8 +127,10 @@ pub(super) struct Driver<'a, 'e> {
     pub(super) batch: u64,
     pub(super) held: HashMap<UpdateId, Held>,
     pub(super) permits_in_hand: u32,
-    /// Updates handed over for the first time.
+    /// Updates handed over for the first time, those among them that wait for a later pass.
     pub(super) handed: u64,
+    /// Which rings are begun.
+    pub(super) rings: Rings,
     /// Whether there were more of them than the limit allows.
     pub(super) is_over_limit: bool,
     /// Whether what is handed over is a wave: what waits for a deferred update is put aside.
@@ -215,6 +219,7 @@ impl<'a, 'e> Driver<'a, 'e> {
             held: HashMap::new(),
             permits_in_hand: 0,
             handed: 0,
+            rings: Rings::default(),
             is_over_limit: false,
             is_in_waves: false,
             pending: Durable::default(),
@@ -301,9 +306,9 @@ impl<'a, 'e> Driver<'a, 'e> {
         match wake {
             Wake::Fed { group, rows, bytes } => {
                 (self.progress.rows, self.progress.bytes) = (rows, bytes);
+                let group = self.within_limit(group, credit);
                 let group = self.behind_none(group, credit);
                 let group = self.set_aside(group, credit);
-                let group = self.within_limit(group, credit);
                 self.on_fed(group);
             }
             Wake::FeedEnded(ended) => {
@@ -353,6 +358,7 @@ impl<'a, 'e> Driver<'a, 'e> {
                 body: std::mem::take(&mut fed.body),
                 idempotency_key: key,
                 sent: Arc::new(std::mem::take(&mut fed.update.fields)),
+                unsent: fed.update.unsent.take(),
             };
             self.records.push(settle::intent(&fed.update));
             self.pending.open.push(id);
@@ -463,6 +469,9 @@ impl<'a, 'e> Driver<'a, 'e> {
             return;
         }
         let (place, subject) = (fed.place, fed.update.subject);
+        if matches!(settled, Settled::Synced | Settled::Failed(_) | Settled::InDoubt) {
+            self.rings.settle(fed.linked.ring);
+        }
         match settled {
             Settled::Synced => {
                 self.synced += 1;

@@ -11,7 +11,7 @@ use crate::digest::SubjectId;
 use crate::engine::credit::Credit;
 use crate::fields::ClearAs;
 use crate::input::{Inputs, Pass, SourceError};
-use crate::plan::{Beside, BesideError, Folded, Folding, Plan, Ruling};
+use crate::plan::{Beside, BesideError, Folded, Folding, Linked, Plan, Ruling};
 use crate::row::{Place, Version};
 use crate::survey::{Judge, Judged};
 use crate::update::Update;
@@ -34,8 +34,8 @@ pub(super) struct Fed {
     pub(super) refusals: u32,
     /// It is only the earlier part of an update, sent ahead for want of room: its row is booked as folded.
     pub(super) is_part: bool,
-    /// Of an update that waits for others, the ordinal of one of those; 0 for none.
-    pub(super) waits_for: u64,
+    /// What it is linked with.
+    pub(super) linked: Linked,
     /// It only clears what others of its subject's ring take: no row's update, and in nobody's books.
     pub(super) is_clear: bool,
 }
@@ -182,7 +182,7 @@ impl Feed<'_> {
                 chronic: ruling.is_late(),
                 refusals: beside.refusals,
                 is_part,
-                waits_for: beside.waits_for,
+                linked: beside.linked,
                 is_clear: false,
                 update,
             };
@@ -210,7 +210,7 @@ fn clear_of(
         chronic: ruling.is_late(),
         refusals: beside.clear_refusals,
         is_part: false,
-        waits_for: 0,
+        linked: Linked { waits_for: 0, ..beside.linked },
         is_clear: true,
         update,
     }

@@ -17,6 +17,7 @@ mod fates;
 mod feed;
 mod hours;
 mod resolve;
+mod rings;
 mod rows;
 mod settle;
 mod steer;
@@ -56,6 +57,7 @@ use crate::input::{Inputs, SourceError};
 use crate::journal::{JournalError, JournalWriter, LedgerScan};
 use crate::plan::{Plan, Ruling};
 use crate::report::plural;
+use crate::row::Place;
 use crate::spill::Space;
 use crate::survey::{Emitter, Judge};
 
@@ -72,6 +74,8 @@ pub struct DeliverRules {
     pub rows_held_max: usize,
     /// Rows kept until the last row of their subject arrives, at most.
     pub rows_folding_max: usize,
+    /// Updates that wait for a later pass and are kept in memory with what they send, at most.
+    pub deferred_held_max: usize,
     /// How long attempts on the wire may take to end once the run stops.
     pub shutdown_grace_ms: u64,
     /// When the run stops on the run's clock, in milliseconds, and by which limit.
@@ -351,6 +355,8 @@ pub struct Delivery<'a> {
     pub space: &'a Space,
     /// What the bounds are when somebody wants them read again.
     pub reload: &'a Reload<'a>,
+    /// Places of the rows of [`Plan::cleared_before`], ascending.
+    pub cleared: &'a [Place],
 }
 
 /// What delivery leaves behind for the reports.
@@ -414,6 +420,8 @@ pub fn deliver(delivery: Delivery<'_>, emitter: &mut Emitter<'_>) -> Result<Deli
         Fates::new(delivery.space),
     );
     driver.batch = delivery.batch;
+    let cleared = delivery.cleared.iter().zip(delivery.plan.cleared_before());
+    driver.outcome.cleared = cleared.map(|(place, (at, fields))| (*at, (*place, *fields))).collect();
     driver.senders = Some(senders);
     driver.set_hours(rules.hours.clone());
     run_passes(&mut driver, delivery);
@@ -484,8 +492,13 @@ fn run_passes(driver: &mut Driver<'_, '_>, mut delivery: Delivery<'_>) {
         pass(driver, &mut delivery, Selection::Late);
         driver.check_updates();
     }
-    waves::run(driver, &mut delivery, waiting);
-    resolve::run(driver, &mut delivery);
+    let mut next = Some(waiting);
+    while let Some(waiting) = next {
+        waves::run(driver, &mut delivery, waiting);
+        resolve::run(driver, &mut delivery);
+        next = driver.take_up_postponed();
+    }
+    driver.end_updates();
 }
 
 /// Updates of the plan that failed in earlier batches and wait for nobody.

@@ -316,8 +316,10 @@ impl Scheduler {
         let counts = !item.chronic && !item.suspected;
         self.suspects.add(id, failure, item.number, self.lanes.launched(), counts);
         decision.verdicts.push((id, Verdict::Withheld));
+        // It goes on for the sake of those that were on the wire: nobody else is asked once the last of them is refused.
+        let is_hopeless = !self.token.has_passed(generation) && self.lanes.in_flight() == 0;
         let streak_max = if self.token.is_on_trial() { DOUBTED_MAX } else { streak_max };
-        if self.suspects.streak() >= streak_max {
+        if self.suspects.streak() >= streak_max || self.token.is_on_trial() && is_hopeless {
             self.suspect_token(decision);
         }
     }

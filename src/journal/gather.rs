@@ -83,12 +83,11 @@ impl Gather<'_> {
         };
         let stretch = &stretch;
         let found: Vec<Result<Stretch, JournalError>> = std::thread::scope(|scope| {
-            let others: Vec<_> = (1..most).map(|number| scope.spawn(move || stretch(number))).collect();
-            let own = stretch(0);
-            let joined = others
-                .into_iter()
-                .map(|one| one.join().unwrap_or_else(|_| Err(JournalError::panicked("reading the log"))));
-            std::iter::once(own).chain(joined).collect()
+            // Also where there is but one: the libraries beneath answer damage with a panic.
+            let all: Vec<_> = (0..most).map(|number| scope.spawn(move || stretch(number))).collect();
+            all.into_iter()
+                .map(|one| one.join().unwrap_or_else(|_| Err(JournalError::panicked("reading the log"))))
+                .collect()
         });
         let mut all = Gathered {
             sorted: SortedLog::new(self.dir),

@@ -10,6 +10,7 @@ use crate::row::Version;
 use crate::update::{FIELD_COUNT, FieldFact, FieldKind, FieldSet};
 
 use super::judge::{Standing, is_passed, judge, refusal_of, version_of, was_sent_before};
+use super::plain::is_plainly_unchanged;
 use super::record::{Marks, PartData, RowRecord};
 use super::rules::{DuplicatePolicy, PlanRules};
 use super::ruling::Ruling;
@@ -48,6 +49,20 @@ impl<'a> Join<'a> {
         for row in rows.iter() {
             assert!(row.present.contains(self.rules.key), "row {} has no key field", row.ordinal);
         }
+        if let ([row], Some(known)) = (&mut *rows, entry)
+            && is_plainly_unchanged(row, self.data, known, self.rules)
+        {
+            row.ruling = Ruling::Unchanged;
+            row.marks.add(Marks::PART);
+            row.marks.add(Marks::CARRIER);
+            row.marks.add_if(is_known(entry), Marks::KNOWN);
+            return;
+        }
+        self.rule_at_length(rows, entry);
+    }
+
+    /// Like [`Join::rule`], whatever the rows and their entry are.
+    pub(super) fn rule_at_length(&mut self, rows: &mut [RowRecord], entry: Option<&LedgerEntry>) {
         // Ordinary rows come in file order, which is the order of their versions. Replayed rows need not.
         let is_replay = rows.iter().any(|row| row.marks.has(Marks::REPLAYED));
         if is_replay {

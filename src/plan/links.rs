@@ -6,13 +6,14 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
+use crate::digest::FieldHash;
 use crate::ledger::LedgerEntry;
 use crate::row::Version;
 use crate::update::{FieldKind, FieldSet};
 
-use super::beside::Beside;
+use super::beside::{Beside, Linked};
 use super::chain::{Link, SWAPS_LISTED_MAX, Swap, Waiting, order};
-use super::claim::{Claim, held_before, known_before, released};
+use super::claim::{Claim, claim_of, held_before, known_before, released};
 use super::cycle::{Breaking, Obstacle, clear_version};
 use super::dispositions::{BESIDE, CHAINED};
 use super::phases::{JoinError, Phases, lock};
@@ -32,8 +33,8 @@ const PARTITION_BITS: u32 = 14;
 /// What the order means for the row that carries an update.
 #[derive(Debug, Clone, Copy)]
 enum Mark {
-    /// It is sent in this wave, behind the row of this ordinal, and its subject cleared of these fields in that one before.
-    Wave(u32, u64, (FieldSet, u32)),
+    /// It is sent in this wave, linked with others, and its subject cleared of these fields in that one before.
+    Wave(u32, Linked, (FieldSet, u32)),
     /// It is held back, in this swap, counted from 1 in file order.
     Swap(u32),
 }
@@ -54,6 +55,22 @@ impl<L: LedgerSlices> Phases<'_, L> {
             self.rulings()[index_of(row.ordinal)].fetch_or(BESIDE, Ordering::Relaxed);
             lock(&self.found).shares[SharedKind::Old as usize] = true;
             besides.push((row.ordinal, Beside::sharing(SharedKind::Old)));
+        }
+    }
+
+    /// Notes a subject that a clear of an earlier run has left without what its update sets.
+    pub(super) fn note_cleared(&self, ruled: &Ruled<'_>) {
+        let cleared = ruled.entry.map_or(FieldSet::EMPTY, LedgerEntry::cleared_first);
+        if cleared.is_empty() {
+            return;
+        }
+        let is_set = |kind: &FieldKind| {
+            let is_given = |row: &RowRecord| claim_of(row, ruled.data, *kind) != Some(FieldHash::CLEARED);
+            ruled.rows.iter().any(|row| row.is_live() && row.present.contains(*kind) && is_given(row))
+        };
+        let cleared: FieldSet = cleared.iter().filter(is_set).collect();
+        if let Some(carrier) = carrier(ruled.rows).filter(|_| !cleared.is_empty()) {
+            lock(&self.found).chains.cleared_before.push((carrier, cleared));
         }
     }
 
@@ -94,9 +111,14 @@ impl<L: LedgerSlices> Phases<'_, L> {
         });
         let cleared: BTreeMap<u64, (FieldSet, u32)> = cleared.collect();
         let mut marks: BTreeMap<usize, Marks> = BTreeMap::new();
-        for Waiting { node, wave, waits_for } in order.waves.iter().copied() {
-            let mark =
-                Mark::Wave(wave, ordinal_of(waits_for), cleared.get(&node).copied().unwrap_or_default());
+        let ring_rows = |ring: u32| {
+            let at = usize::try_from(ring).unwrap_or_default().wrapping_sub(1);
+            order.rings.get(at).map_or(0, |ring| u32::try_from(ring.nodes.len()).unwrap_or(u32::MAX))
+        };
+        for Waiting { node, wave, waits_for, group, ring } in order.waves.iter().copied() {
+            let waits_for = ordinal_of(waits_for);
+            let linked = Linked { waits_for, group, ring, ring_rows: ring_rows(ring) };
+            let mark = Mark::Wave(wave, linked, cleared.get(&node).copied().unwrap_or_default());
             marks.entry(partition_of(node)).or_default().push((ordinal_of(node), mark));
         }
         let held = order.rings.iter().zip(1_u32..).filter(|(ring, _)| holds && ring.clearing.is_none());
@@ -182,12 +204,12 @@ impl<L: LedgerSlices> Phases<'_, L> {
                     self.put(row);
                     let Some((_, mark)) = at.map(|at| marks[at]) else { continue };
                     let (flags, beside) = match mark {
-                        Mark::Wave(wave, waits_for, (cleared, clear_wave))
+                        Mark::Wave(wave, linked, (cleared, clear_wave))
                             if row.ruling.is_sent() || row.ruling.is_folded() =>
                         {
                             let is_sent = row.ruling.is_sent();
                             *waves.entry(wave).or_default() += u64::from(is_sent);
-                            let mut chain = Beside { wave, waits_for, ..Beside::default() };
+                            let mut chain = Beside { wave, linked, ..Beside::default() };
                             if is_sent && !cleared.is_empty() {
                                 *waves.entry(clear_wave).or_default() += 1;
                                 clears += 1;

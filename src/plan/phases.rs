@@ -198,7 +198,8 @@ impl<L: LedgerSlices> Phases<'_, L> {
         entries: &mut Entries<'_, L>,
         tally: &mut Tally,
     ) -> Result<(), JoinError<L::Error>> {
-        let mut gathered = Gathered::default();
+        let rulings = Vec::with_capacity(part.records.len());
+        let mut gathered = Gathered { rulings, ..Gathered::default() };
         reorder(part, self.rules.batch, &mut |ordinal, dealt| {
             self.rulings()[index_of(ordinal)].fetch_or(BESIDE, Ordering::Relaxed);
             gathered.besides.push((ordinal, Beside { version_ordinal: Some(dealt), ..Beside::default() }));
@@ -214,6 +215,7 @@ impl<L: LedgerSlices> Phases<'_, L> {
                 is_live |= row.is_live();
             }
             if is_live {
+                self.note_cleared(&ruled);
                 self.claim_first(partition, &ruled, &mut gathered);
             }
         })?;

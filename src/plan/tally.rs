@@ -39,6 +39,8 @@ pub(super) struct Tally {
     /// Known subjects that get another value than one that was known.
     subjects_altered: u64,
     in_doubt_resent: u64,
+    subjects_in_doubt: u64,
+    updates_refreshed: u64,
     clears: u64,
     /// Rows of which a newer batch has set a part otherwise, whatever became of the rest.
     rows_overtaken: u64,
@@ -70,7 +72,7 @@ impl Tally {
             is_unchanged |= row.ruling.is_unchanged();
             self.confirmed += u64::from(row.ruling == Ruling::Confirmed || row.marks.has(Marks::CONFIRMS));
             if row.ruling.is_sent() {
-                self.count_update(row);
+                self.count_update(row, rules);
                 self.sample(row, ruled.entry, rules.samples);
             }
         }
@@ -78,6 +80,8 @@ impl Tally {
         let alters = |row: &RowRecord| {
             row.ruling.is_sent() && row.marks.has(Marks::KNOWN) && !row.changed.minus(unknown()).is_empty()
         };
+        let is_in_doubt = |row: &RowRecord| row.ruling.is_sent() && row.marks.has(Marks::IN_DOUBT);
+        self.subjects_in_doubt += u64::from(ruled.rows.iter().any(is_in_doubt));
         self.subjects_altered += u64::from(ruled.rows.iter().any(alters));
         self.subjects_unchanged += u64::from(is_unchanged && !is_live);
         if is_live {
@@ -85,13 +89,16 @@ impl Tally {
         }
     }
 
-    fn count_update(&mut self, row: &RowRecord) {
+    fn count_update(&mut self, row: &RowRecord, rules: &PlanRules) {
         debug_assert!(row.marks.has(Marks::CARRIER), "only a carrier is sent");
         for kind in row.changed.iter() {
             self.field_changes[kind.index()] += 1;
         }
         let is_known = row.marks.has(Marks::KNOWN);
         *(if is_known { &mut self.subjects_changed } else { &mut self.subjects_new }) += 1;
+        // Under `each` a row equal to the ledger may also go out for the sake of one before it.
+        let is_again = is_known && row.changed.is_empty() && !row.marks.has(Marks::EQUAL);
+        self.updates_refreshed += u64::from(is_again && (rules.full || rules.resend_after_s.is_some()));
         self.in_doubt_resent += u64::from(row.marks.has(Marks::IN_DOUBT));
     }
 
@@ -131,6 +138,8 @@ impl Tally {
         facts.subjects_unchanged += self.subjects_unchanged;
         facts.subjects_altered += self.subjects_altered;
         facts.in_doubt_resent += self.in_doubt_resent;
+        facts.subjects_in_doubt += self.subjects_in_doubt;
+        facts.updates_refreshed += self.updates_refreshed;
         facts.clears += self.clears;
         facts.rows_overtaken += self.rows_overtaken;
         facts.confirmed += self.confirmed;

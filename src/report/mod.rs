@@ -240,10 +240,11 @@ impl Listener for Reporters {
                 self.notes.key = key.map(|key| (key, *key_by));
             }
             Event::StatusAsked => self.status_now(),
+            // There may be several for every row, and nobody tells of them before the summary does.
+            Event::RuleApplied { .. } => return,
             Event::RunStarted(_)
             | Event::Noticed { .. }
             | Event::Progressed { .. }
-            | Event::RuleApplied { .. }
             | Event::RowRejected { .. }
             | Event::LinesSkipped { .. }
             | Event::ColumnAlarmed(_)

@@ -287,8 +287,12 @@ pub struct PlanRecord {
     pub subjects_new: u64,
     /// Updates for subjects the ledger knows.
     pub subjects_changed: u64,
-    /// Updates left in doubt earlier and sent again.
+    /// Those of them that change nothing: sent again because `resend_after` has passed, or by `--full`.
+    pub updates_refreshed: u64,
+    /// Updates to send that settle what an earlier run left in doubt: those left in doubt, and others that overwrite them.
     pub in_doubt_resent: u64,
+    /// Subjects with an update in doubt that these are about; `journal stats` counts them over all of a target.
+    pub subjects_in_doubt: u64,
     /// Places of the first of them.
     pub in_doubt_places: Vec<PlaceRecord>,
     /// Updates refused earlier in this batch and not sent again.

@@ -199,7 +199,7 @@ pub struct VerifyReport {
     pub findings: Vec<FindingRecord>,
     /// How many findings there were.
     pub findings_total: u64,
-    /// Whether the file system is read-only, so that no lock could be taken.
+    /// Whether nothing may be written there: the file system is read-only, or another user's.
     pub read_only: bool,
     /// Whether nothing was ever recorded: the run that was to create the journal was killed over it.
     pub blank: bool,
@@ -223,7 +223,7 @@ impl VerifyReport {
             plural(self.entries, "entry")
         );
         if self.read_only {
-            text.push_str("the file system is read-only: no lock was taken, for nothing can run there\n");
+            text.push_str("nothing may be written there (a read-only file system, or another user's): a copy of the store elsewhere was read\n");
         }
         if self.blank {
             text.push_str("nothing was ever recorded: a run was killed while it created the journal\n");

@@ -434,6 +434,12 @@ pub static SETTINGS: &[Setting] = &[
     )
     .flag("max-rows")
     .sample("100"),
+    new(
+        "delivery.deferred_held_max",
+        count(0, 10_000_000),
+        "10000",
+        "Updates that wait for a later pass kept in memory; a pass over more reads the inputs again.",
+    ),
     new("delivery.attempts_max", count(1, 100), "8", "Attempts for one update before it is given up."),
     new(
         "delivery.retry_elapsed_max",

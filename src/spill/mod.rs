@@ -21,6 +21,9 @@ pub const BLOCK_BYTES_MAX: usize = 16 << 10;
 /// Bytes that a partition gathers at least: smaller writes cost more than the memory is worth.
 pub const BLOCK_BYTES_MIN: usize = 512;
 
+/// Blocks whose places a reader takes down at once, so that readers seldom wait for each other.
+const PLACES_AT_ONCE: usize = 256;
+
 /// Bytes written between two looks at the free space.
 const GROWTH_BYTES: u64 = 256 << 20;
 
@@ -228,12 +231,12 @@ impl Spill {
     /// # Panics
     /// When there is no such partition.
     pub fn read(&self, partition: usize, take: &mut dyn FnMut(&[u8])) -> Result<(), SpillError> {
-        let mut buffer = Vec::new();
+        let (mut buffer, mut places) = (Vec::new(), Vec::new());
         // Counted over both kinds of blocks: those that leave memory meanwhile keep their numbers.
         let mut next = 0;
         loop {
             // Taken without the lock: other threads read other partitions meanwhile.
-            let place = {
+            {
                 let partitions = self.lock();
                 let Partition { kept, spilled, tail, .. } = &partitions[partition];
                 if let Some(block) = kept.get(next) {
@@ -243,19 +246,22 @@ impl Spill {
                     next += 1;
                     continue;
                 }
-                let Some(place) = spilled.get(next - kept.len()) else {
+                places.clear();
+                places.extend(spilled.iter().skip(next - kept.len()).take(PLACES_AT_ONCE));
+                if places.is_empty() {
                     buffer.clear();
                     buffer.extend_from_slice(tail);
                     break;
-                };
-                *place
-            };
-            let (at, len) = (place.0 >> LEN_BITS, place.0 & ((1 << LEN_BITS) - 1));
-            buffer.resize(usize::try_from(len).unwrap_or(usize::MAX), 0);
-            let read = self.space.file()?.read_exact_at(&mut buffer, at);
-            read.map_err(|error| self.space.failed("read from", error))?;
-            take(&buffer);
-            next += 1;
+                }
+            }
+            for Place(place) in &places {
+                let (at, len) = (place >> LEN_BITS, place & ((1 << LEN_BITS) - 1));
+                buffer.resize(usize::try_from(len).unwrap_or(usize::MAX), 0);
+                let read = self.space.file()?.read_exact_at(&mut buffer, at);
+                read.map_err(|error| self.space.failed("read from", error))?;
+                take(&buffer);
+            }
+            next += places.len();
         }
         take(&buffer);
         Ok(())

@@ -48,7 +48,10 @@ fn beyond_memory_it_lies_in_a_private_file_without_a_name() {
     let dir = tempfile::tempdir().unwrap();
     for kept in [0, 10_000] {
         let space = Space::new(dir.path(), kept);
-        let spill = fill(&space, 5_000);
+        // A partition has more blocks than a reader takes down at once.
+        let spill = fill(&space, 20_000);
+        let of_first = spill.lock()[0].spilled.len();
+        assert!(of_first > PLACES_AT_ONCE, "{of_first}");
         // What was kept as long as there was room has gone before what followed.
         assert!(space.spilled_bytes() > 100_000);
         assert_eq!(space.kept_bytes(), 0);

@@ -119,6 +119,9 @@ mod lookup;
 // The journal's tools: numbers, verifying, compacting.
 mod tools;
 
+// A state directory that may not be written to, or not be read.
+mod permission;
+
 // Subjects and old runs removed, so that nothing of them is left.
 mod forget;
 
@@ -133,6 +136,9 @@ mod swaps;
 
 // Rings of swaps, broken by clearing one subject first.
 mod rings;
+
+// Rings begun and not finished.
+mod rings_open;
 
 // What an operator is told, held to what helps.
 mod told;

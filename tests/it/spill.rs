@@ -178,3 +178,35 @@ fn only_the_key_and_what_changed_is_sent_where_that_is_asked_for() {
     assert_eq!(ran.rows("synced"), 3);
     assert_eq!(sent("C-1"), ["number", "user_class", "user_external_id"]);
 }
+
+#[test]
+fn a_disk_that_is_full_when_what_became_of_updates_is_kept_ends_the_run_with_its_place_and_loses_nothing() {
+    let refused = (0..SUBJECTS).filter(|subject| subject % 3 > 0);
+    let subject_statuses = refused.map(|subject| (format!("C-{subject:06}"), 422)).collect();
+    let workspace = Workspace::with(Faults { subject_statuses, ..Faults::default() });
+    // What the survey knows fits into memory, what became of the rows of refused updates does not.
+    workspace.configure("[plan]\nmemory_max = \"6MiB\"\n");
+    let rows = large().lines().skip(1).map(|row| row.replace(",12,", ",,") + "\n").collect::<String>();
+    workspace.write("crm.csv", format!("crm id,mobile,imsi,tier\n{}", rows.repeat(2)));
+    // A file of this process may have a MiB; the survey's rows and the journal need none as large.
+    let plain = workspace.sync_command(&["crm.csv"]);
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "trap '' XFSZ; ulimit -f 2048; exec \"$0\" \"$@\""]);
+    shell.arg(plain.get_program()).args(plain.get_args());
+    shell.current_dir(workspace.dir.path()).env_clear();
+    shell.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    shell.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let ran = finish(shell).expect(1).expect_books();
+    let told = &ran.stderr;
+    assert!(told.contains("what became of updates cannot be kept"), "{told}");
+    assert!(told.contains("simsync-state") && told.contains("free space there"), "{told}");
+    assert!(told.contains("run the same command again") && told.contains("nothing is lost"), "{told}");
+    let synced = ran.rows("synced");
+    assert!(synced > 0, "{}", ran.stdout);
+    let requests = workspace.sandbox.stats().requests;
+    let again = workspace.sync(&["crm.csv"]).expect(3).expect_books();
+    assert_eq!(workspace.sandbox.stats().requests, requests, "nothing was sent twice");
+    assert_eq!((again.rows("synced"), again.rows("failed")), (0, ran.rows("failed")));
+    let listed = workspace.last_run_file("failed.csv").unwrap().lines().count();
+    assert!(listed > 25_000, "{listed} rows are listed");
+}

@@ -121,6 +121,7 @@ fn request() -> Request {
         body: body(Envelope::DataString, crate::fields::ClearAs::Empty, &fields),
         idempotency_key: "0123456789abcdef".to_owned(),
         sent: Arc::new(fields),
+        unsent: None,
     }
 }
 

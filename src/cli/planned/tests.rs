@@ -111,6 +111,7 @@ const PARTS: &[(&str, &str, Part)] = &[
     ("delivery.until", "\"05:00\"", Stop),
     ("delivery.time_zone", "\"Europe/London\"", Way),
     ("delivery.max_rows", "7", Stop),
+    ("delivery.deferred_held_max", "7", Machine),
     // How long a row is tried. A row out of attempts is unknown whatever its verdict, and goes on in the next run.
     ("delivery.attempts_max", "7", Way),
     ("delivery.retry_elapsed_max", "\"10m\"", Way),

@@ -15,6 +15,8 @@ use crate::input::{Bounds, names};
 pub(super) struct Seen<'b> {
     pub(super) bytes: &'b [u8],
     pub(super) quotes: Quotes,
+    pub(super) has_backslash: bool,
+    pub(super) has_nul: bool,
     /// It ends with the file, without a line end.
     pub(super) is_cut_off: bool,
     /// The record before it was blank.
@@ -41,7 +43,7 @@ impl CsvRows {
         bounds: &Bounds,
     ) -> Result<Option<u64>, Problem> {
         let name = |column: usize| layout.names.get(column).map_or("", String::as_str);
-        if memchr::memchr(0, seen.bytes).is_some() {
+        if seen.has_nul {
             let column = self.record.iter().position(|cell| cell.contains('\0')).unwrap_or_default();
             let nuls = memchr::memchr_iter(0, seen.bytes).count();
             let detail =
@@ -59,8 +61,8 @@ impl CsvRows {
             }
         }
         // Nearly all records are plain, and have no quote of any kind.
-        let has_backslash = || seen.quotes != Quotes::None && memchr::memchr(b'\\', seen.bytes).is_some();
-        if !self.record.is_ascii() || has_backslash() {
+        let has_backslash = seen.quotes != Quotes::None && seen.has_backslash;
+        if has_backslash || !self.record.is_ascii() {
             self.check_other_quotes(layout, seen.quotes)?;
         }
         let record = &self.record;

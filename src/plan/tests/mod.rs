@@ -26,6 +26,7 @@ mod history;
 mod model;
 mod ordered;
 mod passes;
+mod plain;
 mod rulings;
 mod shared;
 mod swaps;

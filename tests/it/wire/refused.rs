@@ -113,3 +113,52 @@ fn one_complaint_too_often_stops_the_run_while_others_may_go_on() {
     assert_eq!((ran.rows("synced"), ran.rows("failed"), ran.rows("pending")), (1, 7, 32));
     assert!(ran.stderr.contains("max_errors_per_signature allows: 422"), "{}", ran.stderr);
 }
+
+#[test]
+fn a_complaint_that_quotes_what_was_not_sent_shows_nothing_of_it() {
+    // The server knows the whole row from before, and quotes of it what it likes.
+    let logins = ["Ada Lovelace", "Grace Hopper", "José Müller", "ØRSTED"];
+    let server = Scripted::start(move |ordinal, heard| {
+        let id = heard.update["user_external_id"].as_str().unwrap();
+        let login = logins[id[2..].parse::<usize>().unwrap()];
+        if ordinal < 4 {
+            return echo(201, heard);
+        }
+        assert!(heard.update.get("username").is_none(), "{}", heard.update);
+        let says = format!("class of {} may not change", login.to_lowercase());
+        answer(422, "application/json", &serde_json::json!({ "detail": says }).to_string())
+    });
+    let workspace = Workspace::new();
+    let export = |class: &str| {
+        let rows: String =
+            logins.iter().zip(0..).map(|(login, row)| format!("C-{row},{login},{class}\n")).collect();
+        // A row folded into the one that is sent says the login, the last one does not.
+        format!("crm id,login,tier\n{rows}C-3,,{class}er\n")
+    };
+    let url = server.url();
+    let args = [
+        "sync",
+        "--api-url",
+        &url,
+        "--rate",
+        "unlimited",
+        "--max-in-flight",
+        "1",
+        "--send",
+        "changed",
+        "--json",
+        "--yes",
+        "--map",
+        "username=login",
+        "crm.csv",
+    ];
+    workspace.write("crm.csv", export("gold"));
+    workspace.run(&args).expect(0);
+    workspace.write("crm.csv", export("basic"));
+    let ran = workspace.run(&args).expect(3).expect_books();
+    assert_eq!(ran.rows("failed"), 4);
+    let summary = ran.summary();
+    let signatures = summary["signatures"].as_array().unwrap();
+    assert_eq!(signatures.len(), 1, "{signatures:?}");
+    assert_eq!(signatures[0]["signature"], "422 class of # may not change", "{signatures:?}");
+}
