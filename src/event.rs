@@ -288,6 +288,8 @@ pub struct PlanFacts {
     pub subjects_in_doubt: u64,
     /// Places of the first of them.
     pub in_doubt_places: Vec<Place>,
+    /// Rows to send, or folded into one to send, without fields that something newer has set.
+    pub rows_trimmed: u64,
     /// Updates refused earlier in this batch, not sent again and counted failed.
     pub refused_before: u64,
     /// Columns with spreadsheet damage, in wire order.
