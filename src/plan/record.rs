@@ -397,8 +397,9 @@ fn put_head(subject: SubjectId, ordinal: u64, head: u16, into: &mut Vec<u8>) {
     into.extend_from_slice(&bytes);
 }
 
-/// What an encoded row begins with, but for its subject.
+/// What an encoded row begins with.
 pub(super) struct Head {
+    pub(super) subject: SubjectId,
     pub(super) ordinal: u64,
     /// Bytes of the row, these included.
     pub(super) len: usize,
@@ -419,7 +420,8 @@ pub(super) fn head_of(piece: &[u8]) -> Option<Head> {
     let rank = if head & (HEAD_RANKED | HEAD_DISPLACED) == 0 { 0 } else { 16 };
     let hashes = 8 * (head & (HEAD_FIELDS | HEAD_ANY_OLD)).count_ones() as usize;
     let len = ROW_BYTES_MIN + version + rank + hashes;
-    Some(Head { ordinal, len, fields: head & HEAD_FIELDS, is_displaced: head & HEAD_DISPLACED != 0 })
+    let subject = SubjectId(array(&piece[..16]));
+    Some(Head { subject, ordinal, len, fields: head & HEAD_FIELDS, is_displaced: head & HEAD_DISPLACED != 0 })
 }
 
 /// Gives the first row of a piece another ordinal.
@@ -430,10 +432,10 @@ pub(super) fn set_ordinal(piece: &mut [u8], ordinal: u64) {
 /// The rows of a piece, undecoded: subject, ordinal and all bytes of each.
 pub(super) fn rows_of(mut piece: &[u8]) -> impl Iterator<Item = (SubjectId, u64, &[u8])> {
     std::iter::from_fn(move || {
-        let Head { ordinal, len, .. } = head_of(piece)?;
+        let Head { subject, ordinal, len, .. } = head_of(piece)?;
         let (row, rest) = piece.split_at(len);
         piece = rest;
-        Some((SubjectId(array(&row[..16])), ordinal, row))
+        Some((subject, ordinal, row))
     })
 }
 
