@@ -261,7 +261,7 @@ impl Reasons<'_> {
             | Ruling::FoldedLate => {
                 let fate = self.fates.of(ordinal)?.map(told);
                 match self.cleared.get(&ordinal) {
-                    Some((_, fields)) => Some(clears::why(*fields, fate)),
+                    Some((_, cleared)) => Some(clears::why(*cleared, fate)),
                     None => fate,
                 }
             }

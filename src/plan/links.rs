@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
 use crate::digest::FieldHash;
-use crate::ledger::LedgerEntry;
+use crate::ledger::{ClearedFirst, LedgerEntry};
 use crate::row::Version;
 use crate::update::{FieldKind, FieldSet};
 
@@ -60,16 +60,17 @@ impl<L: LedgerSlices> Phases<'_, L> {
 
     /// Notes a subject that a clear of an earlier run has left without what its update sets.
     pub(super) fn note_cleared(&self, ruled: &Ruled<'_>) {
-        let cleared = ruled.entry.map_or(FieldSet::EMPTY, LedgerEntry::cleared_first);
-        if cleared.is_empty() {
+        let cleared = ruled.entry.map(LedgerEntry::cleared_first).unwrap_or_default();
+        if cleared.fields.is_empty() {
             return;
         }
         let is_set = |kind: &FieldKind| {
             let is_given = |row: &RowRecord| claim_of(row, ruled.data, *kind) != Some(FieldHash::CLEARED);
             ruled.rows.iter().any(|row| row.is_live() && row.present.contains(*kind) && is_given(row))
         };
-        let cleared: FieldSet = cleared.iter().filter(is_set).collect();
-        if let Some(carrier) = carrier(ruled.rows).filter(|_| !cleared.is_empty()) {
+        let fields: FieldSet = cleared.fields.iter().filter(is_set).collect();
+        if let Some(carrier) = carrier(ruled.rows).filter(|_| !fields.is_empty()) {
+            let cleared = ClearedFirst { fields, ..cleared };
             lock(&self.found).chains.cleared_before.push((carrier, cleared));
         }
     }
