@@ -421,7 +421,7 @@ pub fn deliver(delivery: Delivery<'_>, emitter: &mut Emitter<'_>) -> Result<Deli
     );
     driver.batch = delivery.batch;
     let cleared = delivery.cleared.iter().zip(delivery.plan.cleared_before());
-    driver.outcome.cleared = cleared.map(|(place, (at, fields))| (*at, (*place, *fields))).collect();
+    driver.outcome.cleared = cleared.map(|(place, (at, cleared))| (*at, (*place, *cleared))).collect();
     driver.senders = Some(senders);
     driver.set_hours(rules.hours.clone());
     run_passes(&mut driver, delivery);
@@ -487,7 +487,7 @@ fn run_passes(driver: &mut Driver<'_, '_>, mut delivery: Delivery<'_>) {
         pass(driver, &mut delivery, Selection::Main);
         driver.check_updates();
     }
-    if late > 0 && driver.is_going() {
+    if late > 0 && driver.is_going() && !driver.is_full() {
         driver.later("chronic rows", late);
         pass(driver, &mut delivery, Selection::Late);
         driver.check_updates();
