@@ -43,7 +43,9 @@ mod reorder;
 
 mod phases;
 
+mod large;
 mod leaves;
+mod rows;
 mod ruler;
 
 mod join;
