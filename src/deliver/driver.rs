@@ -14,6 +14,7 @@ use super::feed::Fed;
 use super::hours::{Flow, Hours};
 use super::rings::Rings;
 use super::settle::{self, Settled, Unresolved};
+use super::tell::Page;
 use super::{DeliverRules, Delivered, Reload, Stopped};
 use crate::api::{Request, Token, TokenError, TokenSource, Trouble};
 use crate::delivery::outcome::{Failure, Seen, StopCause};
@@ -154,10 +155,8 @@ pub(super) struct Driver<'a, 'e> {
     /// Why sending is slow, as told last.
     pub(super) slowed: Option<String>,
     pub(super) troubles: Vec<String>,
-    /// What is said of the page of HTML that answered last, where nothing else has answered since.
-    pub(super) page: Option<String>,
-    /// Whether it was told that a page of HTML answers.
-    pub(super) is_page_told: bool,
+    /// The page of HTML that answers in the API's place, if one does.
+    pub(super) page: Page,
     /// Whether the API has answered anything in this run.
     pub(super) is_answered: bool,
 }
@@ -236,8 +235,7 @@ impl<'a, 'e> Driver<'a, 'e> {
             limit_told: None,
             slowed: None,
             troubles: Vec::new(),
-            page: None,
-            is_page_told: false,
+            page: Page::default(),
             is_answered: false,
         }
     }

@@ -20,6 +20,15 @@ const TROUBLES_MAX: usize = 4;
 /// Milliseconds between two signs of life.
 const BEAT_MS: u64 = 1_000;
 
+/// A page of HTML in the API's place.
+#[derive(Default)]
+pub(super) struct Page {
+    /// What is said of it, where nothing else has answered since.
+    latest: Option<String>,
+    /// Whether it was told.
+    is_told: bool,
+}
+
 /// Why sending is slow, in words.
 fn slow_words(slowing: Slowing, adapts: bool) -> String {
     let at_most = |gap_us: u64| format!("at most {}/s", rate(1_000_000_000 / gap_us.max(1)));
@@ -114,7 +123,7 @@ impl Driver<'_, '_> {
     /// Why the run stops at an outage: nothing ever answered, which has a trouble with a name as a rule, or something else
     /// than the API did so last, or it is the API that is not well.
     pub(super) fn outage(&self) -> Stopped {
-        let trouble = if self.is_answered { self.page.as_ref() } else { self.troubles.last() };
+        let trouble = if self.is_answered { self.page.latest.as_ref() } else { self.troubles.last() };
         trouble.map_or(Stopped::Cause(StopCause::Outage), |trouble| Stopped::Unreachable(trouble.clone()))
     }
 
@@ -130,12 +139,12 @@ impl Driver<'_, '_> {
     pub(super) fn tell_page(&mut self, seen: &Seen) {
         let Outcome::Page { signature } = &seen.outcome else {
             if seen.status.is_some() {
-                self.page = None;
+                self.page.latest = None;
             }
             return;
         };
-        self.page = Some(signature.clone());
-        if !std::mem::replace(&mut self.is_page_told, true) {
+        self.page.latest = Some(signature.clone());
+        if !std::mem::replace(&mut self.page.is_told, true) {
             self.emitter.emit(Event::Noticed { text: format!("{signature}: {NO_API}") });
         }
     }
