@@ -20,6 +20,7 @@ use super::run_names::RunNames;
 use super::start::Replay;
 use crate::api::Token;
 use crate::deliver::{self, Delivered, Delivery, Limit, Newer, WriteRows};
+use crate::delivery::LeftAlone;
 use crate::digest::{self, BatchId, StateKey, SubjectTag};
 use crate::engine::clock::{self, Clock};
 use crate::engine::signals::Signals;
@@ -504,6 +505,9 @@ impl Job<'_> {
         let is_proven = journal.is_proven(&surveyed.proof)?;
         let target = self.destination.target.clone();
         let settled_before = journal.settled_limit(&target)?;
+        let batch = surveyed.batch.seq;
+        let left_alone =
+            journal.left_alone(&target)?.map(|(of, updates)| LeftAlone { updates, is_resumed: of == batch });
         let delivered = deliver::deliver(
             Delivery {
                 client: parts::client_options(self.settings, endpoint, &self.rules)?,
@@ -512,6 +516,7 @@ impl Job<'_> {
                     surveyed.plan.facts().rows.read,
                     is_proven,
                     settled_before,
+                    left_alone,
                     self.stop_at.clone(),
                 ),
                 envelope: self.settings.api.envelope,
@@ -519,7 +524,7 @@ impl Job<'_> {
                 inputs: &mut self.inputs,
                 judge: judge.again(),
                 plan: &surveyed.plan,
-                batch: surveyed.batch.seq,
+                batch,
                 state_key,
                 writer: journal.writer(),
                 token,
@@ -535,6 +540,10 @@ impl Job<'_> {
         )?;
         if let (Some(limit), false) = (delivered.settled_limit, delivered.has_lost_journal()) {
             journal.set_settled_limit(&target, limit)?;
+        }
+        // Who was interrupted knows no more of it than the run before.
+        if delivered.stopped.is_none() || delivered.left_alone.is_some() {
+            journal.set_left_alone(&target, delivered.left_alone.map(|updates| (batch, updates)))?;
         }
         Ok(delivered)
     }

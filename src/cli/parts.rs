@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::fatal::Fatal;
 use crate::api::{Client, ClientOptions, Endpoint, Envelope, Proxy, TokenSource};
 use crate::deliver::{DeliverRules, Flow, Hours, Limit, Steering, Window};
-use crate::delivery::DeliveryRules;
+use crate::delivery::{DeliveryRules, LeftAlone};
 use crate::engine::clock;
 use crate::engine::permits::Pace;
 use crate::exit::Exit;
@@ -306,6 +306,7 @@ pub(super) fn deliver_rules(
     rows_read: u64,
     is_proven: bool,
     settled_before: Option<u64>,
+    left_alone: Option<LeftAlone>,
     stop_at: Option<(u64, Limit)>,
 ) -> DeliverRules {
     let delivery = &settings.delivery;
@@ -324,6 +325,7 @@ pub(super) fn deliver_rules(
         breaker_failures: delivery.breaker_failures,
         breaker_subjects: delivery.breaker_subjects,
         proven: is_proven,
+        left_alone,
         refusals_in_a_row_max: delivery.refusals_in_a_row_max,
         failures_max: delivery.max_errors.map(|budget| budget.failures_max(rows_read)),
         signature_failures_max: delivery

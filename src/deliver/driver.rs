@@ -423,8 +423,7 @@ impl<'a, 'e> Driver<'a, 'e> {
                     drop(waker.send(Wake::TokenRead(source.again(generation))));
                 });
             }
-            Action::Stop(StopCause::Outage) => self.stop(self.outage()),
-            Action::Stop(cause) => self.stop(Stopped::Cause(cause)),
+            Action::Stop(cause) => self.stop_for(cause),
             Action::QuietStarted { reason, .. } => self.quiet_reason = reason,
             // What stands in the way is told from the scheduler's condition, which knows when one pause hides another.
             Action::QuietEnded | Action::BreakerOpened | Action::BreakerClosed => {}
@@ -596,6 +595,7 @@ impl Driver<'_, '_> {
         self.tell_limit();
         self.tell_cleared();
         self.outcome.settled_limit = self.scheduler.settled_limit().map(|limit| limit as u64);
+        self.outcome.left_alone = self.scheduler.left_alone();
         self.outcome.fates = Some(self.fates);
         self.outcome
     }

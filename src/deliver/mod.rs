@@ -368,6 +368,8 @@ pub struct Delivered {
     pub fates: Option<Fates>,
     /// Attempts at once where the adaptive limit settled, for the next run at the target to begin with.
     pub settled_limit: Option<u64>,
+    /// Updates that are left pending because they alone were turned away at the end of the run.
+    pub left_alone: Option<u64>,
     /// Who was cleared to break a swap and has no update yet.
     pub(crate) cleared: Cleared,
 }
