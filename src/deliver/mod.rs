@@ -396,7 +396,7 @@ pub fn deliver(delivery: Delivery<'_>, emitter: &mut Emitter<'_>) -> Result<Deli
     let rules = delivery.rules.clone();
     let state_key = delivery.state_key;
     let updates = delivery.plan.facts().rows.send;
-    emitter.emit(Event::DeliveryStarted { updates });
+    emitter.emit(Event::DeliveryStarted { updates, is_proven: rules.scheduler.proven });
     tracing::info!(
         "window: at most {} updates can be in doubt after a crash, besides those that wait for a retry",
         rules.window()

@@ -6,7 +6,7 @@
 use simsync::sandbox::{Faults, OutageKind};
 
 use super::{http, outage, subject_status};
-use crate::support::{Workspace, export};
+use crate::support::{Ran, Workspace, export};
 
 fn statuses(subjects: &[&str], status: u16) -> Faults {
     let subject_statuses = subjects.iter().map(|subject| ((*subject).to_owned(), status)).collect();
@@ -91,4 +91,42 @@ fn the_last_row_pushed_back_for_ever_fails_alone() {
     assert_eq!((ran.rows("synced"), ran.rows("failed")), (40, 1), "{}", ran.stdout);
     let row = &workspace.last_rows("failed.csv")[0];
     assert!(row["_signature"].contains("429 for this row alone"), "{row:?}");
+}
+
+/// What is to be done next, all in one.
+fn next_steps(ran: &Ran) -> String {
+    ran.summary()["next"].to_string()
+}
+
+#[test]
+fn what_the_api_accepts_is_to_be_found_out_only_where_it_never_accepted_anything() {
+    const PROBE: &str = "to find out what the API accepts";
+    for (status, is_told) in [(422, true), (500, false)] {
+        let workspace = Workspace::with(subject_status("C-000000", status));
+        workspace.configure(super::HASTY);
+        workspace.write("one.csv", export(1));
+        let ran = workspace.sync(&["one.csv"]).expect(3);
+        assert_eq!(next_steps(&ran).contains(PROBE), is_told, "{status}: {}", ran.stdout);
+        workspace.write("crm.csv", export(12));
+        workspace.sync(&["crm.csv"]).expect(3);
+        workspace.write("wed.csv", export(1).replace(",basic", ",gold"));
+        let ran = workspace.sync(&["wed.csv"]).expect(3);
+        assert!(!next_steps(&ran).contains(PROBE), "{status}: {}", ran.stdout);
+    }
+}
+
+#[test]
+fn that_what_was_refused_is_not_tried_by_a_resume_is_told_where_one_is_due() {
+    let workspace = Workspace::with(Faults::default());
+    workspace.configure("[delivery]\nrefusals_in_a_row_max = 5\n");
+    workspace.write("crm.csv", export(20));
+    workspace.sync(&["crm.csv"]).expect(0);
+    workspace.fault(outage(1, 1_000, OutageKind::Status(422)));
+    workspace.write("next.csv", export(20).replace(",basic", ",gold"));
+    let ran = workspace.sync(&["--max-in-flight", "1", "next.csv"]).expect(4);
+    assert!(next_steps(&ran).contains("unless with --retry-failed"), "{}", ran.stdout);
+    workspace.fault(Faults::default());
+    let ran = workspace.sync(&["next.csv"]).expect(3).expect_books();
+    assert_eq!((ran.rows("synced"), ran.rows("failed")), (15, 5));
+    assert!(!next_steps(&ran).contains("--retry-failed"), "{}", ran.stdout);
 }
