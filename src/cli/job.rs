@@ -12,6 +12,7 @@ use super::common::unused_columns;
 use super::expiry;
 use super::fatal::Fatal;
 use super::key;
+use super::learned::Learned;
 use super::parts::{self, Destination};
 use super::places::Places;
 use super::plan_file::Task;
@@ -20,7 +21,6 @@ use super::run_names::RunNames;
 use super::start::Replay;
 use crate::api::Token;
 use crate::deliver::{self, Delivered, Delivery, Limit, Newer, WriteRows};
-use crate::delivery::LeftAlone;
 use crate::digest::{self, BatchId, StateKey, SubjectTag};
 use crate::engine::clock::{self, Clock};
 use crate::engine::signals::Signals;
@@ -502,21 +502,15 @@ impl Job<'_> {
         if let Some(text) = parts::until_note(self.settings, self.stop_at.as_ref()) {
             emitter.emit(Event::Noticed { text });
         }
-        let is_proven = journal.is_proven(&surveyed.proof)?;
-        let target = self.destination.target.clone();
-        let settled_before = journal.settled_limit(&target)?;
-        let batch = surveyed.batch.seq;
-        let left_alone =
-            journal.left_alone(&target)?.map(|(of, updates)| LeftAlone { updates, is_resumed: of == batch });
+        let (target, batch) = (self.destination.target.clone(), surveyed.batch.seq);
+        let learned = Learned::of(journal, &target, &surveyed.proof, batch)?;
         let delivered = deliver::deliver(
             Delivery {
                 client: parts::client_options(self.settings, endpoint, &self.rules)?,
                 rules: parts::deliver_rules(
                     self.settings,
                     surveyed.plan.facts().rows.read,
-                    is_proven,
-                    settled_before,
-                    left_alone,
+                    &learned,
                     self.stop_at.clone(),
                 ),
                 envelope: self.settings.api.envelope,
@@ -538,13 +532,7 @@ impl Job<'_> {
             },
             emitter,
         )?;
-        if let (Some(limit), false) = (delivered.settled_limit, delivered.has_lost_journal()) {
-            journal.set_settled_limit(&target, limit)?;
-        }
-        // Who was interrupted knows no more of it than the run before.
-        if delivered.stopped.is_none() || delivered.left_alone.is_some() {
-            journal.set_left_alone(&target, delivered.left_alone.map(|updates| (batch, updates)))?;
-        }
+        Learned::keep(&delivered, journal, &target, batch)?;
         Ok(delivered)
     }
 

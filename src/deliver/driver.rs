@@ -16,7 +16,7 @@ use super::rings::Rings;
 use super::settle::{self, Settled, Unresolved};
 use super::{DeliverRules, Delivered, Reload, Stopped};
 use crate::api::{Request, Token, TokenError, TokenSource, Trouble};
-use crate::delivery::outcome::{Failure, Seen, StopCause};
+use crate::delivery::outcome::{Failure, Seen};
 use crate::delivery::{Action, Decision, REASON_THROTTLED, Scheduler, TokenRead, UpdateId};
 use crate::digest::{StateKey, SubjectId, update_digest};
 use crate::engine::chance::Chance;
@@ -565,11 +565,6 @@ impl Driver<'_, '_> {
     pub(super) fn begin_pass(&mut self, bytes_total: u64) {
         self.progress = Progress { rows: 0, bytes: 0, bytes_total };
         self.scheduler.begin_pass(self.deferred_room());
-    }
-
-    /// Announces a pass after the main one.
-    pub(super) fn later(&mut self, about: &'static str, updates: u64) {
-        self.emitter.emit(Event::LaterPassStarted { about, updates });
     }
 
     /// Whether nothing has stopped the run.

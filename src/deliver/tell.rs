@@ -77,6 +77,11 @@ impl Driver<'_, '_> {
         }
     }
 
+    /// Announces a pass after the main one.
+    pub(super) fn later(&mut self, about: &'static str, updates: u64) {
+        self.emitter.emit(Event::LaterPassStarted { about, updates });
+    }
+
     /// Tells how many attempts may be on the wire at once, if that has changed.
     pub(super) fn tell_limit(&mut self) {
         let in_flight = self.scheduler.in_flight_limit() as u64;
@@ -90,7 +95,10 @@ impl Driver<'_, '_> {
     pub(super) fn tell_condition(&mut self) {
         let now_ms = self.now_ms();
         let (reason, until_ms) = match self.scheduler.condition(now_ms) {
-            Condition::Open | Condition::Guarding | Condition::Quiet { .. } | Condition::BreakerOpen { .. }
+            Condition::Open
+            | Condition::Guarding
+            | Condition::Quiet { .. }
+            | Condition::BreakerOpen { .. }
                 if self.flow == Flow::Closed =>
             {
                 (Some(REASON_HOURS), self.opens_in_ms().map(|in_ms| now_ms.saturating_add(in_ms)))

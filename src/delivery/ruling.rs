@@ -9,7 +9,7 @@ use super::alone::{LAST_MAX, LEFT_PART, Left};
 use super::brake::{TESTIMONIES_MAX, WAIVED_TIMES};
 use super::breaker::Blow;
 use super::decision::{Action, Decision, REASON_QUOTA, REASON_RETRY_AFTER, REASON_THROTTLED, UpdateId};
-use super::outcome::{Failure, Outcome, Quota, Seen, StopCause, Verdict};
+use super::outcome::{Failure, Outcome, Quota, Seen, Verdict};
 use super::schedule::Scheduler;
 use super::shed;
 use super::suspects::FORBIDDEN_MAX;
