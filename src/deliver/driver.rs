@@ -17,7 +17,7 @@ use super::settle::{self, Settled, Unresolved};
 use super::tell::Page;
 use super::{DeliverRules, Delivered, Reload, Stopped};
 use crate::api::{Request, Token, TokenError, TokenSource, Trouble};
-use crate::delivery::outcome::{Failure, Seen, StopCause};
+use crate::delivery::outcome::{Failure, Seen};
 use crate::delivery::{Action, Decision, REASON_THROTTLED, Scheduler, TokenRead, UpdateId};
 use crate::digest::{StateKey, SubjectId, update_digest};
 use crate::engine::chance::Chance;
@@ -421,8 +421,7 @@ impl<'a, 'e> Driver<'a, 'e> {
                     drop(waker.send(Wake::TokenRead(source.again(generation))));
                 });
             }
-            Action::Stop(StopCause::Outage) => self.stop(self.outage()),
-            Action::Stop(cause) => self.stop(Stopped::Cause(cause)),
+            Action::Stop(cause) => self.stop_for(cause),
             Action::QuietStarted { reason, .. } => self.quiet_reason = reason,
             // What stands in the way is told from the scheduler's condition, which knows when one pause hides another.
             Action::QuietEnded | Action::BreakerOpened | Action::BreakerClosed => {}
@@ -566,11 +565,6 @@ impl Driver<'_, '_> {
         self.scheduler.begin_pass(self.deferred_room());
     }
 
-    /// Announces a pass after the main one.
-    pub(super) fn later(&mut self, about: &'static str, updates: u64) {
-        self.emitter.emit(Event::LaterPassStarted { about, updates });
-    }
-
     /// Whether nothing has stopped the run.
     pub(super) fn is_going(&self) -> bool {
         self.outcome.stopped.is_none()
@@ -594,6 +588,7 @@ impl Driver<'_, '_> {
         self.tell_limit();
         self.tell_cleared();
         self.outcome.settled_limit = self.scheduler.settled_limit().map(|limit| limit as u64);
+        self.outcome.left_alone = self.scheduler.left_alone();
         self.outcome.fates = Some(self.fates);
         self.outcome
     }

@@ -368,6 +368,8 @@ pub struct Delivered {
     pub fates: Option<Fates>,
     /// Attempts at once where the adaptive limit settled, for the next run at the target to begin with.
     pub settled_limit: Option<u64>,
+    /// Updates that are left pending because they alone were turned away at the end of the run.
+    pub left_alone: Option<u64>,
     /// Who was cleared to break a swap and has no update yet.
     pub(crate) cleared: Cleared,
 }
@@ -394,7 +396,7 @@ pub fn deliver(delivery: Delivery<'_>, emitter: &mut Emitter<'_>) -> Result<Deli
     let rules = delivery.rules.clone();
     let state_key = delivery.state_key;
     let updates = delivery.plan.facts().rows.send;
-    emitter.emit(Event::DeliveryStarted { updates });
+    emitter.emit(Event::DeliveryStarted { updates, is_proven: rules.scheduler.proven });
     tracing::info!(
         "window: at most {} updates can be in doubt after a crash, besides those that wait for a retry",
         rules.window()

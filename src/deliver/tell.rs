@@ -86,6 +86,11 @@ impl Driver<'_, '_> {
         }
     }
 
+    /// Announces a pass after the main one.
+    pub(super) fn later(&mut self, about: &'static str, updates: u64) {
+        self.emitter.emit(Event::LaterPassStarted { about, updates });
+    }
+
     /// Tells how many attempts may be on the wire at once, if that has changed.
     pub(super) fn tell_limit(&mut self) {
         let in_flight = self.scheduler.in_flight_limit() as u64;
@@ -99,7 +104,12 @@ impl Driver<'_, '_> {
     pub(super) fn tell_condition(&mut self) {
         let now_ms = self.now_ms();
         let (reason, until_ms) = match self.scheduler.condition(now_ms) {
-            Condition::Open | Condition::Guarding if self.flow == Flow::Closed => {
+            Condition::Open
+            | Condition::Guarding
+            | Condition::Quiet { .. }
+            | Condition::BreakerOpen { .. }
+                if self.flow == Flow::Closed =>
+            {
                 (Some(REASON_HOURS), self.opens_in_ms().map(|in_ms| now_ms.saturating_add(in_ms)))
             }
             Condition::Open | Condition::Guarding | Condition::Draining => (None, None),
@@ -120,9 +130,25 @@ impl Driver<'_, '_> {
         }
     }
 
+    /// Stops. Says so where it is for a few updates at the end, and what becomes of them when the run is continued.
+    pub(super) fn stop_for(&mut self, cause: StopCause) {
+        if cause == StopCause::Outage {
+            return self.stop(self.outage());
+        }
+        if let Some(left) = self.scheduler.left_alone() {
+            let text = format!(
+                "{} left alone at the end: turned away under a token under which others had passed. Was the token \
+                 revoked, renew it; if they are turned away again when the same command is run again, they have failed",
+                plural(left, "update")
+            );
+            self.emitter.emit(Event::Noticed { text });
+        }
+        self.stop(Stopped::Cause(cause));
+    }
+
     /// Why the run stops at an outage: nothing ever answered, which has a trouble with a name as a rule, or something else
     /// than the API did so last, or it is the API that is not well.
-    pub(super) fn outage(&self) -> Stopped {
+    fn outage(&self) -> Stopped {
         let trouble = if self.is_answered { self.page.latest.as_ref() } else { self.troubles.last() };
         trouble.map_or(Stopped::Cause(StopCause::Outage), |trouble| Stopped::Unreachable(trouble.clone()))
     }
