@@ -1,12 +1,14 @@
 //! Where every held update is: behind another of its subject, ready, waiting for a moment, on the wire, or parked.
 //!
 //! One lane per subject; only the update at a lane's head is ever ready, which is the whole of promise 3. The ready
-//! ones stand in four queues: *front* (goes again at no cost), *retries*, *fresh*, and *last* (chronic ones).
+//! ones stand in four queues: *front* (goes again at no cost, or was chosen to probe), *retries*, *fresh*, and *last*
+//! (chronic ones).
 //!
 //! Not here: when anything may be sent at all (`schedule.rs`).
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
+use super::ahead::scattered;
 use super::alone::PushedBack;
 use super::decision::{Leftover, Offer, UpdateId};
 use super::rules::DeliveryRules;
@@ -106,8 +108,11 @@ pub(super) struct Lanes {
     /// Attempts launched so far.
     launched: u64,
     in_flight: usize,
-    /// Fresh ones that were taken to probe.
-    probes: u32,
+    /// Whether fresh ones come from anywhere among them, since the server was taken for down: rows that fail on their own
+    /// stand together, and look like an outage unless others pass between them.
+    is_scattered: bool,
+    /// Fresh ones that came so.
+    scattered: u32,
     plain: usize,
     plain_heads: usize,
     /// Retry budget: first attempts since the latest retry, bounded.
@@ -173,6 +178,19 @@ impl Lanes {
 
     pub(super) fn get_mut(&mut self, id: UpdateId) -> Option<&mut Item> {
         self.items.get_mut(&id)
+    }
+
+    /// Updates that were never tried, are not chronic, and could be sent as far as they themselves are concerned.
+    pub(super) fn fresh(&self) -> usize {
+        self.fresh.len()
+    }
+
+    /// Moves an update that was just offered before the others, where it is the first of its subject.
+    pub(super) fn prefer(&mut self, id: UpdateId) {
+        if self.fresh.back() == Some(&id) {
+            self.fresh.pop_back();
+            self.front.push_front(id);
+        }
     }
 
     /// Updates that could be sent as far as they themselves are concerned, delayed ones not counted.
@@ -268,7 +286,7 @@ impl Lanes {
             self.credit = self.credit.saturating_sub(fresh_per_retry);
             return Some(id);
         }
-        if let Some(id) = self.fresh.pop_front() {
+        if let Some(id) = self.take_fresh() {
             let credit_max = fresh_per_retry.saturating_mul(CREDIT_RETRIES_MAX);
             self.credit = self.credit.saturating_add(1).min(credit_max);
             return Some(id);
@@ -287,14 +305,22 @@ impl Lanes {
         if let Some(id) = take_other(&mut self.front, &self.items, last_probed) {
             return Some(id);
         }
-        if !self.fresh.is_empty() {
-            self.probes = self.probes.wrapping_add(1);
-            return self.fresh.remove(scattered(self.probes, self.fresh.len()));
+        self.is_scattered = true;
+        if let Some(id) = self.take_fresh() {
+            return Some(id);
         }
         if let Some(id) = take_other(&mut self.retries, &self.items, last_probed) {
             return Some(id);
         }
         [&mut self.front, &mut self.fresh, &mut self.retries].into_iter().find_map(VecDeque::pop_front)
+    }
+
+    fn take_fresh(&mut self) -> Option<UpdateId> {
+        if !self.is_scattered {
+            return self.fresh.pop_front();
+        }
+        self.scattered = self.scattered.wrapping_add(1);
+        self.fresh.remove(scattered(self.scattered, self.fresh.len()))
     }
 
     /// The update taken out of a queue is on the wire.
@@ -417,13 +443,6 @@ impl Lanes {
             item.stand = stand;
         }
     }
-}
-
-/// Place of the so-manieth probe among so many: far from those before it, wherever they were (multiples of the golden ratio).
-fn scattered(probe: u32, count: usize) -> usize {
-    let share = u64::from(probe.wrapping_mul(0x9e37_79b9));
-    let place = (share * u64::from(u32::try_from(count).unwrap_or(u32::MAX))) >> 32;
-    usize::try_from(place).unwrap_or_default()
 }
 
 /// Takes the first update of another subject. A subject stands in the queues at most once, so the second place is
