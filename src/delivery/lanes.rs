@@ -264,7 +264,12 @@ impl Lanes {
         while let Some(entry) = self.delayed.first_entry().filter(|entry| entry.key().0 <= now_ms) {
             let id = entry.remove();
             self.stand(id, Stand::Ready);
-            self.retries.push_back(id);
+            // Whose failure it was is best found out while there are others that pass.
+            if self.items.get(&id).is_some_and(|item| item.confirmed == 0) {
+                self.retries.push_front(id);
+            } else {
+                self.retries.push_back(id);
+            }
         }
         while let Some(entry) = self.delayed_chronic.first_entry().filter(|entry| entry.key().0 <= now_ms) {
             let id = entry.remove();

@@ -291,6 +291,10 @@ impl Scheduler {
         self.quiet.on_definite();
         if recovered.has_closed {
             decision.actions.push(Action::BreakerClosed);
+            // The pace is judged by the time in which attempts could leave.
+            let now_ms = self.free.looked_ms();
+            self.brake.on_recovery(now_ms);
+            self.shed.on_recovery(now_ms);
         }
         for (id, charges) in recovered.confirmed {
             if let Some(item) = self.lanes.get_mut(id) {

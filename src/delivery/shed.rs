@@ -160,6 +160,11 @@ impl Shed {
         }
     }
 
+    /// The breaker closed: what was seen since it opened were probes.
+    pub(super) fn on_recovery(&mut self, now_ms: u64) {
+        self.tick = Tick { since_ms: now_ms.max(self.tick.since_ms), ..Tick::default() };
+    }
+
     /// An attempt was taken in, whatever was answered.
     pub(super) fn on_passed(&mut self, now_ms: u64) {
         self.tick.passed += 1;
