@@ -80,6 +80,9 @@ impl Evening {
             Sort::Dead => self.judge_dead(day),
             Sort::Sick => self.judge_sick(day),
             Sort::Poison => self.judge_poison(day),
+            Sort::Head => self.judge_head(day),
+            Sort::PushedBack => self.judge_pushed_back(day),
+            Sort::TurnedAway => self.judge_turned_away(day),
             Sort::Pushback | Sort::Dropping | Sort::Trickle => self.judge_all_synced(day),
             Sort::Forbidding => self.judge_forbidding(day),
             Sort::Chains => self.judge_chains(day),
@@ -135,10 +138,22 @@ impl Evening {
 
     fn judge_poison(&self, day: &Day) -> Result<(), String> {
         let poison: Vec<UpdateId> =
-            (0..).zip(&day.lines).filter(|(_, line)| line.kind == Kind::Poison).map(|(id, _)| id).collect();
+            (0..).zip(&day.lines).filter(|(_, line)| line.kind.fails_for_ever()).map(|(id, _)| id).collect();
         let exhausted = self.exhausted();
         ensure(exhausted == poison, || format!("exhausted are {exhausted:?}, and poison is {poison:?}"))?;
         ensure(self.stop.is_none(), || format!("poison stopped the run: {:?}", self.stop))
+    }
+
+    fn judge_head(&self, day: &Day) -> Result<(), String> {
+        self.judge_poison(day)
+    }
+
+    fn judge_pushed_back(&self, day: &Day) -> Result<(), String> {
+        self.judge_poison(day)
+    }
+
+    fn judge_turned_away(&self, day: &Day) -> Result<(), String> {
+        self.judge_poison(day)
     }
 
     /// Only what is forbidden or redirected on its own is refused; what the token may not is pending where no token comes that may.

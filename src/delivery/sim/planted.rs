@@ -35,6 +35,7 @@ pub(crate) enum Flaw {
     RefusesConflicts,
     LosesVerdicts,
     GivesUpEarly,
+    NeverReadsAhead,
 }
 
 /// A flaw, what it is, the days that show it, and the complaint that catches it.
@@ -51,7 +52,7 @@ const fn plant(flaw: Flaw, sort: Sort, check: &'static str, about: &'static str)
 }
 
 /// All of them.
-pub(crate) const PLANTED: [Planted; 22] = [
+pub(crate) const PLANTED: [Planted; 23] = [
     plant(
         Flaw::HidesSubjects,
         Sort::Any,
@@ -124,6 +125,12 @@ pub(crate) const PLANTED: [Planted; 22] = [
         "exhausted after",
         "the bound on the time of retries is cut short",
     ),
+    plant(
+        Flaw::NeverReadsAhead,
+        Sort::Head,
+        "exhausted are",
+        "nothing is read beyond the window while the server is taken for down",
+    ),
 ];
 
 impl Planted {
@@ -172,7 +179,8 @@ pub(crate) fn planted(mut day: Day) -> Day {
             | Flaw::BlamesRows
             | Flaw::TakesChronicForPlain
             | Flaw::RefusesConflicts
-            | Flaw::LosesVerdicts,
+            | Flaw::LosesVerdicts
+            | Flaw::NeverReadsAhead,
         )
         | None => {}
     }
