@@ -57,7 +57,7 @@ impl<T> Ahead<T> {
     /// The next one to be sent: the first of its subject, from anywhere.
     pub fn take(&mut self) -> Option<T> {
         self.taken = self.taken.wrapping_add(1);
-        self.take_at(scattered(self.taken, self.subjects.len()))
+        self.take_at(mixed(self.taken, self.subjects.len()))
     }
 
     /// One for the probe of this moment, drawn from here and from so many that were never tried and are offered already:
@@ -99,6 +99,16 @@ pub(super) fn scattered(number: u32, count: usize) -> usize {
     let share = u64::from(number.wrapping_mul(0x9e37_79b9));
     let place = (share * u64::from(u32::try_from(count).unwrap_or(u32::MAX))) >> 32;
     usize::try_from(place).unwrap_or_default()
+}
+
+/// Place of the so-manieth among so many, like one drawn by chance: what is left is as mixed as what is taken, which the
+/// multiples of the golden ratio do not see to where the number falls.
+fn mixed(number: u32, count: usize) -> usize {
+    let once = u64::from(number).wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let twice = (once ^ (once >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let thrice = (twice ^ (twice >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    let count = u64::try_from(count.max(1)).unwrap_or(u64::MAX);
+    usize::try_from((thrice ^ (thrice >> 31)) % count).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -17,6 +17,10 @@ use crate::digest::SubjectId;
 /// Retries that the retry budget may save up.
 const CREDIT_RETRIES_MAX: u32 = 4;
 
+/// Of the fresh ones, once the server was taken for down: how many of the oldest go in a row without an answer that shows
+/// that it is well, and then of the newest.
+const TURNS_MAX: u32 = 3;
+
 /// Where an update is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stand {
@@ -98,6 +102,9 @@ pub(super) struct Lanes {
     /// Subjects with an update at the head of their lane, and what waits behind it.
     behind: HashMap<SubjectId, VecDeque<UpdateId>>,
     front: VecDeque<UpdateId>,
+    /// Retries of those of whom no later answer has told yet whose failure it was: best found out while others pass.
+    doubtful: VecDeque<UpdateId>,
+    /// All other retries.
     retries: VecDeque<UpdateId>,
     fresh: VecDeque<UpdateId>,
     last: VecDeque<UpdateId>,
@@ -108,11 +115,13 @@ pub(super) struct Lanes {
     /// Attempts launched so far.
     launched: u64,
     in_flight: usize,
-    /// Whether fresh ones come from anywhere among them, since the server was taken for down: rows that fail on their own
-    /// stand together, and look like an outage unless others pass between them.
-    is_scattered: bool,
-    /// Fresh ones that came so.
-    scattered: u32,
+    /// Whether the newest of the fresh ones go between the oldest, since the server was taken for down: rows that fail on
+    /// their own stand together, and look like an outage unless others pass between them.
+    is_mixed: bool,
+    /// Fresh ones that went so since the last definite answer, counted round.
+    turn: u32,
+    /// Fresh ones that were taken to probe.
+    probes: u32,
     plain: usize,
     plain_heads: usize,
     /// Retry budget: first attempts since the latest retry, bounded.
@@ -219,7 +228,8 @@ impl Lanes {
             delays.range(..=(now_ms, u64::MAX)).take(limit).count()
         };
         let first = self.front.len().saturating_add(self.fresh.len());
-        let retries = self.retries.len().saturating_add(due(&self.delayed, limit));
+        let retries = self.doubtful.len() + self.retries.len();
+        let retries = retries.saturating_add(due(&self.delayed, limit));
         let allowed = self.retries_allowed(fresh_per_retry).min(retries);
         let mut count = first.saturating_add(allowed).min(limit);
         if allowed == retries {
@@ -264,12 +274,9 @@ impl Lanes {
         while let Some(entry) = self.delayed.first_entry().filter(|entry| entry.key().0 <= now_ms) {
             let id = entry.remove();
             self.stand(id, Stand::Ready);
-            // Whose failure it was is best found out while there are others that pass.
-            if self.items.get(&id).is_some_and(|item| item.confirmed == 0) {
-                self.retries.push_front(id);
-            } else {
-                self.retries.push_back(id);
-            }
+            let is_known = self.items.get(&id).is_some_and(|item| item.confirmed > 0);
+            let retries = if is_known { &mut self.retries } else { &mut self.doubtful };
+            retries.push_back(id);
         }
         while let Some(entry) = self.delayed_chronic.first_entry().filter(|entry| entry.key().0 <= now_ms) {
             let id = entry.remove();
@@ -286,7 +293,7 @@ impl Lanes {
         }
         let is_all_fresh_gone = self.fresh.is_empty() && !self.expects_fresh;
         if (self.credit >= fresh_per_retry || is_all_fresh_gone)
-            && let Some(id) = self.retries.pop_front()
+            && let Some(id) = self.doubtful.pop_front().or_else(|| self.retries.pop_front())
         {
             self.credit = self.credit.saturating_sub(fresh_per_retry);
             return Some(id);
@@ -296,7 +303,7 @@ impl Lanes {
             self.credit = self.credit.saturating_add(1).min(credit_max);
             return Some(id);
         }
-        if self.retries.is_empty() { self.last.pop_front() } else { None }
+        if self.doubtful.is_empty() && self.retries.is_empty() { self.last.pop_front() } else { None }
     }
 
     /// Takes an update that can probe: another subject than the one probed last, if there is one; no chronic one
@@ -305,27 +312,38 @@ impl Lanes {
         if self.plain == 0 {
             return take_other(&mut self.last, &self.items, last_probed).or_else(|| self.last.pop_front());
         }
+        self.is_mixed = true;
         // Fresh ones before those that have failed already: their answer says more. And from anywhere among them: rows that
         // fail on their own stand together, and the next one in the file tells least whether it is the server.
         if let Some(id) = take_other(&mut self.front, &self.items, last_probed) {
             return Some(id);
         }
-        self.is_scattered = true;
-        if let Some(id) = self.take_fresh() {
-            return Some(id);
+        if !self.fresh.is_empty() {
+            self.probes = self.probes.wrapping_add(1);
+            return self.fresh.remove(scattered(self.probes, self.fresh.len()));
         }
-        if let Some(id) = take_other(&mut self.retries, &self.items, last_probed) {
-            return Some(id);
+        for retries in [&mut self.retries, &mut self.doubtful] {
+            if let Some(id) = take_other(retries, &self.items, last_probed) {
+                return Some(id);
+            }
         }
-        [&mut self.front, &mut self.fresh, &mut self.retries].into_iter().find_map(VecDeque::pop_front)
+        [&mut self.front, &mut self.fresh, &mut self.doubtful, &mut self.retries]
+            .into_iter()
+            .find_map(VecDeque::pop_front)
+    }
+
+    /// The server is well.
+    pub(super) fn on_definite(&mut self) {
+        self.turn = 0;
     }
 
     fn take_fresh(&mut self) -> Option<UpdateId> {
-        if !self.is_scattered {
+        if !self.is_mixed {
             return self.fresh.pop_front();
         }
-        self.scattered = self.scattered.wrapping_add(1);
-        self.fresh.remove(scattered(self.scattered, self.fresh.len()))
+        let is_oldest = self.turn < TURNS_MAX;
+        self.turn = (self.turn + 1) % (2 * TURNS_MAX);
+        if is_oldest { self.fresh.pop_front() } else { self.fresh.pop_back() }
     }
 
     /// The update taken out of a queue is on the wire.
@@ -405,7 +423,8 @@ impl Lanes {
 
     /// Takes everything that is not on the wire, in the order of ids.
     pub(super) fn take_unsent(&mut self) -> Vec<Leftover> {
-        for queue in [&mut self.front, &mut self.retries, &mut self.fresh, &mut self.last] {
+        for queue in [&mut self.front, &mut self.doubtful, &mut self.retries, &mut self.fresh, &mut self.last]
+        {
             queue.clear();
         }
         self.delayed.clear();
@@ -436,7 +455,7 @@ impl Lanes {
     }
 
     fn plain_ready(&self) -> usize {
-        self.front.len() + self.retries.len() + self.fresh.len()
+        self.front.len() + self.doubtful.len() + self.retries.len() + self.fresh.len()
     }
 
     fn is_chronic(&self, id: UpdateId) -> bool {

@@ -287,6 +287,7 @@ impl Scheduler {
     /// for an answer to what was sent before: it was under way when the trouble began, and says nothing of it.
     fn on_definite(&mut self, sent_ms: u64, decision: &mut Decision) {
         self.answers.on_definite();
+        self.lanes.on_definite();
         let recovered = self.breaker.on_definite();
         self.quiet.on_definite();
         if recovered.has_closed {

@@ -178,7 +178,7 @@ impl Scheduler {
         if self.is_draining || self.token.is_awaited() || self.quiet.until_ms(now_ms).is_some() {
             return 0;
         }
-        let mut in_flight_max = self.concurrency.limit();
+        let mut in_flight_max = self.concurrency.limit().min(self.breaker.in_flight_max());
         if self.guard.is_on() {
             in_flight_max = in_flight_max.min(self.rules.unproven_in_flight.max(1));
         }

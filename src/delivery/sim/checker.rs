@@ -104,6 +104,8 @@ pub(crate) struct Checker {
     redirects: usize,
     /// Attempts sent, and the last of them that was acknowledged.
     sends: u64,
+    /// Attempts sent before the breaker closed last: their failures are nobody's.
+    closed_sends: u64,
     passed_send: u64,
     has_passed: bool,
     is_input_over: bool,
@@ -238,8 +240,10 @@ impl Checker {
             Outcome::Page { .. } => is_failure = true,
             Outcome::TimedOut | Outcome::Disconnected | Outcome::NotConnected => is_failure = true,
         }
-        let is_loose = is_failure && *outcome != Outcome::NotConnected && !is_open;
+        let closed_sends = self.closed_sends;
         let book = self.book(id)?;
+        let is_late = book.send <= closed_sends;
+        let is_loose = is_failure && *outcome != Outcome::NotConnected && !is_open && !is_late;
         book.is_answered = is_definite;
         book.has_failed = is_failure;
         // A chronic row that the application answers is charged even where nobody has had a definite answer.
@@ -251,7 +255,7 @@ impl Checker {
         }
         self.on_wire.remove(&subject);
         *self.loose.entry(id).or_default() += u32::from(is_charged);
-        if is_failure && is_plain {
+        if is_failure && is_plain && !is_late {
             self.streak.add(subject);
         }
         if matches!(outcome, Outcome::Forbidden { .. }) {
@@ -302,7 +306,7 @@ impl Checker {
                         book.failed_first_ms = book.failed_first_ms.filter(|_| book.solid > 0);
                     }
                 }
-                Action::BreakerClosed => self.is_open = false,
+                Action::BreakerClosed => (self.is_open, self.closed_sends) = (false, self.sends),
                 Action::Stop(StopCause::NothingAccepted { .. }) => {
                     self.is_over = true;
                     let refused = self.refused.len();
