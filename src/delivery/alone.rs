@@ -67,7 +67,9 @@ impl Answers {
             // Where nobody else was answered, nothing is known.
         }
         let is_own = of.is_own();
-        self.pushed_back += u64::from(!is_own && !is_chronic);
+        // Asked again at once, with nobody between, it tells the others nothing new.
+        let is_again = of.since == Some((self.passed, self.pushed_back));
+        self.pushed_back += u64::from(!is_own && !is_chronic && !is_again);
         of.since = Some((self.passed, self.pushed_back));
         is_own
     }
@@ -100,6 +102,18 @@ mod tests {
         assert_eq!(are_own(50, 7, 2), [false; 50]);
         assert_eq!(are_own(50, 3, 0), [false; 50], "too few have passed");
         assert_eq!(are_own(50, 0, 0), [false; 50], "nobody else was asked");
+    }
+
+    #[test]
+    fn several_that_are_each_asked_twice_do_not_hide_each_other() {
+        let (mut answers, mut several) = (Answers::default(), [PushedBack::default(); 4]);
+        for round in 0..4 {
+            for of in &mut several {
+                let is_own = [(); 2].map(|()| answers.on_throttled(of, false)) == [true; 2];
+                assert_eq!(is_own, round >= 2, "round {round}");
+                (0..4).for_each(|_| answers.on_definite());
+            }
+        }
     }
 
     #[test]
