@@ -27,6 +27,8 @@ pub(super) struct PushedBack {
     alone: u32,
     /// At its latest 429 hardly anybody had passed since the one before.
     was_first: bool,
+    /// Nobody else was answered between its latest two.
+    was_again: bool,
 }
 
 impl PushedBack {
@@ -35,9 +37,10 @@ impl PushedBack {
         self.alone >= ALONE_MIN
     }
 
-    /// Whether it may be pushed back for itself.
-    pub(super) fn is_suspected(self) -> bool {
-        self.alone > 0
+    /// Whether its latest 429 tells of a rate: not where it may be pushed back for itself, nor where nobody else was asked since
+    /// the quiet of the one before.
+    pub(super) fn tells_of_rate(self) -> bool {
+        self.alone == 0 && !self.was_again
     }
 
     /// Whether others are to go before it after the quiet: whether they pass tells whose 429 it is. Who was pushed back behind
@@ -68,8 +71,8 @@ impl Answers {
         }
         let is_own = of.is_own();
         // Asked again at once, with nobody between, it tells the others nothing new.
-        let is_again = of.since == Some((self.passed, self.pushed_back));
-        self.pushed_back += u64::from(!is_own && !is_chronic && !is_again);
+        of.was_again = of.since == Some((self.passed, self.pushed_back));
+        self.pushed_back += u64::from(!is_own && !is_chronic && !of.was_again);
         of.since = Some((self.passed, self.pushed_back));
         is_own
     }

@@ -394,16 +394,16 @@ impl Scheduler {
         let Some(item) = self.lanes.get_mut(id) else { return };
         let sent_ms = item.sent.1;
         let is_own = self.answers.on_throttled(&mut item.pushed_back, item.chronic);
-        let is_suspected = item.pushed_back.is_suspected();
+        let (subject, tells_of_rate) = (item.subject, item.pushed_back.tells_of_rate());
         let maybe_applied = item.maybe_applied;
         if let Some(ms) = self.quiet.on_throttled(now_ms, sent_ms, retry_after_ms) {
             decision.actions.push(Action::QuietStarted { ms, reason: REASON_THROTTLED });
-            // One that may be pushed back for itself tells of no rate.
-            if retry_after_ms.unwrap_or_default() == 0 && !is_suspected {
-                self.shed.on_volley(ms, now_ms);
+            if retry_after_ms.unwrap_or_default() == 0 && tells_of_rate {
+                self.shed.on_volley(Some(subject), ms, now_ms);
             }
         }
         if is_own {
+            self.shed.on_own(subject);
             let signature = SIGNATURE_429.to_owned();
             let failure =
                 Failure { kind: FailureKind::Exhausted, status: Some(429), signature, maybe_applied };
@@ -482,7 +482,7 @@ impl Scheduler {
             decision.actions.push(Action::BreakerOpened);
             self.brake.on_outage(now_ms);
             if is_shed {
-                self.shed.on_volley(self.rules.probe_interval_ms, now_ms);
+                self.shed.on_volley(None, self.rules.probe_interval_ms, now_ms);
             }
             self.refund(refunds, now_ms);
         }

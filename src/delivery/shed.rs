@@ -86,6 +86,9 @@ pub(super) struct Shed {
     passed_since: u64,
     tick: Tick,
     kept: Option<Kept>,
+    /// Whose 429 have lowered the rate, and what was kept to before the first of them.
+    volleys: Vec<SubjectId>,
+    before: Option<Kept>,
     /// Lower rates did not help, and nothing was well since.
     is_in_vain: bool,
 }
@@ -100,6 +103,8 @@ impl Shed {
             passed_since: 0,
             tick: Tick::default(),
             kept: None,
+            volleys: Vec::new(),
+            before: None,
             is_in_vain: false,
         }
     }
@@ -142,8 +147,9 @@ impl Shed {
 
     /// Everybody is quiet for so long after a 429 that names no delay, or was turned away so often in a row that the breaker
     /// opened. Nothing more is learned meanwhile: the rate is lowered at once, by half, or by less where it was kept to for a
-    /// while.
-    pub(super) fn on_volley(&mut self, for_ms: u64, now_ms: u64) {
+    /// while. `of` is the subject of the 429.
+    pub(super) fn on_volley(&mut self, of: Option<SubjectId>, for_ms: u64, now_ms: u64) {
+        self.note(of);
         let elapsed_us = now_ms.saturating_sub(self.tick.since_ms).saturating_mul(1_000);
         let launches = self.tick.launches;
         self.tick = Tick { since_ms: now_ms.saturating_add(for_ms), ..Tick::default() };
@@ -163,6 +169,26 @@ impl Shed {
     /// The breaker closed: what was seen since it opened were probes.
     pub(super) fn on_recovery(&mut self, now_ms: u64) {
         self.tick = Tick { since_ms: now_ms.max(self.tick.since_ms), ..Tick::default() };
+    }
+
+    /// An update is known to be pushed back for itself: what its 429 taught of the rate, and nobody else's, is forgotten.
+    pub(super) fn on_own(&mut self, subject: SubjectId) {
+        let had_any = !self.volleys.is_empty();
+        self.volleys.retain(|of| *of != subject);
+        if had_any && self.volleys.is_empty() {
+            self.kept = self.before.take();
+        }
+    }
+
+    /// Notes whose 429 lowers the rate, until there are so many of them that it is nobody's own.
+    fn note(&mut self, of: Option<SubjectId>) {
+        let Some(of) = of.filter(|of| !self.volleys.contains(of)) else { return };
+        if self.volleys.is_empty() {
+            self.before = self.kept;
+        }
+        if self.volleys.len() < self.subjects_min {
+            self.volleys.push(of);
+        }
     }
 
     /// An attempt was taken in, whatever was answered.

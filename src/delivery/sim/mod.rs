@@ -115,6 +115,19 @@ pub(crate) fn live(day: Day, seed: u64) -> Result<Evening, String> {
             world.see(&Fact::Ended)?;
             world.evening.ended_ms = world.now_ms;
             world.evening.over_quota = world.server.over_quota;
+            if std::env::var("FIG").is_ok() {
+                eprintln!(
+                    "FIG inflight {:2} rate {:4} bad {} ideal {:6} synced_ms {:7} quiet_s {} ended {} maxattempts {}",
+                    world.day.rules.max_in_flight,
+                    world.day.pace.rate_per_s,
+                    world.day.lines.iter().filter(|l| l.kind.fails_for_ever()).count(),
+                    world.day.lines.len() as u64 * 1000 / world.day.pace.rate_per_s,
+                    world.evening.synced_ms,
+                    world.evening.throttled,
+                    world.now_ms,
+                    world.evening.sent.len()
+                );
+            }
             if let Err(e) = world.evening.judge(&world.day, &world.server.applied) {
                 eprintln!(
                     "DBG window {} inflight {} rate {} lines {} bad {} synced {} exhausted {} openings {} ended {} stop {:?} attempts {}",
