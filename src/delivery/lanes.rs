@@ -61,6 +61,8 @@ pub(super) struct Item {
     pub(super) number: u64,
     /// Whether the latest attempt was a probe.
     pub(super) probed: bool,
+    /// Whether the latest attempt left so long after the one before it that it did not come too fast.
+    pub(super) unhurried: bool,
     /// Whether it was refused with others in a row, and is tried once more.
     pub(super) suspected: bool,
     /// Its 429.
@@ -147,6 +149,7 @@ impl Lanes {
             sent: (0, 0),
             number: 0,
             probed: false,
+            unhurried: false,
             suspected: false,
             pushed_back: PushedBack::default(),
             stand: Stand::Behind,
@@ -354,9 +357,17 @@ impl Lanes {
         self.launched += 1;
         item.number = self.launched;
         item.probed = is_probe;
+        item.unhurried = false;
         item.stand = Stand::InFlight;
         self.in_flight += 1;
         Some(item)
+    }
+
+    /// Says of the update that was just launched whether it came slowly.
+    pub(super) fn note_unhurried(&mut self, id: UpdateId, is_unhurried: bool) {
+        if let Some(item) = self.items.get_mut(&id) {
+            item.unhurried = is_unhurried;
+        }
     }
 
     /// The update is off the wire; false if it was not on it. The caller says next where it goes.

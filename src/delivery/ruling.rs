@@ -215,7 +215,7 @@ impl Scheduler {
                 return false;
             }
         }
-        let testifies = item.waived < shed::TESTIMONIES_MAX;
+        let testifies = item.waived < shed::TESTIMONIES_MAX && !item.unhurried;
         self.shed.on_turned_away(item.subject, testifies, now_ms);
         true
     }
@@ -444,8 +444,9 @@ impl Scheduler {
         let was_open = self.breaker.open_since_ms().is_some();
         let plain_heads = self.lanes.plain_heads();
         let Some(item) = self.lanes.get_mut(id) else { return };
-        // What is turned away with many others is pushed back, and not failed.
-        let is_shed = is_shed && !item.chronic && self.shed.is_spread(item.subject, now_ms);
+        // What is turned away with many others is pushed back, and not failed; unless it came slowly.
+        let is_hurried = !item.chronic && !item.unhurried;
+        let is_shed = is_shed && is_hurried && self.shed.is_spread(item.subject, now_ms);
         item.maybe_applied |= failure.maybe_applied;
         failure.maybe_applied = item.maybe_applied;
         // An update that has failed while others passed is known to fail on its own: it says nothing about the

@@ -216,7 +216,8 @@ impl Scheduler {
             self.concurrency.on_launch(self.lanes.in_flight());
             self.brake.on_launch(now_ms);
             self.quota.on_launch(now_ms);
-            self.shed.on_launch(now_ms);
+            let is_unhurried = self.shed.on_launch(now_ms);
+            self.lanes.note_unhurried(id, is_unhurried);
         }
         Some(Attempt { id, subject, attempt, is_probe, token_generation: self.token.generation() })
     }

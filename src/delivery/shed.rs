@@ -37,6 +37,9 @@ const UNRELIEVED_MAX: u32 = 2;
 const RISE_PERCENT: u64 = 10;
 /// … up to this.
 const RISE_PERCENT_MAX: u64 = 100;
+/// Time since the attempt before, as a multiple of that between two requests that pass, from which an attempt is not turned
+/// away for coming too fast.
+const UNHURRIED_TIMES: u64 = 4;
 /// Longest time between two attempts.
 const GAP_MAX_US: u64 = 10_000_000;
 /// How far attempts may catch up after a pause, beside one gap.
@@ -76,6 +79,17 @@ struct Kept {
     short_us: Option<u64>,
 }
 
+/// How fast requests pass.
+#[derive(Debug, Default, Clone, Copy)]
+struct Passing {
+    /// Time between two that passed, when so many had that it is known.
+    gap_us: Option<u64>,
+    /// Those since then.
+    since_ms: u64,
+    passed: u64,
+    launched_ms: u64,
+}
+
 /// Who is turned away, and the rate that passes.
 #[derive(Debug)]
 pub(super) struct Shed {
@@ -84,6 +98,7 @@ pub(super) struct Shed {
     subjects: VecDeque<(u64, SubjectId)>,
     /// Requests that passed since one of them was.
     passed_since: u64,
+    passing: Passing,
     tick: Tick,
     kept: Option<Kept>,
     /// Whose 429 have lowered the rate, and what was kept to before the first of them.
@@ -101,6 +116,7 @@ impl Shed {
             subjects_min,
             subjects: VecDeque::new(),
             passed_since: 0,
+            passing: Passing::default(),
             tick: Tick::default(),
             kept: None,
             volleys: Vec::new(),
@@ -137,12 +153,14 @@ impl Shed {
         self.kept.map(|kept| kept.next_at_us.div_ceil(1_000)).filter(|at_ms| *at_ms > now_ms)
     }
 
-    /// An attempt left.
-    pub(super) fn on_launch(&mut self, now_ms: u64) {
+    /// An attempt left. Whether it did so long after the one before it that no rate can be the reason if it is turned away.
+    pub(super) fn on_launch(&mut self, now_ms: u64) -> bool {
         self.tick.launches += 1;
+        let is_unhurried = self.passing.is_unhurried(now_ms);
         if let Some(kept) = &mut self.kept {
             kept.next_at_us = kept.floor_us(now_ms.saturating_mul(1_000)).saturating_add(kept.gap_us);
         }
+        is_unhurried
     }
 
     /// Everybody is quiet for so long after a 429 that names no delay, or was turned away so often in a row that the breaker
@@ -195,6 +213,7 @@ impl Shed {
     pub(super) fn on_passed(&mut self, now_ms: u64) {
         self.tick.passed += 1;
         self.passed_since += 1;
+        self.passing.on_passed(now_ms);
         self.look(now_ms);
     }
 
@@ -250,6 +269,29 @@ impl Shed {
             }
             None => {}
         }
+    }
+}
+
+impl Passing {
+    fn on_passed(&mut self, now_ms: u64) {
+        self.passed += 1;
+        if let Some(gap_us) = self.measured_us(now_ms) {
+            *self = Passing { gap_us: Some(gap_us), since_ms: now_ms, passed: 0, ..*self };
+        }
+    }
+
+    fn measured_us(&self, now_ms: u64) -> Option<u64> {
+        let elapsed_ms = now_ms.saturating_sub(self.since_ms);
+        let is_enough = elapsed_ms >= TICK_MS && self.passed >= OUTCOMES_MIN;
+        is_enough.then(|| elapsed_ms.saturating_mul(1_000) / self.passed)
+    }
+
+    /// An attempt leaves: whether the latest was so long ago.
+    fn is_unhurried(&mut self, now_ms: u64) -> bool {
+        let waited_us = now_ms.saturating_sub(self.launched_ms).saturating_mul(1_000);
+        self.launched_ms = now_ms;
+        let gap_us = self.gap_us.or_else(|| self.measured_us(now_ms));
+        gap_us.is_some_and(|gap_us| waited_us >= UNHURRIED_TIMES * gap_us.max(1))
     }
 }
 

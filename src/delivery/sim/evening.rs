@@ -13,6 +13,12 @@ use crate::ledger::FailureKind;
 /// Requests above the server's count that a day may make, of hundreds.
 const OVER_QUOTA_MAX: u64 = 4;
 
+/// Time that a row which is pushed back for ever may cost the others.
+const PUSHED_BACK_MS_MAX: u64 = 60_000;
+
+/// Attempts of a row that is turned away for ever, as a multiple of those it has.
+const TURNED_AWAY_TIMES: u32 = 3;
+
 /// What became of an update.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fate {
@@ -30,6 +36,8 @@ pub(crate) struct Evening {
     pub(crate) stop: Option<StopCause>,
     /// Every attempt: when, and how many were on the wire then.
     pub(crate) sent: Vec<(u64, usize)>,
+    /// Attempts of each update.
+    pub(crate) attempts: BTreeMap<UpdateId, u32>,
     pub(crate) attempts_while_down: u64,
     pub(crate) probes: u64,
     pub(crate) openings: u64,
@@ -148,12 +156,22 @@ impl Evening {
         self.judge_poison(day)
     }
 
+    /// Everybody waits with every 429, and no longer for what it seems to tell of a rate.
     fn judge_pushed_back(&self, day: &Day) -> Result<(), String> {
-        self.judge_poison(day)
+        self.judge_poison(day)?;
+        let pushed_back = day.lines.iter().filter(|line| line.kind.fails_for_ever()).count() as u64;
+        let ideal_ms = day.lines.len() as u64 * 1_000 / day.pace.rate_per_s;
+        let most_ms = ideal_ms * 2 + PUSHED_BACK_MS_MAX * pushed_back;
+        ensure(self.synced_ms <= most_ms, || format!("{} ms for what {ideal_ms} are enough", self.synced_ms))
     }
 
     fn judge_turned_away(&self, day: &Day) -> Result<(), String> {
-        self.judge_poison(day)
+        self.judge_poison(day)?;
+        let attempts_max = day.rules.attempts_max * TURNED_AWAY_TIMES;
+        let most = self.attempts.iter().max_by_key(|(_, attempts)| **attempts);
+        ensure(most.is_none_or(|(_, attempts)| *attempts <= attempts_max), || {
+            format!("attempts of one that is turned away for ever: {most:?}")
+        })
     }
 
     /// Only what is forbidden or redirected on its own is refused; what the token may not is pending where no token comes that may.

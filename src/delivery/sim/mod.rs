@@ -117,7 +117,7 @@ pub(crate) fn live(day: Day, seed: u64) -> Result<Evening, String> {
             world.evening.over_quota = world.server.over_quota;
             if std::env::var("FIG").is_ok() {
                 eprintln!(
-                    "FIG inflight {:2} rate {:4} bad {} ideal {:6} synced_ms {:7} quiet_s {} ended {} maxattempts {}",
+                    "FIG inflight {:2} rate {:4} bad {} ideal {:6} synced_ms {:7} quiet_s {} ended {} maxattempts {:?}",
                     world.day.rules.max_in_flight,
                     world.day.pace.rate_per_s,
                     world.day.lines.iter().filter(|l| l.kind.fails_for_ever()).count(),
@@ -125,7 +125,7 @@ pub(crate) fn live(day: Day, seed: u64) -> Result<Evening, String> {
                     world.evening.synced_ms,
                     world.evening.throttled,
                     world.now_ms,
-                    world.evening.sent.len()
+                    world.evening.attempts.values().max()
                 );
             }
             if let Err(e) = world.evening.judge(&world.day, &world.server.applied) {
@@ -352,6 +352,7 @@ impl World {
         self.see(&Fact::Sent { attempt, subject: line.subject, generation })?;
         let phase = self.day.phases.iter().find(|(until_ms, _)| self.now_ms < *until_ms);
         let phase = phase.map_or(Phase::Up, |(_, phase)| *phase);
+        *self.evening.attempts.entry(id).or_default() += 1;
         self.evening.sent.push((self.now_ms, self.scheduler.in_flight()));
         self.evening.attempts_while_down += u64::from(matches!(phase, Phase::Down(_)));
         self.evening.probes += u64::from(attempt.is_probe);
