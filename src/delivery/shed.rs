@@ -170,14 +170,20 @@ impl Shed {
         self.note(of);
         let elapsed_us = now_ms.saturating_sub(self.tick.since_ms).saturating_mul(1_000);
         let launches = self.tick.launches;
-        self.tick = Tick { since_ms: now_ms.saturating_add(for_ms), ..Tick::default() };
+        let since_ms = now_ms.saturating_add(for_ms);
+        if self.kept.is_none() && launches < OUTCOMES_MIN {
+            // Too few to learn from, as after every such quiet where the next attempt is turned away soon: they are added up.
+            self.tick.since_ms = since_ms.saturating_sub(elapsed_us / 1_000);
+            return;
+        }
+        self.tick = Tick { since_ms, ..Tick::default() };
         if let Some(kept) = &mut self.kept {
             kept.short_us = Some(kept.gap_us);
             let is_far_off = elapsed_us < TICK_MS * 1_000;
             kept.gap_us =
                 (kept.gap_us * if is_far_off { 4 } else { 3 } / 2).min(GAP_MAX_US.max(kept.well_us));
             kept.is_by_rate = true;
-        } else if launches >= OUTCOMES_MIN {
+        } else {
             let well_us = (elapsed_us / launches).max(1);
             let kept = Kept::at(well_us);
             self.kept = Some(Kept { gap_us: (2 * well_us).min(GAP_MAX_US.max(well_us)), ..kept });
@@ -354,9 +360,11 @@ impl Kept {
             self.gap_us -= left_us / 4;
             return false;
         }
+        // Judged by the rate that was kept to meanwhile, not by the one from now on.
+        let is_over = self.gap_us.saturating_mul(2) < pace_us.min(self.well_us);
         self.gap_us = (self.gap_us * 100 / (100 + self.rise_percent)).max(1);
         self.rise_percent = (self.rise_percent * 2).min(RISE_PERCENT_MAX);
-        self.gap_us.saturating_mul(2) < pace_us.min(self.well_us)
+        is_over
     }
 }
 

@@ -117,7 +117,8 @@ pub(crate) fn live(day: Day, seed: u64) -> Result<Evening, String> {
             world.evening.over_quota = world.server.over_quota;
             if std::env::var("FIG").is_ok() {
                 eprintln!(
-                    "FIG inflight {:2} rate {:4} bad {} ideal {:6} synced_ms {:7} quiet_s {} ended {} maxattempts {:?}",
+                    "FIG shed {:?} inflight {:2} rate {:4} bad {} ideal {:6} synced_ms {:7} quiet_s {} ended {} maxattempts {:?}",
+                    world.day.server.shed,
                     world.day.rules.max_in_flight,
                     world.day.pace.rate_per_s,
                     world.day.lines.iter().filter(|l| l.kind.fails_for_ever()).count(),

@@ -83,6 +83,10 @@ fn a_server_that_counts_is_asked_for_what_it_gives() {
 #[test]
 fn a_proxy_that_sheds_costs_no_row_anything_and_what_it_lets_through_is_used() {
     days_about(Sort::Shedding, 24);
+    // After a rate learned was left too early, one quiet followed the other, and nothing was learned any more.
+    for seed in [442, 1760, 2867, 4132, 5364, 5604] {
+        live(day_about(Sort::Shedding, seed), seed).unwrap_or_else(|said| panic!("seed {seed}: {said}"));
+    }
 }
 
 #[test]
