@@ -400,6 +400,8 @@ impl Scheduler {
             decision.actions.push(Action::QuietStarted { ms, reason: REASON_THROTTLED });
             if retry_after_ms.unwrap_or_default() == 0 && tells_of_rate {
                 self.shed.on_volley(Some(subject), ms, now_ms);
+            } else {
+                self.shed.on_quiet(ms);
             }
         }
         if is_own {

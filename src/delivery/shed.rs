@@ -167,7 +167,9 @@ impl Shed {
     /// opened. Nothing more is learned meanwhile: the rate is lowered at once, by half, or by less where it was kept to for a
     /// while. `of` is the subject of the 429.
     pub(super) fn on_volley(&mut self, of: Option<SubjectId>, for_ms: u64, now_ms: u64) {
-        self.note(of);
+        if of.is_some_and(|of| !self.note(of)) {
+            return self.on_quiet(for_ms);
+        }
         let elapsed_us = now_ms.saturating_sub(self.tick.since_ms).saturating_mul(1_000);
         let launches = self.tick.launches;
         let since_ms = now_ms.saturating_add(for_ms);
@@ -204,15 +206,23 @@ impl Shed {
         }
     }
 
-    /// Notes whose 429 lowers the rate, until there are so many of them that it is nobody's own.
-    fn note(&mut self, of: Option<SubjectId>) {
-        let Some(of) = of.filter(|of| !self.volleys.contains(of)) else { return };
+    /// Everybody is quiet for so long, for another reason: that time says nothing of how fast attempts leave.
+    pub(super) fn on_quiet(&mut self, for_ms: u64) {
+        self.tick.since_ms = self.tick.since_ms.saturating_add(for_ms);
+    }
+
+    /// Whether the 429 of a subject may lower the rate: the first of each, until there were so many subjects that it is nobody's
+    /// own.
+    fn note(&mut self, of: SubjectId) -> bool {
         if self.volleys.is_empty() {
             self.before = self.kept;
         }
-        if self.volleys.len() < self.subjects_min {
+        let are_many = self.volleys.len() >= self.subjects_min;
+        let is_new = !self.volleys.contains(&of);
+        if is_new && !are_many {
             self.volleys.push(of);
         }
+        is_new || are_many
     }
 
     /// An attempt was taken in, whatever was answered.
