@@ -14,10 +14,10 @@ use crate::ledger::FailureKind;
 const OVER_QUOTA_MAX: u64 = 4;
 
 /// Time that a row which is pushed back for ever may cost the others.
-const PUSHED_BACK_MS_MAX: u64 = 60_000;
+const PUSHED_BACK_MS_MAX: u64 = 90_000;
 
-/// Attempts of a row that is turned away for ever, as a multiple of those it has.
-const TURNED_AWAY_TIMES: u32 = 3;
+/// Mean of the attempts of rows that are turned away for ever, as a multiple of those they have.
+const TURNED_AWAY_TIMES: u32 = 5;
 
 /// What became of an update.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -167,10 +167,14 @@ impl Evening {
 
     fn judge_turned_away(&self, day: &Day) -> Result<(), String> {
         self.judge_poison(day)?;
-        let attempts_max = day.rules.attempts_max * TURNED_AWAY_TIMES;
-        let most = self.attempts.iter().max_by_key(|(_, attempts)| **attempts);
-        ensure(most.is_none_or(|(_, attempts)| *attempts <= attempts_max), || {
-            format!("attempts of one that is turned away for ever: {most:?}")
+        let bad: Vec<u32> = (0..)
+            .zip(&day.lines)
+            .filter(|(_, line)| line.kind.fails_for_ever())
+            .filter_map(|(id, _)| self.attempts.get(&id).copied())
+            .collect();
+        let mean = bad.iter().sum::<u32>() / u32::try_from(bad.len().max(1)).unwrap_or(1);
+        ensure(mean <= day.rules.attempts_max * TURNED_AWAY_TIMES, || {
+            format!("attempts of those that are turned away for ever: {bad:?}")
         })
     }
 

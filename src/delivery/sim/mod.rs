@@ -115,37 +115,7 @@ pub(crate) fn live(day: Day, seed: u64) -> Result<Evening, String> {
             world.see(&Fact::Ended)?;
             world.evening.ended_ms = world.now_ms;
             world.evening.over_quota = world.server.over_quota;
-            if std::env::var("FIG").is_ok() {
-                eprintln!(
-                    "FIG shed {:?} inflight {:2} rate {:4} bad {} ideal {:6} synced_ms {:7} quiet_s {} ended {} maxattempts {:?}",
-                    world.day.server.shed,
-                    world.day.rules.max_in_flight,
-                    world.day.pace.rate_per_s,
-                    world.day.lines.iter().filter(|l| l.kind.fails_for_ever()).count(),
-                    world.day.lines.len() as u64 * 1000 / world.day.pace.rate_per_s,
-                    world.evening.synced_ms,
-                    world.evening.throttled,
-                    world.now_ms,
-                    world.evening.attempts.values().max()
-                );
-            }
-            if let Err(e) = world.evening.judge(&world.day, &world.server.applied) {
-                eprintln!(
-                    "DBG window {} inflight {} rate {} lines {} bad {} synced {} exhausted {} openings {} ended {} stop {:?} attempts {}",
-                    world.day.window,
-                    world.day.rules.max_in_flight,
-                    world.day.pace.rate_per_s,
-                    world.day.lines.len(),
-                    world.day.lines.iter().filter(|l| l.kind.fails_for_ever()).count(),
-                    world.evening.count(Fate::Synced),
-                    world.evening.exhausted().len(),
-                    world.evening.openings,
-                    world.now_ms,
-                    world.evening.stop,
-                    world.evening.sent.len()
-                );
-                return Err(e);
-            }
+            world.evening.judge(&world.day, &world.server.applied)?;
             return Ok(world.evening);
         }
     }
@@ -369,9 +339,6 @@ impl World {
         let mut seen = self.seen.remove(&id).ok_or("an answer without a question")?;
         self.evening.throttled += u64::from(matches!(seen.outcome, Outcome::Throttled { .. }));
         self.see(&Fact::Answered { id, seen: seen.clone() })?;
-        if std::env::var("DBG").is_ok() {
-            eprint!("{}{} ", id, if matches!(seen.outcome, Outcome::Acknowledged) { "+" } else { "-" });
-        }
         planted::mishear(self.day.flaw, &mut seen, self.generation);
         let jitter = self.dice.jitter();
         let mut decision = self.scheduler.on_outcome(id, seen, self.now_ms, jitter);
@@ -407,15 +374,6 @@ impl World {
                 }
                 Action::BreakerOpened => {
                     self.evening.openings += 1;
-                    if std::env::var("DBG").is_ok() {
-                        eprintln!(
-                            "OPEN at {} free {} ahead {} untried {}",
-                            self.now_ms,
-                            self.free,
-                            self.ahead.is_empty(),
-                            self.scheduler.untried()
-                        );
-                    }
                     if self.day.flaw != Some(Flaw::NeverReadsAhead) && self.ahead.begin() {
                         self.credit = self.credit.saturating_add(READ_AHEAD_MAX);
                     }

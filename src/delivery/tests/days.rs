@@ -58,6 +58,17 @@ fn poison_rows_are_exhausted_alone() {
 }
 
 #[test]
+fn heads_of_rows_that_fail_for_ever_hide_no_healthy_ones() {
+    days_about(Sort::Head, 16);
+}
+
+#[test]
+fn rows_that_are_pushed_back_or_turned_away_for_ever_are_exhausted_alone() {
+    days_about(Sort::PushedBack, 48);
+    days_about(Sort::TurnedAway, 48);
+}
+
+#[test]
 fn pushback_expiring_tokens_and_dropped_connections_cost_no_row_its_verdict() {
     days_about(Sort::Pushback, 16);
     days_about(Sort::Dropping, 16);
