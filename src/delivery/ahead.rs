@@ -127,18 +127,18 @@ mod tests {
 
     #[test]
     fn all_of_it_comes_from_anywhere_and_each_subject_in_its_order() {
-        let mut ahead = ahead(1_000, 300);
+        let mut ahead = ahead(900, 300);
         let taken: Vec<u64> = std::iter::from_fn(|| ahead.take()).collect();
         assert!(ahead.is_empty());
         let mut sorted = taken.clone();
         sorted.sort_unstable();
-        assert_eq!(sorted, (0..1_000).collect::<Vec<_>>());
+        assert_eq!(sorted, (0..900).collect::<Vec<_>>());
         for of in 0..300 {
             assert!(taken.iter().filter(|number| **number % 300 == of).is_sorted(), "subject {of}");
         }
-        for window in taken[..250].chunks(10) {
+        for window in taken.chunks(100) {
             let from_head = window.iter().filter(|number| **number % 300 < 100).count();
-            assert!((1..=6).contains(&from_head), "{window:?}");
+            assert!((15..=55).contains(&from_head), "{from_head} of {window:?}");
         }
     }
 

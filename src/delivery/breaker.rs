@@ -20,7 +20,7 @@ use crate::digest::SubjectId;
 const COLD_FAILURES: u32 = 3;
 
 /// Attempts that may be on the wire at once when the breaker has just closed; one more for each definite answer since.
-const CLOSED_IN_FLIGHT: usize = 2;
+const CLOSED_IN_FLIGHT: usize = 16;
 /// More than that are no matter.
 const CLOSED_IN_FLIGHT_MAX: usize = 1 << 16;
 

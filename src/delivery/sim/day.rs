@@ -386,7 +386,7 @@ fn head(dice: &mut Dice) -> Day {
     let mut day = good_day(dice.between(200, 1_000));
     let count = day.lines.len() as u64;
     let from = if dice.chance(700) { 0 } else { dice.below(30) };
-    let until = from + dice.between(20, count / 4);
+    let until = from + dice.between(20, count / 5);
     for (at, line) in (0..).zip(&mut day.lines) {
         if (from..until).contains(&at) {
             line.kind = Kind::Poison;
