@@ -83,7 +83,8 @@ pub type ContentHash = [u8; 32];
 #[derive(Clone)]
 pub struct StateKey {
     subjects: [u8; 32],
-    fields: [u8; 16],
+    /// Made with its key once: every field of every row begins with it.
+    fields: SipHasher24,
     requests: [u8; 32],
 }
 
@@ -105,7 +106,10 @@ impl StateKey {
     pub fn new(secret: &[u8; StateKey::LEN]) -> StateKey {
         StateKey {
             subjects: blake3::derive_key("simsync 2 subject id", secret),
-            fields: first_half(&blake3::derive_key("simsync 2 field hash", secret)),
+            fields: SipHasher24::new_with_key(&first_half(&blake3::derive_key(
+                "simsync 2 field hash",
+                secret,
+            ))),
             requests: blake3::derive_key("simsync 1 idempotency key", secret),
         }
     }
@@ -135,16 +139,15 @@ impl StateKey {
         if value.is_empty() {
             return FieldHash::CLEARED;
         }
-        let hasher = SipHasher24::new_with_key(&self.fields);
         // In one piece the hash is had at half the price, and nearly all values fit.
         let mut bytes = [0; FIELD_BYTES_AT_ONCE];
         let hash = match bytes.get_mut(1..=value.len()) {
             Some(room) => {
                 room.copy_from_slice(value.as_bytes());
                 bytes[0] = kind as u8;
-                hasher.hash(&bytes[..=value.len()])
+                self.fields.hash(&bytes[..=value.len()])
             }
-            None => hasher.hash(&[&[kind as u8], value.as_bytes()].concat()),
+            None => self.fields.hash(&[&[kind as u8], value.as_bytes()].concat()),
         };
         FieldHash(unreserved(hash))
     }

@@ -150,6 +150,11 @@ pub enum Event {
         /// The limit.
         in_flight: u64,
     },
+    /// Why sending is slower than its rate has changed; told once a second at most.
+    Slowed {
+        /// Why, in a few words; `None` where it is not.
+        why: Option<String>,
+    },
     /// Sending pauses for everybody.
     Paused {
         /// Why, in a few words.
@@ -275,10 +280,16 @@ pub struct PlanFacts {
     pub subjects_new: u64,
     /// Updates to send for subjects the ledger knows.
     pub subjects_changed: u64,
-    /// Updates that an earlier run left in doubt and that are sent again.
+    /// Those of them that change nothing: sent again because `resend_after` has passed, or by `--full`.
+    pub updates_refreshed: u64,
+    /// Updates that settle what an earlier run left in doubt: those left in doubt, and others that overwrite them.
     pub in_doubt_resent: u64,
+    /// Subjects that an earlier run left in doubt and that these are about.
+    pub subjects_in_doubt: u64,
     /// Places of the first of them.
     pub in_doubt_places: Vec<Place>,
+    /// Rows to send, or folded into one to send, without fields that something newer has set.
+    pub rows_trimmed: u64,
     /// Updates refused earlier in this batch, not sent again and counted failed.
     pub refused_before: u64,
     /// Columns with spreadsheet damage, in wire order.
@@ -295,6 +306,10 @@ pub struct PlanFacts {
     pub confirmed: u64,
     /// Known subjects of which the batch has no row.
     pub subjects_missing: u64,
+    /// Subjects of which the batch has no row, and which an earlier run left with an update in doubt.
+    pub left_in_doubt: u64,
+    /// Those that it cleared to break a swap, and of which nothing was acknowledged since.
+    pub left_cleared: u64,
     /// The identifier value that most subjects share, where updates to send set it and two subjects or more have it.
     pub repeated: Option<Repeated>,
     /// Known subjects with an update that sets a field to something else than the ledger holds. Where the only such

@@ -3,6 +3,7 @@
 //!
 //! Pure. Not here: how records and entries lie on disk (`journal/`), what follows from them (`plan/`).
 
+mod cleared;
 mod failure;
 
 use std::collections::VecDeque;
@@ -228,7 +229,7 @@ pub struct LedgerEntry {
     /// of another field; by version, oldest first, at most [`REFUSALS_MAX`].
     pub refusals: Vec<Refusal>,
     /// Failed updates of which the row was corrected: acknowledged since, under the same version, with other values that are
-    /// in force. In the order of the corrections, at most [`CORRECTED_MAX`].
+    /// in force, or failed again with them. In the order of the corrections, at most [`CORRECTED_MAX`].
     pub corrected: Vec<Corrected>,
 }
 
@@ -308,9 +309,8 @@ impl LedgerEntry {
         let slot = &mut self.fields[kind.index()];
         // A clear goes before all rows of its batch and is no row's: what it comes upon keeps its version, lest the update
         // it makes way for seem stale.
-        let came_upon = slot.filter(|field| {
-            version.ordinal == Version::BEFORE_ALL_ROWS && field.state != FieldState::Unknown
-        });
+        let came_upon =
+            slot.filter(|field| version.is_before_all_rows() && field.state != FieldState::Unknown);
         let version = came_upon.map_or(version, |field| field.version.max(version));
         if slot.is_some_and(|field| field.version > version) {
             return false;
@@ -342,10 +342,12 @@ impl LedgerEntry {
     /// that one came upon. Whether the field is known now as it was acknowledged.
     fn acknowledge(&mut self, fact: &FieldFact, update: Version) -> bool {
         let unknown = self.field(fact.kind).filter(|field| field.state == FieldState::Unknown);
-        if unknown.is_some_and(|field| field.version <= update || self.is_resolved(fact, update, field)) {
+        let kept = unknown.and_then(|field| self.kept_by_clear(fact, update, field));
+        let is_resolved = |field: LedgerField| self.is_resolved(fact, update, field);
+        if kept.is_some() || unknown.is_some_and(|field| field.version <= update || is_resolved(field)) {
             self.fields[fact.kind.index()] = None;
         }
-        let is_set = self.set(fact.kind, FieldState::Known(fact.hash), fact.version);
+        let is_set = self.set(fact.kind, FieldState::Known(fact.hash), kept.unwrap_or(fact.version));
         if unknown.is_some() && !is_set {
             self.keep_last_known(fact.kind, fact.hash);
         }
@@ -382,7 +384,7 @@ impl LedgerEntry {
         let times = FieldKind::ALL.into_iter().zip(times);
         let differ = times.filter(|(kind, at_s)| *at_s != self.acked_at_s && is_known(*kind));
         self.field_times_s = differ.collect();
-        if !self.refusals.is_empty() || !self.corrected.is_empty() {
+        if !self.refusals.is_empty() || !self.corrected.is_empty() || !self.in_doubt.is_empty() {
             self.note_corrected(version, update_digest(facts));
         }
         self.forget_failures(version);
@@ -407,11 +409,18 @@ impl LedgerEntry {
 
     fn refuse(&mut self, refusal: Refusal) {
         // Its outcome is durable now. What an attempt before a crash may have set stays unknown.
-        self.in_doubt.retain(|doubt| doubt.version != refusal.version);
+        self.end_doubt(refusal.version, refusal.digest);
         // The failures of older batches are history once the newer batch has tried again.
         self.refusals.retain(|old| old.version.batch >= refusal.version.batch);
         match self.refusals.iter_mut().find(|old| old.version == refusal.version) {
-            Some(old) => *old = Refusal { count: old.count + refusal.count, ..refusal },
+            Some(old) => {
+                let failed = Corrected { version: old.version, digest: old.digest };
+                let is_other = refusal.digest != old.digest;
+                *old = Refusal { count: old.count + refusal.count, ..refusal };
+                if is_other {
+                    self.keep_corrected(failed);
+                }
+            }
             None => {
                 let at = self.refusals.partition_point(|old| old.version < refusal.version);
                 self.refusals.insert(at, refusal);
@@ -426,7 +435,7 @@ impl LedgerEntry {
         for kind in doubt.fields.iter() {
             self.set(kind, FieldState::Unknown, doubt.version);
         }
-        self.in_doubt.retain(|old| old.version != doubt.version);
+        self.end_doubt(doubt.version, doubt.digest);
         let at = self.in_doubt.partition_point(|old| old.version < doubt.version);
         self.in_doubt.insert(at, doubt);
         self.in_doubt.truncate(IN_DOUBT_MAX);
@@ -463,7 +472,7 @@ impl EntryFold {
             return;
         }
         if let Record::Confirmed { facts, .. } = record {
-            facts.iter().for_each(|fact| self.entry.confirm(fact));
+            self.entry.confirm_all(facts, record.version());
             return;
         }
         self.end(record.version());

@@ -30,7 +30,7 @@
 //! | room | what it is |
 //! |---|---|
 //! | [`cli`], [`config`], [`settings`] | the front door: as typed, then as meant (one final, validated `Settings`) |
-//! | [`survey`], [`deliver`] | wiring: pass 1 (on several threads, gathered in order) and pass 2 (main, chronic, chains and broken swaps by waves, deferred), the only emitters of events |
+//! | [`survey`], [`deliver`] | wiring: pass 1 (on several threads, gathered in order) and pass 2 (main, chronic, chains and broken swaps by waves, a few rings at a time, deferred), the only emitters of events |
 //! | [`engine`] | edge: threads, runtimes, permit dispatcher, clock, chance, signals, one heap |
 //! | [`input`] | edge: compressed and encoded bytes to text, CSV and NDJSON to rows, header mapping; block hashes, so that both passes see the same bytes; quotes are believed only where no other reading is sound |
 //! | [`journal`] | edge: the only sled and grenad; write-ahead log, watermark, ledger generations (folded in the middle of a run, too), lock; a view without the lock, and the tools: verify, rewrite, forget |
@@ -42,7 +42,7 @@
 //! | [`delivery`] | pure: what to send next, when, how much at once, and what an outcome means |
 //! | [`fields`] | pure: one file per field, the table of rules, what only whole columns show |
 //! | [`row`], [`update`], [`digest`], [`ledger`], [`event`], [`stats`], [`exit`] | facts: types everyone may know |
-//! | [`choice`], [`near`] | facts: how enums have names, and how a mistyped name finds its neighbor |
+//! | [`choice`], [`near`], [`count`] | facts: how enums have names, how a mistyped name finds its neighbor, and counts in words |
 //!
 //! # Invariants, most of them absences
 //!
@@ -71,7 +71,7 @@
 //!
 //! Of a row one byte stays, its ruling. What else pass 1 knows of rows lies in partitions by subject, in memory up to
 //! `plan.memory_max` and beyond it in [`spill`]; a partition is joined with its slice of the ledger on one of several
-//! threads. The value partitions that find conflicts and swaps hold only what a changing row claims, or what matches
+//! threads. The rules walk over the rows of a subject, which lie in chunks on the disk where they are more than `plan.subject_rows_max`. The value partitions that find conflicts and swaps hold only what a changing row claims, or what matches
 //! one; of a value that millions share only a part is in memory. What became of failed updates lies in partitions by
 //! subject too, until the row files ask for it by row. Threads share one heap ([`engine::memory`]).
 //!
@@ -101,6 +101,7 @@ pub mod fields;
 pub mod plan;
 
 pub mod choice;
+pub mod count;
 pub mod digest;
 pub mod event;
 pub mod exit;

@@ -28,6 +28,11 @@ pub struct Version {
 impl Version {
     /// Of what goes before all rows of its batch.
     pub const BEFORE_ALL_ROWS: u64 = 0;
+
+    /// Whether it is that of what goes before all rows of its batch.
+    pub const fn is_before_all_rows(self) -> bool {
+        self.ordinal == Version::BEFORE_ALL_ROWS
+    }
 }
 
 /// What a row fed back from one of our own files (`rejected.csv`, `failed.csv`, `in_doubt.csv`) says of its past:

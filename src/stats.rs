@@ -153,6 +153,8 @@ pub struct Stats {
     pub pass_bytes_total: u64,
     /// Why sending pauses just now.
     pub paused: Option<&'static str>,
+    /// Why sending is slower than its rate just now.
+    pub slowed: Option<String>,
     /// Milliseconds spent paused, up to the last change.
     pub paused_ms: u64,
     /// Attempts that may be on the wire at once, as told last.
@@ -228,6 +230,7 @@ impl Stats {
             | Event::UpdateDeferred { .. }
             | Event::UpdateInDoubt { .. }
             | Event::Committed { .. } => self.take_delivery(&stamped.event),
+            Event::Slowed { why } => self.slowed.clone_from(why),
             Event::LimitChanged { in_flight } => self.in_flight_limit = Some(*in_flight),
             Event::Paused { reason, .. } => {
                 self.paused = Some(reason);
@@ -239,6 +242,7 @@ impl Stats {
             Event::LaterPassStarted { about, .. } => self.phase = about,
             Event::DrainStarted { halt, .. } => (self.phase, self.halt) = ("drain", *halt),
             Event::RunEnded { exit_code, stopped } => {
+                self.slowed = None;
                 self.end_pause(stamped.at_ms);
                 self.phase = "ended";
                 self.exit_code = Some(*exit_code);

@@ -15,7 +15,7 @@ use crate::plan::{Kept, OrderError, OrderKind, OrderValue, RANK_OLDEST};
 use crate::row::{Place, Version};
 use crate::update::{FieldKind, FieldSet};
 
-pub use chosen::{CHOSEN_COLUMNS, Chosen, LeftKind, SUPERSEDED};
+pub use chosen::{CHOSEN_COLUMNS, Chosen, LeftKind, SUPERSEDED, SWAP_CLEARED};
 pub use gather::{FinishError, Gather, GatherError, GatherOptions};
 pub use row_rules::{Clears, RowRules};
 

@@ -3,6 +3,7 @@
 //! Not here: the rules of a field (`fields/`), hashing (`digest.rs`), the wire format (`api/envelope.rs`).
 
 use std::fmt;
+use std::sync::Arc;
 
 use crate::choice::choice;
 use crate::digest::{FieldHash, SubjectId};
@@ -238,6 +239,8 @@ pub struct Update {
     pub fields: Fields,
     /// The same fields as facts, in wire order.
     pub facts: Vec<FieldFact>,
+    /// Values of its rows that are not sent, because the server has them: it may quote them all the same.
+    pub unsent: Option<Arc<Fields>>,
 }
 
 #[cfg(test)]

@@ -32,8 +32,16 @@ pub struct Answer<'a> {
 pub struct Sent<'a> {
     /// The fields that were sent.
     pub fields: &'a Fields,
+    /// Other values of the row, which the server has from before.
+    pub unsent: Option<&'a Fields>,
     /// The token, so that a server that quotes it puts it into no report.
     pub token: Option<&'a str>,
+}
+
+impl Sent<'_> {
+    fn mask(&self) -> Mask {
+        Mask::with_unsent(self.fields, self.unsent, self.token)
+    }
 }
 
 /// What is said of an answer in a coding that was not asked for.
@@ -48,9 +56,8 @@ pub fn classify(
     canonical: &dyn Fn(FieldKind, &str) -> Option<String>,
     now: SystemTime,
 ) -> Outcome {
-    let mask = || Mask::new(sent.fields, sent.token);
     let words = || if answer.is_coded { format!("answer {CODED}") } else { complaint(answer.body) };
-    let complaint_signature = || signature(answer.status, &words(), &mask());
+    let complaint_signature = || signature(answer.status, &words(), &sent.mask());
     match answer.status {
         200..=299 => accepted(answer, sent, verify, canonical),
         300..=399 => Outcome::Redirected,
@@ -61,7 +68,7 @@ pub fn classify(
         409 => Outcome::Conflict { signature: complaint_signature() },
         429 => Outcome::Throttled { retry_after_ms: retry_after_ms(answer.retry_after, now) },
         status @ 400..=499 => {
-            let mask = mask();
+            let mask = sent.mask();
             let complaint = words();
             let signature = signature(status, &complaint, &mask);
             // The row's own values are masked before the wording is judged: a user may be called "duplicate".
@@ -117,7 +124,7 @@ fn accepted(
             signature: signature(
                 status,
                 &format!("status is not success: {}", complaint(body)),
-                &Mask::new(sent.fields, sent.token),
+                &sent.mask(),
             ),
         },
         Said::Differs(_) if verify == Verify::Status => Outcome::Acknowledged,

@@ -12,6 +12,7 @@ use reqwest::header::{
     HeaderValue, RETRY_AFTER, USER_AGENT,
 };
 use reqwest::{Method, Url};
+use tokio::time::Instant;
 
 use super::answer::{Answer, Sent, classify};
 use super::connections::Connections;
@@ -20,6 +21,7 @@ use super::proxy::Proxy;
 use super::quota::quota;
 use super::signature::Mask;
 use super::trouble::{self, Trouble};
+use super::way::{Stage, Way};
 use super::{ApiError, Endpoint, Token};
 use crate::delivery::outcome::{Outcome, Seen};
 use crate::update::{FieldKind, Fields};
@@ -127,6 +129,8 @@ pub struct Request {
     pub idempotency_key: String,
     /// The fields in the body, to hold the echo against.
     pub sent: Arc<Fields>,
+    /// Other values of the row, which the server may quote.
+    pub unsent: Option<Arc<Fields>>,
 }
 
 /// How an attempt ended.
@@ -141,6 +145,7 @@ pub struct Answered {
 /// A set of connections to one endpoint.
 pub struct Client {
     connections: Connections,
+    way: Way,
     url: Url,
     /// What all requests carry.
     headers: HeaderMap,
@@ -157,8 +162,10 @@ impl Client {
     ///
     /// Where the options cannot be followed.
     pub fn new(options: &ClientOptions) -> Result<Client, ApiError> {
+        let way = Way::of(options)?;
         Ok(Client {
-            connections: Connections::new(options)?,
+            connections: Connections::new(options, &way)?,
+            way,
             url: options.endpoint.url().clone(),
             headers: shared_headers(&options.user_agent)?,
             answer_bytes_max: options.answer_bytes_max,
@@ -183,9 +190,10 @@ impl Client {
         };
         // Held until the answer is read: the connections may be replaced meanwhile.
         let http = self.connections.current((self.now)());
+        let began = Instant::now();
         let mut response = match http.execute(http_request).await {
             Ok(response) => response,
-            Err(error) => return self.broken(token, request, &error),
+            Err(error) => return self.broken(token, request, &error, Stage::Head).await,
         };
         let status = response.status().as_u16();
         let mut body = Vec::with_capacity(self.room(response.content_length()));
@@ -204,13 +212,21 @@ impl Client {
         if let Some(error) = &error
             && !self.is_settled_by_its_head(status)
         {
-            return self.broken(token, request, error);
+            return self.broken(token, request, error, Stage::Body { bytes: body.len(), began }).await;
         }
         let headers = response.headers();
         let retry_after = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
         let answer = Answer { status, retry_after, body: &body, cut, is_coded: is_coded(headers) };
-        let sent = Sent { fields: &request.sent, token: token.expose() };
+        let unsent = request.unsent.as_deref();
+        let sent = Sent { fields: &request.sent, unsent, token: token.expose() };
         let outcome = classify(&answer, &sent, self.verify, &*self.canonical, (self.now)());
+        let trouble = match &error {
+            Some(error) => {
+                let stage = Stage::Body { bytes: body.len(), began };
+                Some(masked(token, request, self.way.in_words(error, stage).await))
+            }
+            None => self.way.of_answer(status),
+        };
         Answered {
             seen: Seen {
                 outcome,
@@ -218,7 +234,7 @@ impl Client {
                 quota: quota(&|name| headers.get(name)?.to_str().ok(), (self.now)()),
                 token_generation: token.generation,
             },
-            trouble: error.map(|error| self.trouble(token, request, &error)),
+            trouble,
         }
     }
 
@@ -245,20 +261,20 @@ impl Client {
             .min(8192)
     }
 
-    fn broken(&self, token: &Token, request: &Request, error: &reqwest::Error) -> Answered {
+    async fn broken(
+        &self,
+        token: &Token,
+        request: &Request,
+        error: &reqwest::Error,
+        stage: Stage,
+    ) -> Answered {
         let seen = Seen {
             outcome: trouble::outcome(error),
             status: None,
             quota: None,
             token_generation: token.generation,
         };
-        Answered { seen, trouble: Some(self.trouble(token, request, error)) }
-    }
-
-    fn trouble(&self, token: &Token, request: &Request, error: &reqwest::Error) -> Trouble {
-        let trouble = trouble::in_words(error);
-        let text = Mask::new(&request.sent, token.expose()).line(&trouble.text);
-        Trouble { text, ..trouble }
+        Answered { seen, trouble: Some(masked(token, request, self.way.in_words(error, stage).await)) }
     }
 
     /// Whether the body can change nothing about the verdict, so that the head alone is a definite answer.
@@ -269,6 +285,12 @@ impl Client {
             _ => false,
         }
     }
+}
+
+fn masked(token: &Token, request: &Request, trouble: Trouble) -> Trouble {
+    let text =
+        Mask::with_unsent(&request.sent, request.unsent.as_deref(), token.expose()).line(&trouble.text);
+    Trouble { text, ..trouble }
 }
 
 /// Whether the body is in a coding that was not asked for (RFC 9110 section 8.4). It is not undone: a few bytes may stand

@@ -17,6 +17,7 @@ use super::client::ClientOptions;
 use super::options::HttpVersion;
 use super::proxy::Proxy;
 use super::trouble;
+use super::way::Way;
 use super::{ApiError, Endpoint};
 
 /// Bound on the headers of an answer.
@@ -46,8 +47,8 @@ struct Made {
 
 impl Connections {
     /// Makes the first set. Connects to nobody yet.
-    pub(super) fn new(options: &ClientOptions) -> Result<Connections, ApiError> {
-        let recipe = Recipe::new(options);
+    pub(super) fn new(options: &ClientOptions, way: &Way) -> Result<Connections, ApiError> {
+        let recipe = Recipe::new(options, way);
         let made = Mutex::new(Made { http: recipe.make()?, at: (options.now)() });
         Ok(Connections { recipe, age_max: Duration::from_millis(options.connection_age_max_ms), made })
     }
@@ -70,8 +71,8 @@ impl Connections {
 }
 
 /// One connection made as all others are, that tells of the certificate it was shown.
-pub(super) fn telling(options: &ClientOptions) -> Result<reqwest::Client, ApiError> {
-    let recipe = Recipe::new(options);
+pub(super) fn telling(options: &ClientOptions, way: &Way) -> Result<reqwest::Client, ApiError> {
+    let recipe = Recipe::new(options, way);
     recipe.built(recipe.builder()?.tls_info(true))
 }
 
@@ -92,16 +93,11 @@ struct Recipe {
 }
 
 impl Recipe {
-    fn new(options: &ClientOptions) -> Recipe {
-        // A little before the other bounds, which run from the same moment: a connection that cannot be made is to
-        // be told from an answer that does not come, because with it the request certainly did not leave.
-        let others_ms = options.timeout_ms.min(options.read_timeout_ms);
-        let connect_timeout_ms = options.connect_timeout_ms.min(others_ms - others_ms / 10);
-        let read_timeout = Duration::from_millis(options.read_timeout_ms);
+    fn new(options: &ClientOptions, way: &Way) -> Recipe {
         Recipe {
             endpoint: options.endpoint.clone(),
-            connect_timeout: Duration::from_millis(connect_timeout_ms),
-            read_timeout: (options.read_timeout_ms < options.timeout_ms).then_some(read_timeout),
+            connect_timeout: way.connect_timeout(),
+            read_timeout: way.read_timeout(),
             timeout: Duration::from_millis(options.timeout_ms),
             in_flight: options.in_flight,
             http: options.http,

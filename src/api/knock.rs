@@ -15,6 +15,7 @@ use super::certificate::Certificate;
 use super::client::ClientOptions;
 use super::connections;
 use super::trouble::{self, Trouble};
+use super::way::{Stage, Way};
 use super::{ApiError, Endpoint};
 use crate::delivery::outcome::Outcome;
 
@@ -67,19 +68,21 @@ pub async fn addresses(endpoint: &Endpoint) -> std::io::Result<Vec<IpAddr>> {
 ///
 /// When there is no answer.
 pub async fn knock(options: &ClientOptions) -> Result<Knocked, KnockError> {
-    let client = connections::telling(options)?;
+    let way = Way::of(options)?;
+    let client = connections::telling(options, &way)?;
     let mut request = Request::new(Method::HEAD, options.endpoint.url().clone());
     if let Ok(user_agent) = options.user_agent.parse() {
         request.headers_mut().insert(USER_AGENT, user_agent);
     }
-    let response = client.execute(request).await.map_err(|error| {
-        let trouble = trouble::in_words(&error);
-        if matches!(trouble::outcome(&error), Outcome::NotConnected) {
-            KnockError::NotConnected(trouble)
-        } else {
-            KnockError::NoAnswer(trouble)
+    let response = match client.execute(request).await {
+        Ok(response) => response,
+        Err(error) => {
+            let trouble = way.in_words(&error, Stage::Head).await;
+            let is_connected = !matches!(trouble::outcome(&error), Outcome::NotConnected);
+            let why = if is_connected { KnockError::NoAnswer } else { KnockError::NotConnected };
+            return Err(why(trouble));
         }
-    })?;
+    };
     let date = response.headers().get(DATE).and_then(|value| value.to_str().ok());
     let tls = response.extensions().get::<TlsInfo>().and_then(TlsInfo::peer_certificate);
     Ok(Knocked {

@@ -21,6 +21,7 @@ mod signature;
 mod token;
 mod token_command;
 mod trouble;
+mod way;
 
 pub use answer::{Answer, Sent, classify};
 pub use certificate::Certificate;

@@ -47,19 +47,25 @@ impl Proxy {
             .map_err(|problem| ApiError::Proxy { source_name: "api.proxy".to_owned(), problem })
     }
 
-    /// The proxy for an endpoint, as reqwest wants it.
-    pub(super) fn of(&self, endpoint: &Endpoint) -> Result<Option<reqwest::Proxy>, ApiError> {
-        if endpoint.is_loopback() {
-            return Ok(None);
+    /// The proxy for an endpoint, if there is one. The environment may except the endpoint from its own.
+    pub(super) fn url_of(&self, endpoint: &Endpoint) -> Result<Option<ProxyUrl>, ApiError> {
+        match self {
+            _ if endpoint.is_loopback() => Ok(None),
+            Proxy::None => Ok(None),
+            Proxy::At(url) => Ok(Some(url.clone())),
+            Proxy::Environment => from_environment(endpoint.url().scheme()),
         }
-        let (url, except) = match self {
-            Proxy::None => return Ok(None),
-            Proxy::At(url) => (url.clone(), None),
-            Proxy::Environment => match from_environment(endpoint.url().scheme())? {
-                Some(url) => (url, NoProxy::from_env()),
-                None => return Ok(None),
-            },
-        };
+    }
+
+    /// Whether the environment excepts hosts from its proxy.
+    pub(super) fn has_exceptions() -> bool {
+        ["NO_PROXY", "no_proxy"].iter().any(|name| env::var_os(name).is_some_and(|value| !value.is_empty()))
+    }
+
+    /// The same, as reqwest wants it.
+    pub(super) fn of(&self, endpoint: &Endpoint) -> Result<Option<reqwest::Proxy>, ApiError> {
+        let Some(url) = self.url_of(endpoint)? else { return Ok(None) };
+        let except = if *self == Proxy::Environment { NoProxy::from_env() } else { None };
         let proxy =
             reqwest::Proxy::all(url.0).map_err(|source| ApiError::Client { source: source.without_url() })?;
         Ok(Some(proxy.no_proxy(except)))
@@ -105,6 +111,18 @@ impl ProxyUrl {
         Ok(ProxyUrl(url))
     }
 
+    /// Whether it holds a user name or a password.
+    pub(super) fn has_credentials(&self) -> bool {
+        !self.0.username().is_empty() || self.0.password().is_some()
+    }
+
+    /// Host and port of the proxy itself.
+    pub(super) fn host_and_port(&self) -> (String, u16) {
+        let host = self.0.host_str().unwrap_or_default();
+        let bare = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        (bare, self.0.port_or_known_default().unwrap_or_default())
+    }
+
     /// Whether the way to the proxy itself is TLS.
     pub(super) fn is_tls(&self) -> bool {
         self.0.scheme() == "https"
@@ -116,8 +134,7 @@ impl fmt::Display for ProxyUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let host = self.0.host_str().unwrap_or_default();
         let port = self.0.port_or_known_default().unwrap_or_default();
-        let has_credentials = !self.0.username().is_empty() || self.0.password().is_some();
-        let credentials = if has_credentials { format!("{MASK}@") } else { String::new() };
+        let credentials = if self.has_credentials() { format!("{MASK}@") } else { String::new() };
         write!(f, "{}://{credentials}{host}:{port}", self.0.scheme())
     }
 }

@@ -1,8 +1,11 @@
 //! Signatures: a server's complaint with everything that belongs to one row masked, so that equal complaints are
 //! equal text and no value leaves this room.
 //!
-//! Pure. Not here: finding the complaint in a body (`complaint.rs`), counting signatures (`stats.rs`).
+//! Pure. Not here: spellings and cases (`signature/plain.rs`), finding the complaint in a body (`complaint.rs`), counting signatures (`stats.rs`).
 
+mod plain;
+
+use self::plain::{Searched, folded, plain};
 use crate::ledger::SIGNATURE_BYTES_MAX;
 use crate::update::{FieldKind, Fields};
 
@@ -16,44 +19,75 @@ const WORD_BYTES_MAX: usize = 24;
 /// the row's class is `a` would hide nothing and tear equal complaints apart.
 const SHORT_BYTES_MAX: usize = 3;
 
+/// Times as many bytes as a folded character's its other case may have: the Kelvin sign has three.
+const UNFOLDED_BYTES_MAX: usize = 3;
+
 /// What stands for a masked value.
 const MASKED: &str = "#";
 
-/// What is to be masked in texts about one request: the values it sent, and its token.
+/// Fields whose values may be a person's name or a credential, of which a server may quote a part.
+const IN_PARTS: [FieldKind; 4] =
+    [FieldKind::GenericId, FieldKind::Username, FieldKind::Password, FieldKind::UserExternalId];
+
+/// Characters of a part that is masked: of shorter ones nobody could tell whose they are.
+const PART_CHARS_MIN: usize = 2;
+
+/// What is to be masked in texts about one request: the values of its row, and its token.
 #[derive(Clone, Default)]
 pub struct Mask {
-    /// In lower case (ASCII), white space as [`plain`] leaves it, the longest first.
+    /// As [`plain`] and [`folded`] leave them, the longest first.
     values: Vec<String>,
+    /// Words of values that may be quoted in part, folded.
+    parts: Vec<String>,
 }
 
 impl Mask {
     /// Masks a request's own values and its token.
     pub fn new(sent: &Fields, token: Option<&str>) -> Mask {
-        let mut values: Vec<String> = sent
-            .iter()
+        Mask::with_unsent(sent, None, token)
+    }
+
+    /// Masks a request's own values, those of its row that the server knows already, and its token.
+    pub fn with_unsent(sent: &Fields, unsent: Option<&Fields>, token: Option<&str>) -> Mask {
+        let fields = || sent.iter().chain(unsent.into_iter().flat_map(Fields::iter));
+        let mut values: Vec<String> = fields()
             .map(|(_, value)| value)
             .chain(token)
-            .map(|value| plain(value).to_ascii_lowercase())
+            .map(|value| folded(&plain(value)))
             .filter(|value| value.chars().any(|c| c != '#' && c != ' '))
             .collect();
         // The longest first: a user name may contain the number, and its rest must not be left standing.
         values.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
         values.dedup();
-        Mask { values }
+        let in_parts = fields().filter(|(kind, _)| IN_PARTS.contains(kind)).map(|(_, value)| value);
+        let mut parts: Vec<String> = in_parts.chain(token).flat_map(parts).collect();
+        parts.sort_unstable();
+        parts.dedup();
+        Mask { values, parts }
     }
 
     /// The text on one line, without control characters, with the request's own values masked and nothing else:
     /// what a rule about the wording of a complaint may look at.
     pub(super) fn own_values(&self, text: &str) -> String {
-        let mut text = self.bounded(plain(text));
+        let mut text = plain(text);
+        let is_cut = text.len() > COMPLAINT_BYTES_MAX;
+        cut(&mut text, COMPLAINT_BYTES_MAX);
         // Masking one value can bring the parts of another together; every round leaves fewer characters to mask.
         loop {
-            let masked = self.values.iter().fold(text.clone(), |text, value| replace(&text, value));
+            let masked = self.values.iter().fold(text.clone(), |text, value| replace(&text, value, false));
+            let masked = self.parts.iter().fold(masked, |text, part| replace(&text, part, true));
             if masked == text {
-                return text;
+                break;
             }
             text = masked;
         }
+        if is_cut {
+            // What was cut through is no longer to be known: the place where it may begin is the new end.
+            let longest = self.values.first().map_or(0, String::len).max(WORD_BYTES_MAX);
+            let end = text.len().saturating_sub(longest * UNFOLDED_BYTES_MAX);
+            cut(&mut text, end);
+        }
+        text
     }
 
     /// One line of words that come from this machine's own libraries: only the request's own values are masked.
@@ -65,24 +99,23 @@ impl Mask {
 
     /// The text with the request's own values, quoted text, and everything that looks like a value masked.
     fn all(&self, text: &str) -> String {
-        let mut text = words(&quoted(&self.own_values(text)));
+        let mut text = self.own_values(text);
         loop {
-            let masked = self.own_values(&collapsed(&text));
+            let masked = self.own_values(&collapsed(&words(&quoted(&text))));
             if masked == text {
                 return text;
             }
             text = masked;
         }
     }
+}
 
-    /// Cuts an overlong text so that no value is cut in two at its end.
-    fn bounded(&self, mut text: String) -> String {
-        if text.len() > COMPLAINT_BYTES_MAX {
-            let longest = self.values.first().map_or(0, String::len).max(WORD_BYTES_MAX);
-            cut(&mut text, COMPLAINT_BYTES_MAX.saturating_sub(longest));
-        }
-        text
-    }
+/// The words of a value, in its own spelling and in the one that a complaint is read in; not those that name a field.
+fn parts(value: &str) -> Vec<String> {
+    let spellings = [value.to_owned(), plain(value)];
+    let words = spellings.iter().flat_map(|value| value.split(|c: char| !c.is_alphanumeric()));
+    let words = words.filter(|word| word.chars().count() >= PART_CHARS_MIN).map(folded);
+    words.filter(|word| FieldKind::from_name(word).is_none()).collect()
 }
 
 /// Shows how many values are masked, never one of them.
@@ -118,47 +151,20 @@ fn cut(text: &mut String, bytes_max: usize) {
     }
 }
 
-/// One line: white space and control characters become single spaces; characters without a shape, which could hide
-/// a value from the mask or turn a terminal's text around, are dropped.
-fn plain(text: &str) -> String {
-    let mut line = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_whitespace() || c.is_control() {
-            if !line.is_empty() && !line.ends_with(' ') {
-                line.push(' ');
-            }
-        } else if !is_shapeless(c) {
-            line.push(c);
-        }
-    }
-    line.truncate(line.trim_end().len());
-    line
-}
-
-fn is_shapeless(c: char) -> bool {
-    matches!(c,
-        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
-        | '\u{e0000}'..='\u{e0fff}')
-}
-
-/// Replaces a value, given in lower case, wherever it stands in whatever case.
-fn replace(text: &str, value: &str) -> String {
-    // Folding ASCII case keeps every byte in its place.
-    let folded = text.to_ascii_lowercase();
+/// Replaces a value, given [`folded`], wherever it stands in whatever case; a part and what is short, where it stands alone.
+fn replace(text: &str, value: &str, is_part: bool) -> String {
+    let searched = Searched::new(text);
     let mut replaced = String::with_capacity(text.len());
     let mut copied = 0;
     let mut from = 0;
-    while let Some(found) = folded[from..].find(value) {
-        let at = from + found;
-        let end = at + value.len();
-        if value.len() > SHORT_BYTES_MAX || stands_alone(text, at, end) {
+    while let Some((at, end)) = searched.find(value, from) {
+        if !is_part && value.len() > SHORT_BYTES_MAX || stands_alone(text, at, end) {
             replaced.push_str(&text[copied..at]);
             replaced.push_str(MASKED);
             copied = end;
             from = end;
         } else {
-            from = at + folded[at..].chars().next().map_or(1, char::len_utf8);
+            from = at + text[at..].chars().next().map_or(1, char::len_utf8);
         }
     }
     replaced.push_str(&text[copied..]);

@@ -1,6 +1,7 @@
 //! Why there is no answer: reqwest's errors as outcomes, and in words.
 //!
-//! The only place that looks into errors of the libraries below reqwest. Not here: answers (`answer.rs`).
+//! The only place that looks into errors of the libraries below reqwest. Not here: answers (`answer.rs`), proxies and
+//! timeouts (`way.rs`).
 
 use std::error::Error as StdError;
 use std::io;
@@ -19,8 +20,10 @@ pub struct Trouble {
 /// What a broken attempt taught.
 pub(super) fn outcome(error: &reqwest::Error) -> Outcome {
     // The order matters: a connection that could not be made in time is both, and the request did not leave.
-    if error.is_connect() || error.is_builder() || is_unprocessed(error) {
+    if error.is_connect() || error.is_builder() || is_refused_for_a_certificate(error) {
         Outcome::NotConnected
+    } else if is_unprocessed(error) {
+        Outcome::Unprocessed
     } else if error.is_timeout() {
         Outcome::TimedOut
     } else {
@@ -28,10 +31,15 @@ pub(super) fn outcome(error: &reqwest::Error) -> Outcome {
     }
 }
 
-/// The words of the deepest cause, not masked yet. The levels above it name the URL and say little.
-pub(super) fn in_words(error: &reqwest::Error) -> Trouble {
-    if let Some(words) = causes(error).find_map(certificate_trouble) {
+/// The words of the deepest cause, not masked yet. The levels above it name the URL and say little. `whose` certificate it
+/// is, where it is about one.
+pub(super) fn in_words(error: &reqwest::Error, whose: &str) -> Trouble {
+    if let Some(words) = causes(error).find_map(|cause| certificate_trouble(cause, whose)) {
         return Trouble { text: words, may_pass: false };
+    }
+    if is_ping(error) {
+        let text = "the connection fell silent: its HTTP/2 pings are not answered".to_owned();
+        return Trouble { text, may_pass: true };
     }
     let deepest = causes(error).skip(1).last();
     let mut text = deepest.map_or_else(|| "failed without a cause".to_owned(), own_words);
@@ -40,6 +48,11 @@ pub(super) fn in_words(error: &reqwest::Error) -> Trouble {
         text.push_str(" (the server may not speak HTTP/2; api.http chooses the version)");
     }
     Trouble { text, may_pass: true }
+}
+
+/// Whether a connection of HTTP/2 was given up because it showed no sign of life.
+pub(super) fn is_ping(error: &reqwest::Error) -> bool {
+    causes(error).any(|cause| cause.to_string() == "keep-alive timed out")
 }
 
 /// A cause without what the server added in words of its own: an end of an HTTP/2 connection may quote any of its
@@ -54,7 +67,9 @@ fn own_words(cause: &(dyn StdError + 'static)) -> String {
 }
 
 /// The error and what caused it. An [`io::Error`] passes over the error it wraps, which is the one that matters here.
-fn causes<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+pub(super) fn causes<'a>(
+    error: &'a (dyn StdError + 'static),
+) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
     fn cause<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError + 'static)> {
         match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
             Some(wrapped) => Some(wrapped),
@@ -65,18 +80,20 @@ fn causes<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (
 }
 
 /// Whether the server says that it did nothing for the request: the stream was refused or is behind the last one that a
-/// closing connection serves (RFC 9113 sections 8.7 and 6.8), or the handshake ended with an alert about certificates,
-/// which under TLS 1.3 may arrive after the request has been written (RFC 8446 section 4.4.2.4).
+/// closing connection serves (RFC 9113 sections 8.7 and 6.8).
 fn is_unprocessed(error: &reqwest::Error) -> bool {
-    causes(error).any(|cause| {
-        let refused_stream = cause.downcast_ref::<h2::Error>().is_some_and(|error| {
-            let reason = error.reason();
-            error.is_remote()
-                && (reason == Some(h2::Reason::REFUSED_STREAM)
-                    || error.is_go_away() && reason == Some(h2::Reason::NO_ERROR))
-        });
-        refused_stream || alert_of(cause).is_some_and(is_about_certificates)
+    causes(error).filter_map(|cause| cause.downcast_ref::<h2::Error>()).any(|error| {
+        let reason = error.reason();
+        error.is_remote()
+            && (reason == Some(h2::Reason::REFUSED_STREAM)
+                || error.is_go_away() && reason == Some(h2::Reason::NO_ERROR))
     })
+}
+
+/// Whether the handshake ended with an alert about certificates, which under TLS 1.3 may arrive after the request has been
+/// written (RFC 8446 section 4.4.2.4).
+fn is_refused_for_a_certificate(error: &reqwest::Error) -> bool {
+    causes(error).any(|cause| alert_of(cause).is_some_and(is_about_certificates))
 }
 
 fn alert_of(cause: &(dyn StdError + 'static)) -> Option<rustls::AlertDescription> {
@@ -127,12 +144,10 @@ pub(super) fn identity_problem(error: &reqwest::Error) -> Option<&'static str> {
 }
 
 /// What is wrong with a certificate, on this side or the other.
-fn certificate_trouble(cause: &(dyn StdError + 'static)) -> Option<String> {
+fn certificate_trouble(cause: &(dyn StdError + 'static), whose: &str) -> Option<String> {
     use rustls::CertificateError as Wrong;
     if let Some(alert) = alert_of(cause).filter(|alert| is_about_certificates(*alert)) {
-        return Some(format!(
-            "the server asks for another client certificate, or for one at all ({alert:?})"
-        ));
+        return Some(format!("{whose} asks for another client certificate, or for one at all ({alert:?})"));
     }
     let Some(rustls::Error::InvalidCertificate(wrong)) = cause.downcast_ref::<rustls::Error>() else {
         return None;
@@ -150,5 +165,5 @@ fn certificate_trouble(cause: &(dyn StdError + 'static)) -> Option<String> {
     } else {
         "is not acceptable"
     };
-    Some(format!("the server's certificate {what} ({wrong})"))
+    Some(format!("{whose}'s certificate {what} ({wrong})"))
 }

@@ -139,7 +139,14 @@ impl From<RowsError> for Fatal {
             RowsError::Source(error) => error.into(),
             RowsError::Report(error) => error.into(),
             RowsError::Plan(error) => error.into(),
-            RowsError::Fates(error) => Fatal::of(Exit::Unexpected, &error, error.remedy()),
+            RowsError::Fates(ref fates) => {
+                let remedy = format!(
+                    "{}; then run the same command again: nothing is lost, for what was sent is in the journal, and what \
+                     failed is listed again",
+                    fates.remedy()
+                );
+                Fatal::of(Exit::Unexpected, &error, remedy)
+            }
             RowsError::Stopped(stopped) => Fatal::from(&stopped),
         }
     }

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::closed;
 use super::common::unused_columns;
 use super::expiry;
 use super::fatal::Fatal;
@@ -274,6 +275,7 @@ impl Job<'_> {
             let written = self.write_rows(&surveyed, judge, &mut Delivered::default(), journal, emitter);
             return Err(first_told(stop, written, emitter));
         }
+        self.tell_closed(&surveyed, emitter);
         if self.is_plan {
             return Ok(None);
         }
@@ -461,6 +463,17 @@ impl Job<'_> {
         }
     }
 
+    /// Tells that nothing may be sent at this time of day, where anything is to be.
+    fn tell_closed(&self, surveyed: &Surveyed, emitter: &mut Emitter<'_>) {
+        if self.settings.run.adopt || surveyed.plan.facts().rows.send == 0 {
+            return;
+        }
+        let text = closed::note(self.settings, self.stop_at.as_ref(), emitter.clock().now_ms());
+        if let Some(text) = text {
+            emitter.emit(Event::Noticed { text });
+        }
+    }
+
     fn deliver(
         &mut self,
         surveyed: &Surveyed,
@@ -516,6 +529,7 @@ impl Job<'_> {
                 ledger: &|| journal.ledger(),
                 space: &parts::fates_space(self.settings, &self.destination.state),
                 reload: &*self.reload,
+                cleared: &surveyed.places.cleared,
             },
             emitter,
         )?;

@@ -108,6 +108,7 @@ fn target_record(settings: &Settings, stats: TargetStats) -> TargetRecord {
         subjects: stats.subjects,
         subjects_unknown: stats.unknown,
         subjects_in_doubt: stats.in_doubt,
+        subjects_cleared: stats.cleared,
         subjects_failed: stats.failed,
         oldest_acknowledgement: stats.oldest_ack_s.map(at),
         newest_acknowledgement: stats.newest_ack_s.map(at),
@@ -130,18 +131,23 @@ fn verify_all(settings: &Settings, state: &Path) -> Result<Exit, Fatal> {
     Err(Fatal::new(Exit::Journal, format!("the journal in {} is damaged", state.display()), DAMAGE_REMEDY))
 }
 
-/// Without room for the store's copy nothing was read: that says nothing of the journal.
+/// Without room for the store's copy, or the permission to read, nothing is known of the journal.
 fn unchecked(error: JournalError) -> Fatal {
-    let is_no_room = error.is_no_room();
+    let (is_no_room, is_denied) = (error.is_no_room(), error.is_denied());
+    let remedy = error.remedy();
     let fatal = Fatal::from(error);
+    let message = |want: &str| {
+        format!("the journal could not be checked for want of {want}: {}", fatal.explanation.message)
+    };
+    if is_denied {
+        return Fatal::new(Exit::Unexpected, message("permission"), remedy);
+    }
     if !is_no_room {
         return fatal;
     }
-    let message =
-        format!("the journal could not be checked for want of space: {}", fatal.explanation.message);
     Fatal::new(
         Exit::Unexpected,
-        message,
+        message("space"),
         "make room for a copy of the store in the state directory, or name another place with TMPDIR; nothing is \
          known to be wrong with the journal",
     )

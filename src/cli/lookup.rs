@@ -60,6 +60,8 @@ struct Source {
     index: JournalIndex,
     /// A process holds the journal, and is this one if its lock says so.
     run: Option<Option<LockHolder>>,
+    /// Records of the log that could not be folded, for nothing may be written there.
+    records_unread: u64,
 }
 
 impl Source {
@@ -72,22 +74,29 @@ impl Source {
             && lock_holder(state).is_none()
             && let Some(index) = index
         {
-            return Ok(Source { view, index, run: None });
+            return Ok(Source { view, index, run: None, records_unread: 0 });
         }
         match Upkeep::open(state, &who()) {
             Ok(Some(upkeep)) => {
                 let index = upkeep.index()?;
                 upkeep.close()?;
                 let view = LedgerView::open(state)?.ok_or_else(|| no_journal(state))?;
-                Ok(Source { view, index, run: None })
+                Ok(Source { view, index, run: None, records_unread: 0 })
             }
             Ok(None) => Err(no_journal(state)),
             // What the run has written of itself is newer than what was read before.
             Err(JournalError::Locked { holder }) => {
                 let view = LedgerView::open(state)?.ok_or_else(|| no_journal(state))?;
                 let index = view.index().unwrap_or_default();
-                Ok(Source { view, index, run: Some(holder) })
+                Ok(Source { view, index, run: Some(holder), records_unread: 0 })
             }
+            Err(error) if error.is_not_writable() => match view.index() {
+                Some(index) => {
+                    let records_unread = view.log_records();
+                    Ok(Source { view, index, run: None, records_unread })
+                }
+                None => Err(error.into()),
+            },
             Err(error) => Err(error.into()),
         }
     }
@@ -145,7 +154,8 @@ impl About<'_> {
     fn report(&self, key: Option<FieldKind>, found: &[LedgerEntry]) -> LookupReport {
         let (schema_version, kind) = LookupReport::HEAD;
         let is_on = self.source.run.is_some();
-        let as_of_s = if is_on { self.source.view.folded_at_s() } else { Some(clock::wall_s()) };
+        let is_behind = is_on || self.source.records_unread > 0;
+        let as_of_s = if is_behind { self.source.view.folded_at_s() } else { Some(clock::wall_s()) };
         let run = self.source.run.iter().flatten().next().map(|holder| RunOn {
             run_id: holder.run_id.clone(),
             pid: holder.pid,
@@ -161,11 +171,12 @@ impl About<'_> {
             schema_version,
             kind,
             found: !found.is_empty(),
-            not_known_yet: found.is_empty() && is_on && as_of_s.is_none(),
+            not_known_yet: found.is_empty() && is_behind && as_of_s.is_none(),
             target: self.target.to_owned(),
             key: key.map(FieldKind::name),
             by,
             as_of: as_of_s.map(|at_s| self.moment(at_s)),
+            records_unread: self.source.records_unread,
             run_is_on: is_on,
             run,
             subjects: found.iter().take(SUBJECTS_MAX).map(|entry| self.subject(entry)).collect(),

@@ -6,6 +6,7 @@
 mod adopt;
 mod args;
 mod check;
+mod closed;
 mod common;
 mod demo;
 mod doctor;

@@ -340,6 +340,7 @@ pub(super) fn deliver_rules(
         hours: hours(delivery),
         senders: delivery.senders.unwrap_or(cores.min(SENDERS_MAX)).min(max_in_flight),
         rows_folding_max: crate::plan::ROWS_HELD_MAX_DEFAULT,
+        deferred_held_max: delivery.deferred_held_max,
         shutdown_grace_ms: delivery.shutdown_grace_ms,
         stop_at,
         updates_max: delivery.max_rows,

@@ -4,7 +4,8 @@
 
 use super::fatal::Fatal;
 use super::job::Job;
-use crate::event::Event;
+use crate::count::plural;
+use crate::event::{Event, PlanFacts};
 use crate::fields::{RuleId, Severity};
 use crate::plan::{Plan, SharedKind};
 use crate::row::Place;
@@ -20,22 +21,27 @@ pub(super) struct Places {
     pub(super) in_doubt: Vec<Place>,
     /// Of the rows that carry the updates of the first true swaps, swap by swap.
     pub(super) swaps: Vec<Vec<Place>>,
+    /// Of the rows whose subjects an earlier run has cleared, ascending.
+    pub(super) cleared: Vec<Place>,
 }
 
 impl Job<'_> {
     /// Tells the places of rows that the plan rejected by policy or warns of, and finds those of the first rows in doubt:
     /// the plan knows ordinals only, so the inputs are read once more where there are any.
     pub(super) fn tell_places(&mut self, plan: &Plan, emitter: &mut Emitter<'_>) -> Result<Places, Fatal> {
+        tell_left(&plan.facts(), emitter);
         let in_doubt = plan.in_doubt_ordinals();
         let is_any_by_policy = plan.is_any_rejected_by_policy();
-        let mut places = Places { in_doubt: Vec::new(), swaps: vec![Vec::new(); plan.swaps().len()] };
+        let mut places = Places { swaps: vec![Vec::new(); plan.swaps().len()], ..Places::default() };
+        let cleared = plan.cleared_before();
         let swapping = swapping(plan);
         let shared: Vec<(SharedKind, bool)> = SharedKind::ALL
             .into_iter()
             .filter(|kind| plan.is_any_shared(*kind))
             .filter_map(|kind| Some((kind, self.is_warning(kind)?)))
             .collect();
-        if in_doubt.is_empty() && !is_any_by_policy && shared.is_empty() && swapping.is_empty() {
+        let is_any_named = !in_doubt.is_empty() || !swapping.is_empty() || !cleared.is_empty();
+        if !is_any_named && !is_any_by_policy && shared.is_empty() {
             return Ok(places);
         }
         let mut reader = self.inputs.read(crate::input::Pass::Again);
@@ -60,6 +66,9 @@ impl Job<'_> {
             }
             if places.in_doubt.len() < IN_DOUBT_PLACES_MAX && in_doubt.binary_search(&place.ordinal).is_ok() {
                 places.in_doubt.push(place);
+            }
+            if cleared.binary_search_by_key(&place.ordinal, |(ordinal, _)| *ordinal).is_ok() {
+                places.cleared.push(place);
             }
             if let Ok(at) = swapping.binary_search_by_key(&place.ordinal, |(ordinal, _)| *ordinal) {
                 places.swaps[swapping[at].1].push(place);
@@ -86,4 +95,29 @@ fn swapping(plan: &Plan) -> Vec<(u64, usize)> {
         swaps.flat_map(|(at, swap)| swap.ordinals.iter().map(move |ordinal| (*ordinal, at))).collect();
     rows.sort_unstable();
     rows
+}
+
+/// Tells what earlier runs left of subjects that this input says nothing of: as long as it is so, whoever opened the journal
+/// first.
+fn tell_left(facts: &PlanFacts, emitter: &mut Emitter<'_>) {
+    let have = |count: u64| if count == 1 { "has" } else { "have" };
+    let (in_doubt, cleared) = (facts.left_in_doubt, facts.left_cleared);
+    if cleared > 0 {
+        let text = format!(
+            "{} that this input does not name {} been cleared by an earlier run to break a swap, and got nothing since: \
+             run that run's command again, or send their rows",
+            plural(cleared, "subject"),
+            have(cleared)
+        );
+        emitter.emit(Event::Noticed { text });
+    }
+    if in_doubt > 0 {
+        let text = format!(
+            "{} that this input does not name {} an update of an earlier run in doubt: run that run's command again, or \
+             send their rows",
+            plural(in_doubt, "subject"),
+            have(in_doubt)
+        );
+        emitter.emit(Event::Noticed { text });
+    }
 }

@@ -310,7 +310,9 @@ pub(super) fn refusal(path: &Path, standing: &Standing) -> Option<Fatal> {
             format!("the plan {file} is refused: it was carried out already, and its batch is closed")
         }
     };
-    let hint =
-        format!("plan again: `simsync plan -o {} INPUT…`, look at it, and sync with it", shell_quote(path));
+    let hint = format!(
+        "give an option that moved as it was; or plan again: `simsync plan -o {} INPUT…`, look at it, and sync with it",
+        shell_quote(path)
+    );
     Some(Fatal::new(Exit::Stopped, message, hint))
 }

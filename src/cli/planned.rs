@@ -10,6 +10,7 @@ use super::job::{Job, Surveyed};
 use super::parts;
 use super::plan_file::{self, Basis, Now, SavedPlan, Standing, Task};
 use super::samples;
+use crate::count::plural;
 use crate::digest::{self, BatchId, ContentHash};
 use crate::engine::clock;
 use crate::event::{BatchFigures, Event, PlanFacts};
@@ -49,8 +50,9 @@ impl Job<'_> {
         }
         let (then, now) = (saved.rows.send, plan.facts().rows.send);
         let what = format!(
-            "what would be sent ({then} updates then, {now} now: acknowledgements have passed plan.resend_after, or an \
-             interrupted run left some in doubt)"
+            "what would be sent ({} then, {now} now: acknowledgements have passed plan.resend_after, or an \
+             interrupted run left some in doubt)",
+            plural(then, "update")
         );
         plan_file::refusal(path, &Standing::Moved(vec![what])).map_or(Ok(()), Err)
     }
@@ -203,7 +205,6 @@ fn plan_settings(settings: &Settings) -> BTreeMap<String, String> {
         ("plan.send", plan.send.name().to_owned()),
         ("plan.chain_rows_max", plan.chain_rows_max.to_string()),
         ("plan.resend_after", resend_after),
-        ("plan.subject_rows_max", plan.subject_rows_max.to_string()),
         ("--full", run.full.to_string()),
         ("--retry-failed", run.retry_failed.to_string()),
         ("--new-batch", run.new_batch.to_string()),

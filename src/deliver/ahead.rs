@@ -99,6 +99,7 @@ impl Driver<'_, '_> {
             body: std::mem::take(&mut fed.body),
             idempotency_key: key,
             sent: Arc::new(std::mem::take(&mut fed.update.fields)),
+            unsent: fed.update.unsent.take(),
         };
         self.records.push(settle::intent(&fed.update));
         self.pending.open.push(id);

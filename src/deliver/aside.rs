@@ -7,7 +7,6 @@
 
 use super::driver::Driver;
 use super::feed::Fed;
-use super::resolve::DEFERRED_HELD_MAX;
 use super::settle::Unresolved;
 use crate::digest::SubjectId;
 use crate::engine::credit::Credit;
@@ -24,7 +23,7 @@ impl Driver<'_, '_> {
 
     /// Lets an update wait for the later passes; whether it did not before.
     pub(super) fn wait_later(&mut self, mut unresolved: Unresolved) -> bool {
-        if self.deferred.len() >= DEFERRED_HELD_MAX {
+        if self.deferred.len() >= self.rules.deferred_held_max {
             // A later pass reads it again.
             unresolved.kept = None;
         }
@@ -38,7 +37,7 @@ impl Driver<'_, '_> {
         if fed.is_clear {
             return Some(fed);
         }
-        let waits_for = self.deferred.contains_key(&fed.waits_for);
+        let waits_for = self.deferred.contains_key(&fed.linked.waits_for);
         if !is_put_aside(self.is_behind(fed.update.subject), waits_for, self.deferred_room()) {
             return Some(fed);
         }

@@ -75,7 +75,8 @@ impl Chains {
             .collect();
         let is_open = |at: u64| self.tried.get(&at).is_none_or(|then| *then < synced);
         let open: Vec<(u64, &Unresolved)> = firsts.into_iter().filter(|(at, _)| is_open(*at)).collect();
-        let is_free = |of: &Unresolved| !waiting.contains_key(&of.waits_for) && !self.waits(of, &subjects);
+        let is_free =
+            |of: &Unresolved| !waiting.contains_key(&of.linked.waits_for) && !self.waits(of, &subjects);
         let free: Vec<u64> = open.iter().filter(|(_, of)| is_free(of)).map(|(at, _)| *at).collect();
         let untried: Vec<u64> = free.iter().copied().filter(|at| !self.tried.contains_key(at)).collect();
         let chosen = if !untried.is_empty() {
@@ -148,6 +149,7 @@ mod tests {
     use super::*;
     use crate::delivery::outcome::Failure;
     use crate::ledger::{FailureKind, LedgerField};
+    use crate::plan::Linked;
     use crate::row::{Place, Version};
     use crate::update::{FieldFact, Fields, Update};
 
@@ -165,6 +167,7 @@ mod tests {
             version: VERSION,
             fields: Fields::default(),
             facts: vec![fact],
+            unsent: None,
         };
         let failure = Failure {
             kind: FailureKind::Deferred,
@@ -179,8 +182,9 @@ mod tests {
             failure,
             refusals: 1,
             is_part: false,
-            waits_for: 0,
+            linked: Linked::default(),
             is_tried: true,
+            chronic: false,
             kept: Some(Kept::default()),
         }
     }
@@ -248,7 +252,10 @@ mod tests {
 
     #[test]
     fn what_the_plan_says_of_who_waits_for_whom_needs_no_ledger() {
-        let behind = |number: u8, waits_for| Unresolved { waits_for, ..wants(number, u64::from(number)) };
+        let behind = |number: u8, waits_for| Unresolved {
+            linked: Linked { waits_for, ..Linked::default() },
+            ..wants(number, u64::from(number))
+        };
         // 3 waits for nobody who waits, 2 for 3, 1 for 2.
         let mut waiting = BTreeMap::from([(1, behind(1, 2)), (2, behind(2, 3)), (3, behind(3, 9))]);
         let mut chains = Chains::default();

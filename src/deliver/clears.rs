@@ -8,41 +8,26 @@
 //! is cleared (`plan/cycle.rs`), the waves (`waves.rs`).
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use super::Driver;
 use super::feed::Fed;
 use super::rows::Why;
 use super::settle::Settled;
-use super::{Delivery, Driver};
 use crate::digest::{FieldHash, SubjectId};
 use crate::event::Event;
 use crate::plan::clear_version;
 use crate::report::RowFileKind;
 use crate::row::{Place, Version};
-use crate::survey::Judge;
+use crate::survey::{Judge, SWAP_CLEARED};
 use crate::update::{FieldFact, FieldKind, FieldSet, Fields, Update};
 
 /// Subjects that are named at the end; the rest is counted, and all are in the row files.
 const NAMED_MAX: usize = 10;
 
-/// Rows whose subjects were cleared and whose own updates are not acknowledged, by ordinal, and what they were cleared of.
-pub(super) type Cleared = BTreeMap<u64, (Place, FieldSet)>;
-
-/// Whether all that waits may be sent, where rings are broken: a run that stopped at its limit on updates between a clear
-/// and the rest would leave subjects without what they had.
-pub(super) fn may_begin(driver: &mut Driver<'_, '_>, delivery: &Delivery<'_>, waiting: u64) -> bool {
-    let Some(updates_max) = driver.rules.updates_max else { return true };
-    if delivery.plan.facts().chains.swaps_broken == 0 || driver.handed + waiting <= updates_max {
-        return true;
-    }
-    let text = format!(
-        "--max-rows {updates_max} is too few for updates that wait for each other where true swaps are broken: \
-         none of them was sent; --max-rows {waiting} or more, or a run without it, sends them"
-    );
-    driver.emitter.emit(Event::Noticed { text });
-    driver.is_over_limit = true;
-    driver.check_updates();
-    false
-}
+/// Rows whose subjects were cleared, or may have been, and whose own updates are not acknowledged, by ordinal, and what they
+/// were cleared of.
+pub(crate) type Cleared = BTreeMap<u64, (Place, FieldSet)>;
 
 /// What a subject is cleared of before its ring: the key of a row that was just judged, and the fields without their values.
 pub(super) fn clear(judge: &Judge<'_>, subject: SubjectId, version: Version, cleared: FieldSet) -> Update {
@@ -57,24 +42,29 @@ pub(super) fn clear(judge: &Judge<'_>, subject: SubjectId, version: Version, cle
         facts.push(FieldFact { kind, hash: FieldHash::CLEARED, version });
     }
     facts.sort_unstable_by_key(|fact| fact.kind);
-    Update { subject, version, fields, facts }
+    let mut others = judge.checked.fields.clone();
+    fields.present().iter().filter(|kind| !cleared.contains(*kind)).for_each(|kind| others.clear(kind));
+    Update { subject, version, fields, facts, unsent: Some(Arc::new(others)) }
 }
 
 impl Driver<'_, '_> {
     /// What became of a clear: nothing that is counted. Without it the server decides about the others of the ring.
     pub(super) fn report_clear(&mut self, fed: Fed, settled: Settled) {
         let place = fed.place;
-        let what = match settled {
+        let (what, may_be_applied) = match settled {
             Settled::Withdrawn => return,
-            Settled::Synced => {
-                let cleared = fed.update.facts.iter().filter(|fact| fact.hash == FieldHash::CLEARED);
-                let fields = cleared.map(|fact| fact.kind).collect();
-                self.outcome.cleared.insert(place.ordinal, (place, fields));
-                return;
+            Settled::Synced => (None, true),
+            Settled::Failed(failure) | Settled::Deferred(failure) => {
+                (Some(failure.signature), failure.maybe_applied)
             }
-            Settled::Failed(failure) | Settled::Deferred(failure) => failure.signature,
-            Settled::InDoubt => "in doubt".to_owned(),
+            Settled::InDoubt => (Some("in doubt".to_owned()), true),
         };
+        if may_be_applied {
+            let cleared = fed.update.facts.iter().filter(|fact| fact.hash == FieldHash::CLEARED);
+            let fields = cleared.map(|fact| fact.kind).collect();
+            self.outcome.cleared.insert(place.ordinal, (place, fields));
+        }
+        let Some(what) = what else { return };
         let text =
             format!("line {}: the clear that was to break its swap was not acknowledged: {what}", place.line);
         self.emitter.emit(Event::Noticed { text });
@@ -115,7 +105,7 @@ pub(super) fn why(fields: FieldSet, fate: Option<Why>) -> Why {
         }
         None => Why {
             kind: RowFileKind::InDoubt,
-            reason: "swap.cleared".into(),
+            reason: SWAP_CLEARED.into(),
             signature: String::new(),
             detail: format!("cleared of {fields}, its update is pending: run the same command again"),
         },

@@ -24,7 +24,17 @@ impl Driver<'_, '_> {
             .into_iter()
             .partition(|(_, unresolved)| subjects.insert(unresolved.update.subject));
         self.deferred = behind.into_iter().collect();
-        for (_, unresolved) in first {
+        let credit = Credit::new(0);
+        for (ordinal, unresolved) in first {
+            if !self.is_going() {
+                // An error budget was used up: like everything else that has no verdict yet, it is pending.
+                self.deferred.insert(ordinal, unresolved);
+                continue;
+            }
+            if !unresolved.chronic {
+                let decision = self.scheduler.count_unresolved(&unresolved.failure.signature);
+                self.take(decision, &credit);
+            }
             let verdict = unresolved.verdict();
             if let Some((record, settled)) =
                 settle::settle(&unresolved.update, verdict, self.batch, clock::wall_s())
@@ -32,15 +42,19 @@ impl Driver<'_, '_> {
                 let id = unresolved.place.ordinal;
                 self.records.push(record);
                 self.pending.settled.push((id, settled));
-                let request =
-                    Request { body: Vec::new(), idempotency_key: String::new(), sent: Arc::default() };
+                let request = Request {
+                    body: Vec::new(),
+                    idempotency_key: String::new(),
+                    sent: Arc::default(),
+                    unsent: None,
+                };
                 self.held
                     .insert(id, Held { fed: unresolved.into_fed(), request, attempts: 0, credited: true });
             }
         }
         self.write();
         while self.commits_open > 0 {
-            self.wait(&Credit::new(0));
+            self.wait(&credit);
         }
     }
 

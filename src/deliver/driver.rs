@@ -12,6 +12,7 @@ use super::commit::Durable;
 use super::fates::Fates;
 use super::feed::Fed;
 use super::hours::{Flow, Hours};
+use super::rings::Rings;
 use super::settle::{self, Settled, Unresolved};
 use super::{DeliverRules, Delivered, Reload, Stopped};
 use crate::api::{Request, Token, TokenError, TokenSource, Trouble};
@@ -82,6 +83,7 @@ impl Held {
         let Held { mut fed, request, .. } = self;
         fed.body = request.body;
         fed.update.fields = Arc::unwrap_or_clone(request.sent);
+        fed.update.unsent = request.unsent;
         fed
     }
 }
@@ -131,8 +133,10 @@ pub(super) struct Driver<'a, 'e> {
     /// The update that was chosen to probe, once its intent is durable.
     pub(super) probe: Option<UpdateId>,
     pub(super) permits_in_hand: u32,
-    /// Updates handed over for the first time.
+    /// Updates handed over for the first time, those among them that wait for a later pass.
     pub(super) handed: u64,
+    /// Which rings are begun.
+    pub(super) rings: Rings,
     /// Whether there were more of them than the limit allows.
     pub(super) is_over_limit: bool,
     /// Whether what is handed over is a wave: what waits for a deferred update is put aside.
@@ -153,7 +157,11 @@ pub(super) struct Driver<'a, 'e> {
     pub(super) beat_ms: u64,
     /// Attempts that may be on the wire at once, as told last.
     pub(super) limit_told: Option<u64>,
+    /// Why sending is slow, as told last.
+    pub(super) slowed: Option<String>,
     pub(super) troubles: Vec<String>,
+    /// What is said of the page of HTML that answered last, where nothing else has answered since.
+    pub(super) page: Option<String>,
     /// Whether it was told that a page of HTML answers.
     pub(super) is_page_told: bool,
     /// Whether the API has answered anything in this run.
@@ -220,6 +228,7 @@ impl<'a, 'e> Driver<'a, 'e> {
             probe: None,
             permits_in_hand: 0,
             handed: 0,
+            rings: Rings::default(),
             is_over_limit: false,
             is_in_waves: false,
             pending: Durable::default(),
@@ -234,7 +243,9 @@ impl<'a, 'e> Driver<'a, 'e> {
             signals: 0,
             beat_ms: 0,
             limit_told: None,
+            slowed: None,
             troubles: Vec::new(),
+            page: None,
             is_page_told: false,
             is_answered: false,
         }
@@ -307,9 +318,9 @@ impl<'a, 'e> Driver<'a, 'e> {
         match wake {
             Wake::Fed { group, rows, bytes } => {
                 (self.progress.rows, self.progress.bytes) = (rows, bytes);
+                let group = self.within_limit(group, credit);
                 let group = self.behind_none(group, credit);
                 let group = self.set_aside(group, credit);
-                let group = self.within_limit(group, credit);
                 self.take_in(group);
             }
             Wake::FeedEnded(ended) => {
@@ -352,7 +363,8 @@ impl<'a, 'e> Driver<'a, 'e> {
             latency_ms,
             is_retry: held.attempts > 1,
         });
-        self.is_answered |= seen.status.is_some();
+        // A 407 is a proxy's word.
+        self.is_answered |= seen.status.is_some_and(|status| status != 407);
         self.tell_page(&seen);
         let (now_ms, jitter) = (self.now_ms(), self.chance.next_unit());
         let decision = self.scheduler.on_outcome(id, seen, now_ms, jitter);
@@ -360,7 +372,7 @@ impl<'a, 'e> Driver<'a, 'e> {
     }
 
     /// Carries out what the scheduler has decided.
-    fn take(&mut self, decision: Decision, credit: &Credit) {
+    pub(super) fn take(&mut self, decision: Decision, credit: &Credit) {
         for (id, verdict) in decision.verdicts {
             let Some(held) = self.held.get_mut(&id) else { continue };
             match settle::settle(&held.fed.update, verdict, self.batch, clock::wall_s()) {
@@ -396,7 +408,7 @@ impl<'a, 'e> Driver<'a, 'e> {
                     drop(waker.send(Wake::TokenRead(source.again(generation))));
                 });
             }
-            Action::Stop(StopCause::Outage) if !self.is_answered => self.stop(self.unreachable()),
+            Action::Stop(StopCause::Outage) => self.stop(self.outage()),
             Action::Stop(cause) => self.stop(Stopped::Cause(cause)),
             Action::QuietStarted { reason, .. } => self.quiet_reason = reason,
             // What stands in the way is told from the scheduler's condition, which knows when one pause hides another.
@@ -443,6 +455,9 @@ impl<'a, 'e> Driver<'a, 'e> {
             return;
         }
         let (place, subject) = (fed.place, fed.update.subject);
+        if matches!(settled, Settled::Synced | Settled::Failed(_) | Settled::InDoubt) {
+            self.rings.settle(fed.linked.ring);
+        }
         match settled {
             Settled::Synced => {
                 self.synced += 1;

@@ -30,6 +30,15 @@ pub enum Flow {
 }
 
 impl Flow {
+    /// Microseconds between two attempts; 0 where the server alone sets the pace.
+    pub(super) fn gap_us(self) -> u64 {
+        match self {
+            Flow::Closed => u64::MAX,
+            Flow::Unlimited => 0,
+            Flow::At(pace) => u64::try_from(pace.period.as_micros()).unwrap_or(u64::MAX),
+        }
+    }
+
     /// Permits per second; `None` for as many as the server allows.
     fn per_second(self) -> Option<f64> {
         match self {
@@ -84,6 +93,28 @@ impl Hours {
     pub fn at(&self, minute: u16) -> (Flow, Option<&Window>) {
         let window = self.windows.iter().find(|window| window.contains(minute));
         (window.map_or(self.whole_day, |window| window.flow), window)
+    }
+
+    /// Where nothing may be sent in a minute of the day: the first one in which something may, or `None` where there is no
+    /// such minute.
+    pub fn closed_until(&self, minute: u16) -> Option<Option<u16>> {
+        if self.at(minute).0 != Flow::Closed {
+            return None;
+        }
+        let day = u16::try_from(DAY_MINUTES).unwrap_or(u16::MAX);
+        let later = (minute..day).chain(0..minute);
+        Some(later.into_iter().find(|minute| self.at(*minute).0 != Flow::Closed))
+    }
+
+    /// Where nothing may be sent now: the minute of the day in which something may again, and how many milliseconds it is
+    /// away; `None` in it where there is no such minute. Nothing where nobody can tell the time, either.
+    pub fn opens(&self) -> Option<Option<(u16, u64)>> {
+        let zone = self.time_zone.as_deref();
+        let opens = self.closed_until(clock::minute_of_day(zone).ok()?)?;
+        Some(opens.and_then(|minute| {
+            let (hour, rest) = (i8::try_from(minute / 60).ok()?, i8::try_from(minute % 60).ok()?);
+            Some((minute, clock::until_ms(hour, rest, zone).ok()?))
+        }))
     }
 
     /// The fastest of the day; `None` where it is unlimited.
@@ -148,6 +179,21 @@ impl Driver<'_, '_> {
             self.set_flow(flow);
             self.emitter.emit(Event::Noticed { text: format!("the pace changes by time of day: {text}") });
         }
+    }
+
+    /// The window in force, where it is slower than the rest of the day.
+    pub(super) fn slow_window(&self) -> Option<&str> {
+        if self.hours.windows.is_empty() {
+            return None;
+        }
+        let minute = clock::minute_of_day(self.hours.time_zone.as_deref()).ok()?;
+        let (flow, window) = self.hours.at(minute);
+        window.filter(|_| flow.gap_us() > self.hours.whole_day.gap_us()).map(|window| window.text.as_str())
+    }
+
+    /// Milliseconds until something may be sent again, where nothing may be at this time of day and there is such a time.
+    pub(super) fn opens_in_ms(&self) -> Option<u64> {
+        self.hours.opens()?.map(|(_, in_ms)| in_ms)
     }
 
     /// Takes other hours, from now on.
@@ -217,6 +263,17 @@ mod tests {
         }
         assert_eq!(hours.fastest(), Some(Pace { period: Duration::from_millis(2), burst: 1 }));
         assert_eq!(Hours::always(Flow::Unlimited).fastest(), None);
+    }
+
+    #[test]
+    fn closed_hours_end_in_the_first_minute_that_is_not() {
+        let hours_of = |windows| hours(at(50), windows);
+        let night = hours_of(vec![window(22, 1, Flow::Closed), window(1, 5, Flow::Closed)]);
+        for (minute, expected) in [(21 * 60, None), (22 * 60, Some(Some(300))), (30, Some(Some(300)))] {
+            assert_eq!(night.closed_until(minute), expected, "{minute}");
+        }
+        let never = hours_of(vec![window(0, 12, Flow::Closed), window(12, 0, Flow::Closed)]);
+        assert_eq!(never.closed_until(5), Some(None));
     }
 
     #[test]

@@ -18,6 +18,7 @@ mod fates;
 mod feed;
 mod hours;
 mod resolve;
+mod rings;
 mod rows;
 mod settle;
 mod steer;
@@ -57,6 +58,7 @@ use crate::input::{Inputs, SourceError};
 use crate::journal::{JournalError, JournalWriter, LedgerScan};
 use crate::plan::{Plan, Ruling};
 use crate::report::plural;
+use crate::row::Place;
 use crate::spill::Space;
 use crate::survey::{Emitter, Judge};
 
@@ -73,6 +75,8 @@ pub struct DeliverRules {
     pub rows_held_max: usize,
     /// Rows kept until the last row of their subject arrives, at most.
     pub rows_folding_max: usize,
+    /// Updates that wait for a later pass and are kept in memory with what they send, at most.
+    pub deferred_held_max: usize,
     /// How long attempts on the wire may take to end once the run stops.
     pub shutdown_grace_ms: u64,
     /// When the run stops on the run's clock, in milliseconds, and by which limit.
@@ -203,8 +207,8 @@ impl Stopped {
             }
             Stopped::Cause(StopCause::Outage) => "run the same command again when the API is back; it resumes".into(),
             Stopped::Cause(StopCause::Redirected { .. }) => {
-                "check api.url: scheme, host, path and its trailing slash; redirects are never followed, because they \
-                 would drop the body or leak the token"
+                "check api.url: scheme, host, path and its trailing slash, and whether a portal or a proxy answers in its \
+                 place; redirects are never followed, because they would drop the body or leak the token"
                     .into()
             }
             Stopped::Cause(StopCause::NothingAccepted { signature, .. }) if signature.contains(PAGE) => {
@@ -228,8 +232,12 @@ impl Stopped {
             Stopped::Cause(StopCause::ErrorBudget { .. }) => {
                 "look at failed.csv, then run again, with a larger --max-errors if these failures are acceptable".into()
             }
+            Stopped::Unreachable(trouble) if trouble.contains(PAGE) => {
+                format!("{NO_API}; then run the same command again")
+            }
             Stopped::Unreachable(_) => {
-                "check scheme, host and port in api.url, DNS and the network; then run the same command again".into()
+                "check scheme, host and port in api.url, api.proxy, DNS and the network; then run the same command again"
+                    .into()
             }
             Stopped::Untrusted(_) => {
                 "check the host in api.url, the authorities in api.ca_file and api.client_certificate, and this \
@@ -263,7 +271,8 @@ impl fmt::Display for Stopped {
             ),
             Stopped::Cause(StopCause::RefusalsInARow { signature, subjects }) => write!(
                 f,
-                "{subjects} subjects in a row were refused with one complaint, as many as refusals_in_a_row_max: {signature}"
+                "one complaint about {} in a row, as many as refusals_in_a_row_max: {signature}",
+                plural(*subjects, "subject")
             ),
             Stopped::Cause(StopCause::SignatureBudget { signature, failed }) => write!(
                 f,
@@ -347,6 +356,8 @@ pub struct Delivery<'a> {
     pub space: &'a Space,
     /// What the bounds are when somebody wants them read again.
     pub reload: &'a Reload<'a>,
+    /// Places of the rows of [`Plan::cleared_before`], ascending.
+    pub cleared: &'a [Place],
 }
 
 /// What delivery leaves behind for the reports.
@@ -410,6 +421,8 @@ pub fn deliver(delivery: Delivery<'_>, emitter: &mut Emitter<'_>) -> Result<Deli
         Fates::new(delivery.space),
     );
     driver.batch = delivery.batch;
+    let cleared = delivery.cleared.iter().zip(delivery.plan.cleared_before());
+    driver.outcome.cleared = cleared.map(|(place, (at, fields))| (*at, (*place, *fields))).collect();
     driver.senders = Some(senders);
     driver.set_hours(rules.hours.clone());
     run_passes(&mut driver, delivery);
@@ -480,8 +493,13 @@ fn run_passes(driver: &mut Driver<'_, '_>, mut delivery: Delivery<'_>) {
         pass(driver, &mut delivery, Selection::Late);
         driver.check_updates();
     }
-    waves::run(driver, &mut delivery, waiting);
-    resolve::run(driver, &mut delivery);
+    let mut next = Some(waiting);
+    while let Some(waiting) = next {
+        waves::run(driver, &mut delivery, waiting);
+        resolve::run(driver, &mut delivery);
+        next = driver.take_up_postponed();
+    }
+    driver.end_updates();
 }
 
 /// Updates of the plan that failed in earlier batches and wait for nobody.
@@ -504,7 +522,7 @@ fn pass(driver: &mut Driver<'_, '_>, delivery: &mut Delivery<'_>, selection: Sel
         judge: delivery.judge.again(),
         plan: delivery.plan,
         batch: delivery.batch,
-        envelope: delivery.envelope,
+        envelope: Some(delivery.envelope),
         clear_as: delivery.clear_as,
         rows_held_max: delivery.rules.rows_folding_max,
         selection,

@@ -1,6 +1,6 @@
 //! The later passes over deferred updates, until each that is left was tried since the last one that passed.
 //!
-//! What they send stays in memory up to a bound; a pass over more than that reads the inputs again. Not here: which of them a
+//! What they send stays in memory up to a bound ([`super::DeliverRules::deferred_held_max`]); a pass over more than that reads the inputs again. Not here: which of them a
 //! pass tries (`chains.rs`), and who is deferred (`delivery/`).
 
 use std::collections::HashSet;
@@ -9,9 +9,6 @@ use super::chains::{Chains, Turn};
 use super::feed::{Fed, Hand, LaterWaves, Selection};
 use super::{Delivery, Driver, pass, pass_of};
 use crate::digest::SubjectId;
-
-/// Deferred updates that are kept in memory with what they send, at most.
-pub(super) const DEFERRED_HELD_MAX: usize = 10_000;
 
 /// Runs all of them.
 pub(super) fn run(driver: &mut Driver<'_, '_>, delivery: &mut Delivery<'_>) {

@@ -3,11 +3,13 @@
 //! Pure. Not here: when records are written (`driver.rs`).
 
 use std::fmt;
+use std::sync::Arc;
 
 use super::feed::Fed;
 use crate::delivery::outcome::{Failure, Verdict};
 use crate::digest::update_digest;
 use crate::ledger::{FailureKind, Record, UnknownCause};
+use crate::plan::Linked;
 use crate::row::Place;
 use crate::update::{FieldSet, Fields, Update};
 
@@ -87,7 +89,7 @@ pub(super) fn leave(update: &Update, maybe_applied: bool) -> (Record, Settled) {
 pub(super) struct Kept {
     body: Vec<u8>,
     fields: Fields,
-    chronic: bool,
+    unsent: Option<Arc<Fields>>,
 }
 
 /// Tells how much is kept and never a value.
@@ -106,10 +108,12 @@ pub(super) struct Unresolved {
     /// Definite refusals of this version so far, this one among them.
     pub(super) refusals: u32,
     pub(super) is_part: bool,
-    /// The ordinal of an update it waits for; 0 for none.
-    pub(super) waits_for: u64,
+    /// What it is linked with.
+    pub(super) linked: Linked,
     /// Whether it was sent in this run, and refused.
     pub(super) is_tried: bool,
+    /// Whether it failed in earlier batches.
+    pub(super) chronic: bool,
     /// What it sends, where that is not to be read again.
     pub(super) kept: Option<Kept>,
 }
@@ -123,29 +127,30 @@ impl Unresolved {
 
     /// Of an update that would be sent in vain: what it takes, another one that waits for a later pass has not given up.
     pub(super) fn untried(fed: Fed) -> Unresolved {
-        let Fed { place, mut update, body, chronic, refusals, is_part, waits_for, .. } = fed;
-        let kept = Some(Kept { body, fields: std::mem::take(&mut update.fields), chronic });
+        let Fed { place, mut update, body, chronic, refusals, is_part, linked, .. } = fed;
+        let kept =
+            Some(Kept { body, fields: std::mem::take(&mut update.fields), unsent: update.unsent.take() });
         let failure = Failure {
             kind: FailureKind::Deferred,
             status: None,
             signature: String::new(),
             maybe_applied: false,
         };
-        Unresolved { place, update, failure, refusals, is_part, waits_for, is_tried: false, kept }
+        Unresolved { place, update, failure, refusals, is_part, linked, is_tried: false, chronic, kept }
     }
 
     /// As it was handed over, where what it sends is in memory; it is no more from then on.
     pub(super) fn again(&mut self) -> Option<Fed> {
-        let Kept { body, fields, chronic } = self.kept.take()?;
-        let Unresolved { place, refusals, is_part, waits_for, .. } = *self;
-        let update = Update { fields, ..self.update.clone() };
-        Some(Fed { place, update, body, chronic, refusals, is_part, waits_for, is_clear: false })
+        let Kept { body, fields, unsent } = self.kept.take()?;
+        let Unresolved { place, refusals, is_part, linked, chronic, .. } = *self;
+        let update = Update { fields, unsent, ..self.update.clone() };
+        Some(Fed { place, update, body, chronic, refusals, is_part, linked, is_clear: false })
     }
 
     /// As an update handed over, so that its final verdict takes the way of all verdicts.
     pub(super) fn into_fed(self) -> Fed {
-        let Unresolved { place, update, refusals, is_part, waits_for, .. } = self;
-        Fed { place, update, body: Vec::new(), chronic: false, refusals, is_part, waits_for, is_clear: false }
+        let Unresolved { place, update, refusals, is_part, linked, chronic, .. } = self;
+        Fed { place, update, body: Vec::new(), chronic, refusals, is_part, linked, is_clear: false }
     }
 
     /// The final verdict: refused, as a conflict.

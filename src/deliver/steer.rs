@@ -32,31 +32,39 @@ impl Driver<'_, '_> {
         }
     }
 
-    /// Takes as much of a group as the limit of updates allows. The rest was never on the wire and has no intent: it
-    /// stays pending, and nothing more is read for it.
-    pub(super) fn within_limit(&mut self, group: Vec<Fed>, credit: &Credit) -> Vec<Fed> {
-        let Some(updates_max) = self.rules.updates_max else { return group };
-        let mut taken = Vec::with_capacity(group.len());
-        for fed in group {
-            let is_tried = |unresolved: &super::settle::Unresolved| unresolved.is_tried;
-            if fed.is_clear || self.deferred.get(&fed.place.ordinal).is_some_and(is_tried) {
-                taken.push(fed);
-            } else if self.handed < updates_max {
-                self.handed += 1;
-                taken.push(fed);
-            } else {
-                self.is_over_limit = true;
-            }
+    /// Takes as much of a group as the limit on updates, and the rings that are begun, allow. The rest was never on the wire
+    /// and has no intent: it stays pending, and nothing more is read where nothing more can come. What waits for a later
+    /// pass has its place.
+    pub(super) fn within_limit(&mut self, mut group: Vec<Fed>, credit: &Credit) -> Vec<Fed> {
+        if self.is_resolving || !self.is_going() {
+            return group;
         }
-        if self.is_over_limit {
+        let fed = group.len();
+        group.retain(|fed| self.may_send(fed));
+        credit.give(fed - group.len());
+        if self.is_full() {
             credit.close();
         }
-        taken
+        group
     }
 
-    /// After a pass: a run that had more to send than it was allowed to stops in order.
+    /// Whether a run that has more to send than it is allowed to can take nothing more.
+    pub(super) fn is_full(&self) -> bool {
+        self.is_over_limit && self.left() == 0 && !self.rings.is_any_open()
+    }
+
+    /// After a pass: a run that had more to send than it was allowed to stops in order, unless updates that have their places
+    /// wait for a later pass and were not tried yet.
     pub(super) fn check_updates(&mut self) {
+        if self.is_full() && self.deferred.values().all(|unresolved| unresolved.is_tried) {
+            self.end_updates();
+        }
+    }
+
+    /// After the last pass: the same, where there are places that nothing fits which is left.
+    pub(super) fn end_updates(&mut self) {
         if let (true, Some(updates)) = (self.is_over_limit && self.is_going(), self.rules.updates_max) {
+            self.tell_without_room();
             self.stop(Stopped::Limit(Limit::Updates { updates }));
         }
     }
@@ -64,7 +72,10 @@ impl Driver<'_, '_> {
     /// The operator asks for something that does not stop the run.
     pub(super) fn on_ask(&mut self, ask: Ask, credit: &Credit) {
         match ask {
-            Ask::Status => self.emitter.emit(Event::StatusAsked),
+            Ask::Status => {
+                self.tell_slowing();
+                self.emitter.emit(Event::StatusAsked);
+            }
             Ask::Reload => match (self.reload)() {
                 Ok(steering) => self.steer(steering, credit),
                 Err(why) => {

@@ -6,9 +6,10 @@ use super::driver::{Driver, Progress};
 use super::hours::Flow;
 use super::{NO_API, Stopped};
 use crate::api::Trouble;
-use crate::delivery::Condition;
 use crate::delivery::outcome::{Outcome, Seen, StopCause};
+use crate::delivery::{Condition, Slowing};
 use crate::event::Event;
+use crate::report::{plural, rate};
 
 /// Why nothing is sent at this time of day.
 const REASON_HOURS: &str = "delivery.window says pause";
@@ -19,6 +20,34 @@ const TROUBLES_MAX: usize = 4;
 /// Milliseconds between two signs of life.
 const BEAT_MS: u64 = 1_000;
 
+/// Why sending is slow, in words.
+fn slow_words(slowing: Slowing, adapts: bool) -> String {
+    let at_most = |gap_us: u64| format!("at most {}/s", rate(1_000_000_000 / gap_us.max(1)));
+    match slowing {
+        Slowing::Failing { gap_us } => format!("{}, because too many requests fail", at_most(gap_us)),
+        Slowing::TurnedAway { gap_us } => {
+            format!("{}, because the API turns away what comes faster (429 or 503)", at_most(gap_us))
+        }
+        Slowing::Quota { gap_us } => {
+            format!("{}, because the API's rate limit headers leave no more", at_most(gap_us))
+        }
+        Slowing::Guarding { in_flight } => {
+            format!("first contact, {in_flight} at once until the first success")
+        }
+        Slowing::Token => "one at a time until the new token has passed".to_owned(),
+        Slowing::Full { is_own: true } if adapts => {
+            "delivery.max_in_flight allows no more at once".to_owned()
+        }
+        Slowing::Full { is_own: true } => "delivery.concurrency allows no more at once".to_owned(),
+        Slowing::Full { is_own: false } => {
+            "with more at once the API gets slower or pushes back, as far as is known yet".to_owned()
+        }
+        Slowing::Retries { updates } => {
+            format!("what is left, {}, waits for its retry", plural(updates as u64, "update"))
+        }
+    }
+}
+
 impl Driver<'_, '_> {
     /// Keeps progress and status alive, once a second.
     pub(super) fn beat(&mut self) {
@@ -28,6 +57,23 @@ impl Driver<'_, '_> {
             let Progress { rows, bytes, bytes_total } = self.progress;
             self.emitter.emit(Event::Progressed { rows, bytes, bytes_total });
             self.tell_limit();
+            self.tell_slowing();
+        }
+    }
+
+    /// Tells why sending is slower than its rate, if that has changed.
+    pub(super) fn tell_slowing(&mut self) {
+        let why = if self.paused.is_none() && self.is_going() { self.slowing() } else { None };
+        if why != self.slowed {
+            self.slowed.clone_from(&why);
+            self.emitter.emit(Event::Slowed { why });
+        }
+    }
+
+    fn slowing(&self) -> Option<String> {
+        match self.scheduler.slowing(self.flow.gap_us(), self.now_ms()) {
+            Some(slowing) => Some(slow_words(slowing, self.rules.scheduler.adapts)),
+            None => self.slow_window().map(|window| format!("delivery.window {window}")),
         }
     }
 
@@ -44,7 +90,9 @@ impl Driver<'_, '_> {
     pub(super) fn tell_condition(&mut self) {
         let now_ms = self.now_ms();
         let (reason, until_ms) = match self.scheduler.condition(now_ms) {
-            Condition::Open | Condition::Guarding if self.flow == Flow::Closed => (Some(REASON_HOURS), None),
+            Condition::Open | Condition::Guarding if self.flow == Flow::Closed => {
+                (Some(REASON_HOURS), self.opens_in_ms().map(|in_ms| now_ms.saturating_add(in_ms)))
+            }
             Condition::Open | Condition::Guarding | Condition::Draining => (None, None),
             Condition::Quiet { until_ms } => (Some(self.quiet_reason), Some(until_ms)),
             Condition::BreakerOpen { .. } => (Some("server is failing, probing"), None),
@@ -63,12 +111,11 @@ impl Driver<'_, '_> {
         }
     }
 
-    /// Why the run stops when nothing ever answered: with the trouble, if it has a name.
-    pub(super) fn unreachable(&self) -> Stopped {
-        match self.troubles.last() {
-            Some(trouble) => Stopped::Unreachable(trouble.clone()),
-            None => Stopped::Cause(StopCause::Outage),
-        }
+    /// Why the run stops at an outage: nothing ever answered, which has a trouble with a name as a rule, or something else
+    /// than the API did so last, or it is the API that is not well.
+    pub(super) fn outage(&self) -> Stopped {
+        let trouble = if self.is_answered { self.page.as_ref() } else { self.troubles.last() };
+        trouble.map_or(Stopped::Cause(StopCause::Outage), |trouble| Stopped::Unreachable(trouble.clone()))
     }
 
     /// Stops at once for trouble that waiting does not end, a certificate that is not accepted, unless the API has
@@ -81,10 +128,14 @@ impl Driver<'_, '_> {
 
     /// Says once that something else than the API answers: rows only wait for it then, and nobody would know why.
     pub(super) fn tell_page(&mut self, seen: &Seen) {
-        if let Outcome::Page { signature } = &seen.outcome
-            && !self.is_page_told
-        {
-            self.is_page_told = true;
+        let Outcome::Page { signature } = &seen.outcome else {
+            if seen.status.is_some() {
+                self.page = None;
+            }
+            return;
+        };
+        self.page = Some(signature.clone());
+        if !std::mem::replace(&mut self.is_page_told, true) {
             self.emitter.emit(Event::Noticed { text: format!("{signature}: {NO_API}") });
         }
     }

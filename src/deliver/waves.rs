@@ -5,7 +5,6 @@
 //! reading serves as many waves as can be held. Not here: who waits for whom
 //! (`plan/chain.rs`).
 
-use super::clears;
 use super::feed::{Fed, Hand, LaterWaves, Selection};
 use super::{Delivery, Driver, pass, pass_of};
 use crate::engine::credit::Credit;
@@ -15,13 +14,13 @@ const WAVE_UPDATES_HELD_MAX: u64 = 10_000;
 
 /// Sends all waves.
 pub(super) fn run(driver: &mut Driver<'_, '_>, delivery: &mut Delivery<'_>, waiting: u64) {
-    if waiting == 0 || !driver.is_going() || !clears::may_begin(driver, delivery, waiting) {
+    if waiting == 0 || !driver.is_going() {
         return;
     }
     driver.later("chains of swaps", waiting);
     let updates = delivery.plan.waves();
     let mut first = 1;
-    while driver.is_going() && first as usize <= updates.len() {
+    while driver.is_going() && !driver.is_full() && first as usize <= updates.len() {
         let behind = behind(updates, first, WAVE_UPDATES_HELD_MAX);
         driver.is_in_waves = true;
         let later = pass(driver, delivery, Selection::Waves { first, behind });
@@ -61,13 +60,10 @@ fn run_held(driver: &mut Driver<'_, '_>, delivery: &Delivery<'_>, later: LaterWa
     // The inputs were read to their end.
     let (rows, bytes) = (delivery.plan.facts().rows.read, delivery.inputs.bytes_total());
     for wave in later.into_values() {
-        if !driver.is_going() {
+        if !driver.is_going() || driver.is_full() {
             return;
         }
-        let wave: Vec<_> = wave.into_iter().filter_map(|fed| driver.put_aside(fed)).collect();
-        if wave.is_empty() {
-            continue;
-        }
+        driver.is_in_waves = true;
         pass_of(driver, (driver.window, bytes), |credit, send| {
             let mut hand = Hand::new(credit, send);
             if wave.into_iter().all(|fed| hand.hand(fed, rows, bytes)) {
@@ -75,6 +71,7 @@ fn run_held(driver: &mut Driver<'_, '_>, delivery: &Delivery<'_>, later: LaterWa
             }
             Ok(LaterWaves::new())
         });
+        driver.is_in_waves = false;
         driver.check_updates();
     }
 }

@@ -82,6 +82,11 @@ impl Brake {
         self.gap.is_some()
     }
 
+    /// Time between two attempts, while the server is sick.
+    pub(super) fn gap_us(&self) -> Option<u64> {
+        self.gap.map(|gap| gap.us)
+    }
+
     /// How many attempts may leave now; `None` for any number.
     pub(super) fn slots(&self, now_ms: u64) -> Option<u64> {
         let gap = self.gap?;

@@ -65,6 +65,8 @@ pub(super) struct Item {
     pub(super) unhurried: bool,
     /// Whether it was refused with others in a row, and is tried once more.
     pub(super) suspected: bool,
+    /// Requests for it that the server did not look at.
+    pub(super) unprocessed: u32,
     /// Its 429.
     pub(super) pushed_back: PushedBack,
     stand: Stand,
@@ -151,6 +153,7 @@ impl Lanes {
             probed: false,
             unhurried: false,
             suspected: false,
+            unprocessed: 0,
             pushed_back: PushedBack::default(),
             stand: Stand::Behind,
         };
@@ -213,6 +216,16 @@ impl Lanes {
     /// Subjects whose turn it is and whose update may testify about the server.
     pub(super) fn plain_heads(&self) -> usize {
         self.plain_heads
+    }
+
+    /// Updates that wait for a moment.
+    pub(super) fn delayed(&self) -> usize {
+        self.delayed.len() + self.delayed_chronic.len()
+    }
+
+    /// Whether more first attempts are on their way.
+    pub(super) fn expects_fresh(&self) -> bool {
+        self.expects_fresh
     }
 
     /// Whether nothing is ready, delayed or on the wire.

@@ -15,6 +15,7 @@ mod ahead;
 mod alone;
 mod brake;
 mod breaker;
+mod budget;
 mod concurrency;
 mod decision;
 mod free;
@@ -28,8 +29,10 @@ mod retry;
 mod ruling;
 mod schedule;
 mod shed;
+mod slowing;
 mod suspects;
 mod token;
+mod unprocessed;
 
 pub mod outcome;
 pub mod rules;
@@ -41,6 +44,7 @@ pub use decision::{
 };
 pub use rules::DeliveryRules;
 pub use schedule::Scheduler;
+pub use slowing::Slowing;
 
 #[cfg(test)]
 mod sim;

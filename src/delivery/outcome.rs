@@ -64,6 +64,9 @@ pub enum Outcome {
     Disconnected,
     /// No connection: the request certainly did not leave. Retried.
     NotConnected,
+    /// The server says that it did nothing for the request: it refused the stream, or closes the connection before it. Sent
+    /// again at once, a few times, at no cost; then like no connection.
+    Unprocessed,
     /// 3xx. Wrong URL: the run stops, at first contact and where three subjects in a row are redirected; a row that is
     /// redirected while others pass is refused, and may have been applied.
     Redirected,
@@ -85,6 +88,7 @@ impl Outcome {
             Outcome::TimedOut => "timeout",
             Outcome::Disconnected => "disconnected",
             Outcome::NotConnected => "not-connected",
+            Outcome::Unprocessed => "unprocessed",
             Outcome::Redirected => "redirected",
         }
     }

@@ -48,6 +48,12 @@ impl QuotaPace {
         (self.interval_ms > 0 && free_ms > now_ms).then_some(free_ms)
     }
 
+    /// Time between two attempts, while the server's period lasts and its count spaces them.
+    pub(super) fn gap_us(&self, now_ms: u64) -> Option<u64> {
+        let is_on = now_ms < self.until_ms && self.interval_ms > 0;
+        is_on.then(|| self.interval_ms.saturating_mul(1_000))
+    }
+
     /// How many attempts may begin now.
     pub(super) fn slots(&self, now_ms: u64) -> usize {
         if now_ms >= self.until_ms || self.interval_ms == 0 {

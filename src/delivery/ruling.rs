@@ -8,7 +8,6 @@ use super::brake::{TESTIMONIES_MAX, WAIVED_TIMES};
 use super::breaker::Blow;
 use super::decision::{Action, Decision, REASON_QUOTA, REASON_RETRY_AFTER, REASON_THROTTLED, UpdateId};
 use super::outcome::{Failure, Outcome, Quota, Seen, StopCause, Verdict};
-use super::rules::SIGNATURES_MAX;
 use super::schedule::Scheduler;
 use super::shed;
 use super::suspects::{DOUBTED_MAX, FORBIDDEN_MAX};
@@ -37,12 +36,12 @@ pub(super) struct Condemned {
 }
 
 /// A temporary failure, taken apart.
-struct Trouble {
-    failure: Failure,
-    is_chargeable: bool,
-    retry_after_ms: Option<u64>,
+pub(super) struct Trouble {
+    pub(super) failure: Failure,
+    pub(super) is_chargeable: bool,
+    pub(super) retry_after_ms: Option<u64>,
     /// Time that the row waits at least.
-    delay_min_ms: u64,
+    pub(super) delay_min_ms: u64,
 }
 
 impl Scheduler {
@@ -103,13 +102,8 @@ impl Scheduler {
                 let trouble = Trouble { failure, is_chargeable: true, retry_after_ms: None, delay_min_ms: 0 };
                 self.on_trouble(id, trouble, now_ms, jitter, decision);
             }
-            Outcome::NotConnected => {
-                // The request never left, so nothing in the row can be the reason: it is never charged for it.
-                let failure = failure(FailureKind::Exhausted, name.to_owned());
-                let trouble =
-                    Trouble { failure, is_chargeable: false, retry_after_ms: None, delay_min_ms: 0 };
-                self.on_trouble(id, trouble, now_ms, jitter, decision);
-            }
+            Outcome::NotConnected => self.on_unconnected(id, name, now_ms, jitter, decision),
+            Outcome::Unprocessed => self.on_unprocessed(id, name, now_ms, jitter, decision),
             Outcome::Redirected => {
                 self.on_redirected(id, status.unwrap_or_default(), decision);
             }
@@ -203,6 +197,7 @@ impl Scheduler {
                 self.shed.on_failed(now_ms);
                 return false;
             }
+            Outcome::Unprocessed => return false,
             Outcome::Acknowledged
             | Outcome::EchoMismatch { .. }
             | Outcome::Refused { .. }
@@ -249,6 +244,7 @@ impl Scheduler {
             | Outcome::Forbidden { .. }
             | Outcome::Disconnected
             | Outcome::NotConnected
+            | Outcome::Unprocessed
             | Outcome::Redirected => {}
         }
     }
@@ -325,8 +321,10 @@ impl Scheduler {
         let counts = !item.chronic && !item.suspected;
         self.suspects.add(id, failure, item.number, self.lanes.launched(), counts);
         decision.verdicts.push((id, Verdict::Withheld));
+        // It goes on for the sake of those that were on the wire: nobody else is asked once the last of them is refused.
+        let is_hopeless = !self.token.has_passed(generation) && self.lanes.in_flight() == 0;
         let streak_max = if self.token.is_on_trial() { DOUBTED_MAX } else { streak_max };
-        if self.suspects.streak() >= streak_max {
+        if self.suspects.streak() >= streak_max || self.token.is_on_trial() && is_hopeless {
             self.suspect_token(decision);
         }
     }
@@ -425,7 +423,7 @@ impl Scheduler {
     }
 
     /// A temporary failure: the row's or the server's, which its neighbours will show.
-    fn on_trouble(
+    pub(super) fn on_trouble(
         &mut self,
         id: UpdateId,
         trouble: Trouble,
@@ -504,7 +502,7 @@ impl Scheduler {
     }
 
     /// Goes again at no cost, before the others.
-    fn go_again(&mut self, id: UpdateId, delay_ms: u64, decision: &mut Decision) {
+    pub(super) fn go_again(&mut self, id: UpdateId, delay_ms: u64, decision: &mut Decision) {
         self.lanes.put_in_front(id);
         decision.verdicts.push((id, Verdict::RetryIn { delay_ms }));
     }
@@ -546,35 +544,6 @@ impl Scheduler {
         let stop = self.guard.withhold(id, item.subject, item.chronic, failure);
         decision.verdicts.push((id, Verdict::Withheld));
         if let Some(cause) = stop {
-            self.stop(cause, decision);
-        }
-    }
-
-    pub(super) fn fail(&mut self, id: UpdateId, failure: Failure, decision: &mut Decision) {
-        let is_chronic = self.lanes.settle(id).is_some_and(|item| item.chronic);
-        if is_chronic {
-            // It failed in earlier batches, and says nothing of this one.
-            decision.verdicts.push((id, Verdict::Failed(failure)));
-            return;
-        }
-        self.complain(&failure.signature, decision);
-        decision.verdicts.push((id, Verdict::Failed(failure)));
-        self.failed += 1;
-        if self.rules.failures_max.is_some_and(|failures_max| self.failed > failures_max) {
-            self.stop(StopCause::ErrorBudget { failed: self.failed }, decision);
-        }
-    }
-
-    /// Counts a complaint against its budget.
-    fn complain(&mut self, signature: &str, decision: &mut Decision) {
-        let Some(failures_max) = self.rules.signature_failures_max else { return };
-        if self.complaints.len() >= SIGNATURES_MAX && !self.complaints.contains_key(signature) {
-            return;
-        }
-        let failed = self.complaints.entry(signature.to_owned()).or_default();
-        *failed += 1;
-        if *failed > failures_max {
-            let cause = StopCause::SignatureBudget { signature: signature.to_owned(), failed: *failed };
             self.stop(cause, decision);
         }
     }

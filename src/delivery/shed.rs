@@ -139,6 +139,11 @@ impl Shed {
         self.kept.is_some_and(|kept| kept.is_by_rate)
     }
 
+    /// Time between two attempts, while a rate is kept to.
+    pub(super) fn gap_us(&self) -> Option<u64> {
+        self.kept.map(|kept| kept.gap_us)
+    }
+
     /// How many attempts may leave now.
     pub(super) fn slots(&self, now_ms: u64) -> usize {
         let Some(kept) = self.kept else { return usize::MAX };

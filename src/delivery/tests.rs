@@ -12,6 +12,7 @@ mod days;
 mod elapsed;
 mod health;
 mod pauses;
+mod slowing;
 mod suspects;
 
 /// A scheduler with a clock of its own, and everything it ever said.
@@ -149,7 +150,7 @@ fn status(outcome: &Outcome) -> Option<u16> {
         Outcome::Throttled { .. } => Some(429),
         Outcome::ServerFailed { .. } => Some(500),
         Outcome::Redirected => Some(307),
-        Outcome::TimedOut | Outcome::Disconnected | Outcome::NotConnected => None,
+        Outcome::TimedOut | Outcome::Disconnected | Outcome::NotConnected | Outcome::Unprocessed => None,
     }
 }
 

@@ -40,6 +40,11 @@ impl Pace {
     pub fn burst_in_force(&self) -> u32 {
         self.burst.max(2 * self.group())
     }
+
+    /// Whether a rest is to give less than the burst in force: what that adds for late wake-ups is for those alone.
+    fn is_burst_unasked(&self) -> bool {
+        self.burst <= self.group()
+    }
 }
 
 /// Hands out permits on demand, at a pace.
@@ -109,13 +114,14 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for a demand; `None` when closed.
-    fn wanted(&self) -> Option<u32> {
+    /// Waits for a demand, and tells whether there was none for a while; `None` when closed.
+    fn wanted(&self) -> Option<(u32, bool)> {
         let mut state = self.lock();
+        let has_rested = state.wanted == 0;
         while state.wanted == 0 && !state.closed {
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
-        if state.closed { None } else { Some(state.wanted) }
+        if state.closed { None } else { Some((state.wanted, has_rested)) }
     }
 
     /// Takes up to `count` off the demand; the rest is no longer wanted.
@@ -135,9 +141,13 @@ fn dispatch(pace: Pace, shared: &Shared, granted: impl Fn(u32)) {
         return;
     };
     let limiter = RateLimiter::direct_with_clock(quota.allow_burst(burst), clock.clone());
-    while let Some(wanted) = shared.wanted() {
+    let mut is_first = true;
+    while let Some((wanted, has_rested)) = shared.wanted() {
         let take = NonZeroU32::new(wanted.min(pace.group())).unwrap_or(NonZeroU32::MIN);
-        match limiter.check_n(take) {
+        let is_rested = std::mem::take(&mut is_first) || has_rested;
+        // All that a rest has filled the limiter with is taken then, and one group is given.
+        let is_emptied = is_rested && pace.is_burst_unasked() && matches!(limiter.check_n(burst), Ok(Ok(())));
+        match if is_emptied { Ok(Ok(())) } else { limiter.check_n(take) } {
             Ok(Ok(())) => {
                 let filled = shared.fill(take.get());
                 if filled > 0 {
@@ -182,6 +192,34 @@ mod tests {
         }
         assert_eq!(sum, 25);
         assert!(grants.recv_timeout(Duration::from_millis(20)).is_err());
+    }
+
+    /// A server that grants one a second would be given two after every pause that it asks for.
+    #[test]
+    fn after_a_rest_no_more_come_at_once_than_were_asked_for() {
+        for (burst, at_once) in [(1, 1), (2, 2), (3, 3)] {
+            let (granted, grants) = mpsc::channel();
+            let pace = Pace { period: Duration::from_secs(3), burst };
+            let permits = Permits::start(pace, move |count| granted.send(count).unwrap()).unwrap();
+            permits.want(10);
+            let taken = || {
+                let mut sum = grants.recv_timeout(Duration::from_secs(5)).unwrap();
+                while let Ok(count) = grants.recv_timeout(Duration::from_millis(300)) {
+                    sum += count;
+                }
+                sum
+            };
+            assert_eq!(taken(), at_once, "at the start, with a burst of {burst}");
+        }
+        let (granted, grants) = mpsc::channel();
+        let pace = Pace { period: Duration::from_millis(500), burst: 1 };
+        let permits = Permits::start(pace, move |count| granted.send(count).unwrap()).unwrap();
+        permits.want(1);
+        grants.recv_timeout(Duration::from_secs(5)).unwrap();
+        std::thread::sleep(Duration::from_millis(1_200));
+        permits.want(10);
+        grants.recv_timeout(Duration::from_secs(5)).unwrap();
+        assert!(grants.recv_timeout(Duration::from_millis(100)).is_err(), "two after a rest");
     }
 
     #[test]

@@ -76,7 +76,7 @@ pub(super) struct Cleaned<'a> {
 
 impl Cleaned<'_> {
     /// A cell that is clean.
-    pub(super) fn untouched(cell: &str) -> Cleaned<'_> {
+    fn untouched(cell: &str) -> Cleaned<'_> {
         Cleaned { value: Cow::Borrowed(cell), fixes: [None; 3] }
     }
 }

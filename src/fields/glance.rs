@@ -3,6 +3,8 @@
 //! Nearly all cells hold what nearly all rules pass: letters, digits and a few signs. A glance tells so at once; who has
 //! none asks rule by rule, with the same outcome. Not here: the rules.
 
+use super::luhn::is_digits;
+
 /// Which kinds of characters a text holds, as bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Glance(u8);
@@ -14,7 +16,9 @@ const LETTER: u8 = 1 << 2;
 const POINT: u8 = 1 << 3;
 /// `@ + - _`: what names have beside letters, digits and points.
 const SIGN: u8 = 1 << 4;
-const OTHER: u8 = 1 << 5;
+/// A space, which belongs to nothing but the eye, or to texts of people.
+const BLANK: u8 = 1 << 5;
+const OTHER: u8 = 1 << 6;
 
 const KINDS: [u8; 256] = kinds();
 
@@ -28,6 +32,7 @@ const fn kinds() -> [u8; 256] {
             b'a'..=b'z' | b'A'..=b'Z' => LETTER,
             b'.' => POINT,
             b'@' | b'+' | b'-' | b'_' => SIGN,
+            b' ' => BLANK,
             _ => OTHER,
         };
         byte += 1;
@@ -39,6 +44,9 @@ impl Glance {
     /// A glance at a cell; `None` when it has to be looked at more closely: it has another character than those above,
     /// begins with a sign other than plus, or ends with one.
     pub(super) fn at_plain(cell: &str) -> Option<Glance> {
+        if is_digits(cell) {
+            return Some(Glance(DIGIT));
+        }
         let bytes = cell.as_bytes();
         let kinds = bytes.iter().fold(0, |kinds, byte| kinds | KINDS[usize::from(*byte)]);
         let (first, last) = (*bytes.first()?, *bytes.last()?);
@@ -51,6 +59,11 @@ impl Glance {
     /// Whether there is nothing but digits.
     pub(super) fn is_digits(self) -> bool {
         self.0 == DIGIT
+    }
+
+    /// Whether there is a space.
+    pub(super) fn has_blank(self) -> bool {
+        self.0 & BLANK != 0
     }
 
     /// Whether it may be a number that a program wrote with a point or an exponent.
@@ -67,12 +80,17 @@ mod tests {
     fn plain_cells_are_told_from_others() {
         for cell in ["356868000041418", "+447911123456", "a.b@example.org", "crm_1-x", "Gold", "0", "1.5E+3"]
         {
-            assert!(Glance::at_plain(cell).is_some(), "{cell}");
+            assert!(Glance::at_plain(cell).is_some_and(|glance| !glance.has_blank()), "{cell}");
+        }
+        for cell in ["1 2", "+44 7911 123456", "John Doe"] {
+            assert!(Glance::at_plain(cell).is_some_and(Glance::has_blank), "{cell}");
         }
         for cell in [
             "",
             " 1",
-            "1 2",
+            "1 ",
+            "1\t2",
+            "1\u{A0}2",
             "'1",
             "=1",
             "-1",

@@ -188,14 +188,14 @@ impl Context<'_> {
 ///
 /// `cell` gives the text of a field as the input holds it. An absent or empty cell and a null marker leave the field
 /// absent; they are never an empty value.
-pub fn check_row<'a>(rules: &RuleSet, cell: &dyn Fn(FieldKind) -> Option<&'a str>, checked: &mut Checked) {
+pub fn check_row<'a>(rules: &RuleSet, cell: &impl Fn(FieldKind) -> Option<&'a str>, checked: &mut Checked) {
     check_cells(rules, cell, Glance::at_plain, checked);
 }
 
 fn check_cells<'a>(
     rules: &RuleSet,
-    cell: &dyn Fn(FieldKind) -> Option<&'a str>,
-    glance: fn(&str) -> Option<Glance>,
+    cell: &impl Fn(FieldKind) -> Option<&'a str>,
+    glance: impl Fn(&str) -> Option<Glance>,
     checked: &mut Checked,
 ) {
     checked.clear();
@@ -204,11 +204,9 @@ fn check_cells<'a>(
         let Some(cell) = cell(spec.kind).filter(|cell| !cell.is_empty()) else { continue };
         // Of a secret every byte may count.
         let glance = if spec.cleaning == Cleaning::Verbatim { None } else { glance(cell) };
-        let cleaned = match glance {
-            Some(_) => clean::Cleaned::untouched(cell),
-            None => clean::clean(cell, spec.cleaning),
-        };
-        let value = cleaned.value.as_ref();
+        // What a glance shows to be plain is clean.
+        let cleaned = if glance.is_none() { Some(clean::clean(cell, spec.cleaning)) } else { None };
+        let value = cleaned.as_ref().map_or(cell, |cleaned| cleaned.value.as_ref());
         if value.is_empty() {
             continue;
         }
@@ -221,7 +219,7 @@ fn check_cells<'a>(
         given.insert(spec.kind);
         let findings = Some(&mut *findings);
         let mut context = Context { rules, kind: spec.kind, findings, rejected: false, glance };
-        for fix in cleaned.fixes.into_iter().flatten() {
+        for fix in cleaned.iter().flat_map(|cleaned| cleaned.fixes.into_iter().flatten()) {
             context.raise(fix);
         }
         let canonical = check_value(spec, value, &mut context);

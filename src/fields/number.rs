@@ -21,7 +21,7 @@ use super::rules::{ERROR, FIX, FIX_AND_WARN, OFF, Rule, RuleId, WARN_BUT_LENIENT
 
 mod several;
 
-use several::holds_several;
+use several::{are_too_few, holds_several};
 
 const E_164: &str = "ITU-T E.164 clause 6";
 const PLAN: &str = "national numbering plans, as libphonenumber knows them";
@@ -162,13 +162,14 @@ pub(super) fn check_closely<'a>(value: &'a str, context: &mut Context<'_>) -> Op
 }
 
 /// An international number in groups, with a space or a hyphen between them, as most exports write it; `None` when it is
-/// not quite that. A group that begins with a zero may be another number, and is for [`check_formatted`].
+/// not quite that. A group that begins with a zero may be another number where a whole one stands before it, which is for
+/// [`check_formatted`] to say.
 fn check_grouped<'a>(value: &'a str, context: &mut Context<'_>) -> Option<Option<Cow<'a, str>>> {
     let (mut number, mut len) = ([b'+'; 1 + DIGITS_MAX], 1);
     let mut before = b'+';
     for byte in value.strip_prefix('+')?.bytes() {
         match (byte, before) {
-            (b'0', b' ' | b'-') => return None,
+            (b'0', b' ') if !are_too_few(len - 1) => return None,
             (b'0'..=b'9', _) => {
                 *number.get_mut(len)? = byte;
                 len += 1;
@@ -516,14 +517,15 @@ static LENGTHS: LazyLock<Vec<u32>> = LazyLock::new(|| {
 /// beginning of another.
 pub(super) fn calling_code(digits: &str) -> Option<(u16, &str)> {
     let lengths = LENGTHS.as_slice();
-    let mut code = 0;
-    for (at, digit) in digits.bytes().take(3).enumerate() {
-        if !digit.is_ascii_digit() || (at == 0 && digit == b'0') {
+    let mut code = 0_u16;
+    for (at, byte) in digits.bytes().take(3).enumerate() {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 || (code == 0 && digit == 0) {
             return None;
         }
-        code = code * 10 + u16::from(digit - b'0');
-        if lengths[usize::from(code)] != 0 {
-            return Some((code, &digits[at + 1..]));
+        code = code * 10 + u16::from(digit);
+        if lengths.get(usize::from(code)).is_some_and(|lengths| *lengths != 0) {
+            return Some((code, digits.get(at + 1..)?));
         }
     }
     None

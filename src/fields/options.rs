@@ -373,9 +373,15 @@ impl RuleSet {
     }
 
     /// Whether a cleaned cell stands for "no value".
+    #[inline]
     pub(super) fn is_null_marker(&self, value: &str, in_digit_field: bool) -> bool {
+        // Most values are too long, and are told apart without a call.
+        value.len() <= self.null_marker_len_max && self.is_short_marker(value, in_digit_field)
+    }
+
+    fn is_short_marker(&self, value: &str, in_digit_field: bool) -> bool {
         let first = value.as_bytes().first().map_or(0, u8::to_ascii_lowercase);
-        if value.len() > self.null_marker_len_max || !self.null_marker_starts[usize::from(first)] {
+        if !self.null_marker_starts[usize::from(first)] {
             return false;
         }
         if in_digit_field {

@@ -145,9 +145,9 @@ pub(super) const RULES: &[Rule] = &[
     ),
     structural(
         "origin.unknown_run",
-        "the column _run names a run that this state directory does not know",
+        "the column _run names a run that this state directory does not know for this target",
         "design 2: stale rows",
-        "use the state directory of that run, or remove the columns _run and _row",
+        "use the state directory and the target of that run, or remove the columns _run and _row",
     ),
     structural(
         "where.incomparable",

@@ -66,7 +66,7 @@ pub(super) fn check<'a>(value: &'a str, context: &mut Context<'_>) -> Option<Cow
         context.raise(LONG);
     }
     let is_usual = |byte: u8| byte.is_ascii_alphanumeric() || b"@.+-_".contains(&byte);
-    if context.glance.is_some() || value.bytes().all(is_usual) {
+    if context.glance.is_some_and(|glance| !glance.has_blank()) || value.bytes().all(is_usual) {
         return Some(Cow::Borrowed(value));
     }
     if value.contains(char::is_whitespace) {

@@ -13,6 +13,7 @@ use super::line_ends::OtherLineEnd;
 use super::pointer::Pointer;
 use super::sniff::Foreign;
 use super::{Bounds, names};
+use crate::count::plural;
 use crate::near::edits;
 use crate::row::Place;
 use crate::update::FieldKind;
@@ -295,7 +296,9 @@ pub enum SourceError {
     },
     /// A trailer states another count than there are rows.
     #[error(
-        "{file} line {line}: the file says it has {told} rows, {read} were read: it was cut off or edited"
+        "{file} line {line}: the file says it has {}, {read} {} read: it was cut off or edited",
+        plural(*told, "row"),
+        if *read == 1 { "was" } else { "were" }
     )]
     TrailerCount {
         /// The input as given.

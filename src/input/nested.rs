@@ -118,6 +118,7 @@ impl NestedCells {
     }
 
     /// What a field's path leads to in the record read last; `None` where it has no path.
+    #[inline]
     pub(super) fn value(&self, field: FieldKind) -> Option<Option<&str>> {
         let (_, value) = self.values.iter().rfind(|(of, _)| *of == field)?;
         Some(value.as_deref())

@@ -400,6 +400,7 @@ impl<'r> Row<'r> {
     /// The text of a field's column, as it stands in the input (a CSV cell unquoted, a JSON string decoded, a JSON
     /// number as its literal). `None`: the input has no such column, the object no such member, or it is null. An
     /// empty cell is `Some("")`.
+    #[inline]
     pub fn cell(&self, field: FieldKind) -> Option<&'r str> {
         match self.view {
             View::Csv { rows, sheet, is_fed_back, .. } => {
@@ -526,6 +527,7 @@ impl fmt::Debug for Row<'_> {
 }
 
 /// What a record has for a field: in its column, or where a path leads to from there.
+#[inline]
 fn csv_cell<'r>(rows: &'r CsvRows, layout: &CsvLayout, field: FieldKind) -> Option<&'r str> {
     rows.nested.value(field).unwrap_or_else(|| {
         let (column, _) = layout.columns[field.index()]?;

@@ -60,7 +60,7 @@ impl Scout {
     #[inline]
     fn find(&mut self, bytes: &[u8], from: usize) -> usize {
         let is_known = from >= self.from && from <= self.next;
-        if is_known && self.found {
+        if is_known && (self.found || self.next == bytes.len()) {
             return self.next;
         }
         let begin = if is_known { self.next } else { from };
@@ -95,11 +95,19 @@ pub(super) struct Splitter {
     line_feed: Scout,
     carriage_return: Scout,
     quote: Scout,
+    backslash: Scout,
+    nul: Scout,
 }
 
 impl Splitter {
     pub(super) fn new() -> Splitter {
-        Splitter { line_feed: Scout::new(b'\n'), carriage_return: Scout::new(b'\r'), quote: Scout::new(b'"') }
+        Splitter {
+            line_feed: Scout::new(b'\n'),
+            carriage_return: Scout::new(b'\r'),
+            quote: Scout::new(b'"'),
+            backslash: Scout::new(b'\\'),
+            nul: Scout::new(0),
+        }
     }
 
     /// Places in the window moved down.
@@ -107,6 +115,8 @@ impl Splitter {
         self.line_feed.moved(by);
         self.carriage_return.moved(by);
         self.quote.moved(by);
+        self.backslash.moved(by);
+        self.nul.moved(by);
     }
 
     /// Finds the end of the record that begins at `from`. `at_end`: nothing comes after `bytes`.
@@ -138,6 +148,16 @@ impl Splitter {
     /// The first quote at or after `from`, or the length of `bytes`.
     pub(super) fn quote(&mut self, bytes: &[u8], from: usize) -> usize {
         self.quote.find(bytes, from)
+    }
+
+    /// Whether there is a backslash between two places.
+    pub(super) fn has_backslash(&mut self, bytes: &[u8], from: usize, to: usize) -> bool {
+        self.backslash.find(bytes, from) < to
+    }
+
+    /// Whether there is a NUL character between two places.
+    pub(super) fn has_nul(&mut self, bytes: &[u8], from: usize, to: usize) -> bool {
+        self.nul.find(bytes, from) < to
     }
 
     /// A record with a quote: from quote to quote, and from there to the end of its field.

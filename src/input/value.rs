@@ -10,6 +10,7 @@ use serde_json::error::Category;
 use super::UnsafeIntegers;
 use super::error::Problem;
 use super::pointer::{Lost, Pointer};
+use crate::count::plural_len;
 
 /// Largest integer that every JSON writer holds exactly (RFC 8259 clause 6, RFC 7493 clause 2.2): beyond it the
 /// digits may have been rounded before they were written.
@@ -94,7 +95,7 @@ pub(super) fn nested_in<'t>(
 
 /// An object or an array within a row that is nested deeper than the bound.
 pub(super) fn too_deep(depth_max: usize) -> Problem {
-    Problem::new("json.too_deep", format!("nested deeper than {depth_max} levels"))
+    Problem::new("json.too_deep", format!("nested deeper than {}", plural_len(depth_max, "level")))
 }
 
 /// Whether a value of a row is nested so deep that the row, a level itself, is deeper than the bound.

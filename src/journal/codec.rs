@@ -11,6 +11,9 @@ use crate::update::FieldSet;
 /// Bytes of a checksum.
 pub(super) const CHECKSUM_BYTES: usize = 8;
 
+/// Bytes of a variable-length integer of 64 bits, at most.
+const VARINT_BYTES_MAX: usize = 10;
+
 /// Why bytes could not be read back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum CodecError {
@@ -96,6 +99,7 @@ impl<'a> Decoder<'a> {
         Decoder { rest: bytes }
     }
 
+    #[inline]
     pub(super) fn bytes(&mut self, len: usize) -> Result<&'a [u8], CodecError> {
         let (taken, rest) =
             self.rest.split_at_checked(len).ok_or(CodecError::Damaged("it ends too early"))?;
@@ -111,10 +115,12 @@ impl<'a> Decoder<'a> {
         Ok(*taken)
     }
 
+    #[inline]
     pub(super) fn u8(&mut self) -> Result<u8, CodecError> {
         self.array::<1>().map(|[byte]| byte)
     }
 
+    #[inline]
     pub(super) fn u64_fixed(&mut self) -> Result<u64, CodecError> {
         self.array().map(u64::from_be_bytes)
     }
@@ -133,26 +139,29 @@ impl<'a> Decoder<'a> {
 
     fn long_varint(&mut self) -> Result<u64, CodecError> {
         let mut value = 0_u64;
-        for shift in (0..64).step_by(7) {
-            let byte = self.u8()?;
+        for (at, byte) in self.rest.iter().take(VARINT_BYTES_MAX).enumerate() {
             let bits = u64::from(byte & 0x7f);
             // The tenth byte has room for one bit; more would be lost without a word.
-            if shift == 63 && bits > 1 {
+            if at + 1 == VARINT_BYTES_MAX && bits > 1 {
                 break;
             }
-            value |= bits << shift;
+            value |= bits << (7 * at);
             if byte & 0x80 == 0 {
+                self.rest = &self.rest[at + 1..];
                 return Ok(value);
             }
         }
-        Err(CodecError::Damaged("a number is too long"))
+        let is_cut_off = self.rest.len() < VARINT_BYTES_MAX;
+        Err(CodecError::Damaged(if is_cut_off { "it ends too early" } else { "a number is too long" }))
     }
 
+    #[inline]
     pub(super) fn signed(&mut self) -> Result<i64, CodecError> {
         let value = self.varint()?;
         Ok((value >> 1).cast_signed() ^ -((value & 1).cast_signed()))
     }
 
+    #[inline]
     pub(super) fn length(&mut self) -> Result<usize, CodecError> {
         usize::try_from(self.varint()?).map_err(|_| CodecError::Damaged("a length is too large"))
     }
@@ -163,10 +172,12 @@ impl<'a> Decoder<'a> {
         String::from_utf8(bytes.to_vec()).map_err(|_| CodecError::Damaged("a text is not UTF-8"))
     }
 
+    #[inline]
     pub(super) fn version(&mut self) -> Result<Version, CodecError> {
         Ok(Version { batch: self.varint()?, ordinal: self.varint()? })
     }
 
+    #[inline]
     pub(super) fn fields(&mut self) -> Result<FieldSet, CodecError> {
         u16::try_from(self.varint()?)
             .ok()

@@ -157,9 +157,17 @@ impl JournalError {
                     path.display()
                 )
             }
+            JournalError::Io { doing, path, source } if source.kind() == io::ErrorKind::PermissionDenied => {
+                format!(
+                    "nothing is known to be wrong with the journal: this user lacks the permission to {doing} {}; \
+                     the files are private, so run it as the user who owns the state directory (who may only read there \
+                     can use `simsync journal verify`, `lookup`, `runs` and `show`)",
+                    path.display()
+                )
+            }
             JournalError::Io { path, .. } => {
                 format!(
-                    "check free space and limits (quota, ulimit -f), permissions and the disk under {}, then run again",
+                    "check free space and limits (quota, ulimit -f) and the disk under {}, then run again",
                     path.display()
                 )
             }
@@ -184,11 +192,24 @@ impl JournalError {
     /// Whether room is what lacks: of the disk, of a quota, or of the process.
     pub fn is_no_room(&self) -> bool {
         use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+        matches!(self.source_kind(), Some(StorageFull | QuotaExceeded | FileTooLarge))
+    }
+
+    /// Whether a permission is what lacks, which says nothing of the journal.
+    pub fn is_denied(&self) -> bool {
+        self.source_kind() == Some(io::ErrorKind::PermissionDenied)
+    }
+
+    /// Whether it may not be written to: for want of a permission, or because the file system is read-only.
+    pub fn is_not_writable(&self) -> bool {
+        self.is_denied() || self.source_kind() == Some(io::ErrorKind::ReadOnlyFilesystem)
+    }
+
+    /// What the file system said.
+    fn source_kind(&self) -> Option<io::ErrorKind> {
         match self {
-            JournalError::Io { source, .. } => {
-                matches!(source.kind(), StorageFull | QuotaExceeded | FileTooLarge)
-            }
-            JournalError::Stopped(cause) => cause.is_no_room(),
+            JournalError::Io { source, .. } => Some(source.kind()),
+            JournalError::Stopped(cause) => cause.source_kind(),
             JournalError::Locked { .. }
             | JournalError::KeyMissing { .. }
             | JournalError::KeyUnusable { .. }
@@ -196,7 +217,7 @@ impl JournalError {
             | JournalError::UnknownFormat { .. }
             | JournalError::BlobFiles { .. }
             | JournalError::Closed
-            | JournalError::Misuse { .. } => false,
+            | JournalError::Misuse { .. } => None,
         }
     }
 

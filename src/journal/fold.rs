@@ -9,6 +9,7 @@ use std::ops::Range;
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{self, Receiver, SyncSender};
 
+use crate::count::plural;
 use crate::digest::SubjectId;
 use crate::ledger::{EntryFold, LedgerEntry};
 
@@ -129,7 +130,7 @@ pub(super) fn merge(part: &FoldPart<'_>, out: &mut GenerationWriter) -> Result<F
     part.old.check_entries(old_entries)?;
     if counts.records != part.records {
         return Err(JournalError::damaged(
-            format!("the log holds {} records where {} were counted", counts.records, part.records),
+            format!("the log holds {} where {} were counted", plural(counts.records, "record"), part.records),
             "nothing yet: the log was left standing",
         ));
     }

@@ -6,6 +6,8 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::count::plural;
+
 use super::codec::CodecError;
 use super::core::LogSize;
 use super::error::JournalError;
@@ -81,12 +83,11 @@ impl Gather<'_> {
         };
         let stretch = &stretch;
         let found: Vec<Result<Stretch, JournalError>> = std::thread::scope(|scope| {
-            let others: Vec<_> = (1..most).map(|number| scope.spawn(move || stretch(number))).collect();
-            let own = stretch(0);
-            let joined = others
-                .into_iter()
-                .map(|one| one.join().unwrap_or_else(|_| Err(JournalError::panicked("reading the log"))));
-            std::iter::once(own).chain(joined).collect()
+            // Also where there is but one: the libraries beneath answer damage with a panic.
+            let all: Vec<_> = (0..most).map(|number| scope.spawn(move || stretch(number))).collect();
+            all.into_iter()
+                .map(|one| one.join().unwrap_or_else(|_| Err(JournalError::panicked("reading the log"))))
+                .collect()
         });
         let mut all = Gathered {
             sorted: SortedLog::new(self.dir),
@@ -143,13 +144,20 @@ impl Gather<'_> {
     }
 }
 
+/// How many of the log's values are missing between two.
+pub(super) fn lost_values(last: u64, sequence: u64) -> String {
+    let lost = sequence.saturating_sub(last + 1);
+    let are = if lost == 1 { "is" } else { "are" };
+    format!("{} of it {are} lost", plural(lost, "value"))
+}
+
 fn check_next(last: u64, sequence: u64) -> Result<(), JournalError> {
     if sequence == last + 1 {
         return Ok(());
     }
     Err(JournalError::damaged(
         format!("the log goes from sequence {last} to {sequence}"),
-        format!("{} values of it are lost", sequence.saturating_sub(last + 1)),
+        lost_values(last, sequence),
     ))
 }
 

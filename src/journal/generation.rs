@@ -21,6 +21,11 @@ use super::watermark::LedgerName;
 /// Index levels of a file: with one, the index of a file of 10 M entries stays in kilobytes of memory.
 const INDEX_LEVELS: u8 = 1;
 
+/// Bytes of a block, at which it ends. A reader gets the memory for each by growing it step by step, under a lock that the
+/// threads of a plan share: with blocks of 8 KiB they wait for each other. With what is behind the entries it stays below
+/// 64 KiB.
+const BLOCK_BYTES: usize = 56 << 10;
+
 const PREFIX: &str = "ledger-";
 const SUFFIX: &str = ".grenad";
 
@@ -69,7 +74,8 @@ impl GenerationWriter {
         let temporary = files::temporary_name(&path);
         let file = files::create_anew(&temporary)?;
         let pages = PageWriter::new(file, owner, pace).map_err(JournalError::io("write", &temporary))?;
-        let writer = grenad::WriterBuilder::new().index_levels(INDEX_LEVELS).build(pages);
+        let writer =
+            grenad::WriterBuilder::new().index_levels(INDEX_LEVELS).block_size(BLOCK_BYTES).build(pages);
         Ok(GenerationWriter { writer, entries: 0, path, temporary })
     }
 

@@ -6,7 +6,7 @@
 
 use std::fmt;
 use std::fs::{File, TryLockError};
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use super::error::JournalError;
@@ -70,19 +70,39 @@ impl StateLock {
     /// Takes the lock, or says who holds it.
     pub(super) fn take(state_dir: &Path, holder: &LockHolder) -> Result<StateLock, JournalError> {
         let path = state_dir.join(LOCK_FILE);
-        let mut file = files::open_or_create(&path)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(JournalError::Locked { holder: read_holder(&mut file) });
+        let file = files::open_or_create(&path).map_err(|error| {
+            // Where a run is on, that is the news, whatever else may not be done here.
+            match StateLock::take_to_read(state_dir) {
+                Err(held @ JournalError::Locked { .. }) if error.is_not_writable() => held,
+                Ok(_) | Err(_) => error,
             }
-            Err(TryLockError::Error(error)) => return Err(JournalError::io("lock", &path)(error)),
-        }
+        })?;
+        let mut lock = StateLock::of(file, &path)?;
+        let file = &mut lock.file;
         file.set_len(0)
             .and_then(|()| file.seek(SeekFrom::Start(0)))
             .and_then(|_| file.write_all(holder.to_text().as_bytes()))
             .map_err(JournalError::io("write", &path))?;
-        Ok(StateLock { file })
+        Ok(lock)
+    }
+
+    /// Takes the lock of a state directory that may not be written to, without leaving a name; `None` where there is no
+    /// lock file.
+    pub(super) fn take_to_read(state_dir: &Path) -> Result<Option<StateLock>, JournalError> {
+        let path = state_dir.join(LOCK_FILE);
+        match File::open(&path) {
+            Ok(file) => StateLock::of(file, &path).map(Some),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(JournalError::io("open", &path)(error)),
+        }
+    }
+
+    fn of(mut file: File, path: &Path) -> Result<StateLock, JournalError> {
+        match file.try_lock() {
+            Ok(()) => Ok(StateLock { file }),
+            Err(TryLockError::WouldBlock) => Err(JournalError::Locked { holder: read_holder(&mut file) }),
+            Err(TryLockError::Error(error)) => Err(JournalError::io("lock", path)(error)),
+        }
     }
 
     /// Releases the lock and empties the file, so that a clean end leaves no name behind.

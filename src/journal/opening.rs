@@ -6,6 +6,7 @@
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
+use crate::count::plural;
 use crate::digest::StateKey;
 
 use super::core::Core;
@@ -133,9 +134,11 @@ fn check_store_file(state_dir: &Path, mark: &Watermark) -> Result<(), JournalErr
         return Err(JournalError::damaged(
             format!("the store's file {} is missing", db.display()),
             format!(
-                "open batches, past runs and {} records since the last fold are lost; the ledger stands for log \
+                "open batches, past runs and {} since the last fold are lost; the ledger stands for log \
                  sequence {} of {}",
-                mark.records, mark.ledger.through, mark.sequence
+                plural(mark.records, "record"),
+                mark.ledger.through,
+                mark.sequence
             ),
         ));
     }
@@ -258,10 +261,16 @@ fn read_log(core: &Core, ledger: &LedgerName, marked: &Watermark) -> Result<Gath
     Ok(found)
 }
 
+/// How many of the records since the last fold are left.
+pub(super) fn lost_records(records: u64, left: u64) -> String {
+    let are = if left == 1 { "is" } else { "are" };
+    format!("of {} since the last fold, {left} {are} left", plural(records, "record"))
+}
+
 fn behind(last: u64, records: u64, marked: &Watermark) -> JournalError {
     JournalError::damaged(
         format!("the log ends at sequence {last}, and sequence {} was durable", marked.sequence),
-        format!("of {} records since the last fold, {records} are left", marked.records),
+        lost_records(marked.records, records),
     )
 }
 

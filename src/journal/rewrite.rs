@@ -7,7 +7,7 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::core::Core;
@@ -58,10 +58,17 @@ fn take_its_place(state_dir: &Path) -> Result<(), JournalError> {
     remove_dir(&state_dir.join(OLD_DIR))
 }
 
+/// Where the store is, for who may not put in order what a killed rewriting left.
+pub(super) fn store_dir(state_dir: &Path) -> PathBuf {
+    let (dir, new) = (state_dir.join(STORE_DIR), state_dir.join(NEW_DIR));
+    let is_between = !dir.exists() && new.exists() && state_dir.join(OLD_DIR).exists();
+    if is_between { new } else { dir }
+}
+
 /// Puts in order what a killed rewriting left. The lock must be held.
 pub(super) fn recover(state_dir: &Path) -> Result<(), JournalError> {
     let (new, old) = (state_dir.join(NEW_DIR), state_dir.join(OLD_DIR));
-    if !state_dir.join(STORE_DIR).exists() && new.exists() && old.exists() {
+    if store_dir(state_dir) == new {
         // Killed between the two renames, the first of which comes after the copy is complete.
         put_in_place(state_dir)?;
     }

@@ -4,23 +4,24 @@
 //! ones. Not here: mending, which there is none of; restoring a copy or `journal adopt` is the remedy.
 
 use std::fs::{self, File};
-use std::io::ErrorKind;
 use std::path::Path;
 
+use crate::count::plural;
 use crate::ledger::LedgerEntry;
 
 use super::entry::decode_entry;
 use super::error::JournalError;
 use super::files;
+use super::gather::lost_values;
 use super::generation::{self, GenerationReader};
 use super::key;
 use super::lock::{LockHolder, StateLock};
 use super::named::{self, OpenBatch, RunBatch};
-use super::opening;
+use super::opening::{self, lost_records};
 use super::pages;
 use super::record::{decode_record, open_value};
 use super::rewrite;
-use super::store::{STORE_DIR, SledStore, Store};
+use super::store::{SledStore, Store};
 use super::watermark::{LedgerName, Watermark, WatermarkFile};
 
 /// Directory of the store's copy.
@@ -61,7 +62,7 @@ pub struct Verified {
     pub findings: Vec<Finding>,
     /// How many findings there were.
     pub findings_total: u64,
-    /// Whether the file system is read-only, so that no lock was taken: nobody can run there.
+    /// Whether nothing may be written there by this user, so that the copy stood elsewhere and the lock bears no name.
     pub is_read_only: bool,
     /// Whether nothing was ever recorded: the run that was to create the journal was killed over it, and the next one goes on.
     pub is_blank: bool,
@@ -91,13 +92,21 @@ impl Verified {
     }
 
     /// An error of a part, as a finding.
-    fn add_error(&mut self, error: JournalError) {
+    ///
+    /// # Errors
+    ///
+    /// Where a permission is what lacks: that is no finding.
+    fn add_error(&mut self, error: JournalError) -> Result<(), JournalError> {
+        if error.is_denied() {
+            return Err(error);
+        }
         if let JournalError::Damaged { what, lost } = error {
             self.add(what, lost);
-            return;
+            return Ok(());
         }
         let remedy = error.remedy();
         self.add(error.to_string(), format!("unknown; {remedy}"));
+        Ok(())
     }
 }
 
@@ -105,34 +114,48 @@ impl Verified {
 ///
 /// # Errors
 ///
-/// When another process holds the lock (on a read-only file system there is none to take), or there is no room for the copy of the store, neither in the state directory nor in that for temporary files. Damage is no error here.
+/// When another process holds the lock, when something may not be read, or when there is no room for the copy of the store, neither
+/// in the state directory nor in that for temporary files. Damage is no error here.
 pub fn verify(state_dir: &Path, who: &LockHolder) -> Result<Option<Verified>, JournalError> {
     match opening::journal_exists(state_dir) {
         Ok(true) => {}
         Ok(false) => return Ok(None),
         Err(error @ JournalError::Damaged { .. }) => {
             let mut verified = Verified::default();
-            verified.add_error(error);
+            verified.add_error(error)?;
             return Ok(Some(verified));
         }
         Err(error) => return Err(error),
     }
-    let lock = match StateLock::take(state_dir, who) {
-        Ok(lock) => lock,
-        Err(JournalError::Io { source, .. }) if source.kind() == ErrorKind::ReadOnlyFilesystem => {
-            let verified = read_elsewhere(state_dir)?;
-            return Ok(Some(Verified { is_read_only: true, ..verified }));
+    match StateLock::take(state_dir, who) {
+        Ok(lock) => {
+            let verified = in_order(state_dir)?;
+            lock.release();
+            Ok(Some(verified))
         }
-        Err(error) => return Err(error),
-    };
+        Err(error) if error.is_not_writable() => {
+            // Held while it is read; where there is no lock file, nothing has ever run.
+            let _lock = StateLock::take_to_read(state_dir)?;
+            Ok(Some(as_read_only(read_elsewhere(state_dir)?)))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Reads everything under the lock, the store's copy beside it where that can be.
+fn in_order(state_dir: &Path) -> Result<Verified, JournalError> {
     // A rewriting that was killed between its two renames is no damage: the next opening would put it in order, too.
-    rewrite::recover(state_dir)?;
-    let verified = match read_all(state_dir, &state_dir.join(COPY_DIR)) {
-        Err(error) if error.is_no_room() => read_elsewhere(state_dir)?,
-        read => read?,
-    };
-    lock.release();
-    Ok(Some(verified))
+    let copied = rewrite::recover(state_dir).and_then(|()| read_all(state_dir, &state_dir.join(COPY_DIR)));
+    match copied {
+        Err(error) if error.is_no_room() => read_elsewhere(state_dir),
+        // Of what may not be written to. Where it may not be read either, that is what the second reading says.
+        Err(error) if error.is_not_writable() => read_elsewhere(state_dir).map(as_read_only),
+        read => read,
+    }
+}
+
+fn as_read_only(verified: Verified) -> Verified {
+    Verified { is_read_only: true, ..verified }
 }
 
 /// Reads everything with the store's copy in the directory for temporary files.
@@ -149,11 +172,11 @@ pub(super) fn read_all(state_dir: &Path, copy: &Path) -> Result<Verified, Journa
     let identity = match key::load(state_dir) {
         Ok(Some(loaded)) => Some(loaded.identity),
         Ok(None) => {
-            verified.add_error(key::missing(state_dir));
+            verified.add_error(key::missing(state_dir))?;
             None
         }
         Err(error) => {
-            verified.add_error(error);
+            verified.add_error(error)?;
             None
         }
     };
@@ -172,14 +195,14 @@ pub(super) fn read_all(state_dir: &Path, copy: &Path) -> Result<Verified, Journa
             None
         }
         Err(error) => {
-            verified.add_error(error);
+            verified.add_error(error)?;
             None
         }
     };
     if let (Some(identity), Some(mark)) = (identity, &mark)
         && mark.identity != identity
     {
-        verified.add_error(key::foreign(state_dir));
+        verified.add_error(key::foreign(state_dir))?;
     }
     let mut found = Verified::default();
     let read = store(state_dir, copy, mark.as_ref(), &mut found)?;
@@ -201,7 +224,7 @@ pub(super) fn read_all(state_dir: &Path, copy: &Path) -> Result<Verified, Journa
     // The store may be one naming ahead of the watermark, when a run was killed between the two.
     if let Some(name) = read.flatten().or(mark.map(|mark| mark.ledger)) {
         let identity = mark.map(|mark| mark.identity).or(identity);
-        ledger(state_dir, &name, identity, &mut verified);
+        ledger(state_dir, &name, identity, &mut verified)?;
     }
     Ok(verified)
 }
@@ -213,7 +236,7 @@ fn store(
     mark: Option<&Watermark>,
     verified: &mut Verified,
 ) -> Result<Option<Option<LedgerName>>, JournalError> {
-    let dir = state_dir.join(STORE_DIR);
+    let dir = rewrite::store_dir(state_dir);
     if !dir.join("db").exists() {
         let lost = "open batches, past runs and the records since the last fold are lost";
         verified.add(format!("the store's file {} is missing", dir.join("db").display()), lost);
@@ -234,7 +257,7 @@ fn store(
         Ok(name) => Ok(Some(name)),
         Err(error) if error.is_no_room() => Err(error),
         Err(error) => {
-            verified.add_error(error);
+            verified.add_error(error)?;
             Ok(None)
         }
     }
@@ -257,7 +280,7 @@ fn names(store: &dyn Store, verified: &mut Verified) -> Result<Option<LedgerName
             _ => named::check_sum(name, bytes),
         };
         if let Err(error) = read {
-            verified.add_error(error);
+            verified.add_error(error)?;
         }
         Ok(())
     })?;
@@ -284,13 +307,13 @@ fn log(
     store.log()?.scan(begin, u64::MAX, &mut |sequence, value| {
         verified.log_values += 1;
         if sequence != last + 1 {
-            let lost = format!("{} values of it are lost", sequence.saturating_sub(last + 1));
+            let lost = lost_values(last, sequence);
             verified.add(format!("the log goes from sequence {last} to {sequence}"), lost);
         }
         last = sequence;
         match value_records(sequence, value) {
             Ok(count) => records += count,
-            Err(error) => verified.add_error(error),
+            Err(error) => verified.add_error(error)?,
         }
         if mark.is_some_and(|mark| mark.sequence == sequence) {
             at_mark = Some(records);
@@ -302,13 +325,13 @@ fn log(
     if last < mark.sequence {
         verified.add(
             format!("the log ends at sequence {last}, and sequence {} was durable", mark.sequence),
-            format!("of {} records since the last fold, {records} are left", mark.records),
+            lost_records(mark.records, records),
         );
     }
     let is_same = name.is_some_and(|name| *name == mark.ledger);
     if is_same && at_mark.is_some_and(|found| found != mark.records) {
         verified.add(
-            format!("the log holds {records} records, and {} were counted", mark.records),
+            format!("the log holds {}, and {} were counted", plural(records, "record"), mark.records),
             "the records between",
         );
     }
@@ -325,10 +348,15 @@ fn value_records(sequence: u64, value: &[u8]) -> Result<u64, JournalError> {
 }
 
 /// Every page of the generation, every entry in it, their order and their number.
-fn ledger(state_dir: &Path, name: &LedgerName, identity: Option<u64>, verified: &mut Verified) {
+fn ledger(
+    state_dir: &Path,
+    name: &LedgerName,
+    identity: Option<u64>,
+    verified: &mut Verified,
+) -> Result<(), JournalError> {
     verified.generation = name.generation;
     if name.generation == 0 {
-        return;
+        return Ok(());
     }
     let path = generation::path_of(state_dir, name.generation);
     let checked = File::open(&path)
@@ -356,14 +384,13 @@ fn ledger(state_dir: &Path, name: &LedgerName, identity: Option<u64>, verified: 
                 some.join(", ")
             ),
             format!(
-                "what was acknowledged for about {share} of {} subjects; the first {left} entries can be read",
-                name.entries
+                "what was acknowledged for about {share} of {}; {} before them can be read",
+                plural(name.entries, "subject"),
+                plural(left, "entry")
             ),
         );
     }
-    if let Err(error) = read {
-        verified.add_error(error);
-    }
+    read.or_else(|error| verified.add_error(error))
 }
 
 fn entries(state_dir: &Path, name: &LedgerName, identity: u64, read: &mut u64) -> Result<(), JournalError> {

@@ -73,7 +73,7 @@ pub struct Refusal {
     pub signature: String,
 }
 
-/// Corrected updates kept per subject: the newest corrections. A forgotten one is sent when it is fed back as it was.
+/// Corrected updates kept per subject, those among them whose correction has failed itself: the newest corrections. A forgotten one is sent when it is fed back as it was.
 pub const CORRECTED_MAX: usize = 8;
 
 /// A failed update of which the row was corrected, so that it does not come back when the row is fed back as it was.
@@ -86,22 +86,62 @@ pub struct Corrected {
 }
 
 impl LedgerEntry {
-    /// An update of this version was acknowledged. One of the same version that failed with other values was corrected by it;
-    /// and is not any more, if it is the very one.
+    /// An update of this version was acknowledged. One of the same version that failed with other values, or was in doubt, was
+    /// corrected by it; and is not any more, if it is the very one.
     pub(super) fn note_corrected(&mut self, version: Version, acknowledged: UpdateDigest) {
-        let fields = self.fields;
+        let (fields, refusals) = (self.fields, &self.refusals);
         self.corrected.retain(|corrected| {
             let is_in_force = |field: &LedgerField| field.version == corrected.version;
-            fields.iter().flatten().any(is_in_force)
+            // Of a correction that failed itself, nothing is in force yet.
+            let is_open = || refusals.iter().any(|refusal| refusal.version == corrected.version);
+            (fields.iter().flatten().any(is_in_force) || is_open())
                 && (corrected.version != version || corrected.digest != acknowledged)
         });
-        if let Some(refusal) = self.refusal(version).filter(|refusal| refusal.digest != acknowledged) {
-            let corrected = Corrected { version, digest: refusal.digest };
-            self.corrected.retain(|other| *other != corrected);
-            if self.corrected.len() >= CORRECTED_MAX {
-                self.corrected.remove(0);
-            }
-            self.corrected.push(corrected);
+        let failed = self.refusal(version).map(|refusal| refusal.digest);
+        let doubted = self.in_doubt.iter().find(|doubt| doubt.version == version).map(|doubt| doubt.digest);
+        for digest in failed.into_iter().chain(doubted).filter(|digest| *digest != acknowledged) {
+            self.keep_corrected(Corrected { version, digest });
+        }
+    }
+
+    /// What was in doubt under this version is so no more: an update of the same version with this digest has come to its
+    /// end, or is in doubt in its place. With another digest it was another row, which was corrected.
+    pub(super) fn end_doubt(&mut self, version: Version, digest: UpdateDigest) {
+        let Some(at) = self.in_doubt.iter().position(|doubt| doubt.version == version) else { return };
+        let ended = self.in_doubt.remove(at);
+        if ended.digest != digest {
+            self.keep_corrected(Corrected { version, digest: ended.digest });
+        }
+    }
+
+    /// Keeps that an update does not come back.
+    pub(super) fn keep_corrected(&mut self, corrected: Corrected) {
+        self.corrected.retain(|other| *other != corrected);
+        if self.corrected.len() >= CORRECTED_MAX {
+            self.corrected.remove(0);
+        }
+        self.corrected.push(corrected);
+    }
+
+    /// Whether an update that failed under this version was corrected to what is acknowledged already, by something older:
+    /// there is nothing to send, and yet what failed is not to come back.
+    pub fn corrects(&self, update: Version, facts: impl IntoIterator<Item = FieldFact>) -> bool {
+        let is_older = |fact: FieldFact| {
+            self.field(fact.kind).is_some_and(|field| {
+                field.state == FieldState::Known(fact.hash) && field.version < fact.version
+            })
+        };
+        self.refusal(update).is_some() && facts.into_iter().any(is_older)
+    }
+
+    /// A row of this version says what was acknowledged.
+    pub(super) fn confirm_all(&mut self, facts: &[FieldFact], version: Version) {
+        facts.iter().for_each(|fact| self.confirm(fact));
+        if self.refusal(version).is_some()
+            && self.fields.iter().flatten().any(|field| field.version == version)
+        {
+            self.note_corrected(version, update_digest(facts));
+            self.refusals.retain(|refusal| refusal.version != version);
         }
     }
 
@@ -128,7 +168,7 @@ impl LedgerEntry {
     }
 
     /// A newer row says what was acknowledged: older ones that failed, or were left, are overtaken by it.
-    pub(super) fn confirm(&mut self, fact: &FieldFact) {
+    fn confirm(&mut self, fact: &FieldFact) {
         if self.field(fact.kind).is_some_and(|field| field.state == FieldState::Known(fact.hash)) {
             self.set(fact.kind, FieldState::Known(fact.hash), fact.version);
         }
@@ -195,6 +235,63 @@ fn parts_of(facts: &[FieldFact]) -> impl Iterator<Item = Vec<FieldFact>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::digest::{FieldHash, SubjectId};
+    use crate::ledger::{EntryFold, Record};
+    use crate::update::FieldKind;
+
+    const SUBJECT: SubjectId = SubjectId([1; 16]);
+    const AT: Version = Version { batch: 2, ordinal: 4 };
+
+    fn facts(class: u64) -> Vec<FieldFact> {
+        vec![FieldFact { kind: FieldKind::UserClass, hash: FieldHash(class), version: AT }]
+    }
+
+    fn synced(class: u64) -> Record {
+        Record::Synced { subject: SUBJECT, version: AT, facts: facts(class), at_s: 9 }
+    }
+
+    fn refused(class: u64) -> Record {
+        let (digest, signature) = (update_digest(&facts(class)), String::new());
+        let unknown = FieldSet::EMPTY;
+        Record::Refused { subject: SUBJECT, version: AT, digest, status: 422, signature, unknown }
+    }
+
+    fn intent(class: u64) -> Record {
+        let (fields, digest) = (FieldSet::only(FieldKind::UserClass), update_digest(&facts(class)));
+        Record::Intent { subject: SUBJECT, version: AT, fields, digest }
+    }
+
+    #[test]
+    fn whatever_became_of_a_correction_what_it_corrects_does_not_come_back_once_it_is_acknowledged() {
+        let confirmed = Record::Confirmed { subject: SUBJECT, version: AT, facts: facts(2) };
+        let before = Version { batch: 1, ordinal: 7 };
+        let same = facts(2).into_iter().map(|fact| FieldFact { version: before, ..fact }).collect();
+        let same = Record::Synced { subject: SUBJECT, version: before, facts: same, at_s: 8 };
+        // Runs, each of which is killed at its end; which values do not come back after them.
+        let cases: [(Vec<Vec<Record>>, &[u64]); 8] = [
+            (vec![vec![refused(1)], vec![synced(2)]], &[1]),
+            (vec![vec![refused(1)], vec![intent(2)], vec![synced(2)]], &[1]),
+            (vec![vec![refused(1)], vec![refused(2)], vec![synced(2)]], &[1]),
+            (vec![vec![refused(1)], vec![refused(3)], vec![synced(2)]], &[1, 3]),
+            (vec![vec![intent(1)], vec![synced(2)]], &[1]),
+            (vec![vec![intent(1)], vec![intent(3)], vec![refused(2)], vec![synced(2)]], &[1, 3]),
+            (vec![vec![same, refused(1)], vec![confirmed]], &[1]),
+            // Fed back all the same, and acknowledged.
+            (vec![vec![refused(1)], vec![refused(2)], vec![synced(1)]], &[2]),
+        ];
+        for (runs, expected) in cases {
+            let mut entry = LedgerEntry::new(SUBJECT);
+            for run in &runs {
+                let mut fold = EntryFold::new(entry);
+                run.iter().for_each(|record| fold.apply(record));
+                entry = fold.finish();
+            }
+            for class in 1..=3 {
+                let is_corrected = entry.is_corrected(&facts(class), &facts(class));
+                assert_eq!(is_corrected, expected.contains(&class), "{class} after {runs:?}");
+            }
+        }
+    }
 
     #[test]
     fn every_kind_stands_at_the_index_of_its_number() {

@@ -24,11 +24,24 @@ const BLOCKS_CACHED: usize = 4;
 /// Bytes before the signature of a refusal, or before the end.
 const FIXED_BYTES: usize = 4 + 8 + 4 + 2 + 2 + 2 + 1 + 1;
 
-/// Of what a row shares, the bit that says that its wave, its swap, what it waits for and what is cleared first follow.
+/// Of what a row shares, the bit that says that its wave, its swap, what it is linked with and what is cleared first follow.
 const CHAIN_FOLLOWS: u8 = 0x80;
 
 /// With it, the bit that says that the row confirms what it has left.
 const CONFIRMS: u8 = 0x40;
+
+/// How an update hangs together with those of other subjects: it takes what they give up, or they what it does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Linked {
+    /// Ordinal of a row that carries an update it waits for, of those that are sent last; 0 for none.
+    pub waits_for: u64,
+    /// Number of the group of all that are linked, in whatever way, with each other; 0 for none.
+    pub group: u32,
+    /// Number of the ring it is part of, where that is broken by a clear; 0 for none.
+    pub ring: u32,
+    /// With it, updates in the ring.
+    pub ring_rows: u32,
+}
 
 /// What a row has beside its ruling.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -52,8 +65,8 @@ pub struct Beside {
     pub refused: Option<Box<Refusal>>,
     /// Of an update that waits for that of another subject, and of its parts: in which wave it is sent, from 1.
     pub wave: u32,
-    /// With it, the ordinal of a row that carries an update it waits for, of those that are sent last.
-    pub waits_for: u64,
+    /// With it, what it is linked with.
+    pub linked: Linked,
     /// Of a row held back because its subject swaps with others: which one, from 1 in the order
     /// of [`super::Plan::swaps`], which lists the first of them.
     pub swap: u32,
@@ -90,7 +103,11 @@ impl Beside {
         self.refusals = self.refusals.max(other.refusals);
         self.refused = self.refused.take().or(other.refused);
         self.wave = self.wave.max(other.wave);
-        self.waits_for = self.waits_for.max(other.waits_for);
+        let Linked { waits_for, group, ring, ring_rows } = other.linked;
+        self.linked.waits_for = self.linked.waits_for.max(waits_for);
+        self.linked.group = self.linked.group.max(group);
+        self.linked.ring = self.linked.ring.max(ring);
+        self.linked.ring_rows = self.linked.ring_rows.max(ring_rows);
         self.swap = self.swap.max(other.swap);
         self.cleared_first = self.cleared_first.union(other.cleared_first);
         self.clear_wave = self.clear_wave.max(other.clear_wave);
@@ -111,7 +128,10 @@ impl Beside {
         if has_chain {
             into.extend_from_slice(&self.wave.to_le_bytes());
             into.extend_from_slice(&self.swap.to_le_bytes());
-            into.extend_from_slice(&self.waits_for.to_le_bytes());
+            into.extend_from_slice(&self.linked.waits_for.to_le_bytes());
+            into.extend_from_slice(&self.linked.group.to_le_bytes());
+            into.extend_from_slice(&self.linked.ring.to_le_bytes());
+            into.extend_from_slice(&self.linked.ring_rows.to_le_bytes());
             into.extend_from_slice(&self.cleared_first.bits().to_le_bytes());
             into.extend_from_slice(&self.clear_wave.to_le_bytes());
             into.extend_from_slice(&self.clear_refusals.to_le_bytes());
@@ -148,12 +168,15 @@ impl Beside {
         let fields = |bytes| FieldSet::from_bits(u16::from_le_bytes(array(bytes))).unwrap_or_default();
         let (left_out, not_sent, unknown) = (fields(take(2)), fields(take(2)), fields(take(2)));
         let shared = take(1)[0];
-        let (mut wave, mut swap, mut waits_for) = (0, 0, 0);
+        let (mut wave, mut swap, mut linked) = (0, 0, Linked::default());
         let (mut cleared_first, mut clear_wave, mut clear_refusals) = (FieldSet::EMPTY, 0, 0);
         if shared & CHAIN_FOLLOWS != 0 {
             wave = u32::from_le_bytes(array(take(4)));
             swap = u32::from_le_bytes(array(take(4)));
-            waits_for = u64::from_le_bytes(array(take(8)));
+            linked.waits_for = u64::from_le_bytes(array(take(8)));
+            linked.group = u32::from_le_bytes(array(take(4)));
+            linked.ring = u32::from_le_bytes(array(take(4)));
+            linked.ring_rows = u32::from_le_bytes(array(take(4)));
             cleared_first = fields(take(2));
             clear_wave = u32::from_le_bytes(array(take(4)));
             clear_refusals = u32::from_le_bytes(array(take(4)));
@@ -179,7 +202,7 @@ impl Beside {
             refusals,
             refused,
             wave,
-            waits_for,
+            linked,
             swap,
             cleared_first,
             clear_wave,
@@ -294,7 +317,7 @@ mod tests {
             refusals: 7,
             refused: Some(Box::new(refusal)),
             wave: 3,
-            waits_for: 1 << 40,
+            linked: Linked { waits_for: 1 << 40, group: 9, ring: 8, ring_rows: 6 },
             swap: 4,
             cleared_first: FieldSet::only(FieldKind::Iccid),
             clear_wave: 2,

@@ -39,6 +39,8 @@ pub(super) struct Chains {
     pub(super) swaps: Vec<Swap>,
     /// Updates that wait and clears, wave by wave.
     pub(super) waves: Vec<u64>,
+    /// Rows that carry updates of subjects which were cleared before, to break a swap, and of what.
+    pub(super) cleared_before: Vec<(u64, FieldSet)>,
 }
 
 /// A link: a node gives up what another takes.
@@ -62,6 +64,10 @@ pub(super) struct Waiting {
     pub(super) wave: u32,
     /// Of those it waits for, one that is sent last; 0 when it waits for nothing but a clear.
     pub(super) waits_for: u64,
+    /// All that are linked with each other have one number, from 1.
+    pub(super) group: u32,
+    /// Of a ring that is broken, its place among the rings, from 1; 0 for none.
+    pub(super) ring: u32,
 }
 
 /// Subjects of which each takes what the next one gives up, in a ring or in several that hang together.
@@ -119,7 +125,13 @@ pub(super) fn order(mut links: Vec<Link>, holds_rings: bool, breaking: Breaking)
         ring.clear_wave = of.and_then(|of| waves.clears.get(&of).copied()).unwrap_or_default();
     }
     let mut order = Order { rings, ..Order::default() };
-    order.chains = graph.groups(&is_kept);
+    let mut ring_of: HashMap<usize, u32> = HashMap::new();
+    for (ring, number) in order.rings.iter().zip(1_u32..).filter(|(ring, _)| ring.clearing.is_some()) {
+        let at = ring.nodes.first().and_then(|node| nodes.binary_search(node).ok());
+        ring_of.extend(at.map(|at| (component[at], number)));
+    }
+    let (chains, mut leader) = graph.groups(&is_kept);
+    order.chains = chains;
     let deepest = graph.depths(&is_kept).into_iter().max();
     order.longest = deepest.filter(|depth| *depth > 0).map_or(0, |depth| u64::from(depth) + 1);
     // Of those it waits for, the one that is sent last.
@@ -127,11 +139,13 @@ pub(super) fn order(mut links: Vec<Link>, holds_rings: bool, breaking: Breaking)
     for (from, to) in graph.links().filter(|(from, to)| is_kept(*from, *to)) {
         behind[to] = behind[to].max(Some((waves.of[from], from)));
     }
-    let waiting = nodes.iter().zip(&waves.of).zip(&behind).filter(|((_, wave), _)| **wave > 0);
-    let waiting = waiting.map(|((node, wave), behind)| Waiting {
-        node: *node,
-        wave: *wave,
-        waits_for: behind.map_or(0, |(_, at)| nodes[at]),
+    let waiting = (0..nodes.len()).filter(|at| waves.of[*at] > 0);
+    let waiting = waiting.map(|at| Waiting {
+        node: nodes[at],
+        wave: waves.of[at],
+        waits_for: behind[at].map_or(0, |(_, at)| nodes[at]),
+        group: u32::try_from(leader_of(&mut leader, at) + 1).unwrap_or(u32::MAX),
+        ring: ring_of.get(&component[at]).copied().unwrap_or_default(),
     });
     order.waves = waiting.collect();
     order
@@ -323,8 +337,8 @@ impl Graph {
         depths
     }
 
-    /// How many groups the links that are kept make.
-    fn groups(&self, is_kept: &impl Fn(usize, usize) -> bool) -> u64 {
+    /// How many groups the links that are kept make, and from every node a way to the leader of its group.
+    fn groups(&self, is_kept: &impl Fn(usize, usize) -> bool) -> (u64, Vec<usize>) {
         let mut leader: Vec<usize> = (0..self.len()).collect();
         let mut groups = 0;
         let mut is_linked = vec![false; self.len()];
@@ -341,7 +355,7 @@ impl Graph {
                 groups -= 1;
             }
         }
-        groups
+        (groups, leader)
     }
 }
 

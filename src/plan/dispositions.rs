@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use crate::event::PlanFacts;
 use crate::ledger::Refusal;
-use crate::update::FIELD_COUNT;
+use crate::update::{FIELD_COUNT, FieldSet};
 
 use super::beside::{Beside, Besides};
 use super::chain::{Chains, Swap};
@@ -141,13 +141,19 @@ impl Plan {
         &self.chains.swaps
     }
 
-    /// Ordinals of the first updates that an earlier run left in doubt and that are sent again, at most
+    /// Rows to be sent, ascending, whose subjects an earlier run has cleared, or may have, to break a swap, and of which
+    /// fields: until their updates are acknowledged they are without what they had.
+    pub fn cleared_before(&self) -> &[(u64, FieldSet)] {
+        &self.chains.cleared_before
+    }
+
+    /// Ordinals of the first updates that settle what an earlier run left in doubt, at most
     /// [`IN_DOUBT_ORDINALS_MAX`].
     pub fn in_doubt_ordinals(&self) -> &[u64] {
         &self.in_doubt
     }
 
-    /// How many updates that an earlier run left in doubt are sent again.
+    /// How many updates settle what an earlier run left in doubt.
     pub fn in_doubt_total(&self) -> u64 {
         self.facts.in_doubt_resent
     }
@@ -238,6 +244,10 @@ impl Books {
             samples,
             facts,
         };
+        let mut cleared = std::mem::take(&mut plan.chains.cleared_before);
+        cleared.retain(|(ordinal, _)| plan.ruling(*ordinal).is_sent());
+        cleared.sort_unstable_by_key(|(ordinal, _)| *ordinal);
+        plan.chains.cleared_before = cleared;
         if plan.facts.in_doubt_resent > 0 {
             let in_doubt = (1..).zip(plan.bytes()).filter(|(_, row)| row & IN_DOUBT != 0);
             plan.in_doubt = in_doubt.map(|(ordinal, _)| ordinal).take(IN_DOUBT_ORDINALS_MAX).collect();

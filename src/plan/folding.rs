@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 
 use crate::digest::{FieldHash, SubjectId};
 use crate::row::Version;
@@ -33,9 +34,16 @@ struct HeldField {
     value: Box<str>,
 }
 
+/// What rows of a subject say together.
+#[derive(Default)]
+struct Parts {
+    fields: Vec<HeldField>,
+    unsent: Option<Box<Fields>>,
+}
+
 /// Holds the values of folded rows until their subject's update is complete.
 pub struct Folding {
-    held: HashMap<SubjectId, Vec<HeldField>>,
+    held: HashMap<SubjectId, Parts>,
     rows_held_max: usize,
     early: u64,
 }
@@ -80,30 +88,34 @@ impl Folding {
                 })
             })
         };
-        let row = without(beside.left_out.union(beside.not_sent));
+        let not_sent = beside.left_out.union(beside.not_sent);
+        let row = without(not_sent);
         if ruling.is_sent() {
             let mut all = self.held.remove(&subject).unwrap_or_default();
-            merge(&mut all, row);
-            if all.len() == 1 && !beside.not_sent.is_empty() {
+            all.merge(row);
+            if all.fields.len() == 1 && !beside.not_sent.is_empty() {
                 // What is new of the update was sent early. This row has its word all the same.
-                merge(&mut all, without(beside.left_out));
+                all.merge(without(beside.left_out));
             }
-            return Folded::Update(update(subject, all));
+            all.keep_unsent(fields, not_sent);
+            return Folded::Update(all.into_update(subject));
         }
         if let Some(held) = self.held.get_mut(&subject) {
-            merge(held, row);
+            held.merge(row);
+            held.keep_unsent(fields, not_sent);
             return Folded::Nothing;
         }
+        let mut parts = Parts { fields: row.collect(), unsent: None };
+        parts.keep_unsent(fields, not_sent);
         if self.held.len() >= self.rows_held_max {
-            let parts: Vec<HeldField> = row.collect();
-            if parts.len() == 1 && !beside.not_sent.is_empty() {
+            if parts.fields.len() == 1 && !beside.not_sent.is_empty() {
                 // Nothing of it is new: its update is told by the rows to come.
                 return Folded::Nothing;
             }
             self.early += 1;
-            return Folded::Early(update(subject, parts));
+            return Folded::Early(parts.into_update(subject));
         }
-        self.held.insert(subject, row.collect());
+        self.held.insert(subject, parts);
         Folded::Nothing
     }
 }
@@ -115,24 +127,36 @@ impl fmt::Debug for Folding {
     }
 }
 
-/// Later present fields win: by version, and in the order of the file where versions are equal.
-fn merge(held: &mut Vec<HeldField>, row: impl Iterator<Item = HeldField>) {
-    for field in row {
-        match held.iter_mut().find(|other| other.fact.kind == field.fact.kind) {
-            Some(other) if other.fact.version <= field.fact.version => *other = field,
-            Some(_) => {}
-            None => held.push(field),
+impl Parts {
+    /// Later present fields win: by version, and in the order of the file where versions are equal.
+    fn merge(&mut self, row: impl Iterator<Item = HeldField>) {
+        for field in row {
+            match self.fields.iter_mut().find(|other| other.fact.kind == field.fact.kind) {
+                Some(other) if other.fact.version <= field.fact.version => *other = field,
+                Some(_) => {}
+                None => self.fields.push(field),
+            }
         }
     }
-}
 
-fn update(subject: SubjectId, mut parts: Vec<HeldField>) -> Update {
-    parts.sort_unstable_by_key(|field| field.fact.kind);
-    let mut fields = Fields::default();
-    for field in &parts {
-        fields.set(field.fact.kind, &field.value);
+    /// Keeps those values of a row that are not sent.
+    fn keep_unsent(&mut self, fields: &Fields, not_sent: FieldSet) {
+        for kind in not_sent.iter() {
+            if let Some(value) = fields.get(kind).filter(|value| !value.is_empty()) {
+                self.unsent.get_or_insert_default().set(kind, value);
+            }
+        }
     }
-    let facts: Vec<FieldFact> = parts.iter().map(|field| field.fact).collect();
-    let version = facts.iter().map(|fact| fact.version).max().unwrap_or_default();
-    Update { subject, version, fields, facts }
+
+    fn into_update(self, subject: SubjectId) -> Update {
+        let Parts { fields: mut parts, unsent } = self;
+        parts.sort_unstable_by_key(|field| field.fact.kind);
+        let mut fields = Fields::default();
+        for field in &parts {
+            fields.set(field.fact.kind, &field.value);
+        }
+        let facts: Vec<FieldFact> = parts.iter().map(|field| field.fact).collect();
+        let version = facts.iter().map(|fact| fact.version).max().unwrap_or_default();
+        Update { subject, version, fields, facts, unsent: unsent.map(|unsent| Arc::new(*unsent)) }
+    }
 }

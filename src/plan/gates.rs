@@ -3,6 +3,7 @@
 //! A gate is a function over the plan's numbers, listed in `GATES`; another one is another function and another line.
 //! Not here: whether `--yes` overrides one, and who is told.
 
+use crate::count::plural;
 use crate::event::{ColumnDamage, PlanFacts};
 use crate::update::FieldKind;
 
@@ -213,7 +214,9 @@ fn rows_drop(facts: &PlanFacts, rules: &GateRules) -> Option<Tripped> {
         return None;
     }
     let text = format!(
-        "{read} rows are {:.1} % fewer than usual ({}, the median of {}), more than the {:.1} % allowed",
+        "{} {} {:.1} % fewer than usual ({}, the median of {}), more than the {:.1} % allowed",
+        plural(read, "row"),
+        if read == 1 { "is" } else { "are" },
         drop * 100.0,
         usual.rows,
         usual.basis(),

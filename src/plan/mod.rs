@@ -4,7 +4,7 @@
 //! partition, and makes a [`Plan`]: rulings by ordinal, counts, conflicts. [`gates()`] looks at the counts. Pass 2 asks the plan row by row and folds the rows of
 //! a subject into updates with [`Folding`]. Not here: reading rows, hashing values, sending, printing, any clock.
 
-pub use beside::Beside;
+pub use beside::{Beside, Linked};
 pub use chain::{CHAIN_LINKS_MAX_DEFAULT, SWAPS_LISTED_MAX, Swap};
 pub use conflict::{CONFLICT_GROUPS_MAX, CONFLICT_ORDINALS_MAX, ConflictGroup};
 pub use cycle::{Clearing, Obstacle, clear_version};
@@ -26,6 +26,7 @@ pub use space::{Hands, InMemory, LedgerSlices, NoLedger, OneHand, Partitions, Sp
 pub use staged::Staged;
 pub use survey::{PARTITION_BITS_DEFAULT, SUBJECT_ROWS_MAX_DEFAULT, Survey, SurveyBounds, Surveyed};
 pub use tally::Sample;
+pub use waves::RINGS_OPEN_MAX;
 
 mod filter;
 mod order;
@@ -42,10 +43,13 @@ mod reorder;
 
 mod phases;
 
+mod large;
 mod leaves;
+mod rows;
 mod ruler;
 
 mod join;
+mod plain;
 
 mod judge;
 

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use super::chain::Graph;
 
 /// Rings that are begun and not finished at a time, at most: as many subjects are cleared and have no update yet.
-pub(super) const RINGS_OPEN_MAX: usize = 64;
+pub const RINGS_OPEN_MAX: usize = 64;
 
 /// The waves, from 1.
 pub(super) struct Waves {

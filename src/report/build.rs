@@ -16,7 +16,7 @@ use crate::report::model::{
 };
 use crate::report::options::{ReportOptions, RuleText};
 use crate::report::rows::WrittenFile;
-use crate::report::style::{percent, shell_quote, thousands};
+use crate::report::style::{percent, plural, shell_quote, thousands};
 use crate::row::Place;
 use crate::stats::{PLACES_MAX, Rows, Stats, Tallies};
 use crate::update::{FIELD_COUNT, FieldKind};
@@ -121,13 +121,17 @@ pub(super) fn plan_record(plan: &PlanFacts, notes: &Notes, options: &ReportOptio
         field_changes: by_field(plan.field_changes),
         subjects_new: plan.subjects_new,
         subjects_changed: plan.subjects_changed,
+        updates_refreshed: plan.updates_refreshed,
         in_doubt_resent: plan.in_doubt_resent,
+        subjects_in_doubt: plan.subjects_in_doubt,
         in_doubt_places: plan.in_doubt_places.iter().map(|place| notes.place(*place)).collect(),
         refused_before: plan.refused_before,
         clears: plan.clears,
         subjects_unchanged: plan.subjects_unchanged,
         subjects_known: plan.subjects_known,
         subjects_missing: plan.is_whole.then_some(plan.subjects_missing),
+        left_in_doubt: plan.left_in_doubt,
+        left_cleared: plan.left_cleared,
         subjects_missing_before: plan.usual.last().map(|figures| figures.missing),
         filled: by_field(plan.filled),
         samples: plan.samples.iter().map(|sample| sample_record(sample, notes)).collect(),
@@ -337,7 +341,7 @@ pub(super) fn alarm_record(alarm: &AlarmFacts, notes: &Notes, rule_text: RuleTex
         let (says, remedy) = rule_text(code).unwrap_or((code, ""));
         let counts = match (*affected, *values) {
             (0, _) => String::new(),
-            (affected, values) => format!(" ({} of {} values)", thousands(affected), thousands(values)),
+            (affected, values) => format!(" ({} of {})", thousands(affected), plural(values, "value")),
         };
         let remedy = if remedy.is_empty() { String::new() } else { format!("; {remedy}") };
         format!("column {column}: {says}{counts}{remedy}")

@@ -81,6 +81,8 @@ pub(super) struct Glance {
     pub eta_ms: Option<u64>,
     /// Why sending pauses, if it does.
     pub paused: Option<&'static str>,
+    /// Why sending is slower than its rate, if it is and does not pause.
+    pub slowed: Option<String>,
     #[serde(skip)]
     milli_per_s: u64,
     #[serde(skip)]
@@ -108,6 +110,7 @@ impl Glance {
             per_s: per_second(milli_per_s, 1_000_000),
             eta_ms: left.checked_mul(1_000_000).and_then(|left| left.checked_div(milli_per_s)),
             paused: stats.paused,
+            slowed: stats.slowed.clone().filter(|_| stats.paused.is_none()),
             milli_per_s,
             is_delivery,
         }
@@ -151,6 +154,9 @@ impl Glance {
             (Some(reason), _) => parts.push(format!("paused: {reason}")),
             (None, Some(eta_ms)) if eta_ms >= 1_000 => parts.push(format!("{} left", span(eta_ms))),
             (None, _) => {}
+        }
+        if let Some(why) = &self.slowed {
+            parts.push(format!("slowed: {why}"));
         }
         parts.join(" · ")
     }
@@ -213,6 +219,10 @@ mod tests {
         assert_eq!(glance.text(), "330 of 1,000 updates settled · 33 % · 1.0/s · 11 min 10 s left");
         let glance = at(&mut stats, &mut recent, 61_000, Event::Paused { reason: "throttled", for_ms: None });
         assert!(glance.text().ends_with("paused: throttled"));
+        at(&mut stats, &mut recent, 61_500, Event::Resumed);
+        let why = Some("too many requests fail".to_owned());
+        let glance = at(&mut stats, &mut recent, 62_000, Event::Slowed { why });
+        assert!(glance.text().ends_with(" left · slowed: too many requests fail"), "{}", glance.text());
     }
 
     #[test]

@@ -197,6 +197,7 @@ impl Json {
             | Event::UpdateSynced { .. }
             | Event::UpdateDeferred { .. }
             | Event::LimitChanged { .. }
+            | Event::Slowed { .. }
             | Event::StatusAsked
             | Event::Committed { .. }
             | Event::RunEnded { .. } => return None,

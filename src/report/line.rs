@@ -73,6 +73,7 @@ impl Lines {
             | Event::UpdateInDoubt { .. }
             | Event::Paused { .. }
             | Event::LimitChanged { .. }
+            | Event::Slowed { .. }
             | Event::Resumed
             | Event::StatusAsked
             | Event::Committed { .. }

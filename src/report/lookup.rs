@@ -106,7 +106,7 @@ pub struct LookupReport {
     pub kind: &'static str,
     /// Whether anything is known.
     pub found: bool,
-    /// Whether nobody can tell yet: the first run here is on, and nothing was folded.
+    /// Whether nobody can tell yet: nothing was folded, and there is something to fold.
     pub not_known_yet: bool,
     /// The target.
     pub target: String,
@@ -114,8 +114,10 @@ pub struct LookupReport {
     pub key: Option<&'static str>,
     /// Fields it was looked up by.
     pub by: Vec<&'static str>,
-    /// As of when; `None` when nothing was ever folded and a run is on.
+    /// As of when; `None` when nothing was ever folded.
     pub as_of: Option<Moment>,
+    /// Records that a killed run left and that are not in the answer, for nothing may be written there.
+    pub records_unread: u64,
     /// Whether a process holds the journal, so that what it has done since is not in it.
     pub run_is_on: bool,
     /// Who it is, where its lock says so.
@@ -169,6 +171,14 @@ impl LookupReport {
             Some(moment) => format!("as of {}", moment.text()),
             None => "nothing was folded yet".to_owned(),
         };
+        if !self.run_is_on && self.records_unread > 0 {
+            let left = plural(self.records_unread, "record");
+            let note = paint.yellow("note:");
+            return format!(
+                "{as_of}, the last fold\n{note} {left} of a run that was killed are not in it, for the state directory may \
+                 not be written to\n"
+            );
+        }
         if !self.run_is_on {
             return format!("{as_of}; no run is on\n");
         }

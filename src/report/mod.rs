@@ -46,7 +46,8 @@ pub use out::Out;
 pub use rows::{OWN_COLUMNS, RowFileKind, RowFiles, RowLine, WrittenFile, remove_rows};
 pub use run_dir::{STATUS_FILE, SUMMARY_FILE, run_dir, runs_dir, write_private};
 pub use style::{
-    Align, Paint, clean, clock, is_hostile, percent, plural, shell_quote, shell_word, span, table, thousands,
+    Align, Paint, clean, clock, is_hostile, percent, plural, rate, shell_quote, shell_word, span, table,
+    thousands,
 };
 pub use summary::{QUIET_LINES_MAX, quiet, render};
 pub use tools::{
@@ -239,10 +240,11 @@ impl Listener for Reporters {
                 self.notes.key = key.map(|key| (key, *key_by));
             }
             Event::StatusAsked => self.status_now(),
+            // There may be several for every row, and nobody tells of them before the summary does.
+            Event::RuleApplied { .. } => return,
             Event::RunStarted(_)
             | Event::Noticed { .. }
             | Event::Progressed { .. }
-            | Event::RuleApplied { .. }
             | Event::RowRejected { .. }
             | Event::LinesSkipped { .. }
             | Event::ColumnAlarmed(_)
@@ -256,6 +258,7 @@ impl Listener for Reporters {
             | Event::UpdateInDoubt { .. }
             | Event::Paused { .. }
             | Event::LimitChanged { .. }
+            | Event::Slowed { .. }
             | Event::Resumed
             | Event::LaterPassStarted { .. }
             | Event::Committed { .. }

@@ -287,8 +287,12 @@ pub struct PlanRecord {
     pub subjects_new: u64,
     /// Updates for subjects the ledger knows.
     pub subjects_changed: u64,
-    /// Updates left in doubt earlier and sent again.
+    /// Those of them that change nothing: sent again because `resend_after` has passed, or by `--full`.
+    pub updates_refreshed: u64,
+    /// Updates to send that settle what an earlier run left in doubt: those left in doubt, and others that overwrite them.
     pub in_doubt_resent: u64,
+    /// Subjects with an update in doubt that these are about; `journal stats` counts them over all of a target.
+    pub subjects_in_doubt: u64,
     /// Places of the first of them.
     pub in_doubt_places: Vec<PlaceRecord>,
     /// Updates refused earlier in this batch and not sent again.
@@ -301,6 +305,10 @@ pub struct PlanRecord {
     pub subjects_known: u64,
     /// Known subjects that are not in this input; `None` where it is no whole export.
     pub subjects_missing: Option<u64>,
+    /// Subjects that are not in this input, and that an earlier run left with an update in doubt.
+    pub left_in_doubt: u64,
+    /// Those that it cleared to break a swap, and of which nothing was acknowledged since.
+    pub left_cleared: u64,
     /// Known subjects that were not in the last whole export.
     pub subjects_missing_before: Option<u64>,
     /// Rows with a value, by field.

@@ -248,10 +248,13 @@ pub(super) fn in_doubt(summary: &Summary, paint: Paint) -> String {
     let places: Vec<String> =
         plan.in_doubt_places.iter().take(REASONS_SHOWN_MAX).map(|at| place(summary, at)).collect();
     let label = paint.yellow("in doubt:");
-    let count = plural(plan.in_doubt_resent, "update");
+    // A summary of an older version counts the updates alone.
+    let subjects = if plan.subjects_in_doubt > 0 { plan.subjects_in_doubt } else { plan.in_doubt_resent };
+    let subjects = plural(subjects, "subject");
     let wherever = if places.is_empty() { String::new() } else { format!(" (first: {})", places.join(", ")) };
     format!(
-        "{label} {count} of an interrupted run may have been applied; what is sent now settles that{wherever}\n"
+        "{label} {subjects}, for whom a request of an interrupted run may have been applied; what is sent now settles \
+         that{wherever}\n"
     )
 }
 

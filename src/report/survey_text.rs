@@ -262,10 +262,14 @@ fn subjects(plan: &PlanRecord) -> String {
     if plan.subjects_known == 0 {
         return String::new();
     }
+    let refreshed = match plan.updates_refreshed {
+        0 => String::new(),
+        again => format!(", {} sent again unchanged (resend_after has passed, or --full)", thousands(again)),
+    };
     let mut text = format!(
-        "subjects: {} new, {} changed, {} unchanged\n",
+        "subjects: {} new, {} changed{refreshed}, {} unchanged\n",
         thousands(plan.subjects_new),
-        thousands(plan.subjects_changed),
+        thousands(plan.subjects_changed.saturating_sub(plan.updates_refreshed)),
         thousands(plan.subjects_unchanged)
     );
     if let Some(missing) = plan.subjects_missing {

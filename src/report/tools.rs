@@ -78,6 +78,8 @@ pub struct TargetRecord {
     pub subjects_unknown: u64,
     /// Those with an update in doubt.
     pub subjects_in_doubt: u64,
+    /// Those that were cleared to break a swap, and of which nothing was acknowledged since.
+    pub subjects_cleared: u64,
     /// Those whose last update failed.
     pub subjects_failed: u64,
     /// Oldest of the subjects' last acknowledgements.
@@ -144,8 +146,12 @@ impl TargetRecord {
         let shown = |moment: &Option<Moment>| {
             moment.as_ref().map_or_else(|| "none".to_owned(), |moment| moment.local.clone())
         };
+        let cleared = match self.subjects_cleared {
+            0 => String::new(),
+            cleared => format!(", {} cleared to break a swap and given nothing since", thousands(cleared)),
+        };
         let subjects = format!(
-            "{} ({} with unknown fields, {} in doubt, {} failed)",
+            "{} ({} with unknown fields, {} in doubt, {} failed{cleared})",
             thousands(self.subjects),
             thousands(self.subjects_unknown),
             thousands(self.subjects_in_doubt),
@@ -199,7 +205,7 @@ pub struct VerifyReport {
     pub findings: Vec<FindingRecord>,
     /// How many findings there were.
     pub findings_total: u64,
-    /// Whether the file system is read-only, so that no lock could be taken.
+    /// Whether nothing may be written there: the file system is read-only, or another user's.
     pub read_only: bool,
     /// Whether nothing was ever recorded: the run that was to create the journal was killed over it.
     pub blank: bool,
@@ -223,7 +229,7 @@ impl VerifyReport {
             plural(self.entries, "entry")
         );
         if self.read_only {
-            text.push_str("the file system is read-only: no lock was taken, for nothing can run there\n");
+            text.push_str("nothing may be written there (a read-only file system, or another user's): a copy of the store elsewhere was read\n");
         }
         if self.blank {
             text.push_str("nothing was ever recorded: a run was killed while it created the journal\n");
@@ -347,20 +353,14 @@ impl ForgetRunsReport {
             (Some(only), _) => format!(": {}", clean(only)),
             (None, _) => String::new(),
         };
-        let directories = thousands(self.directories);
-        let directories =
-            if self.directories == 1 { "1 directory".to_owned() } else { directories + " directories" };
+        let directories = plural(self.directories, "directory");
         let mut text = format!(
             "{would} {directories} and {} of runs that began before {}{range}\n",
             plural(self.records, "record"),
             self.before.local
         );
         if self.batches > 0 {
-            let batches = if self.batches == 1 {
-                "1 open batch"
-            } else {
-                &format!("{} open batches", thousands(self.batches))
-            };
+            let batches = plural(self.batches, "open batch");
             text.push_str(&format!(
                 "{would} {batches} with them: overtaken by a newer one, or never begun to be sent\n"
             ));

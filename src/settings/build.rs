@@ -181,6 +181,7 @@ impl Reader<'_> {
             }),
             time_zone: self.text("delivery.time_zone"),
             max_rows: self.number_if_set("delivery.max_rows"),
+            deferred_held_max: self.number("delivery.deferred_held_max"),
             attempts_max: self.number("delivery.attempts_max"),
             retry_elapsed_max_ms: self.number_if_set("delivery.retry_elapsed_max"),
             backoff_initial_ms: self.number("delivery.backoff_initial"),

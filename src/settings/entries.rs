@@ -367,8 +367,8 @@ pub static SETTINGS: &[Setting] = &[
     new(
         "plan.subject_rows_max",
         count(1, 1_000_000_000),
-        "1000000",
-        "Rows that one subject may have, some 80 bytes of memory each; a key with more is a placeholder.",
+        "200000",
+        "Rows of one subject that are ruled on in memory, some 100 bytes each; those of one with more are read again and again.",
     ),
     new(
         "plan.chain_rows_max",
@@ -434,6 +434,12 @@ pub static SETTINGS: &[Setting] = &[
     )
     .flag("max-rows")
     .sample("100"),
+    new(
+        "delivery.deferred_held_max",
+        count(0, 10_000_000),
+        "10000",
+        "Updates that wait for a later pass kept in memory; a pass over more reads the inputs again.",
+    ),
     new("delivery.attempts_max", count(1, 100), "8", "Attempts for one update before it is given up."),
     new(
         "delivery.retry_elapsed_max",

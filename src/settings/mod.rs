@@ -290,7 +290,7 @@ pub struct PlanSettings {
     pub usual_rows_min: u64,
     /// Subjects that may share one value of an identifier.
     pub repeated_max: u64,
-    /// Rows that one subject may have.
+    /// Rows of one subject that are ruled on in memory.
     pub subject_rows_max: u64,
     /// Pairs of rows of which one takes what the other gives up, that are put in order.
     pub chain_rows_max: usize,
@@ -327,6 +327,9 @@ pub struct DeliverySettings {
     pub time_zone: Option<String>,
     /// Updates sent by one run, at most.
     pub max_rows: Option<u64>,
+    /// Updates that wait for a later pass and are kept in memory with what they send, at most; a pass over more of them reads
+    /// the inputs again.
+    pub deferred_held_max: usize,
     /// Attempts for one update.
     pub attempts_max: u32,
     /// Time since an update's first failure after which it is given up at the next; `None` for never.

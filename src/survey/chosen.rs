@@ -41,12 +41,17 @@ impl LeftKind {
         match LeftKind::from_name(reason) {
             Some(kind) => Some(kind),
             None if group == LeftKind::Conflict.name() => Some(LeftKind::Conflict),
+            // The row's own update is pending; what was done for it before is not undone.
+            None if reason == SWAP_CLEARED => Some(LeftKind::InDoubt),
             None if group.is_empty() || group == SUPERSEDED => None,
             // Any other reason is the code of a rule.
             None => Some(LeftKind::Rejected),
         }
     }
 }
+
+/// The reason of a row whose subject was cleared to break a swap, and has no update since.
+pub const SWAP_CLEARED: &str = "swap.cleared";
 
 /// What the reasons of superseded rows are or begin with.
 pub const SUPERSEDED: &str = "superseded";
@@ -100,6 +105,7 @@ mod tests {
             ("conflict.imsi", Some(LeftKind::Conflict)),
             ("imei.luhn", Some(LeftKind::Rejected)),
             ("duplicate.rejected", Some(LeftKind::Rejected)),
+            ("swap.cleared", Some(LeftKind::InDoubt)),
             ("superseded", None),
             ("superseded.last", None),
             ("", None),

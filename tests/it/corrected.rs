@@ -5,9 +5,10 @@
 
 use std::fs;
 
-use simsync::sandbox::Faults;
+use simsync::sandbox::{Faults, Shares};
 
-use crate::support::{Workspace, last_run, replay};
+use crate::support::{Workspace, finished, last_run, replay, signal};
+use crate::witness::kill_9;
 
 const EXPORT: &str = "crm id,tier,mobile\nC-1,basic,+447911123456\nC-2,gold,+447911123457\n";
 
@@ -85,4 +86,96 @@ fn a_correction_stands_after_another_batch_and_a_fold() {
     assert_eq!(replay(&ws, &[&run]).expect(3).rows("superseded"), 1);
     assert_eq!(ws.at_server("C-2", "user_class").as_deref(), Some("silver"));
     assert_eq!(ws.at_server("C-2", "number").as_deref(), Some("+447911123499"));
+}
+
+/// The servers that a correction may meet before it is acknowledged.
+fn refusing_both() -> Faults {
+    Faults { refused_values: ["gold", "silver"].map(str::to_owned).into(), ..Faults::default() }
+}
+
+/// A run of which one row was refused, with its correction in a copy; the run's name.
+fn refused(ws: &Workspace) -> String {
+    ws.write("crm.csv", EXPORT);
+    ws.sync(&["crm.csv"]).expect(3);
+    let run = last_run(ws);
+    corrected(ws, &run, "silver");
+    run
+}
+
+#[track_caller]
+fn assert_not_undone(ws: &Workspace, run: &str) {
+    let ran = replay(ws, &[run]).expect(3).expect_books();
+    assert_eq!((ran.rows("synced"), ran.rows("superseded")), (0, 1), "{}", ran.stdout);
+    assert_eq!(ws.at_server("C-2", "user_class").as_deref(), Some("silver"));
+}
+
+#[test]
+fn a_correction_that_was_in_doubt_stands_once_it_is_acknowledged() {
+    for is_applied in [false, true] {
+        let ws = refusing();
+        let run = refused(&ws);
+        let before = ws.sandbox.stats().requests;
+        let shares = match is_applied {
+            true => Shares { hang_after: 1.0, ..Shares::default() },
+            false => Shares { hang_before: 1.0, ..Shares::default() },
+        };
+        ws.fault(Faults { shares, ..Faults::default() });
+        let mut child = ws.sync_in_background(&["corrected.csv"]);
+        ws.wait_for_requests(before + 1);
+        kill_9(&mut child);
+        ws.fault(Faults::default());
+        assert_eq!(ws.sync(&["corrected.csv"]).expect(0).rows("synced"), 1);
+        assert_not_undone(&ws, &run);
+    }
+}
+
+#[test]
+fn a_correction_that_was_refused_itself_stands_once_it_is_acknowledged() {
+    let ws = refusing();
+    let run = refused(&ws);
+    ws.fault(refusing_both());
+    ws.sync(&["corrected.csv"]).expect(3);
+    ws.fault(Faults::default());
+    assert_eq!(ws.sync(&["corrected.csv"]).expect(0).rows("synced"), 1);
+    assert_not_undone(&ws, &run);
+}
+
+#[test]
+fn a_row_in_doubt_that_was_corrected_does_not_come_back() {
+    let ws = Workspace::new();
+    ws.write("crm.csv", EXPORT);
+    ws.fault(Faults { shares: Shares { hang_before: 1.0, ..Shares::default() }, ..Faults::default() });
+    let before = ws.sandbox.stats().requests;
+    ws.configure("[delivery]\nshutdown_grace = \"0s\"\n");
+    let child = ws.sync_command(&["crm.csv"]).spawn().unwrap();
+    ws.wait_for_requests(before + 1);
+    signal(child.id(), rustix::process::Signal::TERM);
+    finished(child);
+    let run = last_run(&ws);
+    let path = ws.run_dirs().pop().unwrap().join("in_doubt.csv");
+    let text = fs::read_to_string(path).unwrap();
+    ws.fault(Faults::default());
+    ws.write("corrected.csv", text.replace("gold", "silver"));
+    ws.sync(&["corrected.csv"]).expect(0);
+    let ran = replay(&ws, &[&run]).expect_books();
+    assert_eq!(ws.at_server("C-2", "user_class").as_deref(), Some("silver"), "{}", ran.stdout);
+    assert_eq!((ran.rows("synced"), ran.rows("superseded")), (0, 1), "{}", ran.stdout);
+}
+
+#[test]
+fn a_correction_to_what_is_at_the_server_already_stands_although_nothing_is_sent() {
+    for options in [&[][..], &["--send", "changed"], &["--duplicates", "each"]] {
+        let ws = refusing();
+        ws.write("before.csv", EXPORT.replace("gold", "silver"));
+        ws.sync(&[&["before.csv"], options].concat()).expect(0);
+        let run = refused(&ws);
+        let seen = ws.sandbox.stats().requests;
+        ws.sync(&[&["corrected.csv"], options].concat()).expect(0);
+        assert_eq!(ws.sandbox.stats().requests, seen, "{options:?}");
+        ws.fault(Faults::default());
+        assert_not_undone(&ws, &run);
+        // A further one is sent.
+        corrected(&ws, &run, "bronze");
+        assert_eq!(ws.sync(&["corrected.csv"]).expect(0).rows("synced"), 1);
+    }
 }

@@ -96,6 +96,7 @@ mod drained;
 mod overtaken;
 
 // Batches left open, and what is said since of what they have left.
+mod left;
 mod left_open;
 
 // The state directory damaged, unwritable, full; and what must not stand in it in clear.
@@ -119,6 +120,9 @@ mod lookup;
 // The journal's tools: numbers, verifying, compacting.
 mod tools;
 
+// A state directory that may not be written to, or not be read.
+mod permission;
+
 // Subjects and old runs removed, so that nothing of them is left.
 mod forget;
 
@@ -128,11 +132,17 @@ mod adopt;
 // Surveys beyond their memory, and what is sent of an update.
 mod spill;
 
+// One key value with more rows than memory has room for.
+mod large;
+
 // SIM swaps: chains, rings, and what a kill leaves of them.
 mod swaps;
 
 // Rings of swaps, broken by clearing one subject first.
 mod rings;
+
+// Rings begun and not finished.
+mod rings_open;
 
 // What an operator is told, held to what helps.
 mod told;

@@ -210,6 +210,14 @@ fn resend_after_refreshes_what_any_run_acknowledged_long_ago() {
     ws.sync(&["one.csv"]).expect(0);
     ws.write("crm.csv", "crm id,tier\nC-1,basic\nC-2,basic\nC-3,silver\n");
     ws.configure("[plan]\nresend_after = \"30d\"\n");
+    let url = ws.sandbox.url();
+    let plan = ws.run(&["plan", "--api-url", &url, "crm.csv", "--json"]).expect(0).summary()["plan"].clone();
+    assert_eq!((&plan["rows"]["send"], &plan["updates_refreshed"]), (&1.into(), &1.into()), "{plan}");
+    assert!(plan["duration_s"].as_f64() > Some(0.0), "{plan}");
+    let told = ws.run(&["plan", "--api-url", &url, "crm.csv"]).expect(0).stderr;
+    assert!(told.contains("0 new, 0 changed, 1 sent again unchanged"), "{told}");
+    let all = ws.run(&["plan", "--api-url", &url, "crm.csv", "--json", "--full"]).expect(0).summary();
+    assert_eq!(all["plan"]["updates_refreshed"], 3);
     let seen = ws.arrivals().len();
     let ran = ws.sync(&["crm.csv"]).expect(0).expect_books();
     assert_eq!((ran.rows("synced"), ran.rows("unchanged")), (1, 2));

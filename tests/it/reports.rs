@@ -454,3 +454,28 @@ fn a_terminal_gets_a_bar_that_leaves_no_garbage() {
         assert!(!line.contains("updates settled") && !line.contains("===="), "the bar is gone: {screen:#?}");
     }
 }
+
+#[test]
+fn where_nothing_can_be_written_for_people_or_programs_the_run_goes_on() {
+    for redirected in ["2>/dev/full", "2>&-", ">&- 2>&-", "2>&1 | head -c 10"] {
+        for verbose in ["-q", "-vvv"] {
+            let workspace = Workspace::new();
+            workspace.write("crm.csv", export(300));
+            let plain = workspace.sync_command(&["crm.csv", verbose]);
+            let mut shell = Command::new("sh");
+            shell.args(["-c", &format!("{{ \"$0\" \"$@\"; echo $? >code; }} {redirected}")]);
+            shell.arg(plain.get_program()).args(plain.get_args());
+            shell.current_dir(workspace.dir.path()).env_clear();
+            shell.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
+            shell.output().unwrap();
+            let code = fs::read_to_string(workspace.path("code")).unwrap();
+            assert_eq!(code, "0\n", "{redirected} {verbose}");
+            let summary = workspace.last_run_file("summary.json").unwrap();
+            assert_eq!(
+                serde_json::from_str::<Value>(&summary).unwrap()["rows"]["synced"],
+                300,
+                "{redirected}"
+            );
+        }
+    }
+}

@@ -1,7 +1,7 @@
 //! True swaps broken by clearing one of them first (`plan.break_cycles = "clear"`): the clear, the others in order, and at
 //! last the one that was cleared; held where it may not be, and nothing lost between the clear and the rest.
 //!
-//! Not here: chains, and swaps that are held (`swaps.rs`).
+//! Not here: chains, and swaps that are held (`swaps.rs`), limits and doubts about rings (`rings_open.rs`).
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -13,20 +13,20 @@ use crate::support::{Ran, Workspace, finished};
 use crate::witness::{frozen_after, kill_9};
 
 /// Rings that may be open at a time, as the plan has it by default.
-const RINGS_OPEN_MAX: usize = 64;
+pub(crate) const RINGS_OPEN_MAX: usize = 64;
 
 /// The options that break swaps of IMSIs and ICCIDs.
-const BREAK: [&str; 7] =
+pub(crate) const BREAK: [&str; 7] =
     ["--yes", "--break-cycles", "clear", "--clearable", "imsi,iccid", "--clear-as", "null"];
 
 /// A server that lets a value be one subject's alone, and takes a null for a clear.
-fn unique() -> Workspace {
+pub(crate) fn unique() -> Workspace {
     let faults = Faults { uniqueness: Uniqueness::Refuse409, ..Faults::default() };
     Workspace::of(SandboxOptions { faults, clears: Clears::Null, ..SandboxOptions::default() })
 }
 
 /// A server that lets a value be one subject's alone, at which every subject from 0 has the IMSI of its number.
-fn with_subjects(subjects: u64) -> Workspace {
+pub(crate) fn with_subjects(subjects: u64) -> Workspace {
     let workspace = unique();
     let rows: Vec<(u64, u64)> = (0..subjects).map(|subject| (subject, subject)).collect();
     workspace.write("before.csv", takes(&rows));
@@ -35,7 +35,7 @@ fn with_subjects(subjects: u64) -> Workspace {
 }
 
 /// Subjects and the IMSIs that they take.
-fn takes(rows: &[(u64, u64)]) -> String {
+pub(crate) fn takes(rows: &[(u64, u64)]) -> String {
     let mut text = String::from("crm id,imsi,tier\n");
     for (subject, imsi_of) in rows {
         writeln!(text, "C-{subject:06},{},basic", imsi(*imsi_of)).unwrap();
@@ -43,22 +43,22 @@ fn takes(rows: &[(u64, u64)]) -> String {
     text
 }
 
-fn imsi(number: u64) -> String {
+pub(crate) fn imsi(number: u64) -> String {
     format!("23415{number:010}")
 }
 
-fn sync(workspace: &Workspace, args: &[&str]) -> Ran {
+pub(crate) fn sync(workspace: &Workspace, args: &[&str]) -> Ran {
     workspace.sync(&[&BREAK[..], args].concat())
 }
 
 /// What the requests about a subject set its IMSI to, from the first after `before.csv`.
-fn imsis_sent(workspace: &Workspace, subject: u64) -> Vec<Option<String>> {
+pub(crate) fn imsis_sent(workspace: &Workspace, subject: u64) -> Vec<Option<String>> {
     let history = workspace.history(&format!("C-{subject:06}"));
     history.iter().skip(1).map(|request| request.fields.get("imsi").cloned().flatten()).collect()
 }
 
 #[track_caller]
-fn assert_holds(workspace: &Workspace, rows: &[(u64, u64)]) {
+pub(crate) fn assert_holds(workspace: &Workspace, rows: &[(u64, u64)]) {
     for (subject, imsi_of) in rows {
         let at_server = workspace.at_server(&format!("C-{subject:06}"), "imsi");
         assert_eq!(at_server, Some(imsi(*imsi_of)), "subject {subject}");
@@ -66,7 +66,7 @@ fn assert_holds(workspace: &Workspace, rows: &[(u64, u64)]) {
 }
 
 #[track_caller]
-fn assert_sent(ran: &Ran, synced: u64, clears: u64) {
+pub(crate) fn assert_sent(ran: &Ran, synced: u64, clears: u64) {
     let summary = ran.summary();
     let conflicts = summary["http"]["409"].as_u64().unwrap_or(0);
     assert_eq!((ran.rows("synced"), conflicts), (synced, 0), "{summary}");
@@ -185,18 +185,6 @@ fn killed_between_the_clear_and_the_rest_a_resume_sends_the_rest_as_a_chain() {
     // The next one had its intent already: while it is in doubt, whoever waits for it may have to be tried twice.
     assert!(ran.summary()["attempts"].as_u64() <= Some(3), "{}", ran.stdout);
     assert_eq!(imsis_sent(&workspace, 0).iter().filter(|imsi| imsi.is_none()).count(), 1, "cleared once");
-    assert_holds(&workspace, &rows);
-}
-
-#[test]
-fn a_limit_on_updates_that_would_end_between_a_clear_and_the_rest_clears_nothing() {
-    let workspace = with_subjects(4);
-    let rows = [(2, 12), (3, 13), (0, 1), (1, 0)];
-    workspace.write("swap.csv", takes(&rows));
-    let limited = sync(&workspace, &["swap.csv", "--max-rows", "3"]).expect(8).expect_books();
-    assert_eq!((limited.rows("synced"), limited.rows("pending")), (2, 2));
-    assert_holds(&workspace, &[(0, 0), (1, 1)]);
-    assert_sent(&sync(&workspace, &["swap.csv"]).expect(0).expect_books(), 2, 1);
     assert_holds(&workspace, &rows);
 }
 
@@ -326,16 +314,6 @@ fn whoever_was_cleared_and_is_refused_afterwards_is_listed_with_both() {
 }
 
 #[test]
-fn a_limit_on_updates_that_no_ring_fits_says_what_would_do() {
-    let workspace = with_subjects(3);
-    workspace.write("swap.csv", takes(&[(0, 1), (1, 2), (2, 0)]));
-    let limited = sync(&workspace, &["swap.csv", "--max-rows", "2"]).expect(8).expect_books();
-    assert_eq!((limited.rows("synced"), limited.rows("pending")), (0, 3));
-    let told = limited.summary()["notices"].to_string();
-    assert!(told.contains("--max-rows 2 is too few") && told.contains("--max-rows 3"), "{told}");
-}
-
-#[test]
 fn the_plan_says_why_a_swap_is_not_broken_and_what_would_break_it() {
     let workspace = unique();
     let [one, other] = ["234150000000001,8944100000000000015", "234150000000002,8944100000000000023"];
@@ -350,12 +328,12 @@ fn the_plan_says_why_a_swap_is_not_broken_and_what_would_break_it() {
 }
 
 /// As many rings of two.
-fn pairs(rings: u64) -> Vec<(u64, u64)> {
+pub(crate) fn pairs(rings: u64) -> Vec<(u64, u64)> {
     (0..2 * rings).map(|subject| (subject, subject ^ 1)).collect()
 }
 
 /// The most subjects that were without an IMSI at the server at any moment, as its requests tell.
-fn most_without(workspace: &Workspace) -> usize {
+pub(crate) fn most_without(workspace: &Workspace) -> usize {
     let (mut without, mut most) = (BTreeSet::new(), 0);
     for request in workspace.sandbox.requests().into_iter().filter(|request| request.applied) {
         let Some(subject) = request.subject else { continue };
@@ -383,32 +361,9 @@ fn many_rings_are_open_a_few_at_a_time_however_the_run_ends() {
     kill_9(&mut child);
     assert!(most_without(&workspace) <= RINGS_OPEN_MAX, "{} at once", most_without(&workspace));
     workspace.fault(Faults { uniqueness: Uniqueness::Refuse409, ..Faults::default() });
-    // A limit on updates that has no room for all that waits leaves nobody without anything.
+    // A limit on updates begins only rings that it can finish.
     sync(&workspace, &["swaps.csv", "--max-rows", "301"]).expect(8).expect_books();
     sync(&workspace, &["swaps.csv"]).expect(0).expect_books();
     assert!(most_without(&workspace) <= RINGS_OPEN_MAX, "{} at once", most_without(&workspace));
     assert_holds(&workspace, &rows);
-}
-
-#[test]
-fn what_hangs_on_a_ring_that_is_held_back_waits_with_it() {
-    let workspace = unique();
-    let iccid = |of: u64| format!("894410000000000{of:04}");
-    let row =
-        |of: u64, imsi_of: u64, iccid_of: u64| format!("C-{of:06},{},{}\n", imsi(imsi_of), iccid(iccid_of));
-    let file = |rows: &[String]| format!("crm id,imsi,iccid\n{}", rows.concat());
-    workspace.write("before.csv", file(&[0, 1, 2, 3].map(|of| row(of, of, of))));
-    workspace.sync(&["before.csv"]).expect(0);
-    // A ring of two; 2 takes the ICCID that 0 gives up, and 3 the one that 2 does.
-    workspace.write("ring.csv", file(&[row(0, 1, 7), row(1, 0, 1), row(2, 2, 0), row(3, 3, 2)]));
-    let limited = sync(&workspace, &["ring.csv", "--max-rows", "1"]).expect(8).expect_books();
-    assert_eq!(
-        (limited.rows("pending"), limited.summary()["attempts"].as_u64()),
-        (4, Some(0)),
-        "{}",
-        limited.stdout
-    );
-    let ran = sync(&workspace, &["ring.csv"]).expect(0).expect_books();
-    assert_sent(&ran, 4, 1);
-    assert_eq!(workspace.at_server("C-000003", "iccid"), Some(iccid(2)));
 }

@@ -1,5 +1,5 @@
-//! A survey beyond its memory: the same rulings, requests and row files; room that lacks, and placeholder keys; what is
-//! sent where only changes are.
+//! A survey beyond its memory: the same rulings, requests and row files; room that lacks; what is sent
+//! where only changes are.
 //!
 //! Not here: the plan's laws (`src/survey/gather/tests.rs`).
 
@@ -133,25 +133,6 @@ fn a_disk_that_is_full_ends_the_survey_with_its_reason() {
 }
 
 #[test]
-fn a_key_with_too_many_rows_is_a_placeholder_and_stops_the_run() {
-    let workspace = Workspace::new();
-    workspace.configure("[plan]\nsubject_rows_max = 30\n");
-    let mut text = String::from("crm id,tier\nC-1,basic\n");
-    (0..31).for_each(|row| writeln!(text, "UNKNOWN,t{row}").unwrap());
-    workspace.write("crm.csv", &text);
-    let ran = workspace.sync(&["--yes", "crm.csv"]).expect(4);
-    assert!(
-        ran.stderr.contains("one key value has more than 30 rows, the first of them row 2"),
-        "{}",
-        ran.stderr
-    );
-    assert!(!ran.stderr.contains("UNKNOWN"), "{}", ran.stderr);
-    assert_eq!(workspace.sandbox.stats().requests, 0);
-    workspace.configure("[plan]\nsubject_rows_max = 31\n");
-    workspace.sync(&["crm.csv"]).expect(0);
-}
-
-#[test]
 fn only_the_key_and_what_changed_is_sent_where_that_is_asked_for() {
     let workspace = Workspace::new();
     let (old, new) = ("C-1,+447910000001,basic\nC-2,+447910000002,basic\n", "C-1,+447910000001,gold\n");
@@ -177,4 +158,36 @@ fn only_the_key_and_what_changed_is_sent_where_that_is_asked_for() {
     let ran = workspace.sync(&["--send", "changed", "--full", "crm.csv"]).expect(0);
     assert_eq!(ran.rows("synced"), 3);
     assert_eq!(sent("C-1"), ["number", "user_class", "user_external_id"]);
+}
+
+#[test]
+fn a_disk_that_is_full_when_what_became_of_updates_is_kept_ends_the_run_with_its_place_and_loses_nothing() {
+    let refused = (0..SUBJECTS).filter(|subject| subject % 3 > 0);
+    let subject_statuses = refused.map(|subject| (format!("C-{subject:06}"), 422)).collect();
+    let workspace = Workspace::with(Faults { subject_statuses, ..Faults::default() });
+    // What the survey knows fits into memory, what became of the rows of refused updates does not.
+    workspace.configure("[plan]\nmemory_max = \"6MiB\"\n");
+    let rows = large().lines().skip(1).map(|row| row.replace(",12,", ",,") + "\n").collect::<String>();
+    workspace.write("crm.csv", format!("crm id,mobile,imsi,tier\n{}", rows.repeat(2)));
+    // A file of this process may have a MiB; the survey's rows and the journal need none as large.
+    let plain = workspace.sync_command(&["crm.csv"]);
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "trap '' XFSZ; ulimit -f 2048; exec \"$0\" \"$@\""]);
+    shell.arg(plain.get_program()).args(plain.get_args());
+    shell.current_dir(workspace.dir.path()).env_clear();
+    shell.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    shell.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let ran = finish(shell).expect(1).expect_books();
+    let told = &ran.stderr;
+    assert!(told.contains("what became of updates cannot be kept"), "{told}");
+    assert!(told.contains("simsync-state") && told.contains("free space there"), "{told}");
+    assert!(told.contains("run the same command again") && told.contains("nothing is lost"), "{told}");
+    let synced = ran.rows("synced");
+    assert!(synced > 0, "{}", ran.stdout);
+    let requests = workspace.sandbox.stats().requests;
+    let again = workspace.sync(&["crm.csv"]).expect(3).expect_books();
+    assert_eq!(workspace.sandbox.stats().requests, requests, "nothing was sent twice");
+    assert_eq!((again.rows("synced"), again.rows("failed")), (0, ran.rows("failed")));
+    let listed = workspace.last_run_file("failed.csv").unwrap().lines().count();
+    assert!(listed > 25_000, "{listed} rows are listed");
 }

@@ -257,6 +257,28 @@ fn a_canary_counts_what_was_put_aside_when_it_is_sent() {
     assert_eq!(workspace.sync(&args).expect(0).expect_books().rows("synced"), 51);
 }
 
+#[test]
+fn more_updates_that_wait_than_are_kept_in_memory_are_read_again_and_end_alike() {
+    for (held_max, options) in [(0, &[][..]), (1, &[]), (10, &[]), (10, &["--duplicates", "each"])] {
+        let workspace = known_to_the_server_only(24);
+        workspace.configure(&format!("[delivery]\ndeferred_held_max = {held_max}\n"));
+        // Forward nobody passes but the last; the earlier rows of a subject fold into its update, or go before it.
+        let tiers = (0..24).map(|of| format!("C-{of:06},,basic\n")).collect::<String>();
+        let text: String = (0..24).map(|of| format!("C-{of:06},{},gold\n", imsi(of + 1))).collect();
+        workspace.write("chain.csv", format!("crm id,imsi,tier\n{tiers}{text}"));
+        let args = ["--yes", "--max-in-flight", "1", "chain.csv"];
+        let ran = workspace.sync(&[&args[..], options].concat()).expect(0).expect_books();
+        let updates = if options.is_empty() { 24 } else { 48 };
+        assert_eq!(ran.rows("synced"), updates, "{held_max} {}", ran.stdout);
+        assert_eq!(ran.summary()["deferred"].as_u64(), Some(23), "{}", ran.stdout);
+        for of in 0..24 {
+            let key = format!("C-{of:06}");
+            assert_eq!(workspace.at_server(&key, "imsi"), Some(imsi(of + 1)), "{held_max} {key}");
+            assert_eq!(workspace.at_server(&key, "user_class").as_deref(), Some("gold"), "{held_max} {key}");
+        }
+    }
+}
+
 /// After so many updates of the chain, its next request is never answered, and the run is killed: what that link gives up is
 /// in doubt.
 fn cut_at_a_link(workspace: &Workspace, args: &[&str], updates: u64, hangs: Shares) {

@@ -173,3 +173,44 @@ fn a_lookup_during_the_first_run_is_a_sentence() {
     assert!(told.stdout.contains("it is the first one here"), "{} {}", told.stdout, told.stderr);
     assert!(!told.stdout.contains("the last fold"), "{}", told.stdout);
 }
+
+#[test]
+fn one_of_a_thing_is_told_in_the_singular() {
+    const MANY: [&str; 22] = [
+        "rows", "updates", "subjects", "lines", "values", "columns", "files", "runs", "requests", "attempts",
+        "records", "cells", "fields", "batches", "entries", "targets", "inputs", "chains", "checks", "pairs",
+        "pages", "retries",
+    ];
+    let workspace = Workspace::new();
+    workspace.write("crm.csv", export(1));
+    workspace.write("short.csv", "crm id,imei,tier\nC-7,,gold\nC-8\n");
+    let url = workspace.sandbox.url();
+    for args in [
+        &["plan", "crm.csv"][..],
+        &["check", "short.csv"],
+        &["sync", "short.csv"],
+        &["sync", "crm.csv", "-v"],
+        &["sync", "crm.csv"],
+        &["runs"],
+        &["show", "latest"],
+        &["lookup", "--user-external-id", "C-000000"],
+        &["journal", "stats"],
+        &["journal", "verify"],
+        &["journal", "compact"],
+        &["journal", "forget", "--before", "2999-01-01"],
+        &["journal", "forget", "--user-external-id", "C-000000"],
+        &["doctor", "--probe", "crm.csv"],
+    ] {
+        let mut command = workspace.command(args);
+        command.env("SIMSYNC_API_URL", &url);
+        let ran = crate::support::finish(command);
+        let text = format!("{}{}", ran.stdout, ran.stderr);
+        assert!(!text.is_empty(), "{args:?}");
+        let words: Vec<&str> = text.split([' ', '\n', ',', ';', ':', '(', ')']).collect();
+        for pair in words.windows(2) {
+            assert!(pair[0] != "1" || !MANY.contains(&pair[1]), "{args:?}: `1 {}` in\n{text}", pair[1]);
+        }
+        let rejected = workspace.last_run_file("rejected.csv").unwrap_or_default();
+        assert!(!rejected.contains("1 cells"), "{rejected}");
+    }
+}

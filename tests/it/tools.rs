@@ -113,7 +113,7 @@ fn verify_says_what_is_damaged_and_what_is_lost() {
     let what = told["findings"][0]["what"].as_str().unwrap();
     assert!(what.contains("1 of ") && what.contains("pages"), "{what}");
     let lost = told["findings"][0]["lost"].as_str().unwrap();
-    assert!(lost.contains("of 2000 subjects"), "{lost}");
+    assert!(lost.contains("of 2,000 subjects"), "{lost}");
     assert!(told["entries"].as_u64().unwrap() < 2_000);
     assert!(damaged.stderr.contains("journal adopt"), "{}", damaged.stderr);
     // One fault does not hide another.
@@ -239,4 +239,29 @@ fn compact_killed_at_any_moment_leaves_a_whole_journal() {
     ws.run(&["journal", "verify"]).expect(0);
     let state = ws.path("simsync-state");
     assert!(!state.join("journal.new").exists() && !state.join("journal.old").exists());
+}
+
+#[test]
+fn subjects_in_doubt_are_as_many_to_stats_to_the_plan_and_to_the_resume() {
+    for policy in ["fold", "each"] {
+        let ws = Workspace::with(Faults { latency_ms: 100, ..Faults::default() });
+        let twice = |row: &str| format!("{row}\n{}\n", row.replace("basic", "gold"));
+        let rows: String = export(200).lines().skip(1).map(twice).collect();
+        ws.write("export.csv", format!("crm id,mobile,imei,tier\n{rows}"));
+        let args = ["export.csv", "--duplicates", policy, "--concurrency", "8"];
+        let mut run = ws.sync_in_background(&args);
+        ws.wait_for_requests(30);
+        kill_9(&mut run);
+        let in_doubt = |told: &Value| told["subjects_in_doubt"].as_u64().unwrap();
+        let stats = in_doubt(&json(&ws.run(&["journal", "stats", "--json"]).expect(0))["targets"][0]);
+        assert!(stats > 7, "{stats} are in doubt");
+        let url = ws.sandbox.url();
+        let plan = ws.run(&[&["plan", "--api-url", &url], &args[..3]].concat()).expect(0).stderr;
+        assert!(plan.contains(&format!("in doubt: {stats} subjects")), "{policy}: {stats} in {plan}");
+        let resumed = ws.sync(&args).expect(0).summary();
+        assert_eq!(in_doubt(&resumed["plan"]), stats, "{policy}");
+        assert_eq!(resumed["rows"]["in_doubt"], 0, "{policy}");
+        let stats = json(&ws.run(&["journal", "stats", "--json"]).expect(0));
+        assert_eq!(in_doubt(&stats["targets"][0]), 0, "{policy}");
+    }
 }

@@ -19,6 +19,7 @@ mod quiet;
 mod refused;
 mod retried;
 pub(crate) mod scripted;
+mod slowing;
 mod stopping;
 mod token;
 mod verify;

@@ -93,6 +93,7 @@ pub(crate) fn window() -> usize {
         hours: simsync::deliver::Hours::always(simsync::deliver::Flow::Unlimited),
         senders: 1,
         rows_folding_max: 1,
+        deferred_held_max: 1,
         shutdown_grace_ms: 0,
         stop_at: None,
         updates_max: None,

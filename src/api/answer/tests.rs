@@ -35,7 +35,13 @@ fn sent() -> Fields {
 fn with(status: u16, retry_after: Option<&str>, body: &str) -> Outcome {
     let fields = sent();
     let answer = Answer { status, retry_after, body: body.as_bytes(), cut: false, is_coded: false };
-    classify(&answer, &Sent { fields: &fields, token: Some("s3cr3t-token") }, Verify::Echo, &canonical, now())
+    classify(
+        &answer,
+        &Sent { fields: &fields, unsent: None, token: Some("s3cr3t-token") },
+        Verify::Echo,
+        &canonical,
+        now(),
+    )
 }
 
 fn outcome(status: u16, body: &str) -> Outcome {
@@ -151,7 +157,13 @@ fn other_refusals_are_no_conflicts() {
         cut: false,
         is_coded: false,
     };
-    let seen = classify(&answer, &Sent { fields: &fields, token: None }, Verify::Echo, &canonical, now());
+    let seen = classify(
+        &answer,
+        &Sent { fields: &fields, unsent: None, token: None },
+        Verify::Echo,
+        &canonical,
+        now(),
+    );
     assert_eq!(seen, refused("422 user # is unknown"));
 }
 
@@ -205,12 +217,23 @@ fn a_cleared_field_agrees_with_nothing_but_nothing() {
             let body = format!("{{\"{kind}\":{value}}}");
             let answer =
                 Answer { status: 201, retry_after: None, body: body.as_bytes(), cut: false, is_coded: false };
-            let seen =
-                classify(&answer, &Sent { fields: &fields, token: None }, Verify::Echo, &canonical, now());
+            let seen = classify(
+                &answer,
+                &Sent { fields: &fields, unsent: None, token: None },
+                Verify::Echo,
+                &canonical,
+                now(),
+            );
             assert_eq!(seen == Outcome::Acknowledged, agrees, "{body}");
         }
         let answer = Answer { status: 201, retry_after: None, body: b"{}", cut: false, is_coded: false };
-        let seen = classify(&answer, &Sent { fields: &fields, token: None }, Verify::Echo, &canonical, now());
+        let seen = classify(
+            &answer,
+            &Sent { fields: &fields, unsent: None, token: None },
+            Verify::Echo,
+            &canonical,
+            now(),
+        );
         assert_eq!(seen, Outcome::Acknowledged, "absent");
     }
 }
@@ -264,7 +287,7 @@ fn a_success_that_says_otherwise_is_a_mismatch() {
 #[test]
 fn an_acknowledgement_too_long_to_be_checked_is_none() {
     let fields = sent();
-    let sent = Sent { fields: &fields, token: None };
+    let sent = Sent { fields: &fields, unsent: None, token: None };
     let answer = Answer { status: 201, retry_after: None, body: b"{}", cut: true, is_coded: false };
     let seen = classify(&answer, &sent, Verify::Echo, &canonical, now());
     assert_eq!(seen, mismatch(&[], "201 answer is too long to be checked"));
@@ -273,7 +296,7 @@ fn an_acknowledgement_too_long_to_be_checked_is_none() {
 #[test]
 fn bytes_that_are_no_text_are_no_acknowledgement() {
     let fields = sent();
-    let sent = Sent { fields: &fields, token: None };
+    let sent = Sent { fields: &fields, unsent: None, token: None };
     let answer =
         Answer { status: 201, retry_after: None, body: b"\x1f\x8b\x08\x00", cut: false, is_coded: false };
     assert_eq!(
@@ -332,7 +355,7 @@ fn retry_after_is_read_as_the_standard_has_it() {
 fn what_is_verified_is_the_operators_choice() {
     let fields = sent();
     let seen = |verify: Verify, answer: &Answer<'_>| {
-        classify(answer, &Sent { fields: &fields, token: None }, verify, &canonical, now())
+        classify(answer, &Sent { fields: &fields, unsent: None, token: None }, verify, &canonical, now())
     };
     let with = |body: &'static str| Answer {
         status: 201,
@@ -360,7 +383,7 @@ fn what_is_verified_is_the_operators_choice() {
 #[test]
 fn a_coding_that_was_not_asked_for_is_not_read() {
     let fields = sent();
-    let sent = Sent { fields: &fields, token: None };
+    let sent = Sent { fields: &fields, unsent: None, token: None };
     // Were it read, it would agree, and it would be a conflict.
     let body = br#"{"status":"success","detail":"already exists"}"#;
     let answer = Answer { status: 201, retry_after: None, body, cut: false, is_coded: true };

@@ -13,6 +13,7 @@ use crate::api::{Envelope, body};
 
 mod http2;
 mod renewal;
+mod way;
 
 pub(crate) use renewal::Names;
 
@@ -120,6 +121,7 @@ fn request() -> Request {
         body: body(Envelope::DataString, crate::fields::ClearAs::Empty, &fields),
         idempotency_key: "0123456789abcdef".to_owned(),
         sent: Arc::new(fields),
+        unsent: None,
     }
 }
 

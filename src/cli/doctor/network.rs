@@ -129,7 +129,7 @@ fn closed(error: &KnockError) -> CheckRecord {
             CONNECT,
             Exit::Temporary,
             says,
-            "check scheme, host and port in api.url, the network, and whether the API is up",
+            "check scheme, host and port in api.url, api.proxy, the network, and whether the API is up",
         ),
         KnockError::NotConnected(_) | KnockError::Client(_) => CheckRecord::failed(
             CONNECT,

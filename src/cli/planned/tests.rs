@@ -95,7 +95,7 @@ const PARTS: &[(&str, &str, Part)] = &[
     ("plan.blank_max", "\"1%\"", Stop),
     ("plan.usual_rows_min", "1", Stop),
     ("plan.repeated_max", "7", Stop),
-    ("plan.subject_rows_max", "7", Moves),
+    ("plan.subject_rows_max", "7", Machine),
     ("plan.chain_rows_max", "7", Moves),
     ("plan.send", "\"changed\"", Moves),
     ("plan.samples", "7", Machine),
@@ -111,6 +111,7 @@ const PARTS: &[(&str, &str, Part)] = &[
     ("delivery.until", "\"05:00\"", Stop),
     ("delivery.time_zone", "\"Europe/London\"", Way),
     ("delivery.max_rows", "7", Stop),
+    ("delivery.deferred_held_max", "7", Machine),
     // How long a row is tried. A row out of attempts is unknown whatever its verdict, and goes on in the next run.
     ("delivery.attempts_max", "7", Way),
     ("delivery.retry_elapsed_max", "\"10m\"", Way),

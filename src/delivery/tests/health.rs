@@ -477,3 +477,49 @@ fn two_thirds_of_what_fails_at_a_sick_server_are_not_counted() {
     assert_eq!(attempts_of_a_poison_row(false), attempts_max);
     assert_eq!(attempts_of_a_poison_row(true), 3 * attempts_max);
 }
+
+#[test]
+fn what_the_server_did_not_look_at_goes_again_at_once_and_is_no_outage() {
+    let mut desk = Desk::warm(proven());
+    for id in 1..=30 {
+        desk.offer(id, id);
+    }
+    let sent = desk.send_all();
+    for id in &sent {
+        desk.answer(*id, Outcome::Unprocessed);
+    }
+    assert_eq!(desk.actions, []);
+    let mut again = desk.send_all();
+    again.sort_unstable();
+    assert_eq!(again, sent, "at once, before anything else");
+    for id in again {
+        desk.answer(id, Outcome::Acknowledged);
+    }
+    assert!(desk.verdicts.iter().all(|(_, verdict)| !matches!(verdict, Verdict::Failed(_))));
+    // A server that never looks at anything is asked less and less.
+    desk.offer(99, 99);
+    for _ in 0..4 {
+        desk.send(99);
+        desk.answer(99, Outcome::Unprocessed);
+    }
+    assert_eq!(desk.send_all(), Vec::<u64>::new());
+    desk.wake();
+    desk.send(99);
+}
+
+#[test]
+fn a_probe_that_is_not_looked_at_is_one_in_vain() {
+    let mut desk = Desk::new(proven());
+    for id in 1..=3 {
+        desk.offer(id, id);
+    }
+    for id in desk.send_all() {
+        desk.answer(id, Outcome::NotConnected);
+    }
+    assert_eq!(desk.actions, [Action::BreakerOpened]);
+    desk.wake();
+    let probe = desk.send_all();
+    desk.answer(probe[0], Outcome::Unprocessed);
+    desk.wake();
+    assert_eq!(desk.send_all().len(), 1, "the next one follows");
+}

@@ -134,6 +134,25 @@ fn a_401_for_everybody_under_the_same_token_stops_after_two_more() {
 }
 
 #[test]
+fn a_401_for_everybody_from_the_first_on_asks_nobody_who_was_not_on_the_wire() {
+    // However many of them were answered before the token was read again.
+    for answered in 1..=4 {
+        let mut desk = Desk::new(proven());
+        offer_all(&mut desk, 0..9);
+        let sent: Vec<UpdateId> = (0..4).map(|_| desk.scheduler.next(0).expect("an attempt").id).collect();
+        sent[..answered].iter().for_each(|id| desk.answer(*id, Outcome::TokenRefused));
+        reread(&mut desk, 0, false);
+        for id in &sent[answered..] {
+            assert!(desk.scheduler.next(0).is_none(), "{answered}");
+            desk.answer(*id, Outcome::TokenRefused);
+        }
+        assert_eq!(desk.stops(), [&StopCause::TokenRefused], "{answered}");
+        assert!(desk.scheduler.next(0).is_none(), "{answered}");
+        assert_eq!((failed_ones(&desk), desk.scheduler.unsent().len()), (vec![], 9), "{answered}");
+    }
+}
+
+#[test]
 fn several_403_in_a_row_that_pass_by_themselves_cost_nobody_its_verdict() {
     let mut desk = Desk::warm(proven());
     offer_all(&mut desk, 0..20);

@@ -35,6 +35,9 @@ fn hash(bytes: &[u8]) -> u64 {
 /// The hash of a value, whatever the case of its letters.
 fn hash_folded(bytes: &[u8]) -> u64 {
     const AT_ONCE: usize = 64;
+    if !bytes.iter().any(u8::is_ascii_uppercase) {
+        return hash(bytes);
+    }
     let mut folded = [0; AT_ONCE];
     match folded.get_mut(..bytes.len()) {
         Some(room) => {
@@ -131,7 +134,7 @@ impl Cards {
 /// Classes of a stretch of rows.
 #[derive(Debug, Default)]
 pub(super) struct ClassNotes {
-    /// In order of their names.
+    /// In the order in which they appeared.
     seen: Vec<(Box<str>, Tally)>,
     /// Values of further classes, row by row.
     beyond: Vec<(Box<str>, Place)>,
@@ -139,10 +142,11 @@ pub(super) struct ClassNotes {
 
 impl ClassNotes {
     pub(super) fn observe(&mut self, place: Place, class: &str) {
-        match self.seen.binary_search_by(|(seen, _)| seen.as_ref().cmp(class)) {
-            Ok(index) => self.seen[index].1.add(place),
-            Err(_) if self.seen.len() >= CLASSES_MAX => self.beyond.push((class.into(), place)),
-            Err(index) => self.seen.insert(index, (class.into(), Tally::of(place))),
+        // They are few, and most differ in length already.
+        match self.seen.iter().position(|(seen, _)| seen.as_ref() == class) {
+            Some(index) => self.seen[index].1.add(place),
+            None if self.seen.len() >= CLASSES_MAX => self.beyond.push((class.into(), place)),
+            None => self.seen.push((class.into(), Tally::of(place))),
         }
     }
 }
@@ -159,7 +163,6 @@ impl Classes {
     /// Takes over the notes of the rows that come next, whose ordinals are `shift` lower than they should be.
     pub(super) fn take(&mut self, notes: &mut ClassNotes, shift: u64) {
         // Which classes are kept hangs on the order in which they appeared.
-        notes.seen.sort_unstable_by_key(|(_, tally)| tally.first);
         for (class, tally) in notes.seen.drain(..) {
             self.note(class, tally.shifted(shift));
         }

@@ -15,6 +15,12 @@ const FOLLOWED_DIGITS_MIN: usize = 6;
 /// Fewest digits, the zero among them, of a number with its area code. Groups of one number are shorter.
 const WITH_AREA_DIGITS_MIN: usize = 6;
 
+/// Whether so many digits behind `+` are too few to be a number of their own, whatever white space and digits follow.
+pub(super) fn are_too_few(digits: usize) -> bool {
+    // One of them at least is the calling code's.
+    digits <= FOLLOWED_DIGITS_MIN
+}
+
 /// Whether the text behind `+`, or without one, is more than one number. A stroke ends a number that is complete, and
 /// one that is followed by a trunk zero; white space only where a whole number with a trunk zero follows.
 pub(super) fn holds_several(text: &str, international: bool, country: Option<Country>) -> bool {

@@ -4,6 +4,7 @@
 //! (`broken.rs`), what a cell means (`fields/`).
 
 use super::CsvRows;
+use crate::count::plural_len;
 use crate::input::error::Problem;
 use crate::input::header::CsvLayout;
 use crate::input::reader::origin_row;
@@ -14,6 +15,8 @@ use crate::input::{Bounds, names};
 pub(super) struct Seen<'b> {
     pub(super) bytes: &'b [u8],
     pub(super) quotes: Quotes,
+    pub(super) has_backslash: bool,
+    pub(super) has_nul: bool,
     /// It ends with the file, without a line end.
     pub(super) is_cut_off: bool,
     /// The record before it was blank.
@@ -40,7 +43,7 @@ impl CsvRows {
         bounds: &Bounds,
     ) -> Result<Option<u64>, Problem> {
         let name = |column: usize| layout.names.get(column).map_or("", String::as_str);
-        if memchr::memchr(0, seen.bytes).is_some() {
+        if seen.has_nul {
             let column = self.record.iter().position(|cell| cell.contains('\0')).unwrap_or_default();
             let nuls = memchr::memchr_iter(0, seen.bytes).count();
             let detail =
@@ -58,8 +61,8 @@ impl CsvRows {
             }
         }
         // Nearly all records are plain, and have no quote of any kind.
-        let has_backslash = || seen.quotes != Quotes::None && memchr::memchr(b'\\', seen.bytes).is_some();
-        if !self.record.is_ascii() || has_backslash() {
+        let has_backslash = seen.quotes != Quotes::None && seen.has_backslash;
+        if has_backslash || !self.record.is_ascii() {
             self.check_other_quotes(layout, seen.quotes)?;
         }
         let record = &self.record;
@@ -123,7 +126,7 @@ impl CsvRows {
 
     fn check_width(&self, layout: &CsvLayout, is_cut_off: bool) -> Result<(), Problem> {
         let (width, found) = (layout.names.len(), self.record.len());
-        let detail = || format!("{found} cells where the header has {width}");
+        let detail = || format!("{} where the header has {width}", plural_len(found, "cell"));
         if found < width && is_cut_off {
             let detail = format!("{}, and no line end: the file may be cut off", detail());
             return Err(Problem::new("csv.truncated_row", detail));
@@ -134,7 +137,7 @@ impl CsvRows {
         let surplus = layout.surplus;
         if surplus > 0 && found >= width && found < width + surplus {
             // Were it right, it would be the only row without the empty cells; more likely two of its cells merged.
-            let detail = format!("{found} cells where other rows have {}", width + surplus);
+            let detail = format!("{} where other rows have {}", plural_len(found, "cell"), width + surplus);
             return Err(Problem::new("csv.ragged_short", detail));
         }
         let is_filled = || self.record.iter().skip(width).any(|cell| !cell.trim().is_empty());

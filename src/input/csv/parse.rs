@@ -20,6 +20,7 @@ pub(in crate::input) struct Cells {
 }
 
 impl Cells {
+    #[inline]
     pub(in crate::input) fn get(&self, cell: usize) -> Option<&str> {
         let (begin, end) = *self.spans.get(cell)?;
         self.text.get(begin..end)

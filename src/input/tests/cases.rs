@@ -1,6 +1,7 @@
 //! The cases of CSV exports that a careful tool knows, each by its name.
 
 use super::{Scene, column, lines, read_all, text_of};
+use crate::count::plural;
 use crate::input::{Pass, SourceError, TrailerCounts};
 use crate::update::FieldKind::{Imsi, Number, Username};
 
@@ -66,8 +67,9 @@ fn a_trailer_count_is_held_against_the_rows() {
         let content = format!("imsi|msisdn|note\n1|2|a\n3|4\n\n{trailer}\n");
         let scene = Scene::csv(&content);
         let error = scene.read_error();
+        let told = plural(told, "row");
         let expected =
-            format!("a.csv line 5: the file says it has {told} rows, 2 were read: it was cut off or edited");
+            format!("a.csv line 5: the file says it has {told}, 2 were read: it was cut off or edited");
         assert_eq!(text_of(&error, scene.dir.path()), expected);
         assert!(error.remedy().contains("input.trailer_counts"));
         let mut ignoring = Scene::csv(&content);

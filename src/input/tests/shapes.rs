@@ -104,7 +104,7 @@ fn broken_rows_name_the_other_line() {
         details(&rows),
         [
             "its last cell may go on on line 3, which has no other",
-            "1 cells where the header has 3",
+            "1 cell where the header has 3",
             "its first cell may have begun on line 3, which has no other",
         ]
     );

@@ -157,7 +157,7 @@ fn a_lost_tail_is_refused_with_what_is_lost() {
     copy(old.path(), &dir.path().join("journal"));
     let text = open(dir.path()).unwrap_err().to_string();
     assert!(
-        text.contains("was durable") && text.contains("of 3 records since the last fold, 1 are left"),
+        text.contains("was durable") && text.contains("of 3 records since the last fold, 1 is left"),
         "{text}"
     );
 }
@@ -185,7 +185,7 @@ fn records_that_do_not_add_up_are_refused() {
     core.watermark.write(&mark).unwrap();
     drop(core);
     let text = open(dir.path()).unwrap_err().to_string();
-    assert!(text.contains("of 2 records since the last fold, 1 are left"), "{text}");
+    assert!(text.contains("of 2 records since the last fold, 1 is left"), "{text}");
 }
 
 #[test]

@@ -109,3 +109,66 @@ fn a_fold_whose_naming_fails_leaves_a_journal_that_opens() {
         assert_eq!(journal.lookup(subject(2)).unwrap().unwrap().in_doubt.len(), 1);
     }
 }
+
+/// A store whose log cannot be read without a panic, as sled and the decoders beneath it do over bytes that no sound file has.
+struct PanickingStore(SledStore);
+
+struct PanickingLog(Box<dyn ReadLog + Send + Sync>);
+
+impl ReadLog for PanickingLog {
+    fn scan(&self, _: u64, _: u64, _: crate::journal::store::VisitValue<'_>) -> Result<(), JournalError> {
+        panic!("as a library does over damaged bytes")
+    }
+
+    fn last(&self) -> Result<Option<u64>, JournalError> {
+        self.0.last()
+    }
+}
+
+impl Store for PanickingStore {
+    fn commit(&mut self, group: &Group) -> Result<(), JournalError> {
+        self.0.commit(group)
+    }
+
+    fn log(&self) -> Result<Box<dyn ReadLog + Send + Sync>, JournalError> {
+        Ok(Box::new(PanickingLog(self.0.log()?)))
+    }
+
+    fn drop_some(&mut self, through: u64, values_max: usize) -> Result<bool, JournalError> {
+        self.0.drop_some(through, values_max)
+    }
+
+    fn named(&self, name: &str) -> Result<Option<Vec<u8>>, JournalError> {
+        self.0.named(name)
+    }
+
+    fn named_with(&self, prefix: &str, visit: VisitNamed<'_>) -> Result<(), JournalError> {
+        self.0.named_with(prefix, visit)
+    }
+
+    fn close(self: Box<Self>) -> Result<(), JournalError> {
+        Box::new(self.0).close()
+    }
+}
+
+#[test]
+fn a_panic_over_the_log_is_damage_with_a_remedy() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut core = open_core(dir.path()).unwrap().core;
+    core.commit_records([synced(1)].iter()).unwrap();
+    drop(core);
+    let lock = take_lock(dir.path());
+    let opened = Journal::start(&JournalOptions::new(dir.path()), move |dir| {
+        opening::open_with(dir, lock, |dir| Ok(Box::new(PanickingStore(SledStore::open(dir)?))))
+    });
+    let error = opened.unwrap_err();
+    assert!(matches!(error, JournalError::Damaged { .. }), "{error}");
+    assert!(error.to_string().contains("reading the log"), "{error}");
+    assert_eq!(error.exit_hint(), 13);
+    assert!(error.remedy().contains("journal verify"), "{}", error.remedy());
+    // A tool opens the journal on its own thread, which it must survive, too.
+    let opened = opening::open_with(dir.path(), take_lock(dir.path()), |dir| {
+        Ok(Box::new(PanickingStore(SledStore::open(dir)?)))
+    });
+    assert!(matches!(opened.err(), Some(JournalError::Damaged { .. })));
+}

@@ -53,7 +53,7 @@ fn what_a_subject_held_before_a_doubt_is_given_up_by_whatever_it_is_set_to_now()
         for now in [3, 5, FieldHash::CLEARED.0] {
             let rows = [row(1, &[(IMSI, 2)]), row(2, &[(IMSI, now)])];
             let plan = check(&rows, &records, &rules(), &[Send, late]);
-            assert_eq!((waves(&plan), plan.beside(1).unwrap().waits_for), (vec![1, 0], 2));
+            assert_eq!((waves(&plan), plan.beside(1).unwrap().linked.waits_for), (vec![1, 0], 2));
         }
         // Set to what it was, it gives nothing up; nor does a field of the same update that was never acknowledged.
         let rows = [row(1, &[(IMSI, 9)]), row(2, &[(IMSI, 2)])];

@@ -55,6 +55,7 @@ const ROOMS: &[(&str, Layer)] = &[
     ("exit", Layer::Fact),
     ("choice", Layer::Fact),
     ("near", Layer::Fact),
+    ("count", Layer::Fact),
 ];
 
 /// Every third-party crate and its doors: the files or rooms that may name it.

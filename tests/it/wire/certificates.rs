@@ -192,10 +192,22 @@ fn files_that_hold_no_certificates_are_refused_before_anything_is_asked() {
     assert_eq!(peer.connections(), 0);
 }
 
-/// Passes the first connection on to one port, cut off after a moment, and all others to another.
-fn moving(first: u16, then: u16) -> u16 {
+/// Passes the first connection on to one peer, cut off when the third request has come, and all others to another.
+fn moving(first: &Peer, then: &Peer) -> u16 {
+    // With one request at a time, two were answered by then, however slow the machine is.
+    const REQUESTS: usize = 3;
+    let (count, first, then) = (first.count(), first.port, then.port);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
+    let (cut, to_cut) = std::sync::mpsc::channel::<TcpStream>();
+    std::thread::spawn(move || {
+        for stream in to_cut {
+            while count() < REQUESTS {
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            stream.shutdown(Shutdown::Both).unwrap_or_default();
+        }
+    });
     std::thread::spawn(move || {
         for (ordinal, stream) in listener.incoming().enumerate() {
             let here = stream.unwrap();
@@ -209,10 +221,7 @@ fn moving(first: u16, then: u16) -> u16 {
                 });
             }
             if ordinal == 0 {
-                std::thread::spawn(move || {
-                    std::thread::sleep(Duration::from_millis(500));
-                    here.shutdown(Shutdown::Both).unwrap_or_default();
-                });
+                cut.send(here).unwrap();
             }
         }
     });
@@ -225,9 +234,8 @@ fn a_certificate_that_goes_wrong_in_the_middle_is_an_outage() {
     let (good, bad) = (peer(&ours, "127.0.0.1", 2999, None), peer(&other, "127.0.0.1", 2999, None));
     let workspace = trusting(&ours, "[delivery]\noutage_max = \"1s\"\nsenders = 1\n");
     workspace.write("crm.csv", export(20));
-    let url = good
-        .url("https", "127.0.0.1")
-        .replace(&good.port.to_string(), &moving(good.port, bad.port).to_string());
+    let url =
+        good.url("https", "127.0.0.1").replace(&good.port.to_string(), &moving(&good, &bad).to_string());
     let args = ["sync", "--api-url", &url, "--rate", "10/s", "--max-in-flight", "1", "--json", "crm.csv"];
     let ran = finish(workspace.command(&args)).expect(5).expect_books();
     assert!(ran.rows("synced") > 0 && ran.rows("failed") == 0, "{}", ran.stdout);

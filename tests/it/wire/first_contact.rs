@@ -160,6 +160,33 @@ fn a_page_of_html_is_named_by_the_doctor_and_by_a_run_at_first_contact() {
 }
 
 #[test]
+fn a_portal_before_a_target_that_was_proven_is_named_by_the_doctor_and_by_a_run() {
+    let portal = answer(200, "text/html", PORTAL);
+    let redirect = "HTTP/1.1 302 Found\r\nLocation: http://portal.invalid/\r\nContent-Length: 0\r\n\
+                    Connection: close\r\n\r\n";
+    for (after, names) in [(portal, "a page of HTML"), (redirect.to_owned(), "redirect")] {
+        let server = Scripted::start(move |ordinal, heard| match ordinal {
+            0..3 => echo(201, heard),
+            _ => after.clone(),
+        });
+        let workspace = Workspace::new();
+        workspace.configure("[delivery]\nbackoff_initial = \"10ms\"\noutage_max = \"1s\"\n");
+        workspace.write("proof.csv", export(3));
+        workspace.write("crm.csv", export(9));
+        let url = server.url();
+        workspace.run(&["sync", "--api-url", &url, "proof.csv"]).expect(0);
+        let probed = workspace.run(&["doctor", "--json", "--api-url", &url, "--probe", "crm.csv"]);
+        let probe =
+            probed.stdout.lines().find(|line| line.contains(r#""check":"probe""#)).unwrap_or_default();
+        assert!(probe.contains(r#""status":"failed""#) && probe.contains(names), "{probe}");
+        assert!(probe.contains("portal or a proxy") && probe.contains("api.url"), "{probe}");
+        let ran = workspace.run(&["sync", "--api-url", &url, "--retry-failed", "crm.csv"]);
+        assert!(ran.stderr.contains(names) && ran.stderr.contains("portal or a proxy"), "{}", ran.stderr);
+        assert!([5, 10].contains(&ran.code), "{}", ran.code);
+    }
+}
+
+#[test]
 fn a_hundred_refusals_in_a_row_after_successes_stop_the_run() {
     let workspace = Workspace::with(refusing(10..400));
     workspace.write("crm.csv", export(400));

@@ -38,6 +38,31 @@ fn a_window_that_pauses_sends_nothing_and_says_why() {
 }
 
 #[test]
+fn a_run_begun_in_closed_hours_says_at_once_until_when_it_waits() {
+    let workspace = Workspace::new();
+    workspace.configure(&window_now("1000/s", "pause"));
+    workspace.write("crm.csv", export(10));
+    let url = workspace.sandbox.url();
+    let opens = format!("nothing is sent before {} (delivery.window ", in_minutes(60));
+    let plan = workspace.run(&["plan", "--api-url", &url, "crm.csv"]).expect(0);
+    assert!(plan.stderr.contains(&opens), "{}", plan.stderr);
+    // With a limit that comes first, nothing will be.
+    let until = in_minutes(30);
+    let plan = workspace.run(&["plan", "--api-url", &url, "--until", &until, "crm.csv"]).expect(0);
+    let never =
+        format!("nothing will be sent: it is {until} (--until) before delivery.window lets anything out");
+    assert!(plan.stderr.contains(&never), "{}", plan.stderr);
+    let args = ["sync", "--api-url", &url, "--max-duration", "1s", "--json", "-v", "crm.csv"];
+    let ran = workspace.run(&args).expect(8);
+    assert!(ran.stdout.contains("nothing will be sent: --max-duration 1s is over before"), "{}", ran.stdout);
+    assert!(!ran.stdout.contains(r#""for_ms":null"#), "a pause by the hour has an end: {}", ran.stdout);
+    // Open hours are no matter for a note.
+    workspace.configure(&window_now("1000/s", "500/s"));
+    let plan = workspace.run(&["plan", "--api-url", &url, "crm.csv"]).expect(0);
+    assert!(!plan.stderr.contains("nothing"), "{}", plan.stderr);
+}
+
+#[test]
 fn a_window_has_its_own_rate_and_the_plan_reckons_with_it() {
     let workspace = Workspace::new();
     workspace.configure(&window_now("1/m", "500/s"));

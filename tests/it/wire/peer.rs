@@ -3,6 +3,7 @@
 //! Not here: any idea of what the endpoint is; every request is answered with a success.
 
 use std::net::TcpListener;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -87,6 +88,11 @@ pub(super) struct Peer {
 impl Peer {
     /// A peer on loopback: with TLS, or in clear and then of HTTP/2 alone.
     pub(super) fn start(security: Option<Security>) -> Peer {
+        Peer::refusing(security, 0..0)
+    }
+
+    /// The same, which under HTTP/2 refuses the streams of these requests, counted over all connections.
+    pub(super) fn refusing(security: Option<Security>, refused: Range<usize>) -> Peer {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -99,7 +105,8 @@ impl Peer {
                 loop {
                     let (tcp, _) = listener.accept().await.unwrap();
                     told.connections.fetch_add(1, Ordering::SeqCst);
-                    tokio::spawn(connection(tcp, acceptor.clone(), Arc::clone(&told)));
+                    let refused = refused.clone();
+                    tokio::spawn(connection(tcp, acceptor.clone(), Arc::clone(&told), refused));
                 }
             });
         });
@@ -114,6 +121,12 @@ impl Peer {
     /// Connections so far, those that came to nothing included.
     pub(super) fn connections(&self) -> usize {
         self.come.connections.load(Ordering::SeqCst)
+    }
+
+    /// Tells how many requests have come under HTTP/1.1, to whoever waits for them.
+    pub(super) fn count(&self) -> impl Fn() -> usize + Send + 'static {
+        let come = Arc::clone(&self.come);
+        move || come.http1.load(Ordering::SeqCst)
     }
 
     /// Requests so far, under HTTP/1.1 and under HTTP/2.
@@ -138,10 +151,15 @@ fn acceptor(security: Security) -> TlsAcceptor {
     TlsAcceptor::from(Arc::new(config))
 }
 
-async fn connection(tcp: tokio::net::TcpStream, acceptor: Option<TlsAcceptor>, come: Arc<Come>) {
-    let Some(acceptor) = acceptor else { return http2(tcp, come).await };
+async fn connection(
+    tcp: tokio::net::TcpStream,
+    acceptor: Option<TlsAcceptor>,
+    come: Arc<Come>,
+    refused: Range<usize>,
+) {
+    let Some(acceptor) = acceptor else { return http2(tcp, come, refused).await };
     match acceptor.accept(tcp).into_fallible().await {
-        Ok(tls) if tls.get_ref().1.alpn_protocol() == Some(b"h2") => http2(tls, come).await,
+        Ok(tls) if tls.get_ref().1.alpn_protocol() == Some(b"h2") => http2(tls, come, refused).await,
         Ok(tls) => http1(tls, &come).await,
         // The alert is on its way; closing with bytes unread would overtake it with a reset.
         Err((_, mut tcp)) => while matches!(tcp.read(&mut [0; 4096]).await, Ok(1..)) {},
@@ -173,11 +191,15 @@ async fn http1(mut stream: impl AsyncRead + AsyncWrite + Unpin, come: &Come) {
     }
 }
 
-async fn http2(stream: impl AsyncRead + AsyncWrite + Unpin, come: Arc<Come>) {
+async fn http2(stream: impl AsyncRead + AsyncWrite + Unpin, come: Arc<Come>, refused: Range<usize>) {
     let Ok(mut connection) = h2::server::handshake(stream).await else { return };
     while let Some(Ok((request, mut respond))) = connection.accept().await {
-        come.http2.fetch_add(1, Ordering::SeqCst);
+        let number = come.http2.fetch_add(1, Ordering::SeqCst);
         drop(request);
+        if refused.contains(&number) {
+            respond.send_reset(h2::Reason::REFUSED_STREAM);
+            continue;
+        }
         let answer = Response::builder().status(201).body(()).unwrap();
         if let Ok(mut body) = respond.send_response(answer, false) {
             body.send_data(SUCCESS.into(), true).unwrap_or_default();

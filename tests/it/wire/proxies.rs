@@ -178,7 +178,7 @@ fn a_407_is_the_proxys_word_and_no_rows() {
     // In the open it is an answer, in front of a tunnel there is none.
     for url in [NOWHERE.to_owned(), NOWHERE.replace("http:", "https:")] {
         let proxy = Proxy::start(None, ASKS_FOR_CREDENTIALS);
-        let workspace = workspace(&format!("proxy = \"{}\"\n", proxy.url("")));
+        let workspace = workspace(&format!("proxy = \"{}\"\n", proxy.url(&format!("jane:{SECRET}@"))));
         let authority = Authority::new("ours");
         workspace.write("ca.pem", authority.pem());
         let mut command = sync(&workspace, &url);
@@ -186,6 +186,9 @@ fn a_407_is_the_proxys_word_and_no_rows() {
         let ran = finish(command).expect(5).expect_books();
         assert_eq!(ran.rows("failed"), 0, "{url}");
         assert_silent(&ran);
+        let why = format!("the proxy http://********@127.0.0.1:{} does not accept the user name", proxy.port);
+        let stopped = ran.summary()["stopped"].to_string();
+        assert!(stopped.contains("could not be reached") && stopped.contains(&why), "{stopped}");
     }
 }
 

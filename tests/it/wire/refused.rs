@@ -81,6 +81,25 @@ fn an_error_budget_in_percent_is_one_of_the_rows_read() {
 }
 
 #[test]
+fn a_conflict_that_no_pass_resolves_counts_like_any_other_failure() {
+    let refused = (1..6).map(|row| (format!("C-{row:06}"), 409)).collect();
+    let workspace = Workspace::with(super::Faults { subject_statuses: refused, ..Default::default() });
+    workspace.write("crm.csv", export(20));
+    for flag in ["--max-errors", "--max-errors-per-signature"] {
+        let args = ["--max-in-flight", "1", flag, "2", "--full", "--retry-failed", "crm.csv"];
+        let ran = workspace.sync(&args).expect(4).expect_books();
+        assert_eq!((ran.rows("failed"), ran.rows("pending")), (3, 2), "{flag}: {}", ran.stdout);
+        assert_eq!(workspace.last_rows("failed.csv").len(), 3);
+    }
+    let enough = ["--max-errors", "5", "--retry-failed", "crm.csv"];
+    assert_eq!(workspace.sync(&enough).expect(3).expect_books().rows("failed"), 5);
+    // In a batch to come they have failed before, and say nothing of it.
+    workspace.write("next.csv", export(21));
+    let ran = workspace.sync(&["--max-errors", "0", "next.csv"]).expect(3).expect_books();
+    assert_eq!((ran.rows("failed"), ran.rows("synced")), (5, 1));
+}
+
+#[test]
 fn one_complaint_too_often_stops_the_run_while_others_may_go_on() {
     let mut faults = super::Faults::default();
     for row in 1..20 {
@@ -93,4 +112,53 @@ fn one_complaint_too_often_stops_the_run_while_others_may_go_on() {
     // 422, 404, 422, 404, 422, 404, and the fourth 422.
     assert_eq!((ran.rows("synced"), ran.rows("failed"), ran.rows("pending")), (1, 7, 32));
     assert!(ran.stderr.contains("max_errors_per_signature allows: 422"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_complaint_that_quotes_what_was_not_sent_shows_nothing_of_it() {
+    // The server knows the whole row from before, and quotes of it what it likes.
+    let logins = ["Ada Lovelace", "Grace Hopper", "José Müller", "ØRSTED"];
+    let server = Scripted::start(move |ordinal, heard| {
+        let id = heard.update["user_external_id"].as_str().unwrap();
+        let login = logins[id[2..].parse::<usize>().unwrap()];
+        if ordinal < 4 {
+            return echo(201, heard);
+        }
+        assert!(heard.update.get("username").is_none(), "{}", heard.update);
+        let says = format!("class of {} may not change", login.to_lowercase());
+        answer(422, "application/json", &serde_json::json!({ "detail": says }).to_string())
+    });
+    let workspace = Workspace::new();
+    let export = |class: &str| {
+        let rows: String =
+            logins.iter().zip(0..).map(|(login, row)| format!("C-{row},{login},{class}\n")).collect();
+        // A row folded into the one that is sent says the login, the last one does not.
+        format!("crm id,login,tier\n{rows}C-3,,{class}er\n")
+    };
+    let url = server.url();
+    let args = [
+        "sync",
+        "--api-url",
+        &url,
+        "--rate",
+        "unlimited",
+        "--max-in-flight",
+        "1",
+        "--send",
+        "changed",
+        "--json",
+        "--yes",
+        "--map",
+        "username=login",
+        "crm.csv",
+    ];
+    workspace.write("crm.csv", export("gold"));
+    workspace.run(&args).expect(0);
+    workspace.write("crm.csv", export("basic"));
+    let ran = workspace.run(&args).expect(3).expect_books();
+    assert_eq!(ran.rows("failed"), 4);
+    let summary = ran.summary();
+    let signatures = summary["signatures"].as_array().unwrap();
+    assert_eq!(signatures.len(), 1, "{signatures:?}");
+    assert_eq!(signatures[0]["signature"], "422 class of # may not change", "{signatures:?}");
 }

@@ -44,6 +44,21 @@ fn http_2_is_spoken_in_clear_when_asked_for() {
 }
 
 #[test]
+fn refused_streams_are_asked_again_at_once_and_are_no_sign_of_an_outage() {
+    const REFUSED: usize = 20;
+    let peer = Peer::refusing(None, 30..30 + REFUSED);
+    let workspace = Workspace::new();
+    workspace.configure("[api]\nhttp = \"2\"\n[delivery]\nsenders = 1\nconcurrency = 16\n");
+    workspace.write("crm.csv", export(ROWS));
+    let url = peer.url("http", "127.0.0.1");
+    let args = ["sync", "--api-url", &url, "--rate", "unlimited", "--json", "crm.csv"];
+    let ran = finish(workspace.command(&args)).expect(0).expect_books();
+    assert_eq!((ran.rows("synced"), ran.rows("in_doubt")), (u64::from(ROWS), 0));
+    assert_eq!(peer.requests(), (0, usize::try_from(ROWS).unwrap() + REFUSED));
+    assert!(!ran.stdout.contains(r#""type":"paused""#), "{}", ran.stdout);
+}
+
+#[test]
 fn what_is_applied_is_the_same_under_http_2() {
     let workspace = Workspace::new();
     workspace.configure("[api]\nhttp = \"2\"\n");

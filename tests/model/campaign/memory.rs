@@ -128,7 +128,8 @@ pub(crate) struct Entry {
     pub(crate) doubts: Vec<Doubt>,
     /// Ascending by version.
     pub(crate) refusals: Vec<Refusal>,
-    /// What failed, and was acknowledged since under the same version with other values that are in force.
+    /// What failed, or was in doubt, and was acknowledged since under the same version with other values that are in force, or
+    /// failed again with them.
     pub(crate) corrected: Vec<(Version, Cells)>,
     /// Of fields of [`Field::UNIQUE`] that are unknown, the value last acknowledged.
     pub(crate) last_known: Cells,
@@ -182,16 +183,16 @@ impl Entry {
                 Outcome::Failed(how, is_maybe) => {
                     let is_maybe = *is_maybe && !laws.has(Flaw::MaybeIsKnown);
                     self.is_uncounted |= *how == Failed::Unresolved;
-                    self.fail(facts, version, *how, is_maybe, batch);
+                    self.fail(facts, version, (*how, is_maybe), batch, laws);
                 }
                 Outcome::Deferred(is_maybe) | Outcome::Again(is_maybe) => {
                     self.is_uncounted = true;
-                    self.fail(facts, version, Failed::Deferred, *is_maybe, batch);
+                    self.fail(facts, version, (Failed::Deferred, *is_maybe), batch, laws);
                 }
             }
         }
         for (facts, _) in updates.iter().filter(|(_, outcome)| outcome.is_open()) {
-            self.doubt(facts, version_of(facts));
+            self.doubt(facts, version_of(facts), laws);
         }
     }
 
@@ -233,12 +234,19 @@ impl Entry {
             let is_in_doubt =
                 self.doubts.iter().any(|doubt| doubt.version > version && doubt.fields.contains(field));
             let is_resolved = |since: Version| since <= version || since.batch == of.batch && !is_in_doubt;
-            let was_unknown = matches!(self.fields.get(field), Some((State::Unknown, _)));
-            if matches!(self.fields.get(field), Some((State::Unknown, since)) if is_resolved(*since)) {
+            let unknown = self.fields.get(field).filter(|(state, _)| *state == State::Unknown);
+            let unknown = unknown.map(|(_, since)| *since);
+            let was_unknown = unknown.is_some();
+            let kept =
+                unknown.filter(|since| version.ordinal == 0 && !is_in_doubt && self.was_set(*since, version));
+            if kept.is_some() || unknown.is_some_and(is_resolved) {
                 self.fields.remove(field);
             }
             let is_forgotten = laws.has(Flaw::ClearedIsUnsent) && value.is_empty();
-            if !is_forgotten && !self.set(*field, State::Known(value.clone()), *of) && was_unknown {
+            if !is_forgotten
+                && !self.set(*field, State::Known(value.clone()), kept.unwrap_or(*of))
+                && was_unknown
+            {
                 // What is newer and unknown came upon this value.
                 self.keep_last_known(*field, value.clone());
             }
@@ -270,24 +278,55 @@ impl Entry {
 
     fn note_corrected(&mut self, acknowledged: &Cells, version: Version, laws: Laws) {
         let fields = &self.fields;
+        let refusals = &self.refusals;
         self.corrected.retain(|(of, cells)| {
             let is_in_force = fields.values().any(|(_, held)| held == of);
-            is_in_force && (*of != version || cells != acknowledged)
+            let is_open = refusals.iter().any(|refusal| refusal.version == *of);
+            (is_in_force || is_open) && (*of != version || cells != acknowledged)
         });
-        let refusal = self.refusals.iter().find(|refusal| refusal.version == version);
-        let failed = refusal.map(|refusal| &refusal.values).filter(|failed| *failed != acknowledged);
-        if let Some(failed) = failed.filter(|_| !laws.has(Flaw::CorrectionsAreUndone)) {
-            self.corrected.retain(|(of, cells)| *of != version || cells != failed);
-            self.corrected.push((version, failed.clone()));
+        let refused = self.refusals.iter().filter(|refusal| refusal.version == version);
+        let doubted = self.doubts.iter().filter(|doubt| doubt.version == version);
+        let left = refused.map(|refusal| &refusal.values).chain(doubted.map(|doubt| &doubt.values));
+        let left: Vec<Cells> = left.filter(|left| *left != acknowledged).cloned().collect();
+        left.into_iter().for_each(|left| self.keep_corrected(left, version, laws));
+    }
+
+    /// What was in doubt under this version is not any more. With other values it was another row, which was corrected.
+    fn end_doubt(&mut self, version: Version, now: &Cells, laws: Laws) {
+        let ended = self.doubts.extract_if(.., |doubt| doubt.version == version);
+        let others: Vec<Cells> = ended.map(|doubt| doubt.values).filter(|values| values != now).collect();
+        others.into_iter().for_each(|values| self.keep_corrected(values, version, laws));
+    }
+
+    fn keep_corrected(&mut self, left: Cells, version: Version, laws: Laws) {
+        if !laws.has(Flaw::CorrectionsAreUndone) {
+            self.corrected.retain(|(of, cells)| *of != version || *cells != left);
+            self.corrected.push((version, left));
         }
     }
 
-    /// Newer rows say what was acknowledged, and are not sent: what failed before them is overtaken.
-    pub(crate) fn confirm(&mut self, facts: &Facts) {
+    /// Whether a version, newer than a clear, is that of something acknowledged, as far as is known.
+    fn was_set(&self, since: Version, clear: Version) -> bool {
+        since > clear && !self.doubts.iter().any(|doubt| doubt.version == since) && !self.has_refused(since)
+    }
+
+    /// Whether an update failed under this version.
+    pub(crate) fn has_refused(&self, version: Version) -> bool {
+        self.refusals.iter().any(|refusal| refusal.version == version)
+    }
+
+    /// Newer rows say what was acknowledged, and are not sent: what failed before them is overtaken, and so is what failed
+    /// under their own version before they were corrected.
+    pub(crate) fn confirm(&mut self, facts: &Facts, laws: Laws) {
         for (field, (value, version)) in facts {
             if self.holds(*field, value) {
                 self.set(*field, State::Known(value.clone()), *version);
             }
+        }
+        let version = version_of(facts);
+        if self.has_refused(version) && self.fields.values().any(|(_, held)| *held == version) {
+            self.note_corrected(&values(facts), version, laws);
+            self.refusals.retain(|refusal| refusal.version != version);
         }
     }
 
@@ -299,31 +338,46 @@ impl Entry {
         })
     }
 
-    fn fail(&mut self, facts: &Facts, version: Version, how: Failed, is_maybe: bool, batch: u64) {
+    fn fail(
+        &mut self,
+        facts: &Facts,
+        version: Version,
+        (how, is_maybe): (Failed, bool),
+        batch: u64,
+        laws: Laws,
+    ) {
         for field in facts.keys().filter(|_| is_maybe) {
             self.set(*field, State::Unknown, version);
         }
         // Of a batch of its own is only what was definitely refused.
-        self.refuse(facts, version, how, if how.is_definite() { batch } else { version.batch });
+        self.refuse(facts, version, how, if how.is_definite() { batch } else { version.batch }, laws);
     }
 
-    fn refuse(&mut self, facts: &Facts, version: Version, how: Failed, batch: u64) {
-        self.doubts.retain(|doubt| doubt.version != version);
+    fn refuse(&mut self, facts: &Facts, version: Version, how: Failed, batch: u64, laws: Laws) {
+        self.end_doubt(version, &values(facts), laws);
         self.refusals.retain(|old| old.version.batch >= version.batch);
         let more = u32::from(how.is_definite());
         let values = values(facts);
         match self.refusals.iter_mut().find(|old| old.version == version) {
-            Some(old) => *old = Refusal { version, batch, how, count: old.count + more, values },
+            Some(old) => {
+                let before = std::mem::replace(
+                    old,
+                    Refusal { version, batch, how, count: old.count + more, values: values.clone() },
+                );
+                if before.values != values {
+                    self.keep_corrected(before.values, version, laws);
+                }
+            }
             None => self.refusals.push(Refusal { version, batch, how, count: more, values }),
         }
         self.refusals.sort_by_key(|refusal| refusal.version);
     }
 
-    fn doubt(&mut self, facts: &Facts, version: Version) {
+    fn doubt(&mut self, facts: &Facts, version: Version, laws: Laws) {
         for field in facts.keys() {
             self.set(*field, State::Unknown, version);
         }
-        self.doubts.retain(|old| old.version != version);
+        self.end_doubt(version, &values(facts), laws);
         self.doubts.push(Doubt { version, fields: facts.keys().copied().collect(), values: values(facts) });
         self.doubts.sort_by_key(|doubt| doubt.version);
     }

@@ -190,8 +190,8 @@ pub(crate) fn plan(
         let entry = memory.get(subject).unwrap_or(&nothing);
         let subject_ = Subject { rules, entry, rows: &rows };
         let mut confirmed: Vec<(u64, Facts)> = Vec::new();
-        for (at, said) in said.iter().enumerate() {
-            confirmed.extend(subject_.confirms(at, said).map(|facts| (rows[at].ordinal, facts)));
+        for (at, row) in rows.iter().enumerate() {
+            confirmed.extend(subject_.confirms(at, &said).map(|facts| (row.ordinal, facts)));
         }
         confirmed.sort_by_key(|(ordinal, _)| *ordinal);
         plan.confirmed.extend(confirmed.into_iter().map(|(_, facts)| (subject.clone(), facts)));
@@ -341,7 +341,8 @@ impl Subject<'_> {
     }
 
     /// What a row with nothing to send says, where it overtakes a failure.
-    fn confirms(&self, at: usize, said: &Said) -> Option<Facts> {
+    fn confirms(&self, at: usize, all: &[Said]) -> Option<Facts> {
+        let said = &all[at];
         if !matches!(said.ruling, Ruling::Unchanged | Ruling::Superseded) || said.claims.is_empty() {
             return None;
         }
@@ -356,7 +357,22 @@ impl Subject<'_> {
         let overtakes = |(field, (value, version)): (&Field, &(String, Version))| {
             *field != Field::Key && self.was_said_between(*field, value, *version)
         };
-        facts.iter().any(overtakes).then_some(facts)
+        (facts.iter().any(overtakes) || self.corrects(row, all, &facts)).then_some(facts)
+    }
+
+    /// Whether a row that is fed back, and has nothing to send, corrects an update that failed to what was acknowledged before.
+    fn corrects(&self, row: &Valid, all: &[Said], facts: &Facts) -> bool {
+        let parts = self.rows.iter().zip(all).filter(|(_, said)| !said.claims.is_empty());
+        let folded = parts.map(|(row, _)| row.version).max();
+        let update = if self.is_each() { Some(row.version) } else { folded };
+        let is_older = |(field, (value, version)): (&Field, &(String, Version))| {
+            *field != Field::Key
+                && self.entry.holds(*field, value)
+                && self.entry.version(*field).is_some_and(|held| held < *version)
+        };
+        row.version.batch != self.rules.batch
+            && update.is_some_and(|update| self.entry.has_refused(update))
+            && facts.iter().any(is_older)
     }
 
     /// Fields of a row of which something newer is known, or was sent.

@@ -52,7 +52,7 @@ fn outcome_of(said: Vec<u8>) -> (Answered, Server) {
 fn a_refused_stream_has_done_nothing() {
     const RST_STREAM: u8 = 3;
     for (reason, expected) in
-        [(7, Outcome::NotConnected), (2, Outcome::Disconnected), (8, Outcome::Disconnected)]
+        [(7, Outcome::Unprocessed), (2, Outcome::Disconnected), (8, Outcome::Disconnected)]
     {
         let (answered, server) = outcome_of(frame(RST_STREAM, 0, 1, &[0, 0, 0, reason]));
         assert_eq!(answered.seen.outcome, expected, "{answered:?}");
@@ -76,7 +76,7 @@ fn what_a_server_says_as_it_closes_a_connection_is_not_repeated() {
 fn a_request_behind_the_last_that_is_served_has_done_nothing() {
     const GOAWAY: u8 = 7;
     for (last_stream, reason, expected) in [
-        (0, 0, Outcome::NotConnected),
+        (0, 0, Outcome::Unprocessed),
         // An error says nothing about what was done before it.
         (0, 11, Outcome::Disconnected),
     ] {
@@ -140,6 +140,7 @@ fn a_peer_that_falls_silent_is_noticed_and_the_next_request_goes_elsewhere() {
     let answers = attempts_with(&pinging(&silent, 100), 2);
     for answered in answers {
         assert_eq!(answered.seen.outcome, Outcome::TimedOut, "{answered:?}");
+        assert!(answered.trouble.is_some_and(|trouble| trouble.text.contains("pings are not answered")));
     }
     assert_eq!(silent.connections(), 2);
     assert_eq!(silent.requests(), ["request", "ping", "request", "ping"]);

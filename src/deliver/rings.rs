@@ -1,0 +1,243 @@
+//! Which rings of swaps are begun: a ring that was begun is finished, so none is begun for which a limit on updates has no
+//! room, nor while as many are open as may be.
+//!
+//! A ring is open from its clear until each of its updates has its fate, those among them that wait for a later pass. What
+//! hangs on a ring that is not begun is not sent either. Not here: whom a ring consists of and when its turn comes
+//! (`plan/waves.rs`), how it is broken (`clears.rs`).
+
+use std::collections::{HashMap, HashSet};
+
+use super::Driver;
+use super::feed::Fed;
+use crate::event::Event;
+use crate::plan::RINGS_OPEN_MAX;
+
+/// The rings of a run.
+#[derive(Debug, Default)]
+pub(super) struct Rings {
+    /// By ring, how many of its updates have no fate yet.
+    open: HashMap<u32, u32>,
+    /// Places of the limit on updates that belong to open rings, and were not taken yet.
+    reserved: u64,
+    /// Groups of which something is beyond the limit: what comes of them stays pending.
+    beyond: HashSet<u32>,
+    /// Rings for which the limit had some room, and too little.
+    without_room: Option<WithoutRoom>,
+    /// Groups that wait until rings are finished.
+    waiting: HashSet<u32>,
+    /// What waits of them: ordinals, and whether it is a clear.
+    postponed: HashSet<(u64, bool)>,
+    /// Where what was postponed is taken up, nothing else is sent.
+    taken_up: Option<HashSet<(u64, bool)>>,
+}
+
+/// Rings that a limit on updates has kept from being begun.
+#[derive(Debug, Clone, Copy)]
+struct WithoutRoom {
+    rings: u64,
+    /// Line of the first.
+    line: u64,
+    /// Updates of the shortest.
+    rows_min: u32,
+}
+
+/// What becomes of an update of a wave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    /// It is sent.
+    Now,
+    /// It is sent, if the limit has a place for it.
+    InLimit,
+    /// It stays pending.
+    Beyond,
+    /// It was sent before, or is later.
+    NotNow,
+}
+
+impl Rings {
+    /// Whether one is begun and not finished.
+    pub(super) fn is_any_open(&self) -> bool {
+        !self.open.is_empty()
+    }
+
+    /// An update of a ring has its fate.
+    pub(super) fn settle(&mut self, ring: u32) {
+        if let Some(rows) = self.open.get_mut(&ring) {
+            *rows -= 1;
+            if *rows == 0 {
+                self.open.remove(&ring);
+            }
+        }
+    }
+
+    /// Whose turn it is; a ring is begun with its clear. `left` is how many places of the limit are neither taken nor
+    /// reserved.
+    fn turn(&mut self, fed: &Fed, left: u64) -> Turn {
+        let key = (fed.place.ordinal, fed.is_clear);
+        let linked = fed.linked;
+        if self.taken_up.as_ref().is_some_and(|taken_up| !taken_up.contains(&key)) {
+            return Turn::NotNow;
+        }
+        if self.open.contains_key(&linked.ring) {
+            self.reserved = self.reserved.saturating_sub(u64::from(!fed.is_part));
+            return Turn::Now;
+        }
+        if self.beyond.contains(&linked.group) {
+            return Turn::Beyond;
+        }
+        if !fed.is_clear && !self.waiting.contains(&linked.group) {
+            return Turn::InLimit;
+        }
+        if self.waiting.contains(&linked.group) || self.open.len() >= RINGS_OPEN_MAX {
+            self.waiting.insert(linked.group);
+            self.postponed.insert(key);
+            return Turn::NotNow;
+        }
+        let rows = u64::from(linked.ring_rows);
+        if rows > left {
+            self.beyond.insert(linked.group);
+            if left > 0 {
+                let WithoutRoom { rings, line, rows_min } = self.without_room.unwrap_or(WithoutRoom {
+                    rings: 0,
+                    line: fed.place.line,
+                    rows_min: u32::MAX,
+                });
+                let rows_min = rows_min.min(linked.ring_rows);
+                self.without_room = Some(WithoutRoom { rings: rings + 1, line, rows_min });
+            }
+            return Turn::Beyond;
+        }
+        self.open.insert(linked.ring, linked.ring_rows);
+        self.reserved += rows;
+        Turn::Now
+    }
+}
+
+impl Driver<'_, '_> {
+    /// Places of the limit on updates that are neither taken nor reserved.
+    pub(super) fn left(&self) -> u64 {
+        let updates_max = self.rules.updates_max.unwrap_or(u64::MAX);
+        updates_max.saturating_sub(self.handed).saturating_sub(self.rings.reserved)
+    }
+
+    /// Whether an update that is handed over may be sent. One that may not stays pending or comes again.
+    pub(super) fn may_send(&mut self, fed: &Fed) -> bool {
+        let left = self.left();
+        let turn = if self.is_in_waves { self.rings.turn(fed, left) } else { Turn::InLimit };
+        let is_sent = match turn {
+            Turn::Now => true,
+            Turn::InLimit => left > 0,
+            Turn::Beyond => false,
+            Turn::NotNow => return false,
+        };
+        if !is_sent {
+            self.rings.beyond.insert(fed.linked.group);
+            self.is_over_limit = true;
+        } else if !(fed.is_clear || turn == Turn::Now && fed.is_part) {
+            self.handed += 1;
+        }
+        is_sent
+    }
+
+    /// When all that was begun is settled: whether there is more to begin, how much of which is returned.
+    pub(super) fn take_up_postponed(&mut self) -> Option<u64> {
+        let Rings { open, reserved, waiting, postponed, taken_up, .. } = &mut self.rings;
+        open.clear();
+        *reserved = 0;
+        waiting.clear();
+        let postponed = std::mem::take(postponed);
+        if postponed.is_empty() || self.outcome.stopped.is_some() {
+            return None;
+        }
+        let updates = postponed.iter().filter(|(_, is_clear)| !is_clear).count() as u64;
+        *taken_up = Some(postponed);
+        self.is_resolving = false;
+        self.waiting.clear();
+        Some(updates)
+    }
+
+    /// At the end: names the rings for which a limit had too little room.
+    pub(super) fn tell_without_room(&mut self) {
+        let (Some(WithoutRoom { rings, line, rows_min }), Some(updates_max)) =
+            (self.rings.without_room, self.rules.updates_max)
+        else {
+            return;
+        };
+        let (swaps, are) = match rings {
+            1 => ("1 true swap".to_owned(), "is"),
+            more => (format!("{more} true swaps"), "are"),
+        };
+        let text = format!(
+            "--max-rows {updates_max} is too few for {swaps} beside what was sent, which {are} broken as a whole or \
+             not at all: pending, the first on line {line}; --max-rows {rows_min} or more, or a run without it, goes on"
+        );
+        self.emitter.emit(Event::Noticed { text });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::digest::SubjectId;
+    use crate::plan::Linked;
+    use crate::row::{Place, Version};
+    use crate::update::{Fields, Update};
+
+    fn fed(ordinal: u64, is_clear: bool, linked: Linked) -> Fed {
+        let update = Update {
+            subject: SubjectId([1; 16]),
+            version: Version { batch: 1, ordinal },
+            fields: Fields::default(),
+            facts: Vec::new(),
+            unsent: None,
+        };
+        Fed {
+            place: Place { ordinal, file: 0, line: ordinal + 1 },
+            update,
+            body: Vec::new(),
+            chronic: false,
+            refusals: 0,
+            is_part: false,
+            linked,
+            is_clear,
+        }
+    }
+
+    fn of(ring: u32, group: u32, ring_rows: u32) -> Linked {
+        Linked { waits_for: 0, group, ring, ring_rows }
+    }
+
+    #[test]
+    fn a_ring_is_begun_where_all_of_it_fits_and_goes_on_whatever_else_does_not() {
+        let mut rings = Rings::default();
+        let (long, short, chain) = (of(1, 1, 5), of(2, 1, 2), of(0, 1, 0));
+        assert_eq!(rings.turn(&fed(8, true, short), 4), Turn::Now);
+        assert_eq!(rings.turn(&fed(1, true, long), 2), Turn::Beyond);
+        assert_eq!(rings.turn(&fed(2, false, long), 2), Turn::Beyond);
+        assert_eq!(rings.turn(&fed(3, false, chain), 2), Turn::Beyond, "it may hang on the ring");
+        assert_eq!(rings.turn(&fed(4, false, of(0, 2, 0)), 2), Turn::InLimit);
+        assert_eq!([7, 8].map(|at| rings.turn(&fed(at, false, short), 0)), [Turn::Now; 2]);
+        assert_eq!(rings.reserved, 0);
+        rings.settle(2);
+        assert!(rings.is_any_open());
+        rings.settle(2);
+        assert!(!rings.is_any_open());
+        let WithoutRoom { rings, line, rows_min } = rings.without_room.unwrap();
+        assert_eq!((rings, line, rows_min), (1, 2, 5));
+    }
+
+    #[test]
+    fn while_as_many_are_open_as_may_be_the_next_wait_with_what_hangs_on_them() {
+        let mut rings = Rings::default();
+        let rows = u32::try_from(RINGS_OPEN_MAX).unwrap();
+        for ring in 1..=rows {
+            assert_eq!(rings.turn(&fed(u64::from(ring), true, of(ring, ring, 1)), u64::MAX), Turn::Now);
+        }
+        let next = of(rows + 1, rows + 1, 1);
+        assert_eq!(rings.turn(&fed(900, true, next), u64::MAX), Turn::NotNow);
+        rings.settle(1);
+        assert_eq!(rings.turn(&fed(900, false, next), u64::MAX), Turn::NotNow, "its clear has not gone");
+        assert_eq!(rings.turn(&fed(901, true, of(999, 999, 1)), u64::MAX), Turn::Now);
+        assert_eq!(rings.postponed, HashSet::from([(900, true), (900, false)]));
+    }
+}

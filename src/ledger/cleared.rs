@@ -1,0 +1,131 @@
+//! What a subject was cleared of so that others of its ring could have it, and has not been given since.
+//!
+//! Pure. Not here: which ring is broken by which clear (`plan/cycle.rs`), how a clear becomes part of an entry
+//! (`ledger.rs`).
+
+use super::{FieldState, InDoubt, LedgerEntry, LedgerField};
+use crate::digest::FieldHash;
+use crate::row::Version;
+use crate::update::{FieldFact, FieldKind, FieldSet};
+
+impl LedgerEntry {
+    /// Fields that a clear before all rows of its batch has emptied, or may have emptied: nothing was acknowledged of them
+    /// since.
+    pub fn cleared_first(&self) -> FieldSet {
+        let doubted = self.in_doubt.iter().filter(|doubt| doubt.version.is_before_all_rows());
+        let doubted = doubted.fold(FieldSet::EMPTY, |all, doubt| all.union(doubt.fields));
+        let failed = self.refusals.iter().any(|refusal| refusal.version.is_before_all_rows());
+        let is_cleared = |kind: &FieldKind| {
+            self.field(*kind).is_some_and(|field| match field.state {
+                FieldState::Known(hash) => hash == FieldHash::CLEARED && field.version.is_before_all_rows(),
+                FieldState::Unknown => {
+                    doubted.contains(*kind) || failed && field.version.is_before_all_rows()
+                }
+            })
+        };
+        FieldSet::EXCLUSIVE.iter().filter(is_cleared).collect()
+    }
+
+    /// Of a clear that is acknowledged now and was in doubt before, the version of what it came upon, which is what keeps
+    /// older rows out: the doubt has made the field unknown under that version. A version that failed, or is in doubt
+    /// itself, is none of that kind, for nothing was acknowledged under it.
+    pub(super) fn kept_by_clear(
+        &self,
+        fact: &FieldFact,
+        update: Version,
+        unknown: LedgerField,
+    ) -> Option<Version> {
+        let came_upon = unknown.version;
+        let is_newer_doubt = |doubt: &InDoubt| doubt.version > update && doubt.fields.contains(fact.kind);
+        let is_kept = update.is_before_all_rows()
+            && came_upon > update
+            && !self.in_doubt.iter().any(is_newer_doubt)
+            && !self.may_be_in_doubt(came_upon)
+            && !self.may_have_failed(came_upon);
+        is_kept.then_some(came_upon)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::digest::{SubjectId, UpdateDigest};
+    use crate::ledger::{EntryFold, Record, UnknownCause};
+
+    const SUBJECT: SubjectId = SubjectId([1; 16]);
+    const IMSI: FieldSet = FieldSet::only(FieldKind::Imsi);
+
+    fn synced(version: Version, hash: FieldHash) -> Record {
+        let facts = vec![FieldFact { kind: FieldKind::Imsi, hash, version }];
+        Record::Synced { subject: SUBJECT, version, facts, at_s: 9 }
+    }
+
+    fn cut(version: Version, cause: UnknownCause) -> Record {
+        let (subject, fields, digest) = (SUBJECT, IMSI, UpdateDigest(1));
+        let signature = String::new();
+        Record::Unknown { subject, version, fields, digest, cause, status: None, signature }
+    }
+
+    #[test]
+    fn a_clear_counts_until_something_is_acknowledged_and_no_other_clear_does() {
+        let [clear, row] = [0, 4].map(|ordinal| Version { batch: 2, ordinal });
+        let before = synced(Version { batch: 1, ordinal: 9 }, FieldHash(1));
+        let after = synced(row, FieldHash(2));
+        let cases = [
+            (vec![synced(clear, FieldHash::CLEARED)], IMSI),
+            (vec![synced(row, FieldHash::CLEARED)], FieldSet::EMPTY),
+            (vec![cut(clear, UnknownCause::Cut)], IMSI),
+            (vec![cut(clear, UnknownCause::Exhausted)], IMSI),
+            (vec![cut(row, UnknownCause::Cut)], FieldSet::EMPTY),
+            (vec![synced(clear, FieldHash::CLEARED), after.clone()], FieldSet::EMPTY),
+            (vec![cut(clear, UnknownCause::Cut), after], FieldSet::EMPTY),
+        ];
+        for (records, expected) in cases {
+            let mut fold = EntryFold::new(LedgerEntry::new(SUBJECT));
+            [before.clone()].iter().chain(&records).for_each(|record| fold.apply(record));
+            assert_eq!(fold.finish().cleared_first(), expected, "{records:?}");
+        }
+    }
+
+    #[test]
+    fn a_clear_in_doubt_that_is_acknowledged_keeps_the_version_of_what_it_came_upon() {
+        let [clear, row, older] = [0, 4, 3].map(|ordinal| Version { batch: 2, ordinal });
+        let set = synced(row, FieldHash(1));
+        let acknowledged = synced(clear, FieldHash::CLEARED);
+        let intent =
+            Record::Intent { subject: SUBJECT, version: clear, fields: IMSI, digest: UpdateDigest(1) };
+        let field = |records: &[&Record], is_cut: bool| {
+            let mut fold = EntryFold::new(LedgerEntry::new(SUBJECT));
+            for record in records {
+                if is_cut {
+                    fold = EntryFold::new(fold.finish());
+                }
+                fold.apply(record);
+            }
+            let field = fold.finish().field(FieldKind::Imsi).unwrap();
+            (field.state, field.version)
+        };
+        let cleared = FieldState::Known(FieldHash::CLEARED);
+        // Of one batch, and of a newer one than the clear's.
+        let newer = synced(Version { batch: 5, ordinal: 2 }, FieldHash(1));
+        for is_cut in [false, true] {
+            assert_eq!(field(&[&set, &intent, &acknowledged], is_cut), (cleared, row), "{is_cut}");
+            let lost = cut(clear, UnknownCause::Cut);
+            assert_eq!(field(&[&set, &intent, &lost, &intent, &acknowledged], is_cut), (cleared, row));
+            let known = (cleared, Version { batch: 5, ordinal: 2 });
+            assert_eq!(field(&[&newer, &intent, &lost, &intent, &acknowledged], is_cut), known);
+            // What a row of before that batch says is no news.
+            let stale = synced(older, FieldHash(3));
+            assert_eq!(
+                field(&[&set, &intent, &lost, &intent, &acknowledged, &stale], is_cut),
+                (cleared, row)
+            );
+        }
+        // What failed has set nothing: a row before it in its batch may be all that is left of it.
+        let failed = cut(row, UnknownCause::Exhausted);
+        let before = synced(Version { batch: 1, ordinal: 9 }, FieldHash(1));
+        for is_cut in [false, true] {
+            assert_eq!(field(&[&before, &failed, &intent, &acknowledged], is_cut), (cleared, clear));
+        }
+    }
+}
