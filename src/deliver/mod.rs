@@ -6,6 +6,7 @@
 //! decision (`delivery/`, `plan/`).
 
 mod adopt;
+mod ahead;
 mod aside;
 mod chains;
 mod clears;

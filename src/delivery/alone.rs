@@ -46,6 +46,8 @@ pub(super) struct PushedBack {
     was_first: bool,
     /// Of its 429 since it is among the last and nobody has passed: when the first was, and how many.
     left: Option<(u64, u32)>,
+    /// Nobody else was answered between its latest two.
+    was_again: bool,
 }
 
 impl PushedBack {
@@ -54,9 +56,10 @@ impl PushedBack {
         self.alone >= ALONE_MIN
     }
 
-    /// Whether it may be pushed back for itself.
-    pub(super) fn is_suspected(self) -> bool {
-        self.alone > 0
+    /// Whether its latest 429 tells of a rate: not where it may be pushed back for itself, nor where nobody else was asked since
+    /// the quiet of the one before.
+    pub(super) fn tells_of_rate(self) -> bool {
+        self.alone == 0 && !self.was_again
     }
 
     /// Whether others are to go before it after the quiet: whether they pass tells whose 429 it is. Who was pushed back behind
@@ -97,7 +100,9 @@ impl Answers {
             of.alone = of.alone.max(ALONE_MIN);
         }
         let is_own = of.is_own();
-        self.pushed_back += u64::from(!is_own && !is_chronic);
+        // Asked again at once, with nobody between, it tells the others nothing new.
+        of.was_again = of.since == Some((self.passed, self.pushed_back));
+        self.pushed_back += u64::from(!is_own && !is_chronic && !of.was_again);
         of.since = Some((self.passed, self.pushed_back));
         is_own
     }
@@ -130,6 +135,18 @@ mod tests {
         assert_eq!(are_own(50, 7, 2), [false; 50]);
         assert_eq!(are_own(50, 3, 0), [false; 50], "too few have passed");
         assert_eq!(are_own(50, 0, 0), [false; 50], "nobody else was asked");
+    }
+
+    #[test]
+    fn several_that_are_each_asked_twice_do_not_hide_each_other() {
+        let (mut answers, mut several) = (Answers::default(), [PushedBack::default(); 4]);
+        for round in 0..4 {
+            for of in &mut several {
+                let is_own = [(); 2].map(|()| answers.on_throttled(of, false, None)) == [true; 2];
+                assert_eq!(is_own, round >= 2, "round {round}");
+                (0..4).for_each(|_| answers.on_definite());
+            }
+        }
     }
 
     #[test]

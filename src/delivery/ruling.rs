@@ -169,7 +169,7 @@ impl Scheduler {
                 return false;
             }
         }
-        let testifies = item.waived < shed::TESTIMONIES_MAX;
+        let testifies = item.waived < shed::TESTIMONIES_MAX && !item.unhurried;
         self.shed.on_turned_away(item.subject, testifies, now_ms);
         true
     }
@@ -242,10 +242,15 @@ impl Scheduler {
     /// for an answer to what was sent before: it was under way when the trouble began, and says nothing of it.
     pub(super) fn on_definite(&mut self, sent_ms: u64, decision: &mut Decision) {
         self.answers.on_definite();
+        self.lanes.on_definite();
         let recovered = self.breaker.on_definite();
         self.quiet.on_definite();
         if recovered.has_closed {
             decision.actions.push(Action::BreakerClosed);
+            // The pace is judged by the time in which attempts could leave.
+            let now_ms = self.free.looked_ms();
+            self.brake.on_recovery(now_ms);
+            self.shed.on_recovery(now_ms);
         }
         for (id, charges) in recovered.confirmed {
             if let Some(item) = self.lanes.get_mut(id) {
@@ -270,19 +275,21 @@ impl Scheduler {
         let Some(item) = self.lanes.get_mut(id) else { return };
         let sent_ms = item.sent.1;
         let is_own = self.answers.on_throttled(&mut item.pushed_back, item.chronic, left);
-        let is_suspected = item.pushed_back.is_suspected();
+        let (subject, tells_of_rate) = (item.subject, item.pushed_back.tells_of_rate());
         let maybe_applied = item.maybe_applied;
         if let Some(ms) = self.quiet.on_throttled(now_ms, sent_ms, retry_after_ms) {
             decision.actions.push(Action::QuietStarted { ms, reason: REASON_THROTTLED });
-            // One that may be pushed back for itself tells of no rate.
-            if retry_after_ms.unwrap_or_default() == 0 && !is_suspected {
-                self.shed.on_volley(ms, now_ms);
+            if retry_after_ms.unwrap_or_default() == 0 && tells_of_rate {
+                self.shed.on_volley(Some(subject), ms, now_ms);
+            } else {
+                self.shed.on_quiet(ms);
             }
         }
         if is_own {
             if is_last {
                 self.breaker.on_own_pushback();
             }
+            self.shed.on_own(subject);
             let signature = SIGNATURE_429.to_owned();
             let failure =
                 Failure { kind: FailureKind::Exhausted, status: Some(429), signature, maybe_applied };
@@ -323,8 +330,9 @@ impl Scheduler {
         let was_open = self.breaker.open_since_ms().is_some();
         let plain_heads = self.lanes.plain_heads();
         let Some(item) = self.lanes.get_mut(id) else { return };
-        // What is turned away with many others is pushed back, and not failed.
-        let is_shed = is_shed && !item.chronic && self.shed.is_spread(item.subject, now_ms);
+        // What is turned away with many others is pushed back, and not failed; unless it came slowly.
+        let is_hurried = !item.chronic && !item.unhurried;
+        let is_shed = is_shed && is_hurried && self.shed.is_spread(item.subject, now_ms);
         item.maybe_applied |= failure.maybe_applied;
         failure.maybe_applied = item.maybe_applied;
         // An update that has failed while others passed is known to fail on its own: it says nothing about the
@@ -361,7 +369,7 @@ impl Scheduler {
             decision.actions.push(Action::BreakerOpened);
             self.brake.on_outage(now_ms);
             if is_shed {
-                self.shed.on_volley(self.rules.probe_interval_ms, now_ms);
+                self.shed.on_volley(None, self.rules.probe_interval_ms, now_ms);
             }
             self.refund(refunds, now_ms);
         }

@@ -115,6 +115,27 @@ impl Scheduler {
         }
     }
 
+    /// Takes an update in that is to probe next, as [`Scheduler::offer`] does.
+    pub fn offer_probe(&mut self, offer: Offer) {
+        self.offer(offer);
+        self.lanes.prefer(offer.id);
+    }
+
+    /// Whether the server is taken for down, so that nothing but probes goes out.
+    pub fn is_down(&self) -> bool {
+        self.breaker.open_since_ms().is_some()
+    }
+
+    /// When the next probe may go out, while the server is taken for down and none is on the wire.
+    pub fn probe_at_ms(&self) -> Option<u64> {
+        self.breaker.probe_at_ms()
+    }
+
+    /// Updates that may probe and were never tried.
+    pub fn untried(&self) -> usize {
+        self.lanes.fresh()
+    }
+
     /// Says whether more updates that were never tried are on their way: read, or about to be, and not yet offered.
     /// Retries keep to their budget then, even while no first try is held. To be said again whenever it changes: while
     /// it is said, a retry may wait for an offer.
@@ -160,7 +181,7 @@ impl Scheduler {
         if self.is_draining || self.token.is_awaited() || self.quiet.until_ms(now_ms).is_some() {
             return 0;
         }
-        let mut in_flight_max = self.concurrency.limit();
+        let mut in_flight_max = self.concurrency.limit().min(self.breaker.in_flight_max());
         if self.guard.is_on() {
             in_flight_max = in_flight_max.min(self.rules.unproven_in_flight.max(1));
         }
@@ -198,7 +219,8 @@ impl Scheduler {
             self.concurrency.on_launch(self.lanes.in_flight());
             self.brake.on_launch(now_ms);
             self.quota.on_launch(now_ms);
-            self.shed.on_launch(now_ms);
+            let is_unhurried = self.shed.on_launch(now_ms);
+            self.lanes.note_unhurried(id, is_unhurried);
         }
         Some(Attempt { id, subject, attempt, is_probe, token_generation: self.token.generation() })
     }
