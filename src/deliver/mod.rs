@@ -521,7 +521,7 @@ fn pass(driver: &mut Driver<'_, '_>, delivery: &mut Delivery<'_>, selection: Sel
         judge: delivery.judge.again(),
         plan: delivery.plan,
         batch: delivery.batch,
-        envelope: delivery.envelope,
+        envelope: Some(delivery.envelope),
         clear_as: delivery.clear_as,
         rows_held_max: delivery.rules.rows_folding_max,
         selection,

@@ -81,6 +81,8 @@ pub(super) struct Found<E> {
     error: Option<(usize, JoinError<E>)>,
     known: u64,
     missing: u64,
+    left_in_doubt: u64,
+    left_cleared: u64,
     pub(super) repeated: Option<Repeated>,
     pub(super) shares: [bool; SharedKind::ALL.len()],
     pub(super) conflicts: ConflictList,
@@ -135,6 +137,8 @@ impl<L: LedgerSlices> Phases<'_, L> {
             error: None,
             known: 0,
             missing: 0,
+            left_in_doubt: 0,
+            left_cleared: 0,
             repeated: None,
             shares: Default::default(),
             conflicts: ConflictList::default(),
@@ -168,6 +172,8 @@ impl<L: LedgerSlices> Phases<'_, L> {
             key: Some(rules.key),
             subjects_known: found.known,
             subjects_missing: found.missing,
+            left_in_doubt: found.left_in_doubt,
+            left_cleared: found.left_cleared,
             repeated: found.repeated,
             ..PlanFacts::default()
         };
@@ -205,6 +211,8 @@ impl<L: LedgerSlices> Phases<'_, L> {
             let mut found = lock(&self.found);
             found.known += entries.known;
             found.missing += entries.missing;
+            found.left_in_doubt += entries.left_in_doubt;
+            found.left_cleared += entries.left_cleared;
             Ok(())
         })
     }

@@ -425,8 +425,9 @@ fn put_head(subject: SubjectId, ordinal: u64, head: u16, into: &mut Vec<u8>) {
     into.extend_from_slice(&bytes);
 }
 
-/// What an encoded row begins with, but for its subject.
+/// What an encoded row begins with.
 pub(super) struct Head {
+    pub(super) subject: SubjectId,
     pub(super) ordinal: u64,
     /// Bytes of the row, these included.
     pub(super) len: usize,
@@ -476,6 +477,7 @@ pub(super) fn head_of(piece: &[u8]) -> Option<Head> {
     let hashes = 8 * (head & (HEAD_FIELDS | HEAD_ANY_OLD)).count_ones() as usize;
     let len = ROW_BYTES_MIN + version + rank + hashes;
     Some(Head {
+        subject: SubjectId(array(&piece[..16])),
         ordinal,
         len,
         fields: head & HEAD_FIELDS,
@@ -493,10 +495,10 @@ pub(super) fn set_ordinal(piece: &mut [u8], ordinal: u64) {
 /// The rows of a piece, undecoded: subject, ordinal and all bytes of each.
 pub(super) fn rows_of(mut piece: &[u8]) -> impl Iterator<Item = (SubjectId, u64, &[u8])> {
     std::iter::from_fn(move || {
-        let Head { ordinal, len, .. } = head_of(piece)?;
+        let Head { subject, ordinal, len, .. } = head_of(piece)?;
         let (row, rest) = piece.split_at(len);
         piece = rest;
-        Some((SubjectId(array(&row[..16])), ordinal, row))
+        Some((subject, ordinal, row))
     })
 }
 

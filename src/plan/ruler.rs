@@ -39,6 +39,10 @@ pub(super) struct Entries<'l, L: LedgerSlices> {
     pub(super) known: u64,
     /// Those of them that have no row in the batch.
     pub(super) missing: u64,
+    /// Subjects of the same kind without a row that an update is in doubt of.
+    pub(super) left_in_doubt: u64,
+    /// Those that were cleared to break a swap, and got nothing since.
+    pub(super) left_cleared: u64,
 }
 
 impl<'l, L: LedgerSlices> Entries<'l, L> {
@@ -60,6 +64,8 @@ impl<'l, L: LedgerSlices> Entries<'l, L> {
             tag,
             known: 0,
             missing: 0,
+            left_in_doubt: 0,
+            left_cleared: 0,
         }
     }
 
@@ -88,9 +94,14 @@ impl<'l, L: LedgerSlices> Entries<'l, L> {
             Some(slice) => slice,
             None => self.slice.insert(self.ledger.slice(self.from, self.to_exclusive)?),
         };
-        if self.is_read && is_counted(&self.current, self.tag) {
-            self.known += 1;
-            self.missing += u64::from(!self.is_found);
+        if self.is_read && self.tag == Some(self.current.subject.tag()) {
+            let is_known = self.current.acked.is_some();
+            self.known += u64::from(is_known);
+            if !self.is_found {
+                self.missing += u64::from(is_known);
+                self.left_in_doubt += u64::from(!self.current.in_doubt.is_empty());
+                self.left_cleared += u64::from(!self.current.cleared_first().is_empty());
+            }
         }
         let last = self.is_read.then_some(self.current.subject);
         // Where there is no further one, what stood there is not looked at any more.
@@ -104,10 +115,6 @@ impl<'l, L: LedgerSlices> Entries<'l, L> {
         );
         Ok(())
     }
-}
-
-fn is_counted(entry: &LedgerEntry, tag: Option<SubjectTag>) -> bool {
-    entry.acked.is_some() && tag == Some(entry.subject.tag())
 }
 
 /// Values that several subjects claim, with at least one claim that would change something.

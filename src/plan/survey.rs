@@ -15,7 +15,7 @@ use super::chain::CHAIN_LINKS_MAX_DEFAULT;
 use super::claim::{CLAIM_BYTES, EXCLUSIVE, IDENTIFIERS, PAIR_BYTES};
 use super::dispositions::Plan;
 use super::phases::{JoinError, Phases};
-use super::record::{encode, encode_displaced, rows_of};
+use super::record::{encode, encode_displaced};
 use super::rules::PlanRules;
 use super::ruling::Ruling;
 use super::space::{Hands, InMemory, LedgerSlices, Partitions, Space};
@@ -188,16 +188,17 @@ impl Survey {
     /// # Panics
     /// When a row has a field whose column is not mapped.
     pub fn take(&mut self, staged: &mut Staged, shift: u64, last: u64) -> io::Result<()> {
-        let Taken { bytes, valid, fields } = staged.take(shift, last);
+        let (bounds, mut counts) = (self.bounds, Taken::default());
+        let rows = staged.take(shift, last, &mut counts);
+        self.partitions.append_each(&mut rows.map(|(subject, row)| (bounds.partition_of(subject), row)))?;
+        let Taken { bytes, valid, fields } = counts;
         // Until they are ruled on, as one that comes alone.
         self.rulings.resize_with(index_of(last) + 1, || AtomicU8::new(Ruling::Rejected as u8));
         self.valid += valid;
+        self.bytes += bytes;
         let missing = fields & !self.mapped.bits();
         assert!(missing == 0, "a field is present in a row but its column is not mapped: {missing:b}");
-        self.bytes += bytes.len() as u64;
-        let bounds = self.bounds;
-        let rows = rows_of(bytes).map(|(subject, _, row)| (bounds.partition_of(subject), row));
-        self.partitions.append_each(&mut { rows })
+        Ok(())
     }
 
     /// A row that was taken is one that a filter leaves out.

@@ -44,6 +44,7 @@ pub(super) struct Tally {
     in_doubt_resent: u64,
     subjects_in_doubt: u64,
     updates_refreshed: u64,
+    rows_trimmed: u64,
     clears: u64,
     /// Rows of which a newer batch has set a part otherwise, whatever became of the rest.
     rows_overtaken: u64,
@@ -74,6 +75,8 @@ impl Tally {
             *counter(&mut self.rows, row.ruling) += 1;
             self.settled_rows += u64::from(!row.is_live());
             self.rows_overtaken += u64::from(is_overtaken(row, data, ruled));
+            let is_told = row.ruling.is_sent() || row.ruling.is_folded();
+            self.rows_trimmed += u64::from(is_told && !row.left_out.is_empty());
             is_live |= row.is_live();
             is_unchanged |= row.ruling.is_unchanged();
             self.confirmed += u64::from(row.ruling == Ruling::Confirmed || row.marks.has(Marks::CONFIRMS));
@@ -145,6 +148,7 @@ impl Tally {
         facts.in_doubt_resent += self.in_doubt_resent;
         facts.subjects_in_doubt += self.subjects_in_doubt;
         facts.updates_refreshed += self.updates_refreshed;
+        facts.rows_trimmed += self.rows_trimmed;
         facts.clears += self.clears;
         facts.rows_overtaken += self.rows_overtaken;
         facts.confirmed += self.confirmed;

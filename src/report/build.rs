@@ -130,6 +130,8 @@ pub(super) fn plan_record(plan: &PlanFacts, notes: &Notes, options: &ReportOptio
         subjects_unchanged: plan.subjects_unchanged,
         subjects_known: plan.subjects_known,
         subjects_missing: plan.is_whole.then_some(plan.subjects_missing),
+        left_in_doubt: plan.left_in_doubt,
+        left_cleared: plan.left_cleared,
         subjects_missing_before: plan.usual.last().map(|figures| figures.missing),
         filled: by_field(plan.filled),
         samples: plan.samples.iter().map(|sample| sample_record(sample, notes)).collect(),

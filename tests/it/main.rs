@@ -96,6 +96,7 @@ mod drained;
 mod overtaken;
 
 // Batches left open, and what is said since of what they have left.
+mod left;
 mod left_open;
 
 // The state directory damaged, unwritable, full; and what must not stand in it in clear.

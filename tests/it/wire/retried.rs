@@ -152,16 +152,20 @@ fn some_rows_that_are_turned_away_for_ever_fail_alone_and_soon() {
     let bad = ["C-000005", "C-000025", "C-000045", "C-000065", "C-000085", "C-000105"];
     let subject_statuses = bad.map(|subject| (subject.to_owned(), 503)).into();
     let workspace = Workspace::with(Faults { subject_statuses, ..Faults::default() });
-    workspace.configure(HASTY);
-    // So many that the others are still passing when those have told what they may of the server.
-    workspace.write("crm.csv", export(1500));
-    let ran = workspace.sync(&["--max-in-flight", "4", "crm.csv"]).expect(3).expect_books();
-    assert_eq!((ran.rows("synced"), ran.rows("failed")), (1494, 6));
-    for subject in bad {
-        // Three that count, and as many that are waived while they may tell of the server.
-        let attempts = workspace.history(subject).len();
-        assert!((3..=8).contains(&attempts), "{attempts} attempts for {subject}");
-    }
+    // Between two tries of a row as many others pass on a slow machine as on a quick one, or nearly so, and they are so
+    // many that they still do when those have told what they may of the server.
+    workspace
+        .configure("[delivery]\nattempts_max = 3\nbackoff_initial = \"400ms\"\nbackoff_max = \"400ms\"\n");
+    workspace.write("crm.csv", export(1200));
+    let url = workspace.sandbox.url();
+    let args = ["sync", "--api-url", &url, "--rate", "250/s", "--max-in-flight", "4", "--json", "crm.csv"];
+    let ran = workspace.run(&args).expect(3).expect_books();
+    assert_eq!((ran.rows("synced"), ran.rows("failed")), (1194, 6));
+    let attempts = bad.map(|subject| workspace.history(subject).len());
+    // Three that count, and what is waived while one or another of them may tell of the server: which of them that helps
+    // is chance, so the bound is one for all (27 each, were they waived for ever; some 40 in all, as a rule).
+    assert!(attempts.iter().all(|attempts| (3..=27).contains(attempts)), "{attempts:?}");
+    assert!(attempts.iter().sum::<usize>() <= 60, "{attempts:?}");
 }
 
 #[test]
