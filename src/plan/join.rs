@@ -547,8 +547,8 @@ impl AsRead {
     }
 
     /// Whether the update, which has these facts now, failed before one of its rows was corrected.
-    fn is_corrected(self, facts: &[FieldFact], entry: &LedgerEntry) -> bool {
-        let read: Vec<FieldFact> = self.0.into_iter().flatten().collect();
+    fn is_corrected(&self, facts: &[FieldFact], entry: &LedgerEntry) -> bool {
+        let read: Vec<FieldFact> = self.0.iter().copied().flatten().collect();
         entry.is_corrected(facts, &read)
     }
 }

@@ -200,7 +200,8 @@ impl Ruled<'_> {
     fn refusal(&self, row: &RowRecord, data: &PartData) -> Option<&Refusal> {
         let refusals = self.entry.filter(|entry| !entry.refusals.is_empty())?;
         let is_carrier = row.marks.has(Marks::CARRIER);
-        if !is_carrier && !(row.marks.has(Marks::PART) && self.update_version.is_some()) {
+        let is_part = row.marks.has(Marks::PART) && self.update_version.is_some();
+        if !is_carrier && !is_part {
             return None;
         }
         let own = || data.version(row, self.rules.batch);
