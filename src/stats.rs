@@ -222,8 +222,7 @@ impl Stats {
             Event::PlanMade(facts) => self.take_plan(facts),
             Event::GateTripped { text, .. } => self.notices.push(text.clone()),
             Event::DeliveryStarted { updates, is_proven } => {
-                self.updates = *updates;
-                self.is_proven = *is_proven;
+                (self.updates, self.is_proven) = (*updates, *is_proven);
                 self.phase = "deliver";
                 self.delivery_began_ms = Some(stamped.at_ms);
             }
