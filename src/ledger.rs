@@ -8,6 +8,7 @@ mod failure;
 
 use std::collections::VecDeque;
 
+pub use cleared::ClearedFirst;
 pub use failure::{CORRECTED_MAX, Corrected, FailureKind, Refusal};
 
 use crate::digest::{FieldHash, SubjectId, UpdateDigest, update_digest};

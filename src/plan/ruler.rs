@@ -100,7 +100,7 @@ impl<'l, L: LedgerSlices> Entries<'l, L> {
             if !self.is_found {
                 self.missing += u64::from(is_known);
                 self.left_in_doubt += u64::from(!self.current.in_doubt.is_empty());
-                self.left_cleared += u64::from(!self.current.cleared_first().is_empty());
+                self.left_cleared += u64::from(!self.current.cleared_first().fields.is_empty());
             }
         }
         let last = self.is_read.then_some(self.current.subject);

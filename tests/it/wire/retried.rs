@@ -289,3 +289,36 @@ fn a_night_of_nothing_but_a_chronic_row_that_is_pushed_back_ends_with_3() {
     let ran = workspace.sync(&["night.csv", "--new-batch"]).expect(3).expect_books();
     assert_eq!((ran.rows("unchanged"), ran.rows("failed")), (59, 1));
 }
+
+/// Far more of them than are held: probes come from what stands behind them in the file as well.
+#[test]
+fn more_rows_that_fail_at_the_head_of_an_export_than_are_held_do_not_hide_the_healthy_ones() {
+    let statuses = (0..200).map(|row| (format!("C-{row:06}"), 500)).collect();
+    let workspace = Workspace::with(Faults { subject_statuses: statuses, ..Faults::default() });
+    workspace
+        .configure(&HASTY.replace("[delivery]", "[delivery]\noutage_max = \"10s\"\nmax_errors = \"none\""));
+    workspace.write("other.csv", "crm id,mobile,imei,tier\nX-1,,,basic\n");
+    workspace.sync(&["other.csv"]).expect(0);
+    workspace.write("crm.csv", export(1_000));
+    // Sixteen are held with four on the wire.
+    let ran = workspace.sync(&["--max-in-flight", "4", "crm.csv"]).expect(3).expect_books();
+    assert_eq!((ran.rows("synced"), ran.rows("failed")), (800, 200));
+}
+
+/// What was read ahead to probe with, and never sent, has left no trace.
+#[test]
+fn an_outage_that_does_not_end_leaves_what_was_read_ahead_pending() {
+    let workspace = Workspace::with(outage(20, 1_000_000, OutageKind::Status(500)));
+    workspace.configure(&HASTY.replace("[delivery]", "[delivery]\noutage_max = \"4s\""));
+    workspace.write("crm.csv", export(1_000));
+    let args = ["--max-in-flight", "4", "crm.csv"];
+    let ran = workspace.sync(&args).expect(5).expect_books();
+    assert_eq!((ran.rows("synced"), ran.rows("failed")), (19, 0), "{}", ran.stdout);
+    // Those that failed when it began, and a probe or two.
+    let in_doubt = ran.rows("in_doubt");
+    assert!((1..=24).contains(&in_doubt), "{}", ran.stdout);
+    assert_eq!(ran.rows("pending"), 1_000 - 19 - in_doubt);
+    workspace.fault(Faults::default());
+    assert_eq!(workspace.sync(&["crm.csv"]).expect(0).expect_books().rows("synced"), 981);
+    assert_eq!(workspace.sandbox.stats().duplicates, 0);
+}
