@@ -24,12 +24,14 @@ pub(super) struct Join<'a> {
     /// Of the rows ruled on last: refusals that keep updates from being sent again, by the carrier's ordinal.
     pub(super) refused_before: Vec<(u64, Refusal)>,
     facts: Vec<FieldFact>,
+    /// Of the rows ruled on last: versions of updates in doubt of which a row was corrected since.
+    corrected: Vec<Version>,
 }
 
 /// What the rows of a subject, taken together, say about the fields of its entry.
 #[derive(Debug, Clone, Copy, Default)]
 struct Overtaking {
-    /// The newer version of the field is that of one of these very rows, which has the field.
+    /// The newer version of the field is that of one of these very rows, which has the field, and was not corrected.
     by_own_row: FieldSet,
     /// The field is unknown since an update made of these very rows: it was marked with the update's version, though
     /// an older row had set it. Nothing has overtaken that row.
@@ -39,7 +41,8 @@ struct Overtaking {
 impl<'a> Join<'a> {
     pub(super) fn new(rules: &'a PlanRules, data: &'a PartData) -> Join<'a> {
         let facts = Vec::with_capacity(FIELD_COUNT);
-        Join { rules, data, refusals: Vec::new(), refused_before: Vec::new(), facts }
+        let (refusals, refused_before, corrected) = (Vec::new(), Vec::new(), Vec::new());
+        Join { rules, data, refusals, refused_before, facts, corrected }
     }
 
     /// Rules on all rows of one subject, which are left in the order of their versions.
@@ -68,6 +71,7 @@ impl<'a> Join<'a> {
         if is_replay {
             rows.sort_by_key(|row| (self.version(row), row.ordinal));
         }
+        self.find_corrected(rows, entry);
         let overtaking = entry.map_or(Overtaking::default(), |entry| self.overtaking(rows, entry));
         self.leave_out_and_find_duplicates(rows, entry, overtaking);
         match self.rules.duplicates {
@@ -91,14 +95,16 @@ impl<'a> Join<'a> {
 
     fn overtaking(&self, rows: &[RowRecord], entry: &LedgerEntry) -> Overtaking {
         let mut overtaking = Overtaking::default();
-        let mut by_own_version = FieldSet::EMPTY;
+        let (mut by_own_version, mut by_any_row) = (FieldSet::EMPTY, FieldSet::EMPTY);
         for row in rows {
             let version = self.version(row);
             let marked: FieldSet = FieldKind::ALL
                 .into_iter()
                 .filter(|kind| entry.field(*kind).is_some_and(|field| field.version == version))
                 .collect();
-            overtaking.by_own_row = overtaking.by_own_row.union(marked.intersect(row.present));
+            let by_row = marked.intersect(row.present);
+            by_any_row = by_any_row.union(by_row);
+            overtaking.by_own_row = overtaking.by_own_row.union(by_row.minus(self.undone(row, Some(entry))));
             // A row with nothing but the key takes no part in an update and gives it no version.
             if row.present.len() > 1 {
                 by_own_version = by_own_version.union(marked);
@@ -106,7 +112,7 @@ impl<'a> Join<'a> {
         }
         overtaking.by_own_update = match self.rules.duplicates {
             DuplicatePolicy::Fold | DuplicatePolicy::Each => {
-                by_own_version.minus(overtaking.by_own_row).intersect(entry.unknown())
+                by_own_version.minus(by_any_row).intersect(entry.unknown())
             }
             DuplicatePolicy::Last | DuplicatePolicy::First | DuplicatePolicy::Reject => FieldSet::EMPTY,
         };
@@ -136,6 +142,45 @@ impl<'a> Join<'a> {
             && field.state == FieldState::Unknown
     }
 
+    /// Fields of the row, as it is read, that are not to be sent because they would undo a correction of this very row: with
+    /// all the others, where none of them is news.
+    fn undone(&self, row: &RowRecord, entry: Option<&LedgerEntry>) -> FieldSet {
+        let is_any = |entry: &&LedgerEntry| !entry.said.is_empty() || !self.corrected.is_empty();
+        let Some(entry) = entry.filter(is_any) else { return FieldSet::EMPTY };
+        let version = self.version(row);
+        let was_in_doubt = self.corrected.iter().any(|of| of.batch == version.batch && version <= *of);
+        let fact = |kind| FieldFact { kind, hash: self.data.hash(row, kind), version };
+        let is_undone = |kind: &FieldKind| {
+            let fact = fact(*kind);
+            entry.is_replaced(&fact) || was_in_doubt && entry.is_known_otherwise(&fact)
+        };
+        let mut read = row.present.union(row.left_out);
+        read.remove(self.rules.key);
+        let undone: FieldSet = read.iter().filter(is_undone).collect();
+        let has_news = || !was_in_doubt && read.minus(undone).iter().any(|kind| entry.is_news(&fact(kind)));
+        if undone.is_empty() || has_news() { undone } else { read }
+    }
+
+    /// Finds updates in doubt, as they were, of which a row was corrected. Their digest is of all that was sent.
+    fn find_corrected(&mut self, rows: &[RowRecord], entry: Option<&LedgerEntry>) {
+        self.corrected.clear();
+        let Some(entry) = entry.filter(|entry| !entry.corrected.is_empty()) else { return };
+        for version in entry.corrected.iter().map(|corrected| corrected.version) {
+            let mut read: [Option<FieldFact>; FIELD_COUNT] = [None; FIELD_COUNT];
+            let is_fold = self.rules.duplicates == DuplicatePolicy::Fold;
+            let is_of = |of: Version| of == version || is_fold && of.batch == version.batch && of < version;
+            for row in rows.iter().filter(|row| is_of(self.version(row))) {
+                for kind in row.present.iter() {
+                    let fact =
+                        FieldFact { kind, hash: self.data.hash(row, kind), version: self.version(row) };
+                    read[kind.index()] = Some(fact);
+                }
+            }
+            let read: Vec<FieldFact> = read.into_iter().flatten().collect();
+            self.corrected.extend(entry.corrected_among(&read));
+        }
+    }
+
     fn leave_out_and_find_duplicates(
         &self,
         rows: &mut [RowRecord],
@@ -155,7 +200,7 @@ impl<'a> Join<'a> {
                     && self.data.line(&before) == self.data.line(row)
             });
             before = Some((*row, overtaken));
-            leave_out(row, overtaken);
+            leave_out(row, overtaken.union(self.undone(row, entry)));
             if is_duplicate {
                 row.ruling = Ruling::Duplicate;
             }
@@ -227,18 +272,12 @@ impl<'a> Join<'a> {
             return;
         };
         assert!(self.facts.len() > 1, "a fold sets more than the key field");
-        let is_corrected = self.is_corrected(rows, entry);
         let judgement = judge(&self.facts, entry, self.rules, FieldSet::EMPTY);
         self.facts.retain(|fact| !judgement.not_sent.contains(fact.kind));
         let ruling = match judgement.standing {
             Standing::Settled | Standing::Equal => Ruling::Unchanged,
-            Standing::Different if is_corrected => Ruling::Superseded,
             Standing::Different => judgement.otherwise,
         };
-        if ruling == Ruling::Superseded {
-            rows.iter_mut().filter(|row| row.is_open()).for_each(|row| row.ruling = ruling);
-            return;
-        }
         let update_version = version_of(&self.facts);
         for row in rows.iter_mut().filter(|row| row.is_open()) {
             row.marks.add(Marks::PART);
@@ -286,20 +325,19 @@ impl<'a> Join<'a> {
             }
             self.collect_facts(std::iter::once(&*row));
             let version = version_of(&self.facts);
-            let is_corrected = self.is_corrected(std::slice::from_ref(row), entry);
+            let is_corrected = !self.undone(row, entry).is_empty();
             let judgement = judge(&self.facts, entry, self.rules, touched);
             self.facts.retain(|fact| !judgement.not_sent.contains(fact.kind));
             // Settled comes first: a row acknowledged in this batch is not superseded by its successor, which was
             // acknowledged after it.
             if judgement.standing == Standing::Settled {
-                row.ruling = Ruling::Unchanged;
+                row.ruling = if is_corrected { Ruling::Superseded } else { Ruling::Unchanged };
                 row.marks.add(Marks::PART);
                 touched = touched.union(row.present);
                 continue;
             }
-            let is_equal = judgement.standing == Standing::Equal;
-            if row.present == key_only || is_corrected && !is_equal {
-                let is_agreed = row.present == key_only && self.is_acknowledged_since(row, entry);
+            if row.present == key_only {
+                let is_agreed = self.is_acknowledged_since(row, entry);
                 row.ruling = if is_agreed { Ruling::Unchanged } else { Ruling::Superseded };
                 continue;
             }
@@ -315,7 +353,8 @@ impl<'a> Join<'a> {
             row.marks.add(Marks::CARRIER);
             row.marks.add_if(is_equal, Marks::EQUAL);
             let is_overtaken = self.is_overtaken(row, entry, row.left_out.minus(by_own_row));
-            row.marks.add_if(is_overtaken && !self.is_delivered(row, entry), Marks::OVERTAKEN);
+            let is_overtaken = is_overtaken && !self.is_delivered(row, entry);
+            row.marks.add_if(is_overtaken || is_corrected, Marks::OVERTAKEN);
             row.marks.add_if(judgement.in_doubt, Marks::IN_DOUBT);
             row.marks.add_if(is_known(entry), Marks::KNOWN);
             self.note_refusals(row.ordinal, version, entry);
@@ -348,19 +387,23 @@ impl<'a> Join<'a> {
         let mut is_delivered = false;
         for row in rows.iter_mut().rev().filter(|row| row.marks.has(Marks::PART)) {
             is_delivered |= self.is_delivered(row, entry);
-            if !is_delivered && self.is_overtaken(row, entry, row.left_out.minus(settled)) {
+            let is_overtaken = !is_delivered && self.is_overtaken(row, entry, row.left_out.minus(settled));
+            if is_overtaken || !self.undone(row, entry).minus(settled).is_empty() {
                 row.ruling = Ruling::Superseded;
             }
         }
     }
 
-    /// Whether anything that is left of the row was acknowledged, or confirmed, in its own version.
+    /// Whether anything that is left of the row was acknowledged, or confirmed, in its own version, by runs of its batch: then
+    /// all of it was. Of a row that is fed back it may be what was left of it then.
     fn is_delivered(&self, row: &RowRecord, entry: Option<&LedgerEntry>) -> bool {
         let version = self.version(row);
-        row.present.minus(FieldSet::only(self.rules.key)).iter().any(|kind| {
-            let known = LedgerField { state: FieldState::Known(self.data.hash(row, kind)), version };
-            entry.and_then(|entry| entry.field(kind)) == Some(known)
-        })
+        let mut left = row.present.minus(FieldSet::only(self.rules.key)).iter();
+        version.batch == self.rules.batch
+            && left.any(|kind| {
+                let known = LedgerField { state: FieldState::Known(self.data.hash(row, kind)), version };
+                entry.and_then(|entry| entry.field(kind)) == Some(known)
+            })
     }
 
     /// Whether something newer has set one of these fields, which are left out of the row, to another value.
@@ -383,21 +426,6 @@ impl<'a> Join<'a> {
             };
             entry.and_then(|entry| entry.field(kind)).is_some_and(is_same)
         })
-    }
-
-    /// Whether the update of the open rows among these, whose facts are collected, failed before one of them was corrected.
-    fn is_corrected(&self, rows: &[RowRecord], entry: Option<&LedgerEntry>) -> bool {
-        let Some(entry) = entry.filter(|entry| !entry.corrected.is_empty()) else { return false };
-        // What was sent then had the fields, too, that something newer has set since.
-        let mut read: [Option<FieldFact>; FIELD_COUNT] = [None; FIELD_COUNT];
-        for row in rows.iter().filter(|row| row.is_open()) {
-            for kind in row.present.union(row.left_out).iter() {
-                let fact = FieldFact { kind, hash: self.data.hash(row, kind), version: self.version(row) };
-                read[kind.index()] = Some(fact);
-            }
-        }
-        let read: Vec<FieldFact> = read.into_iter().flatten().collect();
-        entry.is_corrected(&self.facts, &read)
     }
 
     /// One open row is the update, the others are superseded by it.
