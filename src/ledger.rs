@@ -124,7 +124,8 @@ pub enum Record {
         status: Option<u16>,
         /// The complaint, with all values masked; may be empty.
         signature: String,
-        /// What it may have set, each field with the version of its row; empty in records of older versions.
+        /// What it may have set, each field with the version of its row; empty for one in doubt, and in records of older
+        /// versions.
         facts: Vec<FieldFact>,
     },
     /// The intent was not used: no attempt of it was ever on the wire, or only attempts known to be unapplied.
@@ -512,7 +513,6 @@ impl EntryFold {
             Record::Unknown { version, fields, digest, cause, status, signature, facts, .. } => match cause {
                 UnknownCause::Cut => {
                     entry.doubt(InDoubt { version: *version, fields: *fields, digest: *digest });
-                    entry.say(facts);
                 }
                 UnknownCause::Exhausted | UnknownCause::EchoMismatch => {
                     let kind = match cause {

@@ -78,7 +78,8 @@ pub(super) fn leave(update: &Update, maybe_applied: bool) -> (Record, Settled) {
             cause: UnknownCause::Cut,
             status: None,
             signature: String::new(),
-            facts: update.facts.clone(),
+            // As after a kill: what is in doubt is known by its digest.
+            facts: Vec::new(),
         };
         (record, Settled::InDoubt)
     } else {

@@ -141,19 +141,12 @@ impl LedgerEntry {
         }
     }
 
-    /// Versions of updates, in doubt once, of which a row was corrected since, and which are among these facts as they are
+    /// Whether an update of this version, in doubt once, of which a row was corrected since, is among these facts as they are
     /// read: with other fields than were sent, where only fields are sent that differ.
-    pub fn corrected_among(&self, read: &[FieldFact]) -> Option<Version> {
-        let is_near = |corrected: &&Corrected| read.iter().any(|fact| fact.version == corrected.version);
-        if !self.corrected.iter().any(|corrected| is_near(&corrected)) {
-            return None;
-        }
-        parts_of(read).find_map(|part| {
+    pub fn was_corrected_in_doubt(&self, version: Version, read: &[FieldFact]) -> bool {
+        parts_of(read).filter(|part| part.iter().any(|fact| fact.version == version)).any(|part| {
             let digest = update_digest(&part);
-            let is_of = |corrected: &&Corrected| {
-                corrected.digest == digest && part.iter().any(|fact| fact.version == corrected.version)
-            };
-            self.corrected.iter().find(is_of).map(|corrected| corrected.version)
+            self.corrected.contains(&Corrected { version, digest })
         })
     }
 
@@ -281,7 +274,7 @@ mod tests {
                 entry = fold.finish();
             }
             for class in 1..=3 {
-                let was_in_doubt = entry.corrected_among(&facts(class)).is_some();
+                let was_in_doubt = entry.was_corrected_in_doubt(AT, &facts(class));
                 let is_corrected = facts(class)
                     .iter()
                     .all(|fact| entry.is_replaced(fact) || was_in_doubt && entry.is_known_otherwise(fact));

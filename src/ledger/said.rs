@@ -13,7 +13,7 @@ use crate::update::{FieldFact, FieldKind};
 /// is sent when its row is fed back as it was.
 pub const SAID_MAX: usize = 32;
 
-/// What a row said of a field in an update that failed, or was in doubt, or that was corrected since.
+/// What a row said of a field in an update that failed, or before it was corrected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Said {
     /// The field, the value, and the version of the row.
@@ -56,7 +56,7 @@ impl LedgerEntry {
             || was_in_doubt && self.field(kind).is_some_and(is_in_force)
     }
 
-    /// An update failed, or was in doubt, which set this: unless it is in force, or something newer is.
+    /// An update failed that would have set this: kept, unless it is in force, or something newer is.
     pub(super) fn say(&mut self, facts: &[FieldFact]) {
         for fact in facts {
             let is_idle = |field: LedgerField| match field.state {

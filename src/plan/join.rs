@@ -177,7 +177,9 @@ impl<'a> Join<'a> {
                 }
             }
             let read: Vec<FieldFact> = read.into_iter().flatten().collect();
-            self.corrected.extend(entry.corrected_among(&read));
+            if entry.was_corrected_in_doubt(version, &read) {
+                self.corrected.push(version);
+            }
         }
     }
 
