@@ -190,8 +190,8 @@ pub(crate) fn plan(
         let entry = memory.get(subject).unwrap_or(&nothing);
         let subject_ = Subject { rules, entry, rows: &rows };
         let mut confirmed: Vec<(u64, Facts)> = Vec::new();
-        for (at, row) in rows.iter().enumerate() {
-            confirmed.extend(subject_.confirms(at, said).map(|facts| (row.ordinal, facts)));
+        for (at, said) in said.iter().enumerate() {
+            confirmed.extend(subject_.confirms(at, said).map(|facts| (rows[at].ordinal, facts)));
         }
         confirmed.sort_by_key(|(ordinal, _)| *ordinal);
         plan.confirmed.extend(confirmed.into_iter().map(|(_, facts)| (subject.clone(), facts)));
