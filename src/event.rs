@@ -107,6 +107,8 @@ pub enum Event {
     DeliveryStarted {
         /// Updates to send.
         updates: u64,
+        /// Whether the API has acknowledged something of this target, envelope and mapping before.
+        is_proven: bool,
     },
     /// An attempt ended.
     AttemptEnded {
@@ -288,6 +290,8 @@ pub struct PlanFacts {
     pub subjects_in_doubt: u64,
     /// Places of the first of them.
     pub in_doubt_places: Vec<Place>,
+    /// Rows to send, or folded into one to send, without fields that something newer has set.
+    pub rows_trimmed: u64,
     /// Updates refused earlier in this batch, not sent again and counted failed.
     pub refused_before: u64,
     /// Columns with spreadsheet damage, in wire order.
@@ -304,6 +308,10 @@ pub struct PlanFacts {
     pub confirmed: u64,
     /// Known subjects of which the batch has no row.
     pub subjects_missing: u64,
+    /// Subjects of which the batch has no row, and which an earlier run left with an update in doubt.
+    pub left_in_doubt: u64,
+    /// Those that it cleared to break a swap, and of which nothing was acknowledged since.
+    pub left_cleared: u64,
     /// The identifier value that most subjects share, where updates to send set it and two subjects or more have it.
     pub repeated: Option<Repeated>,
     /// Known subjects with an update that sets a field to something else than the ledger holds. Where the only such

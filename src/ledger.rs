@@ -9,6 +9,7 @@ mod said;
 
 use std::collections::VecDeque;
 
+pub use cleared::ClearedFirst;
 pub use failure::{CORRECTED_MAX, Corrected, FailureKind, Refusal};
 pub use said::{SAID_MAX, Said};
 

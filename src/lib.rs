@@ -71,7 +71,7 @@
 //!
 //! Of a row one byte stays, its ruling. What else pass 1 knows of rows lies in partitions by subject, in memory up to
 //! `plan.memory_max` and beyond it in [`spill`]; a partition is joined with its slice of the ledger on one of several
-//! threads. The value partitions that find conflicts and swaps hold only what a changing row claims, or what matches
+//! threads. The rules walk over the rows of a subject, which lie in chunks on the disk where they are more than `plan.subject_rows_max`. The value partitions that find conflicts and swaps hold only what a changing row claims, or what matches
 //! one; of a value that millions share only a part is in memory. What became of failed updates lies in partitions by
 //! subject too, until the row files ask for it by row. Threads share one heap ([`engine::memory`]).
 //!

@@ -6,10 +6,11 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::io;
 use std::time::Duration;
 
 use tokio::net::{TcpStream, lookup_host};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout_at};
 
 use super::client::ClientOptions;
 use super::proxy::{Proxy, ProxyUrl};
@@ -85,7 +86,7 @@ impl Way {
 
     /// Why an attempt has no answer, not masked yet.
     pub(super) async fn in_words(&self, error: &reqwest::Error, stage: Stage) -> Trouble {
-        if error.is_timeout() && !trouble::is_ping(error) {
+        if error.is_timeout() && !trouble::is_ping(error) && !is_systems(error) {
             let text = if error.is_connect() { self.unconnected().await } else { self.late(stage) };
             return Trouble { text, may_pass: true };
         }
@@ -153,14 +154,14 @@ impl Way {
             Some(proxy) => proxy.host_and_port(),
             None => self.endpoint.host_and_port(),
         };
-        let look = Duration::from_millis(LOOK_MS_MAX).min(self.timeout / 10);
+        let until = Instant::now() + Duration::from_millis(LOOK_MS_MAX).min(self.timeout / 10);
         let is_tls = self.endpoint.url().scheme() == "https";
-        let what = match timeout(look, lookup_host((host, port))).await {
+        let what = match timeout_at(until, lookup_host((host, port))).await {
             Err(_late) => format!("nobody says which address the name of {told} has"),
             Ok(Err(error)) => format!("the name of {told} has no address: {error}"),
             Ok(Ok(addresses)) => {
                 let addresses: Vec<_> = addresses.collect();
-                match (timeout(look, TcpStream::connect(&addresses[..])).await, &self.proxy) {
+                match (timeout_at(until, TcpStream::connect(&addresses[..])).await, &self.proxy) {
                     (Ok(Ok(_)), Some(_)) if is_tls => {
                         format!(
                             "{told} takes connections, and makes no tunnel, or there is no TLS through it"
@@ -218,6 +219,12 @@ impl Way {
 fn connect_timeout(options: &ClientOptions) -> Duration {
     let others_ms = options.timeout_ms.min(options.read_timeout_ms);
     Duration::from_millis(options.connect_timeout_ms.min(others_ms - others_ms / 10))
+}
+
+/// Whether it is the system that gave a connection up, by a bound of its own.
+fn is_systems(error: &reqwest::Error) -> bool {
+    causes(error)
+        .any(|cause| cause.downcast_ref::<io::Error>().is_some_and(|error| error.raw_os_error().is_some()))
 }
 
 fn asks_for_credentials(told: &str, proxy: &ProxyUrl) -> String {

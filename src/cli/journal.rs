@@ -108,6 +108,7 @@ fn target_record(settings: &Settings, stats: TargetStats) -> TargetRecord {
         subjects: stats.subjects,
         subjects_unknown: stats.unknown,
         subjects_in_doubt: stats.in_doubt,
+        subjects_cleared: stats.cleared,
         subjects_failed: stats.failed,
         oldest_acknowledgement: stats.oldest_ack_s.map(at),
         newest_acknowledgement: stats.newest_ack_s.map(at),

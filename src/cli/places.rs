@@ -4,7 +4,8 @@
 
 use super::fatal::Fatal;
 use super::job::Job;
-use crate::event::Event;
+use crate::count::plural;
+use crate::event::{Event, PlanFacts};
 use crate::fields::{RuleId, Severity};
 use crate::plan::{Plan, SharedKind};
 use crate::row::Place;
@@ -28,6 +29,7 @@ impl Job<'_> {
     /// Tells the places of rows that the plan rejected by policy or warns of, and finds those of the first rows in doubt:
     /// the plan knows ordinals only, so the inputs are read once more where there are any.
     pub(super) fn tell_places(&mut self, plan: &Plan, emitter: &mut Emitter<'_>) -> Result<Places, Fatal> {
+        tell_left(&plan.facts(), emitter);
         let in_doubt = plan.in_doubt_ordinals();
         let is_any_by_policy = plan.is_any_rejected_by_policy();
         let mut places = Places { swaps: vec![Vec::new(); plan.swaps().len()], ..Places::default() };
@@ -93,4 +95,29 @@ fn swapping(plan: &Plan) -> Vec<(u64, usize)> {
         swaps.flat_map(|(at, swap)| swap.ordinals.iter().map(move |ordinal| (*ordinal, at))).collect();
     rows.sort_unstable();
     rows
+}
+
+/// Tells what earlier runs left of subjects that this input says nothing of: as long as it is so, whoever opened the journal
+/// first.
+fn tell_left(facts: &PlanFacts, emitter: &mut Emitter<'_>) {
+    let have = |count: u64| if count == 1 { "has" } else { "have" };
+    let (in_doubt, cleared) = (facts.left_in_doubt, facts.left_cleared);
+    if cleared > 0 {
+        let text = format!(
+            "{} that this input does not name {} been cleared by an earlier run to break a swap, and got nothing since: \
+             run that run's command again, or send their rows",
+            plural(cleared, "subject"),
+            have(cleared)
+        );
+        emitter.emit(Event::Noticed { text });
+    }
+    if in_doubt > 0 {
+        let text = format!(
+            "{} that this input does not name {} an update of an earlier run in doubt: run that run's command again, or \
+             send their rows",
+            plural(in_doubt, "subject"),
+            have(in_doubt)
+        );
+        emitter.emit(Event::Noticed { text });
+    }
 }

@@ -205,7 +205,6 @@ fn plan_settings(settings: &Settings) -> BTreeMap<String, String> {
         ("plan.send", plan.send.name().to_owned()),
         ("plan.chain_rows_max", plan.chain_rows_max.to_string()),
         ("plan.resend_after", resend_after),
-        ("plan.subject_rows_max", plan.subject_rows_max.to_string()),
         ("--full", run.full.to_string()),
         ("--retry-failed", run.retry_failed.to_string()),
         ("--new-batch", run.new_batch.to_string()),

@@ -9,7 +9,6 @@ use std::sync::mpsc::{self, Receiver, Sender};
 
 use super::feed::{Fed, Feed, Selection};
 use super::{Delivered, Stopped, late_updates, waiting_updates};
-use crate::api::Envelope;
 use crate::engine::credit::Credit;
 use crate::engine::signals::Signals;
 use crate::event::Event;
@@ -54,7 +53,7 @@ struct Recorded {
 /// Records every update that the plan would send as acknowledged.
 pub fn adopt(mut adoption: Adoption<'_>, emitter: &mut Emitter<'_>) -> Delivered {
     let sent = adoption.plan.facts().rows.send;
-    emitter.emit(Event::DeliveryStarted { updates: sent });
+    emitter.emit(Event::DeliveryStarted { updates: sent, is_proven: true });
     let (late, waiting) = (late_updates(adoption.plan), waiting_updates(adoption.plan));
     let mut stopped = None;
     if late + waiting < sent {
@@ -79,8 +78,8 @@ fn pass(adoption: &mut Adoption<'_>, selection: Selection, emitter: &mut Emitter
         judge: adoption.judge.again(),
         plan: adoption.plan,
         batch: adoption.batch,
-        // No request is made: whatever the envelope, its bytes are dropped.
-        envelope: Envelope::default(),
+        // No request is made.
+        envelope: None,
         clear_as: ClearAs::default(),
         rows_held_max: adoption.rows_folding_max,
         selection,

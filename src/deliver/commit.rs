@@ -8,7 +8,7 @@ use std::sync::mpsc::Sender;
 
 use super::driver::{Driver, Wake};
 use super::settle::Settled;
-use crate::delivery::{Offer, UpdateId};
+use crate::delivery::UpdateId;
 use crate::engine::credit::Credit;
 use crate::event::Event;
 use crate::journal::JournalError;
@@ -63,10 +63,7 @@ impl Driver<'_, '_> {
         self.opening = self.opening.saturating_sub(durable.open.len());
         self.emitter.emit(Event::Committed { records: durable.records });
         for id in durable.open {
-            if let Some(held) = self.held.get(&id) {
-                let subject = held.fed.update.subject;
-                self.scheduler.offer(Offer { id, subject, chronic: held.fed.chronic });
-            }
+            self.offer(id);
         }
         for (id, settled) in durable.settled {
             if let Some(held) = self.held.remove(&id) {
@@ -80,7 +77,8 @@ impl Driver<'_, '_> {
 
     /// Tells the scheduler whether first tries are on their way: not yet durable, or unread while the window has room.
     pub(super) fn expect_first_tries(&mut self, credit: &Credit) {
-        let are_coming = self.opening > 0 || self.feeding && !credit.is_exhausted();
+        // What was read ahead goes on at once where the window has room.
+        let are_coming = self.opening > 0 || self.feeding && self.free > 0 && !credit.is_exhausted();
         self.scheduler.expect_first_tries(are_coming);
     }
 }

@@ -14,11 +14,12 @@ use super::feed::Fed;
 use super::hours::{Flow, Hours};
 use super::rings::Rings;
 use super::settle::{self, Settled, Unresolved};
+use super::tell::Page;
 use super::{DeliverRules, Delivered, Reload, Stopped};
 use crate::api::{Request, Token, TokenError, TokenSource, Trouble};
-use crate::delivery::outcome::{Failure, Seen, StopCause};
-use crate::delivery::{Action, Decision, REASON_THROTTLED, Scheduler, TokenRead, UpdateId};
-use crate::digest::{StateKey, SubjectId, update_digest};
+use crate::delivery::outcome::{Failure, Seen};
+use crate::delivery::{Action, Ahead, Decision, REASON_THROTTLED, Scheduler, TokenRead, UpdateId};
+use crate::digest::{StateKey, SubjectId};
 use crate::engine::chance::Chance;
 use crate::engine::clock;
 use crate::engine::credit::Credit;
@@ -126,6 +127,12 @@ pub(super) struct Driver<'a, 'e> {
     /// Sequence of the batch.
     pub(super) batch: u64,
     pub(super) held: HashMap<UpdateId, Held>,
+    /// Updates that were read beyond the window, without intents.
+    pub(super) ahead: Ahead<Fed>,
+    /// Updates whose intents may be opened now: what is free of the window.
+    pub(super) free: usize,
+    /// The update that was chosen to probe, once its intent is durable.
+    pub(super) probe: Option<UpdateId>,
     pub(super) permits_in_hand: u32,
     /// Updates handed over for the first time, those among them that wait for a later pass.
     pub(super) handed: u64,
@@ -154,10 +161,8 @@ pub(super) struct Driver<'a, 'e> {
     /// Why sending is slow, as told last.
     pub(super) slowed: Option<String>,
     pub(super) troubles: Vec<String>,
-    /// What is said of the page of HTML that answered last, where nothing else has answered since.
-    pub(super) page: Option<String>,
-    /// Whether it was told that a page of HTML answers.
-    pub(super) is_page_told: bool,
+    /// The page of HTML that answers in the API's place, if one does.
+    pub(super) page: Page,
     /// Whether the API has answered anything in this run.
     pub(super) is_answered: bool,
 }
@@ -217,6 +222,9 @@ impl<'a, 'e> Driver<'a, 'e> {
             synced: 0,
             batch: 0,
             held: HashMap::new(),
+            ahead: Ahead::default(),
+            free: 0,
+            probe: None,
             permits_in_hand: 0,
             handed: 0,
             rings: Rings::default(),
@@ -236,8 +244,7 @@ impl<'a, 'e> Driver<'a, 'e> {
             limit_told: None,
             slowed: None,
             troubles: Vec::new(),
-            page: None,
-            is_page_told: false,
+            page: Page::default(),
             is_answered: false,
         }
     }
@@ -248,6 +255,7 @@ impl<'a, 'e> Driver<'a, 'e> {
         self.feeding = true;
         loop {
             let is_idle = !self.wait(credit);
+            self.advance();
             self.write();
             self.tell_condition();
             self.check_time();
@@ -260,12 +268,13 @@ impl<'a, 'e> Driver<'a, 'e> {
             }
             self.beat();
             let is_written = self.commits_open == 0 && self.records.is_empty();
-            if is_written && !self.feeding && (self.held.is_empty() || self.is_journal_dead()) {
+            let is_read = !self.feeding && self.ahead.is_empty();
+            if is_written && is_read && (self.held.is_empty() || self.is_journal_dead()) {
                 return;
             }
             // Only what the first-contact guard keeps back is left, or fills the window so that nothing more can come.
-            if is_written && self.is_going() && (!self.feeding || is_idle && credit.is_exhausted()) {
-                let decision = self.scheduler.release_withheld(!self.feeding);
+            if is_written && self.is_going() && (is_read || is_idle && self.is_window_full(credit)) {
+                let decision = self.scheduler.release_withheld(is_read);
                 self.take(decision, credit);
                 self.write();
             }
@@ -286,7 +295,8 @@ impl<'a, 'e> Driver<'a, 'e> {
         let is_closed = self.flow == Flow::Closed && self.drain_until_ms.is_none();
         let due_ms = if is_closed { due_ms.max(now_ms + IDLE_MS_MAX) } else { due_ms };
         let due_ms = due_ms.min(self.stop_at_ms());
-        let is_stuck = credit.is_exhausted() && self.commits_open == 0 && self.scheduler.in_flight() == 0;
+        let is_stuck =
+            self.is_window_full(credit) && self.commits_open == 0 && self.scheduler.in_flight() == 0;
         let idle_ms_max = if is_stuck { STUCK_MS_MAX } else { IDLE_MS_MAX };
         let sleep_ms = due_ms.saturating_sub(now_ms).min(idle_ms_max);
         let mut next = self.wakes.recv_timeout(Duration::from_millis(sleep_ms)).ok();
@@ -309,7 +319,7 @@ impl<'a, 'e> Driver<'a, 'e> {
                 let group = self.within_limit(group, credit);
                 let group = self.behind_none(group, credit);
                 let group = self.set_aside(group, credit);
-                self.on_fed(group);
+                self.take_in(group);
             }
             Wake::FeedEnded(ended) => {
                 self.feeding = false;
@@ -340,35 +350,6 @@ impl<'a, 'e> Driver<'a, 'e> {
         }
     }
 
-    fn on_fed(&mut self, group: Vec<Fed>) {
-        if self.outcome.stopped.is_some() {
-            // The run is stopping: what arrives now was never on the wire and has no intent; it stays pending.
-            return;
-        }
-        for mut fed in group {
-            let id = fed.place.ordinal;
-            if let Some(unresolved) = self.deferred.get(&id) {
-                // The plan knows nothing of the refusals of this run; a server that honors keys would replay them.
-                fed.refusals = unresolved.refusals;
-            }
-            let digest = update_digest(&fed.update.facts);
-            let key =
-                self.state_key.idempotency(fed.update.subject, fed.update.version, digest, fed.refusals);
-            let request = Request {
-                body: std::mem::take(&mut fed.body),
-                idempotency_key: key,
-                sent: Arc::new(std::mem::take(&mut fed.update.fields)),
-                unsent: fed.update.unsent.take(),
-            };
-            self.records.push(settle::intent(&fed.update));
-            self.pending.open.push(id);
-            self.opening += 1;
-            // A deferred update that was refused comes again in a later pass: what is sent then is a retry.
-            let attempts = u32::from(self.deferred.get(&id).is_some_and(|unresolved| unresolved.is_tried));
-            self.held.insert(id, Held { fed, request, attempts, credited: false });
-        }
-    }
-
     fn on_answered(&mut self, id: UpdateId, seen: Seen, latency_ms: u64, credit: &Credit) {
         let Some(held) = self.held.get(&id) else { return };
         if self.cut {
@@ -395,6 +376,7 @@ impl<'a, 'e> Driver<'a, 'e> {
             match settle::settle(&held.fed.update, verdict, self.batch, clock::wall_s()) {
                 Some((record, settled)) => {
                     if !held.credited {
+                        self.free += 1;
                         credit.give(1);
                     }
                     self.records.push(record);
@@ -403,17 +385,18 @@ impl<'a, 'e> Driver<'a, 'e> {
                 // An update that waits for its retry does not hold up the reading side.
                 None if !held.credited && self.scheduler.held() < self.rules.rows_held_max => {
                     held.credited = true;
+                    self.free += 1;
                     credit.give(1);
                 }
                 None => {}
             }
         }
         for action in decision.actions {
-            self.act(action);
+            self.act(action, credit);
         }
     }
 
-    fn act(&mut self, action: Action) {
+    fn act(&mut self, action: Action, credit: &Credit) {
         match action {
             Action::RereadToken => {
                 let (source, waker, generation) =
@@ -423,11 +406,11 @@ impl<'a, 'e> Driver<'a, 'e> {
                     drop(waker.send(Wake::TokenRead(source.again(generation))));
                 });
             }
-            Action::Stop(StopCause::Outage) => self.stop(self.outage()),
-            Action::Stop(cause) => self.stop(Stopped::Cause(cause)),
+            Action::Stop(cause) => self.stop_for(cause),
             Action::QuietStarted { reason, .. } => self.quiet_reason = reason,
             // What stands in the way is told from the scheduler's condition, which knows when one pause hides another.
-            Action::QuietEnded | Action::BreakerOpened | Action::BreakerClosed => {}
+            Action::QuietEnded | Action::BreakerClosed => {}
+            Action::BreakerOpened => self.read_ahead(credit),
             Action::GuardReleased => {
                 if let Err(error) = (self.prove)() {
                     self.stop(Stopped::Journal(Arc::new(error)));
@@ -565,12 +548,8 @@ impl Driver<'_, '_> {
     /// Makes ready for the next pass over the inputs.
     pub(super) fn begin_pass(&mut self, bytes_total: u64) {
         self.progress = Progress { rows: 0, bytes: 0, bytes_total };
+        (self.ahead, self.free) = (Ahead::default(), self.window);
         self.scheduler.begin_pass(self.deferred_room());
-    }
-
-    /// Announces a pass after the main one.
-    pub(super) fn later(&mut self, about: &'static str, updates: u64) {
-        self.emitter.emit(Event::LaterPassStarted { about, updates });
     }
 
     /// Whether nothing has stopped the run.
@@ -596,6 +575,7 @@ impl Driver<'_, '_> {
         self.tell_limit();
         self.tell_cleared();
         self.outcome.settled_limit = self.scheduler.settled_limit().map(|limit| limit as u64);
+        self.outcome.left_alone = self.scheduler.left_alone();
         self.outcome.fates = Some(self.fates);
         self.outcome
     }

@@ -113,6 +113,11 @@ impl Fates {
         }
     }
 
+    /// Whether no row needs a person for any of them.
+    pub(super) fn is_empty(&self) -> bool {
+        self.failed + self.in_doubt == 0
+    }
+
     /// Whether an update has failed.
     pub fn has_failed(&self) -> bool {
         self.failed > 0

@@ -14,7 +14,7 @@ use crate::input::{Inputs, Pass, SourceError};
 use crate::plan::{Beside, BesideError, Folded, Folding, Linked, Plan, Ruling};
 use crate::row::{Place, Version};
 use crate::survey::{Judge, Judged};
-use crate::update::Update;
+use crate::update::{Fields, Update};
 
 /// Updates handed over at a time, at most.
 const GROUP_UPDATES_MAX: usize = 64;
@@ -71,7 +71,8 @@ pub(super) struct Feed<'a> {
     pub(super) judge: Judge<'a>,
     pub(super) plan: &'a Plan,
     pub(super) batch: u64,
-    pub(super) envelope: Envelope,
+    /// `None` where no request is made of what is read.
+    pub(super) envelope: Option<Envelope>,
     pub(super) clear_as: ClearAs,
     pub(super) rows_held_max: usize,
     pub(super) selection: Selection,
@@ -178,7 +179,7 @@ impl Feed<'_> {
             };
             let fed = Fed {
                 place,
-                body: api::body(self.envelope, self.clear_as, &update.fields),
+                body: body(self.envelope, self.clear_as, &update.fields),
                 chronic: ruling.is_late(),
                 refusals: beside.refusals,
                 is_part,
@@ -195,10 +196,14 @@ impl Feed<'_> {
     }
 }
 
+fn body(envelope: Option<Envelope>, clear_as: ClearAs, fields: &Fields) -> Vec<u8> {
+    envelope.map_or_else(Vec::new, |envelope| api::body(envelope, clear_as, fields))
+}
+
 /// The clear of the subject of a row that was just judged.
 fn clear_of(
     judge: &Judge<'_>,
-    (envelope, clear_as): (Envelope, ClearAs),
+    (envelope, clear_as): (Option<Envelope>, ClearAs),
     (place, subject, version): (Place, SubjectId, Version),
     ruling: Ruling,
     beside: &Beside,
@@ -206,7 +211,7 @@ fn clear_of(
     let update = clears::clear(judge, subject, version, beside.cleared_first);
     Fed {
         place,
-        body: api::body(envelope, clear_as, &update.fields),
+        body: body(envelope, clear_as, &update.fields),
         chronic: ruling.is_late(),
         refusals: beside.clear_refusals,
         is_part: false,

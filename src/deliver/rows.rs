@@ -98,9 +98,8 @@ pub(super) struct Why {
 pub fn write_rows(write: WriteRows<'_>) -> Result<RowsWritten, RowsError> {
     let WriteRows { inputs, mut judge, plan, delivered, space, run_id, files, signals, newer, .. } = write;
     let (is_older_batch, swap_places) = (write.is_older_batch, write.swap_places);
-    // Of a night on which nothing has changed nothing is written, and nothing read for it.
-    let rows = plan.facts().rows;
-    if rows.unchanged + rows.duplicate + rows.filtered + rows.elsewhere == rows.read {
+    // Where no row is to be listed nothing is written, and nothing read for it.
+    if !is_any_to_be_listed(plan, delivered) {
         return Ok(RowsWritten::default());
     }
     let signals_before = signals.count();
@@ -122,13 +121,19 @@ pub fn write_rows(write: WriteRows<'_>) -> Result<RowsWritten, RowsError> {
     let mut trimmed = 0;
     let mut reader = inputs.read(Pass::Again);
     while let Some(row) = reader.next_row()? {
-        let (place, judged) = judge.read(&row);
+        let place = row.as_ref().map_or_else(|error| error.place, Row::place);
         if place.ordinal.is_multiple_of(SIGNAL_ROWS)
             && let Some(stop) = signals.seen().filter(|_| signals.count() > signals_before)
         {
             return Err(RowsError::Stopped(Stopped::Signal(stop)));
         }
         let ruling = plan.ruling(place.ordinal);
+        // Most rows need not be judged once more, where those before them do not decide how.
+        let judged = match to_judge(ruling) {
+            ToJudge::Never if judge.is_settled() => continue,
+            ToJudge::IfListed if judge.is_settled() => Judged::Filtered,
+            ToJudge::Never | ToJudge::IfListed | ToJudge::First => judge.read(&row).1,
+        };
         let Beside { left_out, unknown, swap, .. } = plan.beside(place.ordinal)?;
         // A column that gives the order has rows folded in it; nothing is left out of what they say together.
         let may_be_told = is_older_batch || row.as_ref().is_ok_and(|row| row.origin().is_some());
@@ -150,6 +155,42 @@ pub fn write_rows(write: WriteRows<'_>) -> Result<RowsWritten, RowsError> {
     }
     drop(reader);
     Ok(RowsWritten { files: writing.files.finish()?, trimmed })
+}
+
+/// Whether any row stands in a file, or is told of.
+fn is_any_to_be_listed(plan: &Plan, delivered: &Delivered) -> bool {
+    let facts = plan.facts();
+    let rows = facts.rows;
+    let by_plan = rows.rejected + rows.conflict + rows.held + rows.superseded + rows.refused_before;
+    let has_fates = delivered.fates.as_ref().is_some_and(|fates| !fates.is_empty());
+    by_plan + facts.rows_trimmed > 0 || has_fates || !delivered.cleared.is_empty()
+}
+
+/// Whether what a row is listed with depends on how it is judged.
+enum ToJudge {
+    /// It is listed in no file.
+    Never,
+    /// Why it is listed is told by its judgment.
+    First,
+    /// What became of its update tells.
+    IfListed,
+}
+
+fn to_judge(ruling: Ruling) -> ToJudge {
+    match ruling {
+        Ruling::Filtered | Ruling::Elsewhere | Ruling::Duplicate | Ruling::Unchanged | Ruling::Confirmed => {
+            ToJudge::Never
+        }
+        Ruling::Rejected | Ruling::Superseded => ToJudge::First,
+        Ruling::Conflict
+        | Ruling::Held
+        | Ruling::RefusedBefore
+        | Ruling::FoldedRefused
+        | Ruling::Send
+        | Ruling::SendLate
+        | Ruling::Folded
+        | Ruling::FoldedLate => ToJudge::IfListed,
+    }
 }
 
 /// The row files while they are written.
@@ -261,7 +302,7 @@ impl Reasons<'_> {
             | Ruling::FoldedLate => {
                 let fate = self.fates.of(ordinal)?.map(told);
                 match self.cleared.get(&ordinal) {
-                    Some((_, fields)) => Some(clears::why(*fields, fate)),
+                    Some((_, cleared)) => Some(clears::why(*cleared, fate)),
                     None => fate,
                 }
             }

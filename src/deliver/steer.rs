@@ -91,7 +91,9 @@ impl Driver<'_, '_> {
         let Steering { hours, max_in_flight, text } = steering;
         // More at once, or faster, needs more at hand. Credit once given is not taken back: less is only sent less of.
         let window = super::window(max_in_flight, &hours);
-        credit.give(window.saturating_sub(self.window));
+        let more = window.saturating_sub(self.window);
+        self.free += more;
+        credit.give(more);
         self.window = self.window.max(window);
         self.set_hours(hours);
         self.scheduler.set_max_in_flight(max_in_flight);

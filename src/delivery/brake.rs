@@ -150,6 +150,11 @@ impl Brake {
         self.tick = Tick { since_ms: now_ms, ..Tick::default() };
     }
 
+    /// The breaker closed: what was seen since it opened were probes.
+    pub(super) fn on_recovery(&mut self, now_ms: u64) {
+        self.tick = Tick { since_ms: now_ms, ..Tick::default() };
+    }
+
     fn press(&mut self, pace_us: u64, now_ms: u64) {
         let (before_us, well_us) = match self.gap {
             Some(gap) => (gap.us, gap.well_us),

@@ -19,6 +19,11 @@ use crate::digest::SubjectId;
 /// Failures that open the breaker while the run has not seen a single definite answer.
 const COLD_FAILURES: u32 = 3;
 
+/// Attempts that may be on the wire at once when the breaker has just closed; one more for each definite answer since.
+const CLOSED_IN_FLIGHT: usize = 16;
+/// More than that are no matter.
+const CLOSED_IN_FLIGHT_MAX: usize = 1 << 16;
+
 /// A temporary failure, as the breaker sees it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Blow {
@@ -78,6 +83,8 @@ pub(super) struct Breaker {
     subjects: HashSet<SubjectId>,
     charges: BTreeMap<UpdateId, u32>,
     open: Option<Open>,
+    /// Attempts that may be on the wire at once, since the breaker closed.
+    closed_in_flight: usize,
     /// Grows when the breaker closes: what was sent before and fails later says nothing about the time since.
     epoch: u32,
     failures_max: u32,
@@ -99,6 +106,7 @@ impl Breaker {
             subjects: HashSet::new(),
             charges: BTreeMap::new(),
             open: None,
+            closed_in_flight: CLOSED_IN_FLIGHT_MAX,
             epoch: 0,
             failures_max: rules.breaker_failures,
             subjects_max: usize::try_from(rules.breaker_subjects).unwrap_or(usize::MAX),
@@ -121,6 +129,11 @@ impl Breaker {
     /// When the next probe may go: `None` while the breaker is closed or a probe is on the wire.
     pub(super) fn probe_at_ms(&self) -> Option<u64> {
         self.open.as_ref().filter(|open| open.probing.is_none()).map(|open| open.probe_at_ms)
+    }
+
+    /// Attempts that may be on the wire at once: few when the server has just answered again, for one answer says little.
+    pub(super) fn in_flight_max(&self) -> usize {
+        self.closed_in_flight
     }
 
     /// Subject of the latest probe; the next one should be another.
@@ -171,6 +184,11 @@ impl Breaker {
         }
     }
 
+    /// The pushback was for the few rows that are left, each for itself: it ends by their charges.
+    pub(super) fn on_own_pushback(&mut self) {
+        self.is_endless = false;
+    }
+
     /// A temporary failure. `plain_lanes` is the number of subjects held whose turn it is and that may testify.
     pub(super) fn on_failure(&mut self, blow: Blow, plain_lanes: usize, now_ms: u64) -> Struck {
         if blow.epoch != self.epoch {
@@ -216,6 +234,9 @@ impl Breaker {
         let has_closed = self.open.take().is_some();
         if has_closed {
             self.epoch = self.epoch.wrapping_add(1);
+            self.closed_in_flight = CLOSED_IN_FLIGHT;
+        } else {
+            self.closed_in_flight = (self.closed_in_flight + 1).min(CLOSED_IN_FLIGHT_MAX);
         }
         Recovered { has_closed, confirmed: std::mem::take(&mut self.charges) }
     }

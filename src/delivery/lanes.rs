@@ -1,12 +1,14 @@
 //! Where every held update is: behind another of its subject, ready, waiting for a moment, on the wire, or parked.
 //!
 //! One lane per subject; only the update at a lane's head is ever ready, which is the whole of promise 3. The ready
-//! ones stand in four queues: *front* (goes again at no cost), *retries*, *fresh*, and *last* (chronic ones).
+//! ones stand in four queues: *front* (goes again at no cost, or was chosen to probe), *retries*, *fresh*, and *last*
+//! (chronic ones).
 //!
 //! Not here: when anything may be sent at all (`schedule.rs`).
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
+use super::ahead::scattered;
 use super::alone::PushedBack;
 use super::decision::{Leftover, Offer, UpdateId};
 use super::rules::DeliveryRules;
@@ -14,6 +16,10 @@ use crate::digest::SubjectId;
 
 /// Retries that the retry budget may save up.
 const CREDIT_RETRIES_MAX: u32 = 4;
+
+/// Of the fresh ones, once the server was taken for down: how many of the oldest go in a row without an answer that shows
+/// that it is well, and then of the newest.
+const TURNS_MAX: u32 = 3;
 
 /// Where an update is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +61,8 @@ pub(super) struct Item {
     pub(super) number: u64,
     /// Whether the latest attempt was a probe.
     pub(super) probed: bool,
+    /// Whether the latest attempt left so long after the one before it that it did not come too fast.
+    pub(super) unhurried: bool,
     /// Whether it was refused with others in a row, and is tried once more.
     pub(super) suspected: bool,
     /// Requests for it that the server did not look at.
@@ -98,6 +106,9 @@ pub(super) struct Lanes {
     /// Subjects with an update at the head of their lane, and what waits behind it.
     behind: HashMap<SubjectId, VecDeque<UpdateId>>,
     front: VecDeque<UpdateId>,
+    /// Retries of those of whom no later answer has told yet whose failure it was: best found out while others pass.
+    doubtful: VecDeque<UpdateId>,
+    /// All other retries.
     retries: VecDeque<UpdateId>,
     fresh: VecDeque<UpdateId>,
     last: VecDeque<UpdateId>,
@@ -108,6 +119,11 @@ pub(super) struct Lanes {
     /// Attempts launched so far.
     launched: u64,
     in_flight: usize,
+    /// Whether the newest of the fresh ones go between the oldest, since the server was taken for down: rows that fail on
+    /// their own stand together, and look like an outage unless others pass between them.
+    is_mixed: bool,
+    /// Fresh ones that went so since the last definite answer, counted round.
+    turn: u32,
     /// Fresh ones that were taken to probe.
     probes: u32,
     plain: usize,
@@ -135,6 +151,7 @@ impl Lanes {
             sent: (0, 0),
             number: 0,
             probed: false,
+            unhurried: false,
             suspected: false,
             unprocessed: 0,
             pushed_back: PushedBack::default(),
@@ -178,9 +195,27 @@ impl Lanes {
         self.items.get_mut(&id)
     }
 
+    /// Updates that were never tried, are not chronic, and could be sent as far as they themselves are concerned.
+    pub(super) fn fresh(&self) -> usize {
+        self.fresh.len()
+    }
+
+    /// Moves an update that was just offered before the others, where it is the first of its subject.
+    pub(super) fn prefer(&mut self, id: UpdateId) {
+        if self.fresh.back() == Some(&id) {
+            self.fresh.pop_back();
+            self.front.push_front(id);
+        }
+    }
+
     /// Updates that could be sent as far as they themselves are concerned, delayed ones not counted.
     pub(super) fn ready(&self) -> usize {
         self.plain_ready() + self.last.len()
+    }
+
+    /// Updates that are not chronic.
+    pub(super) fn plain(&self) -> usize {
+        self.plain
     }
 
     /// Subjects whose turn it is and whose update may testify about the server.
@@ -214,7 +249,8 @@ impl Lanes {
             delays.range(..=(now_ms, u64::MAX)).take(limit).count()
         };
         let first = self.front.len().saturating_add(self.fresh.len());
-        let retries = self.retries.len().saturating_add(due(&self.delayed, limit));
+        let retries = self.doubtful.len() + self.retries.len();
+        let retries = retries.saturating_add(due(&self.delayed, limit));
         let allowed = self.retries_allowed(fresh_per_retry).min(retries);
         let mut count = first.saturating_add(allowed).min(limit);
         if allowed == retries {
@@ -259,7 +295,9 @@ impl Lanes {
         while let Some(entry) = self.delayed.first_entry().filter(|entry| entry.key().0 <= now_ms) {
             let id = entry.remove();
             self.stand(id, Stand::Ready);
-            self.retries.push_back(id);
+            let is_known = self.items.get(&id).is_some_and(|item| item.confirmed > 0);
+            let retries = if is_known { &mut self.retries } else { &mut self.doubtful };
+            retries.push_back(id);
         }
         while let Some(entry) = self.delayed_chronic.first_entry().filter(|entry| entry.key().0 <= now_ms) {
             let id = entry.remove();
@@ -276,17 +314,17 @@ impl Lanes {
         }
         let is_all_fresh_gone = self.fresh.is_empty() && !self.expects_fresh;
         if (self.credit >= fresh_per_retry || is_all_fresh_gone)
-            && let Some(id) = self.retries.pop_front()
+            && let Some(id) = self.doubtful.pop_front().or_else(|| self.retries.pop_front())
         {
             self.credit = self.credit.saturating_sub(fresh_per_retry);
             return Some(id);
         }
-        if let Some(id) = self.fresh.pop_front() {
+        if let Some(id) = self.take_fresh() {
             let credit_max = fresh_per_retry.saturating_mul(CREDIT_RETRIES_MAX);
             self.credit = self.credit.saturating_add(1).min(credit_max);
             return Some(id);
         }
-        if self.retries.is_empty() { self.last.pop_front() } else { None }
+        if self.doubtful.is_empty() && self.retries.is_empty() { self.last.pop_front() } else { None }
     }
 
     /// Takes an update that can probe: another subject than the one probed last, if there is one; no chronic one
@@ -295,6 +333,7 @@ impl Lanes {
         if self.plain == 0 {
             return take_other(&mut self.last, &self.items, last_probed).or_else(|| self.last.pop_front());
         }
+        self.is_mixed = true;
         // Fresh ones before those that have failed already: their answer says more. And from anywhere among them: rows that
         // fail on their own stand together, and the next one in the file tells least whether it is the server.
         if let Some(id) = take_other(&mut self.front, &self.items, last_probed) {
@@ -304,10 +343,28 @@ impl Lanes {
             self.probes = self.probes.wrapping_add(1);
             return self.fresh.remove(scattered(self.probes, self.fresh.len()));
         }
-        if let Some(id) = take_other(&mut self.retries, &self.items, last_probed) {
-            return Some(id);
+        for retries in [&mut self.retries, &mut self.doubtful] {
+            if let Some(id) = take_other(retries, &self.items, last_probed) {
+                return Some(id);
+            }
         }
-        [&mut self.front, &mut self.fresh, &mut self.retries].into_iter().find_map(VecDeque::pop_front)
+        [&mut self.front, &mut self.fresh, &mut self.doubtful, &mut self.retries]
+            .into_iter()
+            .find_map(VecDeque::pop_front)
+    }
+
+    /// The server is well.
+    pub(super) fn on_definite(&mut self) {
+        self.turn = 0;
+    }
+
+    fn take_fresh(&mut self) -> Option<UpdateId> {
+        if !self.is_mixed {
+            return self.fresh.pop_front();
+        }
+        let is_oldest = self.turn < TURNS_MAX;
+        self.turn = (self.turn + 1) % (2 * TURNS_MAX);
+        if is_oldest { self.fresh.pop_front() } else { self.fresh.pop_back() }
     }
 
     /// The update taken out of a queue is on the wire.
@@ -318,9 +375,17 @@ impl Lanes {
         self.launched += 1;
         item.number = self.launched;
         item.probed = is_probe;
+        item.unhurried = false;
         item.stand = Stand::InFlight;
         self.in_flight += 1;
         Some(item)
+    }
+
+    /// Says of the update that was just launched whether it came slowly.
+    pub(super) fn note_unhurried(&mut self, id: UpdateId, is_unhurried: bool) {
+        if let Some(item) = self.items.get_mut(&id) {
+            item.unhurried = is_unhurried;
+        }
     }
 
     /// The update is off the wire; false if it was not on it. The caller says next where it goes.
@@ -387,7 +452,8 @@ impl Lanes {
 
     /// Takes everything that is not on the wire, in the order of ids.
     pub(super) fn take_unsent(&mut self) -> Vec<Leftover> {
-        for queue in [&mut self.front, &mut self.retries, &mut self.fresh, &mut self.last] {
+        for queue in [&mut self.front, &mut self.doubtful, &mut self.retries, &mut self.fresh, &mut self.last]
+        {
             queue.clear();
         }
         self.delayed.clear();
@@ -418,7 +484,7 @@ impl Lanes {
     }
 
     fn plain_ready(&self) -> usize {
-        self.front.len() + self.retries.len() + self.fresh.len()
+        self.front.len() + self.doubtful.len() + self.retries.len() + self.fresh.len()
     }
 
     fn is_chronic(&self, id: UpdateId) -> bool {
@@ -430,13 +496,6 @@ impl Lanes {
             item.stand = stand;
         }
     }
-}
-
-/// Place of the so-manieth probe among so many: far from those before it, wherever they were (multiples of the golden ratio).
-fn scattered(probe: u32, count: usize) -> usize {
-    let share = u64::from(probe.wrapping_mul(0x9e37_79b9));
-    let place = (share * u64::from(u32::try_from(count).unwrap_or(u32::MAX))) >> 32;
-    usize::try_from(place).unwrap_or_default()
 }
 
 /// Takes the first update of another subject. A subject stands in the queues at most once, so the second place is

@@ -5,11 +5,13 @@
 //! → `on_outcome` → a verdict. What stands in the way of sending is one file each: the shared quiet (`pause.rs`),
 //! the breaker (`breaker.rs`), the token (`token.rs`), the guard at first contact (`guard.rs`), how many may be on
 //! the wire at once (`concurrency.rs`), and the spacing for a server that fails many (`brake.rs`), turns away
-//! what comes too fast (`shed.rs`) or counts what it takes (`quota.rs`).
+//! what comes too fast (`shed.rs`) or counts what it takes (`quota.rs`). What is read beyond what is offered, while the
+//! server is down, stands in `ahead.rs`.
 //!
 //! Not here: the rate limit (`engine/permits.rs`), HTTP (`api/`), the journal, and which passes a run makes
 //! (`deliver.rs`).
 
+mod ahead;
 mod alone;
 mod brake;
 mod breaker;
@@ -30,11 +32,13 @@ mod shed;
 mod slowing;
 mod suspects;
 mod token;
+mod turned_away;
 mod unprocessed;
 
 pub mod outcome;
 pub mod rules;
 
+pub use ahead::Ahead;
 pub use decision::{
     Action, Attempt, Condition, Decision, Leftover, Offer, REASON_QUOTA, REASON_RETRY_AFTER,
     REASON_THROTTLED, TokenRead, UpdateId,
@@ -42,6 +46,7 @@ pub use decision::{
 pub use rules::DeliveryRules;
 pub use schedule::Scheduler;
 pub use slowing::Slowing;
+pub use turned_away::LeftAlone;
 
 #[cfg(test)]
 mod sim;

@@ -37,6 +37,9 @@ const UNRELIEVED_MAX: u32 = 2;
 const RISE_PERCENT: u64 = 10;
 /// … up to this.
 const RISE_PERCENT_MAX: u64 = 100;
+/// Time since the attempt before, as a multiple of that between two requests that pass, from which an attempt is not turned
+/// away for coming too fast.
+const UNHURRIED_TIMES: u64 = 4;
 /// Longest time between two attempts.
 const GAP_MAX_US: u64 = 10_000_000;
 /// How far attempts may catch up after a pause, beside one gap.
@@ -76,6 +79,17 @@ struct Kept {
     short_us: Option<u64>,
 }
 
+/// How fast requests pass.
+#[derive(Debug, Default, Clone, Copy)]
+struct Passing {
+    /// Time between two that passed, when so many had that it is known.
+    gap_us: Option<u64>,
+    /// Those since then.
+    since_ms: u64,
+    passed: u64,
+    launched_ms: u64,
+}
+
 /// Who is turned away, and the rate that passes.
 #[derive(Debug)]
 pub(super) struct Shed {
@@ -84,8 +98,12 @@ pub(super) struct Shed {
     subjects: VecDeque<(u64, SubjectId)>,
     /// Requests that passed since one of them was.
     passed_since: u64,
+    passing: Passing,
     tick: Tick,
     kept: Option<Kept>,
+    /// Whose 429 have lowered the rate, and what was kept to before the first of them.
+    volleys: Vec<SubjectId>,
+    before: Option<Kept>,
     /// Lower rates did not help, and nothing was well since.
     is_in_vain: bool,
 }
@@ -98,8 +116,11 @@ impl Shed {
             subjects_min,
             subjects: VecDeque::new(),
             passed_since: 0,
+            passing: Passing::default(),
             tick: Tick::default(),
             kept: None,
+            volleys: Vec::new(),
+            before: None,
             is_in_vain: false,
         }
     }
@@ -137,38 +158,83 @@ impl Shed {
         self.kept.map(|kept| kept.next_at_us.div_ceil(1_000)).filter(|at_ms| *at_ms > now_ms)
     }
 
-    /// An attempt left.
-    pub(super) fn on_launch(&mut self, now_ms: u64) {
+    /// An attempt left. Whether it did so long after the one before it that no rate can be the reason if it is turned away.
+    pub(super) fn on_launch(&mut self, now_ms: u64) -> bool {
         self.tick.launches += 1;
+        let is_unhurried = self.passing.is_unhurried(now_ms);
         if let Some(kept) = &mut self.kept {
             kept.next_at_us = kept.floor_us(now_ms.saturating_mul(1_000)).saturating_add(kept.gap_us);
         }
+        is_unhurried
     }
 
     /// Everybody is quiet for so long after a 429 that names no delay, or was turned away so often in a row that the breaker
     /// opened. Nothing more is learned meanwhile: the rate is lowered at once, by half, or by less where it was kept to for a
-    /// while.
-    pub(super) fn on_volley(&mut self, for_ms: u64, now_ms: u64) {
+    /// while. `of` is the subject of the 429.
+    pub(super) fn on_volley(&mut self, of: Option<SubjectId>, for_ms: u64, now_ms: u64) {
+        if of.is_some_and(|of| !self.note(of)) {
+            return self.on_quiet(for_ms);
+        }
         let elapsed_us = now_ms.saturating_sub(self.tick.since_ms).saturating_mul(1_000);
         let launches = self.tick.launches;
-        self.tick = Tick { since_ms: now_ms.saturating_add(for_ms), ..Tick::default() };
+        let since_ms = now_ms.saturating_add(for_ms);
+        if self.kept.is_none() && launches < OUTCOMES_MIN {
+            // Too few to learn from, as after every such quiet where the next attempt is turned away soon: they are added up.
+            self.tick.since_ms = since_ms.saturating_sub(elapsed_us / 1_000);
+            return;
+        }
+        self.tick = Tick { since_ms, ..Tick::default() };
         if let Some(kept) = &mut self.kept {
             kept.short_us = Some(kept.gap_us);
             let is_far_off = elapsed_us < TICK_MS * 1_000;
             kept.gap_us =
                 (kept.gap_us * if is_far_off { 4 } else { 3 } / 2).min(GAP_MAX_US.max(kept.well_us));
             kept.is_by_rate = true;
-        } else if launches >= OUTCOMES_MIN {
+        } else {
             let well_us = (elapsed_us / launches).max(1);
             let kept = Kept::at(well_us);
             self.kept = Some(Kept { gap_us: (2 * well_us).min(GAP_MAX_US.max(well_us)), ..kept });
         }
     }
 
+    /// The breaker closed: what was seen since it opened were probes.
+    pub(super) fn on_recovery(&mut self, now_ms: u64) {
+        self.tick = Tick { since_ms: now_ms.max(self.tick.since_ms), ..Tick::default() };
+    }
+
+    /// An update is known to be pushed back for itself: what its 429 taught of the rate, and nobody else's, is forgotten.
+    pub(super) fn on_own(&mut self, subject: SubjectId) {
+        let had_any = !self.volleys.is_empty();
+        self.volleys.retain(|of| *of != subject);
+        if had_any && self.volleys.is_empty() {
+            self.kept = self.before.take();
+        }
+    }
+
+    /// Everybody is quiet for so long, for another reason: that time says nothing of how fast attempts leave.
+    pub(super) fn on_quiet(&mut self, for_ms: u64) {
+        self.tick.since_ms = self.tick.since_ms.saturating_add(for_ms);
+    }
+
+    /// Whether the 429 of a subject may lower the rate: the first of each, until there were so many subjects that it is nobody's
+    /// own.
+    fn note(&mut self, of: SubjectId) -> bool {
+        if self.volleys.is_empty() {
+            self.before = self.kept;
+        }
+        let are_many = self.volleys.len() >= self.subjects_min;
+        let is_new = !self.volleys.contains(&of);
+        if is_new && !are_many {
+            self.volleys.push(of);
+        }
+        is_new || are_many
+    }
+
     /// An attempt was taken in, whatever was answered.
     pub(super) fn on_passed(&mut self, now_ms: u64) {
         self.tick.passed += 1;
         self.passed_since += 1;
+        self.passing.on_passed(now_ms);
         self.look(now_ms);
     }
 
@@ -224,6 +290,29 @@ impl Shed {
             }
             None => {}
         }
+    }
+}
+
+impl Passing {
+    fn on_passed(&mut self, now_ms: u64) {
+        self.passed += 1;
+        if let Some(gap_us) = self.measured_us(now_ms) {
+            *self = Passing { gap_us: Some(gap_us), since_ms: now_ms, passed: 0, ..*self };
+        }
+    }
+
+    fn measured_us(&self, now_ms: u64) -> Option<u64> {
+        let elapsed_ms = now_ms.saturating_sub(self.since_ms);
+        let is_enough = elapsed_ms >= TICK_MS && self.passed >= OUTCOMES_MIN;
+        is_enough.then(|| elapsed_ms.saturating_mul(1_000) / self.passed)
+    }
+
+    /// An attempt leaves: whether the latest was so long ago.
+    fn is_unhurried(&mut self, now_ms: u64) -> bool {
+        let waited_us = now_ms.saturating_sub(self.launched_ms).saturating_mul(1_000);
+        self.launched_ms = now_ms;
+        let gap_us = self.gap_us.or_else(|| self.measured_us(now_ms));
+        gap_us.is_some_and(|gap_us| waited_us >= UNHURRIED_TIMES * gap_us.max(1))
     }
 }
 
@@ -286,9 +375,11 @@ impl Kept {
             self.gap_us -= left_us / 4;
             return false;
         }
+        // Judged by the rate that was kept to meanwhile, not by the one from now on.
+        let is_over = self.gap_us.saturating_mul(2) < pace_us.min(self.well_us);
         self.gap_us = (self.gap_us * 100 / (100 + self.rise_percent)).max(1);
         self.rise_percent = (self.rise_percent * 2).min(RISE_PERCENT_MAX);
-        self.gap_us.saturating_mul(2) < pace_us.min(self.well_us)
+        is_over
     }
 }
 

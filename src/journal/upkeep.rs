@@ -71,6 +71,8 @@ pub struct TargetStats {
     pub unknown: u64,
     /// Those of them with an update in doubt.
     pub in_doubt: u64,
+    /// Those that were cleared to break a swap, and of which nothing was acknowledged since.
+    pub cleared: u64,
     /// Those of them with an update that failed since their last acknowledgement.
     pub failed: u64,
     /// When the oldest last acknowledgement of a subject came, in seconds since the Unix epoch; `None` for none.
@@ -386,6 +388,7 @@ impl TargetStats {
             subjects: 0,
             unknown: 0,
             in_doubt: 0,
+            cleared: 0,
             failed: 0,
             oldest_ack_s: None,
             newest_ack_s: None,
@@ -396,6 +399,7 @@ impl TargetStats {
         self.subjects += part.subjects;
         self.unknown += part.unknown;
         self.in_doubt += part.in_doubt;
+        self.cleared += part.cleared;
         self.failed += part.failed;
         self.newest_ack_s = self.newest_ack_s.max(part.newest_ack_s);
         self.oldest_ack_s = match (self.oldest_ack_s, part.oldest_ack_s) {
@@ -408,6 +412,7 @@ impl TargetStats {
         self.subjects += 1;
         self.unknown += u64::from(!entry.unknown().is_empty());
         self.in_doubt += u64::from(!entry.in_doubt.is_empty());
+        self.cleared += u64::from(!entry.cleared_first().fields.is_empty());
         self.failed += u64::from(entry.standing_refusals().next().is_some());
         if entry.acked.is_some() {
             let at = Some(entry.acked_at_s);

@@ -2,14 +2,15 @@
 //!
 //! Not here: what a value claimed twice means (`conflict.rs`, `shared.rs`), when claims are gathered (`phases.rs`).
 
+use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::digest::FieldHash;
-use crate::ledger::FieldState;
-use crate::update::{FieldKind, FieldSet};
+use crate::ledger::{FieldState, LedgerEntry};
+use crate::update::{FIELD_COUNT, FieldKind, FieldSet};
 
 use super::record::{PartData, RowRecord, array};
-use super::ruler::Ruled;
+use super::rows::Rows;
 
 /// Fields of which one value belongs to one subject.
 pub(super) const EXCLUSIVE: FieldSet = FieldSet::EXCLUSIVE;
@@ -155,28 +156,58 @@ pub(super) struct LastClaim {
     pub(super) is_live: bool,
 }
 
-/// The value that the subject claims in the end. Rows stand in the order of versions. Many subjects may clear a field:
-/// that is no claim.
-pub(super) fn last_claim(rows: &[RowRecord], data: &PartData, field: FieldKind) -> Option<LastClaim> {
-    let (hash, ordinal) =
-        rows.iter().rev().find_map(|row| Some((claim_of(row, data, field)?, row.ordinal)))?;
-    if hash == FieldHash::CLEARED {
-        return None;
-    }
-    let is_live = rows.iter().any(|row| row.is_live() && claim_of(row, data, field) == Some(hash));
-    Some(LastClaim { hash, ordinal, is_live })
+/// What the rows of a subject come to, field by field.
+pub(super) struct Ends<'e> {
+    entry: Option<&'e LedgerEntry>,
+    /// What a subject sets or clears in the end.
+    set: [Option<LastClaim>; FIELD_COUNT],
+    /// What the first row that tells it says of the value before.
+    old: [Option<FieldHash>; FIELD_COUNT],
 }
 
-/// The value of a field that the subject held before this batch: as the ledger knows it, or else as its first row tells.
-pub(super) fn held_before(ruled: &Ruled<'_>, field: FieldKind) -> Option<FieldHash> {
-    known_before(ruled, field)
-        .or_else(|| ruled.rows.iter().find_map(|row| ruled.data.old(row, field)))
-        .filter(|hash| *hash != FieldHash::CLEARED)
+impl<'e> Ends<'e> {
+    /// Finds what becomes of these fields.
+    pub(super) fn of(rows: &Rows<'_>, entry: Option<&'e LedgerEntry>, kinds: FieldSet) -> io::Result<Self> {
+        let mut ends = Ends { entry, set: [None; FIELD_COUNT], old: [None; FIELD_COUNT] };
+        rows.look_back(|row, data| {
+            for kind in kinds.iter() {
+                if let Some(hash) = claim_of(row, data, kind) {
+                    let claim = LastClaim { hash, ordinal: row.ordinal, is_live: false };
+                    let last = ends.set[kind.index()].get_or_insert(claim);
+                    last.is_live |= row.is_live() && last.hash == hash;
+                }
+                let old = &mut ends.old[kind.index()];
+                *old = data.old(row, kind).or(*old);
+            }
+        })?;
+        Ok(ends)
+    }
+
+    /// The value that the subject claims in the end. Many subjects may clear a field: that is no claim.
+    pub(super) fn last_claim(&self, field: FieldKind) -> Option<LastClaim> {
+        self.set[field.index()].filter(|claim| claim.hash != FieldHash::CLEARED)
+    }
+
+    /// The value of a field that the subject held before this batch: as the ledger knows it, or else as its first row tells.
+    pub(super) fn held_before(&self, field: FieldKind) -> Option<FieldHash> {
+        known_before(self.entry, field).or(self.old[field.index()]).filter(|hash| *hash != FieldHash::CLEARED)
+    }
+
+    /// The values of a field that the subject gives up in the end: those it held before, where its rows set or clear the field.
+    pub(super) fn released(&self, field: FieldKind) -> impl Iterator<Item = Release> + use<> {
+        let set = self.set[field.index()].map(|claim| claim.hash);
+        let certain = set.and_then(|_| self.held_before(field));
+        let last = set.and_then(|_| self.entry?.last_known(field)).filter(|last| Some(*last) != certain);
+        let releases = [(certain, true), (last, false)].into_iter();
+        releases
+            .filter_map(|(hash, is_certain)| hash.map(|hash| Release { hash, is_certain }))
+            .filter(move |release| Some(release.hash) != set)
+    }
 }
 
 /// The value that the ledger knows the subject to hold, [`FieldHash::CLEARED`] where it holds none.
-pub(super) fn known_before(ruled: &Ruled<'_>, field: FieldKind) -> Option<FieldHash> {
-    match ruled.entry?.field(field)?.state {
+pub(super) fn known_before(entry: Option<&LedgerEntry>, field: FieldKind) -> Option<FieldHash> {
+    match entry?.field(field)?.state {
         FieldState::Known(hash) => Some(hash),
         FieldState::Unknown => None,
     }
@@ -188,17 +219,6 @@ pub(super) struct Release {
     pub(super) hash: FieldHash,
     /// Whether it is known to have it, and not only to have had it before something that is in doubt.
     pub(super) is_certain: bool,
-}
-
-/// The values of a field that the subject gives up in the end: those it held before, where its rows set or clear the field.
-pub(super) fn released(ruled: &Ruled<'_>, field: FieldKind) -> impl Iterator<Item = Release> {
-    let set = ruled.rows.iter().rev().find_map(|row| claim_of(row, ruled.data, field));
-    let certain = set.and_then(|_| held_before(ruled, field));
-    let last = set.and_then(|_| ruled.entry?.last_known(field)).filter(|last| Some(*last) != certain);
-    let releases = [(certain, true), (last, false)].into_iter();
-    releases
-        .filter_map(|(hash, is_certain)| hash.map(|hash| Release { hash, is_certain }))
-        .filter(move |release| Some(release.hash) != set)
 }
 
 /// What a value in a [`Bloom`] is a value of.

@@ -4,22 +4,22 @@
 //! Not here: the order itself (`chain.rs`), the other phases (`phases.rs`).
 
 use std::collections::BTreeMap;
+use std::io;
 use std::sync::atomic::Ordering;
 
 use crate::digest::FieldHash;
-use crate::ledger::LedgerEntry;
+use crate::ledger::{ClearedFirst, LedgerEntry};
 use crate::row::Version;
 use crate::update::{FieldKind, FieldSet};
 
 use super::beside::{Beside, Linked};
 use super::chain::{Link, SWAPS_LISTED_MAX, Swap, Waiting, order};
-use super::claim::{Claim, claim_of, held_before, known_before, released};
+use super::claim::{Claim, Ends, claim_of, known_before};
 use super::cycle::{Breaking, Obstacle, clear_version};
 use super::dispositions::{BESIDE, CHAINED};
-use super::phases::{JoinError, Phases, lock};
-use super::record::{Part, RowRecord};
-use super::reorder::reorder;
-use super::ruler::{Contested, Ruled, carrier, rule_part};
+use super::phases::{JoinError, Phases, last_claims, lock};
+use super::record::{Part, PartData, RowRecord};
+use super::ruler::{Contested, Ruled, carrier};
 use super::rules::{ConflictPolicy, CyclePolicy, DuplicatePolicy};
 use super::ruling::Ruling;
 use super::shared::SharedKind;
@@ -29,6 +29,9 @@ use super::tally::Tally;
 
 /// Bits of a node that say the partition of its subject: a claim has as many for it.
 const PARTITION_BITS: u32 = 14;
+
+/// What is kept of rows before it is put where it belongs, at most: many more are of one subject.
+const BESIDES_MAX: usize = 1 << 16;
 
 /// What the order means for the row that carries an update.
 #[derive(Debug, Clone, Copy)]
@@ -45,11 +48,16 @@ type Marks = Vec<(u64, Mark)>;
 impl<L: LedgerSlices> Phases<'_, L> {
     /// Notes a row that tells another value of before than the ledger knows, which is right. What the row itself sets was
     /// sent meanwhile.
-    pub(super) fn note_old(&self, row: &RowRecord, ruled: &Ruled<'_>, besides: &mut Vec<(u64, Beside)>) {
+    pub(super) fn note_old(
+        &self,
+        (row, data): (&RowRecord, &PartData),
+        entry: Option<&LedgerEntry>,
+        besides: &mut Vec<(u64, Beside)>,
+    ) {
         let differs = |kind: FieldKind| {
-            let Some(old) = ruled.data.old(row, kind) else { return false };
-            let known = known_before(ruled, kind);
-            known.is_some_and(|known| known != old && ruled.data.value(row, kind) != Some(known))
+            let Some(old) = data.old(row, kind) else { return false };
+            let known = known_before(entry, kind);
+            known.is_some_and(|known| known != old && data.value(row, kind) != Some(known))
         };
         if row.is_live() && self.exclusive_kinds().iter().any(differs) {
             self.rulings()[index_of(row.ordinal)].fetch_or(BESIDE, Ordering::Relaxed);
@@ -59,19 +67,24 @@ impl<L: LedgerSlices> Phases<'_, L> {
     }
 
     /// Notes a subject that a clear of an earlier run has left without what its update sets.
-    pub(super) fn note_cleared(&self, ruled: &Ruled<'_>) {
-        let cleared = ruled.entry.map_or(FieldSet::EMPTY, LedgerEntry::cleared_first);
-        if cleared.is_empty() {
-            return;
+    pub(super) fn note_cleared(&self, ruled: &Ruled<'_>) -> io::Result<()> {
+        let cleared = ruled.entry.map(LedgerEntry::cleared_first).unwrap_or_default();
+        if cleared.fields.is_empty() {
+            return Ok(());
         }
-        let is_set = |kind: &FieldKind| {
-            let is_given = |row: &RowRecord| claim_of(row, ruled.data, *kind) != Some(FieldHash::CLEARED);
-            ruled.rows.iter().any(|row| row.is_live() && row.present.contains(*kind) && is_given(row))
-        };
-        let cleared: FieldSet = cleared.iter().filter(is_set).collect();
-        if let Some(carrier) = carrier(ruled.rows).filter(|_| !cleared.is_empty()) {
+        let mut fields = FieldSet::EMPTY;
+        ruled.rows.look(|row, data| {
+            let is_given = |kind: &FieldKind| claim_of(row, data, *kind) != Some(FieldHash::CLEARED);
+            if row.is_live() {
+                fields =
+                    fields.union(row.present.intersect(cleared.fields).iter().filter(is_given).collect());
+            }
+        })?;
+        if let Some(carrier) = carrier(&ruled.rows)?.filter(|_| !fields.is_empty()) {
+            let cleared = ClearedFirst { fields, ..cleared };
             lock(&self.found).chains.cleared_before.push((carrier, cleared));
         }
+        Ok(())
     }
 
     /// Tells what a subject takes and gives up, of the values of which both was said; the row is the one that carries its
@@ -79,25 +92,26 @@ impl<L: LedgerSlices> Phases<'_, L> {
     pub(super) fn want(
         &self,
         partition: usize,
-        ruled: &Ruled<'_>,
+        (ruled, ends): (&Ruled<'_>, &Ends<'_>),
         links: &Contested,
         wanted: &mut Vec<Claim>,
-    ) {
+    ) -> io::Result<()> {
         if links.is_empty() {
-            return;
+            return Ok(());
         }
-        let Some(carrier) = carrier(ruled.rows) else { return };
+        let Some(carrier) = carrier(&ruled.rows)? else { return Ok(()) };
         let exclusive = self.exclusive_kinds();
-        for (kind, claim) in self.claims_of(ruled).filter(|(kind, _)| exclusive.contains(*kind)) {
-            let is_new = claim.is_live && held_before(ruled, kind) != Some(claim.hash);
+        for (kind, claim) in last_claims(ends, exclusive) {
+            let is_new = claim.is_live && ends.held_before(kind) != Some(claim.hash);
             if is_new && links.contains(kind, claim.hash) {
                 wanted.push(Claim::new(kind, claim.hash, partition, carrier, true));
             }
         }
         for kind in exclusive.iter() {
-            let releases = released(ruled, kind).filter(|release| links.contains(kind, release.hash));
+            let releases = ends.released(kind).filter(|release| links.contains(kind, release.hash));
             wanted.extend(releases.map(|release| Claim::release(kind, release, partition, carrier)));
         }
+        Ok(())
     }
 
     /// Finds the order of those that take what others give up, and rules on them again where it changes anything.
@@ -190,46 +204,30 @@ impl<L: LedgerSlices> Phases<'_, L> {
             marks.iter().filter(|(_, mark)| is_swap(mark)).map(|(ordinal, _)| *ordinal).collect();
         let mut entries = self.entries(&(partition..partition + 1));
         let (mut part, mut tally) = (Part::default(), Tally::default());
-        let (mut besides, mut waves, mut clears) = (Vec::new(), BTreeMap::<u32, u64>::new(), 0_u64);
-        self.leaves(partition, &mut part, &mut |part| {
-            part.sort();
-            reorder(part, self.rules.batch, &mut |_, _| {});
-            rule_part(part, self.bounded(), &mut entries, &contested, &mut |ruled| {
-                tally.take(&ruled, self.rules);
-                let at = ruled
-                    .rows
-                    .iter()
-                    .find_map(|row| marks.binary_search_by_key(&row.ordinal, |(ordinal, _)| *ordinal).ok());
-                for row in ruled.rows {
+        let mut marking = Marking { besides: Vec::new(), waves: BTreeMap::new(), clears: 0 };
+        self.leaves(partition, &mut part, &mut |leaf| {
+            self.ruler(&contested).rule(leaf, &mut entries, &mut |_, _| {}, &mut |ruled| {
+                tally.take(ruled)?;
+                let (mut at, mut added) = (None, Ok(()));
+                ruled.rows.look(|row, _| {
+                    let own = || marks.binary_search_by_key(&row.ordinal, |(ordinal, _)| *ordinal).ok();
+                    at = at.or_else(own);
+                })?;
+                ruled.rows.look(|row, data| {
                     self.put(row);
-                    let Some((_, mark)) = at.map(|at| marks[at]) else { continue };
-                    let (flags, beside) = match mark {
-                        Mark::Wave(wave, linked, (cleared, clear_wave))
-                            if row.ruling.is_sent() || row.ruling.is_folded() =>
-                        {
-                            let is_sent = row.ruling.is_sent();
-                            *waves.entry(wave).or_default() += u64::from(is_sent);
-                            let mut chain = Beside { wave, linked, ..Beside::default() };
-                            if is_sent && !cleared.is_empty() {
-                                *waves.entry(clear_wave).or_default() += 1;
-                                clears += 1;
-                                let version = clear_version(ruled.data.version(row, self.rules.batch));
-                                chain.clear_refusals = clear_refusals(ruled.entry, version);
-                                (chain.cleared_first, chain.clear_wave) = (cleared, clear_wave);
-                            }
-                            (BESIDE | CHAINED, chain)
-                        }
-                        Mark::Swap(swap) if row.ruling == Ruling::Conflict => {
-                            (BESIDE, Beside { swap, ..Beside::default() })
-                        }
-                        Mark::Wave(..) | Mark::Swap(_) => continue,
-                    };
+                    let marked = at.and_then(|at| marking.beside(marks[at].1, (row, data), ruled));
+                    let Some((flags, beside)) = marked else { return };
                     self.rulings()[index_of(row.ordinal)].fetch_or(flags, Ordering::Relaxed);
-                    besides.push((row.ordinal, beside));
-                }
+                    marking.besides.push((row.ordinal, beside));
+                    if marking.besides.len() >= BESIDES_MAX && added.is_ok() {
+                        added = self.besides.add(&std::mem::take(&mut marking.besides));
+                    }
+                })?;
+                added
             })
         })?;
         *lock(&self.tallies[partition]) = tally;
+        let Marking { besides, waves, clears } = marking;
         self.besides.add(&besides).map_err(JoinError::Space)?;
         let chains = &mut lock(&self.found).chains;
         for (wave, updates) in waves {
@@ -242,6 +240,46 @@ impl<L: LedgerSlices> Phases<'_, L> {
         }
         chains.facts.waiting -= clears;
         Ok(())
+    }
+}
+
+/// What comes of the marks of a partition.
+struct Marking {
+    besides: Vec<(u64, Beside)>,
+    /// Updates and clears by wave.
+    waves: BTreeMap<u32, u64>,
+    clears: u64,
+}
+
+impl Marking {
+    /// What a row has, whose subject has the mark: flags of its byte, and the rest.
+    fn beside(
+        &mut self,
+        mark: Mark,
+        (row, data): (&RowRecord, &PartData),
+        ruled: &Ruled<'_>,
+    ) -> Option<(u8, Beside)> {
+        match mark {
+            Mark::Wave(wave, linked, (cleared, clear_wave))
+                if row.ruling.is_sent() || row.ruling.is_folded() =>
+            {
+                let is_sent = row.ruling.is_sent();
+                *self.waves.entry(wave).or_default() += u64::from(is_sent);
+                let mut chain = Beside { wave, linked, ..Beside::default() };
+                if is_sent && !cleared.is_empty() {
+                    *self.waves.entry(clear_wave).or_default() += 1;
+                    self.clears += 1;
+                    let version = clear_version(data.version(row, ruled.rules.batch));
+                    chain.clear_refusals = clear_refusals(ruled.entry, version);
+                    (chain.cleared_first, chain.clear_wave) = (cleared, clear_wave);
+                }
+                Some((BESIDE | CHAINED, chain))
+            }
+            Mark::Swap(swap) if row.ruling == Ruling::Conflict => {
+                Some((BESIDE, Beside { swap, ..Beside::default() }))
+            }
+            Mark::Wave(..) | Mark::Swap(_) => None,
+        }
     }
 }
 

@@ -43,9 +43,12 @@ mod reorder;
 
 mod phases;
 
+mod large;
 mod leaves;
+mod rows;
 mod ruler;
 
+mod corrected;
 mod join;
 mod plain;
 

@@ -21,22 +21,25 @@ use crate::update::{FieldKind, FieldSet};
 
 use super::beside::{Beside, Besides};
 use super::chain::Chains;
-use super::claim::{Bloom, Claim, EXCLUSIVE, IDENTIFIERS, LastClaim, Pair, Slot, last_claim, released};
+use super::claim::{Bloom, Claim, EXCLUSIVE, Ends, IDENTIFIERS, LastClaim, Pair, Slot};
 use super::conflict::ConflictList;
 use super::dispositions::{BESIDE, Books, Plan, byte_of, decode, put};
-use super::leaves::{Source, TakePart};
-use super::record::{Part, RowRecord};
-use super::reorder::reorder;
-use super::ruler::{Contested, Entries, Ruled, rule_part};
+use super::large::LargeBounds;
+use super::leaves::{Leaf, Source, TakeLeaf};
+use super::record::{Part, PartData, RowRecord};
+use super::ruler::{Contested, Entries, Ruled, Ruler};
 use super::rules::PlanRules;
 use super::ruling::Ruling;
 use super::shared::SharedKind;
 use super::space::{Hands, LedgerSlices, Partitions};
-use super::survey::{Survey, index_of};
+use super::survey::{Survey, SurveyBounds, index_of};
 use super::tally::Tally;
 
 /// Rows below which a job is not worth a thread of its own.
 const ROWS_ALONE_MAX: u64 = 20_000;
+
+/// Rows of which something is gathered before it is put where it belongs, at most: many more are of one subject.
+const GATHERED_MAX: usize = 1 << 16;
 
 /// Jobs that every thread gets, so that none has to wait long for the others.
 const JOBS_PER_HAND: usize = 8;
@@ -47,14 +50,6 @@ pub enum JoinError<E> {
     /// Records cannot be kept or read back.
     #[error(transparent)]
     Space(io::Error),
-    /// One subject has more rows than is plausible.
-    #[error("one key value has more than {rows_max} rows, the first of them row {first_ordinal}")]
-    SubjectRows {
-        /// Rows that one subject may have.
-        rows_max: u64,
-        /// Ordinal of the subject's first row.
-        first_ordinal: u64,
-    },
     /// The ledger cannot be read.
     #[error("the ledger cannot be read")]
     Ledger(E),
@@ -86,6 +81,8 @@ pub(super) struct Found<E> {
     error: Option<(usize, JoinError<E>)>,
     known: u64,
     missing: u64,
+    left_in_doubt: u64,
+    left_cleared: u64,
     pub(super) repeated: Option<Repeated>,
     pub(super) shares: [bool; SharedKind::ALL.len()],
     pub(super) conflicts: ConflictList,
@@ -102,6 +99,30 @@ struct Gathered {
     pairs: Vec<Pair>,
 }
 
+impl Gathered {
+    /// Nothing yet, with room for the rulings of a leaf.
+    fn with_room(leaf: &Leaf<'_>) -> Gathered {
+        let rows = match leaf {
+            Leaf::Part(part) => part.records.len(),
+            Leaf::Large(_) => GATHERED_MAX,
+        };
+        Gathered { rulings: Vec::with_capacity(rows.min(GATHERED_MAX)), ..Gathered::default() }
+    }
+
+    /// Empties it and keeps the memory.
+    fn clear(&mut self) {
+        let Gathered { rulings, besides, claims, pairs } = self;
+        rulings.clear();
+        besides.clear();
+        claims.clear();
+        pairs.clear();
+    }
+
+    fn is_full(&self) -> bool {
+        self.rulings.len().max(self.besides.len()).max(self.pairs.len()) >= GATHERED_MAX
+    }
+}
+
 impl<L: LedgerSlices> Phases<'_, L> {
     /// Rules on all rows of a survey.
     pub(super) fn run(
@@ -116,6 +137,8 @@ impl<L: LedgerSlices> Phases<'_, L> {
             error: None,
             known: 0,
             missing: 0,
+            left_in_doubt: 0,
+            left_cleared: 0,
             repeated: None,
             shares: Default::default(),
             conflicts: ConflictList::default(),
@@ -149,6 +172,8 @@ impl<L: LedgerSlices> Phases<'_, L> {
             key: Some(rules.key),
             subjects_known: found.known,
             subjects_missing: found.missing,
+            left_in_doubt: found.left_in_doubt,
+            left_cleared: found.left_cleared,
             repeated: found.repeated,
             ..PlanFacts::default()
         };
@@ -177,9 +202,8 @@ impl<L: LedgerSlices> Phases<'_, L> {
             let mut part = Part::default();
             for partition in partitions {
                 let mut tally = Tally::default();
-                self.leaves(partition, &mut part, &mut |part| {
-                    part.sort();
-                    self.rule_first(partition, part, &mut entries, &mut tally)
+                self.leaves(partition, &mut part, &mut |leaf| {
+                    self.rule_first(partition, leaf, &mut entries, &mut tally)
                 })?;
                 *lock(&self.tallies[partition]) = tally;
             }
@@ -187,6 +211,8 @@ impl<L: LedgerSlices> Phases<'_, L> {
             let mut found = lock(&self.found);
             found.known += entries.known;
             found.missing += entries.missing;
+            found.left_in_doubt += entries.left_in_doubt;
+            found.left_cleared += entries.left_cleared;
             Ok(())
         })
     }
@@ -194,41 +220,54 @@ impl<L: LedgerSlices> Phases<'_, L> {
     fn rule_first(
         &self,
         partition: usize,
-        part: &mut Part,
+        leaf: Leaf<'_>,
         entries: &mut Entries<'_, L>,
         tally: &mut Tally,
     ) -> Result<(), JoinError<L::Error>> {
-        let rulings = Vec::with_capacity(part.records.len());
-        let mut gathered = Gathered { rulings, ..Gathered::default() };
-        reorder(part, self.rules.batch, &mut |ordinal, dealt| {
+        let (mut gathered, mut dealt_out) = (Gathered::with_room(&leaf), Gathered::default());
+        let mut stored = Ok(());
+        let mut told = |ordinal, dealt| {
             self.rulings()[index_of(ordinal)].fetch_or(BESIDE, Ordering::Relaxed);
-            gathered.besides.push((ordinal, Beside { version_ordinal: Some(dealt), ..Beside::default() }));
-        });
+            dealt_out.besides.push((ordinal, Beside { version_ordinal: Some(dealt), ..Beside::default() }));
+            if dealt_out.is_full() && stored.is_ok() {
+                stored = self.store(&mut dealt_out);
+            }
+        };
         let contested = Contested::default();
-        rule_part(part, self.bounded(), entries, &contested, &mut |ruled| {
-            tally.take(&ruled, self.rules);
-            let mut is_live = false;
-            for row in ruled.rows {
+        self.ruler(&contested).rule(leaf, entries, &mut told, &mut |ruled| {
+            tally.take(ruled)?;
+            let (mut is_live, mut stored) = (false, Ok(()));
+            ruled.rows.look(|row, data| {
                 gathered.rulings.push((index_of(row.ordinal), byte_of(row)));
-                self.note_beside(row, &ruled, &mut gathered.besides);
-                self.note_old(row, &ruled, &mut gathered.besides);
+                self.note_beside((row, data), ruled, &mut gathered.besides);
+                self.note_old((row, data), ruled.entry, &mut gathered.besides);
                 is_live |= row.is_live();
+                if gathered.is_full() && stored.is_ok() {
+                    stored = self.store(&mut gathered);
+                }
+            })?;
+            stored?;
+            if !is_live {
+                return Ok(());
             }
-            if is_live {
-                self.note_cleared(&ruled);
-                self.claim_first(partition, &ruled, &mut gathered);
-            }
+            self.note_cleared(ruled)?;
+            self.claim_first(partition, ruled, &mut gathered)
         })?;
-        self.store(&gathered)
+        stored
+            .and_then(|()| self.store(&mut dealt_out))
+            .and_then(|()| self.store(&mut gathered))
+            .map_err(JoinError::Space)
     }
 
     /// What a subject with anything to send claims, and the pairs of its rows.
-    fn claim_first(&self, partition: usize, ruled: &Ruled<'_>, gathered: &mut Gathered) {
+    fn claim_first(&self, partition: usize, ruled: &Ruled<'_>, gathered: &mut Gathered) -> io::Result<()> {
         let filter = self.filter.get_or_init(|| {
             let values = self.survey.valid * self.survey.mapped.intersect(IDENTIFIERS).len() as u64;
             Bloom::new(values, self.survey.bounds.filter_bytes_max)
         });
-        for (kind, claim) in self.claims_of(ruled) {
+        let kinds = self.claimed_kinds();
+        let ends = Ends::of(&ruled.rows, ruled.entry, kinds)?;
+        for (kind, claim) in last_claims(&ends, kinds) {
             if claim.is_live {
                 filter.insert(Slot::of(kind), claim.hash);
             }
@@ -236,15 +275,21 @@ impl<L: LedgerSlices> Phases<'_, L> {
         }
         for kind in self.exclusive_kinds().iter() {
             // Which row gives it up is asked for only where somebody takes it.
-            let releases = released(ruled, kind).map(|release| Claim::release(kind, release, partition, 0));
+            let releases = ends.released(kind).map(|release| Claim::release(kind, release, partition, 0));
             gathered.claims.extend(releases);
         }
-        for row in ruled.rows.iter().filter(|row| row.is_live()) {
-            if let Some(pair) = Pair::of(row, ruled.data, true) {
+        let mut stored = Ok(());
+        ruled.rows.look(|row, data| {
+            let pair = if row.is_live() { Pair::of(row, data, true) } else { None };
+            if let Some(pair) = pair {
                 filter.insert(Slot::PAIR, pair.iccid);
                 gathered.pairs.push(pair);
             }
-        }
+            if gathered.is_full() && stored.is_ok() {
+                stored = self.store(gathered);
+            }
+        })?;
+        stored
     }
 
     /// Phase 2: first what unchanged subjects claim of it, then who claims what.
@@ -257,8 +302,8 @@ impl<L: LedgerSlices> Phases<'_, L> {
                 if lock(&self.tallies[partition]).settled_rows == 0 {
                     continue;
                 }
-                self.leaves(partition, &mut part, &mut |part| {
-                    self.claim_settled(partition, part, filter, &mut entries)
+                self.leaves(partition, &mut part, &mut |leaf| {
+                    self.claim_settled(partition, leaf, filter, &mut entries)
                 })?;
             }
             Ok(())
@@ -272,48 +317,52 @@ impl<L: LedgerSlices> Phases<'_, L> {
     fn claim_settled(
         &self,
         partition: usize,
-        part: &mut Part,
+        mut leaf: Leaf<'_>,
         filter: &Bloom,
         entries: &mut Entries<'_, L>,
     ) -> Result<(), JoinError<L::Error>> {
         let mut gathered = Gathered::default();
         let mut subjects = Vec::new();
         let kinds = self.claimed_kinds();
-        for row in &part.records {
+        let looked = leaf.look(|row, data| {
             let ruling = decode(self.rulings()[index_of(row.ordinal)].load(Ordering::Relaxed));
             if ruling.is_live() {
-                continue;
+                return Ok(());
             }
-            let pair = Pair::of(row, &part.data, false);
+            let pair = Pair::of(row, data, false);
             gathered.pairs.extend(pair.filter(|pair| filter.may_contain(Slot::PAIR, pair.iccid)));
             let claims = |kind| {
-                let value = part.data.value(row, kind);
+                let value = data.value(row, kind);
                 value.is_some_and(|hash| filter.may_contain(Slot::of(kind), hash))
             };
             let may_hold = ruling.is_unchanged() || ruling == Ruling::Superseded;
-            if may_hold && kinds.iter().any(claims) {
+            if may_hold && subjects.last() != Some(&row.subject) && kinds.iter().any(claims) {
                 subjects.push(row.subject);
             }
-        }
+            if gathered.is_full() { self.store(&mut gathered) } else { Ok(()) }
+        });
+        looked.map_err(JoinError::Space)?;
         if !subjects.is_empty() {
             subjects.sort_unstable();
-            part.records.retain(|row| subjects.binary_search(&row.subject).is_ok());
-            part.displaced.retain(|row| subjects.binary_search(&row.subject).is_ok());
-            part.sort();
-            reorder(part, self.rules.batch, &mut |_, _| {});
-            rule_part(part, self.bounded(), entries, &Contested::default(), &mut |ruled| {
+            if let Leaf::Part(part) = &mut leaf {
+                part.records.retain(|row| subjects.binary_search(&row.subject).is_ok());
+                part.displaced.retain(|row| subjects.binary_search(&row.subject).is_ok());
+            }
+            self.ruler(&Contested::default()).rule(leaf, entries, &mut |_, _| {}, &mut |ruled| {
                 // A subject with anything to send has claimed in phase 1.
-                if ruled.rows.iter().any(RowRecord::is_live) {
-                    return;
+                if ruled.rows.any(RowRecord::is_live)? {
+                    return Ok(());
                 }
-                let claims = self.claims_of(&ruled);
+                let ends = Ends::of(&ruled.rows, ruled.entry, kinds)?;
+                let claims = last_claims(&ends, kinds);
                 let claims = claims.filter(|(kind, claim)| filter.may_contain(Slot::of(*kind), claim.hash));
                 gathered.claims.extend(claims.map(|(kind, claim)| {
                     Claim::new(kind, claim.hash, partition, claim.ordinal, claim.is_live)
                 }));
+                Ok(())
             })?;
         }
-        self.store(&gathered)
+        self.store(&mut gathered).map_err(JoinError::Space)
     }
 
     /// Phases 3 and 4: the rulings that conflicts change, and the list.
@@ -352,19 +401,20 @@ impl<L: LedgerSlices> Phases<'_, L> {
         let mut entries = self.entries(&(partition..partition + 1));
         let (mut part, mut tally) = (Part::default(), Tally::default());
         let (mut claims, mut wanted) = (Vec::new(), Vec::new());
-        self.leaves(partition, &mut part, &mut |part| {
-            part.sort();
-            reorder(part, self.rules.batch, &mut |_, _| {});
-            rule_part(part, self.bounded(), &mut entries, &contested, &mut |ruled| {
-                self.want(partition, &ruled, &links, &mut wanted);
-                tally.take(&ruled, self.rules);
-                ruled.rows.iter().for_each(|row| self.put(row));
-                for (kind, claim) in self.claims_of(&ruled).filter(|(kind, _)| EXCLUSIVE.contains(*kind)) {
+        let exclusive = self.exclusive_kinds();
+        self.leaves(partition, &mut part, &mut |leaf| {
+            self.ruler(&contested).rule(leaf, &mut entries, &mut |_, _| {}, &mut |ruled| {
+                let ends = Ends::of(&ruled.rows, ruled.entry, exclusive)?;
+                self.want(partition, (ruled, &ends), &links, &mut wanted)?;
+                tally.take(ruled)?;
+                ruled.rows.look(|row, _| self.put(row))?;
+                for (kind, claim) in last_claims(&ends, exclusive) {
                     if contested.contains(kind, claim.hash) {
                         let LastClaim { hash, ordinal, is_live } = claim;
                         claims.push(Claim::new(kind, hash, partition, ordinal, is_live));
                     }
                 }
+                Ok(())
             })
         })?;
         *lock(&self.tallies[partition]) = tally;
@@ -388,25 +438,33 @@ impl<L: LedgerSlices> Phases<'_, L> {
         put(self.rulings(), index_of(row.ordinal), byte_of(row));
     }
 
-    fn note_beside(&self, row: &RowRecord, ruled: &Ruled<'_>, besides: &mut Vec<(u64, Beside)>) {
-        if let Some(beside) = ruled.beside(row) {
+    fn note_beside(
+        &self,
+        (row, data): (&RowRecord, &PartData),
+        ruled: &Ruled<'_>,
+        besides: &mut Vec<(u64, Beside)>,
+    ) {
+        if let Some(beside) = ruled.beside(row, data) {
             self.rulings()[index_of(row.ordinal)].fetch_or(BESIDE, Ordering::Relaxed);
             besides.push((row.ordinal, beside));
         }
     }
 
-    fn store(&self, gathered: &Gathered) -> Result<(), JoinError<L::Error>> {
-        let Gathered { rulings, besides, claims, pairs } = gathered;
+    /// Puts what is gathered where it belongs.
+    fn store(&self, gathered: &mut Gathered) -> io::Result<()> {
+        let Gathered { rulings, besides, claims, pairs } = &*gathered;
         rulings.iter().for_each(|(index, byte)| put(self.rulings(), *index, *byte));
-        self.besides.add(besides).map_err(JoinError::Space)?;
+        self.besides.add(besides)?;
         let by_value = |claim: &Claim| self.survey.bounds.partition_of_value(claim.hash());
-        append_claims(&*self.claims, claims, |claim| by_value(&claim)).map_err(JoinError::Space)?;
+        append_claims(&*self.claims, claims, |claim| by_value(&claim))?;
         let bytes: Vec<_> = pairs
             .iter()
             .map(|pair| (self.survey.bounds.partition_of_value(pair.iccid), pair.to_bytes()))
             .collect();
         let mut records = bytes.iter().map(|(partition, bytes)| (*partition, bytes.as_slice()));
-        self.pairs.append_each(&mut records).map_err(JoinError::Space)
+        self.pairs.append_each(&mut records)?;
+        gathered.clear();
+        Ok(())
     }
 
     pub(super) fn sorted_claims(
@@ -431,11 +489,6 @@ impl<L: LedgerSlices> Phases<'_, L> {
         self.claimed_kinds().intersect(EXCLUSIVE)
     }
 
-    pub(super) fn claims_of(&self, ruled: &Ruled<'_>) -> impl Iterator<Item = (FieldKind, LastClaim)> {
-        let kinds = self.claimed_kinds();
-        kinds.iter().filter_map(|kind| Some((kind, last_claim(ruled.rows, ruled.data, kind)?)))
-    }
-
     pub(super) fn partitions(&self) -> usize {
         self.survey.bounds.partitions()
     }
@@ -444,8 +497,11 @@ impl<L: LedgerSlices> Phases<'_, L> {
         &self.survey.rulings
     }
 
-    pub(super) fn bounded(&self) -> (&PlanRules, u64) {
-        (self.rules, self.survey.bounds.subject_rows_max)
+    /// Who rules on leaves, where these values are contested.
+    pub(super) fn ruler<'r>(&'r self, contested: &'r Contested) -> Ruler<'r> {
+        let SurveyBounds { subject_rows_max, part_bytes_max, .. } = self.survey.bounds;
+        let bounds = LargeBounds { rows_max: subject_rows_max, bytes_max: part_bytes_max };
+        Ruler { rules: self.rules, contested, space: &*self.survey.space, bounds }
     }
 
     pub(super) fn entries(&self, partitions: &Range<usize>) -> Entries<'_, L> {
@@ -461,7 +517,7 @@ impl<L: LedgerSlices> Phases<'_, L> {
         &self,
         partition: usize,
         part: &mut Part,
-        take: &mut TakePart<'_, L::Error>,
+        take: &mut TakeLeaf<'_, L::Error>,
     ) -> Result<(), JoinError<L::Error>> {
         let source = Source::new(&*self.survey.partitions, partition, self.survey.bounds.partition_bits);
         source.leaves(&*self.survey.space, &self.survey.bounds, part, take)
@@ -516,6 +572,11 @@ impl<L: LedgerSlices> Phases<'_, L> {
         }
         lock(&self.found).error.take().map_or(Ok(()), |(_, error)| Err(error))
     }
+}
+
+/// What a subject claims in the end of these fields.
+pub(super) fn last_claims(ends: &Ends<'_>, kinds: FieldSet) -> impl Iterator<Item = (FieldKind, LastClaim)> {
+    kinds.iter().filter_map(|kind| Some((kind, ends.last_claim(kind)?)))
 }
 
 pub(super) fn append_claims(

@@ -24,8 +24,11 @@ const HEAD_OLD: [(FieldKind, u16); 3] =
 
 const HEAD_ANY_OLD: u16 = 7 << 12;
 
+/// Bytes of what the rulings change of a row: four sets of fields, marks, ruling.
+pub(super) const STATE_BYTES: usize = 5 * 2 + 1;
+
 /// Bytes of a row without version, rank and fields: subject, ordinal, head.
-const ROW_BYTES_MIN: usize = ORDINAL.end + 2;
+pub(super) const ROW_BYTES_MIN: usize = ORDINAL.end + 2;
 
 /// Where its ordinal is, behind its subject.
 const ORDINAL: std::ops::Range<usize> = 16..24;
@@ -65,6 +68,29 @@ impl RowRecord {
     pub(super) fn is_live(&self) -> bool {
         self.marks.has(Marks::PART) && !self.ruling.is_unchanged() && self.ruling != Ruling::Superseded
     }
+
+    /// What the rulings change of it.
+    pub(super) fn state(&self) -> [u8; STATE_BYTES] {
+        let mut state = [0; STATE_BYTES];
+        let fields = [self.present, self.left_out, self.not_sent, self.changed].map(FieldSet::bits);
+        let words = fields.into_iter().chain([self.marks.0]);
+        for (bytes, word) in state.chunks_exact_mut(2).zip(words) {
+            bytes.copy_from_slice(&word.to_le_bytes());
+        }
+        state[STATE_BYTES - 1] = self.ruling as u8;
+        state
+    }
+
+    /// Gives it the state that it had.
+    pub(super) fn set_state(&mut self, state: &[u8]) {
+        let mut words = state.chunks_exact(2).map(|word| u16::from_le_bytes(array(word)));
+        let mut word = || words.next().unwrap_or_default();
+        for fields in [&mut self.present, &mut self.left_out, &mut self.not_sent, &mut self.changed] {
+            *fields = FieldSet::from_bits(word()).unwrap_or_default();
+        }
+        self.marks = Marks(word());
+        self.ruling = Ruling::ALL[usize::from(state[STATE_BYTES - 1])];
+    }
 }
 
 /// Marks on a row, as bits.
@@ -93,6 +119,8 @@ impl Marks {
     pub(super) const OVERTAKEN: Marks = Marks(1 << 8);
     /// Superseded, and what is left of it says again what was acknowledged, newer than a failure or than an open batch.
     pub(super) const CONFIRMS: Marks = Marks(1 << 9);
+    /// Carries an update that was refused earlier in this batch.
+    pub(super) const REFUSED: Marks = Marks(1 << 10);
 
     pub(super) fn has(self, mark: Marks) -> bool {
         self.0 & mark.0 != 0
@@ -397,8 +425,9 @@ fn put_head(subject: SubjectId, ordinal: u64, head: u16, into: &mut Vec<u8>) {
     into.extend_from_slice(&bytes);
 }
 
-/// What an encoded row begins with, but for its subject.
+/// What an encoded row begins with.
 pub(super) struct Head {
+    pub(super) subject: SubjectId,
     pub(super) ordinal: u64,
     /// Bytes of the row, these included.
     pub(super) len: usize,
@@ -406,6 +435,34 @@ pub(super) struct Head {
     pub(super) fields: u16,
     /// Whether it is a rejected row that only has a place.
     pub(super) is_displaced: bool,
+    /// Where its version is, if it has one of its own.
+    version_at: Option<usize>,
+    /// Where its rank is, if it has one.
+    rank_at: Option<usize>,
+}
+
+impl Head {
+    /// The version of its own that the row has.
+    pub(super) fn version(&self, row: &[u8]) -> Option<Version> {
+        let number = |at: usize| u64::from_le_bytes(array(&row[at..at + 8]));
+        self.version_at.map(|at| Version { batch: number(at), ordinal: number(at + 8) })
+    }
+
+    /// The rank that a column gives the row.
+    pub(super) fn rank(&self, row: &[u8]) -> Option<i128> {
+        self.rank_at.map(|at| i128::from_le_bytes(array(&row[at..at + 16])))
+    }
+}
+
+/// Appends the row, which has no version of its own, with this one.
+pub(super) fn put_with_version(row: &[u8], version: Version, into: &mut Vec<u8>) {
+    let (head, rest) = row.split_at(ROW_BYTES_MIN);
+    let (begin, bits) = head.split_at(ORDINAL.end);
+    into.extend_from_slice(begin);
+    into.extend_from_slice(&(u16::from_le_bytes(array(bits)) | HEAD_REPLAYED).to_le_bytes());
+    into.extend_from_slice(&version.batch.to_le_bytes());
+    into.extend_from_slice(&version.ordinal.to_le_bytes());
+    into.extend_from_slice(rest);
 }
 
 /// The head of the first row of a piece; `None` when there is no row.
@@ -419,7 +476,15 @@ pub(super) fn head_of(piece: &[u8]) -> Option<Head> {
     let rank = if head & (HEAD_RANKED | HEAD_DISPLACED) == 0 { 0 } else { 16 };
     let hashes = 8 * (head & (HEAD_FIELDS | HEAD_ANY_OLD)).count_ones() as usize;
     let len = ROW_BYTES_MIN + version + rank + hashes;
-    Some(Head { ordinal, len, fields: head & HEAD_FIELDS, is_displaced: head & HEAD_DISPLACED != 0 })
+    Some(Head {
+        subject: SubjectId(array(&piece[..16])),
+        ordinal,
+        len,
+        fields: head & HEAD_FIELDS,
+        is_displaced: head & HEAD_DISPLACED != 0,
+        version_at: (version > 0).then_some(ROW_BYTES_MIN),
+        rank_at: (rank > 0).then_some(ROW_BYTES_MIN + version),
+    })
 }
 
 /// Gives the first row of a piece another ordinal.
@@ -430,10 +495,10 @@ pub(super) fn set_ordinal(piece: &mut [u8], ordinal: u64) {
 /// The rows of a piece, undecoded: subject, ordinal and all bytes of each.
 pub(super) fn rows_of(mut piece: &[u8]) -> impl Iterator<Item = (SubjectId, u64, &[u8])> {
     std::iter::from_fn(move || {
-        let Head { ordinal, len, .. } = head_of(piece)?;
+        let Head { subject, ordinal, len, .. } = head_of(piece)?;
         let (row, rest) = piece.split_at(len);
         piece = rest;
-        Some((SubjectId(array(&row[..16])), ordinal, row))
+        Some((subject, ordinal, row))
     })
 }
 

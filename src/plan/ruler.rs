@@ -1,19 +1,26 @@
-//! Rules on all rows of a part, subject by subject, read along with the ledger.
+//! Rules on all rows of a leaf, subject by subject, read along with the ledger.
 //!
-//! Not here: one subject's rows (`join.rs`), which parts there are and when they are ruled on (`phases.rs`).
+//! Not here: one subject's rows (`join.rs`), which leaves there are and when they are ruled on (`phases.rs`).
+
+use std::io;
 
 use crate::digest::{FieldHash, SubjectId, SubjectTag};
 use crate::ledger::{LedgerEntry, Refusal};
+use crate::row::Version;
 use crate::update::{FieldFact, FieldKind, FieldSet};
 
 use super::beside::Beside;
-use super::claim::{EXCLUSIVE, claim_of, last_claim};
+use super::claim::{EXCLUSIVE, Ends, claim_of};
 use super::join::Join;
+use super::large::LargeBounds;
+use super::leaves::Leaf;
 use super::phases::JoinError;
 use super::record::{Marks, Part, PartData, RowRecord, same_subject};
+use super::reorder::reorder;
+use super::rows::Rows;
 use super::rules::{ConflictPolicy, DuplicatePolicy, PlanRules};
 use super::ruling::Ruling;
-use super::space::LedgerSlices;
+use super::space::{LedgerSlices, Space};
 
 /// A slice of the sorted ledger, read along with the sorted subjects. Opened when it is asked for the first time.
 pub(super) struct Entries<'l, L: LedgerSlices> {
@@ -32,6 +39,10 @@ pub(super) struct Entries<'l, L: LedgerSlices> {
     pub(super) known: u64,
     /// Those of them that have no row in the batch.
     pub(super) missing: u64,
+    /// Subjects of the same kind without a row that an update is in doubt of.
+    pub(super) left_in_doubt: u64,
+    /// Those that were cleared to break a swap, and got nothing since.
+    pub(super) left_cleared: u64,
 }
 
 impl<'l, L: LedgerSlices> Entries<'l, L> {
@@ -53,6 +64,8 @@ impl<'l, L: LedgerSlices> Entries<'l, L> {
             tag,
             known: 0,
             missing: 0,
+            left_in_doubt: 0,
+            left_cleared: 0,
         }
     }
 
@@ -81,9 +94,14 @@ impl<'l, L: LedgerSlices> Entries<'l, L> {
             Some(slice) => slice,
             None => self.slice.insert(self.ledger.slice(self.from, self.to_exclusive)?),
         };
-        if self.is_read && is_counted(&self.current, self.tag) {
-            self.known += 1;
-            self.missing += u64::from(!self.is_found);
+        if self.is_read && self.tag == Some(self.current.subject.tag()) {
+            let is_known = self.current.acked.is_some();
+            self.known += u64::from(is_known);
+            if !self.is_found {
+                self.missing += u64::from(is_known);
+                self.left_in_doubt += u64::from(!self.current.in_doubt.is_empty());
+                self.left_cleared += u64::from(!self.current.cleared_first().fields.is_empty());
+            }
         }
         let last = self.is_read.then_some(self.current.subject);
         // Where there is no further one, what stood there is not looked at any more.
@@ -97,10 +115,6 @@ impl<'l, L: LedgerSlices> Entries<'l, L> {
         );
         Ok(())
     }
-}
-
-fn is_counted(entry: &LedgerEntry, tag: Option<SubjectTag>) -> bool {
-    entry.acked.is_some() && tag == Some(entry.subject.tag())
 }
 
 /// Values that several subjects claim, with at least one claim that would change something.
@@ -127,51 +141,47 @@ impl Contested {
     }
 
     /// Whether the subject of these rows is held back because it swaps with others.
-    fn is_swapping(&self, rows: &[RowRecord]) -> bool {
-        !self.swapping.is_empty() && rows.iter().any(|row| self.swapping.binary_search(&row.ordinal).is_ok())
+    fn is_swapping(&self, rows: &Rows<'_>) -> io::Result<bool> {
+        Ok(!self.swapping.is_empty() && rows.any(|row| self.swapping.binary_search(&row.ordinal).is_ok())?)
     }
 
-    /// Marks the rows that set a contested value. Earlier rows that set the same value are contested with the last one:
-    /// sending them would claim it.
-    fn mark(&self, rows: &mut [RowRecord], data: &PartData, key: FieldKind) {
+    /// Marks the rows that set a contested value, and tells whether there are any. Earlier rows that set the same value are
+    /// contested with the last one: sending them would claim it.
+    fn mark(&self, rows: &mut Rows<'_>, key: FieldKind) -> io::Result<bool> {
         if self.values.is_empty() {
-            return;
+            return Ok(false);
         }
-        for field in EXCLUSIVE.minus(FieldSet::only(key)).iter() {
-            let claimed = last_claim(rows, data, field).map(|claim| claim.hash);
-            let Some(claimed) = claimed.filter(|hash| self.contains(field, *hash)) else { continue };
-            for row in rows.iter_mut() {
-                if claim_of(row, data, field) == Some(claimed) {
-                    row.marks.add(Marks::CONTESTED);
-                }
-            }
+        let fields = EXCLUSIVE.minus(FieldSet::only(key));
+        let ends = Ends::of(rows, None, fields)?;
+        let claims = fields.iter().filter_map(|field| Some((field, ends.last_claim(field)?.hash)));
+        let claims: Vec<_> = claims.filter(|(field, hash)| self.contains(*field, *hash)).collect();
+        if !claims.is_empty() {
+            rows.change(|row, data| {
+                let is_contested =
+                    claims.iter().any(|(field, hash)| claim_of(row, data, *field) == Some(*hash));
+                row.marks.add_if(is_contested, Marks::CONTESTED);
+            })?;
         }
+        Ok(!claims.is_empty())
     }
 }
 
 /// The rows of a subject, ruled on, in the order of their versions.
 pub(super) struct Ruled<'s> {
-    pub(super) rows: &'s [RowRecord],
-    pub(super) data: &'s PartData,
+    pub(super) rows: Rows<'s>,
     pub(super) entry: Option<&'s LedgerEntry>,
-    /// Definite refusals so far of rows, by ordinal.
-    pub(super) refusals: &'s [(u64, u32)],
-    /// Refusals that keep updates from being sent again, by the carrier's ordinal.
-    pub(super) refused_before: &'s [(u64, Refusal)],
+    pub(super) rules: &'s PlanRules,
+    /// The version of the update that they fold into.
+    update_version: Option<Version>,
 }
 
 impl Ruled<'_> {
     /// What the join has to say of a row beside its ruling.
-    pub(super) fn beside(&self, row: &RowRecord) -> Option<Beside> {
-        let refusals = self.refusals.iter().find(|(ordinal, _)| *ordinal == row.ordinal);
-        let refused = self.refused_before.iter().find(|(ordinal, _)| *ordinal == row.ordinal);
+    pub(super) fn beside(&self, row: &RowRecord, data: &PartData) -> Option<Beside> {
+        let refusal = self.refusal(row, data);
+        let refused = refusal.filter(|_| row.marks.has(Marks::REFUSED));
         let is_held = row.ruling == Ruling::Held;
-        if row.left_out.is_empty()
-            && row.not_sent.is_empty()
-            && refusals.is_none()
-            && refused.is_none()
-            && !is_held
-        {
+        if row.left_out.is_empty() && row.not_sent.is_empty() && refusal.is_none() && !is_held {
             return None;
         }
         let unknown = self.entry.filter(|_| is_held).map_or(FieldSet::EMPTY, LedgerEntry::unknown);
@@ -180,59 +190,107 @@ impl Ruled<'_> {
             not_sent: row.not_sent,
             unknown,
             confirms: row.marks.has(Marks::CONFIRMS),
-            refusals: refusals.map_or(0, |(_, count)| *count),
-            refused: refused.map(|(_, refusal)| Box::new(refusal.clone())),
+            refusals: refusal.map_or(0, |refusal| refusal.count),
+            refused: refused.map(|refusal| Box::new(refusal.clone())),
             ..Beside::default()
         })
     }
+
+    /// The refusal of the update that a row carries, or of a row that is part of one.
+    fn refusal(&self, row: &RowRecord, data: &PartData) -> Option<&Refusal> {
+        let refusals = self.entry.filter(|entry| !entry.refusals.is_empty())?;
+        let is_carrier = row.marks.has(Marks::CARRIER);
+        if !is_carrier && !(row.marks.has(Marks::PART) && self.update_version.is_some()) {
+            return None;
+        }
+        let own = || data.version(row, self.rules.batch);
+        let version = self.update_version.filter(|_| is_carrier).unwrap_or_else(own);
+        refusals.refusal(version).filter(|refusal| refusal.count > 0 || row.marks.has(Marks::REFUSED))
+    }
 }
 
-/// Rules on all rows of a sorted part, and shows them subject by subject.
-///
-/// # Errors
-/// The first error of the ledger, or a subject with too many rows.
-pub(super) fn rule_part<L: LedgerSlices>(
-    part: &mut Part,
-    (rules, subject_rows_max): (&PlanRules, u64),
-    entries: &mut Entries<'_, L>,
-    contested: &Contested,
-    show: &mut dyn FnMut(Ruled<'_>),
-) -> Result<(), JoinError<L::Error>> {
-    let Part { records, data, .. } = part;
-    let mut join = Join::new(rules, data);
-    for rows in records.chunk_by_mut(same_subject) {
-        if rows.len() as u64 > subject_rows_max {
-            let first_ordinal = rows[0].ordinal;
-            return Err(JoinError::SubjectRows { rows_max: subject_rows_max, first_ordinal });
+/// Who is shown the subjects.
+pub(super) type Show<'s> = dyn FnMut(&Ruled<'_>) -> io::Result<()> + 's;
+
+/// Rules on leaves.
+pub(super) struct Ruler<'r> {
+    pub(super) rules: &'r PlanRules,
+    pub(super) contested: &'r Contested,
+    pub(super) space: &'r dyn Space,
+    pub(super) bounds: LargeBounds,
+}
+
+impl Ruler<'_> {
+    /// Rules on all rows of a leaf, and shows them subject by subject. Tells the new ordinals of rows that a column puts in
+    /// another place.
+    ///
+    /// # Errors
+    /// The first error of the ledger, of the space, or of who is shown them.
+    pub(super) fn rule<L: LedgerSlices>(
+        &self,
+        leaf: Leaf<'_>,
+        entries: &mut Entries<'_, L>,
+        told: &mut dyn FnMut(u64, u64),
+        show: &mut Show<'_>,
+    ) -> Result<(), JoinError<L::Error>> {
+        let mut join = Join::new(self.rules);
+        match leaf {
+            Leaf::Part(part) => {
+                part.sort();
+                reorder(part, self.rules.batch, told);
+                let Part { records, data, .. } = part;
+                for rows in records.chunk_by_mut(same_subject) {
+                    let entry = entries.seek(rows[0].subject).map_err(JoinError::Ledger)?;
+                    self.subject(&mut join, Rows::Here(rows, data), entry, show).map_err(JoinError::Space)?;
+                }
+                Ok(())
+            }
+            Leaf::Large(large) => {
+                let chunks = large.in_order(self.space, self.bounds, self.rules.batch, told);
+                let chunks = chunks.map_err(JoinError::Space)?;
+                if chunks.is_empty() {
+                    // Nothing but rejected rows.
+                    return Ok(());
+                }
+                let entry = entries.seek(large.subject).map_err(JoinError::Ledger)?;
+                self.subject(&mut join, Rows::There(&chunks), entry, show).map_err(JoinError::Space)
+            }
         }
-        let entry = entries.seek(rows[0].subject).map_err(JoinError::Ledger)?;
-        join.rule(rows, entry);
-        contested.mark(rows, data, rules.key);
-        conclude(rows, rules);
-        if contested.is_swapping(rows) {
-            hold_swap(rows);
+    }
+
+    fn subject(
+        &self,
+        join: &mut Join<'_>,
+        mut rows: Rows<'_>,
+        entry: Option<&LedgerEntry>,
+        show: &mut Show<'_>,
+    ) -> io::Result<()> {
+        let rules = self.rules;
+        join.rule(&mut rows, entry)?;
+        let is_contested = self.contested.mark(&mut rows, rules.key)?;
+        conclude(&mut rows, rules, is_contested)?;
+        if self.contested.is_swapping(&rows)? {
+            hold_swap(&mut rows)?;
         }
         let may_overtake = |entry: &&LedgerEntry| {
             !entry.refusals.is_empty() || !entry.said.is_empty() || rules.older_open.is_some()
         };
         if let Some(entry) = entry.filter(may_overtake) {
-            confirm(rows, data, rules, entry);
+            confirm(&mut rows, rules, entry)?;
         }
-        let (refusals, refused_before) = (&join.refusals[..], &join.refused_before[..]);
-        show(Ruled { rows, data, entry, refusals, refused_before });
+        show(&Ruled { rows, entry, rules, update_version: join.update_version })
     }
-    Ok(())
 }
 
 /// Finds the unchanged rows that overtake a failure of their subject, or what an older batch has left open of it: each by
 /// itself, for what one of them says is newer, whatever the others say. Where fields are folded the last row that has the
 /// ledger's value counts. So it is with what is left of a row that is superseded, and with a row that was corrected to
 /// what was acknowledged before.
-fn confirm(rows: &mut [RowRecord], data: &PartData, rules: &PlanRules, entry: &LedgerEntry) {
-    let has_nothing_to_send = |row: &&mut RowRecord| {
-        matches!(row.ruling, Ruling::Unchanged | Ruling::Superseded) && row.marks.has(Marks::PART)
-    };
-    for row in rows.iter_mut().filter(has_nothing_to_send) {
+fn confirm(rows: &mut Rows<'_>, rules: &PlanRules, entry: &LedgerEntry) -> io::Result<()> {
+    rows.change(|row, data| {
+        if !matches!(row.ruling, Ruling::Unchanged | Ruling::Superseded) || !row.marks.has(Marks::PART) {
+            return;
+        }
         let version = data.version(row, rules.batch);
         let fields = row.present.minus(FieldSet::only(rules.key));
         let facts = || fields.iter().map(|kind| FieldFact { kind, hash: data.hash(row, kind), version });
@@ -243,14 +301,16 @@ fn confirm(rows: &mut [RowRecord], data: &PartData, rules: &PlanRules, entry: &L
                 row.ruling = Ruling::Confirmed;
             }
         }
-    }
+    })
 }
 
 /// Holds back a subject that swaps with others. A row equal to the ledger is sent only behind one that is not.
-fn hold_swap(rows: &mut [RowRecord]) {
-    for row in rows.iter_mut().filter(|row| row.is_live()) {
-        row.ruling = if row.marks.has(Marks::EQUAL) { of_equal(row) } else { Ruling::Conflict };
-    }
+fn hold_swap(rows: &mut Rows<'_>) -> io::Result<()> {
+    rows.change(|row, _| {
+        if row.is_live() {
+            row.ruling = if row.marks.has(Marks::EQUAL) { of_equal(row) } else { Ruling::Conflict };
+        }
+    })
 }
 
 /// The ruling on a row of which nothing is left that the ledger does not have.
@@ -259,30 +319,33 @@ fn of_equal(row: &RowRecord) -> Ruling {
 }
 
 /// The row that carries the update of a subject, or its last one; `None` when nothing of the subject is sent.
-pub(super) fn carrier(rows: &[RowRecord]) -> Option<u64> {
-    rows.iter().filter(|row| row.ruling.is_sent()).map(|row| row.ordinal).max()
+pub(super) fn carrier(rows: &Rows<'_>) -> io::Result<Option<u64>> {
+    let mut carrier = None;
+    rows.look(|row, _| carrier = carrier.max(row.ruling.is_sent().then_some(row.ordinal)))?;
+    Ok(carrier)
 }
 
 /// The last word on the rows of a subject, once the conflicts are known.
-fn conclude(rows: &mut [RowRecord], rules: &PlanRules) {
+fn conclude(rows: &mut Rows<'_>, rules: &PlanRules, is_contested: bool) -> io::Result<()> {
     let holds = rules.conflicts == ConflictPolicy::Hold;
-    let parts = |row: &&mut RowRecord| row.is_live();
     if rules.duplicates != DuplicatePolicy::Each {
         // One update: a conflict of any of its rows is the conflict of all.
-        if holds && rows.iter().any(|row| row.marks.has(Marks::CONTESTED)) {
-            for row in rows.iter_mut().filter(parts) {
-                row.ruling = Ruling::Conflict;
-            }
+        if holds && is_contested {
+            return rows
+                .change(|row, _| row.ruling = if row.is_live() { Ruling::Conflict } else { row.ruling });
         }
-        return;
+        return Ok(());
     }
     let mut is_sent = false;
-    for row in rows.iter_mut().filter(parts) {
+    rows.change(|row, _| {
+        if !row.is_live() {
+            return;
+        }
         if row.marks.has(Marks::EQUAL) && !is_sent {
             row.ruling = of_equal(row);
         } else if holds && row.marks.has(Marks::CONTESTED) {
             row.ruling = Ruling::Conflict;
         }
         is_sent |= row.ruling.is_sent();
-    }
+    })
 }

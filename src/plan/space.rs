@@ -30,6 +30,12 @@ pub trait Partitions: Send + Sync + Debug {
     /// When it cannot be read back.
     fn read(&self, partition: usize, take: &mut dyn FnMut(&[u8])) -> io::Result<()>;
 
+    /// Puts other records in the place of all that a partition has, which are as long.
+    ///
+    /// # Errors
+    /// When they cannot be kept.
+    fn overwrite(&self, partition: usize, records: &[u8]) -> io::Result<()>;
+
     /// Bytes of a partition.
     fn bytes(&self, partition: usize) -> u64;
 }
@@ -95,6 +101,12 @@ impl Partitions for MemoryPartitions {
 
     fn read(&self, partition: usize, take: &mut dyn FnMut(&[u8])) -> io::Result<()> {
         take(&self.partitions[partition].lock().unwrap_or_else(PoisonError::into_inner));
+        Ok(())
+    }
+
+    fn overwrite(&self, partition: usize, records: &[u8]) -> io::Result<()> {
+        let mut bytes = self.partitions[partition].lock().unwrap_or_else(PoisonError::into_inner);
+        bytes.copy_from_slice(records);
         Ok(())
     }
 

@@ -16,9 +16,10 @@ pub struct Staged {
     taken: usize,
 }
 
-/// Rows that were taken: their bytes, and how many of them are valid.
-pub(super) struct Taken<'s> {
-    pub(super) bytes: &'s [u8],
+/// What is counted of rows while they are taken.
+#[derive(Debug, Default)]
+pub(super) struct Taken {
+    pub(super) bytes: u64,
     pub(super) valid: u64,
     /// Bits of all fields that any of them has.
     pub(super) fields: u16,
@@ -47,20 +48,29 @@ impl Staged {
         (self.bytes.len() - self.taken) as u64
     }
 
-    /// Takes the rows up to an ordinal, after adding to theirs what is missing.
-    pub(super) fn take(&mut self, shift: u64, last: u64) -> Taken<'_> {
-        let begin = self.taken;
-        let (mut valid, mut fields) = (0, 0);
-        while let Some(head) = head_of(&self.bytes[self.taken..]) {
+    /// Takes the rows up to an ordinal, one by one, after adding to theirs what is missing, and counts them.
+    pub(super) fn take<'s>(
+        &'s mut self,
+        shift: u64,
+        last: u64,
+        counts: &'s mut Taken,
+    ) -> impl Iterator<Item = (SubjectId, &'s [u8])> {
+        let Staged { bytes, taken } = self;
+        let mut rest = bytes.get_mut(*taken..).unwrap_or_default();
+        std::iter::from_fn(move || {
+            let head = head_of(rest)?;
             let ordinal = head.ordinal + shift;
             if ordinal > last {
-                break;
+                return None;
             }
-            set_ordinal(&mut self.bytes[self.taken..], ordinal);
-            self.taken += head.len;
-            valid += u64::from(!head.is_displaced);
-            fields |= head.fields;
-        }
-        Taken { bytes: &self.bytes[begin..self.taken], valid, fields }
+            let (row, behind) = std::mem::take(&mut rest).split_at_mut(head.len);
+            set_ordinal(row, ordinal);
+            rest = behind;
+            *taken += head.len;
+            counts.bytes += head.len as u64;
+            counts.valid += u64::from(!head.is_displaced);
+            counts.fields |= head.fields;
+            Some((head.subject, &*row))
+        })
     }
 }

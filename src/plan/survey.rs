@@ -15,7 +15,7 @@ use super::chain::CHAIN_LINKS_MAX_DEFAULT;
 use super::claim::{CLAIM_BYTES, EXCLUSIVE, IDENTIFIERS, PAIR_BYTES};
 use super::dispositions::Plan;
 use super::phases::{JoinError, Phases};
-use super::record::{encode, encode_displaced, rows_of};
+use super::record::{encode, encode_displaced};
 use super::rules::PlanRules;
 use super::ruling::Ruling;
 use super::space::{Hands, InMemory, LedgerSlices, Partitions, Space};
@@ -33,8 +33,8 @@ const PARTITION_BITS_MAX: u32 = 14;
 /// Bytes of rows of a partition that are ruled on at once, unless set otherwise.
 const PART_BYTES_MAX_DEFAULT: u64 = 12 << 20;
 
-/// Rows that one subject may have, unless set otherwise.
-pub const SUBJECT_ROWS_MAX_DEFAULT: u64 = 1_000_000;
+/// Rows of one subject that are ruled on in memory, unless set otherwise.
+pub const SUBJECT_ROWS_MAX_DEFAULT: u64 = 200_000;
 
 /// Bytes of the filter of claims, unless set otherwise.
 const FILTER_BYTES_MAX_DEFAULT: u64 = 8 << 20;
@@ -67,7 +67,7 @@ pub struct SurveyBounds {
     /// Bytes of rows that are ruled on at once by one thread; a larger partition is split. One subject's rows are never
     /// torn apart.
     pub part_bytes_max: u64,
-    /// Rows that one subject may have.
+    /// Rows of one subject that are ruled on in memory; those of one with more are read as often as the rules look at them.
     pub subject_rows_max: u64,
     /// Bytes of the filter that finds claims of the values that updates to send set.
     pub filter_bytes_max: u64,
@@ -188,16 +188,17 @@ impl Survey {
     /// # Panics
     /// When a row has a field whose column is not mapped.
     pub fn take(&mut self, staged: &mut Staged, shift: u64, last: u64) -> io::Result<()> {
-        let Taken { bytes, valid, fields } = staged.take(shift, last);
+        let (bounds, mut counts) = (self.bounds, Taken::default());
+        let rows = staged.take(shift, last, &mut counts);
+        self.partitions.append_each(&mut rows.map(|(subject, row)| (bounds.partition_of(subject), row)))?;
+        let Taken { bytes, valid, fields } = counts;
         // Until they are ruled on, as one that comes alone.
         self.rulings.resize_with(index_of(last) + 1, || AtomicU8::new(Ruling::Rejected as u8));
         self.valid += valid;
+        self.bytes += bytes;
         let missing = fields & !self.mapped.bits();
         assert!(missing == 0, "a field is present in a row but its column is not mapped: {missing:b}");
-        self.bytes += bytes.len() as u64;
-        let bounds = self.bounds;
-        let rows = rows_of(bytes).map(|(subject, _, row)| (bounds.partition_of(subject), row));
-        self.partitions.append_each(&mut { rows })
+        Ok(())
     }
 
     /// A row that was taken is one that a filter leaves out.
@@ -227,7 +228,7 @@ impl Survey {
     /// Joins the rows with the ledger and rules on every one of them.
     ///
     /// # Errors
-    /// The first error of the ledger, or of the space; one subject with too many rows. Nothing is ruled then.
+    /// The first error of the ledger, or of the space. Nothing is ruled then.
     ///
     /// # Panics
     /// When the ledger is out of order or a row lacks the key field, and in the end when the books do not close.

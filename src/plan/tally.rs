@@ -2,12 +2,15 @@
 //!
 //! Not here: what is counted of the ledger (`ruler.rs`), the books as a whole (`dispositions.rs`).
 
+use std::io;
+
 use crate::digest::FieldHash;
 use crate::event::{PlanFacts, PlanRows};
 use crate::ledger::{FieldState, LedgerEntry, LedgerField};
 use crate::update::{FieldKind, FieldSet};
 
 use super::record::{Marks, PartData, RowRecord};
+use super::rows::Rows;
 use super::ruler::Ruled;
 use super::rules::PlanRules;
 use super::ruling::Ruling;
@@ -41,6 +44,7 @@ pub(super) struct Tally {
     in_doubt_resent: u64,
     subjects_in_doubt: u64,
     updates_refreshed: u64,
+    rows_trimmed: u64,
     clears: u64,
     /// Rows of which a newer batch has set a part otherwise, whatever became of the rest.
     rows_overtaken: u64,
@@ -51,10 +55,10 @@ pub(super) struct Tally {
 
 /// Whether a newer batch has set a field of the row to another value, for which it is left out. What another row of its own
 /// batch has set is no reason to keep that open.
-fn is_overtaken(row: &RowRecord, ruled: &Ruled<'_>, rules: &PlanRules) -> bool {
+fn is_overtaken(row: &RowRecord, data: &PartData, ruled: &Ruled<'_>) -> bool {
     row.left_out.iter().any(|kind| {
         let is_other = |field: LedgerField| {
-            field.version.batch > rules.batch && field.state != FieldState::Known(ruled.data.hash(row, kind))
+            field.version.batch > ruled.rules.batch && field.state != FieldState::Known(data.hash(row, kind))
         };
         ruled.entry.and_then(|entry| entry.field(kind)).is_some_and(is_other)
     })
@@ -62,31 +66,35 @@ fn is_overtaken(row: &RowRecord, ruled: &Ruled<'_>, rules: &PlanRules) -> bool {
 
 impl Tally {
     /// Counts the rows of a subject.
-    pub(super) fn take(&mut self, ruled: &Ruled<'_>, rules: &PlanRules) {
+    pub(super) fn take(&mut self, ruled: &Ruled<'_>) -> io::Result<()> {
         let (mut is_live, mut is_unchanged) = (false, false);
-        for row in ruled.rows {
+        let (mut is_altered, mut is_in_doubt) = (false, false);
+        let mut sent = FieldSet::EMPTY;
+        let unknown = || ruled.entry.map_or(FieldSet::EMPTY, LedgerEntry::unknown);
+        ruled.rows.look(|row, data| {
             *counter(&mut self.rows, row.ruling) += 1;
             self.settled_rows += u64::from(!row.is_live());
-            self.rows_overtaken += u64::from(is_overtaken(row, ruled, rules));
+            self.rows_overtaken += u64::from(is_overtaken(row, data, ruled));
+            let is_told = row.ruling.is_sent() || row.ruling.is_folded();
+            self.rows_trimmed += u64::from(is_told && !row.left_out.is_empty());
             is_live |= row.is_live();
             is_unchanged |= row.ruling.is_unchanged();
             self.confirmed += u64::from(row.ruling == Ruling::Confirmed || row.marks.has(Marks::CONFIRMS));
             if row.ruling.is_sent() {
-                self.count_update(row, rules);
-                self.sample(row, ruled.entry, rules.samples);
+                self.count_update(row, ruled.rules);
+                self.sample(row, ruled.entry, ruled.rules.samples);
+                sent = sent.union(row.changed);
+                is_altered |= row.marks.has(Marks::KNOWN) && !row.changed.minus(unknown()).is_empty();
+                is_in_doubt |= row.marks.has(Marks::IN_DOUBT);
             }
-        }
-        let unknown = || ruled.entry.map_or(FieldSet::EMPTY, LedgerEntry::unknown);
-        let alters = |row: &RowRecord| {
-            row.ruling.is_sent() && row.marks.has(Marks::KNOWN) && !row.changed.minus(unknown()).is_empty()
-        };
-        let is_in_doubt = |row: &RowRecord| row.ruling.is_sent() && row.marks.has(Marks::IN_DOUBT);
-        self.subjects_in_doubt += u64::from(ruled.rows.iter().any(is_in_doubt));
-        self.subjects_altered += u64::from(ruled.rows.iter().any(alters));
+        })?;
+        self.subjects_in_doubt += u64::from(is_in_doubt);
+        self.subjects_altered += u64::from(is_altered);
         self.subjects_unchanged += u64::from(is_unchanged && !is_live);
-        if is_live {
-            self.clears += clears(ruled.rows, ruled.data);
+        if !sent.is_empty() {
+            self.clears += clears(&ruled.rows, sent)?;
         }
+        Ok(())
     }
 
     fn count_update(&mut self, row: &RowRecord, rules: &PlanRules) {
@@ -140,6 +148,7 @@ impl Tally {
         facts.in_doubt_resent += self.in_doubt_resent;
         facts.subjects_in_doubt += self.subjects_in_doubt;
         facts.updates_refreshed += self.updates_refreshed;
+        facts.rows_trimmed += self.rows_trimmed;
         facts.clears += self.clears;
         facts.rows_overtaken += self.rows_overtaken;
         facts.confirmed += self.confirmed;
@@ -151,18 +160,15 @@ impl Tally {
 
 /// Rows of a subject that clear a field which the ledger does not hold as cleared: those to send, and what folds into
 /// them.
-fn clears(rows: &[RowRecord], data: &PartData) -> u64 {
-    let carriers = rows.iter().filter(|row| row.ruling.is_sent());
-    let changed = carriers.fold(FieldSet::EMPTY, |all, row| all.union(row.changed));
-    if changed.is_empty() {
-        return 0;
-    }
-    let clears = |row: &&RowRecord| {
+fn clears(rows: &Rows<'_>, changed: FieldSet) -> io::Result<u64> {
+    let mut count = 0;
+    rows.look(|row, data| {
         let mut fields = row.present.intersect(changed).iter();
-        fields.any(|kind| data.hash(row, kind) == FieldHash::CLEARED)
-    };
-    let taken = rows.iter().filter(|row| row.ruling.is_sent() || row.ruling.is_folded());
-    taken.filter(clears).count() as u64
+        let is_taken = row.ruling.is_sent() || row.ruling.is_folded();
+        let clears = is_taken && fields.any(|kind| data.hash(row, kind) == FieldHash::CLEARED);
+        count += u64::from(clears);
+    })?;
+    Ok(count)
 }
 
 fn counter(rows: &mut PlanRows, ruling: Ruling) -> &mut u64 {

@@ -305,6 +305,10 @@ pub struct PlanRecord {
     pub subjects_known: u64,
     /// Known subjects that are not in this input; `None` where it is no whole export.
     pub subjects_missing: Option<u64>,
+    /// Subjects that are not in this input, and that an earlier run left with an update in doubt.
+    pub left_in_doubt: u64,
+    /// Those that it cleared to break a swap, and of which nothing was acknowledged since.
+    pub left_cleared: u64,
     /// Known subjects that were not in the last whole export.
     pub subjects_missing_before: Option<u64>,
     /// Rows with a value, by field.

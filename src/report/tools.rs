@@ -78,6 +78,8 @@ pub struct TargetRecord {
     pub subjects_unknown: u64,
     /// Those with an update in doubt.
     pub subjects_in_doubt: u64,
+    /// Those that were cleared to break a swap, and of which nothing was acknowledged since.
+    pub subjects_cleared: u64,
     /// Those whose last update failed.
     pub subjects_failed: u64,
     /// Oldest of the subjects' last acknowledgements.
@@ -144,8 +146,12 @@ impl TargetRecord {
         let shown = |moment: &Option<Moment>| {
             moment.as_ref().map_or_else(|| "none".to_owned(), |moment| moment.local.clone())
         };
+        let cleared = match self.subjects_cleared {
+            0 => String::new(),
+            cleared => format!(", {} cleared to break a swap and given nothing since", thousands(cleared)),
+        };
         let subjects = format!(
-            "{} ({} with unknown fields, {} in doubt, {} failed)",
+            "{} ({} with unknown fields, {} in doubt, {} failed{cleared})",
             thousands(self.subjects),
             thousands(self.subjects_unknown),
             thousands(self.subjects_in_doubt),

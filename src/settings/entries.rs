@@ -367,8 +367,8 @@ pub static SETTINGS: &[Setting] = &[
     new(
         "plan.subject_rows_max",
         count(1, 1_000_000_000),
-        "1000000",
-        "Rows that one subject may have, some 80 bytes of memory each; a key with more is a placeholder.",
+        "200000",
+        "Rows of one subject that are ruled on in memory, some 100 bytes each; those of one with more are read again and again.",
     ),
     new(
         "plan.chain_rows_max",

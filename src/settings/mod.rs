@@ -290,7 +290,7 @@ pub struct PlanSettings {
     pub usual_rows_min: u64,
     /// Subjects that may share one value of an identifier.
     pub repeated_max: u64,
-    /// Rows that one subject may have.
+    /// Rows of one subject that are ruled on in memory.
     pub subject_rows_max: u64,
     /// Pairs of rows of which one takes what the other gives up, that are put in order.
     pub chain_rows_max: usize,

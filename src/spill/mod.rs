@@ -1,9 +1,10 @@
 //! Spill: private temporary partitions, in memory as long as there is room and in one unlinked file beyond.
 //!
 //! Records are appended to partitions by number and read back partition by partition, in the order they came. What does not
-//! fit goes to the file as a whole: a part of it in memory would save nothing. Nothing outlives the process. Not here: what the records mean, and how many partitions there should be (`survey/`,
+//! fit goes to the file as a whole: a part of it in memory would save nothing. Places of partitions that are gone are used again. Nothing outlives the process. Not here: what the records mean, and how many partitions there should be (`survey/`,
 //! `journal/`).
 
+use std::collections::BTreeMap;
 use std::fs::{File, Permissions};
 use std::io;
 use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
@@ -42,8 +43,10 @@ struct Shared {
     /// Whether they did not suffice: nothing is kept from then on.
     is_over: AtomicBool,
     file: OnceLock<File>,
-    /// Where the next block goes. Blocks are never moved.
+    /// Where the next block goes for which no place is free. Blocks are never moved.
     end: AtomicU64,
+    /// By their bytes, the places of blocks that are gone with their partitions.
+    free: Mutex<BTreeMap<usize, Vec<u64>>>,
 }
 
 impl Space {
@@ -57,6 +60,7 @@ impl Space {
             is_over: AtomicBool::new(false),
             file: OnceLock::new(),
             end: AtomicU64::new(0),
+            free: Mutex::default(),
         };
         Space { shared: Arc::new(shared) }
     }
@@ -84,7 +88,7 @@ impl Space {
         self.shared.kept_bytes.load(Ordering::Relaxed)
     }
 
-    /// Bytes written to the file.
+    /// Bytes of the file.
     pub fn spilled_bytes(&self) -> u64 {
         self.shared.end.load(Ordering::Relaxed)
     }
@@ -125,13 +129,21 @@ impl Space {
         is_kept
     }
 
-    /// Writes a full block to the file.
-    fn write(&self, block: &[u8]) -> Result<Place, SpillError> {
+    /// Writes a full block to the file, to a place of so many bytes if it is not longer.
+    fn write(&self, block: &[u8], place_bytes: usize) -> Result<Place, SpillError> {
         let file = self.file()?;
-        let at = self.shared.end.fetch_add(block.len() as u64, Ordering::Relaxed);
-        if at / GROWTH_BYTES != (at + block.len() as u64) / GROWTH_BYTES {
-            self.require(GROWTH_BYTES)?;
-        }
+        let place_bytes = block.len().max(place_bytes);
+        let free = self.free().get_mut(&place_bytes).and_then(Vec::pop);
+        let at = match free {
+            Some(at) => at,
+            None => {
+                let at = self.shared.end.fetch_add(place_bytes as u64, Ordering::Relaxed);
+                if at / GROWTH_BYTES != (at + place_bytes as u64) / GROWTH_BYTES {
+                    self.require(GROWTH_BYTES)?;
+                }
+                at
+            }
+        };
         file.write_all_at(block, at).map_err(|error| self.failed("write to", error))?;
         Ok(Place(at << LEN_BITS | block.len() as u64))
     }
@@ -151,6 +163,11 @@ impl Space {
         Ok(self.shared.file.get_or_init(|| file))
     }
 
+    fn free(&self) -> MutexGuard<'_, BTreeMap<usize, Vec<u64>>> {
+        // Places are taken out and put back whole.
+        self.shared.free.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn failed(&self, doing: &'static str, source: io::Error) -> SpillError {
         SpillError::Io { doing, dir: self.shared.dir.clone(), source }
     }
@@ -165,6 +182,16 @@ struct Place(u64);
 const LEN_BITS: u32 = 20;
 
 const _: () = assert!(BLOCK_BYTES_MAX < 1 << LEN_BITS);
+
+impl Place {
+    fn at(self) -> u64 {
+        self.0 >> LEN_BITS
+    }
+
+    fn len(self) -> usize {
+        usize::try_from(self.0 & ((1 << LEN_BITS) - 1)).unwrap_or(usize::MAX)
+    }
+}
 
 #[derive(Debug, Default)]
 struct Partition {
@@ -231,7 +258,7 @@ impl Spill {
     /// # Panics
     /// When there is no such partition.
     pub fn read(&self, partition: usize, take: &mut dyn FnMut(&[u8])) -> Result<(), SpillError> {
-        let (mut buffer, mut places) = (Vec::new(), Vec::new());
+        let (mut buffer, mut places) = (Vec::new(), Vec::<Place>::new());
         // Counted over both kinds of blocks: those that leave memory meanwhile keep their numbers.
         let mut next = 0;
         loop {
@@ -254,16 +281,40 @@ impl Spill {
                     break;
                 }
             }
-            for Place(place) in &places {
-                let (at, len) = (place >> LEN_BITS, place & ((1 << LEN_BITS) - 1));
-                buffer.resize(usize::try_from(len).unwrap_or(usize::MAX), 0);
-                let read = self.space.file()?.read_exact_at(&mut buffer, at);
+            for place in &places {
+                buffer.resize(place.len(), 0);
+                let read = self.space.file()?.read_exact_at(&mut buffer, place.at());
                 read.map_err(|error| self.space.failed("read from", error))?;
                 take(&buffer);
             }
             next += places.len();
         }
         take(&buffer);
+        Ok(())
+    }
+
+    /// Puts other records in the place of all that a partition has.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    ///
+    /// # Panics
+    /// When there is no such partition, or they are not as long.
+    pub fn overwrite(&self, partition: usize, records: &[u8]) -> Result<(), SpillError> {
+        let mut partitions = self.lock();
+        let Partition { kept, spilled, tail, bytes } = &mut partitions[partition];
+        assert_eq!(records.len() as u64, *bytes, "records are replaced by as many bytes");
+        let mut rest = records;
+        for block in kept {
+            let new = rest.split_off(..block.len()).unwrap_or_default();
+            *block = new.into();
+        }
+        for place in spilled.iter() {
+            let new = rest.split_off(..place.len()).unwrap_or_default();
+            let written = self.space.file()?.write_all_at(new, place.at());
+            written.map_err(|error| self.space.failed("write to", error))?;
+        }
+        tail.copy_from_slice(rest);
         Ok(())
     }
 
@@ -299,7 +350,7 @@ impl Spill {
             self.has_kept.store(true, Ordering::Relaxed);
             partition.kept.push(partition.tail.as_slice().into());
         } else {
-            partition.spilled.push(self.space.write(&partition.tail)?);
+            partition.spilled.push(self.space.write(&partition.tail, self.block_bytes)?);
         }
         partition.tail.clear();
         Ok(())
@@ -309,7 +360,7 @@ impl Spill {
     fn let_go(&self, partition: &mut Partition) -> Result<(), SpillError> {
         let mut places = Vec::with_capacity(partition.kept.len() + partition.spilled.len());
         for block in &partition.kept {
-            places.push(self.space.write(block)?);
+            places.push(self.space.write(block, self.block_bytes)?);
         }
         places.append(&mut partition.spilled);
         partition.spilled = places;
@@ -326,7 +377,12 @@ impl Spill {
 
 impl Drop for Spill {
     fn drop(&mut self) {
-        let kept: usize = self.lock().iter().map(Partition::kept_bytes).sum();
+        let partitions = self.lock();
+        let kept: usize = partitions.iter().map(Partition::kept_bytes).sum();
+        let mut free = self.space.free();
+        for place in partitions.iter().flat_map(|partition| &partition.spilled) {
+            free.entry(place.len().max(self.block_bytes)).or_default().push(place.at());
+        }
         self.space.shared.kept_bytes.fetch_sub(kept, Ordering::Relaxed);
     }
 }

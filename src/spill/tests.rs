@@ -77,6 +77,43 @@ fn partitions_of_two_kinds_share_the_memory_and_each_lets_go_of_its_own() {
 }
 
 #[test]
+fn places_of_partitions_that_are_gone_are_used_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let space = Space::new(dir.path(), 0);
+    drop(fill(&space, 5_000));
+    let spilled = space.spilled_bytes();
+    let kept = fill(&space, 3_000);
+    (0..3).for_each(|_| drop(fill(&space, 1_000)));
+    assert_eq!(space.spilled_bytes(), spilled);
+    // Nothing of what is still there was written over.
+    let mut read = 0;
+    (0..7).for_each(|at| kept.read(at, &mut |piece| read += piece.len()).unwrap());
+    assert_eq!(read, (0..3_000).map(|number| record(number).len()).sum::<usize>());
+}
+
+#[test]
+fn records_are_replaced_by_others_as_long_wherever_they_lie() {
+    let dir = tempfile::tempdir().unwrap();
+    for kept in [0, 3_000, 1 << 20] {
+        let space = Space::new(dir.path(), kept);
+        let spill = space.partitions(2, BLOCK_BYTES_MIN);
+        for number in 0..1_000_u32 {
+            spill.append(number as usize % 2, &number.to_be_bytes()).unwrap();
+        }
+        let new: Vec<u8> = (0..500_u32).flat_map(|number| (number * 7).to_be_bytes()).collect();
+        spill.overwrite(1, &new).unwrap();
+        let read = |partition| {
+            let mut read = Vec::new();
+            spill.read(partition, &mut |piece| read.extend_from_slice(piece)).unwrap();
+            read
+        };
+        assert_eq!(read(1), new);
+        let old: Vec<u8> = (0..1_000_u32).step_by(2).flat_map(u32::to_be_bytes).collect();
+        assert_eq!(read(0), old);
+    }
+}
+
+#[test]
 fn records_are_whole_within_a_piece() {
     let dir = tempfile::tempdir().unwrap();
     let space = Space::new(dir.path(), 0);

@@ -31,7 +31,7 @@ pub struct GatherOptions {
     pub dir: PathBuf,
     /// Memory for rows, in bytes.
     pub memory_max: usize,
-    /// Rows that one subject may have.
+    /// Rows of one subject that are ruled on in memory.
     pub subject_rows_max: u64,
     /// Pairs of subjects of which one takes what the other gives up, of which the order is found.
     pub chain_links_max: usize,
@@ -61,14 +61,6 @@ impl GatherOptions {
 /// Why rows cannot be gathered. Stops the run; nothing was sent.
 #[derive(Debug, thiserror::Error)]
 pub enum GatherError {
-    /// One subject has more rows than is plausible.
-    #[error("one key value has more than {rows_max} rows, the first of them row {first_ordinal}")]
-    SubjectRows {
-        /// Rows that one subject may have.
-        rows_max: u64,
-        /// Ordinal of the subject's first row.
-        first_ordinal: u64,
-    },
     /// The rows do not fit where they are kept.
     #[error("the rows of the survey cannot be kept: {0}")]
     Spill(#[from] SpillError),
@@ -90,7 +82,6 @@ impl GatherError {
     /// Exit code of a run that it stops.
     pub fn exit(&self) -> Exit {
         match self {
-            GatherError::SubjectRows { .. } => Exit::Stopped,
             GatherError::Spill(_) | GatherError::Io(_) => Exit::Unexpected,
         }
     }
@@ -98,10 +89,6 @@ impl GatherError {
     /// What the operator can do about it.
     pub fn remedy(&self) -> &'static str {
         match self {
-            GatherError::SubjectRows { .. } => {
-                "a key that so many rows share is a placeholder: correct the export, choose another --key, or raise \
-                 plan.subject_rows_max"
-            }
             GatherError::Spill(error) => error.remedy(),
             GatherError::Io(_) => "look at the message above; nothing was sent because of it",
         }
@@ -123,9 +110,6 @@ impl<E> From<JoinError<E>> for FinishError<E> {
     fn from(error: JoinError<E>) -> FinishError<E> {
         match error {
             JoinError::Space(error) => FinishError::Gather(error.into()),
-            JoinError::SubjectRows { rows_max, first_ordinal } => {
-                FinishError::Gather(GatherError::SubjectRows { rows_max, first_ordinal })
-            }
             JoinError::Ledger(error) => FinishError::Ledger(error),
         }
     }
@@ -172,6 +156,10 @@ impl Partitions for Spilled {
 
     fn read(&self, partition: usize, take: &mut dyn FnMut(&[u8])) -> io::Result<()> {
         self.0.read(partition, take).map_err(io::Error::other)
+    }
+
+    fn overwrite(&self, partition: usize, records: &[u8]) -> io::Result<()> {
+        self.0.overwrite(partition, records).map_err(io::Error::other)
     }
 
     fn bytes(&self, partition: usize) -> u64 {
@@ -321,8 +309,7 @@ impl Gather {
     /// Joins the rows with the ledger, on so many threads, and rules on every one of them.
     ///
     /// # Errors
-    /// When rows cannot be read back or one subject has too many, and the first error of the ledger. Nothing is ruled
-    /// then.
+    /// When rows cannot be read back, and the first error of the ledger. Nothing is ruled then.
     ///
     /// # Panics
     /// When rows were only counted, the ledger is out of order or a row lacks the key field, and in the end when the books

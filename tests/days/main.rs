@@ -4,7 +4,7 @@
 //! A day is drawn from its seed: minutes (for an outage a quarter of an hour) of virtual time, some forty to a few thousand
 //! updates, the scheduler and everything it is made of against a modelled server. Every step is held against promises
 //! 3 to 6, every evening against what is promised of that sort of day. Whatever breaks one is named with its seed, with
-//! which it repeats: `--days 1 --seed N`. The simulation is the unit tests' own (`src/delivery/sim`), which live through a few hundred days.
+//! which it repeats: `--days 1 --seed N`. `--sort NAME` keeps to days of one sort. The simulation is the unit tests' own (`src/delivery/sim`), which live through a few hundred days.
 #![expect(clippy::print_stdout, reason = "the campaign's report")]
 
 use simsync::{delivery, digest, ledger};
@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use sim::day::{Sort, day_about, day_of};
+use sim::day::{SORTS, Sort, day_about, day_of};
 use sim::evening::{Evening, Fate};
 use sim::planted::PLANTED;
 
@@ -73,14 +73,24 @@ fn option(name: &str, default: u64) -> u64 {
     value.map_or(default, |value| value.parse().expect("a number"))
 }
 
+/// The sort that `--sort` names, if it is given.
+fn only() -> Option<Sort> {
+    let args: Vec<String> = std::env::args().collect();
+    let name = args.iter().position(|arg| arg == "--sort").and_then(|at| args.get(at + 1))?;
+    let sort = SORTS.into_iter().find(|sort| format!("{sort:?}").eq_ignore_ascii_case(name));
+    Some(sort.expect("a sort of days"))
+}
+
 fn main() -> ExitCode {
     if std::env::args().any(|arg| arg == "--planted") {
         return planted();
     }
     let (days, seed) = (option("--days", 10_000), option("--seed", 1));
+    let only = only();
     let next = AtomicU64::new(seed);
     let results: Vec<_> = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(|| campaign(&next, seed + days))).collect();
+        let threads: Vec<_> =
+            (0..THREADS).map(|_| scope.spawn(|| campaign(&next, seed + days, only))).collect();
         threads.into_iter().map(|thread| thread.join().expect("no panic")).collect()
     });
     let (mut figures, mut broken) = (BTreeMap::<Sort, Figures>::new(), Vec::new());
@@ -103,14 +113,14 @@ fn main() -> ExitCode {
 }
 
 /// Lives through days until there are none left, or enough of them have broken a promise.
-fn campaign(next: &AtomicU64, end: u64) -> (BTreeMap<Sort, Figures>, Vec<String>) {
+fn campaign(next: &AtomicU64, end: u64, only: Option<Sort>) -> (BTreeMap<Sort, Figures>, Vec<String>) {
     let (mut figures, mut broken) = (BTreeMap::<Sort, Figures>::new(), Vec::new());
     loop {
         let seed = next.fetch_add(1, Ordering::Relaxed);
         if seed >= end || broken.len() >= BROKEN_MAX {
             return (figures, broken);
         }
-        let day = day_of(seed);
+        let day = only.map_or_else(|| day_of(seed), |sort| day_about(sort, seed));
         let sort = day.sort;
         match sim::live(day, seed) {
             Ok(evening) => figures.entry(sort).or_default().add(&evening),

@@ -138,3 +138,36 @@ fn a_lost_journal_is_begun_anew_with_it() {
     adopt(&ws, &["export.csv"]).expect(0);
     assert_eq!(ws.sync(&["export.csv"]).expect(0).rows("unchanged"), 30);
 }
+
+/// Bytes that a command of the workspace reads, its own and its libraries' files among them; `None` where the system does
+/// not tell.
+fn bytes_read(ws: &Workspace, args: &[&str]) -> Option<u64> {
+    let plain = ws.command(args);
+    let mut shell = std::process::Command::new("sh");
+    // What a child has read is added to its parent's figures when it has been waited for.
+    shell.args(["-c", "\"$0\" \"$@\" >told 2>&1; echo $? >code; cat /proc/$$/io"]);
+    shell.arg(plain.get_program()).args(plain.get_args()).current_dir(ws.dir.path()).env_clear();
+    shell.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let told = String::from_utf8(shell.output().unwrap().stdout).unwrap();
+    let code = std::fs::read_to_string(ws.path("code")).unwrap();
+    assert_eq!(code, "0\n", "{}", std::fs::read_to_string(ws.path("told")).unwrap());
+    told.lines().find_map(|line| line.strip_prefix("rchar: "))?.parse().ok()
+}
+
+#[test]
+fn where_no_row_is_to_be_listed_the_inputs_are_read_twice_and_no_more() {
+    let ws = Workspace::new();
+    let size = ws.write("export.csv", export(60_000)).metadata().unwrap().len();
+    let url = ws.sandbox.url();
+    let args = ["journal", "adopt", "--api-url", &url, "--yes", "export.csv"];
+    let Some(read) = bytes_read(&ws, &args) else {
+        return crate::support::skipped("nobody counts what is read");
+    };
+    assert!(2 * size <= read && read < 3 * size, "{read} bytes read of {size}");
+    // A row that is to be listed is looked for.
+    let more = export(60_001) + "C-none,12,,\n";
+    let size = ws.write("more.csv", more).metadata().unwrap().len();
+    let url = ws.sandbox.url();
+    let adopted = ws.run(&["journal", "adopt", "--api-url", &url, "--yes", "more.csv"]).expect(3);
+    assert!(adopted.stderr.contains("rejected.csv"), "{size}: {}", adopted.stderr);
+}

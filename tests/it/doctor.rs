@@ -252,3 +252,15 @@ fn a_rehearsal_can_be_examined_too() {
     expect_finding(&ran, "probe", "ok", "acknowledged");
     assert_eq!(workspace.sandbox.stats().requests, 0);
 }
+
+#[test]
+fn a_probe_in_closed_hours_says_when_they_end_and_sends_nothing() {
+    let workspace = Workspace::new();
+    workspace.configure(
+        "[delivery]\ntime_zone = \"UTC\"\nwindow = [\"00:00-12:00 pause\", \"12:00-24:00 pause\"]\n",
+    );
+    workspace.write("crm.csv", export(3));
+    let ran = doctor(&workspace, &["--probe", "crm.csv"]).expect(5);
+    expect_finding(&ran, "probe", "failed", "nothing is ever sent");
+    assert!(updates(&workspace).is_empty());
+}

@@ -96,6 +96,7 @@ mod drained;
 mod overtaken;
 
 // Batches left open, and what is said since of what they have left.
+mod left;
 mod left_open;
 
 // The state directory damaged, unwritable, full; and what must not stand in it in clear.
@@ -130,6 +131,9 @@ mod adopt;
 
 // Surveys beyond their memory, and what is sent of an update.
 mod spill;
+
+// One key value with more rows than memory has room for.
+mod large;
 
 // SIM swaps: chains, rings, and what a kill leaves of them.
 mod swaps;

@@ -4,7 +4,8 @@
 
 use simsync::sandbox::Faults;
 
-use crate::support::Workspace;
+use crate::support::{Workspace, export};
+use crate::witness::{frozen_after, kill_9};
 
 /// Rows of two subjects; the first has two, of which the later one sets something again.
 const FIRST: &str = "crm id,login,tier\nC-1,ann,gold\nC-1,,pro\nC-2,bob,gold\n";
@@ -64,4 +65,30 @@ fn a_row_fed_back_of_a_fold_that_ran_out_of_attempts_is_acknowledged_once() {
     ws.write("tomorrow.csv", "crm id,tier\nC-1,pro\n");
     assert_eq!(ws.sync(&["tomorrow.csv"]).expect(0).rows("unchanged"), 1);
     assert_eq!(ws.history("C-1").len(), requests);
+}
+
+#[test]
+fn after_a_first_contact_stop_what_may_have_been_applied_is_in_doubt_and_what_was_refused_is_pending() {
+    let denied = Faults {
+        subject_statuses: (0..40).map(|row| (format!("C-{row:06}"), 422)).collect(),
+        ..Faults::default()
+    };
+    let mut untrue = Faults::default();
+    untrue.shares.wrong_echo = 1.0;
+    for (faults, is_maybe) in [(denied, false), (untrue, true)] {
+        let ws = Workspace::with(frozen_after(0));
+        ws.write("export.csv", export(40));
+        // Killed over its first requests, it leaves all that it has sent in doubt; nothing was ever acknowledged.
+        let mut run = ws.sync_in_background(&["export.csv", "--concurrency", "4"]);
+        ws.wait_for_requests(4);
+        kill_9(&mut run);
+        let before = ws.sandbox.stats().requests;
+        ws.fault(faults);
+        let ran = ws.sync(&["export.csv", "--concurrency", "4"]).expect(4).expect_books();
+        let asked = ws.sandbox.stats().requests - before;
+        assert!((20..40).contains(&asked), "{asked} requests");
+        let in_doubt = if is_maybe { asked } else { 0 };
+        assert_eq!((ran.rows("in_doubt"), ran.rows("pending")), (in_doubt, 40 - in_doubt), "{}", ran.stdout);
+        assert_eq!(ran.rows("failed"), 0);
+    }
 }

@@ -1,5 +1,5 @@
-//! A survey beyond its memory: the same rulings, requests and row files; room that lacks, and placeholder keys; what is
-//! sent where only changes are.
+//! A survey beyond its memory: the same rulings, requests and row files; room that lacks; what is sent
+//! where only changes are.
 //!
 //! Not here: the plan's laws (`src/survey/gather/tests.rs`).
 
@@ -130,25 +130,6 @@ fn a_disk_that_is_full_ends_the_survey_with_its_reason() {
     let ran = finish(shell).expect(1);
     assert!(ran.stderr.contains("the rows of the survey cannot be kept"), "{}", ran.stderr);
     assert!(ran.stderr.contains("free space there"), "{}", ran.stderr);
-}
-
-#[test]
-fn a_key_with_too_many_rows_is_a_placeholder_and_stops_the_run() {
-    let workspace = Workspace::new();
-    workspace.configure("[plan]\nsubject_rows_max = 30\n");
-    let mut text = String::from("crm id,tier\nC-1,basic\n");
-    (0..31).for_each(|row| writeln!(text, "UNKNOWN,t{row}").unwrap());
-    workspace.write("crm.csv", &text);
-    let ran = workspace.sync(&["--yes", "crm.csv"]).expect(4);
-    assert!(
-        ran.stderr.contains("one key value has more than 30 rows, the first of them row 2"),
-        "{}",
-        ran.stderr
-    );
-    assert!(!ran.stderr.contains("UNKNOWN"), "{}", ran.stderr);
-    assert_eq!(workspace.sandbox.stats().requests, 0);
-    workspace.configure("[plan]\nsubject_rows_max = 31\n");
-    workspace.sync(&["crm.csv"]).expect(0);
 }
 
 #[test]

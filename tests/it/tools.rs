@@ -113,7 +113,7 @@ fn verify_says_what_is_damaged_and_what_is_lost() {
     let what = told["findings"][0]["what"].as_str().unwrap();
     assert!(what.contains("1 of ") && what.contains("pages"), "{what}");
     let lost = told["findings"][0]["lost"].as_str().unwrap();
-    assert!(lost.contains("of 2000 subjects"), "{lost}");
+    assert!(lost.contains("of 2,000 subjects"), "{lost}");
     assert!(told["entries"].as_u64().unwrap() < 2_000);
     assert!(damaged.stderr.contains("journal adopt"), "{}", damaged.stderr);
     // One fault does not hide another.

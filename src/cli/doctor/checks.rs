@@ -167,27 +167,34 @@ pub(super) fn journal(settings: &Settings, site: &Site) -> JournalFound {
 
 /// Reads the ledger to its end, every checksum of it.
 fn read(journal: Journal, target: &str) -> Result<(CheckRecord, Option<FieldKind>), JournalError> {
-    let mut subjects = 0_u64;
+    let (mut subjects, mut in_doubt, mut cleared) = (0_u64, 0_u64, 0_u64);
     for entry in journal.ledger()? {
-        entry?;
+        let entry = entry?;
         subjects += 1;
+        in_doubt += u64::from(!entry.in_doubt.is_empty());
+        cleared += u64::from(!entry.cleared_first().fields.is_empty());
     }
     let key_field = if target.is_empty() { None } else { journal.target_key(target)? };
-    let recovered = journal.recovered();
     journal.finish()?;
     let mut says = format!("whole; the ledger knows {}", plural(subjects, "subject"));
     if let Some(key) = key_field {
         says.push_str(&format!("; the key field of this target is {key}"));
     }
-    let record = match recovered {
-        Some(recovery) if recovery.in_doubt > 0 => {
-            let says = format!(
-                "{says}; a run did not end in order and left {} in doubt",
-                plural(recovery.in_doubt, "update")
-            );
-            CheckRecord::warning(JOURNAL, says, Some("run the interrupted command again; it resumes"))
-        }
-        Some(_) | None => CheckRecord::ok(JOURNAL, says),
+    let is_well = in_doubt + cleared == 0;
+    if in_doubt > 0 {
+        says.push_str(&format!(
+            "; runs that did not end in order left {} in doubt",
+            plural(in_doubt, "subject")
+        ));
+    }
+    if cleared > 0 {
+        let subjects = plural(cleared, "subject");
+        says.push_str(&format!("; {subjects} cleared to break a swap got nothing since"));
+    }
+    let record = if is_well {
+        CheckRecord::ok(JOURNAL, says)
+    } else {
+        CheckRecord::warning(JOURNAL, says, Some("run the interrupted command again; it resumes"))
     };
     Ok((record, key_field))
 }

@@ -10,7 +10,7 @@ use super::{INPUT, PROBE, failed};
 use crate::api::Envelope;
 use crate::cli::fatal::Fatal;
 use crate::cli::plan_file::Task;
-use crate::cli::{key, parts, start};
+use crate::cli::{closed, key, parts, start};
 use crate::deliver::NO_API;
 use crate::delivery::outcome::PAGE;
 use crate::digest::StateKey;
@@ -87,6 +87,11 @@ enum Tried {
 /// Sends the row under the envelope that is set, and under the others only after a definite refusal that reads like a wrong
 /// one.
 pub(super) fn probe(settings: &Settings, input: &str, row: Place, console: &Console) -> CheckRecord {
+    // A probe keeps the hours as a run does, and nobody waits for hours at the doctor's.
+    if let Some(closed) = closed::note(settings, None, 0) {
+        let hint = "probe then, or with a configuration without this window";
+        return CheckRecord::failed(PROBE, Exit::Temporary, closed, hint);
+    }
     let set = settings.api.envelope;
     let others = Envelope::ALL.into_iter().filter(|envelope| *envelope != set);
     let mut complaints = Vec::new();

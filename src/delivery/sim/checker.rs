@@ -16,6 +16,10 @@ mod books;
 /// Refused subjects that are enough for the guard at first contact where nothing is left to try.
 const GUARD_LAST_SUBJECTS: usize = 3;
 
+/// Others that pass between two 429 of a row, and how often they do, before the next one can be the row's own.
+const LONELY_PASSES: u64 = 4;
+const LONELY_MIN: u32 = 2;
+
 /// Something that happened.
 #[derive(Debug, Clone)]
 pub(crate) enum Fact {
@@ -67,6 +71,9 @@ struct Book {
     solid: u32,
     /// When the first failure was that may be its own, on the clock of the time nothing held the run.
     failed_first_ms: Option<u64>,
+    /// Definite answers at its latest 429, and how many of them came after enough others had passed.
+    pushed_back: Option<u64>,
+    lonely: u32,
     /// Somebody passed after a failure of its: it is known to fail on its own.
     is_known: bool,
 }
@@ -104,6 +111,10 @@ pub(crate) struct Checker {
     redirects: usize,
     /// Attempts sent, and the last of them that was acknowledged.
     sends: u64,
+    /// Attempts sent before the breaker closed last: their failures are nobody's.
+    closed_sends: u64,
+    /// Definite answers.
+    passes: u64,
     passed_send: u64,
     has_passed: bool,
     is_input_over: bool,
@@ -240,8 +251,10 @@ impl Checker {
             // No simulated server speaks of streams.
             Outcome::Unprocessed => {}
         }
-        let is_loose = is_failure && *outcome != Outcome::NotConnected && !is_open;
+        let closed_sends = self.closed_sends;
         let book = self.book(id)?;
+        let is_late = book.send <= closed_sends;
+        let is_loose = is_failure && *outcome != Outcome::NotConnected && !is_open && !is_late;
         book.is_answered = is_definite;
         book.has_failed = is_failure;
         // A chronic row that the application answers is charged even where nobody has had a definite answer.
@@ -251,9 +264,12 @@ impl Checker {
             let free_ms = self.free_ms;
             self.book(id)?.failed_first_ms.get_or_insert(free_ms);
         }
+        if matches!(outcome, Outcome::Throttled { .. }) {
+            self.see_pushed_back(id)?;
+        }
         self.on_wire.remove(&subject);
         *self.loose.entry(id).or_default() += u32::from(is_charged);
-        if is_failure && is_plain {
+        if is_failure && is_plain && !is_late {
             self.streak.add(subject);
         }
         if matches!(outcome, Outcome::Forbidden { .. }) {
@@ -278,9 +294,23 @@ impl Checker {
         Ok(())
     }
 
+    /// A 429 is everybody's, unless others pass between it and the next, again and again.
+    fn see_pushed_back(&mut self, id: UpdateId) -> Result<(), String> {
+        let (passes, free_ms) = (self.passes, self.free_ms);
+        let book = self.book(id)?;
+        let since = book.pushed_back.replace(passes);
+        book.lonely += u32::from(since.is_some_and(|since| passes >= since + LONELY_PASSES));
+        if book.lonely >= LONELY_MIN {
+            book.solid += 1;
+            book.failed_first_ms.get_or_insert(free_ms);
+        }
+        Ok(())
+    }
+
     /// Somebody had a definite answer: the failures before it are the rows' own.
     fn see_definite(&mut self, witness: UpdateId) -> Result<(), String> {
         self.was_well = true;
+        self.passes += 1;
         self.witness = Some(witness);
         self.streak = Streak::default();
         for (id, loose) in std::mem::take(&mut self.loose) {
@@ -304,7 +334,7 @@ impl Checker {
                         book.failed_first_ms = book.failed_first_ms.filter(|_| book.solid > 0);
                     }
                 }
-                Action::BreakerClosed => self.is_open = false,
+                Action::BreakerClosed => (self.is_open, self.closed_sends) = (false, self.sends),
                 Action::Stop(StopCause::NothingAccepted { .. }) => {
                     self.is_over = true;
                     let refused = self.refused.len();

@@ -1,5 +1,5 @@
 //! A day: everything that will happen in it, drawn from a seed. Days are compressed: minutes of virtual time, a few hundred
-//! updates; every sixteenth seed is a day of the same sort.
+//! updates; every nineteenth seed is a day of the same sort.
 //!
 //! Not here: how the day goes (`mod.rs`), and what must be true of it (`checker.rs` at every step, `evening.rs` at its end).
 
@@ -18,11 +18,22 @@ pub(crate) enum Kind {
     Redirected,
     /// Fails with 5xx every time.
     Poison,
+    /// Is answered with a plain 503 every time.
+    TurnedAway,
+    /// Is answered with 429 every time.
+    PushedBack(Option<u64>),
     /// Its subject has a value, and wants another that nobody else may have.
     Swap {
         has: u64,
         wants: u64,
     },
+}
+
+impl Kind {
+    /// Whether it is answered with what may pass, every time.
+    pub(crate) fn fails_for_ever(self) -> bool {
+        matches!(self, Kind::Poison | Kind::TurnedAway | Kind::PushedBack(_))
+    }
 }
 
 /// A line of the file: an update.
@@ -114,6 +125,12 @@ pub(crate) enum Sort {
     Trickle,
     /// Some rows fail every time.
     Poison,
+    /// Rows that fail every time at the head of the file, more than are held.
+    Head,
+    /// Some rows are pushed back every time.
+    PushedBack,
+    /// Some rows are turned away every time, in a small file.
+    TurnedAway,
     /// Pushback and expiring tokens.
     Pushback,
     /// A token that suddenly may not any more, and rows that never might.
@@ -135,7 +152,7 @@ pub(crate) enum Sort {
 }
 
 /// By the seed's remainder.
-const SORTS: [Sort; 16] = [
+pub(crate) const SORTS: [Sort; 19] = [
     Sort::Any,
     Sort::Outage,
     Sort::Any,
@@ -152,6 +169,9 @@ const SORTS: [Sort; 16] = [
     Sort::Dropping,
     Sort::Dead,
     Sort::Refusing,
+    Sort::Head,
+    Sort::PushedBack,
+    Sort::TurnedAway,
 ];
 
 /// A day.
@@ -162,6 +182,8 @@ pub(crate) struct Day {
     /// What the scheduler is told, where a planted flaw makes it differ.
     pub(crate) told: DeliveryRules,
     pub(crate) lines: Vec<Line>,
+    /// Updates that are held at a time, but for those that wait for a retry.
+    pub(crate) window: usize,
     /// Lines read in a second.
     pub(crate) lines_per_s: u64,
     /// Whether chronic rows have a pass of their own, as in the program; else they come as they stand.
@@ -194,6 +216,9 @@ pub(crate) fn day_about(sort: Sort, seed: u64) -> Day {
         Sort::Sick => sick(&mut dice),
         Sort::Trickle => trickle(&mut dice),
         Sort::Poison => poison(&mut dice),
+        Sort::Head => head(&mut dice),
+        Sort::PushedBack => pushed_back(&mut dice),
+        Sort::TurnedAway => turned_away(&mut dice),
         Sort::Pushback => pushback(&mut dice),
         Sort::Forbidding => forbidding(&mut dice),
         Sort::Chains => chains(&mut dice),
@@ -217,6 +242,7 @@ pub(crate) fn good_day(count: u64) -> Day {
         told: rules.clone(),
         rules,
         lines: (0..count).map(|subject| Line { subject, kind: Kind::Good, chronic: false }).collect(),
+        window: usize::MAX,
         lines_per_s: 100_000,
         has_late_pass: true,
         phases: Vec::new(),
@@ -352,6 +378,47 @@ fn poison(dice: &mut Dice) -> Day {
         day.lines[at].kind = Kind::Poison;
     }
     day.rules.retry_elapsed_max_ms = dice.chance(500).then(|| dice.between(200, 2_000));
+    day
+}
+
+/// The server may have answered well before, or not; its limits are neither here nor there.
+fn head(dice: &mut Dice) -> Day {
+    let mut day = good_day(dice.between(200, 1_000));
+    let count = day.lines.len() as u64;
+    let from = if dice.chance(700) { 0 } else { dice.below(30) };
+    let until = from + dice.between(20, count / 5);
+    for (at, line) in (0..).zip(&mut day.lines) {
+        if (from..until).contains(&at) {
+            line.kind = Kind::Poison;
+        }
+    }
+    day.window = dice.one_of(&[8, 64, 256]);
+    day.rules.max_in_flight = dice.one_of(&[4, 16, 64]);
+    day.pace.rate_per_s = dice.one_of(&[50, 400, 2_000]);
+    day
+}
+
+fn pushed_back(dice: &mut Dice) -> Day {
+    let mut day = good_day(600);
+    let asked_ms = dice.one_of(&[None, None, Some(1_000)]);
+    for _ in 0..dice.between(1, 4) {
+        let at = usize::try_from(dice.below(300)).unwrap_or_default();
+        day.lines[at].kind = Kind::PushedBack(asked_ms);
+    }
+    day.rules.max_in_flight = dice.one_of(&[1, 1, 4, 64]);
+    day.pace.rate_per_s = dice.one_of(&[20, 100, 400]);
+    day
+}
+
+fn turned_away(dice: &mut Dice) -> Day {
+    let mut day = good_day(300);
+    day.rules.attempts_max = 3;
+    for _ in 0..dice.between(5, 12) {
+        let at = usize::try_from(dice.below(300)).unwrap_or_default();
+        day.lines[at].kind = Kind::TurnedAway;
+    }
+    day.rules.max_in_flight = dice.one_of(&[1, 4, 64]);
+    day.pace.rate_per_s = dice.one_of(&[20, 100, 400]);
     day
 }
 

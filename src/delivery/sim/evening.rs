@@ -13,6 +13,12 @@ use crate::ledger::FailureKind;
 /// Requests above the server's count that a day may make, of hundreds.
 const OVER_QUOTA_MAX: u64 = 4;
 
+/// Time that a row which is pushed back for ever may cost the others.
+const PUSHED_BACK_MS_MAX: u64 = 90_000;
+
+/// Mean of the attempts of rows that are turned away for ever, as a multiple of those they have.
+const TURNED_AWAY_TIMES: u32 = 5;
+
 /// What became of an update.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fate {
@@ -30,6 +36,8 @@ pub(crate) struct Evening {
     pub(crate) stop: Option<StopCause>,
     /// Every attempt: when, and how many were on the wire then.
     pub(crate) sent: Vec<(u64, usize)>,
+    /// Attempts of each update.
+    pub(crate) attempts: BTreeMap<UpdateId, u32>,
     pub(crate) attempts_while_down: u64,
     pub(crate) probes: u64,
     pub(crate) openings: u64,
@@ -80,6 +88,9 @@ impl Evening {
             Sort::Dead => self.judge_dead(day),
             Sort::Sick => self.judge_sick(day),
             Sort::Poison => self.judge_poison(day),
+            Sort::Head => self.judge_head(day),
+            Sort::PushedBack => self.judge_pushed_back(day),
+            Sort::TurnedAway => self.judge_turned_away(day),
             Sort::Pushback | Sort::Dropping | Sort::Trickle => self.judge_all_synced(day),
             Sort::Forbidding => self.judge_forbidding(day),
             Sort::Chains => self.judge_chains(day),
@@ -135,10 +146,36 @@ impl Evening {
 
     fn judge_poison(&self, day: &Day) -> Result<(), String> {
         let poison: Vec<UpdateId> =
-            (0..).zip(&day.lines).filter(|(_, line)| line.kind == Kind::Poison).map(|(id, _)| id).collect();
+            (0..).zip(&day.lines).filter(|(_, line)| line.kind.fails_for_ever()).map(|(id, _)| id).collect();
         let exhausted = self.exhausted();
         ensure(exhausted == poison, || format!("exhausted are {exhausted:?}, and poison is {poison:?}"))?;
         ensure(self.stop.is_none(), || format!("poison stopped the run: {:?}", self.stop))
+    }
+
+    fn judge_head(&self, day: &Day) -> Result<(), String> {
+        self.judge_poison(day)
+    }
+
+    /// Everybody waits with every 429, and no longer for what it seems to tell of a rate.
+    fn judge_pushed_back(&self, day: &Day) -> Result<(), String> {
+        self.judge_poison(day)?;
+        let pushed_back = day.lines.iter().filter(|line| line.kind.fails_for_ever()).count() as u64;
+        let ideal_ms = day.lines.len() as u64 * 1_000 / day.pace.rate_per_s;
+        let most_ms = ideal_ms * 2 + PUSHED_BACK_MS_MAX * pushed_back;
+        ensure(self.synced_ms <= most_ms, || format!("{} ms for what {ideal_ms} are enough", self.synced_ms))
+    }
+
+    fn judge_turned_away(&self, day: &Day) -> Result<(), String> {
+        self.judge_poison(day)?;
+        let bad: Vec<u32> = (0..)
+            .zip(&day.lines)
+            .filter(|(_, line)| line.kind.fails_for_ever())
+            .filter_map(|(id, _)| self.attempts.get(&id).copied())
+            .collect();
+        let mean = bad.iter().sum::<u32>() / u32::try_from(bad.len().max(1)).unwrap_or(1);
+        ensure(mean <= day.rules.attempts_max * TURNED_AWAY_TIMES, || {
+            format!("attempts of those that are turned away for ever: {bad:?}")
+        })
     }
 
     /// Only what is forbidden or redirected on its own is refused; what the token may not is pending where no token comes that may.

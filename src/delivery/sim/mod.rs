@@ -9,7 +9,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 
 use crate::delivery::outcome::{Outcome, Seen, Verdict};
-use crate::delivery::{Action, Attempt, Decision, Offer, Scheduler, TokenRead, UpdateId};
+use crate::delivery::{Action, Ahead, Attempt, Decision, Offer, Scheduler, TokenRead, UpdateId};
 use crate::digest::SubjectId;
 use checker::{Checker, Fact};
 use day::{Day, Phase};
@@ -29,6 +29,10 @@ mod server;
 
 /// Moments after which a day is taken for an endless one.
 const STEPS_MAX: u32 = 2_000_000;
+
+/// Updates read ahead once the server was taken for down, and how long before a probe its update is chosen.
+const READ_AHEAD_MAX: usize = 4_096;
+const CHOOSE_MS: u64 = 600;
 
 /// What a pass over the file is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +56,12 @@ struct World {
     pass_began_ms: u64,
     /// What the pass has still to offer.
     unread: VecDeque<UpdateId>,
+    /// What was read beyond the window, and how much more may be read and be held of it, as the driver has it.
+    ahead: Ahead<UpdateId>,
+    credit: usize,
+    free: usize,
+    /// Updates that gave their place in the window back, because they wait for a retry.
+    credited: BTreeSet<UpdateId>,
     /// Updates read in this pass.
     read: u64,
     is_input_over: bool,
@@ -81,6 +91,10 @@ pub(crate) fn live(day: Day, seed: u64) -> Result<Evening, String> {
         pass: Pass::Main,
         pass_began_ms: 0,
         unread: VecDeque::new(),
+        ahead: Ahead::default(),
+        credit: day.window,
+        free: day.window,
+        credited: BTreeSet::new(),
         read: 0,
         is_input_over: false,
         deferred: BTreeSet::new(),
@@ -153,7 +167,7 @@ impl World {
 
     /// When the next line is read, if there is one and room for it.
     fn read_at_ms(&self) -> Option<u64> {
-        let may_read = !self.unread.is_empty() && self.scheduler.room() > 0;
+        let may_read = !self.unread.is_empty() && self.may_read();
         may_read.then(|| {
             let at_ms =
                 self.pass_began_ms + (self.read + 1).saturating_mul(1_000).div_ceil(self.day.lines_per_s);
@@ -163,23 +177,33 @@ impl World {
 
     fn feed(&mut self) -> Result<(), String> {
         let readable = (self.now_ms - self.pass_began_ms).saturating_mul(self.day.lines_per_s) / 1_000;
-        while self.scheduler.room() > 0 && (self.read < readable || self.day.lines_per_s >= 100_000) {
+        while self.may_read() && (self.read < readable || self.day.lines_per_s >= 100_000) {
             let Some(first) = self.unread.pop_front() else { break };
             let mut ids = vec![first];
             if self.day.flaw == Some(Flaw::SwapsLanes) {
                 ids.extend(self.unread.pop_front());
             }
             self.read += ids.len() as u64;
-            for id in &ids {
-                let line = self.line(*id);
-                self.see(&Fact::Offered { id: *id, subject: line.subject, chronic: line.chronic })?;
+            self.credit = self.credit.saturating_sub(ids.len());
+            if self.ahead.is_on() {
+                for id in ids {
+                    self.ahead.push(self.subject(id), id);
+                }
+                continue;
             }
-            ids.into_iter().rev().for_each(|id| self.offer(id));
+            for id in &ids {
+                self.see_offer(*id)?;
+            }
+            ids.into_iter().rev().for_each(|id| {
+                let offer = self.offer(id);
+                self.scheduler.offer(offer);
+            });
         }
-        let are_coming = !self.unread.is_empty() && self.scheduler.room() > 0;
+        self.advance()?;
+        let are_coming = !self.unread.is_empty() && self.may_read() && self.free > 0;
         self.scheduler.expect_first_tries(are_coming && self.day.flaw != Some(Flaw::ForgetsTheFile));
         self.see(&Fact::FirstTriesComing(are_coming))?;
-        if self.unread.is_empty() && !self.is_input_over {
+        if self.unread.is_empty() && self.ahead.is_empty() && !self.is_input_over {
             self.is_input_over = true;
             self.see(&Fact::InputOver)?;
             let decision = self.scheduler.end_of_input();
@@ -188,12 +212,61 @@ impl World {
         Ok(())
     }
 
-    fn offer(&mut self, id: UpdateId) {
+    fn may_read(&self) -> bool {
+        self.credit > 0 && self.scheduler.room() > 0
+    }
+
+    /// Goes on with what was read ahead, as the driver does.
+    fn advance(&mut self) -> Result<(), String> {
+        if self.is_over {
+            self.ahead.clear();
+        }
+        if self.scheduler.is_down() {
+            let Some(at_ms) = self.scheduler.probe_at_ms().filter(|_| self.free > 0) else { return Ok(()) };
+            let untried = self.scheduler.untried();
+            if at_ms <= self.now_ms + CHOOSE_MS
+                && let Some(id) = self.ahead.choose_probe(at_ms, untried)
+            {
+                self.see_offer(id)?;
+                let offer = self.offer(id);
+                self.scheduler.offer_probe(offer);
+            }
+            return Ok(());
+        }
+        while self.free > 0
+            && self.scheduler.room() > 0
+            && let Some(id) = self.ahead.take()
+        {
+            self.see_offer(id)?;
+            let offer = self.offer(id);
+            self.scheduler.offer(offer);
+        }
+        Ok(())
+    }
+
+    fn see_offer(&mut self, id: UpdateId) -> Result<(), String> {
         let line = self.line(id);
-        let known_as = if self.day.flaw == Some(Flaw::HidesSubjects) { 1_000_000 + id } else { line.subject };
-        let subject = SubjectId(u128::from(known_as).to_be_bytes());
-        let chronic = line.chronic && self.day.flaw != Some(Flaw::TakesChronicForPlain);
-        self.scheduler.offer(Offer { id, subject, chronic });
+        self.see(&Fact::Offered { id, subject: line.subject, chronic: line.chronic })
+    }
+
+    fn subject(&self, id: UpdateId) -> SubjectId {
+        let known_as =
+            if self.day.flaw == Some(Flaw::HidesSubjects) { 1_000_000 + id } else { self.line(id).subject };
+        SubjectId(u128::from(known_as).to_be_bytes())
+    }
+
+    fn offer(&mut self, id: UpdateId) -> Offer {
+        self.free = self.free.saturating_sub(1);
+        let chronic = self.line(id).chronic && self.day.flaw != Some(Flaw::TakesChronicForPlain);
+        Offer { id, subject: self.subject(id), chronic }
+    }
+
+    /// A place in the window is free again.
+    fn give_back(&mut self, id: UpdateId) {
+        if self.credited.insert(id) {
+            self.free = self.free.saturating_add(1);
+            self.credit = self.credit.saturating_add(1);
+        }
     }
 
     /// The chronic ones after the others, then the deferred ones until a pass makes no progress.
@@ -210,6 +283,8 @@ impl World {
             self.unread = std::mem::take(&mut self.deferred).into_iter().collect();
         }
         (self.read, self.pass_began_ms, self.is_input_over) = (0, self.now_ms, false);
+        (self.ahead, self.credit, self.free) = (Ahead::default(), self.day.window, self.day.window);
+        self.credited.clear();
         self.scheduler.begin_pass(usize::MAX);
         self.see(&Fact::PassBegan)?;
         Ok(true)
@@ -248,6 +323,7 @@ impl World {
         self.see(&Fact::Sent { attempt, subject: line.subject, generation })?;
         let phase = self.day.phases.iter().find(|(until_ms, _)| self.now_ms < *until_ms);
         let phase = phase.map_or(Phase::Up, |(_, phase)| *phase);
+        *self.evening.attempts.entry(id).or_default() += 1;
         self.evening.sent.push((self.now_ms, self.scheduler.in_flight()));
         self.evening.attempts_while_down += u64::from(matches!(phase, Phase::Down(_)));
         self.evening.probes += u64::from(attempt.is_probe);
@@ -296,7 +372,12 @@ impl World {
                     self.is_over = true;
                     self.evening.stop = Some(cause.clone());
                 }
-                Action::BreakerOpened => self.evening.openings += 1,
+                Action::BreakerOpened => {
+                    self.evening.openings += 1;
+                    if self.day.flaw != Some(Flaw::NeverReadsAhead) && self.ahead.begin() {
+                        self.credit = self.credit.saturating_add(READ_AHEAD_MAX);
+                    }
+                }
                 Action::QuietStarted { .. }
                 | Action::QuietEnded
                 | Action::BreakerClosed
@@ -308,8 +389,13 @@ impl World {
                 Verdict::Synced => Fate::Synced,
                 Verdict::Failed(failure) => Fate::Failed(failure.kind),
                 Verdict::Deferred(_) => Fate::Deferred,
-                Verdict::RetryIn { .. } | Verdict::Withheld => continue,
+                Verdict::RetryIn { .. } => {
+                    self.give_back(*id);
+                    continue;
+                }
+                Verdict::Withheld => continue,
             };
+            self.give_back(*id);
             if fate == Fate::Synced {
                 self.synced += 1;
                 self.evening.synced_ms = self.now_ms;

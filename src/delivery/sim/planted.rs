@@ -35,6 +35,9 @@ pub(crate) enum Flaw {
     RefusesConflicts,
     LosesVerdicts,
     GivesUpEarly,
+    NeverReadsAhead,
+    StretchesQuiets,
+    AsksOnAndOn,
 }
 
 /// A flaw, what it is, the days that show it, and the complaint that catches it.
@@ -51,7 +54,7 @@ const fn plant(flaw: Flaw, sort: Sort, check: &'static str, about: &'static str)
 }
 
 /// All of them.
-pub(crate) const PLANTED: [Planted; 22] = [
+pub(crate) const PLANTED: [Planted; 25] = [
     plant(
         Flaw::HidesSubjects,
         Sort::Any,
@@ -124,6 +127,24 @@ pub(crate) const PLANTED: [Planted; 22] = [
         "exhausted after",
         "the bound on the time of retries is cut short",
     ),
+    plant(
+        Flaw::NeverReadsAhead,
+        Sort::Head,
+        "exhausted are",
+        "nothing is read beyond the window while the server is taken for down",
+    ),
+    plant(
+        Flaw::StretchesQuiets,
+        Sort::PushedBack,
+        "are enough",
+        "a 429 is told as if it asked for two minutes of quiet",
+    ),
+    plant(
+        Flaw::AsksOnAndOn,
+        Sort::TurnedAway,
+        "turned away for ever",
+        "rows have eight times the attempts they should have",
+    ),
 ];
 
 impl Planted {
@@ -156,6 +177,7 @@ pub(crate) fn planted(mut day: Day) -> Day {
         Some(Flaw::NeverBrakes) => day.told.sick_percent = 101,
         Some(Flaw::NeverAdapts) => day.told.adapts = false,
         Some(Flaw::GivesUpEarly) => day.told.retry_elapsed_max_ms = Some(0),
+        Some(Flaw::AsksOnAndOn) => day.told.attempts_max *= 8,
         Some(Flaw::SkipsGuard) => day.told.proven = true,
         Some(
             Flaw::HidesSubjects
@@ -172,7 +194,9 @@ pub(crate) fn planted(mut day: Day) -> Day {
             | Flaw::BlamesRows
             | Flaw::TakesChronicForPlain
             | Flaw::RefusesConflicts
-            | Flaw::LosesVerdicts,
+            | Flaw::LosesVerdicts
+            | Flaw::NeverReadsAhead
+            | Flaw::StretchesQuiets,
         )
         | None => {}
     }
@@ -194,6 +218,9 @@ pub(crate) fn mishear(flaw: Option<Flaw>, seen: &mut Seen, generation: u64) {
         (Some(Flaw::MistakesLateRefusals), Outcome::TokenRefused) => seen.token_generation = generation,
         (Some(Flaw::BlamesRows), Outcome::ServerFailed { .. }) if seen.status == Some(503) => {
             seen.status = Some(500);
+        }
+        (Some(Flaw::StretchesQuiets), Outcome::Throttled { .. }) => {
+            seen.outcome = Outcome::Throttled { retry_after_ms: Some(120_000) };
         }
         (Some(Flaw::DeafToQuota), _) => seen.quota = None,
         _ => {}

@@ -174,6 +174,10 @@ impl Server {
             Kind::Poison => {
                 return (Outcome::ServerFailed { signature: "500 oops".into(), retry_after_ms: None }, 500);
             }
+            Kind::TurnedAway => {
+                return (Outcome::ServerFailed { signature: "503 no".into(), retry_after_ms: None }, 503);
+            }
+            Kind::PushedBack(retry_after_ms) => return (Outcome::Throttled { retry_after_ms }, 429),
             Kind::Swap { wants, .. } => {
                 if self.owners.get(&wants).is_some_and(|owner| *owner != line.subject) {
                     return (Outcome::Conflict { signature: signature() }, 409);

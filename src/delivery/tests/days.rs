@@ -58,6 +58,17 @@ fn poison_rows_are_exhausted_alone() {
 }
 
 #[test]
+fn heads_of_rows_that_fail_for_ever_hide_no_healthy_ones() {
+    days_about(Sort::Head, 16);
+}
+
+#[test]
+fn rows_that_are_pushed_back_or_turned_away_for_ever_are_exhausted_alone() {
+    days_about(Sort::PushedBack, 48);
+    days_about(Sort::TurnedAway, 48);
+}
+
+#[test]
 fn pushback_expiring_tokens_and_dropped_connections_cost_no_row_its_verdict() {
     days_about(Sort::Pushback, 16);
     days_about(Sort::Dropping, 16);
@@ -83,6 +94,10 @@ fn a_server_that_counts_is_asked_for_what_it_gives() {
 #[test]
 fn a_proxy_that_sheds_costs_no_row_anything_and_what_it_lets_through_is_used() {
     days_about(Sort::Shedding, 24);
+    // After a rate learned was left too early, one quiet followed the other, and nothing was learned any more.
+    for seed in [442, 1760, 2867, 4132, 5364, 5604] {
+        live(day_about(Sort::Shedding, seed), seed).unwrap_or_else(|said| panic!("seed {seed}: {said}"));
+    }
 }
 
 #[test]
@@ -102,8 +117,8 @@ fn a_target_that_accepts_nothing_stops_early_and_fails_nobody() {
 
 #[test]
 fn seeds_walk_through_the_sorts() {
-    let sorts: std::collections::BTreeSet<Sort> = (0..16).map(|seed| day_of(seed).sort).collect();
-    assert_eq!(sorts.len(), 15);
+    let sorts: std::collections::BTreeSet<Sort> = (0..19).map(|seed| day_of(seed).sort).collect();
+    assert_eq!(sorts.len(), 18);
 }
 
 #[test]

@@ -11,8 +11,8 @@ use crate::row::Version;
 use crate::update::{FieldFact, FieldKind, FieldSet};
 
 use super::{
-    ConflictPolicy, CyclePolicy, DuplicatePolicy, InDoubtPolicy, JoinError, LedgerSlices, NoLedger, OneHand,
-    Plan, PlanRules, Ruling, SharedKind, Survey, Surveyed,
+    ConflictPolicy, CyclePolicy, DuplicatePolicy, InDoubtPolicy, InMemory, JoinError, LedgerSlices, NoLedger,
+    OneHand, Plan, PlanRules, Ruling, SharedKind, Survey, SurveyBounds, Surveyed,
 };
 
 mod ahead;
@@ -23,6 +23,7 @@ mod conflicts;
 mod figures;
 mod folding;
 mod history;
+mod large;
 mod model;
 mod ordered;
 mod passes;
@@ -131,8 +132,25 @@ fn fold_log(old: &[LedgerEntry], records: &[Record]) -> Vec<LedgerEntry> {
     folds.into_values().map(EntryFold::finish).collect()
 }
 
+/// Plans, and holds against it what is planned where no subject may have more than so few rows in memory.
 fn plan(rows: &[TestRow], ledger: &[LedgerEntry], rules: &PlanRules) -> Plan {
-    let mut survey = Survey::new(set(&MAPPED));
+    let plan =
+        plan_within(SurveyBounds { partition_bits: 3, ..SurveyBounds::default() }, rows, ledger, rules);
+    for subject_rows_max in [1, 3] {
+        let bounds = SurveyBounds {
+            partition_bits: 1,
+            part_bytes_max: 1,
+            subject_rows_max,
+            ..SurveyBounds::default()
+        };
+        let streamed = plan_within(bounds, rows, ledger, rules);
+        large::assert_equal(&streamed, &plan);
+    }
+    plan
+}
+
+fn plan_within(bounds: SurveyBounds, rows: &[TestRow], ledger: &[LedgerEntry], rules: &PlanRules) -> Plan {
+    let mut survey = Survey::within(set(&MAPPED), Box::new(InMemory), bounds);
     for (ordinal, row) in (1..).zip(rows) {
         if row.subject == 0 {
             survey.rejected(ordinal);

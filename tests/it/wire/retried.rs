@@ -152,16 +152,20 @@ fn some_rows_that_are_turned_away_for_ever_fail_alone_and_soon() {
     let bad = ["C-000005", "C-000025", "C-000045", "C-000065", "C-000085", "C-000105"];
     let subject_statuses = bad.map(|subject| (subject.to_owned(), 503)).into();
     let workspace = Workspace::with(Faults { subject_statuses, ..Faults::default() });
-    workspace.configure(HASTY);
-    // So many that the others are still passing when those have told what they may of the server.
-    workspace.write("crm.csv", export(1500));
-    let ran = workspace.sync(&["--max-in-flight", "4", "crm.csv"]).expect(3).expect_books();
-    assert_eq!((ran.rows("synced"), ran.rows("failed")), (1494, 6));
-    for subject in bad {
-        // Three that count, and as many that are waived while they may tell of the server.
-        let attempts = workspace.history(subject).len();
-        assert!((3..=8).contains(&attempts), "{attempts} attempts for {subject}");
-    }
+    // Between two tries of a row as many others pass on a slow machine as on a quick one, or nearly so, and they are so
+    // many that they still do when those have told what they may of the server.
+    workspace
+        .configure("[delivery]\nattempts_max = 3\nbackoff_initial = \"400ms\"\nbackoff_max = \"400ms\"\n");
+    workspace.write("crm.csv", export(1200));
+    let url = workspace.sandbox.url();
+    let args = ["sync", "--api-url", &url, "--rate", "250/s", "--max-in-flight", "4", "--json", "crm.csv"];
+    let ran = workspace.run(&args).expect(3).expect_books();
+    assert_eq!((ran.rows("synced"), ran.rows("failed")), (1194, 6));
+    let attempts = bad.map(|subject| workspace.history(subject).len());
+    // Three that count, and what is waived while one or another of them may tell of the server: which of them that helps
+    // is chance, so the bound is one for all (27 each, were they waived for ever; some 40 in all, as a rule).
+    assert!(attempts.iter().all(|attempts| (3..=27).contains(attempts)), "{attempts:?}");
+    assert!(attempts.iter().sum::<usize>() <= 60, "{attempts:?}");
 }
 
 #[test]
@@ -284,4 +288,37 @@ fn a_night_of_nothing_but_a_chronic_row_that_is_pushed_back_ends_with_3() {
     workspace.write("night.csv", format!("{}\n", export(60)));
     let ran = workspace.sync(&["night.csv", "--new-batch"]).expect(3).expect_books();
     assert_eq!((ran.rows("unchanged"), ran.rows("failed")), (59, 1));
+}
+
+/// Far more of them than are held: probes come from what stands behind them in the file as well.
+#[test]
+fn more_rows_that_fail_at_the_head_of_an_export_than_are_held_do_not_hide_the_healthy_ones() {
+    let statuses = (0..200).map(|row| (format!("C-{row:06}"), 500)).collect();
+    let workspace = Workspace::with(Faults { subject_statuses: statuses, ..Faults::default() });
+    workspace
+        .configure(&HASTY.replace("[delivery]", "[delivery]\noutage_max = \"10s\"\nmax_errors = \"none\""));
+    workspace.write("other.csv", "crm id,mobile,imei,tier\nX-1,,,basic\n");
+    workspace.sync(&["other.csv"]).expect(0);
+    workspace.write("crm.csv", export(1_000));
+    // Sixteen are held with four on the wire.
+    let ran = workspace.sync(&["--max-in-flight", "4", "crm.csv"]).expect(3).expect_books();
+    assert_eq!((ran.rows("synced"), ran.rows("failed")), (800, 200));
+}
+
+/// What was read ahead to probe with, and never sent, has left no trace.
+#[test]
+fn an_outage_that_does_not_end_leaves_what_was_read_ahead_pending() {
+    let workspace = Workspace::with(outage(20, 1_000_000, OutageKind::Status(500)));
+    workspace.configure(&HASTY.replace("[delivery]", "[delivery]\noutage_max = \"4s\""));
+    workspace.write("crm.csv", export(1_000));
+    let args = ["--max-in-flight", "4", "crm.csv"];
+    let ran = workspace.sync(&args).expect(5).expect_books();
+    assert_eq!((ran.rows("synced"), ran.rows("failed")), (19, 0), "{}", ran.stdout);
+    // Those that failed when it began, and a probe or two.
+    let in_doubt = ran.rows("in_doubt");
+    assert!((1..=24).contains(&in_doubt), "{}", ran.stdout);
+    assert_eq!(ran.rows("pending"), 1_000 - 19 - in_doubt);
+    workspace.fault(Faults::default());
+    assert_eq!(workspace.sync(&["crm.csv"]).expect(0).expect_books().rows("synced"), 981);
+    assert_eq!(workspace.sandbox.stats().duplicates, 0);
 }

@@ -107,7 +107,9 @@ fn possible(attempts: &[&RequestView], end: End, is_behind: bool) -> Vec<Outcome
         (End::Drained, true, _) => vec![Outcome::Untouched],
         (End::Drained, false, Some(Outcome::Synced)) => return vec![Outcome::Synced],
         // Before the first success at a target, verdicts against rows are kept back, and forgotten with the run.
-        (End::Drained, false, Some(refused)) => vec![refused, Outcome::Untouched, Outcome::Open],
+        // Which of these it then is, the journal does not tell where the update was in doubt before.
+        (End::Drained, false, Some(refused @ Outcome::Failed(_, true))) => vec![refused, Outcome::Open],
+        (End::Drained, false, Some(refused)) => vec![refused, Outcome::Untouched],
         (End::Drained, false, None) if is_maybe_applied => vec![exhausted, Outcome::Open],
         (End::Drained, false, None) => vec![Outcome::Untouched],
         (End::Killed, true, _) => vec![Outcome::Untouched, Outcome::Open],

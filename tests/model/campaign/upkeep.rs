@@ -219,13 +219,19 @@ impl World {
         if left != expected {
             return Err(format!("runs {left:?} are left, and should be {expected:?}"));
         }
+        let mut open: BTreeSet<(usize, u64)> = index.open.iter().copied().collect();
         for (target, seq) in &index.open {
             let of: Vec<&String> =
                 index.runs.iter().filter(|(_, of)| *of == &(*target, *seq)).map(|(run, _)| run).collect();
             let is_gone = !of.is_empty() && of.iter().all(|run| is_old(run) && !stays(run));
             if is_gone && !self.climate.laws.has(Flaw::ForgottenBatchesStay) {
                 self.batches[*target].close_seq(*seq);
+                open.remove(&(*target, *seq));
             }
+        }
+        let left: BTreeSet<(usize, u64)> = self.index()?.unwrap_or_default().open.into_iter().collect();
+        if left != open {
+            return Err(format!("batches {left:?} are open, and should be {open:?}"));
         }
         if !self.climate.laws.has(Flaw::ForgottenRunsAreKnown) {
             self.runs.retain(|run, _| !is_old(run) || stays(run));

@@ -140,6 +140,7 @@ fn a_peer_that_falls_silent_is_noticed_and_the_next_request_goes_elsewhere() {
     let answers = attempts_with(&pinging(&silent, 100), 2);
     for answered in answers {
         assert_eq!(answered.seen.outcome, Outcome::TimedOut, "{answered:?}");
+        assert!(answered.trouble.is_some_and(|trouble| trouble.text.contains("pings are not answered")));
     }
     assert_eq!(silent.connections(), 2);
     assert_eq!(silent.requests(), ["request", "ping", "request", "ping"]);
