@@ -73,7 +73,8 @@ mod tests {
     fn cut(version: Version, cause: UnknownCause) -> Record {
         let (subject, fields, digest) = (SUBJECT, IMSI, UpdateDigest(1));
         let signature = String::new();
-        Record::Unknown { subject, version, fields, digest, cause, status: None, signature }
+        let facts = Vec::new();
+        Record::Unknown { subject, version, fields, digest, cause, status: None, signature, facts }
     }
 
     #[test]

@@ -237,6 +237,7 @@ fn refused(subject: u8, version: Version, fields: &[(FieldKind, u64)]) -> Record
         status: 422,
         signature: "422 no".into(),
         unknown: FieldSet::EMPTY,
+        facts: facts(subject, version, fields),
     }
 }
 
@@ -256,6 +257,7 @@ fn refused_in(
         status: 422,
         signature: "422 no".into(),
         unknown: FieldSet::EMPTY,
+        facts: facts(subject, version, fields),
     }
 }
 
@@ -267,6 +269,7 @@ fn deferred(subject: u8, version: Version, fields: &[(FieldKind, u64)]) -> Recor
         status: 409,
         signature: "409 taken".into(),
         unknown: FieldSet::EMPTY,
+        facts: facts(subject, version, fields),
     }
 }
 
@@ -296,5 +299,6 @@ fn unknown(
         cause,
         status: None,
         signature: String::new(),
+        facts: facts(subject, version, fields),
     }
 }
