@@ -238,9 +238,7 @@ impl Stats {
                 self.paused = Some(reason);
                 self.paused_since_ms.get_or_insert(stamped.at_ms);
             }
-            Event::Resumed => {
-                self.end_pause(stamped.at_ms);
-            }
+            Event::Resumed => self.end_pause(stamped.at_ms),
             Event::LaterPassStarted { about, .. } => self.phase = about,
             Event::DrainStarted { halt, .. } => (self.phase, self.halt) = ("drain", *halt),
             Event::RunEnded { exit_code, stopped } => {
