@@ -9,8 +9,8 @@
 //! A run is a batch worker: it starts, does the job, tells what it did, and ends with an exit code ([`exit`]). It
 //! goes over the input twice. Pass 1 ([`survey`]) has no network: it checks every row, joins the batch with the ledger
 //! of what was last acknowledged, and gives every row exactly one disposition ([`plan`]). Gates may stop the run there.
-//! Pass 2 ([`deliver`]) reads the same bytes again and sends what the plan ruled to be sent. A last reading writes
-//! the rows that need a person into files that can be corrected and fed back as they are.
+//! Pass 2 ([`deliver`]) reads the same bytes again and sends what the plan ruled to be sent. Where rows need a
+//! person, a last reading writes them into files that can be corrected and fed back as they are.
 //!
 //! # Life of a row
 //!
