@@ -107,6 +107,8 @@ pub enum Event {
     DeliveryStarted {
         /// Updates to send.
         updates: u64,
+        /// Whether the API has acknowledged something of this target, envelope and mapping before.
+        is_proven: bool,
     },
     /// An attempt ended.
     AttemptEnded {

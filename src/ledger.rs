@@ -5,10 +5,13 @@
 
 mod cleared;
 mod failure;
+mod said;
 
 use std::collections::VecDeque;
 
+pub use cleared::ClearedFirst;
 pub use failure::{CORRECTED_MAX, Corrected, FailureKind, Refusal};
+pub use said::{SAID_MAX, Said};
 
 use crate::digest::{FieldHash, SubjectId, UpdateDigest, update_digest};
 use crate::row::Version;
@@ -64,6 +67,8 @@ pub enum Record {
         signature: String,
         /// Fields an earlier attempt of the same update may nevertheless have set (it had timed out, say).
         unknown: FieldSet,
+        /// What it would have set, each field with the version of its row; empty in records of older versions.
+        facts: Vec<FieldFact>,
     },
     /// The same, where more is to be told: a run of another batch than the update's own sent it, or the refusal was a
     /// conflict that no later pass resolved.
@@ -84,6 +89,8 @@ pub enum Record {
         signature: String,
         /// Fields an earlier attempt of the same update may nevertheless have set.
         unknown: FieldSet,
+        /// What it would have set, each field with the version of its row; empty in records of older versions.
+        facts: Vec<FieldFact>,
     },
     /// The update was refused for a conflict and waits for a later pass.
     Deferred {
@@ -99,6 +106,8 @@ pub enum Record {
         signature: String,
         /// Fields an earlier attempt of the same update may nevertheless have set.
         unknown: FieldSet,
+        /// What it would have set, each field with the version of its row; empty in records of older versions.
+        facts: Vec<FieldFact>,
     },
     /// The update ended without a definite answer: nobody knows the value of its fields at the server.
     Unknown {
@@ -116,6 +125,9 @@ pub enum Record {
         status: Option<u16>,
         /// The complaint, with all values masked; may be empty.
         signature: String,
+        /// What it may have set, each field with the version of its row; empty for one in doubt, and in records of older
+        /// versions.
+        facts: Vec<FieldFact>,
     },
     /// The intent was not used: no attempt of it was ever on the wire, or only attempts known to be unapplied.
     Withdrawn {
@@ -228,8 +240,10 @@ pub struct LedgerEntry {
     /// Failed updates since the last acknowledgement in a later batch, and those before it that came after what is kept
     /// of another field; by version, oldest first, at most [`REFUSALS_MAX`].
     pub refusals: Vec<Refusal>,
-    /// Failed updates of which the row was corrected: acknowledged since, under the same version, with other values that are
-    /// in force, or failed again with them. In the order of the corrections, at most [`CORRECTED_MAX`].
+    /// What rows said of fields and is not in force, in the order in which it failed; at most [`SAID_MAX`].
+    pub said: Vec<Said>,
+    /// Updates in doubt of which a row was corrected: other values of it were acknowledged since, or have failed, or are in
+    /// doubt now. In the order of the corrections, at most [`CORRECTED_MAX`].
     pub corrected: Vec<Corrected>,
 }
 
@@ -245,6 +259,7 @@ impl LedgerEntry {
             last_known: Vec::new(),
             in_doubt: Vec::new(),
             refusals: Vec::new(),
+            said: Vec::new(),
             corrected: Vec::new(),
         }
     }
@@ -319,6 +334,10 @@ impl LedgerEntry {
         match (before.map(|field| field.state), state) {
             (_, FieldState::Known(_)) => self.last_known.retain(|(of, _)| *of != kind),
             (Some(FieldState::Known(hash)), FieldState::Unknown) => {
+                if before.is_some_and(|field| field.version == version) {
+                    // The row may be sent as it was corrected, and again with this very value.
+                    self.keep_said(Said { fact: FieldFact { kind, hash, version }, is_replaced: false });
+                }
                 self.keep_last_known(kind, hash);
                 self.field_times_s.retain(|(of, _)| *of != kind);
             }
@@ -347,7 +366,9 @@ impl LedgerEntry {
         if kept.is_some() || unknown.is_some_and(|field| field.version <= update || is_resolved(field)) {
             self.fields[fact.kind.index()] = None;
         }
+        let before = self.field(fact.kind);
         let is_set = self.set(fact.kind, FieldState::Known(fact.hash), kept.unwrap_or(fact.version));
+        self.replace_said(fact, before);
         if unknown.is_some() && !is_set {
             self.keep_last_known(fact.kind, fact.hash);
         }
@@ -384,7 +405,7 @@ impl LedgerEntry {
         let times = FieldKind::ALL.into_iter().zip(times);
         let differ = times.filter(|(kind, at_s)| *at_s != self.acked_at_s && is_known(*kind));
         self.field_times_s = differ.collect();
-        if !self.refusals.is_empty() || !self.corrected.is_empty() || !self.in_doubt.is_empty() {
+        if !self.corrected.is_empty() || !self.in_doubt.is_empty() {
             self.note_corrected(version, update_digest(facts));
         }
         self.forget_failures(version);
@@ -407,20 +428,15 @@ impl LedgerEntry {
         });
     }
 
-    fn refuse(&mut self, refusal: Refusal) {
+    /// An update failed that would have set these facts.
+    fn refuse(&mut self, refusal: Refusal, facts: &[FieldFact]) {
         // Its outcome is durable now. What an attempt before a crash may have set stays unknown.
         self.end_doubt(refusal.version, refusal.digest);
+        self.say(facts);
         // The failures of older batches are history once the newer batch has tried again.
         self.refusals.retain(|old| old.version.batch >= refusal.version.batch);
         match self.refusals.iter_mut().find(|old| old.version == refusal.version) {
-            Some(old) => {
-                let failed = Corrected { version: old.version, digest: old.digest };
-                let is_other = refusal.digest != old.digest;
-                *old = Refusal { count: old.count + refusal.count, ..refusal };
-                if is_other {
-                    self.keep_corrected(failed);
-                }
-            }
+            Some(old) => *old = Refusal { count: old.count + refusal.count, ..refusal },
             None => {
                 let at = self.refusals.partition_point(|old| old.version < refusal.version);
                 self.refusals.insert(at, refusal);
@@ -480,20 +496,22 @@ impl EntryFold {
         match record {
             Record::Intent { .. } | Record::Withdrawn { .. } | Record::Confirmed { .. } => {}
             Record::Synced { version, facts, at_s, .. } => entry.acknowledge_all(facts, *version, *at_s),
-            Record::Refused { version, digest, status, signature, unknown, .. } => {
+            Record::Refused { version, digest, status, signature, unknown, facts, .. } => {
                 entry.mark_unknown(*unknown, *version);
-                entry.refuse(refusal(*version, *digest, FailureKind::Refused, 1, Some(*status), signature));
+                let refusal = refusal(*version, *digest, FailureKind::Refused, 1, Some(*status), signature);
+                entry.refuse(refusal, facts);
             }
-            Record::RefusedIn { version, batch, kind, digest, status, signature, unknown, .. } => {
+            Record::RefusedIn { version, batch, kind, digest, status, signature, unknown, facts, .. } => {
                 entry.mark_unknown(*unknown, *version);
                 let refusal = refusal(*version, *digest, *kind, 1, Some(*status), signature);
-                entry.refuse(Refusal { batch: *batch, ..refusal });
+                entry.refuse(Refusal { batch: *batch, ..refusal }, facts);
             }
-            Record::Deferred { version, digest, status, signature, unknown, .. } => {
+            Record::Deferred { version, digest, status, signature, unknown, facts, .. } => {
                 entry.mark_unknown(*unknown, *version);
-                entry.refuse(refusal(*version, *digest, FailureKind::Deferred, 1, Some(*status), signature));
+                let refusal = refusal(*version, *digest, FailureKind::Deferred, 1, Some(*status), signature);
+                entry.refuse(refusal, facts);
             }
-            Record::Unknown { version, fields, digest, cause, status, signature, .. } => match cause {
+            Record::Unknown { version, fields, digest, cause, status, signature, facts, .. } => match cause {
                 UnknownCause::Cut => {
                     entry.doubt(InDoubt { version: *version, fields: *fields, digest: *digest });
                 }
@@ -503,7 +521,7 @@ impl EntryFold {
                         UnknownCause::Exhausted | UnknownCause::Cut => FailureKind::Exhausted,
                     };
                     entry.mark_unknown(*fields, *version);
-                    entry.refuse(refusal(*version, *digest, kind, 0, *status, signature));
+                    entry.refuse(refusal(*version, *digest, kind, 0, *status, signature), facts);
                 }
             },
         }

@@ -167,6 +167,8 @@ pub struct Stats {
     pub latency_max_ms: u64,
     /// Moment of the last event, in milliseconds since the run began.
     pub at_ms: u64,
+    /// Whether the API had acknowledged something of this target, envelope and mapping before.
+    pub is_proven: bool,
     /// Moment delivery began.
     pub delivery_began_ms: Option<u64>,
     /// The exit code, once the run has ended.
@@ -219,8 +221,8 @@ impl Stats {
             }
             Event::PlanMade(facts) => self.take_plan(facts),
             Event::GateTripped { text, .. } => self.notices.push(text.clone()),
-            Event::DeliveryStarted { updates } => {
-                self.updates = *updates;
+            Event::DeliveryStarted { updates, is_proven } => {
+                (self.updates, self.is_proven) = (*updates, *is_proven);
                 self.phase = "deliver";
                 self.delivery_began_ms = Some(stamped.at_ms);
             }
@@ -236,9 +238,7 @@ impl Stats {
                 self.paused = Some(reason);
                 self.paused_since_ms.get_or_insert(stamped.at_ms);
             }
-            Event::Resumed => {
-                self.end_pause(stamped.at_ms);
-            }
+            Event::Resumed => self.end_pause(stamped.at_ms),
             Event::LaterPassStarted { about, .. } => self.phase = about,
             Event::DrainStarted { halt, .. } => (self.phase, self.halt) = ("drain", *halt),
             Event::RunEnded { exit_code, stopped } => {

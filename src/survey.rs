@@ -175,7 +175,7 @@ impl<'a> Judge<'a> {
 
     /// Whether rows may be judged apart from those before them: none of these decides how, and nothing asks for the place
     /// of a row, which nobody knows there.
-    fn is_settled(&self) -> bool {
+    pub(crate) fn is_settled(&self) -> bool {
         let is_ordered = self.row_rules.order_by.is_none() || self.order_kind.is_some();
         is_ordered && self.row_rules.only.is_none()
     }

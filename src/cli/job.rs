@@ -12,6 +12,7 @@ use super::common::unused_columns;
 use super::expiry;
 use super::fatal::Fatal;
 use super::key;
+use super::learned::Learned;
 use super::parts::{self, Destination};
 use super::places::Places;
 use super::plan_file::Task;
@@ -501,17 +502,15 @@ impl Job<'_> {
         if let Some(text) = parts::until_note(self.settings, self.stop_at.as_ref()) {
             emitter.emit(Event::Noticed { text });
         }
-        let is_proven = journal.is_proven(&surveyed.proof)?;
-        let target = self.destination.target.clone();
-        let settled_before = journal.settled_limit(&target)?;
+        let (target, batch) = (self.destination.target.clone(), surveyed.batch.seq);
+        let learned = Learned::of(journal, &target, &surveyed.proof, batch)?;
         let delivered = deliver::deliver(
             Delivery {
                 client: parts::client_options(self.settings, endpoint, &self.rules)?,
                 rules: parts::deliver_rules(
                     self.settings,
                     surveyed.plan.facts().rows.read,
-                    is_proven,
-                    settled_before,
+                    &learned,
                     self.stop_at.clone(),
                 ),
                 envelope: self.settings.api.envelope,
@@ -519,7 +518,7 @@ impl Job<'_> {
                 inputs: &mut self.inputs,
                 judge: judge.again(),
                 plan: &surveyed.plan,
-                batch: surveyed.batch.seq,
+                batch,
                 state_key,
                 writer: journal.writer(),
                 token,
@@ -533,9 +532,7 @@ impl Job<'_> {
             },
             emitter,
         )?;
-        if let (Some(limit), false) = (delivered.settled_limit, delivered.has_lost_journal()) {
-            journal.set_settled_limit(&target, limit)?;
-        }
+        Learned::keep(&delivered, journal, &target, batch)?;
         Ok(delivered)
     }
 

@@ -17,6 +17,7 @@ mod help;
 mod job;
 mod journal;
 mod key;
+mod learned;
 mod lookup;
 mod parts;
 mod places;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::fatal::Fatal;
+use super::learned::Learned;
 use crate::api::{Client, ClientOptions, Endpoint, Envelope, Proxy, TokenSource};
 use crate::deliver::{DeliverRules, Flow, Hours, Limit, Steering, Window};
 use crate::delivery::DeliveryRules;
@@ -304,8 +305,7 @@ pub(super) fn gate_rules(settings: &Settings) -> GateRules {
 pub(super) fn deliver_rules(
     settings: &Settings,
     rows_read: u64,
-    is_proven: bool,
-    settled_before: Option<u64>,
+    learned: &Learned,
     stop_at: Option<(u64, Limit)>,
 ) -> DeliverRules {
     let delivery = &settings.delivery;
@@ -314,7 +314,7 @@ pub(super) fn deliver_rules(
     let scheduler = DeliveryRules {
         max_in_flight,
         adapts: delivery.concurrency.is_none(),
-        settled_before: settled_before.and_then(|limit| usize::try_from(limit).ok()),
+        settled_before: learned.settled.and_then(|limit| usize::try_from(limit).ok()),
         attempts_max: delivery.attempts_max,
         retry_elapsed_max_ms: delivery.retry_elapsed_max_ms,
         backoff_initial_ms: delivery.backoff_initial_ms,
@@ -323,7 +323,8 @@ pub(super) fn deliver_rules(
         outage_max_ms: delivery.outage_max_ms,
         breaker_failures: delivery.breaker_failures,
         breaker_subjects: delivery.breaker_subjects,
-        proven: is_proven,
+        proven: learned.is_proven,
+        left_alone: learned.left_alone,
         refusals_in_a_row_max: delivery.refusals_in_a_row_max,
         failures_max: delivery.max_errors.map(|budget| budget.failures_max(rows_read)),
         signature_failures_max: delivery

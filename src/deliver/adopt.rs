@@ -53,7 +53,7 @@ struct Recorded {
 /// Records every update that the plan would send as acknowledged.
 pub fn adopt(mut adoption: Adoption<'_>, emitter: &mut Emitter<'_>) -> Delivered {
     let sent = adoption.plan.facts().rows.send;
-    emitter.emit(Event::DeliveryStarted { updates: sent });
+    emitter.emit(Event::DeliveryStarted { updates: sent, is_proven: true });
     let (late, waiting) = (late_updates(adoption.plan), waiting_updates(adoption.plan));
     let mut stopped = None;
     if late + waiting < sent {

@@ -16,6 +16,7 @@ use super::rows::Why;
 use super::settle::Settled;
 use crate::digest::{FieldHash, SubjectId};
 use crate::event::Event;
+use crate::ledger::ClearedFirst;
 use crate::plan::clear_version;
 use crate::report::RowFileKind;
 use crate::row::{Place, Version};
@@ -27,7 +28,7 @@ const NAMED_MAX: usize = 10;
 
 /// Rows whose subjects were cleared, or may have been, and whose own updates are not acknowledged, by ordinal, and what they
 /// were cleared of.
-pub(crate) type Cleared = BTreeMap<u64, (Place, FieldSet)>;
+pub(crate) type Cleared = BTreeMap<u64, (Place, ClearedFirst)>;
 
 /// What a subject is cleared of before its ring: the key of a row that was just judged, and the fields without their values.
 pub(super) fn clear(judge: &Judge<'_>, subject: SubjectId, version: Version, cleared: FieldSet) -> Update {
@@ -62,7 +63,8 @@ impl Driver<'_, '_> {
         if may_be_applied {
             let cleared = fed.update.facts.iter().filter(|fact| fact.hash == FieldHash::CLEARED);
             let fields = cleared.map(|fact| fact.kind).collect();
-            self.outcome.cleared.insert(place.ordinal, (place, fields));
+            let cleared = ClearedFirst { fields, is_certain: what.is_none() };
+            self.outcome.cleared.insert(place.ordinal, (place, cleared));
         }
         let Some(what) = what else { return };
         let text =
@@ -77,15 +79,18 @@ impl Driver<'_, '_> {
             return;
         }
         let named = cleared.values().take(NAMED_MAX);
-        let named: Vec<_> =
-            named.map(|(place, fields)| format!("line {} ({})", place.line, names(*fields))).collect();
+        let named: Vec<_> = named
+            .map(|(place, cleared)| format!("line {} ({})", place.line, names(cleared.fields)))
+            .collect();
         let more = if cleared.len() > NAMED_MAX { ", …" } else { "" };
         let (subjects, own) = match cleared.len() {
             1 => ("1 subject was".to_owned(), "its own update is"),
             more => (format!("{more} subjects were"), "their own updates are"),
         };
+        let is_certain = cleared.values().all(|(_, cleared)| cleared.is_certain);
+        let doubt = if is_certain { "" } else { " (or may have been)" };
         let text = format!(
-            "{subjects} cleared of what others take, and {own} not acknowledged: {}{more}; in_doubt.csv and failed.csv \
+            "{subjects} cleared of what others take{doubt}, and {own} not acknowledged: {}{more}; in_doubt.csv and failed.csv \
              list them, and what is pending is sent when the same command runs again",
             named.join(", ")
         );
@@ -94,20 +99,23 @@ impl Driver<'_, '_> {
 }
 
 /// Why a row stands in a file whose subject was cleared of these fields: its update needs a person, or is only pending.
-pub(super) fn why(fields: FieldSet, fate: Option<Why>) -> Why {
-    let fields = names(fields);
+pub(super) fn why(cleared: ClearedFirst, fate: Option<Why>) -> Why {
+    let fields = names(cleared.fields);
+    let was = if cleared.is_certain { "was" } else { "may have been" };
     match fate {
         Some(mut why) => {
             let so_far = if why.detail.is_empty() { "" } else { "; " };
             why.detail
-                .push_str(&format!("{so_far}its subject was cleared of {fields} before, to break a swap"));
+                .push_str(&format!("{so_far}its subject {was} cleared of {fields} before, to break a swap"));
             why
         }
         None => Why {
             kind: RowFileKind::InDoubt,
             reason: SWAP_CLEARED.into(),
             signature: String::new(),
-            detail: format!("cleared of {fields}, its update is pending: run the same command again"),
+            detail: format!(
+                "its subject {was} cleared of {fields}, its update is pending: run the same command again"
+            ),
         },
     }
 }

@@ -14,9 +14,10 @@ use super::feed::Fed;
 use super::hours::{Flow, Hours};
 use super::rings::Rings;
 use super::settle::{self, Settled, Unresolved};
+use super::tell::Page;
 use super::{DeliverRules, Delivered, Reload, Stopped};
 use crate::api::{Request, Token, TokenError, TokenSource, Trouble};
-use crate::delivery::outcome::{Failure, Seen, StopCause};
+use crate::delivery::outcome::{Failure, Seen};
 use crate::delivery::{Action, Ahead, Decision, REASON_THROTTLED, Scheduler, TokenRead, UpdateId};
 use crate::digest::{StateKey, SubjectId};
 use crate::engine::chance::Chance;
@@ -160,10 +161,8 @@ pub(super) struct Driver<'a, 'e> {
     /// Why sending is slow, as told last.
     pub(super) slowed: Option<String>,
     pub(super) troubles: Vec<String>,
-    /// What is said of the page of HTML that answered last, where nothing else has answered since.
-    pub(super) page: Option<String>,
-    /// Whether it was told that a page of HTML answers.
-    pub(super) is_page_told: bool,
+    /// The page of HTML that answers in the API's place, if one does.
+    pub(super) page: Page,
     /// Whether the API has answered anything in this run.
     pub(super) is_answered: bool,
 }
@@ -245,8 +244,7 @@ impl<'a, 'e> Driver<'a, 'e> {
             limit_told: None,
             slowed: None,
             troubles: Vec::new(),
-            page: None,
-            is_page_told: false,
+            page: Page::default(),
             is_answered: false,
         }
     }
@@ -408,8 +406,7 @@ impl<'a, 'e> Driver<'a, 'e> {
                     drop(waker.send(Wake::TokenRead(source.again(generation))));
                 });
             }
-            Action::Stop(StopCause::Outage) => self.stop(self.outage()),
-            Action::Stop(cause) => self.stop(Stopped::Cause(cause)),
+            Action::Stop(cause) => self.stop_for(cause),
             Action::QuietStarted { reason, .. } => self.quiet_reason = reason,
             // What stands in the way is told from the scheduler's condition, which knows when one pause hides another.
             Action::QuietEnded | Action::BreakerClosed => {}
@@ -555,11 +552,6 @@ impl Driver<'_, '_> {
         self.scheduler.begin_pass(self.deferred_room());
     }
 
-    /// Announces a pass after the main one.
-    pub(super) fn later(&mut self, about: &'static str, updates: u64) {
-        self.emitter.emit(Event::LaterPassStarted { about, updates });
-    }
-
     /// Whether nothing has stopped the run.
     pub(super) fn is_going(&self) -> bool {
         self.outcome.stopped.is_none()
@@ -583,6 +575,7 @@ impl Driver<'_, '_> {
         self.tell_limit();
         self.tell_cleared();
         self.outcome.settled_limit = self.scheduler.settled_limit().map(|limit| limit as u64);
+        self.outcome.left_alone = self.scheduler.left_alone();
         self.outcome.fates = Some(self.fates);
         self.outcome
     }

@@ -369,6 +369,8 @@ pub struct Delivered {
     pub fates: Option<Fates>,
     /// Attempts at once where the adaptive limit settled, for the next run at the target to begin with.
     pub settled_limit: Option<u64>,
+    /// Updates that are left pending because they alone were turned away at the end of the run.
+    pub left_alone: Option<u64>,
     /// Who was cleared to break a swap and has no update yet.
     pub(crate) cleared: Cleared,
 }
@@ -395,7 +397,7 @@ pub fn deliver(delivery: Delivery<'_>, emitter: &mut Emitter<'_>) -> Result<Deli
     let rules = delivery.rules.clone();
     let state_key = delivery.state_key;
     let updates = delivery.plan.facts().rows.send;
-    emitter.emit(Event::DeliveryStarted { updates });
+    emitter.emit(Event::DeliveryStarted { updates, is_proven: rules.scheduler.proven });
     tracing::info!(
         "window: at most {} updates can be in doubt after a crash, besides those that wait for a retry",
         rules.window()
@@ -422,7 +424,7 @@ pub fn deliver(delivery: Delivery<'_>, emitter: &mut Emitter<'_>) -> Result<Deli
     );
     driver.batch = delivery.batch;
     let cleared = delivery.cleared.iter().zip(delivery.plan.cleared_before());
-    driver.outcome.cleared = cleared.map(|(place, (at, fields))| (*at, (*place, *fields))).collect();
+    driver.outcome.cleared = cleared.map(|(place, (at, cleared))| (*at, (*place, *cleared))).collect();
     driver.senders = Some(senders);
     driver.set_hours(rules.hours.clone());
     run_passes(&mut driver, delivery);
@@ -488,7 +490,7 @@ fn run_passes(driver: &mut Driver<'_, '_>, mut delivery: Delivery<'_>) {
         pass(driver, &mut delivery, Selection::Main);
         driver.check_updates();
     }
-    if late > 0 && driver.is_going() {
+    if late > 0 && driver.is_going() && !driver.is_full() {
         driver.later("chronic rows", late);
         pass(driver, &mut delivery, Selection::Late);
         driver.check_updates();

@@ -128,11 +128,11 @@ pub fn write_rows(write: WriteRows<'_>) -> Result<RowsWritten, RowsError> {
             return Err(RowsError::Stopped(Stopped::Signal(stop)));
         }
         let ruling = plan.ruling(place.ordinal);
-        // Most rows need not be judged once more.
+        // Most rows need not be judged once more, where those before them do not decide how.
         let judged = match to_judge(ruling) {
-            ToJudge::Never => continue,
-            ToJudge::First => judge.read(&row).1,
-            ToJudge::IfListed => Judged::Filtered,
+            ToJudge::Never if judge.is_settled() => continue,
+            ToJudge::IfListed if judge.is_settled() => Judged::Filtered,
+            ToJudge::Never | ToJudge::IfListed | ToJudge::First => judge.read(&row).1,
         };
         let Beside { left_out, unknown, swap, .. } = plan.beside(place.ordinal)?;
         // A column that gives the order has rows folded in it; nothing is left out of what they say together.
@@ -302,7 +302,7 @@ impl Reasons<'_> {
             | Ruling::FoldedLate => {
                 let fate = self.fates.of(ordinal)?.map(told);
                 match self.cleared.get(&ordinal) {
-                    Some((_, fields)) => Some(clears::why(*fields, fate)),
+                    Some((_, cleared)) => Some(clears::why(*cleared, fate)),
                     None => fate,
                 }
             }

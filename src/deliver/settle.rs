@@ -59,6 +59,7 @@ pub(super) fn settle(update: &Update, verdict: Verdict, batch: u64, now_s: i64) 
                 status: failure.status.unwrap_or(0),
                 signature: failure.signature.clone(),
                 unknown: unknown_fields(update, &failure),
+                facts: update.facts.clone(),
             };
             Some((record, Settled::Deferred(failure)))
         }
@@ -77,6 +78,8 @@ pub(super) fn leave(update: &Update, maybe_applied: bool) -> (Record, Settled) {
             cause: UnknownCause::Cut,
             status: None,
             signature: String::new(),
+            // As after a kill: what is in doubt is known by its digest.
+            facts: Vec::new(),
         };
         (record, Settled::InDoubt)
     } else {
@@ -161,24 +164,34 @@ impl Unresolved {
 
 fn failed(update: &Update, failure: &Failure, batch: u64) -> Record {
     let (subject, version) = (update.subject, update.version);
-    let digest = update_digest(&update.facts);
+    let (digest, facts) = (update_digest(&update.facts), update.facts.clone());
     let signature = failure.signature.clone();
     let cause = match failure.kind {
         kind @ (FailureKind::Refused | FailureKind::Deferred | FailureKind::Unresolved) => {
             let status = failure.status.unwrap_or(0);
             let unknown = unknown_fields(update, failure);
             if kind == FailureKind::Refused && batch == version.batch {
-                return Record::Refused { subject, version, digest, status, signature, unknown };
+                return Record::Refused { subject, version, digest, status, signature, unknown, facts };
             }
             // A deferral that is final is one that no pass resolved.
             let kind = if kind == FailureKind::Refused { kind } else { FailureKind::Unresolved };
-            return Record::RefusedIn { subject, version, batch, kind, digest, status, signature, unknown };
+            return Record::RefusedIn {
+                subject,
+                version,
+                batch,
+                kind,
+                digest,
+                status,
+                signature,
+                unknown,
+                facts,
+            };
         }
         FailureKind::Exhausted => UnknownCause::Exhausted,
         FailureKind::EchoMismatch => UnknownCause::EchoMismatch,
     };
     let fields = unknown_fields(update, failure);
-    Record::Unknown { subject, version, fields, digest, cause, status: failure.status, signature }
+    Record::Unknown { subject, version, fields, digest, cause, status: failure.status, signature, facts }
 }
 
 fn unknown_fields(update: &Update, failure: &Failure) -> FieldSet {

@@ -33,6 +33,10 @@ impl std::fmt::Debug for Newer<'_> {
     }
 }
 
+fn names(fields: FieldSet) -> String {
+    fields.iter().map(FieldKind::name).collect::<Vec<&str>>().join(", ")
+}
+
 /// A superseded row, as it was read.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Overtaken {
@@ -84,9 +88,6 @@ impl<'a> Superseded<'a> {
 
     /// The reason and what is said of it.
     pub(super) fn why(&self, row: &Overtaken) -> (String, String) {
-        if let Some(detail) = self.correction(row) {
-            return (SUPERSEDED.into(), detail);
-        }
         // What is left of it could have been sent, if another row were not taken instead. Where none is, it is the one
         // that would have been, and nothing of it was left to send.
         let is_none_taken = self.taken.get(&row.subject).is_some_and(Option::is_none);
@@ -108,43 +109,34 @@ impl<'a> Superseded<'a> {
         (format!("{SUPERSEDED}.{policy}"), format!("gives way to {by} (duplicates = \"{policy}\")"))
     }
 
-    /// Where the row failed and was corrected, as far as the ledger knows.
-    fn correction(&self, row: &Overtaken) -> Option<String> {
-        if row.present.minus(row.left_out).is_empty() {
-            return None;
-        }
-        let entry = (self.newer.entry)(row.subject)?;
-        let is_of_row = entry.corrected.iter().any(|corrected| corrected.version == row.version);
-        is_of_row.then(|| {
-            let is_set =
-                |kind: &FieldKind| entry.field(*kind).is_some_and(|field| field.version == row.version);
-            let fields: Vec<&str> = row.present.iter().filter(is_set).map(|kind| kind.name()).collect();
-            format!("{} acknowledged since as the row was corrected", fields.join(", "))
-        })
-    }
-
     /// What has set the fields since, one clause for each row that did.
     fn newer_facts(&self, row: &Overtaken) -> String {
         let entry = (self.newer.entry)(row.subject);
         let mut by: BTreeMap<(Option<Version>, bool), FieldSet> = BTreeMap::new();
+        let mut corrected = FieldSet::EMPTY;
         for kind in row.left_out.iter() {
             let field = entry.as_ref().and_then(|entry| entry.field(kind));
             let newer = field.filter(|field| field.version > row.version);
+            if newer.is_none() && entry.as_ref().is_some_and(|entry| entry.was_corrected(kind, row.version)) {
+                corrected.insert(kind);
+                continue;
+            }
             let is_unknown = newer.is_some_and(|field| field.state == FieldState::Unknown);
             by.entry((newer.map(|field| field.version), is_unknown)).or_default().insert(kind);
         }
+        if !corrected.is_empty() {
+            // Of a row that was corrected the rest is left out with it, and nothing has overtaken that.
+            by.remove(&(None, false));
+        }
         let clauses = by.into_iter().map(|((version, is_unknown), fields)| {
-            let fields: Vec<&str> = fields.iter().map(|kind| kind.name()).collect();
             let may = if is_unknown { "may have been set" } else { "set" };
             let by =
                 version.map_or_else(|| "a newer row of this input".into(), |version| self.place(version));
-            format!("{} {may} since by {by}", fields.join(", "))
+            format!("{} {may} since by {by}", names(fields))
         });
-        let clauses: Vec<String> = clauses.collect();
-        if clauses.is_empty() {
-            return "another row that it was sent with was corrected and acknowledged since".into();
-        }
-        clauses.join("; ")
+        let corrected = (!corrected.is_empty())
+            .then(|| format!("{} acknowledged since as the row was corrected", names(corrected)));
+        corrected.into_iter().chain(clauses).collect::<Vec<String>>().join("; ")
     }
 
     fn place(&self, version: Version) -> String {

@@ -20,6 +20,15 @@ const TROUBLES_MAX: usize = 4;
 /// Milliseconds between two signs of life.
 const BEAT_MS: u64 = 1_000;
 
+/// A page of HTML in the API's place.
+#[derive(Default)]
+pub(super) struct Page {
+    /// What is said of it, where nothing else has answered since.
+    latest: Option<String>,
+    /// Whether it was told.
+    is_told: bool,
+}
+
 /// Why sending is slow, in words.
 fn slow_words(slowing: Slowing, adapts: bool) -> String {
     let at_most = |gap_us: u64| format!("at most {}/s", rate(1_000_000_000 / gap_us.max(1)));
@@ -77,6 +86,11 @@ impl Driver<'_, '_> {
         }
     }
 
+    /// Announces a pass after the main one.
+    pub(super) fn later(&mut self, about: &'static str, updates: u64) {
+        self.emitter.emit(Event::LaterPassStarted { about, updates });
+    }
+
     /// Tells how many attempts may be on the wire at once, if that has changed.
     pub(super) fn tell_limit(&mut self) {
         let in_flight = self.scheduler.in_flight_limit() as u64;
@@ -90,7 +104,12 @@ impl Driver<'_, '_> {
     pub(super) fn tell_condition(&mut self) {
         let now_ms = self.now_ms();
         let (reason, until_ms) = match self.scheduler.condition(now_ms) {
-            Condition::Open | Condition::Guarding if self.flow == Flow::Closed => {
+            Condition::Open
+            | Condition::Guarding
+            | Condition::Quiet { .. }
+            | Condition::BreakerOpen { .. }
+                if self.flow == Flow::Closed =>
+            {
                 (Some(REASON_HOURS), self.opens_in_ms().map(|in_ms| now_ms.saturating_add(in_ms)))
             }
             Condition::Open | Condition::Guarding | Condition::Draining => (None, None),
@@ -111,10 +130,26 @@ impl Driver<'_, '_> {
         }
     }
 
+    /// Stops. Says so where it is for a few updates at the end, and what becomes of them when the run is continued.
+    pub(super) fn stop_for(&mut self, cause: StopCause) {
+        if cause == StopCause::Outage {
+            return self.stop(self.outage());
+        }
+        if let Some(left) = self.scheduler.left_alone() {
+            let text = format!(
+                "{} left alone at the end: turned away under a token under which others had passed. Was the token \
+                 revoked, renew it; if they are turned away again when the same command is run again, they have failed",
+                plural(left, "update")
+            );
+            self.emitter.emit(Event::Noticed { text });
+        }
+        self.stop(Stopped::Cause(cause));
+    }
+
     /// Why the run stops at an outage: nothing ever answered, which has a trouble with a name as a rule, or something else
     /// than the API did so last, or it is the API that is not well.
-    pub(super) fn outage(&self) -> Stopped {
-        let trouble = if self.is_answered { self.page.as_ref() } else { self.troubles.last() };
+    fn outage(&self) -> Stopped {
+        let trouble = if self.is_answered { self.page.latest.as_ref() } else { self.troubles.last() };
         trouble.map_or(Stopped::Cause(StopCause::Outage), |trouble| Stopped::Unreachable(trouble.clone()))
     }
 
@@ -130,12 +165,12 @@ impl Driver<'_, '_> {
     pub(super) fn tell_page(&mut self, seen: &Seen) {
         let Outcome::Page { signature } = &seen.outcome else {
             if seen.status.is_some() {
-                self.page = None;
+                self.page.latest = None;
             }
             return;
         };
-        self.page = Some(signature.clone());
-        if !std::mem::replace(&mut self.is_page_told, true) {
+        self.page.latest = Some(signature.clone());
+        if !std::mem::replace(&mut self.page.is_told, true) {
             self.emitter.emit(Event::Noticed { text: format!("{signature}: {NO_API}") });
         }
     }

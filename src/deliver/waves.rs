@@ -14,7 +14,7 @@ const WAVE_UPDATES_HELD_MAX: u64 = 10_000;
 
 /// Sends all waves.
 pub(super) fn run(driver: &mut Driver<'_, '_>, delivery: &mut Delivery<'_>, waiting: u64) {
-    if waiting == 0 || !driver.is_going() {
+    if waiting == 0 || !driver.is_going() || driver.is_full() {
         return;
     }
     driver.later("chains of swaps", waiting);

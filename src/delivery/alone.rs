@@ -11,11 +11,30 @@ const PASSED_TIMES: u64 = 4;
 /// Such 429 in a row after which they are the update's own.
 const ALONE_MIN: u32 = 2;
 
+/// Updates left at the end of the input, at most, of which nobody else can tell: others have passed before them.
+pub(super) const LAST_MAX: usize = 3;
+
+/// 429 in a row after which one of them is pushed back for itself, …
+const LEFT_MIN: u32 = 3;
+
+/// … once they have lasted for such a part of `outage_max`, a minute of fifteen, each waited for as long as it asks: what
+/// counts requests lets single ones through meanwhile.
+pub(super) const LEFT_PART: u64 = 15;
+
+/// The moment of a 429 of an update that is among the last, and how long theirs have to last.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Left {
+    pub(super) now_ms: u64,
+    pub(super) long_ms: u64,
+}
+
 /// What everybody is answered.
 #[derive(Debug, Default)]
 pub(super) struct Answers {
     passed: u64,
     pushed_back: u64,
+    /// Both, and those 429 that tell nothing new.
+    answered: u64,
 }
 
 /// What an update was told so far.
@@ -23,10 +42,14 @@ pub(super) struct Answers {
 pub(super) struct PushedBack {
     /// How many had passed and been pushed back at its latest 429.
     since: Option<(u64, u64)>,
+    /// How many answers there were up to it.
+    answered: u64,
     /// 429 in a row that hardly anybody else had.
     alone: u32,
     /// At its latest 429 hardly anybody had passed since the one before.
     was_first: bool,
+    /// Of its 429 since it is among the last and nobody has passed: when the first was, and how many.
+    left: Option<(u64, u32)>,
     /// Nobody else was answered between its latest two.
     was_again: bool,
 }
@@ -54,11 +77,17 @@ impl Answers {
     /// Somebody had a definite answer.
     pub(super) fn on_definite(&mut self) {
         self.passed += 1;
+        self.answered += 1;
     }
 
     /// An update was pushed back; whether for itself. Of a chronic one it is believed where nobody passes, too: it may be that
-    /// nothing else is sent.
-    pub(super) fn on_throttled(&mut self, of: &mut PushedBack, is_chronic: bool) -> bool {
+    /// nothing else is sent. So it is of one of the last, where others have passed in this run, after a while.
+    pub(super) fn on_throttled(&mut self, of: &mut PushedBack, is_chronic: bool, left: Option<Left>) -> bool {
+        let is_quiet = self.passed > 0 && of.since.is_none_or(|(passed, _)| passed == self.passed);
+        of.left = left.filter(|_| is_quiet).map(|left| {
+            let (since_ms, times) = of.left.unwrap_or((left.now_ms, 0));
+            (since_ms, times.saturating_add(1))
+        });
         if let Some((passed, pushed_back)) = of.since {
             let (passed, others) = (self.passed - passed, self.pushed_back - pushed_back);
             of.was_first = passed < PASSED_TIMES;
@@ -69,11 +98,18 @@ impl Answers {
             }
             // Where nobody else was answered, nothing is known.
         }
+        if let (Some(left), Some((since_ms, times))) = (left, of.left)
+            && times >= LEFT_MIN
+            && left.now_ms.saturating_sub(since_ms) >= left.long_ms
+        {
+            of.alone = of.alone.max(ALONE_MIN);
+        }
         let is_own = of.is_own();
         // Asked again at once, with nobody between, it tells the others nothing new.
-        of.was_again = of.since == Some((self.passed, self.pushed_back));
+        of.was_again = of.since.is_some() && of.answered == self.answered;
         self.pushed_back += u64::from(!is_own && !is_chronic && !of.was_again);
-        of.since = Some((self.passed, self.pushed_back));
+        self.answered += 1;
+        (of.since, of.answered) = (Some((self.passed, self.pushed_back)), self.answered);
         is_own
     }
 }
@@ -86,9 +122,9 @@ mod tests {
     fn are_own(rounds: u32, passed: u64, others: u64) -> Vec<bool> {
         let (mut answers, mut of) = (Answers::default(), PushedBack::default());
         let mut round = |_| {
-            let is_own = answers.on_throttled(&mut of, false);
+            let is_own = answers.on_throttled(&mut of, false, None);
             (0..passed).for_each(|_| answers.on_definite());
-            (0..others).for_each(|_| assert!(!answers.on_throttled(&mut PushedBack::default(), false)));
+            (0..others).for_each(|_| assert!(!answers.on_throttled(&mut PushedBack::default(), false, None)));
             is_own
         };
         (0..rounds).map(&mut round).collect()
@@ -112,7 +148,7 @@ mod tests {
         let (mut answers, mut several) = (Answers::default(), [PushedBack::default(); 4]);
         for round in 0..4 {
             for of in &mut several {
-                let is_own = [(); 2].map(|()| answers.on_throttled(of, false)) == [true; 2];
+                let is_own = [(); 2].map(|()| answers.on_throttled(of, false, None)) == [true; 2];
                 assert_eq!(is_own, round >= 2, "round {round}");
                 (0..4).for_each(|_| answers.on_definite());
             }
@@ -123,19 +159,19 @@ mod tests {
     fn what_others_are_told_meanwhile_takes_it_back() {
         let (mut answers, mut of) = (Answers::default(), PushedBack::default());
         for _ in 0..3 {
-            answers.on_throttled(&mut of, false);
+            answers.on_throttled(&mut of, false, None);
             (0..9).for_each(|_| answers.on_definite());
         }
         assert!(of.is_own());
-        (0..9).for_each(|_| _ = answers.on_throttled(&mut PushedBack::default(), false));
-        assert!(!answers.on_throttled(&mut of, false));
+        (0..9).for_each(|_| _ = answers.on_throttled(&mut PushedBack::default(), false, None));
+        assert!(!answers.on_throttled(&mut of, false, None));
     }
 
     #[test]
     fn chronic_ones_need_nobody_else() {
         let mut answers = Answers::default();
         let mut both = [PushedBack::default(); 2];
-        let mut round = || both.each_mut().map(|of| answers.on_throttled(of, true));
+        let mut round = || both.each_mut().map(|of| answers.on_throttled(of, true, None));
         assert_eq!([round(), round(), round()], [[false; 2], [false; 2], [true; 2]]);
     }
 }

@@ -184,6 +184,11 @@ impl Breaker {
         }
     }
 
+    /// The pushback was for the few rows that are left, each for itself: it ends by their charges.
+    pub(super) fn on_own_pushback(&mut self) {
+        self.is_endless = false;
+    }
+
     /// A temporary failure. `plain_lanes` is the number of subjects held whose turn it is and that may testify.
     pub(super) fn on_failure(&mut self, blow: Blow, plain_lanes: usize, now_ms: u64) -> Struck {
         if blow.epoch != self.epoch {

@@ -213,6 +213,11 @@ impl Lanes {
         self.plain_ready() + self.last.len()
     }
 
+    /// Updates that are not chronic.
+    pub(super) fn plain(&self) -> usize {
+        self.plain
+    }
+
     /// Subjects whose turn it is and whose update may testify about the server.
     pub(super) fn plain_heads(&self) -> usize {
         self.plain_heads

@@ -32,6 +32,7 @@ mod shed;
 mod slowing;
 mod suspects;
 mod token;
+mod turned_away;
 mod unprocessed;
 
 pub mod outcome;
@@ -45,6 +46,7 @@ pub use decision::{
 pub use rules::DeliveryRules;
 pub use schedule::Scheduler;
 pub use slowing::Slowing;
+pub use turned_away::LeftAlone;
 
 #[cfg(test)]
 mod sim;

@@ -68,7 +68,7 @@ pub enum Outcome {
     /// again at once, a few times, at no cost; then like no connection.
     Unprocessed,
     /// 3xx. Wrong URL: the run stops, at first contact and where three subjects in a row are redirected; a row that is
-    /// redirected while others pass is refused, and may have been applied.
+    /// redirected while others pass is refused. It may have been applied, but for 307 and 308.
     Redirected,
 }
 

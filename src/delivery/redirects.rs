@@ -1,9 +1,9 @@
 //! Updates answered with a redirect where the target has accepted something before: the row's own, or a new address for
 //! everybody, which a neighbor's answer will show.
 //!
-//! Not here: first contact, where one redirect is the wrong address (`ruling.rs`).
+//! Not here: first contact, where one redirect is the wrong address (`turned_away.rs`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::decision::UpdateId;
 use super::guard::LAST_SUBJECTS;
@@ -17,6 +17,8 @@ const IN_A_ROW_MAX: usize = LAST_SUBJECTS;
 pub(super) struct Redirects {
     /// With how many attempts were launched when its answer came: only those launched later testify.
     waiting: BTreeMap<UpdateId, (u64, Failure)>,
+    /// Those of them that are not chronic.
+    plain: BTreeSet<UpdateId>,
     /// Redirects since the last success, of rows that are not chronic; each is of another subject, because one that waits
     /// holds up its own.
     streak: usize,
@@ -35,6 +37,7 @@ impl Redirects {
     pub(super) fn add(&mut self, id: UpdateId, failure: Failure, number: u64, launched: u64, chronic: bool) {
         self.waiting.insert(id, (launched, failure));
         if !chronic {
+            self.plain.insert(id);
             if self.streak == 0 {
                 self.streak_from = number;
             }
@@ -56,13 +59,16 @@ impl Redirects {
         let (known, stay) =
             std::mem::take(&mut self.waiting).into_iter().partition(|(_, (after, _))| *after < number);
         self.waiting = stay;
+        self.plain.retain(|id| self.waiting.contains_key(id));
         BTreeMap::into_iter(known).map(|(id, (_, failure))| (id, failure)).collect()
     }
 
-    /// Nobody is left who could pass: those that are their rows' own, or `None` where nobody ever passed in this run.
+    /// Nobody is left who could pass: those that are their rows' own, or `None` where nobody ever passed in this run and some
+    /// of them are not known to fail on their own, as chronic ones are.
     pub(super) fn give_up_waiting(&mut self) -> Option<Vec<(UpdateId, Failure)>> {
         let waiting = |(id, (_, failure))| (id, failure);
-        self.has_passed.then(|| std::mem::take(&mut self.waiting).into_iter().map(waiting).collect())
+        (self.has_passed || self.plain.is_empty())
+            .then(|| std::mem::take(&mut self.waiting).into_iter().map(waiting).collect())
     }
 
     /// The status of the first.

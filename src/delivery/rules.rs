@@ -2,6 +2,8 @@
 //!
 //! Not here: what they decide (the files beside this one), and how they are written in a configuration (`config.rs`).
 
+use super::turned_away::LeftAlone;
+
 /// Attempts on the wire at once.
 pub const MAX_IN_FLIGHT: usize = 64;
 /// Charged attempts after which an update is exhausted.
@@ -82,6 +84,8 @@ pub struct DeliveryRules {
     pub probe_interval_max_ms: u64,
     /// Whether this target, envelope and mapping have been acknowledged before.
     pub proven: bool,
+    /// What the run before at this target left alone at its end; `None` where it left nothing.
+    pub left_alone: Option<LeftAlone>,
     /// Attempts in flight until the first success at an unproven target, at least 1.
     pub unproven_in_flight: usize,
     /// Subjects refused without a success that stop the run at an unproven target.
@@ -122,6 +126,7 @@ impl Default for DeliveryRules {
             probe_interval_ms: PROBE_INTERVAL_MS,
             probe_interval_max_ms: PROBE_INTERVAL_MAX_MS,
             proven: false,
+            left_alone: None,
             unproven_in_flight: UNPROVEN_IN_FLIGHT,
             unproven_subjects: UNPROVEN_SUBJECTS,
             refusals_in_a_row_max: REFUSALS_IN_A_ROW_MAX,

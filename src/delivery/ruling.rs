@@ -1,25 +1,20 @@
 //! What an outcome means: for its update, for its lane, and for the run. The verdict table of delivery.
 //!
-//! Not here: how an HTTP answer becomes an outcome (`api/answer.rs`), and what is sent when (`schedule.rs`).
+//! Not here: how an HTTP answer becomes an outcome (`api/answer.rs`), what is sent when (`schedule.rs`), and whose
+//! fault a 401, a 403 or a redirect is (`turned_away.rs`).
 
 use std::collections::BTreeMap;
 
+use super::alone::{LAST_MAX, LEFT_PART, Left};
 use super::brake::{TESTIMONIES_MAX, WAIVED_TIMES};
 use super::breaker::Blow;
 use super::decision::{Action, Decision, REASON_QUOTA, REASON_RETRY_AFTER, REASON_THROTTLED, UpdateId};
-use super::outcome::{Failure, Outcome, Quota, Seen, StopCause, Verdict};
+use super::outcome::{Failure, Outcome, Quota, Seen, Verdict};
 use super::schedule::Scheduler;
 use super::shed;
-use super::suspects::{DOUBTED_MAX, FORBIDDEN_MAX};
-use super::token::TokenRuling;
+use super::suspects::FORBIDDEN_MAX;
 use crate::ledger::FailureKind;
 use crate::update::FieldSet;
-
-/// The complaint of a row that is answered with 401 while others pass under the same token.
-const SIGNATURE_401: &str = "401 for this row alone";
-
-/// What follows the status in the complaint of a row that is redirected while others pass.
-const REDIRECT: &str = "redirect for this row alone";
 
 /// The complaint of a row that is answered with 429 again and again while others pass.
 const SIGNATURE_429: &str = "429 for this row alone";
@@ -107,42 +102,6 @@ impl Scheduler {
             Outcome::Redirected => {
                 self.on_redirected(id, status.unwrap_or_default(), decision);
             }
-        }
-    }
-
-    /// A wrong address at first contact and where several in a row are redirected; else it waits for a neighbor's answer.
-    fn on_redirected(&mut self, id: UpdateId, status: u16, decision: &mut Decision) {
-        let Some(item) = self.lanes.get(id) else { return };
-        if self.guard.is_on() {
-            self.go_again(id, 0, decision);
-            return self.stop(StopCause::Redirected { status }, decision);
-        }
-        let (number, is_chronic, sent_ms) = (item.number, item.chronic, item.sent.1);
-        self.on_definite(sent_ms, decision);
-        let failure = Failure {
-            kind: FailureKind::Refused,
-            status: Some(status),
-            signature: format!("{status} {REDIRECT}"),
-            maybe_applied: true,
-        };
-        self.redirects.add(id, failure, number, self.lanes.launched(), is_chronic);
-        decision.verdicts.push((id, Verdict::Withheld));
-        if self.redirects.are_everybodys() {
-            self.stop(StopCause::Redirected { status }, decision);
-        }
-    }
-
-    /// Decides on redirects when nobody is left whose answer could.
-    pub(super) fn settle_redirects(&mut self, decision: &mut Decision) {
-        if self.redirects.is_empty() || self.is_draining || !self.is_nobody_left() {
-            return;
-        }
-        let Some(own) = self.redirects.give_up_waiting() else {
-            let status = self.redirects.status();
-            return self.stop(StopCause::Redirected { status }, decision);
-        };
-        for (id, failure) in own {
-            self.refuse(id, failure, decision);
         }
     }
 
@@ -281,7 +240,7 @@ impl Scheduler {
 
     /// A definite answer of any kind: the server is well, and who kept failing meanwhile did so on its own. Not so
     /// for an answer to what was sent before: it was under way when the trouble began, and says nothing of it.
-    fn on_definite(&mut self, sent_ms: u64, decision: &mut Decision) {
+    pub(super) fn on_definite(&mut self, sent_ms: u64, decision: &mut Decision) {
         self.answers.on_definite();
         self.lanes.on_definite();
         let recovered = self.breaker.on_definite();
@@ -302,85 +261,6 @@ impl Scheduler {
         self.fail_condemned(if is_last { u64::MAX } else { sent_ms }, decision);
     }
 
-    /// Refused for its own sake or the token's: it waits for what a neighbor's answer shows. Without one among so many that
-    /// are refused in a row, it is the token.
-    fn suspect(
-        &mut self,
-        id: UpdateId,
-        generation: u64,
-        failure: Failure,
-        streak_max: u32,
-        decision: &mut Decision,
-    ) {
-        let Some(item) = self.lanes.get(id) else { return };
-        self.on_definite(item.sent.1, decision);
-        if self.token.is_known(generation) {
-            return self.go_again(id, 0, decision);
-        }
-        let Some(item) = self.lanes.get(id) else { return };
-        let counts = !item.chronic && !item.suspected;
-        self.suspects.add(id, failure, item.number, self.lanes.launched(), counts);
-        decision.verdicts.push((id, Verdict::Withheld));
-        // It goes on for the sake of those that were on the wire: nobody else is asked once the last of them is refused.
-        let is_hopeless = !self.token.has_passed(generation) && self.lanes.in_flight() == 0;
-        let streak_max = if self.token.is_on_trial() { DOUBTED_MAX } else { streak_max };
-        if self.suspects.streak() >= streak_max || self.token.is_on_trial() && is_hopeless {
-            self.suspect_token(decision);
-        }
-    }
-
-    /// A 401 is the token's, unless that was read again for one and is the same.
-    fn on_unauthorized(&mut self, id: UpdateId, generation: u64, decision: &mut Decision) {
-        if self.token.is_doubted() {
-            let signature = SIGNATURE_401.to_owned();
-            let failure =
-                Failure { kind: FailureKind::Refused, status: Some(401), signature, maybe_applied: false };
-            return self.suspect(id, generation, failure, DOUBTED_MAX, decision);
-        }
-        let Some(item) = self.lanes.get(id) else { return };
-        self.on_definite(item.sent.1, decision);
-        self.go_again(id, 0, decision);
-        self.on_token_refused(generation, decision);
-    }
-
-    /// It is the token in force that is refused.
-    fn suspect_token(&mut self, decision: &mut Decision) {
-        self.on_token_refused(self.token.generation(), decision);
-    }
-
-    /// Decides on the suspects when nobody is left whose answer could. A single one, where others have passed, is refused alone,
-    /// and so are chronic ones.
-    pub(super) fn settle_suspects(&mut self, decision: &mut Decision) {
-        if self.suspects.is_empty() || self.is_draining || !self.is_nobody_left() {
-            return;
-        }
-        let has_passed = self.token.has_passed(self.token.generation()) && !self.token.is_on_trial();
-        if !has_passed || self.suspects.streak() > 1 {
-            return self.suspect_token(decision);
-        }
-        for (id, failure) in self.suspects.take() {
-            self.refuse(id, failure, decision);
-        }
-    }
-
-    fn on_token_refused(&mut self, generation: u64, decision: &mut Decision) {
-        match self.token.on_refused(generation) {
-            TokenRuling::Known => {}
-            TokenRuling::Reread if self.is_draining => {}
-            TokenRuling::Reread => {
-                for (id, _) in self.suspects.take() {
-                    if let Some(item) = self.lanes.get_mut(id) {
-                        item.suspected = false;
-                    }
-                    self.go_again(id, 0, decision);
-                }
-                self.suspects.begin_anew();
-                decision.actions.push(Action::RereadToken);
-            }
-            TokenRuling::Stop => self.stop(StopCause::TokenRefused, decision),
-        }
-    }
-
     fn on_throttled(
         &mut self,
         id: UpdateId,
@@ -389,9 +269,12 @@ impl Scheduler {
         jitter: f64,
         decision: &mut Decision,
     ) {
+        let is_waited_for = retry_after_ms.is_none_or(|asked_ms| asked_ms <= self.rules.retry_after_max_ms);
+        let is_last = self.is_input_over && is_waited_for && self.lanes.plain_heads() <= LAST_MAX;
+        let left = is_last.then_some(Left { now_ms, long_ms: self.rules.outage_max_ms / LEFT_PART });
         let Some(item) = self.lanes.get_mut(id) else { return };
         let sent_ms = item.sent.1;
-        let is_own = self.answers.on_throttled(&mut item.pushed_back, item.chronic);
+        let is_own = self.answers.on_throttled(&mut item.pushed_back, item.chronic, left);
         let (subject, tells_of_rate) = (item.subject, item.pushed_back.tells_of_rate());
         let maybe_applied = item.maybe_applied;
         if let Some(ms) = self.quiet.on_throttled(now_ms, sent_ms, retry_after_ms) {
@@ -403,6 +286,9 @@ impl Scheduler {
             }
         }
         if is_own {
+            if is_last {
+                self.breaker.on_own_pushback();
+            }
             self.shed.on_own(subject);
             let signature = SIGNATURE_429.to_owned();
             let failure =
@@ -528,7 +414,7 @@ impl Scheduler {
     }
 
     /// A verdict against the row itself, kept back at first contact.
-    fn refuse(&mut self, id: UpdateId, mut failure: Failure, decision: &mut Decision) {
+    pub(super) fn refuse(&mut self, id: UpdateId, mut failure: Failure, decision: &mut Decision) {
         let Some(item) = self.lanes.get_mut(id) else { return };
         item.maybe_applied |= failure.maybe_applied;
         failure.maybe_applied = item.maybe_applied;

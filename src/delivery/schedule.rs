@@ -59,6 +59,8 @@ pub struct Scheduler {
     pub(super) failed: u64,
     /// Failed updates by complaint, where complaints have a budget.
     pub(super) complaints: HashMap<String, u64>,
+    /// Updates that alone were turned away at the end, where that stopped the run.
+    pub(super) left_alone: Option<u64>,
     pub(super) is_input_over: bool,
     pub(super) is_draining: bool,
 }
@@ -92,6 +94,7 @@ impl Scheduler {
             owed: Vec::new(),
             failed: 0,
             complaints: HashMap::new(),
+            left_alone: None,
             is_input_over: false,
             is_draining: false,
             rules,
@@ -265,17 +268,7 @@ impl Scheduler {
     /// Answer to [`Action::RereadToken`]; `Err` when the token could not be read.
     pub fn on_token(&mut self, reread: Result<TokenRead, ()>, now_ms: u64) -> Decision {
         let mut decision = self.begin(now_ms);
-        let was_awaited = self.token.is_awaited();
-        let goes_on = match reread {
-            Ok(read) => {
-                let attempts = (self.lanes.launched(), self.lanes.in_flight());
-                self.token.on_reread(read.generation, read.changed, attempts)
-            }
-            Err(()) => !was_awaited,
-        };
-        if !goes_on {
-            self.stop(StopCause::TokenRefused, &mut decision);
-        }
+        self.take_token(reread, &mut decision);
         self.finish(now_ms, &mut decision);
         decision
     }
@@ -417,10 +410,11 @@ impl Scheduler {
         is_kept_back && !self.is_draining && self.is_nobody_left()
     }
 
-    /// Whether nothing is held that moves, and nothing more can come: what the caller has not offered yet may be slow to
+    /// Whether nothing is held that moves, and nothing more can come, not even another token: what the caller has not offered yet may be slow to
     /// be read and made durable, and is somebody all the same.
     pub(super) fn is_nobody_left(&self) -> bool {
-        (self.is_input_over || self.room() == 0) && self.lanes.nothing_moves()
+        let is_full = self.is_input_over || self.room() == 0;
+        is_full && self.lanes.nothing_moves() && !self.token.is_awaited()
     }
 
     fn give_up_withholding(&mut self, decision: &mut Decision) {

@@ -2,7 +2,7 @@
 //! which a neighbor's answer will show.
 //!
 //! They stand in no queue meanwhile, and no attempt counts against them. Not here: the token's own state (`token.rs`), and
-//! what is done with the suspects (`ruling.rs`).
+//! what is done with the suspects (`turned_away.rs`).
 
 use std::collections::BTreeMap;
 
@@ -54,6 +54,11 @@ pub(super) struct Suspects {
 impl Suspects {
     pub(super) fn is_empty(&self) -> bool {
         self.suspects.is_empty()
+    }
+
+    /// All of them.
+    pub(super) fn ids(&self) -> impl Iterator<Item = UpdateId> {
+        self.suspects.keys().copied()
     }
 
     /// Refusals since the last success.

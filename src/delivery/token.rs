@@ -67,6 +67,16 @@ impl TokenState {
         self.is_on_trial
     }
 
+    /// Whether it was just read again: nothing has passed since.
+    pub(super) fn is_reread(&self) -> bool {
+        self.is_on_trial || self.is_replacement && !self.has_passed(self.generation)
+    }
+
+    /// Whether some update was acknowledged in this run, under whatever token.
+    pub(super) fn has_ever_passed(&self) -> bool {
+        !self.passed.is_empty()
+    }
+
     /// Whether a refusal of this generation is no news.
     pub(super) fn is_known(&self, generation: u64) -> bool {
         generation < self.generation || self.is_awaited
@@ -82,25 +92,24 @@ impl TokenState {
         if self.is_known(generation) {
             return TokenRuling::Known;
         }
-        if self.is_on_trial || self.is_replacement && !self.has_passed(self.generation) {
+        if self.is_reread() {
             return TokenRuling::Stop;
         }
         self.is_awaited = true;
         TokenRuling::Reread
     }
 
-    /// The token was read again, with so many attempts launched, and so many of them on the wire. Returns whether sending may
-    /// go on: also with the same token, on trial, where updates have passed under it or may do so yet, because a server may
-    /// answer a single row with 401.
+    /// The token was read again, with so many attempts launched. Returns whether sending may go on: also with the same token,
+    /// on trial, where updates have passed under it or may do so yet, because a server may answer a single row with 401.
     pub(super) fn on_reread(
         &mut self,
         generation: u64,
         changed: bool,
-        (launched, in_flight): (u64, usize),
+        launched: u64,
+        may_pass: bool,
     ) -> bool {
         let is_new = changed && generation > self.generation;
-        let may_pass = self.has_passed(self.generation) || in_flight > 0;
-        let is_tried = !changed && self.is_awaited && may_pass;
+        let is_tried = !changed && self.is_awaited && (may_pass || self.has_passed(self.generation));
         if is_new {
             self.generation = generation;
             self.is_replacement = true;
@@ -123,7 +132,7 @@ mod tests {
         let mut token = TokenState::default();
         assert_eq!(token.on_refused(0), TokenRuling::Reread);
         assert_eq!(token.on_refused(0), TokenRuling::Known, "asked once");
-        assert!(token.on_reread(1, true, (0, 0)));
+        assert!(token.on_reread(1, true, 0, false));
         assert_eq!(token.on_refused(0), TokenRuling::Known);
         assert!(!token.is_awaited());
     }
@@ -132,12 +141,12 @@ mod tests {
     fn a_new_token_refused_at_once_stops_and_one_that_worked_is_read_again() {
         let mut token = TokenState::default();
         token.on_refused(0);
-        token.on_reread(1, true, (0, 0));
+        token.on_reread(1, true, 0, false);
         assert_eq!(token.on_refused(1), TokenRuling::Stop);
 
         let mut token = TokenState::default();
         token.on_refused(0);
-        token.on_reread(1, true, (0, 0));
+        token.on_reread(1, true, 0, false);
         token.on_passed(1, 1);
         assert_eq!(token.on_refused(1), TokenRuling::Reread);
     }
@@ -146,8 +155,8 @@ mod tests {
     fn the_same_token_again_does_not_let_anybody_go() {
         let mut token = TokenState::default();
         token.on_refused(0);
-        assert!(!token.on_reread(0, false, (0, 0)));
-        assert!(!token.on_reread(0, true, (0, 0)), "the number must grow, whatever the flag says");
+        assert!(!token.on_reread(0, false, 0, false));
+        assert!(!token.on_reread(0, true, 0, false), "the number must grow, whatever the flag says");
         assert!(token.is_awaited());
     }
 
@@ -164,13 +173,13 @@ mod tests {
         let mut token = TokenState::default();
         token.on_passed(0, 1);
         token.on_refused(0);
-        assert!(token.on_reread(0, false, (5, 0)), "others have passed");
+        assert!(token.on_reread(0, false, 5, false), "others have passed");
         token.on_passed(0, 5);
         assert!(token.is_on_trial(), "launched before it was read again");
         token.on_passed(0, 6);
         assert!(token.is_doubted() && !token.is_on_trial());
         assert_eq!(token.on_refused(0), TokenRuling::Reread);
-        assert!(token.on_reread(0, false, (7, 0)));
+        assert!(token.on_reread(0, false, 7, false));
         assert_eq!(token.on_refused(0), TokenRuling::Stop);
     }
 }

@@ -195,6 +195,24 @@ impl Core {
         self.commit_named(vec![(name, Some(value))])
     }
 
+    pub(super) fn left_alone(&self, target: &str) -> Result<Option<(u64, u64)>, JournalError> {
+        named::check_name(target)?;
+        named::get(self.store.as_ref(), &named::left_alone(target))
+    }
+
+    pub(super) fn set_left_alone(
+        &mut self,
+        target: &str,
+        left: Option<(u64, u64)>,
+    ) -> Result<(), JournalError> {
+        if self.left_alone(target)? == left {
+            return Ok(());
+        }
+        let name = named::left_alone(target);
+        let value = left.map(|left| named::encode(&name, &left));
+        self.commit_named(vec![(name, value)])
+    }
+
     pub(super) fn record_run(&mut self, run_id: &str, run: &RunBatch) -> Result<(), JournalError> {
         named::check_name(run_id)?;
         named::check_name(&run.target)?;

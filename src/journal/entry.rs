@@ -7,10 +7,10 @@
 use crate::digest::{FieldHash, SubjectId};
 use crate::ledger::{
     CORRECTED_MAX, Corrected, EntryFold, FailureKind, FieldState, IN_DOUBT_MAX, InDoubt, LedgerEntry,
-    LedgerField, REFUSALS_MAX, Refusal, SIGNATURE_BYTES_MAX,
+    LedgerField, REFUSALS_MAX, Refusal, SAID_MAX, SIGNATURE_BYTES_MAX, Said,
 };
 use crate::row::Version;
-use crate::update::{FIELD_COUNT, FieldKind, FieldSet};
+use crate::update::{FIELD_COUNT, FieldFact, FieldKind, FieldSet};
 
 use super::codec::{
     CodecError, Decoder, cut, put_digest, put_fields, put_signed, put_status, put_text, put_varint,
@@ -27,14 +27,20 @@ const WITH_OPEN: u8 = 1;
 /// Added to the version where the entry has values last known of unknown fields, or times of fields.
 const WITH_ASIDE: u8 = 2;
 
-/// Added to the version where the entry has updates that were corrected.
+/// Added to the version where the entry has updates in doubt that were corrected.
 const WITH_CORRECTED: u8 = 4;
 
+/// Added to the version where the entry has what rows said of fields and is not in force.
+const WITH_SAID: u8 = 8;
+
 /// The last variant of the version.
-const ENTRY_VERSION_MAX: u8 = ENTRY_VERSION + WITH_OPEN + WITH_ASIDE + WITH_CORRECTED;
+const ENTRY_VERSION_MAX: u8 = ENTRY_VERSION + WITH_OPEN + WITH_ASIDE + WITH_CORRECTED + WITH_SAID;
 
 /// Set beside a failure's kind when another batch follows than its version's: that of the run that sent the update.
 const FAILED_IN: u8 = 0x80;
+
+/// Set beside a field's number where another value was acknowledged since.
+const SAID_REPLACED: u8 = 0x80;
 
 /// Whether nothing is known of the subject, so that an entry would say nothing.
 pub(super) fn is_blank(entry: &LedgerEntry) -> bool {
@@ -46,7 +52,8 @@ pub(super) fn encode_entry(entry: &LedgerEntry, open: &[InDoubt], out: &mut Vec<
     let has_aside = !entry.last_known.is_empty() || !entry.field_times_s.is_empty();
     let (open_bit, aside_bit) = (u8::from(!open.is_empty()) * WITH_OPEN, u8::from(has_aside) * WITH_ASIDE);
     let corrected_bit = u8::from(!entry.corrected.is_empty()) * WITH_CORRECTED;
-    out.push(ENTRY_VERSION + open_bit + aside_bit + corrected_bit);
+    let said_bit = u8::from(!entry.said.is_empty()) * WITH_SAID;
+    out.push(ENTRY_VERSION + open_bit + aside_bit + corrected_bit + said_bit);
     // 0 is no batch: batches are numbered from 1. An acknowledged version of batch 0 would still come back, for
     // the flag says whether there is one.
     out.push(u8::from(entry.acked.is_some()));
@@ -90,6 +97,10 @@ pub(super) fn encode_entry(entry: &LedgerEntry, open: &[InDoubt], out: &mut Vec<
             put_digest(out, corrected.digest);
         }
     }
+    if !entry.said.is_empty() {
+        put_varint(out, entry.said.len() as u64);
+        entry.said.iter().for_each(|said| put_said(out, said));
+    }
     if !open.is_empty() {
         put_doubts(out, open);
     }
@@ -121,6 +132,7 @@ pub(super) fn decode_anew(
     entry.fields = [None; FIELD_COUNT];
     entry.field_times_s.clear();
     entry.last_known.clear();
+    entry.said.clear();
     entry.corrected.clear();
     let open = decode_into(entry, bytes)?;
     if !open.is_empty() {
@@ -167,6 +179,9 @@ fn decode_into(entry: &mut LedgerEntry, bytes: &[u8]) -> Result<Vec<InDoubt>, Co
         };
         entry.corrected = take_list(&mut decoder, CORRECTED_MAX, take)?;
     }
+    if has_variant(format, WITH_SAID) {
+        entry.said = take_list(&mut decoder, SAID_MAX, take_said)?;
+    }
     let open = if has_variant(format, WITH_OPEN) {
         // As many as a run may have open; each takes bytes, so the entry's own length bounds the list.
         take_list(&mut decoder, bytes.len(), take_doubt)?
@@ -193,6 +208,21 @@ fn take_aside(decoder: &mut Decoder<'_>, entry: &mut LedgerEntry) -> Result<(), 
         entry.field_times_s.push((kind, entry.acked_at_s.wrapping_sub(decoder.signed()?)));
     }
     Ok(())
+}
+
+fn put_said(out: &mut Vec<u8>, said: &Said) {
+    out.push(said.fact.kind as u8 | if said.is_replaced { SAID_REPLACED } else { 0 });
+    out.extend_from_slice(&said.fact.hash.0.to_be_bytes());
+    put_version(out, said.fact.version);
+}
+
+fn take_said(decoder: &mut Decoder<'_>) -> Result<Said, CodecError> {
+    let byte = decoder.u8()?;
+    let kind = FieldKind::ALL.get(usize::from(byte & !SAID_REPLACED)).copied();
+    let kind = kind.ok_or(CodecError::Damaged("it names a field that is none"))?;
+    let hash = FieldHash(decoder.u64_fixed()?);
+    let fact = FieldFact { kind, hash, version: decoder.version()? };
+    Ok(Said { fact, is_replaced: byte & SAID_REPLACED != 0 })
 }
 
 fn put_doubts(out: &mut Vec<u8>, doubts: &[InDoubt]) {

@@ -226,6 +226,19 @@ impl Journal {
         self.call(move |core| core.set_settled_limit(&target, limit))
     }
 
+    /// The batch of the last run at a target, and how many of its updates that left pending because they alone were turned
+    /// away at its end, if it ended so.
+    pub fn left_alone(&self, target: &str) -> Result<Option<(u64, u64)>, JournalError> {
+        let target = target.to_owned();
+        self.call(move |core| core.left_alone(&target))
+    }
+
+    /// Keeps what a run at a target left alone, or that it left nothing so.
+    pub fn set_left_alone(&self, target: &str, left: Option<(u64, u64)>) -> Result<(), JournalError> {
+        let target = target.to_owned();
+        self.call(move |core| core.set_left_alone(&target, left))
+    }
+
     /// Begins a batch of so many rows, or continues it: an open batch of that id continues under its sequence, any
     /// other gets the next of the target. An open batch that is not the newest of its target gets a new sequence too
     /// with `make_newest`, or when no run ever began to deliver it.

@@ -147,6 +147,18 @@ impl Named for u64 {
     }
 }
 
+/// A batch's sequence, and a count of its updates.
+impl Named for (u64, u64) {
+    fn encode(&self, out: &mut Vec<u8>) {
+        put_varint(out, self.0);
+        put_varint(out, self.1);
+    }
+
+    fn decode(decoder: &mut Decoder<'_>) -> Result<Self, CodecError> {
+        Ok((decoder.varint()?, decoder.varint()?))
+    }
+}
+
 impl Named for LedgerName {
     fn encode(&self, out: &mut Vec<u8>) {
         LedgerName::encode(self, out);
@@ -191,6 +203,11 @@ pub(super) fn key_field(target: &str) -> String {
 /// Name of the number of attempts at once that a target's last run settled at.
 pub(super) fn settled_limit(target: &str) -> String {
     format!("in-flight/{target}")
+}
+
+/// Name of what a target's last run left alone at its end.
+pub(super) fn left_alone(target: &str) -> String {
+    format!("left-alone/{target}")
 }
 
 /// Name of the count of moves of all ledgers that no batch made.

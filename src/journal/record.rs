@@ -23,8 +23,11 @@ pub(super) const VALUE_BYTES_MAX: usize = 4096;
 /// Version of a value's layout.
 const VALUE_VERSION: u8 = 1;
 
-/// Version of each record type's layout; they may part ways.
+/// Version of the record types' layouts, but for those of [`WITH_FACTS`].
 const RECORD_VERSION: u8 = 1;
+
+/// Version of records of failed updates and of those in doubt: their facts follow, which version 1 did not have.
+const WITH_FACTS: u8 = 2;
 
 const HEADER_BYTES: usize = 1 + 8 + 2;
 
@@ -121,7 +124,14 @@ fn header(sequence: u64) -> Vec<u8> {
 /// Refuses what no record may be, before anything of it is written.
 pub(super) fn check(record: &Record) -> Result<(), JournalError> {
     match record {
-        Record::Synced { facts, .. } | Record::Confirmed { facts, .. } if facts.len() > FIELD_COUNT => {
+        Record::Synced { facts, .. }
+        | Record::Confirmed { facts, .. }
+        | Record::Refused { facts, .. }
+        | Record::RefusedIn { facts, .. }
+        | Record::Deferred { facts, .. }
+        | Record::Unknown { facts, .. }
+            if facts.len() > FIELD_COUNT =>
+        {
             Err(JournalError::Misuse { what: "more facts than there are fields" })
         }
         Record::RefusedIn { kind, .. } if !kind.is_definite() => {
@@ -195,7 +205,7 @@ fn encode_record(record: &Record, out: &mut Vec<u8>) {
         Record::RefusedIn { .. } => TAG_REFUSED_IN,
         Record::Confirmed { .. } => TAG_CONFIRMED,
     };
-    out.push(tag << 4 | RECORD_VERSION);
+    out.push(tag << 4 | newest_version(tag));
     out.extend_from_slice(&record.subject().0);
     put_version(out, record.version());
     match record {
@@ -232,6 +242,30 @@ fn encode_record(record: &Record, out: &mut Vec<u8>) {
         }
         Record::Withdrawn { .. } => {}
     }
+    if let Some(facts) = facts_behind(record) {
+        put_facts(out, facts, record.version());
+    }
+}
+
+/// The facts that stand behind everything else of a record.
+fn facts_behind(record: &Record) -> Option<&[FieldFact]> {
+    match record {
+        Record::Refused { facts, .. }
+        | Record::RefusedIn { facts, .. }
+        | Record::Deferred { facts, .. }
+        | Record::Unknown { facts, .. } => Some(facts),
+        Record::Intent { .. }
+        | Record::Synced { .. }
+        | Record::Withdrawn { .. }
+        | Record::Confirmed { .. } => None,
+    }
+}
+
+fn newest_version(tag: u8) -> u8 {
+    match tag {
+        TAG_REFUSED | TAG_REFUSED_IN | TAG_DEFERRED | TAG_UNKNOWN => WITH_FACTS,
+        _ => RECORD_VERSION,
+    }
 }
 
 fn put_facts(out: &mut Vec<u8>, facts: &[FieldFact], record_version: Version) {
@@ -254,6 +288,15 @@ fn take_facts(decoder: &mut Decoder<'_>, record_version: Version) -> Result<Vec<
         return Err(CodecError::Damaged("it holds more facts than there are fields"));
     }
     (0..count).map(|_| take_fact(decoder, record_version)).collect()
+}
+
+/// None in records of before the facts.
+fn take_facts_behind(
+    decoder: &mut Decoder<'_>,
+    format: u8,
+    record_version: Version,
+) -> Result<Vec<FieldFact>, CodecError> {
+    if format < WITH_FACTS { Ok(Vec::new()) } else { take_facts(decoder, record_version) }
 }
 
 fn take_fact(decoder: &mut Decoder<'_>, record_version: Version) -> Result<FieldFact, CodecError> {
@@ -293,16 +336,18 @@ pub(super) fn decode_record(bytes: &[u8]) -> Result<Record, CodecError> {
             status: take_status(&mut decoder)?,
             unknown: decoder.fields()?,
             signature: decoder.text()?,
+            facts: take_facts_behind(&mut decoder, format, version)?,
         },
         TAG_REFUSED | TAG_DEFERRED => {
             let digest = decoder.digest()?;
             let status = take_status(&mut decoder)?;
             let unknown = decoder.fields()?;
             let signature = decoder.text()?;
+            let facts = take_facts_behind(&mut decoder, format, version)?;
             if tag == TAG_REFUSED {
-                Record::Refused { subject, version, digest, status, signature, unknown }
+                Record::Refused { subject, version, digest, status, signature, unknown, facts }
             } else {
-                Record::Deferred { subject, version, digest, status, signature, unknown }
+                Record::Deferred { subject, version, digest, status, signature, unknown, facts }
             }
         }
         TAG_UNKNOWN => Record::Unknown {
@@ -313,6 +358,7 @@ pub(super) fn decode_record(bytes: &[u8]) -> Result<Record, CodecError> {
             cause: take_cause(&mut decoder)?,
             status: decoder.status()?,
             signature: decoder.text()?,
+            facts: take_facts_behind(&mut decoder, format, version)?,
         },
         _ => Record::Withdrawn { subject, version },
     };
@@ -332,7 +378,7 @@ fn refuse_unknown(tag: u8, format: u8) -> Result<(), CodecError> {
         TAG_CONFIRMED => "confirmed",
         _ => return Err(CodecError::Unknown(format!("log record of type {tag}, format version {format}"))),
     };
-    if format != RECORD_VERSION {
+    if !(RECORD_VERSION..=newest_version(tag)).contains(&format) {
         return Err(CodecError::Unknown(format!("{name} record, format version {format}")));
     }
     Ok(())

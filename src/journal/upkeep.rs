@@ -412,7 +412,7 @@ impl TargetStats {
         self.subjects += 1;
         self.unknown += u64::from(!entry.unknown().is_empty());
         self.in_doubt += u64::from(!entry.in_doubt.is_empty());
-        self.cleared += u64::from(!entry.cleared_first().is_empty());
+        self.cleared += u64::from(!entry.cleared_first().fields.is_empty());
         self.failed += u64::from(entry.standing_refusals().next().is_some());
         if entry.acked.is_some() {
             let at = Some(entry.acked_at_s);

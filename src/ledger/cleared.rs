@@ -8,10 +8,19 @@ use crate::digest::FieldHash;
 use crate::row::Version;
 use crate::update::{FieldFact, FieldKind, FieldSet};
 
+/// What a subject was cleared of, or may have been.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ClearedFirst {
+    /// The fields.
+    pub fields: FieldSet,
+    /// Whether the clear of all of them was acknowledged.
+    pub is_certain: bool,
+}
+
 impl LedgerEntry {
     /// Fields that a clear before all rows of its batch has emptied, or may have emptied: nothing was acknowledged of them
     /// since.
-    pub fn cleared_first(&self) -> FieldSet {
+    pub fn cleared_first(&self) -> ClearedFirst {
         let doubted = self.in_doubt.iter().filter(|doubt| doubt.version.is_before_all_rows());
         let doubted = doubted.fold(FieldSet::EMPTY, |all, doubt| all.union(doubt.fields));
         let failed = self.refusals.iter().any(|refusal| refusal.version.is_before_all_rows());
@@ -23,7 +32,8 @@ impl LedgerEntry {
                 }
             })
         };
-        FieldSet::EXCLUSIVE.iter().filter(is_cleared).collect()
+        let fields: FieldSet = FieldSet::EXCLUSIVE.iter().filter(is_cleared).collect();
+        ClearedFirst { fields, is_certain: fields.intersect(self.unknown()).is_empty() }
     }
 
     /// Of a clear that is acknowledged now and was in doubt before, the version of what it came upon, which is what keeps
@@ -63,7 +73,8 @@ mod tests {
     fn cut(version: Version, cause: UnknownCause) -> Record {
         let (subject, fields, digest) = (SUBJECT, IMSI, UpdateDigest(1));
         let signature = String::new();
-        Record::Unknown { subject, version, fields, digest, cause, status: None, signature }
+        let facts = Vec::new();
+        Record::Unknown { subject, version, fields, digest, cause, status: None, signature, facts }
     }
 
     #[test]
@@ -72,15 +83,16 @@ mod tests {
         let before = synced(Version { batch: 1, ordinal: 9 }, FieldHash(1));
         let after = synced(row, FieldHash(2));
         let cases = [
-            (vec![synced(clear, FieldHash::CLEARED)], IMSI),
-            (vec![synced(row, FieldHash::CLEARED)], FieldSet::EMPTY),
-            (vec![cut(clear, UnknownCause::Cut)], IMSI),
-            (vec![cut(clear, UnknownCause::Exhausted)], IMSI),
-            (vec![cut(row, UnknownCause::Cut)], FieldSet::EMPTY),
-            (vec![synced(clear, FieldHash::CLEARED), after.clone()], FieldSet::EMPTY),
-            (vec![cut(clear, UnknownCause::Cut), after], FieldSet::EMPTY),
+            (vec![synced(clear, FieldHash::CLEARED)], IMSI, true),
+            (vec![synced(row, FieldHash::CLEARED)], FieldSet::EMPTY, true),
+            (vec![cut(clear, UnknownCause::Cut)], IMSI, false),
+            (vec![cut(clear, UnknownCause::Exhausted)], IMSI, false),
+            (vec![cut(row, UnknownCause::Cut)], FieldSet::EMPTY, true),
+            (vec![synced(clear, FieldHash::CLEARED), after.clone()], FieldSet::EMPTY, true),
+            (vec![cut(clear, UnknownCause::Cut), after], FieldSet::EMPTY, true),
         ];
-        for (records, expected) in cases {
+        for (records, fields, is_certain) in cases {
+            let expected = ClearedFirst { fields, is_certain };
             let mut fold = EntryFold::new(LedgerEntry::new(SUBJECT));
             [before.clone()].iter().chain(&records).for_each(|record| fold.apply(record));
             assert_eq!(fold.finish().cleared_first(), expected, "{records:?}");

@@ -73,10 +73,12 @@ pub struct Refusal {
     pub signature: String,
 }
 
-/// Corrected updates kept per subject, those among them whose correction has failed itself: the newest corrections. A forgotten one is sent when it is fed back as it was.
+/// Updates in doubt of which a row was corrected, kept per subject: the newest corrections. A forgotten one is sent when it
+/// is fed back as it was.
 pub const CORRECTED_MAX: usize = 8;
 
-/// A failed update of which the row was corrected, so that it does not come back when the row is fed back as it was.
+/// An update in doubt of which a row was corrected, so that it does not come back when the row is fed back as it was. Its
+/// intent tells no more of it than its digest; what failed is known by its fields ([`super::Said`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Corrected {
     /// The version of the update and of its correction.
@@ -86,8 +88,8 @@ pub struct Corrected {
 }
 
 impl LedgerEntry {
-    /// An update of this version was acknowledged. One of the same version that failed with other values, or was in doubt, was
-    /// corrected by it; and is not any more, if it is the very one.
+    /// An update of this version was acknowledged. One of the same version that was in doubt with other values was corrected
+    /// by it; and is not any more, if it is the very one.
     pub(super) fn note_corrected(&mut self, version: Version, acknowledged: UpdateDigest) {
         let (fields, refusals) = (self.fields, &self.refusals);
         self.corrected.retain(|corrected| {
@@ -97,9 +99,8 @@ impl LedgerEntry {
             (fields.iter().flatten().any(is_in_force) || is_open())
                 && (corrected.version != version || corrected.digest != acknowledged)
         });
-        let failed = self.refusal(version).map(|refusal| refusal.digest);
         let doubted = self.in_doubt.iter().find(|doubt| doubt.version == version).map(|doubt| doubt.digest);
-        for digest in failed.into_iter().chain(doubted).filter(|digest| *digest != acknowledged) {
+        if let Some(digest) = doubted.filter(|digest| *digest != acknowledged) {
             self.keep_corrected(Corrected { version, digest });
         }
     }
@@ -115,7 +116,7 @@ impl LedgerEntry {
     }
 
     /// Keeps that an update does not come back.
-    pub(super) fn keep_corrected(&mut self, corrected: Corrected) {
+    fn keep_corrected(&mut self, corrected: Corrected) {
         self.corrected.retain(|other| *other != corrected);
         if self.corrected.len() >= CORRECTED_MAX {
             self.corrected.remove(0);
@@ -123,55 +124,38 @@ impl LedgerEntry {
         self.corrected.push(corrected);
     }
 
-    /// Whether an update that failed under this version was corrected to what is acknowledged already, by something older:
-    /// there is nothing to send, and yet what failed is not to come back.
-    pub fn corrects(&self, update: Version, facts: impl IntoIterator<Item = FieldFact>) -> bool {
-        let is_older = |fact: FieldFact| {
-            self.field(fact.kind).is_some_and(|field| {
-                field.state == FieldState::Known(fact.hash) && field.version < fact.version
-            })
-        };
-        self.refusal(update).is_some() && facts.into_iter().any(is_older)
-    }
-
-    /// A row of this version says what was acknowledged.
+    /// A row of this version says what was acknowledged: newer than failures before it, than what was left, or than what the
+    /// row itself said before it was corrected.
     pub(super) fn confirm_all(&mut self, facts: &[FieldFact], version: Version) {
         facts.iter().for_each(|fact| self.confirm(fact));
-        if self.refusal(version).is_some()
-            && self.fields.iter().flatten().any(|field| field.version == version)
-        {
-            self.note_corrected(version, update_digest(facts));
+        if self.fields.iter().flatten().any(|field| field.version == version) {
             self.refusals.retain(|refusal| refusal.version != version);
         }
     }
 
-    /// Whether the row of this update was corrected after the update had failed, and fields have the corrected values: the
-    /// update would undo that. What was sent of it then is among what was `read`: other fields than now, where only fields
-    /// are sent that differ, or something newer has set some since.
-    pub fn is_corrected(&self, facts: &[FieldFact], read: &[FieldFact]) -> bool {
-        if self.corrected.is_empty() {
-            return false;
+    fn confirm(&mut self, fact: &FieldFact) {
+        let before = self.field(fact.kind);
+        if before.is_some_and(|field| field.state == FieldState::Known(fact.hash)) {
+            self.set(fact.kind, FieldState::Known(fact.hash), fact.version);
+            self.replace_said(fact, before);
         }
-        let undoes = |fact: &FieldFact| {
-            self.field(fact.kind).is_some_and(|field| {
-                let is_other = matches!(field.state, FieldState::Known(hash) if hash != fact.hash);
-                is_other && field.version == fact.version
-            })
-        };
-        facts.iter().any(undoes)
-            && parts_of(read).any(|part| {
-                let digest = update_digest(&part);
-                self.corrected.iter().any(|corrected| {
-                    corrected.digest == digest && part.iter().any(|fact| fact.version == corrected.version)
-                })
-            })
     }
 
-    /// A newer row says what was acknowledged: older ones that failed, or were left, are overtaken by it.
-    fn confirm(&mut self, fact: &FieldFact) {
-        if self.field(fact.kind).is_some_and(|field| field.state == FieldState::Known(fact.hash)) {
-            self.set(fact.kind, FieldState::Known(fact.hash), fact.version);
-        }
+    /// Whether an update of this version, in doubt once, of which a row was corrected since, is among these facts as they are
+    /// read: with other fields than were sent, where only fields are sent that differ.
+    pub fn was_corrected_in_doubt(&self, version: Version, read: &[FieldFact]) -> bool {
+        parts_of(read).filter(|part| part.iter().any(|fact| fact.version == version)).any(|part| {
+            let digest = update_digest(&part);
+            self.corrected.contains(&Corrected { version, digest })
+        })
+    }
+
+    /// Whether the field is known, under the very version of this fact, with another value.
+    pub fn is_known_otherwise(&self, fact: &FieldFact) -> bool {
+        self.field(fact.kind).is_some_and(|field| {
+            matches!(field.state, FieldState::Known(hash) if hash != fact.hash)
+                && field.version == fact.version
+        })
     }
 
     /// An update of this version was acknowledged: what failed in older batches is history, but where a field is older
@@ -253,7 +237,8 @@ mod tests {
     fn refused(class: u64) -> Record {
         let (digest, signature) = (update_digest(&facts(class)), String::new());
         let unknown = FieldSet::EMPTY;
-        Record::Refused { subject: SUBJECT, version: AT, digest, status: 422, signature, unknown }
+        let facts = facts(class);
+        Record::Refused { subject: SUBJECT, version: AT, digest, status: 422, signature, unknown, facts }
     }
 
     fn intent(class: u64) -> Record {
@@ -268,7 +253,7 @@ mod tests {
         let same = facts(2).into_iter().map(|fact| FieldFact { version: before, ..fact }).collect();
         let same = Record::Synced { subject: SUBJECT, version: before, facts: same, at_s: 8 };
         // Runs, each of which is killed at its end; which values do not come back after them.
-        let cases: [(Vec<Vec<Record>>, &[u64]); 8] = [
+        let cases: [(Vec<Vec<Record>>, &[u64]); 10] = [
             (vec![vec![refused(1)], vec![synced(2)]], &[1]),
             (vec![vec![refused(1)], vec![intent(2)], vec![synced(2)]], &[1]),
             (vec![vec![refused(1)], vec![refused(2)], vec![synced(2)]], &[1]),
@@ -276,6 +261,8 @@ mod tests {
             (vec![vec![intent(1)], vec![synced(2)]], &[1]),
             (vec![vec![intent(1)], vec![intent(3)], vec![refused(2)], vec![synced(2)]], &[1, 3]),
             (vec![vec![same, refused(1)], vec![confirmed]], &[1]),
+            (vec![vec![refused(1)], vec![synced(2)], vec![synced(3)]], &[1, 2]),
+            (vec![vec![refused(1)], vec![synced(2)], vec![intent(3)], vec![synced(3)]], &[1, 2]),
             // Fed back all the same, and acknowledged.
             (vec![vec![refused(1)], vec![refused(2)], vec![synced(1)]], &[2]),
         ];
@@ -287,7 +274,10 @@ mod tests {
                 entry = fold.finish();
             }
             for class in 1..=3 {
-                let is_corrected = entry.is_corrected(&facts(class), &facts(class));
+                let was_in_doubt = entry.was_corrected_in_doubt(AT, &facts(class));
+                let is_corrected = facts(class)
+                    .iter()
+                    .all(|fact| entry.is_replaced(fact) || was_in_doubt && entry.is_known_otherwise(fact));
                 assert_eq!(is_corrected, expected.contains(&class), "{class} after {runs:?}");
             }
         }

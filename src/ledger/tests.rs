@@ -108,7 +108,8 @@ fn a_definite_failure_ends_the_doubt_and_leaves_the_fields_unknown() {
     let entry = killed(new, [opened(1), opened(2)]);
     let (subject, digest, signature) = (SubjectId([1; 16]), UpdateDigest(1), String::new());
     let unknown = FieldSet::EMPTY;
-    let refused = Record::Refused { subject, version: at(1), digest, status: 422, signature, unknown };
+    let facts = Vec::new();
+    let refused = Record::Refused { subject, version: at(1), digest, status: 422, signature, unknown, facts };
     let entry = killed(entry, [refused]);
     assert_eq!(named(&entry), [2]);
     assert_eq!(entry.unknown(), key_and_imsi());
@@ -130,7 +131,8 @@ fn an_older_update_of_its_batch_resolves_what_a_newer_one_has_left_unknown_unles
     let withdrawn = Record::Withdrawn { subject, version: at(5) };
     let refused = |unknown| {
         let signature = signature.clone();
-        Record::Refused { subject, version: at(5), digest, status: 422, signature, unknown }
+        let facts = Vec::new();
+        Record::Refused { subject, version: at(5), digest, status: 422, signature, unknown, facts }
     };
     let login = set_to(7, &[(FieldKind::Username, 3)], 5);
     let gold = set_to(2, &[(class, 2)], 9);
@@ -197,6 +199,7 @@ fn exhausted(ordinal: u64, fields: &[FieldKind]) -> Record {
         cause: UnknownCause::Exhausted,
         status: None,
         signature: String::new(),
+        facts: Vec::new(),
     }
 }
 
@@ -266,7 +269,13 @@ fn any_record(ordinals: impl Strategy<Value = u64>) -> impl Strategy<Value = Rec
             3 => Record::Withdrawn { subject, version },
             4 => {
                 let signature = String::new();
-                Record::Deferred { subject, version, digest, status: 409, signature, unknown: fields }
+                let fact = |(kind, hash): &(FieldKind, u64)| FieldFact {
+                    kind: *kind,
+                    hash: FieldHash(*hash),
+                    version,
+                };
+                let facts = facts.iter().map(fact).collect();
+                Record::Deferred { subject, version, digest, status: 409, signature, unknown: fields, facts }
             }
             _ => set_to(ordinal, &facts, at_s),
         }

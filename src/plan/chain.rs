@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use super::cycle::{Breaking, CANDIDATES_MAX, Clearing, Members, Obstacle, clearing};
 use super::waves::waves;
 use crate::event::ChainFacts;
+use crate::ledger::ClearedFirst;
 use crate::update::{FieldKind, FieldSet};
 
 /// Pairs of subjects of which the order is found, unless set otherwise.
@@ -40,7 +41,7 @@ pub(super) struct Chains {
     /// Updates that wait and clears, wave by wave.
     pub(super) waves: Vec<u64>,
     /// Rows that carry updates of subjects which were cleared before, to break a swap, and of what.
-    pub(super) cleared_before: Vec<(u64, FieldSet)>,
+    pub(super) cleared_before: Vec<(u64, ClearedFirst)>,
 }
 
 /// A link: a node gives up what another takes.

@@ -6,8 +6,8 @@ use std::io;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use crate::event::PlanFacts;
-use crate::ledger::Refusal;
-use crate::update::{FIELD_COUNT, FieldSet};
+use crate::ledger::{ClearedFirst, Refusal};
+use crate::update::FIELD_COUNT;
 
 use super::beside::{Beside, Besides};
 use super::chain::{Chains, Swap};
@@ -143,7 +143,7 @@ impl Plan {
 
     /// Rows to be sent, ascending, whose subjects an earlier run has cleared, or may have, to break a swap, and of which
     /// fields: until their updates are acknowledged they are without what they had.
-    pub fn cleared_before(&self) -> &[(u64, FieldSet)] {
+    pub fn cleared_before(&self) -> &[(u64, ClearedFirst)] {
         &self.chains.cleared_before
     }
 

@@ -12,6 +12,7 @@ use crate::ledger::{FieldState, LedgerEntry, LedgerField};
 use crate::row::Version;
 use crate::update::{FIELD_COUNT, FieldFact, FieldKind, FieldSet};
 
+use super::corrected::{corrected_in_doubt, undone};
 use super::judge::{Standing, is_passed, judge, version_of, was_sent_before};
 use super::plain::is_plainly_unchanged;
 use super::record::{Marks, PartData, RowRecord};
@@ -25,6 +26,8 @@ pub(super) struct Join<'a> {
     /// Of the rows ruled on last, where they fold: the version of their update.
     pub(super) update_version: Option<Version>,
     facts: Vec<FieldFact>,
+    /// Of the rows ruled on last: versions of updates in doubt of which a row was corrected since.
+    corrected: Vec<Version>,
     merged: [Option<FieldFact>; FIELD_COUNT],
 }
 
@@ -40,7 +43,7 @@ struct Before {
 /// What the rows of a subject, taken together, say about the fields of its entry.
 #[derive(Debug, Clone, Copy, Default)]
 struct Overtaking {
-    /// The newer version of the field is that of one of these very rows, which has the field.
+    /// The newer version of the field is that of one of these very rows, which has the field, and was not corrected.
     by_own_row: FieldSet,
     /// The field is unknown since an update made of these very rows: it was marked with the update's version, though
     /// an older row had set it. Nothing has overtaken that row.
@@ -50,7 +53,8 @@ struct Overtaking {
 impl<'a> Join<'a> {
     pub(super) fn new(rules: &'a PlanRules) -> Join<'a> {
         let facts = Vec::with_capacity(FIELD_COUNT);
-        Join { rules, update_version: None, facts, merged: [None; FIELD_COUNT] }
+        let merged = [None; FIELD_COUNT];
+        Join { rules, update_version: None, facts, corrected: Vec::new(), merged }
     }
 
     /// Rules on all rows of one subject, which are left in the order of their versions.
@@ -88,6 +92,7 @@ impl<'a> Join<'a> {
         if is_replay {
             rows.sort_by_version(self.rules.batch);
         }
+        self.corrected = corrected_in_doubt(rows, entry, self.rules)?;
         let overtaking = match entry {
             Some(entry) => self.overtaking(rows, entry)?,
             None => Overtaking::default(),
@@ -108,14 +113,17 @@ impl<'a> Join<'a> {
 
     fn overtaking(&self, rows: &Rows<'_>, entry: &LedgerEntry) -> io::Result<Overtaking> {
         let mut overtaking = Overtaking::default();
-        let mut by_own_version = FieldSet::EMPTY;
+        let (mut by_own_version, mut by_any_row) = (FieldSet::EMPTY, FieldSet::EMPTY);
         rows.look(|row, data| {
             let version = self.version(row, data);
             let marked: FieldSet = FieldKind::ALL
                 .into_iter()
                 .filter(|kind| entry.field(*kind).is_some_and(|field| field.version == version))
                 .collect();
-            overtaking.by_own_row = overtaking.by_own_row.union(marked.intersect(row.present));
+            let by_row = marked.intersect(row.present);
+            by_any_row = by_any_row.union(by_row);
+            let undone = self.undone((row, data), Some(entry));
+            overtaking.by_own_row = overtaking.by_own_row.union(by_row.minus(undone));
             // A row with nothing but the key takes no part in an update and gives it no version.
             if row.present.len() > 1 {
                 by_own_version = by_own_version.union(marked);
@@ -123,11 +131,15 @@ impl<'a> Join<'a> {
         })?;
         overtaking.by_own_update = match self.rules.duplicates {
             DuplicatePolicy::Fold | DuplicatePolicy::Each => {
-                by_own_version.minus(overtaking.by_own_row).intersect(entry.unknown())
+                by_own_version.minus(by_any_row).intersect(entry.unknown())
             }
             DuplicatePolicy::Last | DuplicatePolicy::First | DuplicatePolicy::Reject => FieldSet::EMPTY,
         };
         Ok(overtaking)
+    }
+
+    fn undone(&self, (row, data): (&RowRecord, &PartData), entry: Option<&LedgerEntry>) -> FieldSet {
+        undone((row, data), entry, &self.corrected, self.rules)
     }
 
     /// Fields of the row, other than the key, whose version in the ledger is newer than the row.
@@ -168,8 +180,9 @@ impl<'a> Join<'a> {
         rows.change(|row, data| {
             let version = self.version(row, data);
             let overtaken = self.overtaken((row, version), entry, overtaking);
+            let left_out = overtaken.union(self.undone((row, data), entry));
             if is_single {
-                leave_out(row, overtaken);
+                leave_out(row, left_out);
                 return;
             }
             // An acknowledgement between two equal rows makes the second one news: A, B, A ends at A though B is in
@@ -188,7 +201,7 @@ impl<'a> Join<'a> {
                 line: [0; FIELD_COUNT],
             });
             last.line[..line.len()].copy_from_slice(line);
-            leave_out(row, overtaken);
+            leave_out(row, left_out);
             if is_duplicate {
                 row.ruling = Ruling::Duplicate;
             }
@@ -263,28 +276,12 @@ impl<'a> Join<'a> {
         }
         let Some(carrier) = self.collect_facts(rows)? else { return Ok(()) };
         assert!(self.facts.len() > 1, "a fold sets more than the key field");
-        let is_corrected = match entry.filter(|entry| !entry.corrected.is_empty()) {
-            Some(entry) => {
-                let mut read = AsRead::default();
-                rows.look(|row, data| {
-                    if row.is_open() {
-                        read.take(row, data, self.rules);
-                    }
-                })?;
-                read.is_corrected(&self.facts, entry)
-            }
-            None => false,
-        };
         let judgement = judge(&self.facts, entry, self.rules, FieldSet::EMPTY);
         self.facts.retain(|fact| !judgement.not_sent.contains(fact.kind));
         let ruling = match judgement.standing {
             Standing::Settled | Standing::Equal => Ruling::Unchanged,
-            Standing::Different if is_corrected => Ruling::Superseded,
             Standing::Different => judgement.otherwise,
         };
-        if ruling == Ruling::Superseded {
-            return rows.change(|row, _| row.ruling = if row.is_open() { ruling } else { row.ruling });
-        }
         self.update_version = Some(version_of(&self.facts));
         rows.change(|row, _| {
             if !row.is_open() {
@@ -348,24 +345,19 @@ impl<'a> Join<'a> {
         self.facts.clear();
         self.facts.extend(facts_of(data, row, self.rules.batch));
         let version = version_of(&self.facts);
-        let is_corrected = entry.filter(|entry| !entry.corrected.is_empty()).is_some_and(|entry| {
-            let mut read = AsRead::default();
-            read.take(row, data, self.rules);
-            read.is_corrected(&self.facts, entry)
-        });
+        let is_corrected = !self.undone((row, data), entry).is_empty();
         let judgement = judge(&self.facts, entry, self.rules, *touched);
         self.facts.retain(|fact| !judgement.not_sent.contains(fact.kind));
         // Settled comes first: a row acknowledged in this batch is not superseded by its successor, which was
         // acknowledged after it.
         if judgement.standing == Standing::Settled {
-            row.ruling = Ruling::Unchanged;
+            row.ruling = if is_corrected { Ruling::Superseded } else { Ruling::Unchanged };
             row.marks.add(Marks::PART);
             *touched = touched.union(row.present);
             return;
         }
-        let is_equal = judgement.standing == Standing::Equal;
-        if row.present == key_only || is_corrected && !is_equal {
-            let is_agreed = row.present == key_only && self.is_acknowledged_since((row, data), entry);
+        if row.present == key_only {
+            let is_agreed = self.is_acknowledged_since((row, data), entry);
             row.ruling = if is_agreed { Ruling::Unchanged } else { Ruling::Superseded };
             return;
         }
@@ -382,7 +374,8 @@ impl<'a> Join<'a> {
         row.marks.add_if(judgement.otherwise == Ruling::RefusedBefore, Marks::REFUSED);
         row.marks.add_if(is_equal, Marks::EQUAL);
         let is_overtaken = self.is_overtaken((row, data), entry, row.left_out.minus(by_own_row));
-        row.marks.add_if(is_overtaken && !self.is_delivered((row, data), entry), Marks::OVERTAKEN);
+        let is_overtaken = is_overtaken && !self.is_delivered((row, data), entry);
+        row.marks.add_if(is_overtaken || is_corrected, Marks::OVERTAKEN);
         row.marks.add_if(judgement.in_doubt, Marks::IN_DOUBT);
         row.marks.add_if(is_known(entry), Marks::KNOWN);
     }
@@ -423,19 +416,24 @@ impl<'a> Join<'a> {
                 return;
             }
             is_delivered |= self.is_delivered((row, data), entry);
-            if !is_delivered && self.is_overtaken((row, data), entry, row.left_out.minus(settled)) {
+            let left_out = row.left_out.minus(settled);
+            let is_overtaken = !is_delivered && self.is_overtaken((row, data), entry, left_out);
+            if is_overtaken || !self.undone((row, data), entry).minus(settled).is_empty() {
                 row.ruling = Ruling::Superseded;
             }
         })
     }
 
-    /// Whether anything that is left of the row was acknowledged, or confirmed, in its own version.
+    /// Whether anything that is left of the row was acknowledged, or confirmed, in its own version, by runs of its batch: then
+    /// all of it was. Of a row that is fed back it may be what was left of it then.
     fn is_delivered(&self, (row, data): (&RowRecord, &PartData), entry: Option<&LedgerEntry>) -> bool {
         let version = self.version(row, data);
-        row.present.minus(FieldSet::only(self.rules.key)).iter().any(|kind| {
-            let known = LedgerField { state: FieldState::Known(data.hash(row, kind)), version };
-            entry.and_then(|entry| entry.field(kind)) == Some(known)
-        })
+        let mut left = row.present.minus(FieldSet::only(self.rules.key)).iter();
+        version.batch == self.rules.batch
+            && left.any(|kind| {
+                let known = LedgerField { state: FieldState::Known(data.hash(row, kind)), version };
+                entry.and_then(|entry| entry.field(kind)) == Some(known)
+            })
     }
 
     /// Whether something newer has set one of these fields, which are left out of the row, to another value.
@@ -529,27 +527,6 @@ impl<'a> Join<'a> {
             facts.extend(merged.iter().flatten());
         }
         Ok(carrier)
-    }
-}
-
-/// The facts of an update as its rows were read: what was sent once had the fields, too, that something newer has set since.
-#[derive(Default)]
-struct AsRead([Option<FieldFact>; FIELD_COUNT]);
-
-impl AsRead {
-    /// Takes the next of its rows.
-    fn take(&mut self, row: &RowRecord, data: &PartData, rules: &PlanRules) {
-        for kind in row.present.union(row.left_out).iter() {
-            let fact =
-                FieldFact { kind, hash: data.hash(row, kind), version: data.version(row, rules.batch) };
-            self.0[kind.index()] = Some(fact);
-        }
-    }
-
-    /// Whether the update, which has these facts now, failed before one of its rows was corrected.
-    fn is_corrected(self, facts: &[FieldFact], entry: &LedgerEntry) -> bool {
-        let read: Vec<FieldFact> = self.0.into_iter().flatten().collect();
-        entry.is_corrected(facts, &read)
     }
 }
 

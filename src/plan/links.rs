@@ -8,7 +8,7 @@ use std::io;
 use std::sync::atomic::Ordering;
 
 use crate::digest::FieldHash;
-use crate::ledger::LedgerEntry;
+use crate::ledger::{ClearedFirst, LedgerEntry};
 use crate::row::Version;
 use crate::update::{FieldKind, FieldSet};
 
@@ -68,19 +68,21 @@ impl<L: LedgerSlices> Phases<'_, L> {
 
     /// Notes a subject that a clear of an earlier run has left without what its update sets.
     pub(super) fn note_cleared(&self, ruled: &Ruled<'_>) -> io::Result<()> {
-        let cleared = ruled.entry.map_or(FieldSet::EMPTY, LedgerEntry::cleared_first);
-        if cleared.is_empty() {
+        let cleared = ruled.entry.map(LedgerEntry::cleared_first).unwrap_or_default();
+        if cleared.fields.is_empty() {
             return Ok(());
         }
-        let mut set = FieldSet::EMPTY;
+        let mut fields = FieldSet::EMPTY;
         ruled.rows.look(|row, data| {
             let is_given = |kind: &FieldKind| claim_of(row, data, *kind) != Some(FieldHash::CLEARED);
             if row.is_live() {
-                set = set.union(row.present.intersect(cleared).iter().filter(is_given).collect());
+                fields =
+                    fields.union(row.present.intersect(cleared.fields).iter().filter(is_given).collect());
             }
         })?;
-        if let Some(carrier) = carrier(&ruled.rows)?.filter(|_| !set.is_empty()) {
-            lock(&self.found).chains.cleared_before.push((carrier, set));
+        if let Some(carrier) = carrier(&ruled.rows)?.filter(|_| !fields.is_empty()) {
+            let cleared = ClearedFirst { fields, ..cleared };
+            lock(&self.found).chains.cleared_before.push((carrier, cleared));
         }
         Ok(())
     }

@@ -48,6 +48,7 @@ mod leaves;
 mod rows;
 mod ruler;
 
+mod corrected;
 mod join;
 mod plain;
 

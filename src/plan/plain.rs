@@ -23,7 +23,10 @@ pub(super) fn is_plainly_unchanged(
         && rules.send == SendMode::Full
         && !rules.full
         && rules.resend_after_s.is_none();
-    let has_no_past = entry.in_doubt.is_empty() && entry.refusals.is_empty() && entry.corrected.is_empty();
+    let has_no_past = entry.in_doubt.is_empty()
+        && entry.refusals.is_empty()
+        && entry.said.is_empty()
+        && entry.corrected.is_empty();
     if !is_usual || !has_no_past || row.marks != Marks::NONE || row.present.len() < 2 {
         return false;
     }

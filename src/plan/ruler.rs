@@ -100,7 +100,7 @@ impl<'l, L: LedgerSlices> Entries<'l, L> {
             if !self.is_found {
                 self.missing += u64::from(is_known);
                 self.left_in_doubt += u64::from(!self.current.in_doubt.is_empty());
-                self.left_cleared += u64::from(!self.current.cleared_first().is_empty());
+                self.left_cleared += u64::from(!self.current.cleared_first().fields.is_empty());
             }
         }
         let last = self.is_read.then_some(self.current.subject);
@@ -200,7 +200,8 @@ impl Ruled<'_> {
     fn refusal(&self, row: &RowRecord, data: &PartData) -> Option<&Refusal> {
         let refusals = self.entry.filter(|entry| !entry.refusals.is_empty())?;
         let is_carrier = row.marks.has(Marks::CARRIER);
-        if !is_carrier && !(row.marks.has(Marks::PART) && self.update_version.is_some()) {
+        let is_part = row.marks.has(Marks::PART) && self.update_version.is_some();
+        if !is_carrier && !is_part {
             return None;
         }
         let own = || data.version(row, self.rules.batch);
@@ -272,7 +273,10 @@ impl Ruler<'_> {
         if self.contested.is_swapping(&rows)? {
             hold_swap(&mut rows)?;
         }
-        if let Some(entry) = entry.filter(|entry| !entry.refusals.is_empty() || rules.older_open.is_some()) {
+        let may_overtake = |entry: &&LedgerEntry| {
+            !entry.refusals.is_empty() || !entry.said.is_empty() || rules.older_open.is_some()
+        };
+        if let Some(entry) = entry.filter(may_overtake) {
             confirm(&mut rows, rules, entry)?;
         }
         show(&Ruled { rows, entry, rules, update_version: join.update_version })
@@ -281,26 +285,17 @@ impl Ruler<'_> {
 
 /// Finds the unchanged rows that overtake a failure of their subject, or what an older batch has left open of it: each by
 /// itself, for what one of them says is newer, whatever the others say. Where fields are folded the last row that has the
-/// ledger's value counts. So it is with what is left of a row that is superseded, and with the rows of an update that failed
-/// and was corrected to what was acknowledged before.
+/// ledger's value counts. So it is with what is left of a row that is superseded, and with a row that was corrected to
+/// what was acknowledged before.
 fn confirm(rows: &mut Rows<'_>, rules: &PlanRules, entry: &LedgerEntry) -> io::Result<()> {
-    let mut folded = Version::default();
-    rows.look(|row, data| {
-        if row.marks.has(Marks::PART) {
-            folded = data.version(row, rules.batch).max(folded);
-        }
-    })?;
     rows.change(|row, data| {
         if !matches!(row.ruling, Ruling::Unchanged | Ruling::Superseded) || !row.marks.has(Marks::PART) {
             return;
         }
         let version = data.version(row, rules.batch);
-        let update = if rules.duplicates == DuplicatePolicy::Each { version } else { folded };
         let fields = row.present.minus(FieldSet::only(rules.key));
         let facts = || fields.iter().map(|kind| FieldFact { kind, hash: data.hash(row, kind), version });
-        // Only a row that is fed back can be another one than it was.
-        let is_corrected = version.batch != rules.batch && entry.corrects(update, facts());
-        if is_corrected || !entry.said_between(facts(), rules.older_open).is_empty() {
+        if entry.corrects(facts()) || !entry.said_between(facts(), rules.older_open).is_empty() {
             if row.ruling == Ruling::Superseded {
                 row.marks.add(Marks::CONFIRMS);
             } else {

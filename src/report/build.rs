@@ -109,7 +109,7 @@ pub(super) fn summary(stats: &Stats, notes: &Notes, options: &ReportOptions) -> 
         files: files(notes, options.run_dir.as_deref()),
         next: Vec::new(),
     };
-    summary.next = next_steps(&summary, options);
+    summary.next = next_steps(&summary, options, stats.is_proven);
     summary
 }
 
@@ -391,7 +391,7 @@ fn files(notes: &Notes, run_dir: Option<&Path>) -> Vec<FileRecord> {
 }
 
 /// What to do next, most pressing first.
-fn next_steps(summary: &Summary, options: &ReportOptions) -> Vec<String> {
+fn next_steps(summary: &Summary, options: &ReportOptions, is_proven: bool) -> Vec<String> {
     let (again, rows) = (&options.commands.again, &summary.rows);
     let command = |text: &str| format!("run `{text}`");
     let mut steps = Vec::new();
@@ -434,7 +434,7 @@ fn next_steps(summary: &Summary, options: &ReportOptions) -> Vec<String> {
     };
     steps.extend(with_file(super::RowFileKind::Rejected, "correct"));
     if has(super::RowFileKind::Failed).is_some() {
-        steps.extend(replaying(summary, options));
+        steps.extend(replaying(summary, options, is_proven));
     }
     if rows.held > 0 && rows.pending == 0 && !again.is_empty() {
         let resend =
@@ -453,23 +453,28 @@ fn next_steps(summary: &Summary, options: &ReportOptions) -> Vec<String> {
 }
 
 /// What to do about failed updates. Under an envelope that nobody understands, a replay would be refused like the run.
-fn replaying(summary: &Summary, options: &ReportOptions) -> Vec<String> {
+fn replaying(summary: &Summary, options: &ReportOptions, is_proven: bool) -> Vec<String> {
     let mut steps = Vec::new();
     if summary.halt == Some(Halt::NothingAccepted) {
         return steps;
     }
-    if is_first_contact(summary) && !options.commands.probe.is_empty() {
+    if !is_proven && is_first_contact(summary) && !options.commands.probe.is_empty() {
         steps.push(format!("run `{}` to find out what the API accepts", options.commands.probe));
     }
     let replay = format!("run `simsync replay {}{}`", summary.run_id, options.commands.options);
     // Who only ran out of attempts has nothing to correct.
     let may_be_wrong = |complaint: &Complaint| complaint.kind != FailureKind::Exhausted.name();
     let is_wrong = summary.signatures.is_empty() || summary.signatures.iter().any(may_be_wrong);
-    steps.push(if is_wrong {
+    let mut step = if is_wrong {
         format!("correct failed.csv where it is wrong and {replay}")
     } else {
         format!("{replay} to send again what failed, once the API is well")
-    });
+    };
+    // The batch is open, and refusals stand in it.
+    if summary.rows.pending > 0 {
+        step += "; continuing this run leaves out what was refused, unless with --retry-failed";
+    }
+    steps.push(step);
     steps
 }
 
@@ -501,10 +506,13 @@ fn resuming(summary: &Summary, options: &ReportOptions) -> Option<String> {
     }
 }
 
-/// Whether rows have failed and the API has never accepted any of this export: the envelope may be wrong, or the mapping.
+/// Whether rows were refused and the API has accepted none of this export: where it never has accepted anything, the envelope
+/// may be wrong, or the mapping. Who finds a conflict has understood, and who fails has not looked.
 fn is_first_contact(summary: &Summary) -> bool {
     let rows = &summary.rows;
-    rows.failed > 0 && rows.synced + rows.unchanged == 0 && summary.halt.is_none()
+    let says_no = [FailureKind::Refused.name(), FailureKind::EchoMismatch.name()];
+    let is_refused = summary.signatures.iter().any(|complaint| says_no.contains(&complaint.kind.as_str()));
+    is_refused && rows.synced + rows.unchanged == 0 && summary.halt.is_none()
 }
 
 /// Whether the run was refused before its first request by something else than a gate, so that the same command would be

@@ -204,7 +204,7 @@ mod tests {
     fn delivery_counts_settled_updates_and_the_recent_rate() {
         let (mut stats, mut recent) = (Stats::default(), Recent::default());
         stats.rows.pending = 1_000;
-        at(&mut stats, &mut recent, 0, Event::DeliveryStarted { updates: 1_000 });
+        at(&mut stats, &mut recent, 0, Event::DeliveryStarted { updates: 1_000, is_proven: false });
         let place = Place { ordinal: 1, file: 0, line: 2 };
         // Ten a second for half a minute, then one a second for half a minute: the recent rate is one.
         for step in 0..300 {

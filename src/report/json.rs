@@ -174,7 +174,7 @@ impl Json {
             Event::GateTripped { gate, text, overridden } => {
                 Body::Gate { gate, text, overridden: *overridden }
             }
-            Event::DeliveryStarted { updates } => Body::DeliveryStarted { updates: *updates },
+            Event::DeliveryStarted { updates, .. } => Body::DeliveryStarted { updates: *updates },
             Event::UpdateFailed { place, kind, status, signature } => Body::UpdateFailed {
                 place: view.notes.place(*place),
                 kind: kind.name(),

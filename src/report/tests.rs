@@ -120,7 +120,7 @@ fn tell_sync(told: &mut Told, file: &str) {
         told.at(at_ms, event);
     }
     told.at(10, planned());
-    told.at(2_000, Event::DeliveryStarted { updates: 261 });
+    told.at(2_000, Event::DeliveryStarted { updates: 261, is_proven: false });
     let ended = |status, outcome, is_retry| Event::AttemptEnded { status, outcome, latency_ms: 20, is_retry };
     told.at(2_500, Event::Paused { reason: "throttled", for_ms: Some(3_000) });
     told.at(5_500, Event::Resumed);

@@ -179,3 +179,140 @@ fn a_correction_to_what_is_at_the_server_already_stands_although_nothing_is_sent
         assert_eq!(ws.sync(&["corrected.csv"]).expect(0).rows("synced"), 1);
     }
 }
+
+#[test]
+fn a_correction_that_was_refused_before_another_one_passed_stands_too() {
+    let ws = Workspace::with(refusing_both());
+    ws.write("crm.csv", EXPORT);
+    ws.sync(&["crm.csv"]).expect(3);
+    let run = last_run(&ws);
+    corrected(&ws, &run, "silver");
+    ws.sync(&["corrected.csv"]).expect(3);
+    corrected(&ws, &run, "bronze");
+    assert_eq!(ws.sync(&["corrected.csv"]).expect(0).rows("synced"), 1);
+    ws.fault(Faults::default());
+    for tier in ["gold", "silver"] {
+        corrected(&ws, &run, tier);
+        ws.sync(&["corrected.csv"]).expect(3);
+        assert_eq!(ws.at_server("C-2", "user_class").as_deref(), Some("bronze"), "{tier}");
+    }
+    assert_eq!(replay(&ws, &[&run]).expect(3).rows("superseded"), 1);
+    assert_eq!(ws.at_server("C-2", "user_class").as_deref(), Some("bronze"));
+}
+
+#[test]
+fn an_earlier_correction_does_not_undo_a_later_one() {
+    let ws = refusing();
+    let run = refused_and_corrected(&ws, &[]);
+    corrected(&ws, &run, "bronze");
+    assert_eq!(ws.sync(&["corrected.csv"]).expect(0).rows("synced"), 1);
+    corrected(&ws, &run, "silver");
+    assert_eq!(ws.sync(&["corrected.csv"]).expect(3).rows("superseded"), 1);
+    assert_eq!(ws.at_server("C-2", "user_class").as_deref(), Some("bronze"));
+}
+
+#[test]
+fn a_correction_stands_though_a_later_batch_was_refused_meanwhile() {
+    let ws = refusing();
+    ws.write("crm.csv", EXPORT);
+    ws.sync(&["crm.csv"]).expect(3);
+    let run = last_run(&ws);
+    corrected(&ws, &run, "silver");
+    ws.write("tuesday.csv", EXPORT.replace("C-1,basic", "C-1,bronze"));
+    ws.sync(&["tuesday.csv"]).expect(3);
+    ws.sync(&["corrected.csv"]).expect(0);
+    ws.fault(Faults::default());
+    replay(&ws, &[&run]);
+    assert_eq!(ws.at_server("C-2", "user_class").as_deref(), Some("silver"));
+}
+
+/// Rows 2 and 3 are of one update, which is refused; the run's name, and its `failed.csv`.
+fn folded(ws: &Workspace) -> (String, Vec<String>) {
+    ws.write("crm.csv", format!("{EXPORT}C-2,,+447911123499\n"));
+    ws.sync(&["crm.csv"]).expect(3);
+    let run = last_run(ws);
+    let path = ws.run_dirs().into_iter().find(|dir| dir.ends_with(&run)).unwrap().join("failed.csv");
+    (run, fs::read_to_string(path).unwrap().lines().map(str::to_owned).collect())
+}
+
+#[test]
+fn a_correction_of_one_of_several_folded_rows_stands() {
+    let ws = refusing();
+    let (run, lines) = folded(&ws);
+    ws.write("one.csv", format!("{}\n{}\n", lines[0], lines[1]));
+    ws.write("corrected.csv", format!("{}\n{}\n", lines[0], lines[1].replace("gold", "silver")));
+    assert_eq!(ws.sync(&["corrected.csv"]).expect(0).rows("synced"), 1);
+    ws.fault(Faults::default());
+    // As it was, alone and with the other one, under whatever policy; the other one is news.
+    assert_eq!(ws.sync(&["one.csv"]).expect(3).rows("superseded"), 1);
+    let ran = ws.sync(&["one.csv", "--duplicates", "each", "--send", "changed"]).expect(3);
+    assert_eq!(ran.rows("superseded"), 1);
+    let ran = replay(&ws, &[&run]).expect(3).expect_books();
+    assert_eq!((ran.rows("superseded"), ran.rows("synced")), (1, 1), "{}", ran.stdout);
+    assert_eq!(ws.at_server("C-2", "user_class").as_deref(), Some("silver"));
+    assert_eq!(ws.at_server("C-2", "number").as_deref(), Some("+447911123499"));
+}
+
+#[test]
+fn a_further_correction_of_another_field_is_sent_without_what_was_corrected_before() {
+    let ws = refusing();
+    let run = refused_and_corrected(&ws, &[]);
+    // Another copy, of which only the number was corrected.
+    let path = ws.run_dirs().into_iter().find(|dir| dir.ends_with(&run)).unwrap().join("failed.csv");
+    let text = fs::read_to_string(path).unwrap();
+    ws.write("other.csv", text.replace("+447911123457", "+447911123499"));
+    assert_eq!(ws.sync(&["other.csv"]).expect(0).rows("synced"), 1);
+    assert_eq!(ws.at_server("C-2", "user_class").as_deref(), Some("silver"));
+    assert_eq!(ws.at_server("C-2", "number").as_deref(), Some("+447911123499"));
+    assert_eq!(replay(&ws, &[&run]).expect(3).rows("superseded"), 1);
+    assert_eq!(ws.at_server("C-2", "number").as_deref(), Some("+447911123499"));
+}
+
+#[test]
+fn a_cell_that_was_emptied_in_the_correction_stays_so() {
+    let ws = refusing();
+    ws.write("crm.csv", EXPORT);
+    ws.sync(&["crm.csv"]).expect(3);
+    let run = last_run(&ws);
+    ws.write("corrected.csv", format!("crm id,tier,_run,_row\nC-2,silver,{run},2\n"));
+    ws.sync(&["corrected.csv"]).expect(0);
+    ws.fault(Faults::default());
+    assert_eq!(replay(&ws, &[&run]).expect(3).rows("superseded"), 1);
+    let detail = &ws.last_rows("superseded.csv")[0]["_detail"];
+    assert_eq!(detail, "user_class acknowledged since as the row was corrected");
+    assert_eq!(ws.at_server("C-2", "number"), None);
+}
+
+#[test]
+fn a_new_row_beside_one_that_was_corrected_is_sent() {
+    for policy in ["fold", "each"] {
+        let ws = refusing();
+        let run = refused_and_corrected(&ws, &[]);
+        let path = ws.run_dirs().into_iter().find(|dir| dir.ends_with(&run)).unwrap().join("failed.csv");
+        let text = fs::read_to_string(path).unwrap();
+        let columns = text.lines().next().unwrap().split(',').count();
+        ws.write("mixed.csv", format!("{text}C-2,,+447911123499{}\n", ",".repeat(columns - 3)));
+        let ran = ws.sync(&["mixed.csv", "--duplicates", policy]).expect(3).expect_books();
+        assert_eq!((ran.rows("synced"), ran.rows("superseded")), (1, 1), "{policy}: {}", ran.stdout);
+        assert_eq!(ws.at_server("C-2", "number").as_deref(), Some("+447911123499"));
+        assert_eq!(ws.at_server("C-2", "user_class").as_deref(), Some("silver"));
+        let rows = ws.last_rows("superseded.csv");
+        assert_eq!(rows.len(), 1);
+        assert_eq!(rows[0]["_detail"], "user_class acknowledged since as the row was corrected");
+    }
+}
+
+#[test]
+fn a_row_of_which_a_part_was_overtaken_and_the_rest_fed_back_is_superseded() {
+    let ws = refusing();
+    ws.write("crm.csv", EXPORT);
+    ws.sync(&["crm.csv"]).expect(3);
+    let run = last_run(&ws);
+    ws.write("tuesday.csv", "crm id,tier\nC-2,silver\n");
+    ws.sync(&["tuesday.csv"]).expect(0);
+    corrected(&ws, &run, "gold");
+    assert_eq!(ws.sync(&["corrected.csv"]).expect(0).rows("synced"), 1);
+    let ran = replay(&ws, &[&run]).expect(3).expect_books();
+    assert_eq!((ran.rows("superseded"), ran.rows("unchanged")), (1, 0), "{}", ran.stdout);
+    assert!(ws.last_rows("superseded.csv")[0]["_detail"].starts_with("user_class set since by row"));
+}

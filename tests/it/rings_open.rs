@@ -165,6 +165,8 @@ fn a_clear_in_doubt_whose_ring_does_not_fit_a_limit_is_named() {
     let listed = workspace.last_rows("in_doubt.csv");
     let listed: Vec<_> = listed.iter().map(|row| (row["_reason"].as_str(), row["crm id"].as_str())).collect();
     assert_eq!(listed, [("swap.cleared", "C-000000")]);
+    let detail = &workspace.last_rows("in_doubt.csv")[0]["_detail"];
+    assert!(detail.contains("may have been cleared of imsi"), "{detail}");
     assert_sent(&sync(&workspace, &["ring.csv", "--max-rows", "3"]).expect(0).expect_books(), 3, 1);
     assert_holds(&workspace, &rows);
 }

@@ -4,6 +4,7 @@
 //! Not here: what is sent at all (`rulings.rs`), what survives a kill (`kill.rs`).
 
 mod acknowledged;
+mod alone;
 mod bounds;
 mod certificates;
 mod concurrency;

@@ -172,7 +172,7 @@ fn read(journal: Journal, target: &str) -> Result<(CheckRecord, Option<FieldKind
         let entry = entry?;
         subjects += 1;
         in_doubt += u64::from(!entry.in_doubt.is_empty());
-        cleared += u64::from(!entry.cleared_first().is_empty());
+        cleared += u64::from(!entry.cleared_first().fields.is_empty());
     }
     let key_field = if target.is_empty() { None } else { journal.target_key(target)? };
     journal.finish()?;

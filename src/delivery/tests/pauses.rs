@@ -109,17 +109,20 @@ fn a_token_that_does_not_change_stops_the_run() {
         desk.offer(1, 1);
         desk.send(1);
         desk.answer(1, Outcome::TokenRefused);
+        desk.offer(2, 2);
         let decision = desk.scheduler.on_token(answer, 0);
         desk.hear(decision);
         if answer.is_ok() {
             // It has worked, and is tried once more.
-            desk.send(1);
-            desk.answer(1, Outcome::TokenRefused);
-            assert_eq!(desk.stops(), Vec::<&StopCause>::new());
-            desk.end_of_input();
+            for id in [1, 2] {
+                assert_eq!(desk.stops(), Vec::<&StopCause>::new());
+                desk.send(id);
+                desk.answer(id, Outcome::TokenRefused);
+            }
         }
         assert_eq!(desk.stops(), [&StopCause::TokenRefused]);
-        assert_eq!(desk.scheduler.unsent(), [Leftover { id: 1, maybe_applied: false }]);
+        let unsent = [1, 2].map(|id| Leftover { id, maybe_applied: false });
+        assert_eq!(desk.scheduler.unsent(), unsent);
     }
 }
 
@@ -289,4 +292,42 @@ fn a_time_of_day_at_which_nothing_may_be_sent_is_no_part_of_an_outage() {
     desk.tick();
     assert_eq!(desk.stops(), Vec::<&StopCause>::new());
     assert!(desk.scheduler.wake_at(desk.now_ms).is_some_and(|at_ms| at_ms <= desk.now_ms + 60_000));
+}
+
+/// What becomes of so many that are pushed back for ever when they are the last, and when: what they ask for is `asked_ms`.
+fn pushed_back_at_the_end(mut desk: Desk, updates: u64, asked_ms: Option<u64>) -> (usize, usize, u64) {
+    for id in 0..updates {
+        desk.offer(id, id);
+    }
+    desk.end_of_input();
+    let is_over = |desk: &Desk| desk.scheduler.is_idle() || !desk.stops().is_empty();
+    while !is_over(&desk) {
+        while let Some(attempt) = desk.scheduler.next(desk.now_ms) {
+            desk.answer(attempt.id, throttled(asked_ms));
+        }
+        if !is_over(&desk) {
+            desk.wake();
+        }
+    }
+    let failed = desk.verdicts.iter().filter(|(_, verdict)| matches!(verdict, Verdict::Failed(_))).count();
+    (failed, desk.stops().len(), desk.now_ms / 60_000)
+}
+
+#[test]
+fn the_last_ones_pushed_back_for_ever_have_failed_after_minutes_where_others_have_passed() {
+    for asked_ms in [None, Some(1_000), Some(60_000)] {
+        for updates in 1..=3 {
+            let (failed, stops, minutes) = pushed_back_at_the_end(Desk::warm(proven()), updates, asked_ms);
+            assert_eq!((failed as u64, stops), (updates, 0), "{updates} {asked_ms:?}");
+            assert!((1..12 * updates).contains(&minutes), "{minutes} minutes for {updates} {asked_ms:?}");
+        }
+        // More of them, or nobody before them, and it is the account.
+        for (desk, updates) in [(Desk::warm(proven()), 4), (Desk::new(proven()), 1)] {
+            let (failed, stops, minutes) = pushed_back_at_the_end(desk, updates, asked_ms);
+            assert_eq!((failed, stops, minutes), (0, 1, 15), "{updates} {asked_ms:?}");
+        }
+    }
+    // Nobody knows what comes when all that is asked for is waited for.
+    let (failed, stops, _) = pushed_back_at_the_end(Desk::warm(proven()), 1, Some(3_600_000));
+    assert_eq!((failed, stops), (0, 1));
 }

@@ -30,11 +30,12 @@ fn what_spaces_attempts_is_told_where_it_asks_for_more_than_the_rate() {
         assert_eq!(desk.scheduler.slowing(0, desk.now_ms), None);
         live(&mut desk, 2_500, nth, &bad);
         let slowing = desk.scheduler.slowing(0, desk.now_ms).expect("it is slow");
-        match slowing {
-            Slowing::Failing { gap_us } => assert!(gap_us >= 20_000 && bad.1 == Some(500), "{slowing:?}"),
-            Slowing::TurnedAway { gap_us } => assert!(gap_us > 10_000 && bad.1 == Some(503), "{slowing:?}"),
-            other => panic!("{other:?}"),
-        }
+        let is_of_its_kind = if bad.1 == Some(500) {
+            matches!(slowing, Slowing::Failing { gap_us: 20_000.. })
+        } else {
+            matches!(slowing, Slowing::TurnedAway { gap_us: 10_001.. })
+        };
+        assert!(is_of_its_kind, "{slowing:?}");
         // At one attempt a minute that is no matter.
         assert_eq!(desk.scheduler.slowing(60_000_000, desk.now_ms), None);
     }

@@ -46,7 +46,11 @@ fn a_403_with_nobody_left_is_the_rows_where_others_have_passed_and_the_tokens_ot
     desk.end_of_input();
     desk.send(1);
     desk.answer(1, forbidden());
-    assert_eq!((failed_ones(&desk), rereads(&desk)), (vec![1], 0));
+    assert_eq!((failed_ones(&desk), rereads(&desk)), (vec![], 1), "not before the token was read again");
+    reread(&mut desk, 0, false);
+    desk.send(1);
+    desk.answer(1, forbidden());
+    assert_eq!((failed_ones(&desk), rereads(&desk)), (vec![1], 1));
 
     let mut desk = Desk::new(proven());
     desk.offer(1, 1);
@@ -97,8 +101,11 @@ fn rows_that_are_forbidden_here_and_there_never_pause_the_run() {
         assert!(attempt.attempt <= 2, "once more and no more");
         desk.answer(attempt.id, if attempt.id % 10 == 9 { Outcome::Acknowledged } else { forbidden() });
     }
+    assert_eq!((rereads(&desk), failed_ones(&desk).len()), (0, 81));
+    // After the last one that passed nobody shows that the token is still good.
     desk.end_of_input();
-    assert_eq!((rereads(&desk), failed_ones(&desk).len()), (0, 90));
+    refuse_all(&mut desk, &forbidden(), false);
+    assert_eq!((rereads(&desk), failed_ones(&desk).len(), desk.stops().len()), (1, 90, 0));
 }
 
 #[test]
@@ -191,7 +198,13 @@ fn those_refused_twice_have_failed_where_nobody_is_left() {
     for id in desk.send_all() {
         desk.answer(id, forbidden());
     }
-    assert_eq!((rereads(&desk), desk.stops().len()), (0, 0));
+    // The token may have been revoked since the last one passed.
+    assert_eq!((rereads(&desk), failed_ones(&desk).len()), (1, 0));
+    reread(&mut desk, 0, false);
+    while let Some(attempt) = desk.scheduler.next(0) {
+        desk.answer(attempt.id, forbidden());
+    }
+    assert_eq!((rereads(&desk), desk.stops().len()), (1, 0));
     assert_eq!(failed_ones(&desk).len(), 2);
 }
 
@@ -211,4 +224,113 @@ fn a_lone_403_among_rows_that_pass_is_refused_alone_though_it_may_be_a_blip() {
     desk.answer(6, Outcome::Acknowledged);
     assert_eq!((failed_ones(&desk), rereads(&desk)), (vec![2], 0));
     assert_eq!(desk.failure(2).kind, FailureKind::Refused);
+}
+
+/// Answers all that is sent with a refusal, and reads the token again where that is asked for.
+fn refuse_all(desk: &mut Desk, outcome: &Outcome, changed: bool) {
+    for _ in 0..100 {
+        let asked = rereads(desk);
+        while let Some(attempt) = desk.scheduler.next(0) {
+            desk.answer(attempt.id, outcome.clone());
+        }
+        if rereads(desk) > asked || desk.scheduler.condition(0) == Condition::AwaitingToken {
+            assert_eq!(desk.scheduler.wake_at(0), None, "the token is awaited");
+            reread(desk, desk.generation + u64::from(changed), changed);
+        } else {
+            return;
+        }
+    }
+    panic!("this goes on for ever");
+}
+
+#[test]
+fn nothing_but_chronic_rows_that_are_turned_away_have_failed() {
+    for (outcome, changed) in [
+        (forbidden(), false),
+        (forbidden(), true),
+        (Outcome::TokenRefused, false),
+        (Outcome::TokenRefused, true),
+        (Outcome::Redirected, false),
+    ] {
+        let mut desk = Desk::new(proven());
+        (0..30).for_each(|id| desk.offer_chronic(id));
+        desk.end_of_input();
+        refuse_all(&mut desk, &outcome, changed);
+        assert_eq!((desk.stops().len(), failed_ones(&desk).len()), (0, 30), "{outcome:?} {changed}");
+        assert!(rereads(&desk) <= 1, "{outcome:?} {changed}");
+        assert_eq!(desk.scheduler.left_alone(), None);
+    }
+}
+
+#[test]
+fn chronic_rows_do_not_hide_that_the_token_is_refused_for_all_others() {
+    for outcome in [forbidden(), Outcome::TokenRefused] {
+        let mut desk = Desk::new(proven());
+        offer_all(&mut desk, 0..30);
+        (30..35).for_each(|id| desk.offer_chronic(id));
+        desk.end_of_input();
+        refuse_all(&mut desk, &outcome, false);
+        assert_eq!(desk.stops(), [&StopCause::TokenRefused], "{outcome:?}");
+        assert_eq!((failed_ones(&desk), desk.scheduler.unsent().len()), (vec![], 35), "{outcome:?}");
+    }
+}
+
+#[test]
+fn the_last_one_alone_has_failed_where_others_have_passed_and_several_wait_for_the_next_run() {
+    for outcome in [forbidden(), Outcome::TokenRefused] {
+        for (left, changed) in [(1, false), (2, false), (3, false), (3, true), (19, false), (20, false)] {
+            let mut desk = Desk::warm(proven());
+            offer_all(&mut desk, 0..left);
+            desk.end_of_input();
+            refuse_all(&mut desk, &outcome, changed);
+            let stops = usize::from(left > 1);
+            assert_eq!(desk.stops().len(), stops, "{outcome:?} {left} {changed}");
+            assert_eq!(failed_ones(&desk).len(), 1 - stops, "{outcome:?} {left} {changed}");
+            let expected = (2..20).contains(&left).then_some(left);
+            assert_eq!(desk.scheduler.left_alone(), expected, "{outcome:?} {left} {changed}");
+        }
+    }
+}
+
+#[test]
+fn those_left_alone_by_the_run_before_have_failed_when_it_is_continued_and_nobody_else_is_left() {
+    for outcome in [forbidden(), Outcome::TokenRefused] {
+        for changed in [false, true] {
+            for (is_resumed, is_warm, left, have_failed) in [
+                (true, false, 3, true),
+                (true, false, 4, false),
+                (false, false, 3, false),
+                (false, true, 3, true),
+                (false, true, 4, false),
+            ] {
+                let left_alone = Some(LeftAlone { updates: 3, is_resumed });
+                let rules = DeliveryRules { left_alone, ..proven() };
+                let mut desk = if is_warm { Desk::warm(rules) } else { Desk::new(rules) };
+                offer_all(&mut desk, 0..left);
+                desk.end_of_input();
+                refuse_all(&mut desk, &outcome, changed);
+                let about = format!("{outcome:?} {changed} {is_resumed} {is_warm} {left}");
+                let is_minted = changed && outcome == Outcome::TokenRefused && is_warm;
+                let have_failed = have_failed && !is_minted;
+                assert_eq!(desk.stops().len(), usize::from(!have_failed), "{about}");
+                let failed = if have_failed { left } else { 0 };
+                assert_eq!(failed_ones(&desk).len() as u64, failed, "{about}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_a_redirect_may_have_applied_is_in_doubt_when_the_run_stops() {
+    for (status, maybe_applied) in [(301, true), (302, true), (303, true), (307, false), (308, false)] {
+        for rules in [DeliveryRules::default(), proven()] {
+            let mut desk = Desk::new(rules);
+            desk.offer(1, 1);
+            desk.end_of_input();
+            desk.send(1);
+            desk.answer_with(1, Outcome::Redirected, Some(status));
+            assert_eq!(desk.stops(), [&StopCause::Redirected { status }]);
+            assert_eq!(desk.scheduler.unsent(), [Leftover { id: 1, maybe_applied }], "{status}");
+        }
+    }
 }

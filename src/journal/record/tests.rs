@@ -109,10 +109,59 @@ fn a_long_signature_is_cut_and_the_record_kept() {
         status: 422,
         signature: "é".repeat(100_000),
         unknown: FieldSet::EMPTY,
+        facts: Vec::new(),
     };
     match decode_record(&encoded(&record)) {
         Ok(Record::Refused { signature, .. }) => assert_eq!(signature.len(), SIGNATURE_BYTES_MAX),
         other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn failures_of_before_the_facts_are_read() {
+    let (subject, version, digest) = (SubjectId([1; 16]), Version { batch: 1, ordinal: 2 }, UpdateDigest(3));
+    let (signature, unknown) = ("422 no".to_owned(), FieldSet::EMPTY);
+    let (fields, facts, cause) = (FieldSet::EMPTY, Vec::new(), UnknownCause::Exhausted);
+    let status = 422;
+    let kind = FailureKind::Refused;
+    let records = [
+        Record::Refused {
+            subject,
+            version,
+            digest,
+            status,
+            signature: signature.clone(),
+            unknown,
+            facts: facts.clone(),
+        },
+        Record::RefusedIn {
+            subject,
+            version,
+            batch: 9,
+            kind,
+            digest,
+            status,
+            signature: signature.clone(),
+            unknown,
+            facts: facts.clone(),
+        },
+        Record::Deferred {
+            subject,
+            version,
+            digest,
+            status,
+            signature: signature.clone(),
+            unknown,
+            facts: facts.clone(),
+        },
+        Record::Unknown { subject, version, fields, digest, cause, status: None, signature, facts },
+    ];
+    for record in records {
+        let mut bytes = encoded(&record);
+        // No facts are a count of 0.
+        assert_eq!((bytes[0] & 0x0f, bytes.pop()), (2, Some(0)));
+        bytes[0] -= 1;
+        assert_eq!(decode_record(&bytes), Ok(record));
     }
 }
 

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use crate::digest::{FieldHash, SubjectId, UpdateDigest};
 use crate::ledger::{
     CORRECTED_MAX, Corrected, FailureKind, FieldState, IN_DOUBT_MAX, InDoubt, LedgerEntry, LedgerField,
-    REFUSALS_MAX, Record, Refusal, UnknownCause,
+    REFUSALS_MAX, Record, Refusal, SAID_MAX, Said, UnknownCause,
 };
 use crate::row::Version;
 use crate::update::{FIELD_COUNT, FieldFact, FieldKind, FieldSet};
@@ -56,7 +56,7 @@ pub(in crate::journal) fn records_of(
     versions: impl Strategy<Value = Version> + Clone + 'static,
 ) -> impl Strategy<Value = Record> {
     let head = (subjects, versions.clone());
-    let refusals = || (digests(), any::<u16>(), signatures(), field_sets());
+    let refusals = || (digests(), any::<u16>(), signatures(), field_sets(), vec(facts(), 0..=FIELD_COUNT));
     prop_oneof![
         (head.clone(), field_sets(), digests()).prop_map(|((subject, version), fields, digest)| {
             Record::Intent { subject, version, fields, digest }
@@ -70,31 +70,26 @@ pub(in crate::journal) fn records_of(
             }
         ),
         (head.clone(), refusals(), any::<bool>()).prop_map(
-            |((subject, version), (digest, status, signature, unknown), is_deferred)| {
+            |((subject, version), (digest, status, signature, unknown, facts), is_deferred)| {
                 if is_deferred {
-                    Record::Deferred { subject, version, digest, status, signature, unknown }
+                    Record::Deferred { subject, version, digest, status, signature, unknown, facts }
                 } else {
-                    Record::Refused { subject, version, digest, status, signature, unknown }
+                    Record::Refused { subject, version, digest, status, signature, unknown, facts }
                 }
             }
         ),
-        (head.clone(), field_sets(), digests(), causes(), option::of(any::<u16>()), signatures()).prop_map(
-            |((subject, version), fields, digest, cause, status, signature)| Record::Unknown {
-                subject,
-                version,
-                fields,
-                digest,
-                cause,
-                status,
-                signature,
+        (head.clone(), field_sets(), refusals(), causes(), any::<bool>()).prop_map(
+            |((subject, version), fields, (digest, status, signature, _, facts), cause, has_status)| {
+                let status = has_status.then_some(status);
+                Record::Unknown { subject, version, fields, digest, cause, status, signature, facts }
             }
         ),
         (head.clone(), vec(facts(), 0..=FIELD_COUNT))
             .prop_map(|((subject, version), facts)| Record::Confirmed { subject, version, facts }),
         (head.clone(), 1..9_u64, refusals(), any::<bool>()).prop_map(
-            |((subject, version), batch, (digest, status, signature, unknown), is_conflict)| {
+            |((subject, version), batch, (digest, status, signature, unknown, facts), is_conflict)| {
                 let kind = if is_conflict { FailureKind::Unresolved } else { FailureKind::Refused };
-                Record::RefusedIn { subject, version, batch, kind, digest, status, signature, unknown }
+                Record::RefusedIn { subject, version, batch, kind, digest, status, signature, unknown, facts }
             }
         ),
         head.prop_map(|(subject, version)| Record::Withdrawn { subject, version }),
@@ -142,6 +137,10 @@ pub(in crate::journal) fn doubts() -> impl Strategy<Value = InDoubt> {
     })
 }
 
+fn said() -> impl Strategy<Value = Said> {
+    (facts(), any::<bool>()).prop_map(|(fact, is_replaced)| Said { fact, is_replaced })
+}
+
 fn corrected() -> impl Strategy<Value = Corrected> {
     (versions(), digests()).prop_map(|(version, digest)| Corrected { version, digest })
 }
@@ -155,10 +154,23 @@ pub(in crate::journal) fn any_entries() -> impl Strategy<Value = LedgerEntry> {
         any::<i64>(),
         vec(doubts(), 0..=IN_DOUBT_MAX),
         vec(refusals(), 0..=REFUSALS_MAX),
-        (any::<bool>(), vec(option::of(any::<u64>()), FIELD_COUNT), vec(corrected(), 0..=CORRECTED_MAX)),
+        (
+            any::<bool>(),
+            vec(option::of(any::<u64>()), FIELD_COUNT),
+            vec(corrected(), 0..=CORRECTED_MAX),
+            vec(said(), 0..=SAID_MAX),
+        ),
     )
         .prop_map(
-            |(subject, fields, acked, acked_at_s, in_doubt, refusals, (is_plain, asides, corrected))| {
+            |(
+                subject,
+                fields,
+                acked,
+                acked_at_s,
+                in_doubt,
+                refusals,
+                (is_plain, asides, corrected, said),
+            )| {
                 let mut fields: [Option<LedgerField>; FIELD_COUNT] = fields.try_into().unwrap();
                 if let (true, Some(acked)) = (is_plain, acked) {
                     fields.iter_mut().flatten().for_each(|field| field.version = acked);
@@ -170,6 +182,7 @@ pub(in crate::journal) fn any_entries() -> impl Strategy<Value = LedgerEntry> {
                     in_doubt,
                     refusals,
                     corrected,
+                    said,
                     ..LedgerEntry::new(subject)
                 };
                 for (kind, aside) in FieldKind::ALL.into_iter().zip(asides) {

@@ -172,6 +172,9 @@ fn key_fields_runs_and_fingerprints_are_kept() {
     journal.record_run("run-9", TARGET, 4).unwrap();
     journal.set_proven("fingerprint").unwrap();
     journal.set_settled_limit(TARGET, 17).unwrap();
+    journal.set_left_alone("other", Some((1, 2))).unwrap();
+    journal.set_left_alone("other", None).unwrap();
+    journal.set_left_alone(TARGET, Some((4, 2))).unwrap();
     let subject_before = journal.key().subject(TARGET, FieldKind::Imsi, "1");
     drop(journal);
 
@@ -181,6 +184,10 @@ fn key_fields_runs_and_fingerprints_are_kept() {
     assert_eq!(
         (journal.settled_limit(TARGET).unwrap(), journal.settled_limit("other").unwrap()),
         (Some(17), None)
+    );
+    assert_eq!(
+        (journal.left_alone(TARGET).unwrap(), journal.left_alone("other").unwrap()),
+        (Some((4, 2)), None)
     );
     let expected = RunBatch { target: TARGET.to_owned(), batch_seq: 4 };
     assert_eq!(journal.run_batch("run-9").unwrap(), Some(expected));

@@ -197,6 +197,7 @@ fn hold_is_about_every_unknown_field_whatever_made_it_unknown() {
         status: 422,
         signature: String::new(),
         unknown: kinds(&fields),
+        facts: facts(1, v(8, 1), &fields),
     };
     let causes = [UnknownCause::Exhausted, UnknownCause::EchoMismatch];
     let ended = causes.map(|cause| unknown(1, v(8, 1), &fields, cause)).into_iter().chain([timed_out]);

@@ -53,7 +53,11 @@ proptest! {
             rows.iter_mut().for_each(|row| (row.version, row.rank) = (None, None));
         }
         let send = if is_changed { crate::plan::SendMode::Changed } else { rules.send };
-        // Held against each other in there.
-        plan(&rows, &ledger(&log), &PlanRules { send, ..rules });
+        let (ledger, rules) = (ledger(&log), PlanRules { send, ..rules });
+        let plan = plan(&rows, &ledger, &rules);
+        for (part_bytes_max, subject_rows_max) in [(1, 1), (1, 3), (1 << 20, 5)] {
+            let bounds = SurveyBounds { part_bytes_max, subject_rows_max, ..SurveyBounds::default() };
+            assert_equal(&plan_within(bounds, &rows, &ledger, &rules), &plan);
+        }
     }
 }

@@ -258,9 +258,10 @@ impl Model<'_> {
     /// Whether anything of a row beside these fields was acknowledged in the row's own version.
     fn delivered(&self, at: usize, gone: FieldSet) -> bool {
         let row = &self.rows[at];
-        self.remaining(at, gone)
-            .iter()
-            .any(|kind| self.holds(kind, row.fields[&kind]) && self.ledger_version(kind) == Some(row.version))
+        row.version.batch == self.rules.batch
+            && self.remaining(at, gone).iter().any(|kind| {
+                self.holds(kind, row.fields[&kind]) && self.ledger_version(kind) == Some(row.version)
+            })
     }
 
     /// Whether the last of these rows that has a field says what was acknowledged.

@@ -79,7 +79,8 @@ fn deliver(sent: &[Sent], weather: &Weather, server: &mut Server) -> Vec<Record>
         log.push(Record::Intent { subject, version, fields: update.fields.present(), digest });
         if on_the_wire.is_none() && weather.refuses_every > 0 && number % weather.refuses_every == 0 {
             let (signature, unknown) = (String::new(), FieldSet::EMPTY);
-            log.push(Record::Refused { subject, version, digest, status: 422, signature, unknown });
+            let facts = update.facts.clone();
+            log.push(Record::Refused { subject, version, digest, status: 422, signature, unknown, facts });
             continue;
         }
         if on_the_wire != Some(false) {
@@ -256,8 +257,11 @@ proptest! {
             ledger = fold_log(&ledger, &deliver(&updates(&rows, &plan, 9), cut, &mut server));
         }
         let last = plan(&rows, &ledger, &rules());
-        for (ordinal, _) in (1..).zip(&rows) {
-            let was = first.ruling(ordinal) == Ruling::Superseded;
+        for (ordinal, row) in (1..).zip(&rows) {
+            // A row fed back of which only a part was left to send is superseded once that is acknowledged: no ledger tells
+            // what its first run did from what another one has done.
+            let is_partial = row.version.is_some() && !first.left_out(ordinal).is_empty();
+            let was = is_partial || first.ruling(ordinal) == Ruling::Superseded;
             prop_assert!(was || last.ruling(ordinal) != Ruling::Superseded, "row {}", ordinal);
         }
     }

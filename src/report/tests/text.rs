@@ -25,7 +25,7 @@ fn the_summary_of_a_run_that_stopped_early() {
     next:
       run `simsync sync crm-export.csv` to resume
       correct rejected.csv and run `simsync sync state/runs/r/rejected.csv`
-      correct failed.csv where it is wrong and run `simsync replay 20261122-010000-k3`
+      correct failed.csv where it is wrong and run `simsync replay 20261122-010000-k3`; continuing this run leaves out what was refused, unless with --retry-failed
     "#);
 }
 

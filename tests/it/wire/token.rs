@@ -109,7 +109,7 @@ fn a_403_for_everybody_that_passes_by_itself_costs_no_row_its_verdict() {
 
 #[test]
 fn a_403_or_a_401_for_one_row_is_that_rows_wherever_it_stands() {
-    for (row, status) in [(0, 403), (9, 403), (0, 401), (4, 401)] {
+    for (row, status) in [(0, 403), (9, 403), (0, 401), (4, 401), (9, 401)] {
         let faults = Faults { latency_ms: 20, ..subject_status(&format!("C-{row:06}"), status) };
         let workspace = Workspace::with(faults);
         workspace.write("crm.csv", export(10));

@@ -5,6 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use simsync::ledger::SAID_MAX;
+
 use super::laws::{Flaw, Laws};
 use super::rows::{Cells, Field};
 
@@ -119,6 +121,17 @@ impl Outcome {
 /// When a field was acknowledged by the run that is looked at.
 pub(crate) const JUST_NOW: i64 = i64::MAX;
 
+/// What a row said of a field.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Word {
+    pub(crate) field: Field,
+    /// The row's.
+    pub(crate) version: Version,
+    pub(crate) value: String,
+    /// Whether another value was acknowledged since under the same version.
+    pub(crate) is_replaced: bool,
+}
+
 /// What is remembered of a subject.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Entry {
@@ -128,8 +141,10 @@ pub(crate) struct Entry {
     pub(crate) doubts: Vec<Doubt>,
     /// Ascending by version.
     pub(crate) refusals: Vec<Refusal>,
-    /// What failed, or was in doubt, and was acknowledged since under the same version with other values that are in force, or
-    /// failed again with them.
+    /// What rows said of fields and is not in force.
+    pub(crate) said: Vec<Word>,
+    /// What was in doubt, and was acknowledged since under the same version with other values, or has failed or is in doubt
+    /// with them.
     pub(crate) corrected: Vec<(Version, Cells)>,
     /// Of fields of [`Field::UNIQUE`] that are unknown, the value last acknowledged.
     pub(crate) last_known: Cells,
@@ -210,7 +225,12 @@ impl Entry {
             (_, false) => {
                 self.last_known.remove(&field);
             }
-            (Some((State::Known(value), _)), true) => self.keep_last_known(field, value),
+            (Some((State::Known(value), of)), true) => {
+                if of == version {
+                    self.keep_word(Word { field, version, value: value.clone(), is_replaced: false });
+                }
+                self.keep_last_known(field, value);
+            }
             (Some((State::Unknown, _)) | None, true) => {}
         }
         if is_unknown {
@@ -243,6 +263,7 @@ impl Entry {
                 self.fields.remove(field);
             }
             let is_forgotten = laws.has(Flaw::ClearedIsUnsent) && value.is_empty();
+            let before = self.fields.get(field).cloned();
             if !is_forgotten
                 && !self.set(*field, State::Known(value.clone()), kept.unwrap_or(*of))
                 && was_unknown
@@ -250,6 +271,7 @@ impl Entry {
                 // What is newer and unknown came upon this value.
                 self.keep_last_known(*field, value.clone());
             }
+            self.replace_words(*field, value, *of, before);
             // Also where something newer says the same.
             if self.holds(*field, value) {
                 self.times_s.insert(*field, JUST_NOW);
@@ -284,11 +306,51 @@ impl Entry {
             let is_open = refusals.iter().any(|refusal| refusal.version == *of);
             (is_in_force || is_open) && (*of != version || cells != acknowledged)
         });
-        let refused = self.refusals.iter().filter(|refusal| refusal.version == version);
         let doubted = self.doubts.iter().filter(|doubt| doubt.version == version);
-        let left = refused.map(|refusal| &refusal.values).chain(doubted.map(|doubt| &doubt.values));
-        let left: Vec<Cells> = left.filter(|left| *left != acknowledged).cloned().collect();
+        let left: Vec<Cells> =
+            doubted.map(|doubt| &doubt.values).filter(|left| *left != acknowledged).cloned().collect();
         left.into_iter().for_each(|left| self.keep_corrected(left, version, laws));
+    }
+
+    fn keep_word(&mut self, told: Word) {
+        let is_other =
+            |old: &Word| (old.field, old.version, &old.value) != (told.field, told.version, &told.value);
+        self.said.retain(is_other);
+        self.said.push(told);
+        if self.said.len() > SAID_MAX {
+            let at = self.said.iter().position(|told| !told.is_replaced).unwrap_or(0);
+            self.said.remove(at);
+        }
+    }
+
+    /// What an update that failed would have set.
+    fn tell(&mut self, facts: &Facts) {
+        for (field, (value, version)) in facts {
+            let is_idle = match self.fields.get(field) {
+                Some((State::Known(held), of)) => of > version || of == version && held == value,
+                Some((State::Unknown, _)) | None => false,
+            };
+            if !is_idle {
+                let (field, version, value) = (*field, *version, value.clone());
+                self.keep_word(Word { field, version, value, is_replaced: false });
+            }
+        }
+    }
+
+    /// A field was acknowledged for a row: what else the row has said of it, in whatever form, is replaced.
+    fn replace_words(&mut self, field: Field, value: &str, of: Version, before: Option<(State, Version)>) {
+        if let Some((State::Known(held), version)) = before
+            && version == of
+            && held != value
+        {
+            self.keep_word(Word { field, version, value: held, is_replaced: true });
+        }
+        self.said.retain(|told| {
+            told.field != field || told.version > of || told.version == of && told.value != value
+        });
+        for told in self.said.iter_mut().filter(|told| (told.field, told.version) == (field, of)) {
+            told.is_replaced = true;
+        }
     }
 
     /// What was in doubt under this version is not any more. With other values it was another row, which was corrected.
@@ -317,15 +379,16 @@ impl Entry {
 
     /// Newer rows say what was acknowledged, and are not sent: what failed before them is overtaken, and so is what failed
     /// under their own version before they were corrected.
-    pub(crate) fn confirm(&mut self, facts: &Facts, laws: Laws) {
+    pub(crate) fn confirm(&mut self, facts: &Facts) {
         for (field, (value, version)) in facts {
             if self.holds(*field, value) {
+                let before = self.fields.get(field).cloned();
                 self.set(*field, State::Known(value.clone()), *version);
+                self.replace_words(*field, value, *version, before);
             }
         }
         let version = version_of(facts);
-        if self.has_refused(version) && self.fields.values().any(|(_, held)| *held == version) {
-            self.note_corrected(&values(facts), version, laws);
+        if self.fields.values().any(|(_, held)| *held == version) {
             self.refusals.retain(|refusal| refusal.version != version);
         }
     }
@@ -355,19 +418,12 @@ impl Entry {
 
     fn refuse(&mut self, facts: &Facts, version: Version, how: Failed, batch: u64, laws: Laws) {
         self.end_doubt(version, &values(facts), laws);
+        self.tell(facts);
         self.refusals.retain(|old| old.version.batch >= version.batch);
         let more = u32::from(how.is_definite());
         let values = values(facts);
         match self.refusals.iter_mut().find(|old| old.version == version) {
-            Some(old) => {
-                let before = std::mem::replace(
-                    old,
-                    Refusal { version, batch, how, count: old.count + more, values: values.clone() },
-                );
-                if before.values != values {
-                    self.keep_corrected(before.values, version, laws);
-                }
-            }
+            Some(old) => *old = Refusal { version, batch, how, count: old.count + more, values },
             None => self.refusals.push(Refusal { version, batch, how, count: more, values }),
         }
         self.refusals.sort_by_key(|refusal| refusal.version);

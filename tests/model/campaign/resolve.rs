@@ -112,7 +112,7 @@ impl World {
             let updates: Vec<(&Facts, Outcome)> = facts.zip(way.iter().copied()).collect();
             let mut entry = before.clone();
             entry.is_uncounted |= has_conflict(&subject.attempts);
-            subject.confirmed[..part].iter().for_each(|facts| entry.confirm(facts, self.climate.laws));
+            subject.confirmed[..part].iter().for_each(|facts| entry.confirm(facts));
             entry.take(&updates, batch, self.climate.laws);
             let seen = (!entry.is_blank()).then(|| checks::as_seen(&entry));
             if seen == checks::comparable(found, &entry) {

@@ -14,6 +14,9 @@ pub(crate) const CLEAR: &str = "#CLEAR#";
 /// A class that the sandbox can be told to refuse.
 pub(crate) const POISON: &str = "poison";
 
+/// What it is mostly corrected to, which may be refused, too.
+pub(crate) const REMEDY: &str = "premium";
+
 /// What stands in the number of a row that cannot be sent.
 const BROKEN: &str = "12";
 

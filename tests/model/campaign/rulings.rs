@@ -8,7 +8,7 @@ mod standing;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::laws::{Flaw, Laws};
-use super::memory::{Entry, Facts, State, Version, values, version_of};
+use super::memory::{Entry, Facts, State, Version, Word, values, version_of};
 use super::rows::{Cells, Field, Row};
 use super::swaps::{self, First};
 
@@ -190,8 +190,8 @@ pub(crate) fn plan(
         let entry = memory.get(subject).unwrap_or(&nothing);
         let subject_ = Subject { rules, entry, rows: &rows };
         let mut confirmed: Vec<(u64, Facts)> = Vec::new();
-        for (at, row) in rows.iter().enumerate() {
-            confirmed.extend(subject_.confirms(at, &said).map(|facts| (row.ordinal, facts)));
+        for (at, said) in said.iter().enumerate() {
+            confirmed.extend(subject_.confirms(at, said).map(|facts| (rows[at].ordinal, facts)));
         }
         confirmed.sort_by_key(|(ordinal, _)| *ordinal);
         plan.confirmed.extend(confirmed.into_iter().map(|(_, facts)| (subject.clone(), facts)));
@@ -294,11 +294,12 @@ impl Subject<'_> {
         is_left || self.entry.has_failed_since(field, value, version)
     }
 
-    /// Whether anything of a row beside these fields is held in the row's own version.
+    /// Whether anything of a row of the run's own batch, beside these fields, is held in the row's own version.
     fn is_delivered(&self, row: &Valid, gone: &BTreeSet<Field>) -> bool {
-        Subject::remaining(row, gone).into_iter().any(|field| {
-            self.entry.version(field) == Some(row.version) && self.entry.holds(field, &row.cells[&field])
-        })
+        row.version.batch == self.rules.batch
+            && Subject::remaining(row, gone).into_iter().any(|field| {
+                self.entry.version(field) == Some(row.version) && self.entry.holds(field, &row.cells[&field])
+            })
     }
 
     /// Fields of a row that something newer has set otherwise.
@@ -313,7 +314,7 @@ impl Subject<'_> {
         let mut is_delivered = false;
         for at in live.iter().rev().copied().filter(|at| !said[*at].claims.is_empty()).collect::<Vec<_>>() {
             let row = &self.rows[at];
-            let mut gone = self.overtaken(row);
+            let mut gone = self.gone(row);
             if is_fold {
                 gone.extend(self.shadowed(at, live));
             }
@@ -322,7 +323,10 @@ impl Subject<'_> {
                 .overtaken_otherwise(row)
                 .into_iter()
                 .any(|field| !(is_fold && self.is_of_own_row(field) || self.agrees(live, field)));
-            if is_otherwise && !is_delivered {
+            let is_settled =
+                |field: &Field| is_fold && self.is_of_own_row(*field) || self.agrees(live, *field);
+            let is_undone = !self.undone(row).iter().all(is_settled);
+            if is_undone || is_otherwise && !is_delivered {
                 said[at].ruling = Ruling::Superseded;
             }
         }
@@ -337,17 +341,20 @@ impl Subject<'_> {
     /// Whether a row has set a field as it is remembered, known or not.
     fn is_of_own_row(&self, field: Field) -> bool {
         let newest = self.entry.version(field);
-        self.rows.iter().any(|other| Some(other.version) == newest && other.cells.contains_key(&field))
+        self.rows.iter().any(|other| {
+            Some(other.version) == newest
+                && other.cells.contains_key(&field)
+                && !self.undone(other).contains(&field)
+        })
     }
 
     /// What a row with nothing to send says, where it overtakes a failure.
-    fn confirms(&self, at: usize, all: &[Said]) -> Option<Facts> {
-        let said = &all[at];
+    fn confirms(&self, at: usize, said: &Said) -> Option<Facts> {
         if !matches!(said.ruling, Ruling::Unchanged | Ruling::Superseded) || said.claims.is_empty() {
             return None;
         }
         let row = &self.rows[at];
-        let mut gone = self.overtaken(row);
+        let mut gone = self.gone(row);
         if matches!(self.rules.duplicates, Duplicates::Fold | Duplicates::Each) {
             let live: Vec<usize> = (0..self.rows.len()).filter(|at| !self.is_duplicate(*at)).collect();
             gone.extend(self.shadowed(at, &live));
@@ -357,22 +364,19 @@ impl Subject<'_> {
         let overtakes = |(field, (value, version)): (&Field, &(String, Version))| {
             *field != Field::Key && self.was_said_between(*field, value, *version)
         };
-        (facts.iter().any(overtakes) || self.corrects(row, all, &facts)).then_some(facts)
+        (facts.iter().any(overtakes) || self.corrects(&facts)).then_some(facts)
     }
 
-    /// Whether a row that is fed back, and has nothing to send, corrects an update that failed to what was acknowledged before.
-    fn corrects(&self, row: &Valid, all: &[Said], facts: &Facts) -> bool {
-        let parts = self.rows.iter().zip(all).filter(|(_, said)| !said.claims.is_empty());
-        let folded = parts.map(|(row, _)| row.version).max();
-        let update = if self.is_each() { Some(row.version) } else { folded };
-        let is_older = |(field, (value, version)): (&Field, &(String, Version))| {
+    /// Whether a row that has nothing to send was corrected to what was acknowledged before.
+    fn corrects(&self, facts: &Facts) -> bool {
+        facts.iter().any(|(field, (value, version))| {
+            let is_other =
+                |told: &Word| (told.field, told.version) == (*field, *version) && told.value != *value;
             *field != Field::Key
                 && self.entry.holds(*field, value)
                 && self.entry.version(*field).is_some_and(|held| held < *version)
-        };
-        row.version.batch != self.rules.batch
-            && update.is_some_and(|update| self.entry.has_refused(update))
-            && facts.iter().any(is_older)
+                && self.entry.said.iter().any(is_other)
+        })
     }
 
     /// Fields of a row of which something newer is known, or was sent.
@@ -451,7 +455,7 @@ impl Subject<'_> {
         let mut facts = Facts::new();
         for at in live {
             let row = &self.rows[*at];
-            let overtaken = self.overtaken(row);
+            let overtaken = self.gone(row);
             // What a row of this very fold has overtaken is in the fold.
             let is_within = |field: &Field| is_fold && self.is_of_own_row(*field);
             let foreign: BTreeSet<Field> =
@@ -468,9 +472,6 @@ impl Subject<'_> {
         let sent = self.sent(&facts, &BTreeSet::new());
         let is_settled = self.is_settled(&facts);
         let is_unchanged = is_settled || self.is_equal(&facts);
-        if !is_unchanged && self.is_corrected(&parts, &facts) {
-            return;
-        }
         let ruling = if is_unchanged { Ruling::Unchanged } else { self.otherwise(&sent) };
         for at in parts {
             said[at].claims = values(&facts);
@@ -506,7 +507,8 @@ impl Subject<'_> {
         let mut touched = BTreeSet::new();
         for at in live.iter().copied() {
             let row = &self.rows[at];
-            let mut gone = self.overtaken(row);
+            let is_undone = !self.undone(row).is_empty();
+            let mut gone = self.gone(row);
             gone.extend(self.shadowed(at, live));
             gone.extend(self.acknowledged_since(at, live));
             let kept = row.cells.iter().filter(|(field, _)| !gone.contains(field));
@@ -514,18 +516,18 @@ impl Subject<'_> {
             if row.cells.len() == 1 {
                 said[at].ruling = Ruling::Unchanged;
             } else if self.is_settled(&facts) {
-                said[at].ruling = Ruling::Unchanged;
+                said[at].ruling = if is_undone { Ruling::Superseded } else { Ruling::Unchanged };
                 said[at].claims = values(&facts);
                 touched.extend(facts.into_keys());
-            } else if facts.len() > 1 && (self.is_equal(&facts) || !self.is_corrected(&[at], &facts)) {
+            } else if facts.len() > 1 {
                 let sent = self.sent(&facts, &touched);
                 said[at].claims = values(&facts);
                 said[at].is_equal = self.is_equal(&facts) && !self.was_sent_before(row.version);
                 said[at].ruling = self.otherwise(&sent);
                 said[at].carries = Some(sent);
                 let mut otherwise = self.overtaken_otherwise(row).into_iter();
-                said[at].is_overtaken =
-                    otherwise.any(|field| !self.is_of_own_row(field)) && !self.is_delivered(row, &gone);
+                said[at].is_overtaken = is_undone
+                    || otherwise.any(|field| !self.is_of_own_row(field)) && !self.is_delivered(row, &gone);
                 if !said[at].is_equal || !touched.is_empty() {
                     touched.extend(facts.into_keys());
                 }
@@ -538,27 +540,62 @@ impl Subject<'_> {
         }
     }
 
-    /// Whether an update of these rows failed, before it was acknowledged with other values under the same version, which it
-    /// would undo.
-    fn is_corrected(&self, rows: &[usize], facts: &Facts) -> bool {
-        let undoes = |(field, (value, version)): (&Field, &(String, Version))| {
-            let is_known = matches!(self.entry.fields.get(field), Some((State::Known(_), _)));
-            is_known && self.entry.version(*field) == Some(*version) && !self.entry.holds(*field, value)
-        };
-        // As read: what something newer has set since was sent then, too.
-        let mut read = Facts::new();
-        for row in rows.iter().map(|at| &self.rows[*at]) {
-            let cells = row.cells.iter();
-            read.extend(cells.map(|(field, value)| (*field, (value.clone(), row.version))));
+    /// Fields of a row that are not sent because it was corrected since: those that would undo the correction, or all where
+    /// the row says nothing new.
+    fn undone(&self, row: &Valid) -> BTreeSet<Field> {
+        if self.rules.laws.has(Flaw::CorrectionsAreUndone) {
+            return BTreeSet::new();
         }
-        facts.iter().any(undoes)
-            && self.entry.corrected.iter().any(|(version, failed)| {
-                let is_read = |(field, value): (&Field, &String)| {
-                    read.get(field).is_some_and(|(read, _)| read == value)
-                };
-                let mut versions = failed.keys().filter_map(|field| read.get(field)).map(|(_, of)| of);
-                failed.iter().all(is_read) && versions.any(|of| of == version)
-            })
+        let version = row.version;
+        let was_in_doubt = self
+            .entry
+            .corrected
+            .iter()
+            .any(|(of, values)| of.batch == version.batch && version <= *of && self.is_read(*of, values));
+        let says = |field: &Field, value: &String| {
+            self.entry
+                .said
+                .iter()
+                .find(|told| (told.field, told.version, &told.value) == (*field, version, value))
+        };
+        let is_undone = |(field, value): &(&Field, &String)| {
+            let is_known =
+                matches!(self.entry.fields.get(field), Some((State::Known(_), of)) if *of == version);
+            says(field, value).is_some_and(|told| told.is_replaced)
+                || was_in_doubt && is_known && !self.entry.holds(**field, value)
+        };
+        let read = || row.cells.iter().filter(|(field, _)| **field != Field::Key);
+        let undone: BTreeSet<Field> = read().filter(is_undone).map(|(field, _)| *field).collect();
+        let is_news = |(field, value): (&Field, &String)| {
+            !undone.contains(field) && !self.entry.holds(*field, value) && says(field, value).is_none()
+        };
+        if undone.is_empty() || !was_in_doubt && read().any(is_news) {
+            return undone;
+        }
+        read().map(|(field, _)| *field).collect()
+    }
+
+    /// Whether the rows up to this version are those of an update that once had these values.
+    fn is_read(&self, version: Version, values: &Cells) -> bool {
+        let is_fold = self.rules.duplicates == Duplicates::Fold;
+        let mut read = Facts::new();
+        for row in self.rows {
+            let of = row.version;
+            if of == version || is_fold && of.batch == version.batch && of < version {
+                read.extend(row.cells.iter().map(|(field, value)| (*field, (value.clone(), of))));
+            }
+        }
+        let is_read =
+            |(field, value): (&Field, &String)| read.get(field).is_some_and(|(read, _)| read == value);
+        values.iter().all(is_read)
+            && values.keys().filter_map(|field| read.get(field)).any(|(_, of)| *of == version)
+    }
+
+    /// Fields of a row that are not sent, whatever other rows there are.
+    fn gone(&self, row: &Valid) -> BTreeSet<Field> {
+        let mut gone = self.overtaken(row);
+        gone.extend(self.undone(row));
+        gone
     }
 
     /// Fields of a row fed back that a newer one sets, which stands before it and is sent before it; or one of the same
@@ -567,7 +604,7 @@ impl Subject<'_> {
         let row = &self.rows[at];
         let newer = live.iter().filter(|other| **other > at).map(|other| &self.rows[*other]);
         let shadows = |other: &&Valid| other.ordinal < row.ordinal || other.version == row.version;
-        newer.filter(shadows).flat_map(|other| Subject::remaining(other, &self.overtaken(other))).collect()
+        newer.filter(shadows).flat_map(|other| Subject::remaining(other, &self.gone(other))).collect()
     }
 
     /// Fields of a row not acknowledged that a later one, acknowledged in this batch, has set since.
@@ -579,7 +616,7 @@ impl Subject<'_> {
         let later = live.iter().filter(|other| **other > at).map(|other| &self.rows[*other]);
         later
             .filter(|other| self.was_passed(other.version))
-            .flat_map(|other| Subject::remaining(other, &self.overtaken(other)))
+            .flat_map(|other| Subject::remaining(other, &self.gone(other)))
             .collect()
     }
 }

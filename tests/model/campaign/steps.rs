@@ -5,7 +5,7 @@
 use simsync::sandbox::{Faults, Shares, Uniqueness};
 
 use super::chance::Chance;
-use super::rows::{Cells, Field, POISON, Row, key};
+use super::rows::{Cells, Field, POISON, REMEDY, Row, key};
 use super::rulings::Duplicates;
 
 /// Subjects there are.
@@ -235,6 +235,9 @@ fn faults(chance: &mut Chance) -> Faults {
     faults.latency_jitter_ms = chance.below(6);
     if chance.percent(70) {
         faults.refused_values = [POISON.to_owned()].into();
+        if chance.percent(25) {
+            faults.refused_values.insert(REMEDY.to_owned());
+        }
     }
     if chance.percent(15) {
         faults.uniqueness = *chance.pick(&[Uniqueness::Refuse409, Uniqueness::Refuse422]);
@@ -364,12 +367,15 @@ pub(crate) fn edit(rows: &mut [Row], chance: &mut Chance) {
     }
 }
 
-/// Corrects what was wrong with rows fed back.
-pub(crate) fn correct(rows: &mut [Row]) {
+/// Corrects what was wrong with rows fed back; sometimes of a part of them, which are all that is fed back then.
+pub(crate) fn correct(rows: &mut Vec<Row>, chance: &mut Chance) {
+    if rows.len() > 1 && chance.percent(25) {
+        rows.swap_remove(chance.index(rows.len()));
+    }
     for row in rows {
         row.is_broken = false;
         if row.cells.get(&Field::Class).is_some_and(|class| class == POISON) {
-            row.cells.insert(Field::Class, "premium".to_owned());
+            row.cells.insert(Field::Class, (*chance.pick(&[REMEDY, REMEDY, "gold"])).to_owned());
         }
     }
 }

@@ -339,7 +339,7 @@ impl World {
                 let text = fs::read_to_string(path).unwrap();
                 rows = parse_row_file(&text).unwrap().into_iter().map(|listed| listed.row).collect();
                 if *is_corrected {
-                    steps::correct(&mut rows);
+                    steps::correct(&mut rows, chance);
                 }
                 self.tally.fed_back += 1;
             }
