@@ -33,6 +33,8 @@ pub(super) struct Left {
 pub(super) struct Answers {
     passed: u64,
     pushed_back: u64,
+    /// Both, and those 429 that tell nothing new.
+    answered: u64,
 }
 
 /// What an update was told so far.
@@ -40,6 +42,8 @@ pub(super) struct Answers {
 pub(super) struct PushedBack {
     /// How many had passed and been pushed back at its latest 429.
     since: Option<(u64, u64)>,
+    /// How many answers there were up to it.
+    answered: u64,
     /// 429 in a row that hardly anybody else had.
     alone: u32,
     /// At its latest 429 hardly anybody had passed since the one before.
@@ -73,6 +77,7 @@ impl Answers {
     /// Somebody had a definite answer.
     pub(super) fn on_definite(&mut self) {
         self.passed += 1;
+        self.answered += 1;
     }
 
     /// An update was pushed back; whether for itself. Of a chronic one it is believed where nobody passes, too: it may be that
@@ -101,9 +106,10 @@ impl Answers {
         }
         let is_own = of.is_own();
         // Asked again at once, with nobody between, it tells the others nothing new.
-        of.was_again = of.since == Some((self.passed, self.pushed_back));
+        of.was_again = of.since.is_some() && of.answered == self.answered;
         self.pushed_back += u64::from(!is_own && !is_chronic && !of.was_again);
-        of.since = Some((self.passed, self.pushed_back));
+        self.answered += 1;
+        (of.since, of.answered) = (Some((self.passed, self.pushed_back)), self.answered);
         is_own
     }
 }

@@ -272,16 +272,7 @@ impl Checker {
         if is_failure && is_plain && !is_late {
             self.streak.add(subject);
         }
-        if matches!(outcome, Outcome::Forbidden { .. }) {
-            self.forbidden_generation = self.forbidden_generation.max(Some(*generation));
-        }
-        if *outcome == Outcome::TokenRefused {
-            self.refused_generation = self.refused_generation.max(Some(*generation));
-        }
-        if *outcome == Outcome::Acknowledged {
-            self.passed_send = self.passed_send.max(self.book(id)?.send);
-            self.has_passed = true;
-        }
+        self.see_token(id, outcome, *generation)?;
         if is_definite || is_left_to_neighbors(outcome) {
             self.see_definite(id)?;
         }
@@ -290,6 +281,21 @@ impl Checker {
         }
         if let Some(ms) = quiet_ms {
             self.quiet_until_ms = self.quiet_until_ms.max(now_ms + ms.min(cap_ms));
+        }
+        Ok(())
+    }
+
+    /// What an answer says of the token it was sent with.
+    fn see_token(&mut self, id: UpdateId, outcome: &Outcome, generation: u64) -> Result<(), String> {
+        if matches!(outcome, Outcome::Forbidden { .. }) {
+            self.forbidden_generation = self.forbidden_generation.max(Some(generation));
+        }
+        if *outcome == Outcome::TokenRefused {
+            self.refused_generation = self.refused_generation.max(Some(generation));
+        }
+        if *outcome == Outcome::Acknowledged {
+            self.passed_send = self.passed_send.max(self.book(id)?.send);
+            self.has_passed = true;
         }
         Ok(())
     }

@@ -402,7 +402,7 @@ fn pushed_back(dice: &mut Dice) -> Day {
     let mut day = good_day(600);
     let asked_ms = dice.one_of(&[None, None, Some(1_000)]);
     for _ in 0..dice.between(1, 4) {
-        let at = usize::try_from(dice.below(300)).unwrap_or_default();
+        let at = usize::try_from(dice.below(200)).unwrap_or_default();
         day.lines[at].kind = Kind::PushedBack(asked_ms);
     }
     day.rules.max_in_flight = dice.one_of(&[1, 1, 4, 64]);
