@@ -272,12 +272,7 @@ impl Checker {
         if is_failure && is_plain && !is_late {
             self.streak.add(subject);
         }
-        if matches!(outcome, Outcome::Forbidden { .. }) {
-            self.forbidden_generation = self.forbidden_generation.max(Some(*generation));
-        }
-        if *outcome == Outcome::TokenRefused {
-            self.refused_generation = self.refused_generation.max(Some(*generation));
-        }
+        self.see_token(outcome, *generation);
         if *outcome == Outcome::Acknowledged {
             self.passed_send = self.passed_send.max(self.book(id)?.send);
             self.has_passed = true;
@@ -292,6 +287,16 @@ impl Checker {
             self.quiet_until_ms = self.quiet_until_ms.max(now_ms + ms.min(cap_ms));
         }
         Ok(())
+    }
+
+    /// Which tokens were refused, and which forbidden something.
+    fn see_token(&mut self, outcome: &Outcome, generation: u64) {
+        if matches!(outcome, Outcome::Forbidden { .. }) {
+            self.forbidden_generation = self.forbidden_generation.max(Some(generation));
+        }
+        if *outcome == Outcome::TokenRefused {
+            self.refused_generation = self.refused_generation.max(Some(generation));
+        }
     }
 
     /// A 429 is everybody's, unless others pass between it and the next, again and again.
