@@ -20,6 +20,12 @@ const GUARD_LAST_SUBJECTS: usize = 3;
 const LONELY_PASSES: u64 = 4;
 const LONELY_MIN: u32 = 2;
 
+/// Of so few updates that are left when the input is over nobody else can tell: 429 are their own from the third in a row
+/// without anybody passing, once those have lasted for this part of `outage_max`.
+const LAST_SUBJECTS: usize = 3;
+const LAST_TIMES: u32 = 3;
+const LAST_PART: u64 = 15;
+
 /// Something that happened.
 #[derive(Debug, Clone)]
 pub(crate) enum Fact {
@@ -74,6 +80,8 @@ struct Book {
     /// Definite answers at its latest 429, and how many of them came after enough others had passed.
     pushed_back: Option<u64>,
     lonely: u32,
+    /// When the first of its 429 was since it is among the last and nobody passes, and how many they are.
+    last: Option<(u64, u32)>,
     /// Somebody passed after a failure of its: it is known to fail on its own.
     is_known: bool,
 }
@@ -105,6 +113,7 @@ pub(crate) struct Checker {
     free_ms: u64,
     seen_ms: u64,
     refused_generation: Option<u64>,
+    passed_generation: Option<u64>,
     /// Latest generation that had a 403; refused once the token is read again.
     forbidden_generation: Option<u64>,
     /// Redirects of rows that are not chronic.
@@ -265,7 +274,7 @@ impl Checker {
             self.book(id)?.failed_first_ms.get_or_insert(free_ms);
         }
         if matches!(outcome, Outcome::Throttled { .. }) {
-            self.see_pushed_back(id)?;
+            self.see_pushed_back(now_ms, id)?;
         }
         self.on_wire.remove(&subject);
         *self.loose.entry(id).or_default() += u32::from(is_charged);
@@ -290,21 +299,34 @@ impl Checker {
         if matches!(outcome, Outcome::Forbidden { .. }) {
             self.forbidden_generation = self.forbidden_generation.max(Some(generation));
         }
-        if *outcome == Outcome::TokenRefused {
+        // Where nothing but chronic rows is left, a token that was read again is as good as it gets: the refusal is the row's.
+        let is_replacement = self.refused_generation.is_some_and(|refused| refused < generation);
+        let is_own = self.plain == 0 && is_replacement && self.passed_generation < Some(generation);
+        if *outcome == Outcome::TokenRefused && !is_own {
             self.refused_generation = self.refused_generation.max(Some(generation));
         }
         if *outcome == Outcome::Acknowledged {
             self.passed_send = self.passed_send.max(self.book(id)?.send);
+            self.passed_generation = self.passed_generation.max(Some(generation));
             self.has_passed = true;
         }
         Ok(())
     }
 
     /// A 429 is everybody's, unless others pass between it and the next, again and again.
-    fn see_pushed_back(&mut self, id: UpdateId) -> Result<(), String> {
-        let (passes, free_ms) = (self.passes, self.free_ms);
+    fn see_pushed_back(&mut self, now_ms: u64, id: UpdateId) -> Result<(), String> {
+        let (passes, free_ms, lasting_ms) = (self.passes, self.free_ms, self.rules.outage_max_ms / LAST_PART);
+        let heads = self.order.values().filter_map(|order| order.first());
+        let is_last =
+            self.is_input_over && heads.filter(|head| !self.books[*head].chronic).count() <= LAST_SUBJECTS;
         let book = self.book(id)?;
         let since = book.pushed_back.replace(passes);
+        let is_quiet = passes > 0 && since.is_none_or(|since| since == passes);
+        let (from_ms, times) = book.last.unwrap_or((now_ms, 0));
+        book.last = (is_last && is_quiet).then_some((from_ms, times + 1));
+        if book.last.is_some() && times + 1 >= LAST_TIMES && now_ms - from_ms >= lasting_ms {
+            book.lonely = book.lonely.max(LONELY_MIN - 1) + 1;
+        }
         book.lonely += u32::from(since.is_some_and(|since| passes >= since + LONELY_PASSES));
         if book.lonely >= LONELY_MIN {
             book.solid += 1;
