@@ -248,3 +248,10 @@ fn what_is_said_of_servers_names_its_test() {
         assert!(tests.contains(test), "there is no test {test}");
     }
 }
+
+#[test]
+fn no_merge_is_half_done() {
+    for mark in ["<<<<<<< ", ">>>>>>> ", "======="] {
+        assert!(!README.lines().any(|line| line.starts_with(mark)), "{mark}");
+    }
+}
