@@ -282,7 +282,7 @@ impl Scheduler {
             if retry_after_ms.unwrap_or_default() == 0 && tells_of_rate {
                 self.shed.on_volley(Some(subject), ms, now_ms);
             } else {
-                self.shed.on_quiet(ms);
+                self.shed.on_quiet(ms, now_ms);
             }
         }
         if is_own {

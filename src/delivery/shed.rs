@@ -100,6 +100,8 @@ pub(super) struct Shed {
     passed_since: u64,
     passing: Passing,
     tick: Tick,
+    /// Until when quiets are left out of the count already.
+    quiet_until_ms: u64,
     kept: Option<Kept>,
     /// Whose 429 have lowered the rate, and what was kept to before the first of them.
     volleys: Vec<SubjectId>,
@@ -118,6 +120,7 @@ impl Shed {
             passed_since: 0,
             passing: Passing::default(),
             tick: Tick::default(),
+            quiet_until_ms: 0,
             kept: None,
             volleys: Vec::new(),
             before: None,
@@ -173,7 +176,7 @@ impl Shed {
     /// while. `of` is the subject of the 429.
     pub(super) fn on_volley(&mut self, of: Option<SubjectId>, for_ms: u64, now_ms: u64) {
         if of.is_some_and(|of| !self.note(of)) {
-            return self.on_quiet(for_ms);
+            return self.on_quiet(for_ms, now_ms);
         }
         let elapsed_us = now_ms.saturating_sub(self.tick.since_ms).saturating_mul(1_000);
         let launches = self.tick.launches;
@@ -212,8 +215,12 @@ impl Shed {
     }
 
     /// Everybody is quiet for so long, for another reason: that time says nothing of how fast attempts leave.
-    pub(super) fn on_quiet(&mut self, for_ms: u64) {
-        self.tick.since_ms = self.tick.since_ms.saturating_add(for_ms);
+    /// Where one quiet extends another, only what it adds.
+    pub(super) fn on_quiet(&mut self, for_ms: u64, now_ms: u64) {
+        let until_ms = now_ms.saturating_add(for_ms);
+        let added_ms = until_ms.saturating_sub(self.quiet_until_ms.max(now_ms));
+        self.quiet_until_ms = self.quiet_until_ms.max(until_ms);
+        self.tick.since_ms = self.tick.since_ms.saturating_add(added_ms);
     }
 
     /// Whether the 429 of a subject may lower the rate: the first of each, until there were so many subjects that it is nobody's
@@ -459,6 +466,15 @@ mod tests {
         }
         assert!(!shed.is_by_rate());
         assert!(sent >= 600 * 100 / 10, "{sent} in ten minutes at up to 100/s");
+    }
+
+    #[test]
+    fn quiets_that_extend_each_other_are_left_out_once() {
+        let mut shed = Shed::new(&DeliveryRules::default());
+        (0..20).for_each(|second| shed.on_quiet(300_000, second * 1_000));
+        assert_eq!(shed.tick.since_ms, 319_000);
+        shed.on_quiet(10_000, 400_000);
+        assert_eq!(shed.tick.since_ms, 329_000);
     }
 
     #[test]
