@@ -293,16 +293,16 @@ fn a_night_of_nothing_but_a_chronic_row_that_is_pushed_back_ends_with_3() {
 /// Far more of them than are held: probes come from what stands behind them in the file as well.
 #[test]
 fn more_rows_that_fail_at_the_head_of_an_export_than_are_held_do_not_hide_the_healthy_ones() {
-    let statuses = (0..100).map(|row| (format!("C-{row:06}"), 500)).collect();
+    let statuses = (0..200).map(|row| (format!("C-{row:06}"), 500)).collect();
     let workspace = Workspace::with(Faults { subject_statuses: statuses, ..Faults::default() });
     workspace
         .configure(&HASTY.replace("[delivery]", "[delivery]\noutage_max = \"60s\"\nmax_errors = \"none\""));
     workspace.write("other.csv", "crm id,mobile,imei,tier\nX-1,,,basic\n");
     workspace.sync(&["other.csv"]).expect(0);
-    workspace.write("crm.csv", export(500));
+    workspace.write("crm.csv", export(1_000));
     // Sixteen are held with four on the wire.
     let ran = workspace.sync(&["--max-in-flight", "4", "crm.csv"]).expect(3).expect_books();
-    assert_eq!((ran.rows("synced"), ran.rows("failed")), (400, 100));
+    assert_eq!((ran.rows("synced"), ran.rows("failed")), (800, 200));
 }
 
 /// What was read ahead to probe with, and never sent, has left no trace.
