@@ -13,6 +13,7 @@ use super::outcome::{Failure, Outcome, Quota, Seen, Verdict};
 use super::schedule::Scheduler;
 use super::shed;
 use super::suspects::FORBIDDEN_MAX;
+use super::turned_away::Against;
 use crate::ledger::FailureKind;
 use crate::update::FieldSet;
 
@@ -211,6 +212,7 @@ impl Scheduler {
     fn on_acknowledged(&mut self, id: UpdateId, generation: u64, sent_ms: u64, decision: &mut Decision) {
         let number = self.lanes.get(id).map_or(0, |item| item.number);
         self.token.on_passed(generation, number);
+        self.note_passed(id);
         self.lanes.settle(id);
         decision.verdicts.push((id, Verdict::Synced));
         self.row.forget();
@@ -273,6 +275,7 @@ impl Scheduler {
         let is_last = self.is_input_over && is_waited_for && self.lanes.plain_heads() <= LAST_MAX;
         let left = is_last.then_some(Left { now_ms, long_ms: self.rules.outage_max_ms / LEFT_PART });
         let Some(item) = self.lanes.get_mut(id) else { return };
+        item.against = Some(Against::Trouble);
         let sent_ms = item.sent.1;
         let is_own = self.answers.on_throttled(&mut item.pushed_back, item.chronic, left);
         let (subject, tells_of_rate) = (item.subject, item.pushed_back.tells_of_rate());
@@ -333,6 +336,7 @@ impl Scheduler {
         // What is turned away with many others is pushed back, and not failed; unless it came slowly.
         let is_hurried = !item.chronic && !item.unhurried;
         let is_shed = is_shed && is_hurried && self.shed.is_spread(item.subject, now_ms);
+        item.against = is_chargeable.then_some(Against::Trouble);
         item.maybe_applied |= failure.maybe_applied;
         failure.maybe_applied = item.maybe_applied;
         // An update that has failed while others passed is known to fail on its own: it says nothing about the
@@ -415,18 +419,20 @@ impl Scheduler {
 
     /// A verdict against the row itself, kept back at first contact.
     pub(super) fn refuse(&mut self, id: UpdateId, mut failure: Failure, decision: &mut Decision) {
+        let is_known = self.is_known(id);
         let Some(item) = self.lanes.get_mut(id) else { return };
         item.maybe_applied |= failure.maybe_applied;
         failure.maybe_applied = item.maybe_applied;
         if !self.guard.is_on() {
-            let (subject, is_chronic) = (item.subject, item.chronic);
-            let stop = (!is_chronic).then(|| self.row.on_refused(subject, &failure.signature)).flatten();
+            let subject = item.subject;
+            let stop = (!is_known).then(|| self.row.on_refused(subject, &failure.signature)).flatten();
             self.fail(id, failure, decision);
             if let Some(cause) = stop {
                 self.stop(cause, decision);
             }
             return;
         }
+        item.against = Some(Against::Refusal);
         let stop = self.guard.withhold(id, item.subject, item.chronic, failure);
         decision.verdicts.push((id, Verdict::Withheld));
         if let Some(cause) = stop {

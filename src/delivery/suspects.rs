@@ -18,6 +18,10 @@ const SEVERAL_MIN: u32 = 2;
 /// The same under a token that was refused, read again, and is the same.
 pub(super) const DOUBTED_MAX: u32 = 2;
 
+/// The same while such a token is on trial at a target that has accepted something: so many are tried one by one, the first of
+/// those that were refused and then others from anywhere, because rows that are refused for their own sake stand together.
+pub(super) const TRIED_MAX: u32 = 5;
+
 #[derive(Debug)]
 struct Suspect {
     failure: Failure,
