@@ -65,6 +65,11 @@ impl Suspects {
         self.suspects.keys().copied()
     }
 
+    /// Whether one of them was answered with 401.
+    pub(super) fn are_unauthorized(&self) -> bool {
+        self.suspects.values().any(|suspect| suspect.failure.status == Some(401))
+    }
+
     /// Refusals since the last success.
     pub(super) fn streak(&self) -> u32 {
         self.streak

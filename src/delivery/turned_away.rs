@@ -241,7 +241,13 @@ impl Scheduler {
             plain += 1;
             untold += u64::from(self.lanes.get(id).is_some_and(|item| !item.suspected));
         }
-        plain == 0 || self.token.has_ever_passed() && untold <= 1
+        // A new token that nobody has passed under may be a wrong one.
+        let has_passed = if self.suspects.are_unauthorized() {
+            self.token.has_passed(self.token.generation())
+        } else {
+            self.token.has_ever_passed()
+        };
+        plain == 0 || has_passed && untold <= 1
     }
 
     fn on_token_refused(&mut self, generation: u64, decision: &mut Decision) {
