@@ -137,7 +137,6 @@ pub(super) fn blamed_lines(delivered: &Delivered, files: &[&str]) -> Option<Stri
     };
     let named: Vec<String> = places.iter().take(LINES_NAMED_MAX).map(one).collect();
     let more = places.len().saturating_sub(named.len());
-    let what = if places.len() == 1 { "line" } else { "lines" };
     let lines = match (named.split_last(), more) {
         (None, _) => return None,
         (Some((last, [])), 0) => last.clone(),
@@ -145,8 +144,12 @@ pub(super) fn blamed_lines(delivered: &Delivered, files: &[&str]) -> Option<Stri
         (Some(_), _) => format!("{} and {more} more", named.join(", ")),
     };
     let is_outage = matches!(delivered.stopped, Some(Stopped::Cause(StopCause::Outage)));
-    let next = if is_outage { "is sent mixed with others" } else { "goes last" };
-    Some(format!("it was {what} {lines} that were answered so; what is left of them {next} in the next run"))
+    let next = if is_outage { "between others" } else { "last" };
+    Some(if places.len() == 1 {
+        format!("that was the answer to line {lines}, which is sent {next} in the next run")
+    } else {
+        format!("those were the answers to lines {lines}, which are sent {next} in the next run")
+    })
 }
 
 #[cfg(test)]
@@ -204,10 +207,9 @@ mod tests {
             blamed_lines(&stopped(StopCause::TokenRefused, blamed, &[]), files).unwrap_or_default()
         };
         assert_eq!(told(&[], &["a"]), "");
-        assert!(told(&[9], &["a"]).starts_with("it was line 9 that"));
-        assert!(told(&[9, 2], &["a"]).starts_with("it was lines 2 and 9 that"));
-        assert!(told(&[9, 2, 3, 4, 5, 6, 7], &["a"]).contains("lines 2, 3, 4, 5, 6 and 2 more that"));
-        assert!(told(&[9, 2], &["a", "b"]).contains("lines a:2 and a:9 that"));
-        assert!(told(&[9], &["a"]).ends_with("goes last in the next run"));
+        assert!(told(&[9], &["a"]).contains("to line 9, which is sent last in the next run"));
+        assert!(told(&[9, 2], &["a"]).contains("to lines 2 and 9, which are sent last"));
+        assert!(told(&[9, 2, 3, 4, 5, 6, 7], &["a"]).contains("lines 2, 3, 4, 5, 6 and 2 more, which"));
+        assert!(told(&[9, 2], &["a", "b"]).contains("lines a:2 and a:9, which"));
     }
 }
