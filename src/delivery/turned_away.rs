@@ -102,6 +102,12 @@ impl Scheduler {
         })
     }
 
+    /// Whether the target has accepted nothing yet, and no earlier run was stopped for single rows there: what turns one away
+    /// turns all away.
+    fn is_first_contact(&self) -> bool {
+        self.guard.is_on() && self.rules.turned_away.subjects.is_empty()
+    }
+
     /// Whether nobody else is left than those that the run before left alone.
     fn are_left_alone(&self) -> bool {
         self.rules.turned_away.are_left_alone && !self.guard.is_on() && self.lanes.are_all_away()
@@ -110,7 +116,7 @@ impl Scheduler {
     /// Whether the next attempt is best made for somebody from anywhere: only that tells the rows from what is everybody's.
     pub(super) fn seeks_others(&self) -> bool {
         let is_tried = self.token.is_on_trial() || self.redirects.are_on_trial();
-        is_tried && !self.guard.is_on() || self.guard.seeks_others()
+        is_tried && !self.is_first_contact() || self.guard.seeks_others()
     }
 
     /// A wrong address at first contact, and where several in a row are redirected and others from anywhere, too; else it waits
@@ -123,7 +129,7 @@ impl Scheduler {
         item.maybe_applied |= maybe_applied;
         item.against = Some(Against::Address);
         let (number, sent_ms) = (item.number, item.sent.1);
-        if self.guard.is_on() {
+        if self.is_first_contact() {
             self.go_again(id, 0, decision);
             return self.stop(StopCause::Redirected { status }, decision);
         }
@@ -173,7 +179,7 @@ impl Scheduler {
         item.against = Some(Against::Token);
         let (sent_ms, number, was_suspected) = (item.sent.1, item.number, item.suspected);
         self.on_definite(sent_ms, decision);
-        let is_guarded = self.guard.is_on();
+        let is_guarded = self.is_first_contact();
         if self.token.is_known(generation) || !is_guarded && self.token.was_before_trial(number) {
             return self.go_again(id, 0, decision);
         }
@@ -279,7 +285,7 @@ impl Scheduler {
 
     /// Takes what came of reading the token again; stops where sending may not go on.
     pub(super) fn take_token(&mut self, reread: Result<TokenRead, ()>, decision: &mut Decision) {
-        let (may_pass, is_proven) = (self.lanes.in_flight() > 0, !self.guard.is_on());
+        let (may_pass, is_proven) = (self.lanes.in_flight() > 0, !self.is_first_contact());
         let launched = self.lanes.launched();
         let goes_on = match reread {
             Ok(read) => {
