@@ -10,11 +10,8 @@ use super::guard::LAST_SUBJECTS;
 use super::outcome::Failure;
 
 /// Redirects in a row that may be everybody's: as many subjects as say enough at first contact.
+/// Others are tried then, one by one and from anywhere, because rows that are redirected for their own sake stand together.
 const IN_A_ROW_MAX: usize = LAST_SUBJECTS;
-
-/// Others that are tried then, one by one and from anywhere, because rows that are redirected for their own sake stand
-/// together: if none of them passes, it is the address.
-const TRIED_MAX: usize = 5;
 
 /// All of them.
 #[derive(Debug, Default)]
@@ -29,7 +26,7 @@ pub(super) struct Redirects {
     /// Number of the attempt that the streak begins with.
     streak_from: u64,
     /// Attempts launched when there were so many in a row that others are tried, and how many of those were redirected, too.
-    trial: Option<(u64, usize)>,
+    trial: Option<(u64, u32)>,
     /// Whether anybody has passed in this run.
     has_passed: bool,
 }
@@ -52,7 +49,7 @@ impl Redirects {
         }
         self.streak += 1;
         if let Some((from, tried)) = &mut self.trial {
-            *tried += usize::from(number > *from);
+            *tried += u32::from(number > *from);
         } else if self.streak >= IN_A_ROW_MAX {
             self.trial = Some((launched, 0));
         }
@@ -68,9 +65,9 @@ impl Redirects {
         self.has_passed
     }
 
-    /// Whether the address is wrong, and no row is.
-    pub(super) fn are_everybodys(&self) -> bool {
-        self.trial.is_some_and(|(_, tried)| tried >= TRIED_MAX)
+    /// Whether the address is wrong, and no row is: of so many others that were tried none has passed.
+    pub(super) fn are_everybodys(&self, tried_max: u32) -> bool {
+        self.trial.is_some_and(|(_, tried)| tried >= tried_max)
     }
 
     /// An attempt was acknowledged. Returns those whose redirect was known when it was launched: it is their own.

@@ -14,14 +14,14 @@ use std::collections::BTreeSet;
 use super::decision::{Action, Decision, TokenRead, UpdateId};
 use super::outcome::{Failure, StopCause, Verdict};
 use super::schedule::Scheduler;
-use super::suspects::{DOUBTED_MAX, TRIED_MAX};
+use super::suspects::{DOUBTED_MAX, FORBIDDEN_MAX, TRIED_MAX};
 use super::token::TokenRuling;
 use crate::digest::SubjectId;
 use crate::ledger::FailureKind;
 
 /// Subjects that earlier runs were stopped for, below which they may be all that is left for their own sake: as many refusals
 /// in a row as are taken for the token's.
-pub const FEW_MAX: usize = super::suspects::FORBIDDEN_MAX as usize;
+pub const FEW_MAX: usize = FORBIDDEN_MAX as usize;
 
 /// The complaint of a row that is answered with 401 while others pass under the same token.
 const SIGNATURE_401: &str = "401 for this row alone";
@@ -108,6 +108,12 @@ impl Scheduler {
         self.guard.is_on() && self.rules.turned_away.subjects.is_empty()
     }
 
+    /// Others that are tried on trial before it is the token, or the address. Where earlier runs were stopped for single rows
+    /// there are more of their kind, and what is sent is mixed.
+    fn tried_max(&self) -> u32 {
+        if self.rules.turned_away.subjects.is_empty() { TRIED_MAX } else { FORBIDDEN_MAX }
+    }
+
     /// Whether nobody else is left than those that the run before left alone.
     fn are_left_alone(&self) -> bool {
         self.rules.turned_away.are_left_alone && !self.guard.is_on() && self.lanes.are_all_away()
@@ -143,7 +149,7 @@ impl Scheduler {
         let is_known = self.is_known(id);
         self.redirects.add(id, failure, number, self.lanes.launched(), is_known);
         decision.verdicts.push((id, Verdict::Withheld));
-        if self.redirects.are_everybodys() {
+        if self.redirects.are_everybodys(self.tried_max()) {
             self.stop(StopCause::Redirected { status }, decision);
         }
     }
@@ -194,7 +200,7 @@ impl Scheduler {
             && self.lanes.in_flight() == 0;
         let streak_max = match (self.token.is_on_trial(), is_guarded) {
             (true, true) => DOUBTED_MAX,
-            (true, false) => TRIED_MAX,
+            (true, false) => self.tried_max(),
             (false, _) => streak_max,
         };
         if self.suspects.streak() >= streak_max || is_hopeless {
