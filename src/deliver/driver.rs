@@ -61,6 +61,17 @@ pub(super) enum Wake {
     Asked(Ask),
 }
 
+/// Where a pass stands among those of the run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum PassPlace {
+    /// Others may follow, with updates whose answers tell of what is kept back at the end of this one.
+    Followed,
+    /// None follows, unless something is deferred in it.
+    LastButDeferred,
+    /// None follows with anybody who was not asked.
+    Last,
+}
+
 /// An attempt, as the senders take it.
 pub(super) struct Job {
     pub(super) id: UpdateId,
@@ -123,6 +134,8 @@ pub(super) struct Driver<'a, 'e> {
     pub(super) waiting: HashSet<SubjectId>,
     /// Whether what waited is being tried again.
     pub(super) is_resolving: bool,
+    /// Whether another pass comes after this one.
+    pub(super) place: PassPlace,
     synced: u64,
     /// Sequence of the batch.
     pub(super) batch: u64,
@@ -219,6 +232,7 @@ impl<'a, 'e> Driver<'a, 'e> {
             deferred: BTreeMap::new(),
             waiting: HashSet::new(),
             is_resolving: false,
+            place: PassPlace::Followed,
             synced: 0,
             batch: 0,
             held: HashMap::new(),
@@ -271,6 +285,13 @@ impl<'a, 'e> Driver<'a, 'e> {
             let is_read = !self.feeding && self.ahead.is_empty();
             if is_written && is_read && (self.held.is_empty() || self.is_journal_dead()) {
                 return;
+            }
+            if is_written && is_read && self.is_going() && !self.is_last_pass() {
+                self.scheduler.end_of_pass();
+                if self.opening == 0 && self.scheduler.only_waits() {
+                    return self.carry_over();
+                }
+                continue;
             }
             // Only what the first-contact guard keeps back is left, or fills the window so that nothing more can come.
             if is_written && self.is_going() && (is_read || is_idle && self.is_window_full(credit)) {

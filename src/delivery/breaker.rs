@@ -241,6 +241,11 @@ impl Breaker {
         Recovered { has_closed, confirmed: std::mem::take(&mut self.charges) }
     }
 
+    /// Takes out what an update was charged with and no definite answer has followed.
+    pub(super) fn take_charges(&mut self, id: UpdateId) -> Option<u32> {
+        self.charges.remove(&id)
+    }
+
     fn forget_streak(&mut self) {
         self.failures = 0;
         self.subjects.clear();

@@ -270,8 +270,10 @@ impl Scheduler {
         decision: &mut Decision,
     ) {
         let is_waited_for = retry_after_ms.is_none_or(|asked_ms| asked_ms <= self.rules.retry_after_max_ms);
-        let is_last = self.is_input_over && is_waited_for && self.lanes.plain_heads() <= LAST_MAX;
-        let left = is_last.then_some(Left { now_ms, long_ms: self.rules.outage_max_ms / LEFT_PART });
+        let is_over = self.is_input_over || self.is_pass_over;
+        let is_last = is_over && is_waited_for && self.lanes.plain_heads() <= LAST_MAX;
+        let long_ms = self.rules.outage_max_ms / LEFT_PART;
+        let left = is_last.then_some(Left { now_ms, long_ms, are_others_coming: self.is_pass_over });
         let Some(item) = self.lanes.get_mut(id) else { return };
         let sent_ms = item.sent.1;
         let is_own = self.answers.on_throttled(&mut item.pushed_back, item.chronic, left);
@@ -298,6 +300,11 @@ impl Scheduler {
             return self.on_trouble(id, trouble, now_ms, jitter, decision);
         }
         self.breaker.on_pushback(id, now_ms);
+        if self.lanes.get_mut(id).is_some_and(|item| item.pushed_back.waits_for_others()) {
+            self.left_back.insert(id);
+            decision.verdicts.push((id, Verdict::Withheld));
+            return;
+        }
         let until_ms = self.quiet.until_ms(now_ms).unwrap_or(now_ms);
         let goes_behind = self.lanes.get(id).is_some_and(|item| item.pushed_back.goes_behind());
         if !goes_behind || self.lanes.plain_heads() <= 1 {

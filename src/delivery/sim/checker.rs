@@ -36,7 +36,10 @@ pub(crate) enum Fact {
     },
     /// Whether the file has first tries that nobody has read, and there is room for them.
     FirstTriesComing(bool),
-    InputOver,
+    /// The file is read to its end; whether other passes follow.
+    InputOver {
+        is_last: bool,
+    },
     /// What was deferred is offered again.
     PassBegan,
     Sent {
@@ -148,7 +151,7 @@ impl Checker {
         match fact {
             Fact::Offered { id, subject, chronic } => self.see_offer(*id, *subject, *chronic)?,
             Fact::FirstTriesComing(are_coming) => self.are_first_tries_coming = *are_coming,
-            Fact::InputOver => self.is_input_over = true,
+            Fact::InputOver { is_last } => self.is_input_over = *is_last,
             Fact::PassBegan => {
                 self.is_input_over = false;
                 self.deferred.clear();

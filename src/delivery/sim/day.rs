@@ -1,11 +1,14 @@
 //! A day: everything that will happen in it, drawn from a seed. Days are compressed: minutes of virtual time, a few hundred
-//! updates; every nineteenth seed is a day of the same sort.
+//! updates; every twentieth seed is a day of the same sort.
 //!
 //! Not here: how the day goes (`mod.rs`), and what must be true of it (`checker.rs` at every step, `evening.rs` at its end).
 
 use super::dice::Dice;
 use super::planted::Flaw;
 use crate::delivery::DeliveryRules;
+
+/// Updates that the last wave has at least.
+const WAVE_LAST: u64 = 40;
 
 /// What an update does to the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,6 +73,8 @@ pub(crate) enum Phase {
     Down(Down),
     /// Answers 403 to everybody whose token is older than this generation.
     Forbidding(u64),
+    /// Redirects everybody, as a captive portal does.
+    Redirecting,
     /// Pushes everybody back, with or without `Retry-After`.
     Throttling(Option<u64>),
 }
@@ -137,6 +142,8 @@ pub(crate) enum Sort {
     Forbidding,
     /// Chains of values that depend on each other.
     Chains,
+    /// Small waves, into which trouble falls.
+    Waves,
     /// A server that counts.
     Counting,
     /// A proxy that turns away what comes too fast, and rows that fail every time.
@@ -152,7 +159,7 @@ pub(crate) enum Sort {
 }
 
 /// By the seed's remainder.
-pub(crate) const SORTS: [Sort; 19] = [
+pub(crate) const SORTS: [Sort; 20] = [
     Sort::Any,
     Sort::Outage,
     Sort::Any,
@@ -172,6 +179,7 @@ pub(crate) const SORTS: [Sort; 19] = [
     Sort::Head,
     Sort::PushedBack,
     Sort::TurnedAway,
+    Sort::Waves,
 ];
 
 /// A day.
@@ -188,6 +196,8 @@ pub(crate) struct Day {
     pub(crate) lines_per_s: u64,
     /// Whether chronic rows have a pass of their own, as in the program; else they come as they stand.
     pub(crate) has_late_pass: bool,
+    /// Updates of a wave, where the file is handed over in waves, each when the one before is settled.
+    pub(crate) wave: Option<usize>,
     /// In order, each until a moment; up afterwards.
     pub(crate) phases: Vec<(u64, Phase)>,
     pub(crate) server: Server,
@@ -222,6 +232,7 @@ pub(crate) fn day_about(sort: Sort, seed: u64) -> Day {
         Sort::Pushback => pushback(&mut dice),
         Sort::Forbidding => forbidding(&mut dice),
         Sort::Chains => chains(&mut dice),
+        Sort::Waves => waves(&mut dice),
         Sort::Counting => counting(&mut dice),
         Sort::Shedding => shedding(&mut dice),
         Sort::Knee => knee(&mut dice),
@@ -245,6 +256,7 @@ pub(crate) fn good_day(count: u64) -> Day {
         window: usize::MAX,
         lines_per_s: 100_000,
         has_late_pass: true,
+        wave: None,
         phases: Vec::new(),
         server: Server { workers: 32, work_ms: 20, spread_ms: 20, quota: None, shed: None },
         pace: Pace { rate_per_s: 100, burst: 2 },
@@ -483,6 +495,25 @@ fn chains(dice: &mut Dice) -> Day {
     if dice.chance(300) {
         day.phases = vec![(2_000, Phase::Dropping(300))];
     }
+    day
+}
+
+/// Waves of a few updates, and trouble for everybody in some of them, which begins where others have passed and ends before
+/// the last one, which is large.
+fn waves(dice: &mut Dice) -> Day {
+    let wave = usize::try_from(dice.between(1, 7)).unwrap_or(1);
+    let waves = usize::try_from(dice.between(4, 20)).unwrap_or(4);
+    let mut day = good_day((wave * waves) as u64 + WAVE_LAST);
+    let from_ms = dice.between(20, 200);
+    let trouble = match dice.below(5) {
+        0 => Phase::Throttling(None),
+        1 => Phase::Forbidding(u64::MAX),
+        2 => Phase::Redirecting,
+        _ => Phase::Down(any_down(dice)),
+    };
+    day.wave = Some(wave);
+    let for_ms = dice.one_of(&[500, 5_000, 60_000, 300_000]);
+    day.phases = vec![(from_ms, Phase::Up), (from_ms + for_ms, trouble)];
     day
 }
 

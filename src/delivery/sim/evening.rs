@@ -79,7 +79,7 @@ impl Evening {
         // Every token of these days was good when it was read.
         let is_token_stop =
             self.stop == Some(StopCause::TokenRefused) && !day.token_dies && day.token_ms > 3_000;
-        ensure(!is_token_stop || matches!(day.sort, Sort::Any | Sort::Forbidding), || {
+        ensure(!is_token_stop || matches!(day.sort, Sort::Any | Sort::Forbidding | Sort::Waves), || {
             "stopped for a token that was good".into()
         })?;
         match day.sort {
@@ -94,6 +94,7 @@ impl Evening {
             Sort::Pushback | Sort::Dropping | Sort::Trickle => self.judge_all_synced(day),
             Sort::Forbidding => self.judge_forbidding(day),
             Sort::Chains => self.judge_chains(day),
+            Sort::Waves => self.judge_waves(day),
             Sort::Counting => self.judge_counting(day),
             Sort::Shedding => self.judge_shedding(day),
             Sort::Knee => self.judge_knee(day),
@@ -222,6 +223,18 @@ impl Evening {
             ensure(fate == Some(&wanted), || format!("{id} of a chain is {fate:?}, not {wanted:?}"))?;
         }
         Ok(())
+    }
+
+    /// Trouble that falls into a wave costs no row its verdict; where it does not end by itself, the run stops.
+    fn judge_waves(&self, day: &Day) -> Result<(), String> {
+        let is_failed = |fate: &Fate| matches!(fate, Fate::Failed(_) | Fate::Deferred);
+        let failed: Vec<_> = self.fates.iter().filter(|(_, fate)| is_failed(fate)).collect();
+        ensure(failed.is_empty(), || format!("a wave's trouble has cost {failed:?} their verdicts"))?;
+        let may_stop =
+            day.phases.iter().any(|(_, phase)| matches!(phase, Phase::Forbidding(_) | Phase::Redirecting));
+        ensure(may_stop || self.stop.is_none(), || {
+            format!("trouble that ended stopped the run: {:?}", self.stop)
+        })
     }
 
     fn judge_counting(&self, day: &Day) -> Result<(), String> {
