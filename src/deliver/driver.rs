@@ -431,7 +431,7 @@ impl<'a, 'e> Driver<'a, 'e> {
             Action::QuietStarted { reason, .. } => self.quiet_reason = reason,
             // What stands in the way is told from the scheduler's condition, which knows when one pause hides another.
             Action::QuietEnded | Action::BreakerClosed => {}
-            Action::BreakerOpened => self.read_ahead(credit),
+            Action::BreakerOpened | Action::NobodyPasses => self.read_ahead(credit),
             Action::GuardReleased => {
                 if let Err(error) = (self.prove)() {
                     self.stop(Stopped::Journal(Arc::new(error)));

@@ -24,6 +24,7 @@ use super::redirects::Redirects;
 use super::retry::Ceilings;
 use super::rules::DeliveryRules;
 use super::ruling::Condemned;
+use super::same::Same;
 use super::shed::Shed;
 use super::suspects::Suspects;
 use super::token::TokenState;
@@ -40,6 +41,7 @@ pub struct Scheduler {
     pub(super) quota: QuotaPace,
     pub(super) shed: Shed,
     pub(super) answers: Answers,
+    pub(super) same: Same,
     pub(super) concurrency: Concurrency,
     pub(super) token: TokenState,
     pub(super) free: FreeTime,
@@ -81,6 +83,7 @@ impl Scheduler {
             quota: QuotaPace::default(),
             shed: Shed::new(&rules),
             answers: Answers::default(),
+            same: Same::default(),
             concurrency: if rules.adapts {
                 Concurrency::adaptive(rules.max_in_flight, rules.settled_before)
             } else {
@@ -458,7 +461,7 @@ impl Scheduler {
             for (id, failure) in withheld {
                 self.fail(id, failure, decision);
             }
-            self.fail_condemned(u64::MAX, decision);
+            self.give_up_condemned(decision);
         }
     }
 

@@ -205,6 +205,14 @@ impl Shed {
         self.tick = Tick { since_ms: now_ms.max(self.tick.since_ms), ..Tick::default() };
     }
 
+    /// It is always the same ones that are turned away: there is no rate to keep to.
+    pub(super) fn on_same(&mut self, now_ms: u64) {
+        self.subjects.clear();
+        self.volleys.clear();
+        (self.kept, self.before) = (None, None);
+        self.on_recovery(now_ms);
+    }
+
     /// An update is known to be pushed back for itself: what its 429 taught of the rate, and nobody else's, is forgotten.
     pub(super) fn on_own(&mut self, subject: SubjectId) {
         let had_any = !self.volleys.is_empty();

@@ -1,14 +1,15 @@
 //! A day: everything that will happen in it, drawn from a seed. Days are compressed: minutes of virtual time, a few hundred
-//! updates; every twentieth seed is a day of the same sort.
+//! updates; every twenty-first seed is a day of the same sort.
 //!
 //! Not here: how the day goes (`mod.rs`), and what must be true of it (`checker.rs` at every step, `evening.rs` at its end).
+
+use bad::{head, pushed_back, same, turned_away, waves};
 
 use super::dice::Dice;
 use super::planted::Flaw;
 use crate::delivery::DeliveryRules;
 
-/// Updates that the last wave has at least.
-const WAVE_LAST: u64 = 40;
+mod bad;
 
 /// What an update does to the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,6 +133,8 @@ pub(crate) enum Sort {
     Poison,
     /// Rows that fail every time at the head of the file, more than are held.
     Head,
+    /// Rows that are turned away or pushed back every time, many of them, anywhere in the file.
+    Same,
     /// Some rows are pushed back every time.
     PushedBack,
     /// Some rows are turned away every time, in a small file.
@@ -159,7 +162,7 @@ pub(crate) enum Sort {
 }
 
 /// By the seed's remainder.
-pub(crate) const SORTS: [Sort; 20] = [
+pub(crate) const SORTS: [Sort; 21] = [
     Sort::Any,
     Sort::Outage,
     Sort::Any,
@@ -180,6 +183,7 @@ pub(crate) const SORTS: [Sort; 20] = [
     Sort::PushedBack,
     Sort::TurnedAway,
     Sort::Waves,
+    Sort::Same,
 ];
 
 /// A day.
@@ -227,6 +231,7 @@ pub(crate) fn day_about(sort: Sort, seed: u64) -> Day {
         Sort::Trickle => trickle(&mut dice),
         Sort::Poison => poison(&mut dice),
         Sort::Head => head(&mut dice),
+        Sort::Same => same(&mut dice),
         Sort::PushedBack => pushed_back(&mut dice),
         Sort::TurnedAway => turned_away(&mut dice),
         Sort::Pushback => pushback(&mut dice),
@@ -393,47 +398,6 @@ fn poison(dice: &mut Dice) -> Day {
     day
 }
 
-/// The server may have answered well before, or not; its limits are neither here nor there.
-fn head(dice: &mut Dice) -> Day {
-    let mut day = good_day(dice.between(200, 1_000));
-    let count = day.lines.len() as u64;
-    let from = if dice.chance(700) { 0 } else { dice.below(30) };
-    let until = from + dice.between(20, count / 5);
-    for (at, line) in (0..).zip(&mut day.lines) {
-        if (from..until).contains(&at) {
-            line.kind = Kind::Poison;
-        }
-    }
-    day.window = dice.one_of(&[8, 64, 256]);
-    day.rules.max_in_flight = dice.one_of(&[4, 16, 64]);
-    day.pace.rate_per_s = dice.one_of(&[50, 400, 2_000]);
-    day
-}
-
-fn pushed_back(dice: &mut Dice) -> Day {
-    let mut day = good_day(600);
-    let asked_ms = dice.one_of(&[None, None, Some(1_000)]);
-    for _ in 0..dice.between(1, 4) {
-        let at = usize::try_from(dice.below(200)).unwrap_or_default();
-        day.lines[at].kind = Kind::PushedBack(asked_ms);
-    }
-    day.rules.max_in_flight = dice.one_of(&[1, 1, 4, 64]);
-    day.pace.rate_per_s = dice.one_of(&[20, 100, 400]);
-    day
-}
-
-fn turned_away(dice: &mut Dice) -> Day {
-    let mut day = good_day(300);
-    day.rules.attempts_max = 3;
-    for _ in 0..dice.between(5, 12) {
-        let at = usize::try_from(dice.below(300)).unwrap_or_default();
-        day.lines[at].kind = Kind::TurnedAway;
-    }
-    day.rules.max_in_flight = dice.one_of(&[1, 4, 64]);
-    day.pace.rate_per_s = dice.one_of(&[20, 100, 400]);
-    day
-}
-
 fn pushback(dice: &mut Dice) -> Day {
     let quiet_ms = dice.chance(500).then(|| dice.between(500, 1_500));
     let phases = (0..10).map(|n| {
@@ -495,25 +459,6 @@ fn chains(dice: &mut Dice) -> Day {
     if dice.chance(300) {
         day.phases = vec![(2_000, Phase::Dropping(300))];
     }
-    day
-}
-
-/// Waves of a few updates, and trouble for everybody in some of them, which begins where others have passed and ends before
-/// the last one, which is large.
-fn waves(dice: &mut Dice) -> Day {
-    let wave = usize::try_from(dice.between(1, 7)).unwrap_or(1);
-    let waves = usize::try_from(dice.between(4, 20)).unwrap_or(4);
-    let mut day = good_day((wave * waves) as u64 + WAVE_LAST);
-    let from_ms = dice.between(20, 200);
-    let trouble = match dice.below(5) {
-        0 => Phase::Throttling(None),
-        1 => Phase::Forbidding(u64::MAX),
-        2 => Phase::Redirecting,
-        _ => Phase::Down(any_down(dice)),
-    };
-    day.wave = Some(wave);
-    let for_ms = dice.one_of(&[500, 5_000, 60_000, 300_000]);
-    day.phases = vec![(from_ms, Phase::Up), (from_ms + for_ms, trouble)];
     day
 }
 

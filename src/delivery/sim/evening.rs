@@ -16,6 +16,9 @@ const OVER_QUOTA_MAX: u64 = 4;
 /// Time that a row which is pushed back for ever may cost the others.
 const PUSHED_BACK_MS_MAX: u64 = 90_000;
 
+/// Time that many rows which are turned away for ever may cost the others.
+const SAME_MS_MAX: u64 = 40_000;
+
 /// Mean of the attempts of rows that are turned away for ever, as a multiple of those they have.
 const TURNED_AWAY_TIMES: u32 = 5;
 
@@ -89,6 +92,7 @@ impl Evening {
             Sort::Sick => self.judge_sick(day),
             Sort::Poison => self.judge_poison(day),
             Sort::Head => self.judge_head(day),
+            Sort::Same => self.judge_same(day),
             Sort::PushedBack => self.judge_pushed_back(day),
             Sort::TurnedAway => self.judge_turned_away(day),
             Sort::Pushback | Sort::Dropping | Sort::Trickle => self.judge_all_synced(day),
@@ -155,6 +159,14 @@ impl Evening {
 
     fn judge_head(&self, day: &Day) -> Result<(), String> {
         self.judge_poison(day)
+    }
+
+    /// Who is turned away for ever does not hold up the others for long, and is given up after the attempts it has.
+    fn judge_same(&self, day: &Day) -> Result<(), String> {
+        self.judge_turned_away(day)?;
+        let ideal_ms = day.lines.len() as u64 * 1_000 / day.pace.rate_per_s;
+        let most_ms = ideal_ms * 2 + SAME_MS_MAX;
+        ensure(self.synced_ms <= most_ms, || format!("{} ms for what {ideal_ms} are enough", self.synced_ms))
     }
 
     /// Everybody waits with every 429, and no longer for what it seems to tell of a rate.

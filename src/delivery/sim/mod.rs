@@ -421,8 +421,8 @@ impl World {
                     self.is_over = true;
                     self.evening.stop = Some(cause.clone());
                 }
-                Action::BreakerOpened => {
-                    self.evening.openings += 1;
+                Action::BreakerOpened | Action::NobodyPasses => {
+                    self.evening.openings += u64::from(*action == Action::BreakerOpened);
                     if self.day.flaw != Some(Flaw::NeverReadsAhead) && self.ahead.begin() {
                         self.credit = self.credit.saturating_add(READ_AHEAD_MAX);
                     }
