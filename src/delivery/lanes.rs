@@ -135,7 +135,7 @@ pub(super) struct Lanes {
     /// Whether the newest of the fresh ones go between the oldest, since the server was taken for down: rows that fail on
     /// their own stand together, and look like an outage unless others pass between them.
     is_mixed: bool,
-    /// Whether nobody passes, so that fresh ones are taken from anywhere.
+    /// Whether nobody passes, so that the newest of the fresh ones go first.
     is_lost: bool,
     /// The end of the fresh ones at which rows are pushed back, whether it is that of the newest; and those taken since.
     shunned: Option<(bool, u32)>,
@@ -328,11 +328,13 @@ impl Lanes {
     /// Takes the next update out of the queues. A retry goes when the budget allows it, or nothing fresh is left and
     /// nothing fresh is coming; until then chronic ones wait with it.
     pub(super) fn take(&mut self, fresh_per_retry: u32) -> Option<UpdateId> {
-        if let Some(id) = self.front.pop_front() {
+        let is_fresh_asked = self.is_lost && !self.fresh.is_empty();
+        if !is_fresh_asked && let Some(id) = self.front.pop_front() {
             return Some(id);
         }
         let is_all_fresh_gone = self.fresh.is_empty() && !self.expects_fresh;
-        if (self.credit >= fresh_per_retry || is_all_fresh_gone)
+        if !is_fresh_asked
+            && (self.credit >= fresh_per_retry || is_all_fresh_gone)
             && let Some(id) = self.doubtful.pop_front().or_else(|| self.retries.pop_front())
         {
             self.credit = self.credit.saturating_sub(fresh_per_retry);
@@ -377,7 +379,12 @@ impl Lanes {
         (self.turn, self.is_lost) = (0, false);
     }
 
-    /// Nobody passes: whoever is fresh is taken from anywhere.
+    /// Whether rows may be failing for their own sake, many together.
+    pub(super) fn is_mixed(&self) -> bool {
+        self.is_mixed
+    }
+
+    /// Nobody passes: the newest go first, those that were read ahead and are mixed.
     pub(super) fn mix(&mut self) {
         (self.is_mixed, self.is_lost) = (true, true);
     }
@@ -385,7 +392,8 @@ impl Lanes {
     /// A fresh one was pushed back, and with it everybody: fewer are taken from where it stood, for rows that are pushed back
     /// for their own sake stand together.
     pub(super) fn shun(&mut self, id: UpdateId) {
-        if let Some(item) = self.items.get(&id).filter(|item| self.is_mixed && item.attempts == 1) {
+        let is_shunned = |item: &&Item| self.is_mixed && !self.is_lost && item.attempts == 1;
+        if let Some(item) = self.items.get(&id).filter(is_shunned) {
             self.shunned = Some((item.is_from_behind, 0));
         }
     }
@@ -394,11 +402,9 @@ impl Lanes {
         if !self.is_mixed {
             return self.fresh.pop_front();
         }
-        if self.is_lost && !self.fresh.is_empty() {
-            self.probes = self.probes.wrapping_add(1);
-            return self.fresh.remove(scattered(self.probes, self.fresh.len()));
-        }
-        let is_newest = if let Some((is_newest, taken)) = &mut self.shunned {
+        let is_newest = if self.is_lost {
+            true
+        } else if let Some((is_newest, taken)) = &mut self.shunned {
             *taken += 1;
             *is_newest == taken.is_multiple_of(SHUNNED_OF)
         } else {

@@ -21,7 +21,7 @@ use crate::update::FieldSet;
 const SIGNATURE_429: &str = "429 for this row alone";
 
 /// Quiets in a row, with nobody passing between, after which others than those at hand are asked.
-const VOLLEYS_MAX: u32 = 3;
+const VOLLEYS_MAX: u32 = 2;
 
 /// Strikes that the delay of an update is like which was pushed back before.
 const PUSHED_BACK_STRIKES: u32 = 2;
@@ -190,7 +190,7 @@ impl Scheduler {
                 return false;
             }
         }
-        if self.same.are_same() {
+        if self.same.seem_same() {
             return true;
         }
         let testifies = item.waived < shed::TESTIMONIES_MAX && !item.unhurried;
@@ -203,7 +203,7 @@ impl Scheduler {
     fn feed_concurrency(&mut self, id: UpdateId, outcome: &Outcome, status: Option<u16>, now_ms: u64) {
         // Where turning away goes by rate, fewer at once are no remedy.
         let is_turned_away = self.feed_shed(id, outcome, status, now_ms);
-        if is_turned_away && (self.shed.is_by_rate() || self.same.are_same()) {
+        if is_turned_away && (self.shed.is_by_rate() || self.same.seem_same()) {
             return;
         }
         let Some(item) = self.lanes.get(id) else { return };
@@ -311,7 +311,9 @@ impl Scheduler {
         let sent_ms = item.sent.1;
         let is_own =
             self.answers.on_throttled(&mut item.pushed_back, item.chronic, left) || item.turned_away.is_own();
-        let (subject, tells_of_rate) = (item.subject, item.pushed_back.tells_of_rate());
+        let subject = item.subject;
+        // What came slowly was not too fast.
+        let tells_of_rate = item.pushed_back.tells_of_rate() && !item.unhurried && !self.same.seem_same();
         let (maybe_applied, is_chronic) = (item.maybe_applied, item.chronic);
         // What is known to be a row's own is nobody else's, and what names no delay is not taken for everybody's while it is
         // always the same rows.
@@ -352,7 +354,7 @@ impl Scheduler {
         }
         let until_ms = self.quiet.until_ms(now_ms).unwrap_or(now_ms);
         let goes_behind = self.lanes.get(id).is_some_and(|item| item.pushed_back.goes_behind());
-        let goes_on = !goes_behind && self.quiet.volleys() < VOLLEYS_MAX;
+        let goes_on = !goes_behind && !self.lanes.is_mixed();
         if is_for_all && (goes_on || self.lanes.plain_heads() <= 1) {
             return self.go_again(id, until_ms - now_ms, decision);
         }

@@ -9,11 +9,14 @@
 //! Not here: single rows that are pushed back (`alone.rs`), and the rate that passes (`shed.rs`).
 
 /// Others that pass between two times an update is turned away, from which it counts as asked again.
-const PASSED_MIN: u64 = 4;
+const PASSED_MIN: u64 = 2;
 
-/// Passes expected of those asked again, from which it is seen that they do not come: of ten by chance not two come, once in
-/// two thousand times.
-const EXPECTED_MIN: u64 = 10;
+/// Passes expected of those asked again, from which it is seen that they do not come: of eight by chance less than two come
+/// three times in a thousand.
+const EXPECTED_MIN: u64 = 8;
+
+/// The same, from which it seems so.
+const EXPECTED_FEW: u64 = 2;
 
 /// Part of those expected, down to which they do not come, …
 const MISSING_PART: u64 = 8;
@@ -50,6 +53,7 @@ pub(super) struct Same {
     passed: u64,
     first: Tally,
     again: Tally,
+    seem_same: bool,
     are_same: bool,
     in_a_row: u32,
 }
@@ -81,6 +85,11 @@ impl Same {
         self.are_same && self.in_a_row < IN_A_ROW_MAX
     }
 
+    /// Whether it seems so: enough to learn nothing of a rate from them.
+    pub(super) fn seem_same(&self) -> bool {
+        self.seem_same
+    }
+
     /// An update had a definite answer.
     pub(super) fn on_passed(&mut self, of: TurnedAway) {
         self.passed += 1;
@@ -90,9 +99,9 @@ impl Same {
         self.look();
     }
 
-    /// An update was turned away. True where that has just shown that it is always the same ones.
+    /// An update was turned away. True where it seems since then that it is always the same ones.
     pub(super) fn on_turned_away(&mut self, of: &mut TurnedAway) -> bool {
-        let were_same = self.are_same;
+        let seemed_same = self.seem_same;
         let have_others_passed = self.passed >= of.passed + PASSED_MIN;
         if of.times == 0 {
             self.first.count(false);
@@ -103,7 +112,7 @@ impl Same {
         self.in_a_row += u32::from(!of.is_own);
         of.is_own |= self.are_same && of.times > 0 && have_others_passed;
         (of.times, of.passed) = (of.times.saturating_add(1), self.passed);
-        self.are_same && !were_same
+        self.seem_same && !seemed_same
     }
 
     fn look(&mut self) {
@@ -112,8 +121,9 @@ impl Same {
         let expected = again.all() * first.passed;
         let part = if self.are_same { COMING_PART } else { MISSING_PART };
         let are_missing = again.passed * first.all() * part <= expected;
-        let is_enough = self.are_same || expected >= EXPECTED_MIN * first.all().max(1);
-        self.are_same = is_enough && are_missing;
+        let are_expected = |least: u64| expected >= least * first.all().max(1);
+        self.are_same = are_missing && (self.are_same || are_expected(EXPECTED_MIN));
+        self.seem_same = are_missing && (self.are_same || are_expected(EXPECTED_FEW));
     }
 }
 
@@ -142,14 +152,14 @@ mod tests {
     fn those_that_never_pass_while_others_do_are_the_same_ones() {
         assert!(are_same(3, 10, 20, |_, _| false));
         assert!(are_same(30, 4, 1, |_, _| false));
-        assert!(!are_same(30, 3, 1, |_, _| false), "too few others pass between");
+        assert!(!are_same(30, 1, 1, |_, _| false), "too few others pass between");
         assert!(!are_same(30, 0, 20, |_, _| false), "nobody passes");
     }
 
     #[test]
     fn whoever_passes_when_asked_again_is_not() {
         assert!(!are_same(30, 10, 20, |round, at| (round as usize + at).is_multiple_of(3)));
-        assert!(!are_same(30, 10, 20, |round, at| at < 8 && round > 1), "a part of them does");
+        assert!(!are_same(30, 10, 20, |_, at| at < 8), "a part of them does");
     }
 
     #[test]

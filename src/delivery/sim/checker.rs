@@ -28,6 +28,7 @@ const LAST_PART: u64 = 15;
 
 /// It is always the same ones that are turned away, where so many are again after others have passed, and few of them pass:
 /// such a part of those.
+const SAME_PASSES: u64 = 2;
 const SAME_MIN: u64 = 8;
 const SAME_PART: u64 = 2;
 
@@ -335,7 +336,7 @@ impl Checker {
     fn see_turned_away(&mut self, id: UpdateId, is_so: bool, outcome: &Outcome) -> Result<bool, String> {
         let passes = self.passes;
         let book = self.book(id)?;
-        let were_others_passed = book.turned_away.is_some_and(|then| passes >= then + LONELY_PASSES);
+        let were_others_passed = book.turned_away.is_some_and(|then| passes >= then + SAME_PASSES);
         let was_turned_away = book.turned_away.is_some();
         if is_so {
             book.turned_away = Some(passes);
@@ -362,7 +363,7 @@ impl Checker {
         }
         let have_others_passed = since.is_some_and(|since| passes >= since + LONELY_PASSES);
         book.lonely += u32::from(have_others_passed);
-        if are_same && have_others_passed {
+        if are_same && since.is_some_and(|since| passes >= since + SAME_PASSES) {
             book.lonely = book.lonely.max(LONELY_MIN);
         }
         if book.lonely >= LONELY_MIN {
@@ -378,8 +379,15 @@ impl Checker {
         self.passes += 1;
         self.witness = Some(witness);
         self.streak = Streak::default();
-        for (id, loose) in std::mem::take(&mut self.loose) {
+        let loose = std::mem::take(&mut self.loose);
+        // Who has failed itself meanwhile shows that the server was not well.
+        let is_taken_back = loose.get(&witness).is_some_and(|own| *own > 0);
+        for (id, loose) in loose {
             let book = self.book(id)?;
+            if is_taken_back {
+                book.failed_first_ms = book.failed_first_ms.filter(|_| book.solid > 0);
+                continue;
+            }
             book.solid += loose;
             book.is_known |= loose > 0;
         }
