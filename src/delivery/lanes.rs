@@ -384,6 +384,11 @@ impl Lanes {
         self.is_mixed
     }
 
+    /// Whoever is pushed back is so for its own sake, and keeps nobody waiting.
+    pub(super) fn shun_nobody(&mut self) {
+        self.shunned = None;
+    }
+
     /// Nobody passes: the newest go first, those that were read ahead and are mixed.
     pub(super) fn mix(&mut self) {
         (self.is_mixed, self.is_lost) = (true, true);

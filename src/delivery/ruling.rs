@@ -156,6 +156,9 @@ impl Scheduler {
         if self.same.on_turned_away(&mut item.turned_away) {
             self.shed.on_same(now_ms);
         }
+        if self.same.are_known() {
+            self.lanes.shun_nobody();
+        }
     }
 
     /// Tells what the server takes in and what it turns away without a word about how long; whether it has. A row known to
@@ -304,7 +307,8 @@ impl Scheduler {
     ) {
         let is_waited_for = retry_after_ms.is_none_or(|asked_ms| asked_ms <= self.rules.retry_after_max_ms);
         let is_over = self.is_input_over || self.is_pass_over;
-        let is_last = is_over && is_waited_for && self.lanes.plain_heads() <= LAST_MAX;
+        let are_few = self.lanes.plain_heads() <= LAST_MAX || self.same.are_known();
+        let is_last = is_over && is_waited_for && are_few;
         let long_ms = self.rules.outage_max_ms / LEFT_PART;
         let left = is_last.then_some(Left { now_ms, long_ms, are_others_coming: self.is_pass_over });
         let Some(item) = self.lanes.get_mut(id) else { return };
@@ -321,7 +325,9 @@ impl Scheduler {
         let is_for_all = is_chronic || !is_own && (has_delay || !self.same.are_same());
         if is_for_all && let Some(ms) = self.quiet.on_throttled(now_ms, sent_ms, retry_after_ms) {
             decision.actions.push(Action::QuietStarted { ms, reason: REASON_THROTTLED });
-            self.lanes.shun(id);
+            if !self.same.are_known() {
+                self.lanes.shun(id);
+            }
             if self.quiet.volleys() >= VOLLEYS_MAX {
                 self.lanes.mix();
                 decision.actions.push(Action::NobodyPasses);

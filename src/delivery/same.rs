@@ -27,9 +27,9 @@ const COMING_PART: u64 = 4;
 /// Outcomes after which both counts are halved: what was long ago matters less.
 const OUTCOMES_MAX: u64 = 256;
 
-/// Turned away in a row, with nobody passing between, that are everybody's whatever was known: as many as the subjects that
+/// Turned away in a row, with nobody passing between, that are everybody's whatever was known: as many as the failures that
 /// open the breaker.
-const IN_A_ROW_MAX: u32 = 5;
+const IN_A_ROW_MAX: u32 = 10;
 
 /// Outcomes of one kind of attempts.
 #[derive(Debug, Default, Clone, Copy)]
@@ -83,6 +83,11 @@ impl Same {
     /// Whether those that are turned away are always the same.
     pub(super) fn are_same(&self) -> bool {
         self.are_same && self.in_a_row < IN_A_ROW_MAX
+    }
+
+    /// Whether they were found to be, whatever the latest answers say.
+    pub(super) fn are_known(&self) -> bool {
+        self.are_same
     }
 
     /// Whether it seems so: enough to learn nothing of a rate from them.
@@ -171,8 +176,8 @@ mod tests {
             (0..10).for_each(|_| same.on_passed(TurnedAway::default()));
         }
         assert!(same.are_same() && of.iter().all(|of| of.is_own()));
-        (0..5).for_each(|_| _ = same.on_turned_away(&mut TurnedAway::default()));
-        assert!(!same.are_same(), "five in a row are everybody's");
+        (0..10).for_each(|_| _ = same.on_turned_away(&mut TurnedAway::default()));
+        assert!(!same.are_same(), "ten in a row are everybody's");
         same.on_passed(TurnedAway::default());
         assert!(same.are_same());
         (0..40).for_each(|_| same.on_passed(of[0]));

@@ -351,8 +351,8 @@ impl Checker {
     fn see_pushed_back(&mut self, now_ms: u64, id: UpdateId, are_same: bool) -> Result<(), String> {
         let (passes, free_ms, lasting_ms) = (self.passes, self.free_ms, self.rules.outage_max_ms / LAST_PART);
         let heads = self.order.values().filter_map(|order| order.first());
-        let is_last =
-            self.is_input_over && heads.filter(|head| !self.books[*head].chronic).count() <= LAST_SUBJECTS;
+        let is_last = are_same && self.is_input_over
+            || self.is_input_over && heads.filter(|head| !self.books[*head].chronic).count() <= LAST_SUBJECTS;
         let book = self.book(id)?;
         let since = book.pushed_back.replace(passes);
         let is_quiet = passes > 0 && since.is_none_or(|since| since == passes);
