@@ -153,7 +153,8 @@ impl Scheduler {
         let Some(item) = self.lanes.get_mut(id).filter(|item| is_turned_away && !item.chronic) else {
             return;
         };
-        if self.same.on_turned_away(&mut item.turned_away) {
+        self.same.on_turned_away(&mut item.turned_away);
+        if self.same.seem_same() {
             self.shed.on_same(now_ms);
         }
         if self.same.are_known() {
@@ -502,7 +503,8 @@ impl Scheduler {
         let is_known = |(id, condemned): (&UpdateId, &Condemned)| {
             let is_answered = condemned.failure.status.is_some_and(|status| !matches!(status, 502..=504));
             let is_known = |item: &Item| item.chronic || item.confirmed > 0 || item.is_turned_away_alone();
-            is_answered || self.lanes.get(*id).is_some_and(is_known)
+            let is_same = self.same.are_known() && condemned.failure.status == Some(503);
+            is_answered || is_same || self.lanes.get(*id).is_some_and(is_known)
         };
         if self.condemned.iter().all(is_known) {
             return self.fail_condemned(u64::MAX, decision);

@@ -104,9 +104,8 @@ impl Same {
         self.look();
     }
 
-    /// An update was turned away. True where it seems since then that it is always the same ones.
-    pub(super) fn on_turned_away(&mut self, of: &mut TurnedAway) -> bool {
-        let seemed_same = self.seem_same;
+    /// An update was turned away.
+    pub(super) fn on_turned_away(&mut self, of: &mut TurnedAway) {
         let have_others_passed = self.passed >= of.passed + PASSED_MIN;
         if of.times == 0 {
             self.first.count(false);
@@ -117,7 +116,6 @@ impl Same {
         self.in_a_row += u32::from(!of.is_own);
         of.is_own |= self.are_same && of.times > 0 && have_others_passed;
         (of.times, of.passed) = (of.times.saturating_add(1), self.passed);
-        self.seem_same && !seemed_same
     }
 
     fn look(&mut self) {
@@ -172,11 +170,11 @@ mod tests {
         let mut same = Same::default();
         let mut of = [TurnedAway::default(); 20];
         for _ in 0..4 {
-            of.iter_mut().for_each(|of| _ = same.on_turned_away(of));
+            of.iter_mut().for_each(|of| same.on_turned_away(of));
             (0..10).for_each(|_| same.on_passed(TurnedAway::default()));
         }
         assert!(same.are_same() && of.iter().all(|of| of.is_own()));
-        (0..10).for_each(|_| _ = same.on_turned_away(&mut TurnedAway::default()));
+        (0..10).for_each(|_| same.on_turned_away(&mut TurnedAway::default()));
         assert!(!same.are_same(), "ten in a row are everybody's");
         same.on_passed(TurnedAway::default());
         assert!(same.are_same());

@@ -29,7 +29,7 @@ const LAST_PART: u64 = 15;
 /// It is always the same ones that are turned away, where so many are again after others have passed, and few of them pass:
 /// such a part of those.
 const SAME_PASSES: u64 = 2;
-const SAME_MIN: u64 = 8;
+const SAME_MIN: u64 = 7;
 const SAME_PART: u64 = 2;
 
 /// Something that happened.
