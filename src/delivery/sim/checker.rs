@@ -120,6 +120,8 @@ pub(crate) struct Checker {
     /// Subjects, not chronic, that were refused at first contact.
     refused: BTreeSet<u64>,
     quiet_until_ms: u64,
+    /// The same with a quiet that need not be, because a 429 seems to be the row's own.
+    spared_until_ms: u64,
     /// Time without a quiet and with the breaker closed, and up to when it was counted.
     free_ms: u64,
     seen_ms: u64,
@@ -245,6 +247,7 @@ impl Checker {
         self.probing = self.probing.filter(|probing| *probing != id);
         let (cap_ms, default_ms) = (self.rules.retry_after_max_ms, self.rules.throttle_default_ms);
         let (is_open, was_well, quiet_until_ms) = (self.is_open, self.was_well, self.quiet_until_ms);
+        let spared_until_ms = self.spared_until_ms;
         let is_guarded = !self.rules.proven && !self.has_passed;
         let is_turned_away = matches!(outcome, Outcome::Throttled { .. }) || seen.status == Some(503);
         let are_same = self.see_turned_away(id, is_turned_away, outcome)?;
@@ -255,7 +258,7 @@ impl Checker {
         let is_lonely = book.lonely >= LONELY_MIN;
         book.in_flight = false;
         let (subject, is_chronic, is_plain) = (book.subject, book.chronic, !book.chronic && !book.is_known);
-        let is_new_volley = book.sent_ms >= quiet_until_ms;
+        let is_new_volley = book.sent_ms >= quiet_until_ms.max(spared_until_ms);
         let (mut is_definite, mut is_failure, mut quiet_ms) = (false, false, None);
         match outcome {
             Outcome::Acknowledged => is_definite = true,
@@ -268,8 +271,11 @@ impl Checker {
             Outcome::TokenRefused | Outcome::Forbidden { .. } => {}
             Outcome::Redirected => self.redirects += usize::from(!is_chronic),
             Outcome::Throttled { retry_after_ms: None } => {
-                let is_same = are_same || is_lonely;
-                quiet_ms = is_new_volley.then_some(default_ms).filter(|_| !is_same);
+                quiet_ms = is_new_volley.then_some(default_ms);
+                if are_same || is_lonely {
+                    quiet_ms = None;
+                    self.spared_until_ms = now_ms + default_ms;
+                }
             }
             Outcome::Throttled { retry_after_ms } => quiet_ms = retry_after_ms.filter(|_| !is_lonely),
             Outcome::ServerFailed { retry_after_ms, .. } => {

@@ -17,7 +17,7 @@ const OVER_QUOTA_MAX: u64 = 4;
 const PUSHED_BACK_MS_MAX: u64 = 90_000;
 
 /// Time that many rows which are turned away for ever may cost the others.
-const SAME_MS_MAX: u64 = 90_000;
+const SAME_MS_MAX: u64 = 120_000;
 
 /// Mean of the attempts of rows that are turned away for ever, as a multiple of those they have.
 const TURNED_AWAY_TIMES: u32 = 5;

@@ -149,12 +149,9 @@ impl World {
             }
             return Ok(false);
         }
-        if !self.is_over && self.is_input_over {
-            let decision = self.tell_end()?;
-            self.hear(decision)?;
-            if self.scheduler.is_idle() || !self.is_last && self.scheduler.only_waits() {
-                return self.next_pass();
-            }
+        let is_left = !self.scheduler.is_idle() && (self.is_last || !self.scheduler.only_waits());
+        if !self.is_over && self.is_input_over && !is_left {
+            return self.next_pass();
         }
         let answer_at_ms = self.answers.peek().map(|Reverse((at_ms, _, _))| *at_ms);
         let wake_at_ms = self.scheduler.wake_at(self.now_ms);
@@ -220,6 +217,10 @@ impl World {
         self.see(&Fact::FirstTriesComing(are_coming))?;
         if self.unread.is_empty() && self.ahead.is_empty() && !self.is_input_over {
             self.is_input_over = true;
+        }
+        if self.is_input_over && !self.is_over {
+            let decision = self.tell_end()?;
+            self.hear(decision)?;
         }
         Ok(())
     }
