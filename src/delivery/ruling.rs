@@ -404,13 +404,17 @@ impl Scheduler {
         let counts = !item.chronic && item.confirmed == 0 && !is_alone;
         // Where nothing but chronic rows is sent, nobody may ever pass: one that the application itself answers with an
         // error (and not a gateway on its behalf, nor silence) has failed on its own again.
-        let is_own = item.chronic && failure.status.is_some_and(|status| !matches!(status, 502..=504));
+        let is_answered = failure.status.is_some_and(|status| !matches!(status, 502..=504));
+        let is_own = item.chronic && is_answered;
         let blow = Blow { id, subject: item.subject, counts, is_chargeable, is_own, epoch: item.sent.0 };
         let struck = self.breaker.on_failure(blow, plain_heads, now_ms);
         // What the server does to many is not the row's, up to what no chance explains.
         let waived_times = if is_shed { shed::WAIVED_TIMES } else { WAIVED_TIMES };
         let is_excused = is_shed || self.brake.is_on() && !item.chronic && !is_alone;
         let waived_max = is_excused.then(|| self.rules.attempts_max.saturating_mul(waived_times));
+        if struck.is_charged && is_answered {
+            item.answered = item.answered.saturating_add(1);
+        }
         let is_used_up = struck.is_charged && item.charge(waived_max, self.free.ms(), &self.rules);
         // While the breaker is open the probes' own interval paces it, and while the server sheds the rate that passes: the
         // row's delay need not grow.
@@ -501,10 +505,12 @@ impl Scheduler {
     /// a gateway on its behalf, nor silence). Else it is the server's, as long as nobody passes: up to `outage_max`.
     pub(super) fn give_up_condemned(&mut self, decision: &mut Decision) {
         let is_known = |(id, condemned): (&UpdateId, &Condemned)| {
-            let is_answered = condemned.failure.status.is_some_and(|status| !matches!(status, 502..=504));
-            let is_known = |item: &Item| item.chronic || item.confirmed > 0 || item.is_turned_away_alone();
+            let is_known = |item: &Item| {
+                let is_answered = item.answered.saturating_mul(2) >= item.charged;
+                item.chronic || item.confirmed > 0 || is_answered || item.is_turned_away_alone()
+            };
             let is_same = self.same.are_known() && condemned.failure.status == Some(503);
-            is_answered || is_same || self.lanes.get(*id).is_some_and(is_known)
+            is_same || self.lanes.get(*id).is_some_and(is_known)
         };
         if self.condemned.iter().all(is_known) {
             return self.fail_condemned(u64::MAX, decision);
