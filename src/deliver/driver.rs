@@ -12,6 +12,7 @@ use super::commit::Durable;
 use super::fates::Fates;
 use super::feed::Fed;
 use super::hours::{Flow, Hours};
+use super::resolve::PassPlace;
 use super::rings::Rings;
 use super::settle::{self, Settled, Unresolved};
 use super::tell::Page;
@@ -59,17 +60,6 @@ pub(super) enum Wake {
     Signal(Stop),
     /// The operator wants something else.
     Asked(Ask),
-}
-
-/// Where a pass stands among those of the run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum PassPlace {
-    /// Others may follow, with updates whose answers tell of what is kept back at the end of this one.
-    Followed,
-    /// None follows, unless something is deferred in it.
-    LastButDeferred,
-    /// None follows with anybody who was not asked.
-    Last,
 }
 
 /// An attempt, as the senders take it.
