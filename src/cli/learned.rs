@@ -122,6 +122,7 @@ fn is_for_answers(stopped: Option<&Stopped>) -> bool {
             StopCause::TokenRefused
                 | StopCause::Redirected { .. }
                 | StopCause::NothingAccepted { .. }
+                | StopCause::RefusalsInARow { .. }
                 | StopCause::Outage
         ))
     )

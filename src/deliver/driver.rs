@@ -12,6 +12,7 @@ use super::commit::Durable;
 use super::fates::Fates;
 use super::feed::Fed;
 use super::hours::{Flow, Hours};
+use super::resolve::PassPlace;
 use super::rings::Rings;
 use super::settle::{self, Settled, Unresolved};
 use super::tell::Page;
@@ -123,6 +124,8 @@ pub(super) struct Driver<'a, 'e> {
     pub(super) waiting: HashSet<SubjectId>,
     /// Whether what waited is being tried again.
     pub(super) is_resolving: bool,
+    /// Whether another pass comes after this one.
+    pub(super) place: PassPlace,
     synced: u64,
     /// Sequence of the batch.
     pub(super) batch: u64,
@@ -221,6 +224,7 @@ impl<'a, 'e> Driver<'a, 'e> {
             deferred: BTreeMap::new(),
             waiting: HashSet::new(),
             is_resolving: false,
+            place: PassPlace::Followed,
             synced: 0,
             batch: 0,
             held: HashMap::new(),
@@ -274,6 +278,13 @@ impl<'a, 'e> Driver<'a, 'e> {
             let is_read = !self.feeding && self.ahead.is_empty();
             if is_written && is_read && (self.held.is_empty() || self.is_journal_dead()) {
                 return;
+            }
+            if is_written && is_read && self.is_going() && !self.is_last_pass() {
+                self.scheduler.end_of_pass();
+                if self.opening == 0 && self.scheduler.only_waits() {
+                    return self.carry_over();
+                }
+                continue;
             }
             // Only what the first-contact guard keeps back is left, or fills the window so that nothing more can come.
             if is_written && self.is_going() && (is_read || is_idle && self.is_window_full(credit)) {
@@ -413,7 +424,7 @@ impl<'a, 'e> Driver<'a, 'e> {
             Action::QuietStarted { reason, .. } => self.quiet_reason = reason,
             // What stands in the way is told from the scheduler's condition, which knows when one pause hides another.
             Action::QuietEnded | Action::BreakerClosed => {}
-            Action::BreakerOpened => self.read_ahead(credit),
+            Action::BreakerOpened | Action::NobodyPasses => self.read_ahead(credit),
             Action::GuardReleased => {
                 if let Err(error) = (self.prove)() {
                     self.stop(Stopped::Journal(Arc::new(error)));

@@ -3,6 +3,11 @@
 //! Every attempt, whatever its reason, leaves through [`Scheduler::next`]; every rule about not sending is asked in
 //! [`Scheduler::sendable`] and nowhere else. Time must not run backwards between calls.
 //!
+//! Nothing is ruled on for want of neighbors while a later pass may bring some: what is kept back at the end of a pass that
+//! others follow (suspects, redirects, used up attempts, refusals at first contact, a 429 left alone) is carried over into
+//! them, and what nobody's answer has confirmed meanwhile is given back. In the last pass, behind all others, it is ruled on
+//! by what is known; rows that nobody tells from a server that is down wait as in any outage, up to `outage_max`.
+//!
 //! Not here: what an outcome means (`ruling.rs`), the parts the scheduler is made of (the files beside this one),
 //! permits, and what a verdict does to the journal.
 
@@ -24,6 +29,7 @@ use super::redirects::Redirects;
 use super::retry::Ceilings;
 use super::rules::DeliveryRules;
 use super::ruling::Condemned;
+use super::same::Same;
 use super::shed::Shed;
 use super::suspects::Suspects;
 use super::token::TokenState;
@@ -41,6 +47,7 @@ pub struct Scheduler {
     pub(super) quota: QuotaPace,
     pub(super) shed: Shed,
     pub(super) answers: Answers,
+    pub(super) same: Same,
     pub(super) concurrency: Concurrency,
     pub(super) token: TokenState,
     pub(super) free: FreeTime,
@@ -66,7 +73,12 @@ pub struct Scheduler {
     pub(super) others_passed: bool,
     /// The answers that have stopped the run, where answers to single updates did.
     pub(super) stopped_for: Option<Against>,
+    /// Nothing more will be offered in this run.
     pub(super) is_input_over: bool,
+    /// Nothing more will be offered in this pass, and others follow.
+    pub(super) is_pass_over: bool,
+    /// Updates pushed back alone at the end of a pass that others follow.
+    pub(super) left_back: BTreeSet<UpdateId>,
     pub(super) is_draining: bool,
 }
 
@@ -81,6 +93,7 @@ impl Scheduler {
             quota: QuotaPace::default(),
             shed: Shed::new(&rules),
             answers: Answers::default(),
+            same: Same::default(),
             concurrency: if rules.adapts {
                 Concurrency::adaptive(rules.max_in_flight, rules.settled_before)
             } else {
@@ -103,6 +116,8 @@ impl Scheduler {
             others_passed: false,
             stopped_for: None,
             is_input_over: false,
+            is_pass_over: false,
+            left_back: BTreeSet::new(),
             is_draining: false,
             rules,
         }
@@ -286,8 +301,8 @@ impl Scheduler {
         decision
     }
 
-    /// Nothing more will be offered in this pass. Refusals kept back are pronounced once nothing else is left that
-    /// could bring a first success.
+    /// Nothing more will be offered in this run, unless something is deferred yet. What is kept back is ruled on once
+    /// nothing else is left that could bring a first success, or testimony.
     pub fn end_of_input(&mut self) -> Decision {
         self.release_withheld(true)
     }
@@ -304,12 +319,34 @@ impl Scheduler {
         decision
     }
 
-    /// A later pass begins: what was deferred may be offered again, and so many updates more may be deferred.
+    /// Nothing more will be offered in this pass, and others follow, whose answers what is kept back waits for. The
+    /// pass is over when [`Scheduler::only_waits`].
+    pub fn end_of_pass(&mut self) {
+        (self.is_pass_over, self.is_input_over) = (true, false);
+    }
+
+    /// Whether nothing is held but what waits for the answer of somebody who is not held.
+    pub fn only_waits(&self) -> bool {
+        self.owed.is_empty() && self.lanes.nothing_moves() && !self.token.is_awaited()
+    }
+
+    /// A later pass begins: what was deferred may be offered again, and so many updates more may be deferred. What was
+    /// carried over goes on: what nobody's answer has confirmed is no row's own failure, and is tried again.
     pub fn begin_pass(&mut self, deferred_room: usize) {
         self.deferred = HashMap::new();
         self.deferred_room = deferred_room;
-        self.is_input_over = false;
+        (self.is_input_over, self.is_pass_over) = (false, false);
         self.lanes.expect_fresh(false);
+        let now_ms = self.free.looked_ms();
+        for (id, _) in std::mem::take(&mut self.condemned) {
+            if let Some((item, charges)) = self.lanes.get_mut(id).zip(self.breaker.take_charges(id)) {
+                item.refund(charges);
+            }
+            self.lanes.delay(id, now_ms);
+        }
+        for id in std::mem::take(&mut self.left_back) {
+            self.lanes.delay(id, now_ms);
+        }
     }
 
     /// No attempt starts from now on.
@@ -320,6 +357,7 @@ impl Scheduler {
     /// Takes everything that is not in flight: never attempted, waiting for a retry, or with a verdict kept back.
     pub fn unsent(&mut self) -> Vec<Leftover> {
         self.condemned.clear();
+        self.left_back.clear();
         self.suspects.take();
         self.redirects.forget();
         self.guard.forget();
@@ -441,7 +479,7 @@ impl Scheduler {
             for (id, failure) in withheld {
                 self.fail(id, failure, decision);
             }
-            self.fail_condemned(u64::MAX, decision);
+            self.give_up_condemned(decision);
         }
     }
 

@@ -97,9 +97,9 @@ impl Scheduler {
 
     /// Whether an update is known to be turned away for its own sake if it is: it testifies to nothing then.
     pub(super) fn is_known(&self, id: UpdateId) -> bool {
-        self.lanes.get(id).is_some_and(|item| {
-            item.chronic || item.away && (self.others_passed || self.are_left_alone())
-        })
+        self.lanes
+            .get(id)
+            .is_some_and(|item| item.chronic || item.away && (self.others_passed || self.are_left_alone()))
     }
 
     /// Whether the target has accepted nothing yet, and no earlier run was stopped for single rows there: what turns one away
@@ -294,9 +294,7 @@ impl Scheduler {
         let (may_pass, is_proven) = (self.lanes.in_flight() > 0, !self.is_first_contact());
         let launched = self.lanes.launched();
         let goes_on = match reread {
-            Ok(read) => {
-                self.token.on_reread((read.generation, read.changed), launched, may_pass, is_proven)
-            },
+            Ok(read) => self.token.on_reread((read.generation, read.changed), launched, may_pass, is_proven),
             Err(()) => !self.token.is_awaited(),
         };
         if !goes_on {

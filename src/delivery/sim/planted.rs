@@ -37,6 +37,7 @@ pub(crate) enum Flaw {
     NeverReadsAhead,
     StretchesQuiets,
     AsksOnAndOn,
+    RulesEveryPass,
 }
 
 /// A flaw, what it is, the days that show it, and the complaint that catches it.
@@ -53,7 +54,7 @@ const fn plant(flaw: Flaw, sort: Sort, check: &'static str, about: &'static str)
 }
 
 /// All of them.
-pub(crate) const PLANTED: [Planted; 24] = [
+pub(crate) const PLANTED: [Planted; 25] = [
     plant(
         Flaw::HidesSubjects,
         Sort::Any,
@@ -138,6 +139,12 @@ pub(crate) const PLANTED: [Planted; 24] = [
         "turned away for ever",
         "rows have eight times the attempts they should have",
     ),
+    plant(
+        Flaw::RulesEveryPass,
+        Sort::Waves,
+        "a wave's trouble",
+        "the end of every pass is taken for the end of the run",
+    ),
 ];
 
 impl Planted {
@@ -188,7 +195,8 @@ pub(crate) fn planted(mut day: Day) -> Day {
             | Flaw::RefusesConflicts
             | Flaw::LosesVerdicts
             | Flaw::NeverReadsAhead
-            | Flaw::StretchesQuiets,
+            | Flaw::StretchesQuiets
+            | Flaw::RulesEveryPass,
         )
         | None => {}
     }

@@ -142,7 +142,10 @@ fn a_401_for_everybody_stops_after_a_few_others_from_anywhere_under_the_same_tok
             desk.answer(attempt.id, Outcome::TokenRefused);
         }
         assert_eq!((tried.len(), desk.stops()), (5, vec![&StopCause::TokenRefused]), "{changed}");
-        assert!(tried[0] < 8 && tried[1..].iter().any(|id| *id > 50), "the first again, then from anywhere: {tried:?}");
+        assert!(
+            tried[0] < 8 && tried[1..].iter().any(|id| *id > 50),
+            "the first again, then from anywhere: {tried:?}"
+        );
         assert_eq!((failed_ones(&desk), rereads(&desk)), (vec![], 1));
         assert_eq!(desk.scheduler.blamed().len(), 12, "those who were answered so");
         assert_eq!(desk.scheduler.unsent().len(), 100);

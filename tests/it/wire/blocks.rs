@@ -158,7 +158,8 @@ fn each_and_a_saved_plan_send_those_last_that_stopped_the_run() {
 
         workspace.write("crm.csv", export(ROWS).replace(",basic", ",gold"));
         plan();
-        let ran = workspace.sync(&[&slowly[..], policy, &["--yes", "--plan", "saved.json"]].concat()).expect(3);
+        let ran =
+            workspace.sync(&[&slowly[..], policy, &["--yes", "--plan", "saved.json"]].concat()).expect(3);
         assert_eq!((ran.rows("synced"), ran.rows("failed")), (90, 30), "{is_each}");
     }
 }
