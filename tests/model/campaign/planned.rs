@@ -152,7 +152,8 @@ impl World {
         let result = Result_ { plan: &plan, outcomes: &outcomes, cleared: &cleared, rows, fillers };
         let code = if result.leaves_rows() { 3 } else { 0 };
         if ran.code != Some(code) {
-            return Err(told(format!("exit {:?}, and should be {code}", ran.code)));
+            let planned: Vec<_> = result.planned().into_iter().collect();
+            return Err(told(format!("exit {:?}, and should be {code}: {planned:?}", ran.code)));
         }
         let counts: &Value = &ran.summary.as_ref().ok_or("no summary of a plan")?["plan"]["rows"];
         for (name, expected) in result.planned() {
