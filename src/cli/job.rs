@@ -428,9 +428,7 @@ impl Job<'_> {
             });
         }
         let older_open = journal.map(|journal| journal.older_open(target, batch.seq)).transpose()?.flatten();
-        let turned_away = journal.map(|journal| journal.turned_away(target)).transpose()?.flatten();
-        let turned_away = turned_away.map(|away| away.subjects.into_iter().collect()).unwrap_or_default();
-        let turned_away = Arc::new(turned_away);
+        let turned_away = learned::turned_away_before(journal, target)?;
         let rules = PlanRules { older_open, turned_away, ..self.plan_rules(&batch, key_field, judge.tag()) };
         let threads = parts::plan_threads(self.settings);
         let plan = match journal {
@@ -509,10 +507,9 @@ impl Job<'_> {
             emitter.emit(Event::Noticed { text });
         }
         let (target, batch) = (self.destination.target.clone(), surveyed.batch.seq);
-        let learned = Learned::of(journal, &target, &surveyed.proof, batch)?;
-        if let Some(text) = learned.note() {
-            emitter.emit(Event::Noticed { text });
-        }
+        let is_probe = self.settings.run.only_row.is_some();
+        let learned = Learned::of(journal, &target, &surveyed.proof, batch, is_probe)?;
+        learned.tell(emitter);
         let delivered = deliver::deliver(
             Delivery {
                 client: parts::client_options(self.settings, endpoint, &self.rules)?,
@@ -541,10 +538,7 @@ impl Job<'_> {
             },
             emitter,
         )?;
-        // A single row that is sent to find something out settles nothing for the others.
-        if self.settings.run.only_row.is_none() {
-            learned.keep(&delivered, journal, &target, batch)?;
-        }
+        learned.keep(&delivered, journal, &target, batch)?;
         Ok(delivered)
     }
 

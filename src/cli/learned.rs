@@ -10,8 +10,10 @@ use crate::deliver::{Delivered, Stopped};
 use crate::delivery::outcome::StopCause;
 use crate::delivery::{FEW_MAX, TurnedAway};
 use crate::digest::SubjectId;
+use crate::event::Event;
 use crate::journal::{self, Journal, JournalError};
 use crate::row::Place;
+use crate::survey::Emitter;
 
 /// Lines named whose answers have stopped a run, at most.
 const LINES_NAMED_MAX: usize = 5;
@@ -28,6 +30,8 @@ pub(super) struct Learned {
     /// Whether the last one was: this one sends what it reads mixed, so that others pass between those.
     pub(super) is_mixed: bool,
     kept: Option<journal::TurnedAway>,
+    /// A single row is sent to find something out: it settles nothing for the others.
+    is_probe: bool,
 }
 
 impl Learned {
@@ -37,6 +41,7 @@ impl Learned {
         target: &str,
         proof: &str,
         batch: u64,
+        is_probe: bool,
     ) -> Result<Learned, JournalError> {
         let kept = journal.turned_away(target)?;
         let of_kept = |kept: &journal::TurnedAway| TurnedAway {
@@ -52,18 +57,20 @@ impl Learned {
             turned_away: Arc::new(kept.as_ref().map(of_kept).unwrap_or_default()),
             is_mixed: kept.as_ref().is_some_and(|kept| kept.is_last),
             kept,
+            is_probe,
         })
     }
 
-    /// What is to be told before this run.
-    pub(super) fn note(&self) -> Option<String> {
-        let away = plural(self.turned_away.subjects.len() as u64, "subject");
-        self.is_mixed.then(|| {
-            format!(
+    /// Tells how this run differs for it.
+    pub(super) fn tell(&self, emitter: &mut Emitter<'_>) {
+        if self.is_mixed {
+            let away = plural(self.turned_away.subjects.len() as u64, "subject");
+            let text = format!(
                 "the run before was stopped by what it was answered: rows are sent mixed, and those of {away} that \
                  were turned away then go last"
-            )
-        })
+            );
+            emitter.emit(Event::Noticed { text });
+        }
     }
 
     /// Keeps what was learned by the run of this batch.
@@ -74,7 +81,7 @@ impl Learned {
         target: &str,
         batch: u64,
     ) -> Result<(), JournalError> {
-        if delivered.has_lost_journal() {
+        if delivered.has_lost_journal() || self.is_probe {
             return Ok(());
         }
         if let Some(limit) = delivered.settled_limit {
@@ -82,6 +89,15 @@ impl Learned {
         }
         journal.set_turned_away(target, turned_away(self.kept.unwrap_or_default(), delivered, batch))
     }
+}
+
+/// Subjects that the runs before were stopped for, for the plan.
+pub(super) fn turned_away_before(
+    journal: Option<&Journal>,
+    target: &str,
+) -> Result<Arc<BTreeSet<SubjectId>>, JournalError> {
+    let kept = journal.map(|journal| journal.turned_away(target)).transpose()?.flatten();
+    Ok(Arc::new(kept.map(|kept| kept.subjects.into_iter().collect()).unwrap_or_default()))
 }
 
 /// Whom the runs at the target were stopped for, after this one; `None` where it was nobody.

@@ -227,19 +227,9 @@ impl Lanes {
         self.items.get_mut(&id)
     }
 
-    /// Updates off the wire whose latest answer is of this kind, chronic ones aside, in the order of ids.
-    pub(super) fn blamed(&self, kind: Against) -> Vec<UpdateId> {
-        let is_blamed =
-            |item: &Item| item.against == Some(kind) && !item.chronic && item.stand != Stand::InFlight;
-        let mut ids: Vec<UpdateId> =
-            self.items.iter().filter(|(_, item)| is_blamed(item)).map(|(id, _)| *id).collect();
-        ids.sort_unstable();
-        ids
-    }
-
-    /// Whether an earlier run was stopped for every subject that is held, chronic ones aside.
-    pub(super) fn are_all_away(&self) -> bool {
-        self.items.values().all(|item| item.chronic || item.away)
+    /// All that are held, in no order.
+    pub(super) fn items(&self) -> impl Iterator<Item = (UpdateId, &Item)> {
+        self.items.iter().map(|(id, item)| (*id, item))
     }
 
     /// Updates that were never tried, are not chronic, and could be sent as far as they themselves are concerned.

@@ -85,7 +85,14 @@ impl Scheduler {
 
     /// Updates off the wire whose answers have stopped the run, where answers to single updates did.
     pub fn blamed(&self) -> Vec<UpdateId> {
-        self.stopped_for.map_or_else(Vec::new, |kind| self.lanes.blamed(kind))
+        let Some(kind) = self.stopped_for else { return Vec::new() };
+        let on_wire = self.lanes.in_flight_ids();
+        let blamed = self.lanes.items().filter(|(id, item)| {
+            item.against == Some(kind) && !item.chronic && on_wire.binary_search(id).is_err()
+        });
+        let mut ids: Vec<UpdateId> = blamed.map(|(id, _)| id).collect();
+        ids.sort_unstable();
+        ids
     }
 
     /// An update was acknowledged.
@@ -116,7 +123,9 @@ impl Scheduler {
 
     /// Whether nobody else is left than those that the run before left alone.
     fn are_left_alone(&self) -> bool {
-        self.rules.turned_away.are_left_alone && !self.guard.is_on() && self.lanes.are_all_away()
+        self.rules.turned_away.are_left_alone
+            && !self.guard.is_on()
+            && self.lanes.items().all(|(_, item)| item.chronic || item.away)
     }
 
     /// Whether the next attempt is best made for somebody from anywhere: only that tells the rows from what is everybody's.

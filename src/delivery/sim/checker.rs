@@ -16,8 +16,9 @@ mod books;
 /// Refused subjects that are enough for the guard at first contact where nothing is left to try.
 const GUARD_LAST_SUBJECTS: usize = 3;
 
-/// Attempts under a token that was read again and is refused: the rows' own fault, unless none of them passes.
-const TRIED_MAX: u32 = 5;
+/// Attempts under a token that was read again and is refused: the rows' own fault, unless none of them passes. Five, and as many
+/// of rows that were refused with others before and count no more.
+const TRIED_MAX: u32 = 10;
 
 /// Others that pass between two 429 of a row, and how often they do, before the next one can be the row's own.
 const LONELY_PASSES: u64 = 4;
@@ -131,6 +132,8 @@ pub(crate) struct Checker {
     refused_generation: Option<u64>,
     /// Refusals of it, where it was itself read again for one.
     tried: u32,
+    /// Attempts sent when it was asked for last.
+    reread_sends: u64,
     passed_generation: Option<u64>,
     was_reread: bool,
     /// Latest generation that had a 403; refused once the token is read again.
@@ -328,11 +331,14 @@ impl Checker {
         let is_replacement = self.refused_generation.is_some_and(|refused| refused < generation);
         let is_own = self.plain == 0 && is_replacement && self.passed_generation < Some(generation);
         if *outcome == Outcome::TokenRefused && !is_own && self.refused_generation < Some(generation) {
-            self.was_reread = self.refused_generation.is_some();
             (self.refused_generation, self.tried) = (Some(generation), 0);
         }
-        self.tried +=
-            u32::from(*outcome == Outcome::TokenRefused && self.refused_generation == Some(generation));
+        // Those that were on the wire when it was read again tell nothing new.
+        let reread_sends = self.reread_sends;
+        let book = self.book(id)?;
+        let is_tried = book.send > reread_sends && !book.chronic;
+        let is_refused = *outcome == Outcome::TokenRefused && self.refused_generation == Some(generation);
+        self.tried += u32::from(is_refused && is_tried);
         if *outcome == Outcome::Acknowledged {
             self.passed_send = self.passed_send.max(self.book(id)?.send);
             self.passed_generation = self.passed_generation.max(Some(generation));
@@ -445,6 +451,7 @@ impl Checker {
                 }
                 Action::Stop(_) => self.is_over = true,
                 Action::RereadToken => {
+                    (self.tried, self.reread_sends, self.was_reread) = (0, self.sends, true);
                     self.refused_generation = self.refused_generation.max(self.forbidden_generation);
                 }
                 Action::QuietStarted { .. }
