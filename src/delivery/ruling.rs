@@ -147,6 +147,12 @@ impl Scheduler {
         }
     }
 
+    /// Whether a rate may be learned from those that are turned away: not where it seems to be always the same ones, nor, once
+    /// many have failed together, before one of them has passed.
+    fn may_be_by_rate(&self) -> bool {
+        !self.same.seem_same() && (!self.lanes.is_mixed() || self.same.has_passed_again())
+    }
+
     /// Notes who is turned away; where it is always the same ones, it was no rate that turned them away.
     fn note_turned_away(&mut self, id: UpdateId, outcome: &Outcome, status: Option<u16>, now_ms: u64) {
         let is_turned_away = matches!(outcome, Outcome::Throttled { .. })
@@ -195,7 +201,7 @@ impl Scheduler {
                 return false;
             }
         }
-        if self.same.seem_same() {
+        if !self.may_be_by_rate() {
             return true;
         }
         let testifies = item.waived < shed::TESTIMONIES_MAX && !item.unhurried;
@@ -373,7 +379,7 @@ impl Scheduler {
         // What came slowly was not too fast.
         let tells_of_rate = |item: &&Item| item.pushed_back.tells_of_rate() && !item.unhurried;
         match self.lanes.get(id).filter(tells_of_rate) {
-            Some(item) if !has_delay && !self.same.seem_same() => {
+            Some(item) if !has_delay && self.may_be_by_rate() => {
                 self.shed.on_volley(Some(item.subject), ms, now_ms);
             }
             Some(_) | None => self.shed.on_quiet(ms, now_ms),

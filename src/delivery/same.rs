@@ -90,6 +90,11 @@ impl Same {
         self.are_same
     }
 
+    /// Whether one has passed that was turned away before.
+    pub(super) fn has_passed_again(&self) -> bool {
+        self.again.passed > 0
+    }
+
     /// Whether it seems so: enough to learn nothing of a rate from them.
     pub(super) fn seem_same(&self) -> bool {
         self.seem_same
