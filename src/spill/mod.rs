@@ -29,6 +29,10 @@ const PLACES_AT_ONCE: usize = 256;
 /// pieces. Written, read and given up block by block, a file costs two to four times as much.
 const WRITE_BYTES: u64 = 256 << 10;
 
+/// Room for what is not written yet, and a block. It is had before any block: behind blocks that are let go, it would keep
+/// the heap from giving their memory back.
+const UNWRITTEN_BYTES_MAX: usize = (256 << 10) + BLOCK_BYTES_MAX;
+
 /// Bytes written between two looks at the free space.
 const GROWTH_BYTES: u64 = 256 << 20;
 
@@ -72,7 +76,7 @@ impl Space {
             is_over: AtomicBool::new(false),
             file: OnceLock::new(),
             end: AtomicU64::new(0),
-            unwritten: Mutex::default(),
+            unwritten: Mutex::new(Unwritten { at: 0, bytes: Vec::with_capacity(UNWRITTEN_BYTES_MAX) }),
             free: Mutex::default(),
         };
         Space { shared: Arc::new(shared) }
@@ -149,7 +153,7 @@ impl Space {
         let free = self.free().get_mut(&place_bytes).and_then(Vec::pop);
         let at = match free {
             Some(at) => {
-                self.write_before(at)?;
+                self.write_before(at + place_bytes as u64)?;
                 file.write_all_at(block, at).map_err(|error| self.failed("write to", error))?;
                 at
             }
@@ -174,10 +178,10 @@ impl Space {
         Ok(at)
     }
 
-    /// Makes sure that what lies at this place is in the file.
-    fn write_before(&self, at: u64) -> Result<(), SpillError> {
+    /// Makes sure that what lies before this place is in the file. A block may be written but for its end.
+    fn write_before(&self, place: u64) -> Result<(), SpillError> {
         let mut unwritten = self.unwritten();
-        if at < unwritten.at {
+        if place <= unwritten.at {
             return Ok(());
         }
         let end = unwritten.at + unwritten.bytes.len() as u64;
@@ -239,6 +243,10 @@ const _: () = assert!(BLOCK_BYTES_MAX < 1 << LEN_BITS);
 impl Place {
     fn at(self) -> u64 {
         self.0 >> LEN_BITS
+    }
+
+    fn end(self) -> u64 {
+        self.at() + self.len() as u64
     }
 
     fn len(self) -> usize {
@@ -334,9 +342,7 @@ impl Spill {
                     break;
                 }
             }
-            if let Some(last) = places.iter().map(|place| place.at()).max() {
-                self.space.write_before(last)?;
-            }
+            self.space.write_before(places.iter().map(|place| place.end()).max().unwrap_or_default())?;
             for place in &places {
                 buffer.resize(place.len(), 0);
                 let read = self.space.file()?.read_exact_at(&mut buffer, place.at());
@@ -367,7 +373,7 @@ impl Spill {
         }
         for place in spilled.iter() {
             let new = rest.split_off(..place.len()).unwrap_or_default();
-            self.space.write_before(place.at())?;
+            self.space.write_before(place.end())?;
             let written = self.space.file()?.write_all_at(new, place.at());
             written.map_err(|error| self.space.failed("write to", error))?;
         }
