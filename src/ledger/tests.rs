@@ -308,9 +308,8 @@ proptest! {
         let is_clear = |kind| {
             entry.field(kind).is_some_and(|field| field.state == FieldState::Known(FieldHash::CLEARED))
         };
-        prop_assert!(kept.iter().all(|kind| {
-            FieldSet::EXCLUSIVE.contains(*kind) && (unknown.contains(*kind) || is_clear(*kind))
-        }));
+        let may_be_kept = |kind| FieldSet::EXCLUSIVE.contains(kind) && (unknown.contains(kind) || is_clear(kind));
+        prop_assert!(kept.iter().copied().all(may_be_kept));
         let timed: Vec<FieldKind> = entry.field_times_s.iter().map(|(kind, _)| *kind).collect();
         prop_assert!(ascends(&timed));
         prop_assert!(timed.iter().all(|kind| entry.field(*kind).is_some() && !unknown.contains(*kind)));

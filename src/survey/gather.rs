@@ -328,7 +328,7 @@ impl Gather {
     fn needed(&self) -> (u64, u64) {
         let (rows, all) = self.survey.bytes_needed();
         let scaled = |bytes| foreseen(bytes, self.progress, self.rows());
-        (scaled(rows), scaled(all))
+        (scaled(rows), scaled(all).saturating_add(self.survey.bytes_of_large(&scaled)))
     }
 
     /// Finds out, before anything is written, whether the disk has the room for what is to come.

@@ -338,7 +338,7 @@ fn a_correction_of_one_of_several_folded_rows_without_an_answer_is_sent_when_it_
 }
 
 #[test]
-fn a_correction_of_one_of_several_folded_rows_in_doubt_is_sent_when_it_is_fed_back_alone() {
+fn a_correction_of_one_of_several_folded_rows_in_doubt_is_sent_with_the_others() {
     for is_applied in [false, true] {
         let ws = Workspace::new();
         ws.write("crm.csv", format!("{EXPORT}C-2,,+447911123499\n"));
@@ -358,13 +358,18 @@ fn a_correction_of_one_of_several_folded_rows_in_doubt_is_sent_when_it_is_fed_ba
         ws.fault(Faults::default());
         let header = text.lines().next().unwrap();
         let row = text.lines().find(|line| line.contains("gold")).unwrap().replace("gold", "silver");
-        ws.write("corrected.csv", format!("{header}\n{row}\n"));
-        let ran = ws.sync(&["corrected.csv"]).expect_books();
-        assert_eq!((ran.rows("synced"), ran.rows("superseded")), (1, 0), "{}", ran.stdout);
+        // Alone it may be older than what is in doubt: which row of an update has said what, an intent does not tell.
+        ws.write("alone.csv", format!("{header}\n{row}\n"));
+        assert_eq!(ws.sync(&["alone.csv"]).expect(3).rows("superseded"), 1);
+        let detail = &ws.last_rows("superseded.csv")[0]["_detail"];
+        assert!(
+            detail.contains("may have been set since by row 3") && detail.contains("together"),
+            "{detail}"
+        );
+        ws.write("corrected.csv", text.replace("gold", "silver"));
+        ws.sync(&["corrected.csv"]).expect(0).expect_books();
+        replay(&ws, &[&run]).expect(3).expect_books();
         assert_eq!(ws.at_server("C-2", "user_class").as_deref(), Some("silver"));
-        let ran = replay(&ws, &[&run]).expect(3).expect_books();
-        assert_eq!(ws.at_server("C-2", "user_class").as_deref(), Some("silver"), "{}", ran.stdout);
-        assert_eq!(ws.at_server("C-2", "number").as_deref(), Some("+447911123499"), "{}", ran.stdout);
-        assert_eq!(ran.rows("superseded"), 1, "{}", ran.stdout);
+        assert_eq!(ws.at_server("C-2", "number").as_deref(), Some("+447911123499"));
     }
 }
