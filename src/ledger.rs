@@ -282,10 +282,6 @@ impl LedgerEntry {
         field.and_then(|_| self.kept_last(kind))
     }
 
-    fn kept_last(&self, kind: FieldKind) -> Option<FieldHash> {
-        self.last_known.iter().find(|(of, _)| *of == kind).map(|(_, hash)| *hash)
-    }
-
     /// Fields whose value at the server nobody knows.
     pub fn unknown(&self) -> FieldSet {
         FieldKind::ALL

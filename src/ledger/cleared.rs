@@ -39,6 +39,11 @@ impl LedgerEntry {
         ClearedFirst { fields, is_certain: fields.intersect(self.unknown()).is_empty() }
     }
 
+    /// The value last acknowledged that is kept beside a field, unknown or cleared.
+    pub(super) fn kept_last(&self, kind: FieldKind) -> Option<FieldHash> {
+        self.last_known.iter().find(|(of, _)| *of == kind).map(|(_, hash)| *hash)
+    }
+
     /// The value of a field that a clear before all rows comes upon, as it was last acknowledged.
     pub(super) fn came_upon(&self, fact: &FieldFact, update: Version) -> Option<FieldHash> {
         if !update.is_before_all_rows() || fact.hash != FieldHash::CLEARED {
