@@ -20,10 +20,12 @@ impl Driver<'_, '_> {
     /// those behind it were only kept from overtaking it, and may pass now.
     pub(super) fn refuse_unresolved(&mut self) {
         let mut subjects = HashSet::new();
-        let (first, behind): (Vec<_>, Vec<_>) = std::mem::take(&mut self.deferred)
+        let (carried, deferred): (Vec<_>, Vec<_>) = std::mem::take(&mut self.deferred)
             .into_iter()
-            .partition(|(_, unresolved)| subjects.insert(unresolved.update.subject));
-        self.deferred = behind.into_iter().collect();
+            .partition(|(ordinal, _)| self.is_carried(*ordinal));
+        let (first, behind): (Vec<_>, Vec<_>) =
+            deferred.into_iter().partition(|(_, unresolved)| subjects.insert(unresolved.update.subject));
+        self.deferred = behind.into_iter().chain(carried).collect();
         let credit = Credit::new(0);
         for (ordinal, unresolved) in first {
             if !self.is_going() {
@@ -89,6 +91,11 @@ impl Driver<'_, '_> {
 
     /// While stopping: withdraws what was not sent, and at the end of the grace cuts off what is on the wire.
     pub(super) fn finish_draining(&mut self) {
+        for id in self.scheduler.blamed() {
+            if let Some(held) = self.held.get(&id).filter(|held| !held.fed.is_clear) {
+                self.outcome.turned_away.push((held.fed.place, held.fed.update.subject));
+            }
+        }
         for left in self.scheduler.unsent() {
             self.leave(left.id, left.maybe_applied);
         }

@@ -12,6 +12,7 @@ use super::commit::Durable;
 use super::fates::Fates;
 use super::feed::Fed;
 use super::hours::{Flow, Hours};
+use super::resolve::PassPlace;
 use super::rings::Rings;
 use super::settle::{self, Settled, Unresolved};
 use super::tell::Page;
@@ -123,12 +124,16 @@ pub(super) struct Driver<'a, 'e> {
     pub(super) waiting: HashSet<SubjectId>,
     /// Whether what waited is being tried again.
     pub(super) is_resolving: bool,
+    /// Whether another pass comes after this one.
+    pub(super) place: PassPlace,
     synced: u64,
     /// Sequence of the batch.
     pub(super) batch: u64,
     pub(super) held: HashMap<UpdateId, Held>,
     /// Updates that were read beyond the window, without intents.
     pub(super) ahead: Ahead<Fed>,
+    /// Whether it is read ahead before anything is sent.
+    pub(super) is_filling: bool,
     /// Updates whose intents may be opened now: what is free of the window.
     pub(super) free: usize,
     /// The update that was chosen to probe, once its intent is durable.
@@ -219,10 +224,12 @@ impl<'a, 'e> Driver<'a, 'e> {
             deferred: BTreeMap::new(),
             waiting: HashSet::new(),
             is_resolving: false,
+            place: PassPlace::Followed,
             synced: 0,
             batch: 0,
             held: HashMap::new(),
             ahead: Ahead::default(),
+            is_filling: false,
             free: 0,
             probe: None,
             permits_in_hand: 0,
@@ -271,6 +278,13 @@ impl<'a, 'e> Driver<'a, 'e> {
             let is_read = !self.feeding && self.ahead.is_empty();
             if is_written && is_read && (self.held.is_empty() || self.is_journal_dead()) {
                 return;
+            }
+            if is_written && is_read && self.is_going() && !self.is_last_pass() {
+                self.scheduler.end_of_pass();
+                if self.opening == 0 && self.scheduler.only_waits() {
+                    return self.carry_over();
+                }
+                continue;
             }
             // Only what the first-contact guard keeps back is left, or fills the window so that nothing more can come.
             if is_written && self.is_going() && (is_read || is_idle && self.is_window_full(credit)) {
@@ -410,7 +424,7 @@ impl<'a, 'e> Driver<'a, 'e> {
             Action::QuietStarted { reason, .. } => self.quiet_reason = reason,
             // What stands in the way is told from the scheduler's condition, which knows when one pause hides another.
             Action::QuietEnded | Action::BreakerClosed => {}
-            Action::BreakerOpened => self.read_ahead(credit),
+            Action::BreakerOpened | Action::NobodyPasses => self.read_ahead(credit),
             Action::GuardReleased => {
                 if let Err(error) = (self.prove)() {
                     self.stop(Stopped::Journal(Arc::new(error)));
@@ -547,10 +561,11 @@ impl<'a, 'e> Driver<'a, 'e> {
 
 impl Driver<'_, '_> {
     /// Makes ready for the next pass over the inputs.
-    pub(super) fn begin_pass(&mut self, bytes_total: u64) {
+    pub(super) fn begin_pass(&mut self, bytes_total: u64, credit: &Credit) {
         self.progress = Progress { rows: 0, bytes: 0, bytes_total };
         (self.ahead, self.free) = (Ahead::default(), self.window);
         self.scheduler.begin_pass(self.deferred_room());
+        self.begin_mixed(credit);
     }
 
     /// Whether nothing has stopped the run.
@@ -576,7 +591,8 @@ impl Driver<'_, '_> {
         self.tell_limit();
         self.tell_cleared();
         self.outcome.settled_limit = self.scheduler.settled_limit().map(|limit| limit as u64);
-        self.outcome.left_alone = self.scheduler.left_alone();
+        self.outcome.still_away.clone_from(self.scheduler.still_away());
+        self.outcome.others_passed = self.scheduler.have_others_passed();
         self.outcome.fates = Some(self.fates);
         self.outcome
     }

@@ -27,6 +27,7 @@ mod swaps;
 mod tell;
 mod waves;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -44,10 +45,11 @@ pub use self::superseded::Newer;
 use self::clears::Cleared;
 use self::driver::{Driver, Job, Wake};
 use self::feed::{Fed, Feed, FeedError, LaterWaves, Selection};
+use self::resolve::PassPlace;
 use crate::api::{ApiError, Client, ClientOptions, Envelope, Token, TokenSource, Trouble};
 use crate::delivery::outcome::{Outcome, PAGE, Seen, StopCause};
 use crate::delivery::{DeliveryRules, Scheduler};
-use crate::digest::StateKey;
+use crate::digest::{StateKey, SubjectId};
 use crate::engine::credit::Credit;
 use crate::engine::senders::Senders;
 use crate::engine::signals::{Signals, Stop};
@@ -69,6 +71,8 @@ pub struct DeliverRules {
     pub scheduler: DeliveryRules,
     /// How fast, by time of day.
     pub hours: Hours,
+    /// Whether rows are sent mixed from the beginning, as far as they are read ahead.
+    pub is_mixed: bool,
     /// Threads that send.
     pub senders: usize,
     /// Updates handed over and not settled, at most, retries included.
@@ -369,8 +373,12 @@ pub struct Delivered {
     pub fates: Option<Fates>,
     /// Attempts at once where the adaptive limit settled, for the next run at the target to begin with.
     pub settled_limit: Option<u64>,
-    /// Updates that are left pending because they alone were turned away at the end of the run.
-    pub left_alone: Option<u64>,
+    /// Whose answers have stopped the run, where answers to single updates did.
+    pub turned_away: Vec<(Place, SubjectId)>,
+    /// Of the subjects that earlier runs were stopped for, those that nothing is settled of.
+    pub still_away: BTreeSet<SubjectId>,
+    /// Whether anybody else was acknowledged.
+    pub others_passed: bool,
     /// Who was cleared to break a swap and has no update yet.
     pub(crate) cleared: Cleared,
     /// Those of them whose own updates have failed.
@@ -488,20 +496,28 @@ impl Drop for Ending {
 fn run_passes(driver: &mut Driver<'_, '_>, mut delivery: Delivery<'_>) {
     let sent = delivery.plan.facts().rows.send;
     let (late, waiting) = (late_updates(delivery.plan), waiting_updates(delivery.plan));
+    let place = |is_followed| if is_followed { PassPlace::Followed } else { PassPlace::LastButDeferred };
     if late + waiting < sent {
+        driver.place = place(late + waiting > 0);
         pass(driver, &mut delivery, Selection::Main);
         driver.check_updates();
     }
     if late > 0 && driver.is_going() && !driver.is_full() {
         driver.later("chronic rows", late);
+        driver.place = place(waiting > 0);
         pass(driver, &mut delivery, Selection::Late);
         driver.check_updates();
     }
+    driver.place = PassPlace::Followed;
     let mut next = Some(waiting);
     while let Some(waiting) = next {
         waves::run(driver, &mut delivery, waiting);
         resolve::run(driver, &mut delivery);
         next = driver.take_up_postponed();
+    }
+    if driver.is_carrying() {
+        // Stopped between two passes: what is kept back stays pending.
+        resolve::close(driver, &delivery);
     }
     driver.end_updates();
 }
@@ -544,7 +560,7 @@ fn pass_of(
     feed: impl FnOnce(&Credit, Send<'_>) -> Result<LaterWaves, FeedError> + std::marker::Send,
 ) -> LaterWaves {
     let credit = Credit::new(window);
-    driver.begin_pass(bytes_total);
+    driver.begin_pass(bytes_total, &credit);
     let waker = driver.waker();
     std::thread::scope(|scope| {
         let reading = scope.spawn(|| {

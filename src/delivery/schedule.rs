@@ -3,10 +3,15 @@
 //! Every attempt, whatever its reason, leaves through [`Scheduler::next`]; every rule about not sending is asked in
 //! [`Scheduler::sendable`] and nowhere else. Time must not run backwards between calls.
 //!
+//! Nothing is ruled on for want of neighbors while a later pass may bring some: what is kept back at the end of a pass that
+//! others follow (suspects, redirects, used up attempts, refusals at first contact, a 429 left alone) is carried over into
+//! them, and what nobody's answer has confirmed meanwhile is given back. In the last pass, behind all others, it is ruled on
+//! by what is known; rows that nobody tells from a server that is down wait as in any outage, up to `outage_max`.
+//!
 //! Not here: what an outcome means (`ruling.rs`), the parts the scheduler is made of (the files beside this one),
 //! permits, and what a verdict does to the journal.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::alone::Answers;
 use super::brake::Brake;
@@ -24,9 +29,11 @@ use super::redirects::Redirects;
 use super::retry::Ceilings;
 use super::rules::DeliveryRules;
 use super::ruling::Condemned;
+use super::same::Same;
 use super::shed::Shed;
 use super::suspects::Suspects;
 use super::token::TokenState;
+use super::turned_away::Against;
 use crate::digest::SubjectId;
 
 /// The scheduler. Plain data; clone-free, allocation-light, a few map operations per call.
@@ -40,6 +47,7 @@ pub struct Scheduler {
     pub(super) quota: QuotaPace,
     pub(super) shed: Shed,
     pub(super) answers: Answers,
+    pub(super) same: Same,
     pub(super) concurrency: Concurrency,
     pub(super) token: TokenState,
     pub(super) free: FreeTime,
@@ -59,9 +67,18 @@ pub struct Scheduler {
     pub(super) failed: u64,
     /// Failed updates by complaint, where complaints have a budget.
     pub(super) complaints: HashMap<String, u64>,
-    /// Updates that alone were turned away at the end, where that stopped the run.
-    pub(super) left_alone: Option<u64>,
+    /// Subjects that earlier runs were stopped for and that are not settled yet.
+    pub(super) away: BTreeSet<SubjectId>,
+    /// Whether anybody else was acknowledged in this run.
+    pub(super) others_passed: bool,
+    /// The answers that have stopped the run, where answers to single updates did.
+    pub(super) stopped_for: Option<Against>,
+    /// Nothing more will be offered in this run.
     pub(super) is_input_over: bool,
+    /// Nothing more will be offered in this pass, and others follow.
+    pub(super) is_pass_over: bool,
+    /// Updates pushed back alone at the end of a pass that others follow.
+    pub(super) left_back: BTreeSet<UpdateId>,
     pub(super) is_draining: bool,
 }
 
@@ -76,6 +93,7 @@ impl Scheduler {
             quota: QuotaPace::default(),
             shed: Shed::new(&rules),
             answers: Answers::default(),
+            same: Same::default(),
             concurrency: if rules.adapts {
                 Concurrency::adaptive(rules.max_in_flight, rules.settled_before)
             } else {
@@ -94,8 +112,12 @@ impl Scheduler {
             owed: Vec::new(),
             failed: 0,
             complaints: HashMap::new(),
-            left_alone: None,
+            away: rules.turned_away.subjects.clone(),
+            others_passed: false,
+            stopped_for: None,
             is_input_over: false,
+            is_pass_over: false,
+            left_back: BTreeSet::new(),
             is_draining: false,
             rules,
         }
@@ -111,7 +133,10 @@ impl Scheduler {
                 self.owed.push((offer.id, Verdict::Deferred(failure)));
                 self.deferred_room = self.deferred_room.saturating_sub(1);
             }
-            None => self.lanes.offer(offer),
+            None => {
+                let is_away = self.away.contains(&offer.subject);
+                self.lanes.offer(offer, is_away);
+            }
         }
     }
 
@@ -185,7 +210,7 @@ impl Scheduler {
         if self.guard.is_on() {
             in_flight_max = in_flight_max.min(self.rules.unproven_in_flight.max(1));
         }
-        if self.token.is_on_trial() {
+        if self.token.is_on_trial() || self.redirects.are_on_trial() {
             in_flight_max = 1;
         }
         let capacity = in_flight_max.saturating_sub(self.lanes.in_flight());
@@ -208,6 +233,9 @@ impl Scheduler {
         let is_probe = self.breaker.open_since_ms().is_some();
         let id = if is_probe {
             self.lanes.take_probe(self.breaker.last_probed())?
+        } else if self.seeks_others() {
+            let is_again = self.token.is_first_of_trial(self.lanes.launched());
+            self.lanes.take_other(is_again, self.rules.fresh_per_retry)?
         } else {
             self.lanes.take(self.rules.fresh_per_retry)?
         };
@@ -273,8 +301,8 @@ impl Scheduler {
         decision
     }
 
-    /// Nothing more will be offered in this pass. Refusals kept back are pronounced once nothing else is left that
-    /// could bring a first success.
+    /// Nothing more will be offered in this run, unless something is deferred yet. What is kept back is ruled on once
+    /// nothing else is left that could bring a first success, or testimony.
     pub fn end_of_input(&mut self) -> Decision {
         self.release_withheld(true)
     }
@@ -291,12 +319,34 @@ impl Scheduler {
         decision
     }
 
-    /// A later pass begins: what was deferred may be offered again, and so many updates more may be deferred.
+    /// Nothing more will be offered in this pass, and others follow, whose answers what is kept back waits for. The
+    /// pass is over when [`Scheduler::only_waits`].
+    pub fn end_of_pass(&mut self) {
+        (self.is_pass_over, self.is_input_over) = (true, false);
+    }
+
+    /// Whether nothing is held but what waits for the answer of somebody who is not held.
+    pub fn only_waits(&self) -> bool {
+        self.owed.is_empty() && self.lanes.nothing_moves() && !self.token.is_awaited()
+    }
+
+    /// A later pass begins: what was deferred may be offered again, and so many updates more may be deferred. What was
+    /// carried over goes on: what nobody's answer has confirmed is no row's own failure, and is tried again.
     pub fn begin_pass(&mut self, deferred_room: usize) {
         self.deferred = HashMap::new();
         self.deferred_room = deferred_room;
-        self.is_input_over = false;
+        (self.is_input_over, self.is_pass_over) = (false, false);
         self.lanes.expect_fresh(false);
+        let now_ms = self.free.looked_ms();
+        for (id, _) in std::mem::take(&mut self.condemned) {
+            if let Some((item, charges)) = self.lanes.get_mut(id).zip(self.breaker.take_charges(id)) {
+                item.refund(charges);
+            }
+            self.lanes.delay(id, now_ms);
+        }
+        for id in std::mem::take(&mut self.left_back) {
+            self.lanes.delay(id, now_ms);
+        }
     }
 
     /// No attempt starts from now on.
@@ -307,6 +357,7 @@ impl Scheduler {
     /// Takes everything that is not in flight: never attempted, waiting for a retry, or with a verdict kept back.
     pub fn unsent(&mut self) -> Vec<Leftover> {
         self.condemned.clear();
+        self.left_back.clear();
         self.suspects.take();
         self.redirects.forget();
         self.guard.forget();
@@ -428,13 +479,14 @@ impl Scheduler {
             for (id, failure) in withheld {
                 self.fail(id, failure, decision);
             }
-            self.fail_condemned(u64::MAX, decision);
+            self.give_up_condemned(decision);
         }
     }
 
     pub(super) fn stop(&mut self, cause: StopCause, decision: &mut Decision) {
         if !self.is_draining {
             self.is_draining = true;
+            self.stopped_for = Against::of(&cause);
             decision.actions.push(Action::Stop(cause));
         }
     }

@@ -5,6 +5,7 @@
 
 mod acknowledged;
 mod alone;
+mod blocks;
 mod bounds;
 mod certificates;
 mod concurrency;
@@ -19,6 +20,7 @@ mod proxies;
 mod quiet;
 mod refused;
 mod retried;
+mod same;
 pub(crate) mod scripted;
 mod slowing;
 mod stopping;

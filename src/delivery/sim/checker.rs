@@ -16,6 +16,9 @@ mod books;
 /// Refused subjects that are enough for the guard at first contact where nothing is left to try.
 const GUARD_LAST_SUBJECTS: usize = 3;
 
+/// Attempts under a token that was read again and is refused: the rows' own fault, unless none of them passes.
+const TRIED_MAX: u32 = 5;
+
 /// Others that pass between two 429 of a row, and how often they do, before the next one can be the row's own.
 const LONELY_PASSES: u64 = 4;
 const LONELY_MIN: u32 = 2;
@@ -25,6 +28,12 @@ const LONELY_MIN: u32 = 2;
 const LAST_SUBJECTS: usize = 3;
 const LAST_TIMES: u32 = 3;
 const LAST_PART: u64 = 15;
+
+/// It is always the same ones that are turned away, where so many are again after others have passed, and few of them pass:
+/// such a part of those.
+const SAME_PASSES: u64 = 2;
+const SAME_MIN: u64 = 7;
+const SAME_PART: u64 = 2;
 
 /// Something that happened.
 #[derive(Debug, Clone)]
@@ -36,7 +45,10 @@ pub(crate) enum Fact {
     },
     /// Whether the file has first tries that nobody has read, and there is room for them.
     FirstTriesComing(bool),
-    InputOver,
+    /// The file is read to its end; whether other passes follow.
+    InputOver {
+        is_last: bool,
+    },
     /// What was deferred is offered again.
     PassBegan,
     Sent {
@@ -84,6 +96,8 @@ struct Book {
     last: Option<(u64, u32)>,
     /// Somebody passed after a failure of its: it is known to fail on its own.
     is_known: bool,
+    /// Definite answers when it was turned away last, with 429 or 503.
+    turned_away: Option<u64>,
 }
 
 /// The checker's books.
@@ -109,11 +123,16 @@ pub(crate) struct Checker {
     /// Subjects, not chronic, that were refused at first contact.
     refused: BTreeSet<u64>,
     quiet_until_ms: u64,
+    /// The same with a quiet that need not be, because a 429 seems to be the row's own.
+    spared_until_ms: u64,
     /// Time without a quiet and with the breaker closed, and up to when it was counted.
     free_ms: u64,
     seen_ms: u64,
     refused_generation: Option<u64>,
+    /// Refusals of it, where it was itself read again for one.
+    tried: u32,
     passed_generation: Option<u64>,
+    was_reread: bool,
     /// Latest generation that had a 403; refused once the token is read again.
     forbidden_generation: Option<u64>,
     /// Redirects of rows that are not chronic.
@@ -122,6 +141,8 @@ pub(crate) struct Checker {
     sends: u64,
     /// Attempts sent before the breaker closed last: their failures are nobody's.
     closed_sends: u64,
+    /// How often who had been turned away before was so again after others had passed, and how often it passed.
+    again: (u64, u64),
     /// Definite answers.
     passes: u64,
     passed_send: u64,
@@ -148,7 +169,7 @@ impl Checker {
         match fact {
             Fact::Offered { id, subject, chronic } => self.see_offer(*id, *subject, *chronic)?,
             Fact::FirstTriesComing(are_coming) => self.are_first_tries_coming = *are_coming,
-            Fact::InputOver => self.is_input_over = true,
+            Fact::InputOver { is_last } => self.is_input_over = *is_last,
             Fact::PassBegan => {
                 self.is_input_over = false;
                 self.deferred.clear();
@@ -195,9 +216,9 @@ impl Checker {
         ensure(!self.is_over, || format!("{id} sent after the end"))?;
         self.rate.spend(now_ms)?;
         ensure(now_ms >= self.quiet_until_ms, || format!("{id} sent into the quiet"))?;
-        ensure(self.refused_generation.is_none_or(|refused| generation > refused), || {
-            format!("{id} sent with the refused token {generation}")
-        })?;
+        let is_refused = self.refused_generation.is_some_and(|refused| generation <= refused);
+        let is_tried = self.was_reread && (self.rules.proven || self.has_passed) && self.tried < TRIED_MAX;
+        ensure(!is_refused || is_tried, || format!("{id} sent with the refused token {generation}"))?;
         let twin = self.on_wire.insert(subject, id);
         ensure(twin.is_none(), || format!("{id}: two of subject {subject} on the wire"))?;
         let first = self.order.get(&subject).and_then(|order| order.first());
@@ -231,12 +252,15 @@ impl Checker {
         let Seen { outcome, quota, token_generation: generation, .. } = seen;
         self.probing = self.probing.filter(|probing| *probing != id);
         let (cap_ms, default_ms) = (self.rules.retry_after_max_ms, self.rules.throttle_default_ms);
-        let (is_open, was_well, quiet_until_ms) = (self.is_open, self.was_well, self.quiet_until_ms);
+        let (is_open, was_well) = (self.is_open, self.was_well);
+        let volley_from_ms = self.quiet_until_ms.max(self.spared_until_ms);
         let is_guarded = !self.rules.proven && !self.has_passed;
+        let are_same = self.see_turned_away(now_ms, id, seen)?;
         let book = self.book(id)?;
+        let is_lonely = book.lonely >= LONELY_MIN;
         book.in_flight = false;
         let (subject, is_chronic, is_plain) = (book.subject, book.chronic, !book.chronic && !book.is_known);
-        let is_new_volley = book.sent_ms >= quiet_until_ms;
+        let is_new_volley = book.sent_ms >= volley_from_ms;
         let (mut is_definite, mut is_failure, mut quiet_ms) = (false, false, None);
         match outcome {
             Outcome::Acknowledged => is_definite = true,
@@ -246,10 +270,16 @@ impl Checker {
                     self.refused.insert(subject);
                 }
             }
-            Outcome::TokenRefused | Outcome::Forbidden { .. } => {}
+            // No simulated server speaks of streams.
+            Outcome::TokenRefused | Outcome::Forbidden { .. } | Outcome::Unprocessed => {}
             Outcome::Redirected => self.redirects += usize::from(!is_chronic),
-            Outcome::Throttled { retry_after_ms: None } => quiet_ms = is_new_volley.then_some(default_ms),
-            Outcome::Throttled { retry_after_ms } => quiet_ms = *retry_after_ms,
+            Outcome::Throttled { retry_after_ms } => {
+                let is_spared = is_lonely || are_same && retry_after_ms.is_none();
+                quiet_ms = retry_after_ms.or(is_new_volley.then_some(default_ms)).filter(|_| !is_spared);
+                if is_spared {
+                    self.spared_until_ms = now_ms + default_ms;
+                }
+            }
             Outcome::ServerFailed { retry_after_ms, .. } => {
                 quiet_ms = *retry_after_ms;
                 is_failure = true;
@@ -257,8 +287,6 @@ impl Checker {
             // A page of HTML is the server's fault but at first contact, and no simulated server answers with one.
             Outcome::Page { .. } => is_failure = true,
             Outcome::TimedOut | Outcome::Disconnected | Outcome::NotConnected => is_failure = true,
-            // No simulated server speaks of streams.
-            Outcome::Unprocessed => {}
         }
         let closed_sends = self.closed_sends;
         let book = self.book(id)?;
@@ -272,9 +300,6 @@ impl Checker {
         if is_charged {
             let free_ms = self.free_ms;
             self.book(id)?.failed_first_ms.get_or_insert(free_ms);
-        }
-        if matches!(outcome, Outcome::Throttled { .. }) {
-            self.see_pushed_back(now_ms, id)?;
         }
         self.on_wire.remove(&subject);
         *self.loose.entry(id).or_default() += u32::from(is_charged);
@@ -302,9 +327,12 @@ impl Checker {
         // Where nothing but chronic rows is left, a token that was read again is as good as it gets: the refusal is the row's.
         let is_replacement = self.refused_generation.is_some_and(|refused| refused < generation);
         let is_own = self.plain == 0 && is_replacement && self.passed_generation < Some(generation);
-        if *outcome == Outcome::TokenRefused && !is_own {
-            self.refused_generation = self.refused_generation.max(Some(generation));
+        if *outcome == Outcome::TokenRefused && !is_own && self.refused_generation < Some(generation) {
+            self.was_reread = self.refused_generation.is_some();
+            (self.refused_generation, self.tried) = (Some(generation), 0);
         }
+        self.tried +=
+            u32::from(*outcome == Outcome::TokenRefused && self.refused_generation == Some(generation));
         if *outcome == Outcome::Acknowledged {
             self.passed_send = self.passed_send.max(self.book(id)?.send);
             self.passed_generation = self.passed_generation.max(Some(generation));
@@ -313,12 +341,33 @@ impl Checker {
         Ok(())
     }
 
+    /// Whether it seems to be always the same ones that are turned away.
+    fn see_turned_away(&mut self, now_ms: u64, id: UpdateId, seen: &Seen) -> Result<bool, String> {
+        let is_pushed_back = matches!(seen.outcome, Outcome::Throttled { .. });
+        let is_so = is_pushed_back || seen.status == Some(503);
+        let passes = self.passes;
+        let book = self.book(id)?;
+        let were_others_passed = book.turned_away.is_some_and(|then| passes >= then + SAME_PASSES);
+        let was_turned_away = book.turned_away.is_some();
+        if is_so {
+            book.turned_away = Some(passes);
+            self.again.0 += u64::from(were_others_passed);
+        } else if seen.outcome == Outcome::Acknowledged {
+            self.again.1 += u64::from(was_turned_away);
+        }
+        let are_same = self.again.0 >= SAME_MIN && self.again.1 * SAME_PART <= self.again.0;
+        if is_pushed_back {
+            self.see_pushed_back(now_ms, id, are_same)?;
+        }
+        Ok(are_same)
+    }
+
     /// A 429 is everybody's, unless others pass between it and the next, again and again.
-    fn see_pushed_back(&mut self, now_ms: u64, id: UpdateId) -> Result<(), String> {
+    fn see_pushed_back(&mut self, now_ms: u64, id: UpdateId, are_same: bool) -> Result<(), String> {
         let (passes, free_ms, lasting_ms) = (self.passes, self.free_ms, self.rules.outage_max_ms / LAST_PART);
         let heads = self.order.values().filter_map(|order| order.first());
-        let is_last =
-            self.is_input_over && heads.filter(|head| !self.books[*head].chronic).count() <= LAST_SUBJECTS;
+        let are_few = heads.filter(|head| !self.books[*head].chronic).count() <= LAST_SUBJECTS;
+        let is_last = self.is_input_over && (are_same || are_few);
         let book = self.book(id)?;
         let since = book.pushed_back.replace(passes);
         let is_quiet = passes > 0 && since.is_none_or(|since| since == passes);
@@ -327,7 +376,11 @@ impl Checker {
         if book.last.is_some() && times + 1 >= LAST_TIMES && now_ms - from_ms >= lasting_ms {
             book.lonely = book.lonely.max(LONELY_MIN - 1) + 1;
         }
-        book.lonely += u32::from(since.is_some_and(|since| passes >= since + LONELY_PASSES));
+        let have_others_passed = since.is_some_and(|since| passes >= since + LONELY_PASSES);
+        book.lonely += u32::from(have_others_passed);
+        if are_same && since.is_some_and(|since| passes >= since + SAME_PASSES) {
+            book.lonely = book.lonely.max(LONELY_MIN);
+        }
         if book.lonely >= LONELY_MIN {
             book.solid += 1;
             book.failed_first_ms.get_or_insert(free_ms);
@@ -341,8 +394,15 @@ impl Checker {
         self.passes += 1;
         self.witness = Some(witness);
         self.streak = Streak::default();
-        for (id, loose) in std::mem::take(&mut self.loose) {
+        let loose = std::mem::take(&mut self.loose);
+        // Who has failed itself meanwhile shows that the server was not well.
+        let is_taken_back = loose.get(&witness).is_some_and(|own| *own > 0);
+        for (id, loose) in loose {
             let book = self.book(id)?;
+            if is_taken_back {
+                book.failed_first_ms = book.failed_first_ms.filter(|_| book.solid > 0);
+                continue;
+            }
             book.solid += loose;
             book.is_known |= loose > 0;
         }
@@ -354,7 +414,13 @@ impl Checker {
             match action {
                 Action::BreakerOpened => {
                     let rules = &self.rules;
-                    self.streak.may_open(self.was_well, rules.breaker_failures, rules.breaker_subjects)?;
+                    if !self.is_nobody_left() {
+                        self.streak.may_open(
+                            self.was_well,
+                            rules.breaker_failures,
+                            rules.breaker_subjects,
+                        )?;
+                    }
                     self.is_open = true;
                     self.streak = Streak::default();
                     for id in std::mem::take(&mut self.loose).into_keys() {
@@ -381,7 +447,10 @@ impl Checker {
                 Action::RereadToken => {
                     self.refused_generation = self.refused_generation.max(self.forbidden_generation);
                 }
-                Action::QuietStarted { .. } | Action::QuietEnded | Action::GuardReleased => {}
+                Action::QuietStarted { .. }
+                | Action::QuietEnded
+                | Action::GuardReleased
+                | Action::NobodyPasses => {}
             }
         }
         Ok(())
@@ -445,6 +514,12 @@ impl Checker {
         }
         self.witness = None;
         Ok(())
+    }
+
+    /// Whether all that are held have failed, or wait for somebody else.
+    fn is_nobody_left(&self) -> bool {
+        let mut heads = self.order.values().filter_map(|order| order.first()).map(|id| &self.books[id]);
+        heads.all(|head| !head.in_flight && (head.is_withheld || head.has_failed))
     }
 
     fn settle(&mut self, id: UpdateId) -> Result<(), String> {

@@ -23,7 +23,6 @@ pub(crate) enum Flaw {
     RetriesRefusals,
     BlamesForbidden,
     KeepsOldToken,
-    MistakesLateRefusals,
     NeverOpens,
     SpendsOnRetries,
     ForgetsTheFile,
@@ -38,6 +37,7 @@ pub(crate) enum Flaw {
     NeverReadsAhead,
     StretchesQuiets,
     AsksOnAndOn,
+    RulesEveryPass,
 }
 
 /// A flaw, what it is, the days that show it, and the complaint that catches it.
@@ -85,12 +85,6 @@ pub(crate) const PLANTED: [Planted; 25] = [
         "a 403 for everybody is each row's own",
     ),
     plant(Flaw::KeepsOldToken, Sort::Pushback, "the refused token", "the new token is read and not used"),
-    plant(
-        Flaw::MistakesLateRefusals,
-        Sort::Pushback,
-        "token that was good",
-        "a late 401 is held against the new token",
-    ),
     plant(
         Flaw::NeverOpens,
         Sort::Outage,
@@ -145,6 +139,12 @@ pub(crate) const PLANTED: [Planted; 25] = [
         "turned away for ever",
         "rows have eight times the attempts they should have",
     ),
+    plant(
+        Flaw::RulesEveryPass,
+        Sort::Waves,
+        "a wave's trouble",
+        "the end of every pass is taken for the end of the run",
+    ),
 ];
 
 impl Planted {
@@ -189,14 +189,14 @@ pub(crate) fn planted(mut day: Day) -> Day {
             | Flaw::RetriesRefusals
             | Flaw::BlamesForbidden
             | Flaw::KeepsOldToken
-            | Flaw::MistakesLateRefusals
             | Flaw::ForgetsTheFile
             | Flaw::BlamesRows
             | Flaw::TakesChronicForPlain
             | Flaw::RefusesConflicts
             | Flaw::LosesVerdicts
             | Flaw::NeverReadsAhead
-            | Flaw::StretchesQuiets,
+            | Flaw::StretchesQuiets
+            | Flaw::RulesEveryPass,
         )
         | None => {}
     }
@@ -204,7 +204,7 @@ pub(crate) fn planted(mut day: Day) -> Day {
 }
 
 /// What a flawed caller makes of an answer.
-pub(crate) fn mishear(flaw: Option<Flaw>, seen: &mut Seen, generation: u64) {
+pub(crate) fn mishear(flaw: Option<Flaw>, seen: &mut Seen) {
     let failed = || Outcome::ServerFailed { signature: "misheard".into(), retry_after_ms: None };
     match (flaw, &seen.outcome) {
         (Some(Flaw::DeafToPushback), Outcome::Throttled { .. })
@@ -215,7 +215,6 @@ pub(crate) fn mishear(flaw: Option<Flaw>, seen: &mut Seen, generation: u64) {
         (Some(Flaw::RefusesConflicts), Outcome::Conflict { signature }) => {
             seen.outcome = Outcome::Refused { signature: signature.clone() };
         }
-        (Some(Flaw::MistakesLateRefusals), Outcome::TokenRefused) => seen.token_generation = generation,
         (Some(Flaw::BlamesRows), Outcome::ServerFailed { .. }) if seen.status == Some(503) => {
             seen.status = Some(500);
         }
