@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::closed;
 use super::common::unused_columns;
 use super::expiry;
-use super::fatal::Fatal;
+use super::fatal::{Fatal, first_told};
 use super::key;
 use super::learned::{self, Learned};
 use super::parts::{self, Destination};
@@ -594,13 +594,4 @@ impl Job<'_> {
         }
         Ok(())
     }
-}
-
-/// What stopped the run is what the operator has to know first; that there are no row files is only noticed, because the
-/// next run lists the rows again.
-fn first_told(stop: Fatal, written: Result<(), Fatal>, emitter: &mut Emitter<'_>) -> Fatal {
-    if let Err(fatal) = written {
-        emitter.emit(Event::Noticed { text: format!("no row files: {}", fatal.explanation.message) });
-    }
-    stop
 }
