@@ -14,7 +14,7 @@ use super::fatal::{Fatal, first_told};
 use super::key;
 use super::learned::{self, Learned};
 use super::parts::{self, Destination};
-use super::places::Places;
+use super::places::{Places, tell_refused_before};
 use super::plan_file::Task;
 use super::planned;
 use super::run_names::RunNames;
@@ -261,14 +261,7 @@ impl Job<'_> {
         let facts = self.plan_facts(&surveyed, judge, journal)?;
         emitter.emit(Event::PlanMade(Box::new(facts.clone())));
         self.check_rulings(&standing, &surveyed.plan)?;
-        let refused_before = facts.refused_before;
-        if refused_before > 0 {
-            let text = format!(
-                "refused earlier in this batch, not sent again and counted failed: {refused_before} (see failed.csv; \
-                 --retry-failed sends them again)"
-            );
-            emitter.emit(Event::Noticed { text });
-        }
+        tell_refused_before(&facts, emitter);
         let stop = self.gates(&facts, emitter);
         self.save_plan(&surveyed, &facts, journal, emitter)?;
         if let Some(stop) = stop {

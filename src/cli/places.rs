@@ -159,3 +159,15 @@ fn tell_left(facts: &PlanFacts, emitter: &mut Emitter<'_>) {
         emitter.emit(Event::Noticed { text });
     }
 }
+
+/// Tells how many updates this batch has seen refused before.
+pub(super) fn tell_refused_before(facts: &PlanFacts, emitter: &mut Emitter<'_>) {
+    let refused_before = facts.refused_before;
+    if refused_before > 0 {
+        let text = format!(
+            "refused earlier in this batch, not sent again and counted failed: {refused_before} (see failed.csv; \
+             --retry-failed sends them again)"
+        );
+        emitter.emit(Event::Noticed { text });
+    }
+}
