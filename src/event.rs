@@ -314,6 +314,8 @@ pub struct PlanFacts {
     pub left_cleared: u64,
     /// The identifier value that most subjects share, where updates to send set it and two subjects or more have it.
     pub repeated: Option<Repeated>,
+    /// The subject with the most rows, where any has several.
+    pub key_repeated: Option<KeyRepeated>,
     /// Known subjects with an update that sets a field to something else than the ledger holds. Where the only such
     /// fields are unknown since an attempt without an answer, nothing is altered: the update resolves them.
     pub subjects_altered: u64,
@@ -407,6 +409,19 @@ choice! {
         /// It was never acknowledged, or an attempt has ended without an answer since.
         Unknown = "was unknown",
     }
+}
+
+/// One key value that many rows have, which are one subject for it; which value it is, is told by its first row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeyRepeated {
+    /// Valid rows that have it.
+    pub rows: u64,
+    /// Ordinal of the first of them.
+    pub first_ordinal: u64,
+    /// Where that stands, once it was looked for.
+    pub first: Option<Place>,
+    /// Whether any of them is to be sent.
+    pub is_sent: bool,
 }
 
 /// One identifier value that many subjects share; which value it is, is told by a row that sets it.

@@ -233,7 +233,9 @@ pub struct LedgerEntry {
     /// Known fields only, by field.
     pub field_times_s: Vec<(FieldKind, i64)>,
     /// Of fields of [`FieldSet::EXCLUSIVE`] that are unknown, the value last acknowledged: the server may hold it still, or
-    /// what a later update has set. By field; a field that was clear, or never acknowledged, has none.
+    /// what a later update has set. And of one that was cleared to break a swap under a version of before, the value that the
+    /// clear came upon, which tells it from one that a row has cleared. By field; a field that was clear, or never
+    /// acknowledged, has none.
     pub last_known: Vec<(FieldKind, FieldHash)>,
     /// Updates in doubt, by version, oldest first, at most [`IN_DOUBT_MAX`].
     pub in_doubt: Vec<InDoubt>,
@@ -276,7 +278,8 @@ impl LedgerEntry {
 
     /// Of an unknown field, the value last acknowledged, where it is kept.
     pub fn last_known(&self, kind: FieldKind) -> Option<FieldHash> {
-        self.last_known.iter().find(|(of, _)| *of == kind).map(|(_, hash)| *hash)
+        let field = self.field(kind).filter(|field| field.state == FieldState::Unknown);
+        field.and_then(|_| self.kept_last(kind))
     }
 
     /// Fields whose value at the server nobody knows.
@@ -346,7 +349,7 @@ impl LedgerEntry {
         true
     }
 
-    /// Keeps the value that an unknown field had when it was last acknowledged.
+    /// Keeps the value that an unknown or cleared field had when it was last acknowledged.
     fn keep_last_known(&mut self, kind: FieldKind, hash: FieldHash) {
         self.last_known.retain(|(of, _)| *of != kind);
         if FieldSet::EXCLUSIVE.contains(kind) && hash != FieldHash::CLEARED {
@@ -360,6 +363,7 @@ impl LedgerEntry {
     /// rows were folded. The acknowledgement resolves it all the same. Where a newer update is in doubt, it tells what
     /// that one came upon. Whether the field is known now as it was acknowledged.
     fn acknowledge(&mut self, fact: &FieldFact, update: Version) -> bool {
+        let came_upon = self.came_upon(fact, update);
         let unknown = self.field(fact.kind).filter(|field| field.state == FieldState::Unknown);
         let kept = unknown.and_then(|field| self.kept_by_clear(fact, update, field));
         let is_resolved = |field: LedgerField| self.is_resolved(fact, update, field);
@@ -371,6 +375,9 @@ impl LedgerEntry {
         self.replace_said(fact, before);
         if unknown.is_some() && !is_set {
             self.keep_last_known(fact.kind, fact.hash);
+        }
+        if let Some(hash) = came_upon.filter(|_| is_set) {
+            self.keep_cleared(fact.kind, hash);
         }
         is_set
     }

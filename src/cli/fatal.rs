@@ -8,6 +8,7 @@ use std::io;
 use crate::api::{ApiError, TokenError};
 use crate::deliver::{DeliverError, RowsError, Stopped};
 use crate::engine::clock;
+use crate::event::Event;
 use crate::exit::Exit;
 use crate::fields::RuleSetError;
 use crate::input::SourceError;
@@ -15,7 +16,7 @@ use crate::journal::{JournalError, JournalErrorKind};
 use crate::plan::BesideError;
 use crate::report::{Explanation, ReportError};
 use crate::settings::ConfigError;
-use crate::survey::{FinishError, GatherError, SurveyError};
+use crate::survey::{Emitter, FinishError, GatherError, SurveyError};
 
 /// Why a command ends.
 #[derive(Debug)]
@@ -49,6 +50,15 @@ impl Fatal {
     fn of(exit: Exit, error: &(dyn Error + 'static), hint: impl Into<String>) -> Fatal {
         Fatal { exit, explanation: Explanation::of(error, exit, Some(hint.into())) }
     }
+}
+
+/// What stopped the run is what the operator has to know first; that there are no row files is only noticed, because the
+/// next run lists the rows again.
+pub(super) fn first_told(stop: Fatal, written: Result<(), Fatal>, emitter: &mut Emitter<'_>) -> Fatal {
+    if let Err(fatal) = written {
+        emitter.emit(Event::Noticed { text: format!("no row files: {}", fatal.explanation.message) });
+    }
+    stop
 }
 
 impl From<ConfigError> for Fatal {

@@ -10,11 +10,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::closed;
 use super::common::unused_columns;
 use super::expiry;
-use super::fatal::Fatal;
+use super::fatal::{Fatal, first_told};
 use super::key;
 use super::learned::{self, Learned};
 use super::parts::{self, Destination};
-use super::places::Places;
+use super::places::{Places, tell_refused_before};
 use super::plan_file::Task;
 use super::planned;
 use super::run_names::RunNames;
@@ -261,14 +261,7 @@ impl Job<'_> {
         let facts = self.plan_facts(&surveyed, judge, journal)?;
         emitter.emit(Event::PlanMade(Box::new(facts.clone())));
         self.check_rulings(&standing, &surveyed.plan)?;
-        let refused_before = facts.refused_before;
-        if refused_before > 0 {
-            let text = format!(
-                "refused earlier in this batch, not sent again and counted failed: {refused_before} (see failed.csv; \
-                 --retry-failed sends them again)"
-            );
-            emitter.emit(Event::Noticed { text });
-        }
+        tell_refused_before(&facts, emitter);
         let stop = self.gates(&facts, emitter);
         self.save_plan(&surveyed, &facts, journal, emitter)?;
         if let Some(stop) = stop {
@@ -588,13 +581,4 @@ impl Job<'_> {
         }
         Ok(())
     }
-}
-
-/// What stopped the run is what the operator has to know first; that there are no row files is only noticed, because the
-/// next run lists the rows again.
-fn first_told(stop: Fatal, written: Result<(), Fatal>, emitter: &mut Emitter<'_>) -> Fatal {
-    if let Err(fatal) = written {
-        emitter.emit(Event::Noticed { text: format!("no row files: {}", fatal.explanation.message) });
-    }
-    stop
 }

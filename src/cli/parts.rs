@@ -298,6 +298,8 @@ pub(super) fn gate_rules(settings: &Settings) -> GateRules {
         blank_share_max: settings.plan.blank_max.fraction(),
         usual_rows_min: settings.plan.usual_rows_min,
         repeated_max: settings.plan.repeated_max,
+        key_repeated_max: settings.plan.key_repeated_max.fraction(),
+        key_repeated_rows_min: settings.plan.key_repeated_rows_min,
     }
 }
 

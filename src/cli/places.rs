@@ -4,15 +4,19 @@
 
 use super::fatal::Fatal;
 use super::job::Job;
+use super::parts;
 use crate::count::plural;
 use crate::event::{Event, PlanFacts};
 use crate::fields::{RuleId, Severity};
-use crate::plan::{Plan, SharedKind};
+use crate::plan::{self, Plan, SharedKind};
 use crate::row::Place;
 use crate::survey::Emitter;
 
 /// Places of in-doubt rows named in an event, at most.
 const IN_DOUBT_PLACES_MAX: usize = 20;
+
+/// Rows of cleared subjects that are named, at most.
+const CLEARED_NAMED_MAX: usize = 10;
 
 /// Where the rows stand that the plan names.
 #[derive(Debug, Default)]
@@ -21,6 +25,8 @@ pub(super) struct Places {
     pub(super) in_doubt: Vec<Place>,
     /// Of the rows that carry the updates of the first true swaps, swap by swap.
     pub(super) swaps: Vec<Vec<Place>>,
+    /// Of the first row with the key value that too many rows have.
+    pub(super) key_repeated: Option<Place>,
     /// Of the rows whose subjects an earlier run has cleared, ascending.
     pub(super) cleared: Vec<Place>,
 }
@@ -29,7 +35,9 @@ impl Job<'_> {
     /// Tells the places of rows that the plan rejected by policy or warns of, and finds those of the first rows in doubt:
     /// the plan knows ordinals only, so the inputs are read once more where there are any.
     pub(super) fn tell_places(&mut self, plan: &Plan, emitter: &mut Emitter<'_>) -> Result<Places, Fatal> {
-        tell_left(&plan.facts(), emitter);
+        let facts = plan.facts();
+        tell_left(&facts, emitter);
+        let repeated = plan::many_rows(&facts, &parts::gate_rules(self.settings));
         let in_doubt = plan.in_doubt_ordinals();
         let is_any_by_policy = plan.is_any_rejected_by_policy();
         let mut places = Places { swaps: vec![Vec::new(); plan.swaps().len()], ..Places::default() };
@@ -40,7 +48,8 @@ impl Job<'_> {
             .filter(|kind| plan.is_any_shared(*kind))
             .filter_map(|kind| Some((kind, self.is_warning(kind)?)))
             .collect();
-        let is_any_named = !in_doubt.is_empty() || !swapping.is_empty() || !cleared.is_empty();
+        let is_any_named =
+            !in_doubt.is_empty() || !swapping.is_empty() || !cleared.is_empty() || repeated.is_some();
         if !is_any_named && !is_any_by_policy && shared.is_empty() {
             return Ok(places);
         }
@@ -67,12 +76,18 @@ impl Job<'_> {
             if places.in_doubt.len() < IN_DOUBT_PLACES_MAX && in_doubt.binary_search(&place.ordinal).is_ok() {
                 places.in_doubt.push(place);
             }
+            if repeated.is_some_and(|repeated| repeated.first_ordinal == place.ordinal) {
+                places.key_repeated = Some(place);
+            }
             if cleared.binary_search_by_key(&place.ordinal, |(ordinal, _)| *ordinal).is_ok() {
                 places.cleared.push(place);
             }
             if let Ok(at) = swapping.binary_search_by_key(&place.ordinal, |(ordinal, _)| *ordinal) {
                 places.swaps[swapping[at].1].push(place);
             }
+        }
+        if self.inputs.is_fed_back() {
+            tell_cleared_alone(plan, &places.cleared, emitter);
         }
         Ok(places)
     }
@@ -97,6 +112,29 @@ fn swapping(plan: &Plan) -> Vec<(u64, usize)> {
     rows
 }
 
+/// Tells of rows that are fed back although their subjects were cleared for others who may be pending, where no row of this
+/// input gives up what they take: who holds it still is not known here, and the API decides.
+fn tell_cleared_alone(plan: &Plan, cleared: &[Place], emitter: &mut Emitter<'_>) {
+    let alone: Vec<&Place> = cleared.iter().filter(|place| !plan.is_chained(place.ordinal)).collect();
+    if alone.is_empty() {
+        return;
+    }
+    let lines: Vec<String> =
+        alone.iter().take(CLEARED_NAMED_MAX).map(|place| format!("line {}", place.line)).collect();
+    let more = if alone.len() > CLEARED_NAMED_MAX { ", …" } else { "" };
+    let text = format!(
+        "{} cleared to break a swap ({}{more}): where others hold what they take, and are pending, the API refuses them. \
+         Better run the command of the run that cleared them: it sends those first",
+        if alone.len() == 1 {
+            "1 row of a subject".into()
+        } else {
+            format!("{} rows of subjects", alone.len())
+        },
+        lines.join(", ")
+    );
+    emitter.emit(Event::Noticed { text });
+}
+
 /// Tells what earlier runs left of subjects that this input says nothing of: as long as it is so, whoever opened the journal
 /// first.
 fn tell_left(facts: &PlanFacts, emitter: &mut Emitter<'_>) {
@@ -117,6 +155,18 @@ fn tell_left(facts: &PlanFacts, emitter: &mut Emitter<'_>) {
              send their rows",
             plural(in_doubt, "subject"),
             have(in_doubt)
+        );
+        emitter.emit(Event::Noticed { text });
+    }
+}
+
+/// Tells how many updates this batch has seen refused before.
+pub(super) fn tell_refused_before(facts: &PlanFacts, emitter: &mut Emitter<'_>) {
+    let refused_before = facts.refused_before;
+    if refused_before > 0 {
+        let text = format!(
+            "refused earlier in this batch, not sent again and counted failed: {refused_before} (see failed.csv; \
+             --retry-failed sends them again)"
         );
         emitter.emit(Event::Noticed { text });
     }

@@ -10,10 +10,10 @@ use super::job::{Job, Surveyed};
 use super::parts;
 use super::plan_file::{self, Basis, Now, SavedPlan, Standing, Task};
 use super::samples;
-use crate::count::plural;
+use crate::count::{plural, thousands};
 use crate::digest::{self, BatchId, ContentHash};
 use crate::engine::clock;
-use crate::event::{BatchFigures, Event, PlanFacts};
+use crate::event::{BatchFigures, Event, KeyRepeated, PlanFacts};
 use crate::exit::Exit;
 use crate::journal::Journal;
 use crate::plan::{self, Obstacle, Plan};
@@ -104,6 +104,7 @@ impl Job<'_> {
         } else {
             Vec::new()
         };
+        let found = surveyed.plan.facts();
         Ok(PlanFacts {
             batch: id.to_string(),
             is_begun: surveyed.batch.delivered,
@@ -122,14 +123,22 @@ impl Job<'_> {
             filled: judge.columns.filled(),
             usual: usual.unwrap_or_default(),
             samples,
-            ..surveyed.plan.facts()
+            key_repeated: found
+                .key_repeated
+                .map(|repeated| KeyRepeated { first: surveyed.places.key_repeated, ..repeated }),
+            ..found
         })
     }
 
     /// Asks the gates; the first that stops the run is why.
     pub(super) fn gates(&self, facts: &PlanFacts, emitter: &mut Emitter<'_>) -> Option<Fatal> {
         let mut stop = None;
-        for gate in plan::gates(facts, &parts::gate_rules(self.settings)) {
+        let rules = parts::gate_rules(self.settings);
+        let tripped = plan::gates(facts, &rules);
+        if !tripped.iter().any(|gate| gate.gate == plan::KEY_REPEATED) {
+            self.tell_many_rows(plan::many_rows(facts, &rules), facts, emitter);
+        }
+        for gate in tripped {
             let overridden = self.settings.run.yes && gate.may_override;
             emitter.emit(Event::GateTripped { gate: gate.gate, text: gate.text.clone(), overridden });
             if !overridden {
@@ -150,6 +159,21 @@ impl Job<'_> {
             }
         }
         stop
+    }
+
+    /// Tells of a key value that looks like a placeholder, where no gate does.
+    fn tell_many_rows(&self, many: Option<KeyRepeated>, facts: &PlanFacts, emitter: &mut Emitter<'_>) {
+        let Some((repeated, place)) = many.and_then(|many| Some((many, many.first?))) else { return };
+        let files = self.inputs.files();
+        let file = usize::try_from(place.file).ok().and_then(|at| files.get(at)).filter(|_| files.len() > 1);
+        let file = file.map_or_else(String::new, |file| format!(" of {}", file.name));
+        let text = format!(
+            "{} rows have the key value ({}) of line {}{file}: a placeholder? They are one subject",
+            thousands(repeated.rows),
+            facts.key.map_or("", FieldKind::name),
+            place.line
+        );
+        emitter.emit(Event::Noticed { text });
     }
 
     /// Saves the plan where that was asked for. Tripped gates are no hindrance: they trip again.

@@ -90,12 +90,22 @@ impl Driver<'_, '_> {
         let is_certain = cleared.values().all(|(_, cleared)| cleared.is_certain);
         let doubt = if is_certain { "" } else { " (or may have been)" };
         let text = format!(
-            "{subjects} cleared of what others take{doubt}, and {own} not acknowledged: {}{more}; in_doubt.csv and failed.csv \
-             list them, and what is pending is sent when the same command runs again",
-            named.join(", ")
+            "{subjects} cleared of what others take{doubt}, and {own} not acknowledged: {}{more}; {}",
+            named.join(", "),
+            listed(cleared.len(), self.outcome.cleared_failed)
         );
         self.emitter.emit(Event::Noticed { text });
     }
+}
+
+/// Which files list so many subjects, of which so many updates have failed, and what becomes of the others.
+fn listed(subjects: usize, failed: usize) -> String {
+    let them = if subjects == 1 { "it" } else { "them" };
+    if failed >= subjects {
+        return format!("failed.csv lists {them}");
+    }
+    let files = if failed == 0 { "in_doubt.csv lists" } else { "in_doubt.csv and failed.csv list" };
+    format!("{files} {them}, and what is pending is sent when the same command runs again")
 }
 
 /// Why a row stands in a file whose subject was cleared of these fields: its update needs a person, or is only pending.

@@ -512,6 +512,7 @@ impl<'a, 'e> Driver<'a, 'e> {
 
     fn fail(&mut self, place: Place, subject: SubjectId, failure: Failure) {
         self.fates.fail(subject, place.ordinal, &failure);
+        self.outcome.cleared_failed += usize::from(self.outcome.cleared.contains_key(&place.ordinal));
         self.emitter.emit(Event::UpdateFailed {
             place,
             kind: failure.kind,

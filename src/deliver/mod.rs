@@ -280,11 +280,11 @@ impl fmt::Display for Stopped {
             ),
             Stopped::Cause(StopCause::SignatureBudget { signature, failed }) => write!(
                 f,
-                "{} failed with one complaint, more than max_errors_per_signature allows: {signature}",
-                plural(*failed, "update")
+                "more updates failed with one complaint than max_errors_per_signature allows ({}): {signature}",
+                failed.saturating_sub(1)
             ),
             Stopped::Cause(StopCause::ErrorBudget { failed }) => {
-                write!(f, "{} failed, more than max_errors allows", plural(*failed, "update"))
+                write!(f, "more updates failed than max_errors allows ({})", failed.saturating_sub(1))
             }
             Stopped::Unreachable(trouble) => {
                 write!(f, "the API could not be reached for as long as outage_max: {trouble}")
@@ -381,6 +381,8 @@ pub struct Delivered {
     pub others_passed: bool,
     /// Who was cleared to break a swap and has no update yet.
     pub(crate) cleared: Cleared,
+    /// Those of them whose own updates have failed.
+    pub(crate) cleared_failed: usize,
 }
 
 impl Delivered {

@@ -113,7 +113,7 @@ impl<'a> Superseded<'a> {
     fn newer_facts(&self, row: &Overtaken) -> String {
         let entry = (self.newer.entry)(row.subject);
         let mut by: BTreeMap<(Option<Version>, bool), FieldSet> = BTreeMap::new();
-        let mut corrected = FieldSet::EMPTY;
+        let (mut corrected, mut is_in_part) = (FieldSet::EMPTY, false);
         for kind in row.left_out.iter() {
             let field = entry.as_ref().and_then(|entry| entry.field(kind));
             let newer = field.filter(|field| field.version > row.version);
@@ -122,6 +122,7 @@ impl<'a> Superseded<'a> {
                 continue;
             }
             let is_unknown = newer.is_some_and(|field| field.state == FieldState::Unknown);
+            is_in_part |= is_unknown && newer.is_some_and(|field| field.version.batch == row.version.batch);
             by.entry((newer.map(|field| field.version), is_unknown)).or_default().insert(kind);
         }
         if !corrected.is_empty() {
@@ -136,7 +137,9 @@ impl<'a> Superseded<'a> {
         });
         let corrected = (!corrected.is_empty())
             .then(|| format!("{} acknowledged since as the row was corrected", names(corrected)));
-        corrected.into_iter().chain(clauses).collect::<Vec<String>>().join("; ")
+        // Both may have been of one update, which only its rows together tell.
+        let together = is_in_part.then(|| "fed back together with that row it is sent".to_owned());
+        corrected.into_iter().chain(clauses).chain(together).collect::<Vec<String>>().join("; ")
     }
 
     fn place(&self, version: Version) -> String {

@@ -26,7 +26,10 @@ impl LedgerEntry {
         let failed = self.refusals.iter().any(|refusal| refusal.version.is_before_all_rows());
         let is_cleared = |kind: &FieldKind| {
             self.field(*kind).is_some_and(|field| match field.state {
-                FieldState::Known(hash) => hash == FieldHash::CLEARED && field.version.is_before_all_rows(),
+                FieldState::Known(hash) => {
+                    let is_told = field.version.is_before_all_rows() || self.kept_last(*kind).is_some();
+                    hash == FieldHash::CLEARED && is_told
+                }
                 FieldState::Unknown => {
                     doubted.contains(*kind) || failed && field.version.is_before_all_rows()
                 }
@@ -34,6 +37,29 @@ impl LedgerEntry {
         };
         let fields: FieldSet = FieldSet::EXCLUSIVE.iter().filter(is_cleared).collect();
         ClearedFirst { fields, is_certain: fields.intersect(self.unknown()).is_empty() }
+    }
+
+    /// The value last acknowledged that is kept beside a field, unknown or cleared.
+    pub(super) fn kept_last(&self, kind: FieldKind) -> Option<FieldHash> {
+        self.last_known.iter().find(|(of, _)| *of == kind).map(|(_, hash)| *hash)
+    }
+
+    /// The value of a field that a clear before all rows comes upon, as it was last acknowledged.
+    pub(super) fn came_upon(&self, fact: &FieldFact, update: Version) -> Option<FieldHash> {
+        if !update.is_before_all_rows() || fact.hash != FieldHash::CLEARED {
+            return None;
+        }
+        match self.field(fact.kind)?.state {
+            FieldState::Known(hash) if hash != FieldHash::CLEARED => Some(hash),
+            FieldState::Known(_) | FieldState::Unknown => self.kept_last(fact.kind),
+        }
+    }
+
+    /// A field was cleared so. Where it keeps the version of what the clear came upon, that is what tells it.
+    pub(super) fn keep_cleared(&mut self, kind: FieldKind, came_upon: FieldHash) {
+        if self.field(kind).is_some_and(|field| !field.version.is_before_all_rows()) {
+            self.keep_last_known(kind, came_upon);
+        }
     }
 
     /// Of a clear that is acknowledged now and was in doubt before, the version of what it came upon, which is what keeps
@@ -89,7 +115,25 @@ mod tests {
             (vec![cut(clear, UnknownCause::Exhausted)], IMSI, false),
             (vec![cut(row, UnknownCause::Cut)], FieldSet::EMPTY, true),
             (vec![synced(clear, FieldHash::CLEARED), after.clone()], FieldSet::EMPTY, true),
-            (vec![cut(clear, UnknownCause::Cut), after], FieldSet::EMPTY, true),
+            (vec![cut(clear, UnknownCause::Cut), after.clone()], FieldSet::EMPTY, true),
+            // Upon what the batch itself has set.
+            (vec![after.clone(), synced(clear, FieldHash::CLEARED)], IMSI, true),
+            (
+                vec![
+                    after.clone(),
+                    cut(clear, UnknownCause::Cut),
+                    synced(clear, FieldHash::CLEARED),
+                    synced(clear, FieldHash::CLEARED),
+                ],
+                IMSI,
+                true,
+            ),
+            (vec![after.clone(), synced(clear, FieldHash::CLEARED), after.clone()], FieldSet::EMPTY, true),
+            (
+                vec![after, synced(clear, FieldHash::CLEARED), synced(row, FieldHash::CLEARED)],
+                FieldSet::EMPTY,
+                true,
+            ),
         ];
         for (records, fields, is_certain) in cases {
             let expected = ClearedFirst { fields, is_certain };

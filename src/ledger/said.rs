@@ -56,6 +56,20 @@ impl LedgerEntry {
             || was_in_doubt && self.field(kind).is_some_and(is_in_force)
     }
 
+    /// Whether a field that is unknown since an update of this row's batch is so by the word of this very row: the update was
+    /// of several rows and bears the version of the last, it failed, and what it said of the field was this row's. Then
+    /// nothing newer has set it. Of an update in doubt nobody knows which of its rows had the field.
+    pub fn is_own_word(&self, kind: FieldKind, version: Version) -> bool {
+        let unknown = self.field(kind).filter(|field| field.state == FieldState::Unknown);
+        let Some(since) = unknown.map(|field| field.version) else { return false };
+        if since.batch != version.batch || self.refusal(since).is_none() || self.may_be_in_doubt(since) {
+            return false;
+        }
+        let words = self.said.iter().filter(|said| said.fact.kind == kind && said.fact.version <= since);
+        let newest = words.max_by_key(|said| (said.fact.version, !said.is_replaced));
+        newest.is_some_and(|said| said.fact.version == version && !said.is_replaced)
+    }
+
     /// An update failed that would have set this: kept, unless it is in force, or something newer is.
     pub(super) fn say(&mut self, facts: &[FieldFact]) {
         for fact in facts {

@@ -305,7 +305,11 @@ proptest! {
         let ascends = |kinds: &[FieldKind]| kinds.is_sorted_by(|one, next| one < next);
         let kept: Vec<FieldKind> = entry.last_known.iter().map(|(kind, _)| *kind).collect();
         prop_assert!(ascends(&kept));
-        prop_assert!(kept.iter().all(|kind| unknown.intersect(FieldSet::EXCLUSIVE).contains(*kind)));
+        let is_clear = |kind| {
+            entry.field(kind).is_some_and(|field| field.state == FieldState::Known(FieldHash::CLEARED))
+        };
+        let may_be_kept = |kind| FieldSet::EXCLUSIVE.contains(kind) && (unknown.contains(kind) || is_clear(kind));
+        prop_assert!(kept.iter().copied().all(may_be_kept));
         let timed: Vec<FieldKind> = entry.field_times_s.iter().map(|(kind, _)| *kind).collect();
         prop_assert!(ascends(&timed));
         prop_assert!(timed.iter().all(|kind| entry.field(*kind).is_some() && !unknown.contains(*kind)));

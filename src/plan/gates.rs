@@ -4,7 +4,7 @@
 //! Not here: whether `--yes` overrides one, and who is told.
 
 use crate::count::plural;
-use crate::event::{ColumnDamage, PlanFacts};
+use crate::event::{ColumnDamage, KeyRepeated, PlanFacts};
 use crate::update::FieldKind;
 
 use super::usual::Usual;
@@ -42,6 +42,12 @@ pub const USUAL_ROWS_MIN_DEFAULT: u64 = 100;
 /// Most subjects that may share one value of an identifier.
 pub const REPEATED_MAX_DEFAULT: u64 = 50;
 
+/// Largest share of the rows that may have one key value.
+pub const KEY_REPEATED_MAX_DEFAULT: f64 = 0.01;
+
+/// Rows with one key value below which it is no placeholder: a subject's history.
+pub const KEY_REPEATED_ROWS_MIN_DEFAULT: u64 = 1_000;
+
 /// The bounds of the gates.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct GateRules {
@@ -67,6 +73,10 @@ pub struct GateRules {
     pub usual_rows_min: u64,
     /// Most subjects that may share one value of an identifier.
     pub repeated_max: u64,
+    /// Largest share of rows that may have one key value, 0 to 1.
+    pub key_repeated_max: f64,
+    /// Rows with one key value from which the share counts.
+    pub key_repeated_rows_min: u64,
 }
 
 impl Default for GateRules {
@@ -83,6 +93,8 @@ impl Default for GateRules {
             blank_share_max: BLANK_SHARE_MAX_DEFAULT,
             usual_rows_min: USUAL_ROWS_MIN_DEFAULT,
             repeated_max: REPEATED_MAX_DEFAULT,
+            key_repeated_max: KEY_REPEATED_MAX_DEFAULT,
+            key_repeated_rows_min: KEY_REPEATED_ROWS_MIN_DEFAULT,
         }
     }
 }
@@ -102,12 +114,31 @@ pub struct Tripped {
 
 type Gate = fn(&PlanFacts, &GateRules) -> Option<Tripped>;
 
-const GATES: [Gate; 7] =
-    [rejected_share, damaged_share, clears_share, changed_share, rows_drop, blank_columns, repeated_value];
+const GATES: [Gate; 8] = [
+    rejected_share,
+    damaged_share,
+    clears_share,
+    changed_share,
+    rows_drop,
+    blank_columns,
+    repeated_value,
+    repeated_key,
+];
 
 /// Names of the gates, as in the configuration, in the order they are asked.
-pub const GATE_NAMES: [&str; GATES.len()] =
-    ["rejected_max", "damage_max", "clears_max", "changed_max", "rows_drop_max", "blank_max", "repeated_max"];
+pub const GATE_NAMES: [&str; GATES.len()] = [
+    "rejected_max",
+    "damage_max",
+    "clears_max",
+    "changed_max",
+    "rows_drop_max",
+    "blank_max",
+    "repeated_max",
+    KEY_REPEATED,
+];
+
+/// Name of the gate of [`GateRules::key_repeated_max`].
+pub const KEY_REPEATED: &str = "key_repeated_max";
 
 const LOOK_AT_EXPORT: &str = "make sure that this is meant, or correct the export or the mapping";
 
@@ -272,6 +303,36 @@ fn repeated_value(facts: &PlanFacts, rules: &GateRules) -> Option<Tripped> {
     );
     let look = "a value that so many share is a placeholder: empty it in the export, or name it in rules.null_markers";
     Some(Tripped { gate: "repeated_max", text, look, may_override: true })
+}
+
+/// A placeholder in the key column: rows of many subscribers are taken for one subject, of which one update is left. What
+/// was begun has passed, and where nothing of it is to be sent it does no harm any more.
+fn repeated_key(facts: &PlanFacts, rules: &GateRules) -> Option<Tripped> {
+    let repeated = many_rows(facts, rules).filter(|repeated| repeated.is_sent && !facts.is_begun)?;
+    let of = facts.rows.read.saturating_sub(facts.rows.filtered);
+    let share = share(repeated.rows, of);
+    if share <= rules.key_repeated_max {
+        return None;
+    }
+    let key = facts.key.map_or("", FieldKind::name);
+    let first = match repeated.first {
+        Some(place) => format!("line {}", place.line),
+        None => format!("row {}", repeated.first_ordinal),
+    };
+    let text = format!(
+        "{} of {of} rows ({:.1} %) have the key value ({key}) of {first}, more than the {:.1} % allowed",
+        repeated.rows,
+        share * 100.0,
+        rules.key_repeated_max * 100.0
+    );
+    let look = "a key value of so many rows is a placeholder, and they are taken for one subject: empty it in the export, \
+                or name it in rules.null_markers; is the right column the key (--key)?";
+    Some(Tripped { gate: KEY_REPEATED, text, look, may_override: true })
+}
+
+/// The key value that more rows have than any subject's history, as a rule, if there is one.
+pub fn many_rows(facts: &PlanFacts, rules: &GateRules) -> Option<KeyRepeated> {
+    facts.key_repeated.filter(|repeated| repeated.rows >= rules.key_repeated_rows_min)
 }
 
 /// A part of a whole, 0 to 1. Of numbers beyond 32 bits the lowest bits do not matter to a share.

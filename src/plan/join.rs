@@ -155,6 +155,7 @@ impl<'a> Join<'a> {
             .iter()
             .filter(|kind| entry.field(*kind).is_some_and(|field| field.version > version))
             .filter(|kind| !entry.field(*kind).is_some_and(|field| self.is_open_ahead(version, field)))
+            .filter(|kind| !entry.is_own_word(*kind, version))
             .collect();
         overtaken.remove(self.rules.key);
         overtaken.minus(overtaking.by_own_update)

@@ -448,6 +448,11 @@ impl Head {
         self.version_at.map(|at| Version { batch: number(at), ordinal: number(at + 8) })
     }
 
+    /// Whether the row has a place of its own among its subject's rows, by a version or a rank.
+    pub(super) fn has_place(&self) -> bool {
+        self.version_at.is_some() || self.rank_at.is_some()
+    }
+
     /// The rank that a column gives the row.
     pub(super) fn rank(&self, row: &[u8]) -> Option<i128> {
         self.rank_at.map(|at| i128::from_le_bytes(array(&row[at..at + 16])))

@@ -5,7 +5,7 @@
 //! telling it (the wiring).
 
 use crate::choice::choice;
-use crate::event::Repeated;
+use crate::event::{KeyRepeated, Repeated};
 use crate::update::FieldKind;
 
 choice! {
@@ -29,6 +29,12 @@ impl SharedKind {
             SharedKind::Old => None,
         }
     }
+}
+
+/// The subject with more rows; of two the one that comes first in the file.
+pub(super) fn more_rows(one: Option<KeyRepeated>, other: Option<KeyRepeated>) -> Option<KeyRepeated> {
+    let weight = |of: &KeyRepeated| (of.rows, std::cmp::Reverse(of.first_ordinal));
+    one.into_iter().chain(other).max_by_key(weight)
 }
 
 /// The value that more subjects share; of two the one that comes first in the file.

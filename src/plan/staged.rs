@@ -23,6 +23,8 @@ pub(super) struct Taken {
     pub(super) valid: u64,
     /// Bits of all fields that any of them has.
     pub(super) fields: u16,
+    /// Whether any has a place of its own among its subject's rows: an earlier version, or one that a column gives it.
+    pub(super) is_ordered: bool,
 }
 
 impl Staged {
@@ -70,6 +72,7 @@ impl Staged {
             counts.bytes += head.len as u64;
             counts.valid += u64::from(!head.is_displaced);
             counts.fields |= head.fields;
+            counts.is_ordered |= head.has_place();
             Some((head.subject, &*row))
         })
     }

@@ -15,7 +15,7 @@ use super::chain::CHAIN_LINKS_MAX_DEFAULT;
 use super::claim::{CLAIM_BYTES, EXCLUSIVE, IDENTIFIERS, PAIR_BYTES};
 use super::dispositions::Plan;
 use super::phases::{JoinError, Phases};
-use super::record::{encode, encode_displaced};
+use super::record::{ROW_BYTES_MIN, STATE_BYTES, encode, encode_displaced};
 use super::rules::PlanRules;
 use super::ruling::Ruling;
 use super::space::{Hands, InMemory, LedgerSlices, Partitions, Space};
@@ -35,6 +35,13 @@ const PART_BYTES_MAX_DEFAULT: u64 = 12 << 20;
 
 /// Rows of one subject that are ruled on in memory, unless set otherwise.
 pub const SUBJECT_ROWS_MAX_DEFAULT: u64 = 200_000;
+
+/// Copies of the rows of a subject with too many that are there at once, at most, where they have to be sorted: by rank and by
+/// version, each before and behind, and in chunks.
+const COPIES_TO_SORT: u64 = 5;
+
+/// Bytes of an ordinal that is dealt to a row by its rank.
+const ORDINAL_BYTES: u64 = 8;
 
 /// Bytes of the filter of claims, unless set otherwise.
 const FILTER_BYTES_MAX_DEFAULT: u64 = 8 << 20;
@@ -101,6 +108,8 @@ pub struct Survey {
     /// Valid rows.
     pub(super) valid: u64,
     bytes: u64,
+    /// Whether rows have a place of their own among those of their subject.
+    is_ordered: bool,
     scratch: Vec<u8>,
 }
 
@@ -119,7 +128,8 @@ impl Survey {
         assert!(bounds.partition_bits <= PARTITION_BITS_MAX, "partitions are bounded");
         let partitions = space.partitions(bounds.partitions());
         let (rulings, scratch) = (Vec::new(), Vec::new());
-        Survey { space, bounds, mapped, partitions, rulings, filtered: 0, valid: 0, bytes: 0, scratch }
+        let (filtered, valid, bytes, is_ordered) = (0, 0, 0, false);
+        Survey { space, bounds, mapped, partitions, rulings, filtered, valid, bytes, is_ordered, scratch }
     }
 
     /// Takes a rejected row of which nobody knows the subject or the place.
@@ -142,6 +152,7 @@ impl Survey {
         self.rejected(ordinal);
         self.scratch.clear();
         encode_displaced(ordinal, subject, rank, &mut self.scratch);
+        self.is_ordered = true;
         self.keep(subject)
     }
 
@@ -176,6 +187,7 @@ impl Survey {
         }
         self.scratch.clear();
         encode(row, &mut self.scratch);
+        self.is_ordered |= row.version.is_some() || row.rank.is_some();
         self.keep(row.subject)
     }
 
@@ -191,11 +203,12 @@ impl Survey {
         let (bounds, mut counts) = (self.bounds, Taken::default());
         let rows = staged.take(shift, last, &mut counts);
         self.partitions.append_each(&mut rows.map(|(subject, row)| (bounds.partition_of(subject), row)))?;
-        let Taken { bytes, valid, fields } = counts;
+        let Taken { bytes, valid, fields, is_ordered } = counts;
         // Until they are ruled on, as one that comes alone.
         self.rulings.resize_with(index_of(last) + 1, || AtomicU8::new(Ruling::Rejected as u8));
         self.valid += valid;
         self.bytes += bytes;
+        self.is_ordered |= is_ordered;
         let missing = fields & !self.mapped.bits();
         assert!(missing == 0, "a field is present in a row but its column is not mapped: {missing:b}");
         Ok(())
@@ -223,6 +236,23 @@ impl Survey {
         let has_pair = self.mapped.contains(FieldKind::Iccid) && self.mapped.contains(FieldKind::Imsi);
         let pair = if has_pair { PAIR_BYTES as u64 } else { 0 };
         (self.bytes, self.bytes + self.valid * (kinds * CLAIM_BYTES as u64 + pair))
+    }
+
+    /// Bytes that the rows of subjects with more rows than are ruled on in memory come to need beside those: they lie in
+    /// chunks while they are ruled on, and in further copies where they have to be sorted. So it is, as far as can be seen,
+    /// in partitions with more rows than are usual; `scaled` says what bytes so far make for the whole input.
+    pub fn bytes_of_large(&self, scaled: &dyn Fn(u64) -> u64) -> u64 {
+        let mut bytes: Vec<u64> = (0..self.bounds.partitions()).map(|at| self.partitions.bytes(at)).collect();
+        bytes.sort_unstable();
+        let usual = bytes[bytes.len() / 2];
+        let is_large = |of: &&u64| {
+            scaled(**of).saturating_sub(scaled(usual)) / ROW_BYTES_MIN as u64 > self.bounds.subject_rows_max
+        };
+        let large: u64 = bytes.iter().filter(is_large).sum();
+        let rows = large / ROW_BYTES_MIN as u64;
+        let copies = if self.is_ordered { COPIES_TO_SORT } else { 1 };
+        let beside = STATE_BYTES as u64 + if self.is_ordered { ORDINAL_BYTES } else { 0 };
+        scaled(large * copies + rows * beside)
     }
 
     /// Joins the rows with the ledger and rules on every one of them.

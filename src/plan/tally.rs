@@ -5,7 +5,7 @@
 use std::io;
 
 use crate::digest::FieldHash;
-use crate::event::{PlanFacts, PlanRows};
+use crate::event::{KeyRepeated, PlanFacts, PlanRows};
 use crate::ledger::{FieldState, LedgerEntry, LedgerField};
 use crate::update::{FieldKind, FieldSet};
 
@@ -14,6 +14,7 @@ use super::rows::Rows;
 use super::ruler::Ruled;
 use super::rules::PlanRules;
 use super::ruling::Ruling;
+use super::shared::more_rows;
 
 /// An update to send, as an example of what the plan changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +51,8 @@ pub(super) struct Tally {
     rows_overtaken: u64,
     /// Rows with nothing to send that overtake a failure, or what an older batch has left.
     confirmed: u64,
+    /// The subject with the most rows, where any has several.
+    key_repeated: Option<KeyRepeated>,
     samples: Vec<Sample>,
 }
 
@@ -69,10 +72,11 @@ impl Tally {
     pub(super) fn take(&mut self, ruled: &Ruled<'_>) -> io::Result<()> {
         let (mut is_live, mut is_unchanged) = (false, false);
         let (mut is_altered, mut is_in_doubt) = (false, false);
-        let mut sent = FieldSet::EMPTY;
+        let (mut sent, mut count, mut first) = (FieldSet::EMPTY, 0_u64, u64::MAX);
         let unknown = || ruled.entry.map_or(FieldSet::EMPTY, LedgerEntry::unknown);
         ruled.rows.look(|row, data| {
             *counter(&mut self.rows, row.ruling) += 1;
+            (count, first) = (count + 1, first.min(row.ordinal));
             self.settled_rows += u64::from(!row.is_live());
             self.rows_overtaken += u64::from(is_overtaken(row, data, ruled));
             let is_told = row.ruling.is_sent() || row.ruling.is_folded();
@@ -88,6 +92,10 @@ impl Tally {
                 is_in_doubt |= row.marks.has(Marks::IN_DOUBT);
             }
         })?;
+        if count > 1 {
+            let repeated = KeyRepeated { rows: count, first_ordinal: first, first: None, is_sent: is_live };
+            self.key_repeated = more_rows(self.key_repeated, Some(repeated));
+        }
         self.subjects_in_doubt += u64::from(is_in_doubt);
         self.subjects_altered += u64::from(is_altered);
         self.subjects_unchanged += u64::from(is_unchanged && !is_live);
@@ -152,6 +160,7 @@ impl Tally {
         facts.clears += self.clears;
         facts.rows_overtaken += self.rows_overtaken;
         facts.confirmed += self.confirmed;
+        facts.key_repeated = more_rows(facts.key_repeated, self.key_repeated);
         samples.append(&mut self.samples);
         samples.sort_unstable_by_key(|sample| sample.ordinal);
         samples.truncate(samples_max);

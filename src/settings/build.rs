@@ -157,6 +157,8 @@ impl Reader<'_> {
             blank_max: self.share("plan.blank_max"),
             usual_rows_min: self.number("plan.usual_rows_min"),
             repeated_max: self.number("plan.repeated_max"),
+            key_repeated_max: self.share("plan.key_repeated_max"),
+            key_repeated_rows_min: self.number("plan.key_repeated_rows_min"),
             subject_rows_max: self.number("plan.subject_rows_max"),
             chain_rows_max: self.number("plan.chain_rows_max"),
             send: self.choice("plan.send", SendMode::from_name),

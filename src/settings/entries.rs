@@ -365,6 +365,18 @@ pub static SETTINGS: &[Setting] = &[
         "Subjects that may share one value of an identifier before nothing is sent.",
     ),
     new(
+        "plan.key_repeated_max",
+        Kind::Share,
+        "1%",
+        "Share of the rows that may have one key value before nothing is sent: a placeholder makes one subject of many.",
+    ),
+    new(
+        "plan.key_repeated_rows_min",
+        count(2, u64::MAX),
+        "1000",
+        "Rows with one key value below which it is no placeholder; from here on it is told, whatever their share.",
+    ),
+    new(
         "plan.subject_rows_max",
         count(1, 1_000_000_000),
         "200000",

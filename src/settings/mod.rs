@@ -290,6 +290,10 @@ pub struct PlanSettings {
     pub usual_rows_min: u64,
     /// Subjects that may share one value of an identifier.
     pub repeated_max: u64,
+    /// Share of the rows that may have one key value before the plan's gate stops the run.
+    pub key_repeated_max: Share,
+    /// Rows with one key value below which it is no placeholder.
+    pub key_repeated_rows_min: u64,
     /// Rows of one subject that are ruled on in memory.
     pub subject_rows_max: u64,
     /// Pairs of rows of which one takes what the other gives up, that are put in order.

@@ -324,16 +324,21 @@ impl Gather {
         Ok(self.survey.finish(rules, ledger, &Threads { count: threads })?)
     }
 
+    /// Bytes that the rows of the whole input will need, and at most come to need until the plan is made.
+    fn needed(&self) -> (u64, u64) {
+        let (rows, all) = self.survey.bytes_needed();
+        let scaled = |bytes| foreseen(bytes, self.progress, self.rows());
+        (scaled(rows), scaled(all).saturating_add(self.survey.bytes_of_large(&scaled)))
+    }
+
     /// Finds out, before anything is written, whether the disk has the room for what is to come.
     fn foresee(&mut self) -> Result<(), GatherError> {
         self.is_foreseen = true;
-        let (rows, all) = self.survey.bytes_needed();
-        let scaled = |bytes| foreseen(bytes, self.progress, self.rows());
-        if scaled(rows) <= self.memory_bytes_max {
+        let (rows, needed) = self.needed();
+        if rows <= self.memory_bytes_max {
             // The input ends before the memory does, as far as can be seen.
             return Ok(());
         }
-        let needed = scaled(all);
         self.space.require(needed)?;
         let (dir, free) = (self.space.dir().display(), disk_text(self.space.free_bytes()?));
         self.notice =

@@ -316,3 +316,61 @@ fn a_row_of_which_a_part_was_overtaken_and_the_rest_fed_back_is_superseded() {
     assert_eq!((ran.rows("superseded"), ran.rows("unchanged")), (1, 0), "{}", ran.stdout);
     assert!(ws.last_rows("superseded.csv")[0]["_detail"].starts_with("user_class set since by row"));
 }
+
+#[test]
+fn a_correction_of_one_of_several_folded_rows_without_an_answer_is_sent_when_it_is_fed_back_alone() {
+    let ws =
+        Workspace::with(Faults { subject_statuses: [("C-2".to_owned(), 500)].into(), ..Faults::default() });
+    ws.configure("[delivery]\nattempts_max = 2\n");
+    let (run, lines) = folded(&ws);
+    ws.fault(Faults::default());
+    assert!(lines[1].contains("exhausted"), "{lines:?}");
+    ws.write("corrected.csv", format!("{}\n{}\n", lines[0], lines[1].replace("gold", "silver")));
+    let ran = ws.sync(&["corrected.csv"]).expect(0).expect_books();
+    assert_eq!((ran.rows("synced"), ran.rows("superseded")), (1, 0), "{}", ran.stdout);
+    assert_eq!(ws.at_server("C-2", "user_class").as_deref(), Some("silver"));
+    // The number of the update is that of the other row, which is newer than this one.
+    assert_eq!(ws.at_server("C-2", "number"), None);
+    // The rest of both is still to be said; what was corrected is left out.
+    let ran = replay(&ws, &[&run]).expect(0).expect_books();
+    assert_eq!((ran.rows("synced"), ran.rows("folded")), (1, 1), "{}", ran.stdout);
+    assert_eq!(ws.at_server("C-2", "user_class").as_deref(), Some("silver"));
+    assert_eq!(ws.at_server("C-2", "number").as_deref(), Some("+447911123499"));
+}
+
+#[test]
+fn a_correction_of_one_of_several_folded_rows_in_doubt_is_sent_with_the_others() {
+    for is_applied in [false, true] {
+        let ws = Workspace::new();
+        ws.write("crm.csv", format!("{EXPORT}C-2,,+447911123499\n"));
+        let shares = match is_applied {
+            true => Shares { hang_after: 1.0, ..Shares::default() },
+            false => Shares { hang_before: 1.0, ..Shares::default() },
+        };
+        ws.fault(Faults { shares, ..Faults::default() });
+        let before = ws.sandbox.stats().requests;
+        ws.configure("[delivery]\nshutdown_grace = \"0s\"\n");
+        let child = ws.sync_command(&["crm.csv"]).spawn().unwrap();
+        ws.wait_for_requests(before + 2);
+        signal(child.id(), rustix::process::Signal::TERM);
+        finished(child);
+        let run = last_run(&ws);
+        let text = ws.last_run_file("in_doubt.csv").unwrap();
+        ws.fault(Faults::default());
+        let header = text.lines().next().unwrap();
+        let row = text.lines().find(|line| line.contains("gold")).unwrap().replace("gold", "silver");
+        // Alone it may be older than what is in doubt: which row of an update has said what, an intent does not tell.
+        ws.write("alone.csv", format!("{header}\n{row}\n"));
+        assert_eq!(ws.sync(&["alone.csv"]).expect(3).rows("superseded"), 1);
+        let detail = &ws.last_rows("superseded.csv")[0]["_detail"];
+        assert!(
+            detail.contains("may have been set since by row 3") && detail.contains("together"),
+            "{detail}"
+        );
+        ws.write("corrected.csv", text.replace("gold", "silver"));
+        ws.sync(&["corrected.csv"]).expect(0).expect_books();
+        replay(&ws, &[&run]).expect(3).expect_books();
+        assert_eq!(ws.at_server("C-2", "user_class").as_deref(), Some("silver"));
+        assert_eq!(ws.at_server("C-2", "number").as_deref(), Some("+447911123499"));
+    }
+}

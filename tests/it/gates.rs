@@ -207,3 +207,50 @@ fn an_export_that_was_let_through_is_not_asked_about_its_rows_and_columns_again(
         assert!(resumed.rows("synced") > 0, "{gate}");
     }
 }
+
+/// An export of so many subjects with a row each, and so many rows with the key value of one of them, all different.
+fn with_placeholder(subjects: u64, rows: u64) -> String {
+    let mut text = String::from("crm id,login\n");
+    for row in 0..subjects {
+        writeln!(text, "C-{row:06},user{row}").unwrap();
+        if row == 2 {
+            (0..rows).for_each(|row| writeln!(text, "UNKNOWN,other{row}").unwrap());
+        }
+    }
+    text
+}
+
+#[test]
+fn a_key_value_of_many_rows_is_a_placeholder_and_stops_the_run() {
+    let workspace = Workspace::new();
+    let says = "1000 of 3000 rows (33.3 %) have the key value (user_external_id) of line 5, more than the 1.0 % allowed";
+    let text = with_placeholder(2_000, 1_000);
+    let ran = trips(&workspace, &text, "key_repeated_max", says).expect(0);
+    assert_eq!((ran.rows("synced"), ran.rows("folded")), (2_001, 999));
+    assert!(!ran.stderr.contains("UNKNOWN") && !ran.stdout.contains("UNKNOWN"), "{}", ran.stderr);
+    // What was let through is not asked again when it is resumed, and where nothing of it is to be sent.
+    assert_eq!(workspace.sync(&["crm.csv"]).expect(0).rows("unchanged"), 3_000);
+    let workspace = Workspace::new();
+    workspace.write("crm.csv", &text);
+    workspace.sync(&["--yes", "--max-rows", "5", "crm.csv"]).expect(8);
+    assert!(workspace.sync(&["crm.csv"]).expect(0).rows("synced") > 0);
+}
+
+#[test]
+fn a_key_value_of_many_rows_that_are_few_of_the_export_is_told_and_stops_nothing() {
+    let workspace = Workspace::new();
+    workspace.configure("[plan]\nkey_repeated_max = \"40%\"\n");
+    workspace.write("first.csv", with_placeholder(10, 0));
+    workspace.write("crm.csv", with_placeholder(2_000, 1_000));
+    let inputs = ["first.csv", "crm.csv"];
+    let says = "1,000 rows have the key value (user_external_id) of line 5 of crm.csv: a placeholder?";
+    for ran in [workspace.plan(&inputs).expect(0), workspace.sync(&inputs).expect(0)] {
+        let notices = ran.summary()["notices"].to_string();
+        assert!(notices.contains(says) && !notices.contains("UNKNOWN"), "{notices}");
+    }
+    // A history is none, however large a part of a small export it is.
+    let workspace = Workspace::new();
+    workspace.write("crm.csv", with_placeholder(10, 999));
+    let ran = workspace.sync(&["crm.csv"]).expect(0);
+    assert!(!ran.summary()["notices"].to_string().contains("key value"));
+}

@@ -22,7 +22,7 @@ const EACH_ROWS: u32 = 4_000;
 const POLICY_ROWS: u32 = 12_000;
 
 /// What is ruled on in memory.
-const FEW: &str = "[plan]\nsubject_rows_max = 700\nmemory_max = \"1MiB\"\n";
+const FEW: &str = "[plan]\nsubject_rows_max = 700\nmemory_max = \"1MiB\"\nkey_repeated_max = \"100%\"\n";
 
 /// Rows of one key among those of others: repeated ones, ones with a part of the fields, and one that another claims too.
 fn placeholder() -> String {

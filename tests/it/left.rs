@@ -5,8 +5,8 @@
 
 use simsync::sandbox::{Faults, Uniqueness};
 
-use crate::rings::{BREAK, sync, takes, with_subjects};
-use crate::support::{Ran, Workspace};
+use crate::rings::{BREAK, imsi, sync, takes, with_subjects};
+use crate::support::{Ran, Workspace, last_run};
 use crate::witness::{frozen_after, kill_9};
 
 /// Subjects cleared and in doubt that a run or a plan tells of and has no rows of; the notices say the same.
@@ -68,4 +68,38 @@ fn subjects_cleared_or_in_doubt_since_an_earlier_run_are_told_by_runs_that_do_no
     let (doctor, cleared, in_doubt) = seen(&workspace);
     assert!(doctor.contains("\"ok\""), "{doctor}");
     assert_eq!((cleared, in_doubt), (0, 0));
+}
+
+#[test]
+fn a_subject_cleared_of_what_the_same_batch_had_set_is_told_as_well() {
+    let workspace = with_subjects(6);
+    let honest = || Faults { uniqueness: Uniqueness::Refuse409, ..Faults::default() };
+    let row = |subject: u64, of: u64| format!("C-{subject:06},{}", imsi(of));
+    workspace.write("each.csv", format!("crm id,imsi\n{}\n{}\n{}\n", row(0, 7), row(0, 15), row(1, 16)));
+    workspace.fault(Faults { refused_values: [imsi(7)].into(), ..honest() });
+    workspace.sync(&["each.csv", "--yes", "--duplicates", "each"]).expect(3);
+    let run = last_run(&workspace);
+    // Rows 1 and 3, corrected: they take what the batch gave to each other.
+    let text = format!("crm id,imsi,_run,_row\n{},{run},2\n{},{run},3\n", row(0, 16), row(1, 15));
+    workspace.write("corrected.csv", text);
+    let before = workspace.sandbox.stats().requests;
+    workspace.fault(Faults { uniqueness: Uniqueness::Refuse409, ..frozen_after(before + 1) });
+    let mut child = workspace.sync_in_background(&[&BREAK[..], &["corrected.csv"]].concat());
+    workspace.wait_for_requests(before + 2);
+    kill_9(&mut child);
+    workspace.fault(honest());
+    assert_eq!(workspace.at_server("C-000000", "imsi"), None, "cleared, and that is acknowledged");
+    workspace.write("other.csv", takes(&[(5, 25)]));
+    assert_eq!(left(&sync(&workspace, &["other.csv"]).expect(0)), (1, 1));
+    let (doctor, cleared, in_doubt) = seen(&workspace);
+    assert!(doctor.contains("1 subject cleared to break a swap"), "{doctor}");
+    assert_eq!((cleared, in_doubt), (1, 1));
+    sync(&workspace, &["corrected.csv"]).expect(0);
+    let (doctor, cleared, in_doubt) = seen(&workspace);
+    assert_eq!((cleared, in_doubt), (0, 0), "{doctor}");
+    // A row that clears the field itself is no such thing.
+    workspace.write("clears.csv", "crm id,imsi\nC-000000,#C#\n");
+    let clears = ["--clear-token", "#C#", "--clearable", "imsi", "--clear-as", "null", "--yes", "clears.csv"];
+    workspace.sync(&clears).expect(0);
+    assert_eq!(seen(&workspace).1, 0);
 }

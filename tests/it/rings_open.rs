@@ -138,6 +138,7 @@ fn a_ring_that_a_kill_has_left_half_broken_is_named_as_long_as_a_limit_keeps_it_
             told.contains("1 subject was cleared of what others take") && told.contains("line 2"),
             "{told}"
         );
+        assert!(told.contains("; in_doubt.csv lists it,"), "{told}");
         let listed = workspace.last_rows("in_doubt.csv");
         let listed: Vec<_> =
             listed.iter().map(|row| (row["_reason"].as_str(), row["crm id"].as_str())).collect();
@@ -204,6 +205,8 @@ fn a_ring_that_was_begun_under_a_limit_is_tried_to_its_end_although_the_server_d
     assert_eq!(rows_of(&ran), [1, 2, 2], "{}", ran.stdout);
     let failed = workspace.last_rows("failed.csv");
     assert!(failed[0]["_detail"].contains("cleared of imsi"), "{failed:?}");
+    let told = ran.summary()["notices"].to_string();
+    assert!(told.contains("; failed.csv lists it"), "{told}");
     assert_holds(&workspace, &[(2, 2), (3, 3)]);
     workspace.fault(honest());
     let ran = sync(&workspace, &["swaps.csv", "--max-rows", "3", "--retry-failed"]).expect(8).expect_books();
@@ -230,6 +233,11 @@ fn a_replay_takes_rows_whose_subjects_were_cleared_for_in_doubt_and_a_resume_fin
         // Somebody else holds what it takes still: it is refused, and named.
         let ran = replay(&workspace, &[&[run.as_str()], kinds].concat()).expect(3).expect_books();
         assert_eq!(ran.rows("failed"), 1, "{}", ran.stdout);
+        let told = ran.summary()["notices"].to_string();
+        assert!(
+            told.contains("run the command of the run that cleared them") && told.contains("swap (line 2)"),
+            "{told}"
+        );
         sync(&workspace, &["ring.csv"]).expect(0).expect_books();
         assert_holds(&workspace, &rows);
     }

@@ -95,6 +95,8 @@ const PARTS: &[(&str, &str, Part)] = &[
     ("plan.blank_max", "\"1%\"", Stop),
     ("plan.usual_rows_min", "1", Stop),
     ("plan.repeated_max", "7", Stop),
+    ("plan.key_repeated_max", "\"2%\"", Stop),
+    ("plan.key_repeated_rows_min", "7", Stop),
     ("plan.subject_rows_max", "7", Machine),
     ("plan.chain_rows_max", "7", Moves),
     ("plan.send", "\"changed\"", Moves),

@@ -231,3 +231,31 @@ fn a_usual_night_trips_nothing() {
     facts.repeated = Some(Repeated { field: FieldKind::Imei, subjects: 3, first_ordinal: 88 });
     assert_eq!(gates(&facts, &GateRules::default()), []);
 }
+
+#[test]
+fn a_key_value_of_many_rows_counts_from_a_number_and_a_share_on() {
+    let place = |line| Some(crate::row::Place { file: 0, line, ordinal: 17 });
+    for (rows, read, is_sent, is_begun, expected) in [
+        (999, 999, true, false, false),
+        (1_000, 1_000, true, false, true),
+        (1_000, 100_000, true, false, false),
+        (1_001, 100_000, true, false, true),
+        (1_000, 1_000, false, false, false),
+        (1_000, 1_000, true, true, false),
+    ] {
+        let repeated = KeyRepeated { rows, first_ordinal: 17, first: place(18), is_sent };
+        let facts = PlanFacts {
+            rows: PlanRows { read, ..PlanRows::default() },
+            key: Some(FieldKind::Number),
+            key_repeated: Some(repeated),
+            is_begun,
+            ..PlanFacts::default()
+        };
+        let tripped = gates(&facts, &GateRules::default());
+        assert_eq!(!tripped.is_empty(), expected, "{rows} of {read}, sent {is_sent}, begun {is_begun}");
+        if let [tripped] = &tripped[..] {
+            assert!(tripped.gate == KEY_REPEATED && tripped.may_override);
+            assert!(tripped.text.contains("have the key value (number) of line 18"), "{}", tripped.text);
+        }
+    }
+}

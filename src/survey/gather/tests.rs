@@ -419,3 +419,35 @@ fn a_disk_too_small_refuses_before_anything_is_written() {
     assert!(failed.to_string().contains("not enough room in"), "{failed}");
     assert_eq!(gather.space.spilled_bytes(), 0);
 }
+
+#[test]
+fn the_room_for_the_second_copy_of_a_subject_with_too_many_rows_is_foreseen() {
+    let facts = [(KEY, hash(1)), (FieldKind::UserClass, hash(2))];
+    for is_ordered in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        let options = GatherOptions {
+            dir: dir.path().to_owned(),
+            memory_max: 1 << 20,
+            subject_rows_max: 5_000,
+            ..GatherOptions::default()
+        };
+        let mut gather = Gather::new([KEY, FieldKind::UserClass].into_iter().collect(), &options);
+        let rows = 60_000_u64;
+        for ordinal in 1..=rows {
+            // Every other row is of one subject.
+            let subject = if ordinal % 2 == 0 { id(1) } else { id(u16::try_from(ordinal).unwrap()) };
+            let rank = is_ordered.then_some(-i128::from(ordinal));
+            let row = Surveyed { ordinal, subject, version: None, rank, facts: &facts, old: &[] };
+            take(&mut gather, &row).unwrap();
+            gather.progressed(ordinal, rows);
+        }
+        let (first, most) = gather.needed();
+        let space = gather.space.clone();
+        gather.finish(&rules(), &NoLedger, 1).unwrap();
+        let spilled = space.spilled_bytes();
+        assert!(spilled > first, "it lies there twice");
+        assert!(spilled <= most, "{spilled} of {most}, ordered: {is_ordered}");
+        // Not for subjects that are no larger than others.
+        assert!(most < 6 * first);
+    }
+}

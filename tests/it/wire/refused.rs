@@ -111,7 +111,7 @@ fn one_complaint_too_often_stops_the_run_while_others_may_go_on() {
     let ran = workspace.sync(&args).expect(4).expect_books();
     // 422, 404, 422, 404, 422, 404, and the fourth 422.
     assert_eq!((ran.rows("synced"), ran.rows("failed"), ran.rows("pending")), (1, 7, 32));
-    assert!(ran.stderr.contains("max_errors_per_signature allows: 422"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("max_errors_per_signature allows (3): 422"), "{}", ran.stderr);
 }
 
 #[test]

@@ -386,7 +386,7 @@ impl Subject<'_> {
             let is_ahead = is_unknown
                 && self.is_each()
                 && (row.version.batch, newer.batch) == (self.rules.batch, self.rules.batch);
-            !is_own_fold && !is_ahead
+            !is_own_fold && !is_ahead && !self.is_own_word(*field, row.version, *newer)
         };
         row.cells.keys().copied().filter(is_overtaken).collect()
     }

@@ -57,6 +57,21 @@ impl Subject<'_> {
         read().map(|(field, _)| *field).collect()
     }
 
+    /// Whether a field that is unknown since a failed update of several rows is so by what a row of this version said.
+    pub(super) fn is_own_word(&self, field: Field, version: Version, since: Version) -> bool {
+        let entry = self.entry;
+        let is_unknown = matches!(entry.fields.get(&field), Some((State::Unknown, _)));
+        let is_in_doubt = entry.doubts.iter().any(|doubt| doubt.version == since);
+        let words = || entry.said.iter().filter(|told| told.field == field && told.version <= since);
+        let newest = words().map(|told| told.version).max();
+        is_unknown
+            && since.batch == version.batch
+            && entry.has_refused(since)
+            && !is_in_doubt
+            && newest == Some(version)
+            && words().any(|told| told.version == version && !told.is_replaced)
+    }
+
     /// Whether the rows up to this version are those of an update that once had these values.
     fn is_read(&self, version: Version, values: &Cells) -> bool {
         let is_fold = self.rules.duplicates == Duplicates::Fold;
