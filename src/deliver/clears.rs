@@ -52,6 +52,10 @@ impl Driver<'_, '_> {
     /// What became of a clear: nothing that is counted. Without it the server decides about the others of the ring.
     pub(super) fn report_clear(&mut self, fed: Fed, settled: Settled) {
         let place = fed.place;
+        if matches!(settled, Settled::Deferred(_)) {
+            // Its subject's own update does not stand behind it: nothing waits for a clear that is made only once.
+            self.scheduler.forget_deferral(fed.update.subject);
+        }
         let (what, may_be_applied) = match settled {
             Settled::Withdrawn => return,
             Settled::Synced => (None, true),

@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use super::commit::Durable;
 use super::fates::Fates;
-use super::feed::Fed;
+use super::feed::{Fed, LaterWaves};
 use super::hours::{Flow, Hours};
+use super::later::Later;
 use super::rings::Rings;
 use super::settle::{self, Settled, Unresolved};
 use super::tell::Page;
@@ -45,8 +46,8 @@ const STUCK_MS_MAX: u64 = 10;
 pub(super) enum Wake {
     /// The reading side hands over updates, and says how far it is.
     Fed { group: Vec<Fed>, rows: u64, bytes: u64 },
-    /// The reading side has ended.
-    FeedEnded(Result<(), Stopped>),
+    /// The reading side has ended, and leaves this for later.
+    FeedEnded(Result<LaterWaves, Stopped>),
     /// The limiter has granted permits.
     Granted(u32),
     /// An attempt has ended.
@@ -138,6 +139,8 @@ pub(super) struct Driver<'a, 'e> {
     pub(super) handed: u64,
     /// Which rings are begun.
     pub(super) rings: Rings,
+    /// What was read for later waves.
+    pub(super) later: Later,
     /// Whether there were more of them than the limit allows.
     pub(super) is_over_limit: bool,
     /// Whether what is handed over is a wave: what waits for a deferred update is put aside.
@@ -228,6 +231,7 @@ impl<'a, 'e> Driver<'a, 'e> {
             permits_in_hand: 0,
             handed: 0,
             rings: Rings::default(),
+            later: Later::default(),
             is_over_limit: false,
             is_in_waves: false,
             pending: Durable::default(),
@@ -255,6 +259,7 @@ impl<'a, 'e> Driver<'a, 'e> {
         self.feeding = true;
         loop {
             let is_idle = !self.wait(credit);
+            self.hand_later(credit);
             self.advance();
             self.write();
             self.tell_condition();
@@ -268,13 +273,15 @@ impl<'a, 'e> Driver<'a, 'e> {
             }
             self.beat();
             let is_written = self.commits_open == 0 && self.records.is_empty();
-            let is_read = !self.feeding && self.ahead.is_empty();
-            if is_written && is_read && (self.held.is_empty() || self.is_journal_dead()) {
+            let is_handed = !self.feeding && self.ahead.is_empty() && !self.later.has_ready();
+            let is_over = is_handed && self.later.is_empty();
+            if is_written && is_over && (self.held.is_empty() || self.is_journal_dead()) {
                 return;
             }
-            // Only what the first-contact guard keeps back is left, or fills the window so that nothing more can come.
-            if is_written && self.is_going() && (is_read || is_idle && self.is_window_full(credit)) {
-                let decision = self.scheduler.release_withheld(is_read);
+            // Only what the first-contact guard keeps back is left, or what waits for that, or it fills the window so that
+            // nothing more can come.
+            if is_written && self.is_going() && (is_handed || is_idle && self.is_window_full(credit)) {
+                let decision = self.scheduler.release_withheld(is_over);
                 self.take(decision, credit);
                 self.write();
             }
@@ -323,8 +330,9 @@ impl<'a, 'e> Driver<'a, 'e> {
             }
             Wake::FeedEnded(ended) => {
                 self.feeding = false;
-                if let Err(stopped) = ended {
-                    self.stop(stopped);
+                match ended {
+                    Ok(later) => self.take_later(later),
+                    Err(stopped) => self.stop(stopped),
                 }
             }
             Wake::Granted(count) => self.permits_in_hand += count,
@@ -443,6 +451,7 @@ impl<'a, 'e> Driver<'a, 'e> {
 
     /// Reports a fact that is durable now.
     pub(super) fn report(&mut self, fed: Fed, settled: Settled) {
+        self.later.settle(fed.linked.group);
         if fed.is_clear {
             self.report_clear(fed, settled);
             return;

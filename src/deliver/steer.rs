@@ -40,7 +40,13 @@ impl Driver<'_, '_> {
             return group;
         }
         let fed = group.len();
-        group.retain(|fed| self.may_send(fed));
+        group.retain(|fed| {
+            let is_sent = self.accept(fed);
+            if is_sent {
+                self.take_place(fed);
+            }
+            is_sent
+        });
         credit.give(fed - group.len());
         if self.is_full() {
             credit.close();
