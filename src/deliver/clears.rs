@@ -76,6 +76,15 @@ impl Driver<'_, '_> {
         self.emitter.emit(Event::Noticed { text });
     }
 
+    /// Tells how many subjects are without what others take, if that has changed.
+    pub(super) fn tell_cleared_so_far(&mut self) {
+        let subjects = self.outcome.cleared.len() as u64;
+        if subjects != self.cleared_told {
+            self.cleared_told = subjects;
+            self.emitter.emit(Event::SubjectsCleared { subjects });
+        }
+    }
+
     /// At the end: names whoever was cleared and whose own update is not acknowledged.
     pub(super) fn tell_cleared(&mut self) {
         let cleared = &self.outcome.cleared;

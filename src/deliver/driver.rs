@@ -1,7 +1,8 @@
 //! The driver of pass 2: one loop that owns the run's state, asks the scheduler what to do, and tells the journal, the
 //! senders and the listener. Whatever can wake it arrives on one channel; the loop only names what happened.
 //!
-//! Not here: decisions (`delivery/`), reading (`feed.rs`), what a verdict writes (`settle.rs`).
+//! Not here: decisions (`delivery/`), reading (`feed.rs`), what a verdict writes (`settle.rs`), and what is reported
+//! once that is durable (`commit.rs`).
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -14,11 +15,11 @@ use super::feed::{Fed, LaterWaves};
 use super::hours::{Flow, Hours};
 use super::later::Later;
 use super::rings::Rings;
-use super::settle::{self, Settled, Unresolved};
+use super::settle::{self, Unresolved};
 use super::tell::Page;
 use super::{DeliverRules, Delivered, Reload, Stopped};
 use crate::api::{Request, Token, TokenError, TokenSource, Trouble};
-use crate::delivery::outcome::{Failure, Seen};
+use crate::delivery::outcome::Seen;
 use crate::delivery::{Action, Ahead, Decision, REASON_THROTTLED, Scheduler, TokenRead, UpdateId};
 use crate::digest::{StateKey, SubjectId};
 use crate::engine::chance::Chance;
@@ -30,7 +31,6 @@ use crate::engine::signals::{Ask, Stop};
 use crate::event::Event;
 use crate::journal::{JournalError, JournalWriter};
 use crate::ledger::Record;
-use crate::row::Place;
 use crate::survey::Emitter;
 
 /// Wakes handled before outcomes are written and new attempts started.
@@ -117,14 +117,14 @@ pub(super) struct Driver<'a, 'e> {
     pub(super) chance: Chance,
     pub(super) progress: Progress,
     pub(super) outcome: Delivered,
-    fates: Fates,
+    pub(super) fates: Fates,
     /// Updates that wait for a later pass, by their last row's ordinal.
     pub(super) deferred: BTreeMap<u64, Unresolved>,
     /// Their subjects: what comes later of these waits, too.
     pub(super) waiting: HashSet<SubjectId>,
     /// Whether what waited is being tried again.
     pub(super) is_resolving: bool,
-    synced: u64,
+    pub(super) synced: u64,
     /// Sequence of the batch.
     pub(super) batch: u64,
     pub(super) held: HashMap<UpdateId, Held>,
@@ -161,6 +161,8 @@ pub(super) struct Driver<'a, 'e> {
     pub(super) beat_ms: u64,
     /// Attempts that may be on the wire at once, as told last.
     pub(super) limit_told: Option<u64>,
+    /// Subjects that are cleared, their own updates pending, as told last.
+    pub(super) cleared_told: u64,
     /// Why sending is slow, as told last.
     pub(super) slowed: Option<String>,
     pub(super) troubles: Vec<String>,
@@ -246,6 +248,7 @@ impl<'a, 'e> Driver<'a, 'e> {
             signals: 0,
             beat_ms: 0,
             limit_told: None,
+            cleared_told: 0,
             slowed: None,
             troubles: Vec::new(),
             page: Page::default(),
@@ -449,72 +452,6 @@ impl<'a, 'e> Driver<'a, 'e> {
         self.take(decision, credit);
     }
 
-    /// Reports a fact that is durable now.
-    pub(super) fn report(&mut self, fed: Fed, settled: Settled) {
-        self.later.settle(fed.linked.group);
-        if fed.is_clear {
-            self.report_clear(fed, settled);
-            return;
-        }
-        if fed.is_part {
-            self.report_part(fed, settled);
-            return;
-        }
-        let (place, subject) = (fed.place, fed.update.subject);
-        if matches!(settled, Settled::Synced | Settled::Failed(_) | Settled::InDoubt) {
-            self.rings.settle(fed.linked.ring);
-        }
-        match settled {
-            Settled::Synced => {
-                self.synced += 1;
-                self.deferred.remove(&place.ordinal);
-                self.outcome.cleared.remove(&place.ordinal);
-                self.emitter.emit(Event::UpdateSynced { place });
-            }
-            Settled::Failed(failure) => {
-                self.deferred.remove(&place.ordinal);
-                self.fail(place, subject, failure);
-            }
-            Settled::Deferred(failure) => {
-                if self.wait_later(Unresolved::new(fed, failure)) {
-                    self.emitter.emit(Event::UpdateDeferred { place });
-                }
-            }
-            Settled::InDoubt => {
-                self.deferred.remove(&place.ordinal);
-                self.fates.doubt(subject, place.ordinal);
-                self.emitter.emit(Event::UpdateInDoubt { place });
-            }
-            Settled::Withdrawn => {}
-        }
-    }
-
-    /// An earlier part of an update, sent ahead for want of room, is booked with the row that carries the update; only
-    /// what went wrong with it is kept, for the row files and the exit code.
-    fn report_part(&mut self, fed: Fed, settled: Settled) {
-        let (place, subject) = (fed.place, fed.update.subject);
-        self.deferred.remove(&place.ordinal);
-        match settled {
-            Settled::Synced => self.synced += 1,
-            Settled::Failed(failure) => self.fates.fail(subject, place.ordinal, &failure),
-            Settled::Deferred(failure) => {
-                self.wait_later(Unresolved::new(fed, failure));
-            }
-            Settled::InDoubt => self.fates.doubt(subject, place.ordinal),
-            Settled::Withdrawn => {}
-        }
-    }
-
-    fn fail(&mut self, place: Place, subject: SubjectId, failure: Failure) {
-        self.fates.fail(subject, place.ordinal, &failure);
-        self.emitter.emit(Event::UpdateFailed {
-            place,
-            kind: failure.kind,
-            status: failure.status,
-            signature: failure.signature,
-        });
-    }
-
     /// Starts attempts: as many as the scheduler wants and the limiter grants.
     fn pump(&mut self) {
         let now_ms = self.now_ms();
@@ -582,6 +519,7 @@ impl Driver<'_, '_> {
             senders.stop();
         }
         self.tell_limit();
+        self.tell_cleared_so_far();
         self.tell_cleared();
         self.outcome.settled_limit = self.scheduler.settled_limit().map(|limit| limit as u64);
         self.outcome.left_alone = self.scheduler.left_alone();

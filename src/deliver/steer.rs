@@ -79,6 +79,7 @@ impl Driver<'_, '_> {
     pub(super) fn on_ask(&mut self, ask: Ask, credit: &Credit) {
         match ask {
             Ask::Status => {
+                self.tell_cleared_so_far();
                 self.tell_slowing();
                 self.emitter.emit(Event::StatusAsked);
             }

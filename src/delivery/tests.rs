@@ -298,6 +298,10 @@ fn after_a_deferred_one_the_later_ones_of_its_subject_are_deferred_too() {
     assert_eq!(desk.verdict(3), Some(&Verdict::Deferred(later)));
     assert!(desk.scheduler.is_idle());
 
+    desk.scheduler.forget_deferral(subject(7));
+    desk.offer(4, 7);
+    assert_eq!(desk.send_all(), [4], "nobody waits whom it could overtake");
+    desk.answer(4, conflict());
     desk.scheduler.begin_pass(1);
     desk.offer(1, 7);
     assert_eq!(desk.send_all(), [1], "a later pass tries again");
@@ -347,8 +351,9 @@ fn at_the_bound_of_those_that_wait_a_subject_keeps_its_order() {
     desk.tick();
     assert!(matches!(desk.verdict(6), Some(Verdict::Deferred(_))));
 
-    // What earlier passes have put aside takes its room in the next.
-    desk.scheduler.begin_pass(0);
+    // What earlier passes have put aside takes its room in the next, and what is put aside meanwhile, too.
+    desk.scheduler.begin_pass(1);
+    desk.scheduler.take_deferred_room();
     desk.offer(7, 9);
     desk.send(7);
     desk.answer(7, conflict());

@@ -7,7 +7,7 @@ use simsync::sandbox::{Faults, Uniqueness};
 use crate::rings::{
     BREAK, RINGS_OPEN_MAX, assert_holds, imsi, imsis_sent, most_without, pairs, takes, with_subjects,
 };
-use crate::support::{Ran, Workspace, finished};
+use crate::support::{Ran, Workspace, finished, signal};
 use crate::witness::wait_for;
 
 /// A server that lets a value be one subject's alone, and breaks at whatever is asked of this subject.
@@ -78,4 +78,25 @@ fn a_chain_whose_link_keeps_failing_keeps_no_other_chain_waiting() {
     // Two chains of four each; the first of each waits for nobody.
     let rows = [(0, 10), (1, 0), (2, 1), (3, 2), (4, 14), (5, 4), (6, 5), (7, 6)];
     run_all_but(&workspace, &rows, (1, &[2, 3]));
+}
+
+#[test]
+fn whoever_is_cleared_and_waits_is_told_by_the_status_line_while_it_lasts() {
+    let workspace = with_subjects(6);
+    workspace.configure("[delivery]\nattempts_max = 100\nbackoff_max = \"1s\"\n");
+    workspace.write("swaps.csv", takes(&pairs(3)));
+    workspace.fault(breaks_at(Some(3)));
+    let child = workspace.sync_command(&[&BREAK[..], &["swaps.csv"]].concat()).spawn().unwrap();
+    let cleared = || -> Option<u64> {
+        let status = workspace.last_run_file("status.json")?;
+        serde_json::from_str::<serde_json::Value>(&status).ok()?["cleared"].as_u64()
+    };
+    // The status is written every second.
+    wait_for("one that waits", || cleared() == Some(1) && has(&workspace, (0, 1)) && has(&workspace, (4, 5)));
+    signal(child.id(), rustix::process::Signal::USR1);
+    wait_for("one more attempt", || imsis_sent(&workspace, 3).len() > 3);
+    workspace.fault(breaks_at(None));
+    let ran = finished(child).expect(0).expect_books();
+    assert!(ran.stderr.contains("1 subject cleared, its own update pending"), "{}", ran.stderr);
+    assert_eq!(cleared(), Some(0));
 }
