@@ -88,7 +88,7 @@ impl Driver<'_, '_> {
 
     /// Reports a fact that is durable now.
     pub(super) fn report(&mut self, fed: Fed, settled: Settled) {
-        self.later.settle(fed.linked.group);
+        self.later.settle(fed.linked.group, fed.place.ordinal);
         if fed.is_clear {
             self.report_clear(fed, settled);
             return;

@@ -5,10 +5,11 @@
 //! then wave by wave; the clears of a group's wave are begun together, once as many rings may be open. Not here: which rings
 //! may be begun (`rings.rs`), and the reading (`waves.rs`).
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::feed::{Fed, LaterWaves};
 use super::rings::Rings;
+use crate::delivery::UpdateId;
 
 /// In which order what has its turn is handed over: what belongs to a begun ring first, then by wave and ordinal.
 type Turn = (bool, u32, u64);
@@ -30,15 +31,15 @@ pub(super) struct Later {
 #[derive(Debug, Default)]
 struct Group {
     /// Of its wave that has its turn, updates that are not settled.
-    unsettled: usize,
+    unsettled: BTreeSet<UpdateId>,
     /// Its waves behind that.
     waves: LaterWaves,
 }
 
 impl Later {
     /// An update of the wave that is being read goes its way.
-    pub(super) fn went(&mut self, group: u32) {
-        self.groups.entry(group).or_default().unsettled += 1;
+    pub(super) fn went(&mut self, group: u32, id: UpdateId) {
+        self.groups.entry(group).or_default().unsettled.insert(id);
     }
 
     /// Holds an update of a later wave.
@@ -50,16 +51,16 @@ impl Later {
 
     /// The reading is over: groups of which nothing is on its way have their turn.
     pub(super) fn begin(&mut self) {
-        let free = self.groups.iter().filter(|(_, group)| group.unsettled == 0);
+        let free = self.groups.iter().filter(|(_, group)| group.unsettled.is_empty());
         let free: Vec<u32> = free.map(|(number, _)| *number).collect();
         free.into_iter().for_each(|group| self.promote(group));
     }
 
-    /// An update of a group is settled, or is not sent: with the last one of its wave the next has its turn.
-    pub(super) fn settle(&mut self, number: u32) {
+    /// An update of a group is settled, or is not sent: with the last one of its wave the next has its turn. Nobody waits for
+    /// it a second time.
+    pub(super) fn settle(&mut self, number: u32, id: UpdateId) {
         let Some(group) = self.groups.get_mut(&number) else { return };
-        group.unsettled = group.unsettled.saturating_sub(1);
-        if group.unsettled == 0 {
+        if group.unsettled.remove(&id) && group.unsettled.is_empty() {
             self.promote(number);
         }
     }
@@ -70,7 +71,7 @@ impl Later {
             self.groups.remove(&number);
             return;
         };
-        group.unsettled = updates.len();
+        group.unsettled = updates.iter().map(|fed| fed.place.ordinal).collect();
         let (clears, updates): (Vec<Fed>, Vec<Fed>) = updates.into_iter().partition(|fed| fed.is_clear);
         if let Some(first) = clears.first() {
             self.clears.insert((true, wave, first.place.ordinal), clears);
@@ -136,22 +137,23 @@ mod tests {
     fn a_group_goes_on_when_all_of_its_wave_is_settled_and_waits_for_no_other_one() {
         let (mut later, mut rings) = (Later::default(), Rings::default());
         let [one, other] = [of(0, 1, 0), of(0, 2, 0)];
-        [1, 1, 2].into_iter().for_each(|group| later.went(group));
+        [(1, 1), (1, 2), (2, 3)].into_iter().for_each(|(group, id)| later.went(group, id));
         for (wave, ordinal, group) in [(2, 5, one), (3, 6, one), (2, 7, other), (2, 8, other), (3, 9, other)]
         {
             hold(&mut later, wave, (ordinal, false, group));
         }
-        later.settle(1);
+        later.settle(1, 1);
         later.begin();
         assert_eq!(handed(&mut later, &mut rings), [], "of each something is on its way");
-        later.settle(2);
+        later.settle(2, 3);
         assert_eq!(handed(&mut later, &mut rings), [(7, false), (8, false)]);
-        later.settle(2);
-        later.settle(1);
+        [1, 8, 8].into_iter().for_each(|id| later.settle(2, id));
+        assert_eq!(handed(&mut later, &mut rings), [], "once is as good as twice");
+        later.settle(1, 2);
         assert_eq!(handed(&mut later, &mut rings), [(5, false)]);
-        later.settle(2);
+        later.settle(2, 7);
         assert_eq!(handed(&mut later, &mut rings), [(9, false)]);
-        later.settle(1);
+        later.settle(1, 5);
         assert!(later.has_ready() && !later.is_empty());
         assert_eq!(handed(&mut later, &mut rings), [(6, false)]);
         assert!(later.is_empty());
@@ -169,7 +171,7 @@ mod tests {
         later.begin();
         let next = |later: &mut Later, rings: &mut Rings| later.next(rings).map(|fed| fed.place.ordinal);
         assert_eq!([0; 2].map(|_| next(&mut later, &mut rings)), [Some(20), Some(1)]);
-        later.settle(1);
+        later.settle(1, 1);
         assert_eq!([0; 2].map(|_| next(&mut later, &mut rings)), [Some(1), Some(2)], "its own update first");
         assert_eq!([0; 2].map(|_| next(&mut later, &mut rings)), [Some(10), Some(3)]);
     }

@@ -41,7 +41,7 @@ impl Driver<'_, '_> {
         let fed = group.len();
         let group: Vec<Fed> = group.into_iter().filter_map(|fed| self.put_aside(fed)).collect();
         credit.give(fed - group.len());
-        group.iter().for_each(|fed| self.later.went(fed.linked.group));
+        group.iter().for_each(|fed| self.later.went(fed.linked.group, fed.place.ordinal));
         group
     }
 
@@ -66,11 +66,11 @@ impl Driver<'_, '_> {
             && let Some(fed) = self.later.next(&mut self.rings)
         {
             self.take_place(&fed);
-            let group = fed.linked.group;
+            let (group, id) = (fed.linked.group, fed.place.ordinal);
             match self.put_aside(fed) {
                 Some(fed) if credit.try_take() => self.take_in(vec![fed]),
                 // It waits for a later pass. The credit is closed where the run stops, and not before.
-                Some(_) | None => self.later.settle(group),
+                Some(_) | None => self.later.settle(group, id),
             }
         }
         if self.held.is_empty() && self.ahead.is_empty() && !self.later.has_ready() {
