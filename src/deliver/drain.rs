@@ -21,10 +21,12 @@ impl Driver<'_, '_> {
     /// those behind it were only kept from overtaking it, and may pass now.
     pub(super) fn refuse_unresolved(&mut self) {
         let mut subjects = HashSet::new();
-        let (first, behind): (Vec<_>, Vec<_>) = std::mem::take(&mut self.deferred)
+        let (carried, deferred): (Vec<_>, Vec<_>) = std::mem::take(&mut self.deferred)
             .into_iter()
-            .partition(|(_, unresolved)| subjects.insert(unresolved.update.subject));
-        self.deferred = behind.into_iter().collect();
+            .partition(|(ordinal, _)| self.is_carried(*ordinal));
+        let (first, behind): (Vec<_>, Vec<_>) =
+            deferred.into_iter().partition(|(_, unresolved)| subjects.insert(unresolved.update.subject));
+        self.deferred = behind.into_iter().chain(carried).collect();
         let credit = Credit::new(0);
         for (ordinal, unresolved) in first {
             if !self.is_going() {

@@ -62,6 +62,17 @@ pub(super) enum Wake {
     Asked(Ask),
 }
 
+/// Where a pass stands among those of the run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum PassPlace {
+    /// Others may follow, with updates whose answers tell of what is kept back at the end of this one.
+    Followed,
+    /// None follows, unless something is deferred in it.
+    LastButDeferred,
+    /// None follows with anybody who was not asked.
+    Last,
+}
+
 /// An attempt, as the senders take it.
 pub(super) struct Job {
     pub(super) id: UpdateId,
@@ -124,6 +135,8 @@ pub(super) struct Driver<'a, 'e> {
     pub(super) waiting: HashSet<SubjectId>,
     /// Whether what waited is being tried again.
     pub(super) is_resolving: bool,
+    /// Whether another pass comes after this one.
+    pub(super) place: PassPlace,
     pub(super) synced: u64,
     /// Sequence of the batch.
     pub(super) batch: u64,
@@ -224,6 +237,7 @@ impl<'a, 'e> Driver<'a, 'e> {
             deferred: BTreeMap::new(),
             waiting: HashSet::new(),
             is_resolving: false,
+            place: PassPlace::Followed,
             synced: 0,
             batch: 0,
             held: HashMap::new(),
@@ -280,6 +294,13 @@ impl<'a, 'e> Driver<'a, 'e> {
             let is_over = is_handed && self.later.is_empty();
             if is_written && is_over && (self.held.is_empty() || self.is_journal_dead()) {
                 return;
+            }
+            if is_written && is_handed && self.is_going() && !self.is_last_pass() {
+                self.scheduler.end_of_pass();
+                if self.opening == 0 && self.scheduler.only_waits() {
+                    return self.carry_over();
+                }
+                continue;
             }
             // Only what the first-contact guard keeps back is left, or what waits for that, or it fills the window so that
             // nothing more can come.
@@ -421,7 +442,7 @@ impl<'a, 'e> Driver<'a, 'e> {
             Action::QuietStarted { reason, .. } => self.quiet_reason = reason,
             // What stands in the way is told from the scheduler's condition, which knows when one pause hides another.
             Action::QuietEnded | Action::BreakerClosed => {}
-            Action::BreakerOpened => self.read_ahead(credit),
+            Action::BreakerOpened | Action::NobodyPasses => self.read_ahead(credit),
             Action::GuardReleased => {
                 if let Err(error) = (self.prove)() {
                     self.stop(Stopped::Journal(Arc::new(error)));

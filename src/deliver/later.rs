@@ -110,6 +110,11 @@ impl Later {
         self.held == 0
     }
 
+    /// Whether an update has its turn, or clears do whose rings may be begun.
+    pub(super) fn has_turn(&self, rings: &Rings) -> bool {
+        self.has_ready() || self.clears.values().any(|clears| clears.len() <= rings.room())
+    }
+
     /// Whether an update could be handed over if there were room for it.
     pub(super) fn has_ready(&self) -> bool {
         !self.ready.is_empty()

@@ -43,7 +43,7 @@ pub use self::rows::{RowsError, RowsWritten, WriteRows, write_rows};
 pub use self::superseded::Newer;
 
 use self::clears::Cleared;
-use self::driver::{Driver, Job, Wake};
+use self::driver::{Driver, Job, PassPlace, Wake};
 use self::feed::{Fed, Feed, FeedError, LaterWaves, Selection};
 use crate::api::{ApiError, Client, ClientOptions, Envelope, Token, TokenSource, Trouble};
 use crate::delivery::outcome::{Outcome, PAGE, Seen, StopCause};
@@ -487,20 +487,28 @@ impl Drop for Ending {
 fn run_passes(driver: &mut Driver<'_, '_>, mut delivery: Delivery<'_>) {
     let sent = delivery.plan.facts().rows.send;
     let (late, waiting) = (late_updates(delivery.plan), waiting_updates(delivery.plan));
+    let place = |is_followed| if is_followed { PassPlace::Followed } else { PassPlace::LastButDeferred };
     if late + waiting < sent {
+        driver.place = place(late + waiting > 0);
         pass(driver, &mut delivery, Selection::Main);
         driver.check_updates();
     }
     if late > 0 && driver.is_going() && !driver.is_full() {
         driver.later("chronic rows", late);
+        driver.place = place(waiting > 0);
         pass(driver, &mut delivery, Selection::Late);
         driver.check_updates();
     }
+    driver.place = PassPlace::Followed;
     let mut next = Some(waiting);
     while let Some(waiting) = next {
         waves::run(driver, &mut delivery, waiting);
         resolve::run(driver, &mut delivery);
         next = driver.take_up_postponed();
+    }
+    if driver.is_carrying() {
+        // Stopped between two passes: what is kept back stays pending.
+        resolve::close(driver, &delivery);
     }
     driver.end_updates();
 }

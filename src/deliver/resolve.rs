@@ -1,4 +1,5 @@
-//! The later passes over deferred updates, until each that is left was tried since the last one that passed.
+//! The later passes over deferred updates, until each that is left was tried since the last one that passed; and the pass
+//! behind all others, in which nobody is handed over and what they have kept back is ruled on.
 //!
 //! What they send stays in memory up to a bound ([`super::DeliverRules::deferred_held_max`]); a pass over more than that reads the inputs again. Not here: which of them a
 //! pass tries (`chains.rs`), and who is deferred (`delivery/`).
@@ -6,29 +7,83 @@
 use std::collections::HashSet;
 
 use super::chains::{Chains, Turn};
+use super::driver::PassPlace;
 use super::feed::{Fed, Hand, LaterWaves, Selection};
 use super::{Delivery, Driver, pass, pass_of};
 use crate::digest::SubjectId;
 
 /// Runs all of them.
 pub(super) fn run(driver: &mut Driver<'_, '_>, delivery: &mut Delivery<'_>) {
-    if !driver.is_going() || driver.deferred.is_empty() {
+    if !driver.is_going() || driver.deferred.is_empty() && !driver.is_carrying() {
         return;
     }
-    driver.later("deferred conflicts", driver.deferred.len() as u64);
+    if !driver.deferred.is_empty() {
+        driver.later("deferred conflicts", driver.deferred.len() as u64);
+    }
     driver.is_resolving = true;
     let mut chains = holders(driver, delivery);
     while driver.is_going() {
         match chains.next(&driver.deferred, driver.synced()) {
-            Some(turn) => {
+            Some(mut turn) => {
+                // What is carried over is with the scheduler already.
+                turn.ordinals.retain(|ordinal| !driver.is_carried(*ordinal));
+                if turn.ordinals.is_empty() {
+                    continue;
+                }
                 let waiting = driver.deferred.len();
                 tracing::debug!("a pass over {} of {waiting} deferred updates", turn.ordinals.len());
                 take_turn(driver, delivery, turn);
                 driver.check_updates();
             }
-            None if driver.deferred.is_empty() => return,
+            None if driver.is_carrying() && !driver.has_postponed() => close(driver, delivery),
+            None if driver.deferred.keys().all(|ordinal| driver.is_carried(*ordinal)) => return,
             None => driver.refuse_unresolved(),
         }
+    }
+}
+
+/// The pass behind all others: what they have kept back is ruled on, or left where the run has stopped.
+pub(super) fn close(driver: &mut Driver<'_, '_>, delivery: &Delivery<'_>) {
+    driver.place = PassPlace::Last;
+    pass_without_reading(driver, delivery);
+    driver.place = PassPlace::Followed;
+}
+
+/// A pass over what is with the driver already.
+pub(super) fn pass_without_reading(driver: &mut Driver<'_, '_>, delivery: &Delivery<'_>) {
+    // The inputs were read to their end.
+    let (rows, bytes) = (delivery.plan.facts().rows.read, delivery.inputs.bytes_total());
+    pass_of(driver, (driver.window, bytes), |credit, send| {
+        Hand::new(credit, send).end(rows, bytes);
+        Ok(LaterWaves::new())
+    });
+}
+
+impl Driver<'_, '_> {
+    /// Whether updates of earlier passes are with the scheduler, which keeps them back.
+    pub(super) fn is_carrying(&self) -> bool {
+        !self.held.is_empty()
+    }
+
+    /// Whether this one is, where it is not of the pass that is on.
+    pub(super) fn is_carried(&self, ordinal: u64) -> bool {
+        self.held.contains_key(&ordinal)
+    }
+
+    /// Whether nobody comes after this pass whose answer could tell of what is kept back at its end.
+    pub(super) fn is_last_pass(&self) -> bool {
+        match self.place {
+            PassPlace::Followed => false,
+            PassPlace::LastButDeferred => self.deferred.is_empty(),
+            PassPlace::Last => true,
+        }
+    }
+
+    /// What is kept back at the end of a pass stays with the scheduler. Like what waits for a retry it takes no place in the
+    /// window of the passes behind it.
+    pub(super) fn carry_over(&mut self) {
+        tracing::debug!("{} updates are carried over", self.held.len());
+        self.held.values_mut().for_each(|held| held.credited = true);
     }
 }
 

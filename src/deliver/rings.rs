@@ -186,6 +186,11 @@ impl Driver<'_, '_> {
         }
     }
 
+    /// Whether something was postponed that may yet be sent.
+    pub(super) fn has_postponed(&self) -> bool {
+        !self.rings.postponed.is_empty() && self.is_going()
+    }
+
     /// When all that was begun is settled: whether there is more to begin, how much of which is returned.
     pub(super) fn take_up_postponed(&mut self) -> Option<u64> {
         let Rings { open, accepted, reserved, waiting, postponed, taken_up, .. } = &mut self.rings;

@@ -62,7 +62,10 @@ impl Driver<'_, '_> {
     /// After a pass: a run that had more to send than it was allowed to stops in order, unless updates that have their places
     /// wait for a later pass and were not tried yet.
     pub(super) fn check_updates(&mut self) {
-        if self.is_full() && self.deferred.values().all(|unresolved| unresolved.is_tried) {
+        if self.is_full()
+            && !self.is_carrying()
+            && self.deferred.values().all(|unresolved| unresolved.is_tried)
+        {
             self.end_updates();
         }
     }

@@ -8,6 +8,7 @@
 use std::collections::BTreeSet;
 
 use super::feed::{Fed, LaterWaves, Selection};
+use super::resolve::pass_without_reading;
 use super::{Delivery, Driver, pass};
 use crate::engine::credit::Credit;
 
@@ -26,6 +27,10 @@ pub(super) fn run(driver: &mut Driver<'_, '_>, delivery: &mut Delivery<'_>, wait
         let behind = behind(updates, clears, first, WAVE_UPDATES_HELD_MAX);
         driver.is_in_waves = true;
         pass(driver, delivery, Selection::Waves { first, behind });
+        while driver.is_going() && !driver.later.is_empty() {
+            driver.let_kept_back_be();
+            pass_without_reading(driver, delivery);
+        }
         driver.is_in_waves = false;
         driver.check_updates();
         first = behind;
@@ -55,6 +60,17 @@ impl Driver<'_, '_> {
             }
         }
         self.later.begin();
+    }
+
+    /// A pass is over in which everybody else waited for what is carried over into the next: nobody does any longer. What is
+    /// linked with that waits for a later pass, or is decided upon by the server.
+    fn let_kept_back_be(&mut self) {
+        for held in self.held.values() {
+            self.later.settle(held.fed.linked.group, held.fed.place.ordinal);
+        }
+        if !self.later.has_turn(&self.rings) {
+            self.postpone_later();
+        }
     }
 
     /// Hands over what has its turn, as far as there is credit.

@@ -26,6 +26,8 @@ pub(super) const LEFT_PART: u64 = 15;
 pub(super) struct Left {
     pub(super) now_ms: u64,
     pub(super) long_ms: u64,
+    /// Whether another pass follows, in which others may tell.
+    pub(super) are_others_coming: bool,
 }
 
 /// What everybody is answered.
@@ -52,6 +54,8 @@ pub(super) struct PushedBack {
     left: Option<(u64, u32)>,
     /// Nobody else was answered between its latest two.
     was_again: bool,
+    /// It was left alone for long enough to be its own, if nobody else were to come.
+    waits_for_others: bool,
 }
 
 impl PushedBack {
@@ -64,6 +68,11 @@ impl PushedBack {
     /// the quiet of the one before.
     pub(super) fn tells_of_rate(self) -> bool {
         self.alone == 0 && !self.was_again
+    }
+
+    /// Whether it was left alone for so long that it waits for the next pass. True once.
+    pub(super) fn waits_for_others(&mut self) -> bool {
+        std::mem::take(&mut self.waits_for_others)
     }
 
     /// Whether others are to go before it after the quiet: whether they pass tells whose 429 it is. Who was pushed back behind
@@ -102,7 +111,11 @@ impl Answers {
             && times >= LEFT_MIN
             && left.now_ms.saturating_sub(since_ms) >= left.long_ms
         {
-            of.alone = of.alone.max(ALONE_MIN);
+            if left.are_others_coming {
+                (of.waits_for_others, of.left) = (of.alone < ALONE_MIN, None);
+            } else {
+                of.alone = of.alone.max(ALONE_MIN);
+            }
         }
         let is_own = of.is_own();
         // Asked again at once, with nobody between, it tells the others nothing new.

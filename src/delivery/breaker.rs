@@ -55,8 +55,10 @@ pub(super) struct Struck {
 pub(super) struct Recovered {
     /// The breaker closed.
     pub(super) has_closed: bool,
-    /// Charges of the streak, by update: they stand, because somebody passed.
+    /// Charges of the streak, by update: they stand, because somebody passed, …
     pub(super) confirmed: BTreeMap<UpdateId, u32>,
+    /// … or are given back, because nobody did who had not failed in it as well.
+    pub(super) refunds: BTreeMap<UpdateId, u32>,
 }
 
 #[derive(Debug)]
@@ -82,6 +84,8 @@ pub(super) struct Breaker {
     failures: u32,
     subjects: HashSet<SubjectId>,
     charges: BTreeMap<UpdateId, u32>,
+    /// Whose answer is being ruled on.
+    witness: Option<UpdateId>,
     open: Option<Open>,
     /// Attempts that may be on the wire at once, since the breaker closed.
     closed_in_flight: usize,
@@ -105,6 +109,7 @@ impl Breaker {
             failures: 0,
             subjects: HashSet::new(),
             charges: BTreeMap::new(),
+            witness: None,
             open: None,
             closed_in_flight: CLOSED_IN_FLIGHT_MAX,
             epoch: 0,
@@ -213,19 +218,17 @@ impl Breaker {
         if !self.must_open(plain_lanes) {
             return Struck { is_charged, refunds: None };
         }
-        let interval_ms = self.probe_interval_ms.min(self.probe_interval_max_ms);
-        self.open = Some(Open {
-            since_ms: now_ms,
-            probe_at_ms: now_ms.saturating_add(interval_ms),
-            interval_ms,
-            probing: None,
-            last_subject: None,
-        });
-        self.forget_streak();
+        self.open(now_ms);
         Struck { is_charged, refunds: Some(std::mem::take(&mut self.charges)) }
     }
 
-    /// A definite answer of any kind: the server is well.
+    /// Notes whose answer is ruled on next.
+    pub(super) fn hear(&mut self, id: UpdateId) {
+        self.witness = Some(id);
+    }
+
+    /// A definite answer of any kind: the server is well. Where it is that of an update which has failed since the one before,
+    /// it was not well meanwhile.
     pub(super) fn on_definite(&mut self) -> Recovered {
         self.was_well = true;
         self.trouble_since_ms = None;
@@ -238,12 +241,41 @@ impl Breaker {
         } else {
             self.closed_in_flight = (self.closed_in_flight + 1).min(CLOSED_IN_FLIGHT_MAX);
         }
-        Recovered { has_closed, confirmed: std::mem::take(&mut self.charges) }
+        let charges = std::mem::take(&mut self.charges);
+        let had_failed = self.witness.and_then(|witness| charges.get(&witness)).is_some_and(|own| *own > 0);
+        let (refunds, confirmed) =
+            if had_failed { (charges, BTreeMap::new()) } else { (BTreeMap::new(), charges) };
+        Recovered { has_closed, confirmed, refunds }
+    }
+
+    /// Takes out what an update was charged with and no definite answer has followed.
+    pub(super) fn take_charges(&mut self, id: UpdateId) -> Option<u32> {
+        self.charges.remove(&id)
     }
 
     fn forget_streak(&mut self) {
         self.failures = 0;
         self.subjects.clear();
+    }
+
+    /// Nobody is left who could tell the server from the few rows that fail: it is asked by probes, up to `outage_max`.
+    /// Returns what the streak has charged.
+    pub(super) fn open_for_the_last(&mut self, now_ms: u64) -> BTreeMap<UpdateId, u32> {
+        self.trouble_since_ms.get_or_insert(now_ms);
+        self.open(now_ms);
+        std::mem::take(&mut self.charges)
+    }
+
+    fn open(&mut self, now_ms: u64) {
+        let interval_ms = self.probe_interval_ms.min(self.probe_interval_max_ms);
+        self.open = Some(Open {
+            since_ms: now_ms,
+            probe_at_ms: now_ms.saturating_add(interval_ms),
+            interval_ms,
+            probing: None,
+            last_subject: None,
+        });
+        self.forget_streak();
     }
 
     fn must_open(&self, plain_lanes: usize) -> bool {

@@ -12,6 +12,7 @@ use super::ahead::scattered;
 use super::alone::PushedBack;
 use super::decision::{Leftover, Offer, UpdateId};
 use super::rules::DeliveryRules;
+use super::same::TurnedAway;
 use crate::digest::SubjectId;
 
 /// Retries that the retry budget may save up.
@@ -20,6 +21,9 @@ const CREDIT_RETRIES_MAX: u32 = 4;
 /// Of the fresh ones, once the server was taken for down: how many of the oldest go in a row without an answer that shows
 /// that it is well, and then of the newest.
 const TURNS_MAX: u32 = 3;
+
+/// Of so many fresh ones, one is taken from the end at which rows are pushed back.
+const SHUNNED_OF: u32 = 5;
 
 /// Where an update is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +73,10 @@ pub(super) struct Item {
     pub(super) unprocessed: u32,
     /// Its 429.
     pub(super) pushed_back: PushedBack,
+    /// Its 429 and 503.
+    pub(super) turned_away: TurnedAway,
+    /// Whether it was taken from among the newest.
+    is_from_behind: bool,
     stand: Stand,
 }
 
@@ -86,6 +94,11 @@ impl Item {
         let since_ms = *self.failed_first_ms.get_or_insert(free_ms);
         let elapsed_ms = free_ms.saturating_sub(since_ms);
         is_out_of_attempts || rules.retry_elapsed_max_ms.is_some_and(|max_ms| elapsed_ms > max_ms)
+    }
+
+    /// Whether it is known to be pushed back or turned away for its own sake.
+    pub(super) fn is_turned_away_alone(&self) -> bool {
+        self.pushed_back.is_own() || self.turned_away.is_own()
     }
 
     /// Gives charges back.
@@ -122,6 +135,10 @@ pub(super) struct Lanes {
     /// Whether the newest of the fresh ones go between the oldest, since the server was taken for down: rows that fail on
     /// their own stand together, and look like an outage unless others pass between them.
     is_mixed: bool,
+    /// Whether nobody passes, so that the newest of the fresh ones go first.
+    is_lost: bool,
+    /// The end of the fresh ones at which rows are pushed back, whether it is that of the newest; and those taken since.
+    shunned: Option<(bool, u32)>,
     /// Fresh ones that went so since the last definite answer, counted round.
     turn: u32,
     /// Fresh ones that were taken to probe.
@@ -155,6 +172,8 @@ impl Lanes {
             suspected: false,
             unprocessed: 0,
             pushed_back: PushedBack::default(),
+            turned_away: TurnedAway::default(),
+            is_from_behind: false,
             stand: Stand::Behind,
         };
         self.plain += usize::from(!item.chronic);
@@ -309,11 +328,13 @@ impl Lanes {
     /// Takes the next update out of the queues. A retry goes when the budget allows it, or nothing fresh is left and
     /// nothing fresh is coming; until then chronic ones wait with it.
     pub(super) fn take(&mut self, fresh_per_retry: u32) -> Option<UpdateId> {
-        if let Some(id) = self.front.pop_front() {
+        let is_fresh_asked = self.is_lost && !self.fresh.is_empty();
+        if !is_fresh_asked && let Some(id) = self.front.pop_front() {
             return Some(id);
         }
         let is_all_fresh_gone = self.fresh.is_empty() && !self.expects_fresh;
-        if (self.credit >= fresh_per_retry || is_all_fresh_gone)
+        if !is_fresh_asked
+            && (self.credit >= fresh_per_retry || is_all_fresh_gone)
             && let Some(id) = self.doubtful.pop_front().or_else(|| self.retries.pop_front())
         {
             self.credit = self.credit.saturating_sub(fresh_per_retry);
@@ -355,16 +376,52 @@ impl Lanes {
 
     /// The server is well.
     pub(super) fn on_definite(&mut self) {
-        self.turn = 0;
+        (self.turn, self.is_lost) = (0, false);
+    }
+
+    /// Whether rows may be failing for their own sake, many together.
+    pub(super) fn is_mixed(&self) -> bool {
+        self.is_mixed
+    }
+
+    /// Whoever is pushed back is so for its own sake, and keeps nobody waiting.
+    pub(super) fn shun_nobody(&mut self) {
+        self.shunned = None;
+    }
+
+    /// Nobody passes: the newest go first, those that were read ahead and are mixed.
+    pub(super) fn mix(&mut self) {
+        (self.is_mixed, self.is_lost) = (true, true);
+    }
+
+    /// A fresh one was pushed back, and with it everybody: fewer are taken from where it stood, for rows that are pushed back
+    /// for their own sake stand together.
+    pub(super) fn shun(&mut self, id: UpdateId) {
+        let is_shunned = |item: &&Item| self.is_mixed && !self.is_lost && item.attempts == 1;
+        if let Some(item) = self.items.get(&id).filter(is_shunned) {
+            self.shunned = Some((item.is_from_behind, 0));
+        }
     }
 
     fn take_fresh(&mut self) -> Option<UpdateId> {
         if !self.is_mixed {
             return self.fresh.pop_front();
         }
-        let is_oldest = self.turn < TURNS_MAX;
-        self.turn = (self.turn + 1) % (2 * TURNS_MAX);
-        if is_oldest { self.fresh.pop_front() } else { self.fresh.pop_back() }
+        let is_newest = if self.is_lost {
+            true
+        } else if let Some((is_newest, taken)) = &mut self.shunned {
+            *taken += 1;
+            *is_newest == taken.is_multiple_of(SHUNNED_OF)
+        } else {
+            let is_newest = self.turn >= TURNS_MAX;
+            self.turn = (self.turn + 1) % (2 * TURNS_MAX);
+            is_newest
+        };
+        let id = if is_newest { self.fresh.pop_back() } else { self.fresh.pop_front() }?;
+        if let Some(item) = self.items.get_mut(&id) {
+            item.is_from_behind = is_newest;
+        }
+        Some(id)
     }
 
     /// The update taken out of a queue is on the wire.

@@ -27,6 +27,7 @@ mod quota;
 mod redirects;
 mod retry;
 mod ruling;
+mod same;
 mod schedule;
 mod shed;
 mod slowing;

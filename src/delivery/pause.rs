@@ -17,6 +17,8 @@ pub(super) struct Quiet {
     until_ms: u64,
     /// Consecutive volleys of 429 without `Retry-After`.
     level: u32,
+    /// Consecutive volleys of 429, whatever they name.
+    volleys: u32,
     /// End of the quiet that the caller has been told of, while it lasts.
     told_until_ms: Option<u64>,
     ceilings: Ceilings,
@@ -29,6 +31,7 @@ impl Quiet {
         Quiet {
             until_ms: 0,
             level: 0,
+            volleys: 0,
             told_until_ms: None,
             ceilings: Ceilings::new(rules.throttle_default_ms, rules.backoff_max_ms),
             retry_after_max_ms: rules.retry_after_max_ms,
@@ -40,6 +43,11 @@ impl Quiet {
         (now_ms < self.until_ms).then_some(self.until_ms)
     }
 
+    /// Volleys of 429 since the last definite answer.
+    pub(super) fn volleys(&self) -> u32 {
+        self.volleys
+    }
+
     /// A 429. `sent_ms` tells volleys apart: what left before the quiet began knows nothing new. Returns the length
     /// of the quiet from now on, if the caller should hear of it.
     pub(super) fn on_throttled(
@@ -48,6 +56,9 @@ impl Quiet {
         sent_ms: u64,
         retry_after_ms: Option<u64>,
     ) -> Option<u64> {
+        if sent_ms >= self.until_ms {
+            self.volleys = self.volleys.saturating_add(1);
+        }
         // `Retry-After: 0` on a 429 contradicts itself; obeying it would hammer the server.
         if let Some(asked_ms) = retry_after_ms.filter(|asked| *asked > 0) {
             return self.on_retry_after(now_ms, asked_ms);
@@ -68,7 +79,7 @@ impl Quiet {
 
     /// A definite answer: the next 429 without `Retry-After` starts small again.
     pub(super) fn on_definite(&mut self) {
-        self.level = 0;
+        (self.level, self.volleys) = (0, 0);
     }
 
     /// Whether a quiet the caller was told of is over; true once.

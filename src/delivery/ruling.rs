@@ -9,6 +9,7 @@ use super::alone::{LAST_MAX, LEFT_PART, Left};
 use super::brake::{TESTIMONIES_MAX, WAIVED_TIMES};
 use super::breaker::Blow;
 use super::decision::{Action, Decision, REASON_QUOTA, REASON_RETRY_AFTER, REASON_THROTTLED, UpdateId};
+use super::lanes::Item;
 use super::outcome::{Failure, Outcome, Quota, Seen, Verdict};
 use super::schedule::Scheduler;
 use super::shed;
@@ -18,6 +19,9 @@ use crate::update::FieldSet;
 
 /// The complaint of a row that is answered with 429 again and again while others pass.
 const SIGNATURE_429: &str = "429 for this row alone";
+
+/// Quiets in a row, with nobody passing between, after which others than those at hand are asked.
+const VOLLEYS_MAX: u32 = 2;
 
 /// Strikes that the delay of an update is like which was pushed back before.
 const PUSHED_BACK_STRIKES: u32 = 2;
@@ -51,6 +55,7 @@ impl Scheduler {
     ) {
         let Seen { outcome, status, quota: _, token_generation: generation } = seen;
         let name = outcome.name();
+        self.breaker.hear(id);
         let sent_ms = self.lanes.get(id).map_or(now_ms, |item| item.sent.1);
         if matches!(
             outcome,
@@ -60,7 +65,11 @@ impl Scheduler {
                 | Outcome::Conflict { .. }
         ) {
             self.testify(id, true, now_ms);
+            if let Some(item) = self.lanes.get(id) {
+                self.same.on_passed(item.turned_away);
+            }
         }
+        self.note_turned_away(id, &outcome, status, now_ms);
         self.feed_concurrency(id, &outcome, status, now_ms);
         let failure = |kind, signature| Failure { kind, status, signature, maybe_applied: false };
         match outcome {
@@ -131,9 +140,25 @@ impl Scheduler {
     /// nobody was asked, and a 429 has its quiet: neither is told.
     fn testify(&mut self, id: UpdateId, has_passed: bool, now_ms: u64) {
         let Some(item) = self.lanes.get(id) else { return };
-        let is_heard = !item.chronic && !item.probed && !item.pushed_back.is_own();
+        let is_heard = !item.chronic && !item.probed && !item.is_turned_away_alone();
         if is_heard && item.charged < TESTIMONIES_MAX {
             self.brake.on_outcome(item.subject, has_passed, now_ms);
+        }
+    }
+
+    /// Notes who is turned away; where it is always the same ones, it was no rate that turned them away.
+    fn note_turned_away(&mut self, id: UpdateId, outcome: &Outcome, status: Option<u16>, now_ms: u64) {
+        let is_turned_away = matches!(outcome, Outcome::Throttled { .. })
+            || status == Some(503) && matches!(outcome, Outcome::ServerFailed { .. });
+        let Some(item) = self.lanes.get_mut(id).filter(|item| is_turned_away && !item.chronic) else {
+            return;
+        };
+        self.same.on_turned_away(&mut item.turned_away);
+        if self.same.seem_same() {
+            self.shed.on_same(now_ms);
+        }
+        if self.same.are_known() {
+            self.lanes.shun_nobody();
         }
     }
 
@@ -141,7 +166,7 @@ impl Scheduler {
     /// fail on its own is told all the same: where a server sheds, every row has been turned away before.
     fn feed_shed(&mut self, id: UpdateId, outcome: &Outcome, status: Option<u16>, now_ms: u64) -> bool {
         let Some(item) =
-            self.lanes.get(id).filter(|item| !item.chronic && !item.probed && !item.pushed_back.is_own())
+            self.lanes.get(id).filter(|item| !item.chronic && !item.probed && !item.is_turned_away_alone())
         else {
             return false;
         };
@@ -169,6 +194,9 @@ impl Scheduler {
                 return false;
             }
         }
+        if self.same.seem_same() {
+            return true;
+        }
         let testifies = item.waived < shed::TESTIMONIES_MAX && !item.unhurried;
         self.shed.on_turned_away(item.subject, testifies, now_ms);
         true
@@ -178,11 +206,12 @@ impl Scheduler {
     /// own says nothing, nor does a probe, which was alone on the wire.
     fn feed_concurrency(&mut self, id: UpdateId, outcome: &Outcome, status: Option<u16>, now_ms: u64) {
         // Where turning away goes by rate, fewer at once are no remedy.
-        if self.feed_shed(id, outcome, status, now_ms) && self.shed.is_by_rate() {
+        let is_turned_away = self.feed_shed(id, outcome, status, now_ms);
+        if is_turned_away && (self.shed.is_by_rate() || self.same.seem_same()) {
             return;
         }
         let Some(item) = self.lanes.get(id) else { return };
-        if item.chronic || item.confirmed > 0 || item.probed || item.pushed_back.is_own() {
+        if item.chronic || item.confirmed > 0 || item.probed || item.is_turned_away_alone() {
             return;
         }
         let sent_ms = item.sent.1;
@@ -257,6 +286,14 @@ impl Scheduler {
                 item.confirmed = item.confirmed.saturating_add(charges);
             }
         }
+        for (id, charges) in recovered.refunds {
+            if let Some(item) = self.lanes.get_mut(id) {
+                item.refund(charges);
+            }
+            if self.condemned.remove(&id).is_some() {
+                self.lanes.delay(id, self.free.looked_ms());
+            }
+        }
         let is_last = self.is_nobody_left();
         self.fail_condemned(if is_last { u64::MAX } else { sent_ms }, decision);
     }
@@ -270,15 +307,32 @@ impl Scheduler {
         decision: &mut Decision,
     ) {
         let is_waited_for = retry_after_ms.is_none_or(|asked_ms| asked_ms <= self.rules.retry_after_max_ms);
-        let is_last = self.is_input_over && is_waited_for && self.lanes.plain_heads() <= LAST_MAX;
-        let left = is_last.then_some(Left { now_ms, long_ms: self.rules.outage_max_ms / LEFT_PART });
+        let is_over = self.is_input_over || self.is_pass_over;
+        let are_few = self.lanes.plain_heads() <= LAST_MAX || self.same.are_known();
+        let is_last = is_over && is_waited_for && are_few;
+        let long_ms = self.rules.outage_max_ms / LEFT_PART;
+        let left = is_last.then_some(Left { now_ms, long_ms, are_others_coming: self.is_pass_over });
         let Some(item) = self.lanes.get_mut(id) else { return };
         let sent_ms = item.sent.1;
-        let is_own = self.answers.on_throttled(&mut item.pushed_back, item.chronic, left);
-        let (subject, tells_of_rate) = (item.subject, item.pushed_back.tells_of_rate());
-        let maybe_applied = item.maybe_applied;
-        if let Some(ms) = self.quiet.on_throttled(now_ms, sent_ms, retry_after_ms) {
+        let is_own =
+            self.answers.on_throttled(&mut item.pushed_back, item.chronic, left) || item.turned_away.is_own();
+        let subject = item.subject;
+        // What came slowly was not too fast.
+        let tells_of_rate = item.pushed_back.tells_of_rate() && !item.unhurried && !self.same.seem_same();
+        let (maybe_applied, is_chronic) = (item.maybe_applied, item.chronic);
+        // What is known to be a row's own is nobody else's, and what names no delay is not taken for everybody's while it is
+        // always the same rows.
+        let has_delay = retry_after_ms.is_some_and(|asked_ms| asked_ms > 0);
+        let is_for_all = is_chronic || !is_own && (has_delay || !self.same.are_same());
+        if is_for_all && let Some(ms) = self.quiet.on_throttled(now_ms, sent_ms, retry_after_ms) {
             decision.actions.push(Action::QuietStarted { ms, reason: REASON_THROTTLED });
+            if !self.same.are_known() {
+                self.lanes.shun(id);
+            }
+            if self.quiet.volleys() >= VOLLEYS_MAX {
+                self.lanes.mix();
+                decision.actions.push(Action::NobodyPasses);
+            }
             if retry_after_ms.unwrap_or_default() == 0 && tells_of_rate {
                 self.shed.on_volley(Some(subject), ms, now_ms);
             } else {
@@ -293,17 +347,26 @@ impl Scheduler {
             let signature = SIGNATURE_429.to_owned();
             let failure =
                 Failure { kind: FailureKind::Exhausted, status: Some(429), signature, maybe_applied };
-            let delay_min_ms = retry_after_ms.unwrap_or_default().min(self.rules.retry_after_max_ms);
+            let asked_ms = retry_after_ms.filter(|asked_ms| *asked_ms > 0);
+            let delay_min_ms =
+                asked_ms.unwrap_or(self.rules.throttle_default_ms).min(self.rules.retry_after_max_ms);
             let trouble = Trouble { failure, is_chargeable: true, retry_after_ms: None, delay_min_ms };
             return self.on_trouble(id, trouble, now_ms, jitter, decision);
         }
         self.breaker.on_pushback(id, now_ms);
+        if self.lanes.get_mut(id).is_some_and(|item| item.pushed_back.waits_for_others()) {
+            self.left_back.insert(id);
+            decision.verdicts.push((id, Verdict::Withheld));
+            return;
+        }
         let until_ms = self.quiet.until_ms(now_ms).unwrap_or(now_ms);
         let goes_behind = self.lanes.get(id).is_some_and(|item| item.pushed_back.goes_behind());
-        if !goes_behind || self.lanes.plain_heads() <= 1 {
+        let goes_on = !goes_behind && !self.lanes.is_mixed();
+        if is_for_all && (goes_on || self.lanes.plain_heads() <= 1) {
             return self.go_again(id, until_ms - now_ms, decision);
         }
-        let behind_ms = self.ceilings.delay_ms(PUSHED_BACK_STRIKES, jitter);
+        let least_ms = if is_for_all { 0 } else { self.rules.throttle_default_ms };
+        let behind_ms = self.ceilings.delay_ms(PUSHED_BACK_STRIKES, jitter).max(least_ms);
         self.lanes.delay(id, until_ms.saturating_add(behind_ms));
         decision.verdicts.push((id, Verdict::RetryIn { delay_ms: until_ms + behind_ms - now_ms }));
     }
@@ -331,13 +394,14 @@ impl Scheduler {
         let plain_heads = self.lanes.plain_heads();
         let Some(item) = self.lanes.get_mut(id) else { return };
         // What is turned away with many others is pushed back, and not failed; unless it came slowly.
-        let is_hurried = !item.chronic && !item.unhurried;
+        let is_hurried = !item.chronic && !item.unhurried && !self.same.are_same();
         let is_shed = is_shed && is_hurried && self.shed.is_spread(item.subject, now_ms);
         item.maybe_applied |= failure.maybe_applied;
         failure.maybe_applied = item.maybe_applied;
         // An update that has failed while others passed is known to fail on its own: it says nothing about the
         // server, like a chronic one.
-        let counts = !item.chronic && item.confirmed == 0 && !item.pushed_back.is_own();
+        let is_alone = item.is_turned_away_alone();
+        let counts = !item.chronic && item.confirmed == 0 && !is_alone;
         // Where nothing but chronic rows is sent, nobody may ever pass: one that the application itself answers with an
         // error (and not a gateway on its behalf, nor silence) has failed on its own again.
         let is_own = item.chronic && failure.status.is_some_and(|status| !matches!(status, 502..=504));
@@ -345,7 +409,7 @@ impl Scheduler {
         let struck = self.breaker.on_failure(blow, plain_heads, now_ms);
         // What the server does to many is not the row's, up to what no chance explains.
         let waived_times = if is_shed { shed::WAIVED_TIMES } else { WAIVED_TIMES };
-        let is_excused = is_shed || self.brake.is_on() && !item.chronic;
+        let is_excused = is_shed || self.brake.is_on() && !item.chronic && !is_alone;
         let waived_max = is_excused.then(|| self.rules.attempts_max.saturating_mul(waived_times));
         let is_used_up = struck.is_charged && item.charge(waived_max, self.free.ms(), &self.rules);
         // While the breaker is open the probes' own interval paces it, and while the server sheds the rate that passes: the
@@ -357,9 +421,7 @@ impl Scheduler {
             let sent_ms = item.sent.1;
             self.condemned.insert(id, Condemned { failure, sent_ms });
             if self.is_nobody_left() {
-                // Nobody is left whose answer could tell the row from the server.
-                self.fail_condemned(u64::MAX, decision);
-                return;
+                return self.give_up_condemned(decision);
             }
         } else {
             self.lanes.delay(id, now_ms.saturating_add(delay_ms));
@@ -432,6 +494,26 @@ impl Scheduler {
         if let Some(cause) = stop {
             self.stop(cause, decision);
         }
+    }
+
+    /// Nobody is left whose answer could tell those whose attempts are used up from the server. They have failed if that is
+    /// known of each: others have passed after a failure of it, or the application itself answers it with an error (and not
+    /// a gateway on its behalf, nor silence). Else it is the server's, as long as nobody passes: up to `outage_max`.
+    pub(super) fn give_up_condemned(&mut self, decision: &mut Decision) {
+        let is_known = |(id, condemned): (&UpdateId, &Condemned)| {
+            let is_answered = condemned.failure.status.is_some_and(|status| !matches!(status, 502..=504));
+            let is_known = |item: &Item| item.chronic || item.confirmed > 0 || item.is_turned_away_alone();
+            let is_same = self.same.are_known() && condemned.failure.status == Some(503);
+            is_answered || is_same || self.lanes.get(*id).is_some_and(is_known)
+        };
+        if self.condemned.iter().all(is_known) {
+            return self.fail_condemned(u64::MAX, decision);
+        }
+        let now_ms = self.free.looked_ms();
+        decision.actions.push(Action::BreakerOpened);
+        let refunds = self.breaker.open_for_the_last(now_ms);
+        self.brake.on_outage(now_ms);
+        self.refund(refunds, now_ms);
     }
 
     /// Fails the condemned whose last attempt is not younger than this.

@@ -6,7 +6,7 @@
 //! Not here: what an outcome means (`ruling.rs`), the parts the scheduler is made of (the files beside this one),
 //! permits, and what a verdict does to the journal.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::alone::Answers;
 use super::brake::Brake;
@@ -24,6 +24,7 @@ use super::redirects::Redirects;
 use super::retry::Ceilings;
 use super::rules::DeliveryRules;
 use super::ruling::Condemned;
+use super::same::Same;
 use super::shed::Shed;
 use super::suspects::Suspects;
 use super::token::TokenState;
@@ -40,6 +41,7 @@ pub struct Scheduler {
     pub(super) quota: QuotaPace,
     pub(super) shed: Shed,
     pub(super) answers: Answers,
+    pub(super) same: Same,
     pub(super) concurrency: Concurrency,
     pub(super) token: TokenState,
     pub(super) free: FreeTime,
@@ -61,7 +63,12 @@ pub struct Scheduler {
     pub(super) complaints: HashMap<String, u64>,
     /// Updates that alone were turned away at the end, where that stopped the run.
     pub(super) left_alone: Option<u64>,
+    /// Nothing more will be offered in this run.
     pub(super) is_input_over: bool,
+    /// Nothing more will be offered in this pass, and others follow.
+    pub(super) is_pass_over: bool,
+    /// Updates pushed back alone at the end of a pass that others follow.
+    pub(super) left_back: BTreeSet<UpdateId>,
     pub(super) is_draining: bool,
 }
 
@@ -76,6 +83,7 @@ impl Scheduler {
             quota: QuotaPace::default(),
             shed: Shed::new(&rules),
             answers: Answers::default(),
+            same: Same::default(),
             concurrency: if rules.adapts {
                 Concurrency::adaptive(rules.max_in_flight, rules.settled_before)
             } else {
@@ -96,6 +104,8 @@ impl Scheduler {
             complaints: HashMap::new(),
             left_alone: None,
             is_input_over: false,
+            is_pass_over: false,
+            left_back: BTreeSet::new(),
             is_draining: false,
             rules,
         }
@@ -273,8 +283,8 @@ impl Scheduler {
         decision
     }
 
-    /// Nothing more will be offered in this pass. Refusals kept back are pronounced once nothing else is left that
-    /// could bring a first success.
+    /// Nothing more will be offered in this run, unless something is deferred yet. What is kept back is ruled on once
+    /// nothing else is left that could bring a first success, or testimony.
     pub fn end_of_input(&mut self) -> Decision {
         self.release_withheld(true)
     }
@@ -291,12 +301,34 @@ impl Scheduler {
         decision
     }
 
-    /// A later pass begins: what was deferred may be offered again, and so many updates more may be deferred.
+    /// Nothing more will be offered in this pass, and others follow, whose answers what is kept back waits for. The
+    /// pass is over when [`Scheduler::only_waits`].
+    pub fn end_of_pass(&mut self) {
+        (self.is_pass_over, self.is_input_over) = (true, false);
+    }
+
+    /// Whether nothing is held but what waits for the answer of somebody who is not held.
+    pub fn only_waits(&self) -> bool {
+        self.owed.is_empty() && self.lanes.nothing_moves() && !self.token.is_awaited()
+    }
+
+    /// A later pass begins: what was deferred may be offered again, and so many updates more may be deferred. What was
+    /// carried over goes on: what nobody's answer has confirmed is no row's own failure, and is tried again.
     pub fn begin_pass(&mut self, deferred_room: usize) {
         self.deferred = HashMap::new();
         self.deferred_room = deferred_room;
-        self.is_input_over = false;
+        (self.is_input_over, self.is_pass_over) = (false, false);
         self.lanes.expect_fresh(false);
+        let now_ms = self.free.looked_ms();
+        for (id, _) in std::mem::take(&mut self.condemned) {
+            if let Some((item, charges)) = self.lanes.get_mut(id).zip(self.breaker.take_charges(id)) {
+                item.refund(charges);
+            }
+            self.lanes.delay(id, now_ms);
+        }
+        for id in std::mem::take(&mut self.left_back) {
+            self.lanes.delay(id, now_ms);
+        }
     }
 
     /// An update waits for a later pass that was never offered: one less may be deferred.
@@ -319,6 +351,7 @@ impl Scheduler {
     /// Takes everything that is not in flight: never attempted, waiting for a retry, or with a verdict kept back.
     pub fn unsent(&mut self) -> Vec<Leftover> {
         self.condemned.clear();
+        self.left_back.clear();
         self.suspects.take();
         self.redirects.forget();
         self.guard.forget();
@@ -440,7 +473,7 @@ impl Scheduler {
             for (id, failure) in withheld {
                 self.fail(id, failure, decision);
             }
-            self.fail_condemned(u64::MAX, decision);
+            self.give_up_condemned(decision);
         }
     }
 

@@ -40,6 +40,8 @@ const RISE_PERCENT_MAX: u64 = 100;
 /// Time since the attempt before, as a multiple of that between two requests that pass, from which an attempt is not turned
 /// away for coming too fast.
 const UNHURRIED_TIMES: u64 = 4;
+/// The same as a multiple of the time between two that is kept to.
+const SLOW_TIMES: u64 = 2;
 /// Longest time between two attempts.
 const GAP_MAX_US: u64 = 10_000_000;
 /// How far attempts may catch up after a pause, beside one gap.
@@ -88,6 +90,8 @@ struct Passing {
     since_ms: u64,
     passed: u64,
     launched_ms: u64,
+    /// Time between the latest two attempts.
+    waited_us: u64,
 }
 
 /// Who is turned away, and the rate that passes.
@@ -178,6 +182,10 @@ impl Shed {
         if of.is_some_and(|of| !self.note(of)) {
             return self.on_quiet(for_ms, now_ms);
         }
+        if self.kept.is_some_and(|kept| self.passing.waited_us >= SLOW_TIMES * kept.gap_us) {
+            // It came more slowly than what is kept to, and was not too fast.
+            return self.on_quiet(for_ms, now_ms);
+        }
         let elapsed_us = now_ms.saturating_sub(self.tick.since_ms).saturating_mul(1_000);
         let launches = self.tick.launches;
         let since_ms = now_ms.saturating_add(for_ms);
@@ -203,6 +211,14 @@ impl Shed {
     /// The breaker closed: what was seen since it opened were probes.
     pub(super) fn on_recovery(&mut self, now_ms: u64) {
         self.tick = Tick { since_ms: now_ms.max(self.tick.since_ms), ..Tick::default() };
+    }
+
+    /// It is always the same ones that are turned away: there is no rate to keep to.
+    pub(super) fn on_same(&mut self, now_ms: u64) {
+        self.subjects.clear();
+        self.volleys.clear();
+        (self.kept, self.before) = (None, None);
+        self.on_recovery(now_ms);
     }
 
     /// An update is known to be pushed back for itself: what its 429 taught of the rate, and nobody else's, is forgotten.
@@ -317,7 +333,7 @@ impl Passing {
     /// An attempt leaves: whether the latest was so long ago.
     fn is_unhurried(&mut self, now_ms: u64) -> bool {
         let waited_us = now_ms.saturating_sub(self.launched_ms).saturating_mul(1_000);
-        self.launched_ms = now_ms;
+        (self.launched_ms, self.waited_us) = (now_ms, waited_us);
         let gap_us = self.gap_us.or_else(|| self.measured_us(now_ms));
         gap_us.is_some_and(|gap_us| waited_us >= UNHURRIED_TIMES * gap_us.max(1))
     }

@@ -134,6 +134,7 @@ impl Desk {
             | Action::QuietEnded
             | Action::BreakerOpened
             | Action::BreakerClosed
+            | Action::NobodyPasses
             | Action::GuardReleased => None,
         });
         causes.flatten().collect()

@@ -26,6 +26,12 @@ const LAST_SUBJECTS: usize = 3;
 const LAST_TIMES: u32 = 3;
 const LAST_PART: u64 = 15;
 
+/// It is always the same ones that are turned away, where so many are again after others have passed, and few of them pass:
+/// such a part of those.
+const SAME_PASSES: u64 = 2;
+const SAME_MIN: u64 = 7;
+const SAME_PART: u64 = 2;
+
 /// Something that happened.
 #[derive(Debug, Clone)]
 pub(crate) enum Fact {
@@ -36,7 +42,10 @@ pub(crate) enum Fact {
     },
     /// Whether the file has first tries that nobody has read, and there is room for them.
     FirstTriesComing(bool),
-    InputOver,
+    /// The file is read to its end; whether other passes follow.
+    InputOver {
+        is_last: bool,
+    },
     /// What was deferred is offered again.
     PassBegan,
     Sent {
@@ -84,6 +93,8 @@ struct Book {
     last: Option<(u64, u32)>,
     /// Somebody passed after a failure of its: it is known to fail on its own.
     is_known: bool,
+    /// Definite answers when it was turned away last, with 429 or 503.
+    turned_away: Option<u64>,
 }
 
 /// The checker's books.
@@ -109,6 +120,8 @@ pub(crate) struct Checker {
     /// Subjects, not chronic, that were refused at first contact.
     refused: BTreeSet<u64>,
     quiet_until_ms: u64,
+    /// The same with a quiet that need not be, because a 429 seems to be the row's own.
+    spared_until_ms: u64,
     /// Time without a quiet and with the breaker closed, and up to when it was counted.
     free_ms: u64,
     seen_ms: u64,
@@ -122,6 +135,8 @@ pub(crate) struct Checker {
     sends: u64,
     /// Attempts sent before the breaker closed last: their failures are nobody's.
     closed_sends: u64,
+    /// How often who had been turned away before was so again after others had passed, and how often it passed.
+    again: (u64, u64),
     /// Definite answers.
     passes: u64,
     passed_send: u64,
@@ -148,7 +163,7 @@ impl Checker {
         match fact {
             Fact::Offered { id, subject, chronic } => self.see_offer(*id, *subject, *chronic)?,
             Fact::FirstTriesComing(are_coming) => self.are_first_tries_coming = *are_coming,
-            Fact::InputOver => self.is_input_over = true,
+            Fact::InputOver { is_last } => self.is_input_over = *is_last,
             Fact::PassBegan => {
                 self.is_input_over = false;
                 self.deferred.clear();
@@ -232,11 +247,18 @@ impl Checker {
         self.probing = self.probing.filter(|probing| *probing != id);
         let (cap_ms, default_ms) = (self.rules.retry_after_max_ms, self.rules.throttle_default_ms);
         let (is_open, was_well, quiet_until_ms) = (self.is_open, self.was_well, self.quiet_until_ms);
+        let spared_until_ms = self.spared_until_ms;
         let is_guarded = !self.rules.proven && !self.has_passed;
+        let is_turned_away = matches!(outcome, Outcome::Throttled { .. }) || seen.status == Some(503);
+        let are_same = self.see_turned_away(id, is_turned_away, outcome)?;
+        if matches!(outcome, Outcome::Throttled { .. }) {
+            self.see_pushed_back(now_ms, id, are_same)?;
+        }
         let book = self.book(id)?;
+        let is_lonely = book.lonely >= LONELY_MIN;
         book.in_flight = false;
         let (subject, is_chronic, is_plain) = (book.subject, book.chronic, !book.chronic && !book.is_known);
-        let is_new_volley = book.sent_ms >= quiet_until_ms;
+        let is_new_volley = book.sent_ms >= quiet_until_ms.max(spared_until_ms);
         let (mut is_definite, mut is_failure, mut quiet_ms) = (false, false, None);
         match outcome {
             Outcome::Acknowledged => is_definite = true,
@@ -248,8 +270,14 @@ impl Checker {
             }
             Outcome::TokenRefused | Outcome::Forbidden { .. } => {}
             Outcome::Redirected => self.redirects += usize::from(!is_chronic),
-            Outcome::Throttled { retry_after_ms: None } => quiet_ms = is_new_volley.then_some(default_ms),
-            Outcome::Throttled { retry_after_ms } => quiet_ms = *retry_after_ms,
+            Outcome::Throttled { retry_after_ms: None } => {
+                quiet_ms = is_new_volley.then_some(default_ms);
+                if are_same || is_lonely {
+                    quiet_ms = None;
+                    self.spared_until_ms = now_ms + default_ms;
+                }
+            }
+            Outcome::Throttled { retry_after_ms } => quiet_ms = retry_after_ms.filter(|_| !is_lonely),
             Outcome::ServerFailed { retry_after_ms, .. } => {
                 quiet_ms = *retry_after_ms;
                 is_failure = true;
@@ -272,9 +300,6 @@ impl Checker {
         if is_charged {
             let free_ms = self.free_ms;
             self.book(id)?.failed_first_ms.get_or_insert(free_ms);
-        }
-        if matches!(outcome, Outcome::Throttled { .. }) {
-            self.see_pushed_back(now_ms, id)?;
         }
         self.on_wire.remove(&subject);
         *self.loose.entry(id).or_default() += u32::from(is_charged);
@@ -313,12 +338,27 @@ impl Checker {
         Ok(())
     }
 
+    /// Whether it seems to be always the same ones that are turned away.
+    fn see_turned_away(&mut self, id: UpdateId, is_so: bool, outcome: &Outcome) -> Result<bool, String> {
+        let passes = self.passes;
+        let book = self.book(id)?;
+        let were_others_passed = book.turned_away.is_some_and(|then| passes >= then + SAME_PASSES);
+        let was_turned_away = book.turned_away.is_some();
+        if is_so {
+            book.turned_away = Some(passes);
+            self.again.0 += u64::from(were_others_passed);
+        } else if *outcome == Outcome::Acknowledged {
+            self.again.1 += u64::from(was_turned_away);
+        }
+        Ok(self.again.0 >= SAME_MIN && self.again.1 * SAME_PART <= self.again.0)
+    }
+
     /// A 429 is everybody's, unless others pass between it and the next, again and again.
-    fn see_pushed_back(&mut self, now_ms: u64, id: UpdateId) -> Result<(), String> {
+    fn see_pushed_back(&mut self, now_ms: u64, id: UpdateId, are_same: bool) -> Result<(), String> {
         let (passes, free_ms, lasting_ms) = (self.passes, self.free_ms, self.rules.outage_max_ms / LAST_PART);
         let heads = self.order.values().filter_map(|order| order.first());
-        let is_last =
-            self.is_input_over && heads.filter(|head| !self.books[*head].chronic).count() <= LAST_SUBJECTS;
+        let is_last = are_same && self.is_input_over
+            || self.is_input_over && heads.filter(|head| !self.books[*head].chronic).count() <= LAST_SUBJECTS;
         let book = self.book(id)?;
         let since = book.pushed_back.replace(passes);
         let is_quiet = passes > 0 && since.is_none_or(|since| since == passes);
@@ -327,7 +367,11 @@ impl Checker {
         if book.last.is_some() && times + 1 >= LAST_TIMES && now_ms - from_ms >= lasting_ms {
             book.lonely = book.lonely.max(LONELY_MIN - 1) + 1;
         }
-        book.lonely += u32::from(since.is_some_and(|since| passes >= since + LONELY_PASSES));
+        let have_others_passed = since.is_some_and(|since| passes >= since + LONELY_PASSES);
+        book.lonely += u32::from(have_others_passed);
+        if are_same && since.is_some_and(|since| passes >= since + SAME_PASSES) {
+            book.lonely = book.lonely.max(LONELY_MIN);
+        }
         if book.lonely >= LONELY_MIN {
             book.solid += 1;
             book.failed_first_ms.get_or_insert(free_ms);
@@ -341,8 +385,15 @@ impl Checker {
         self.passes += 1;
         self.witness = Some(witness);
         self.streak = Streak::default();
-        for (id, loose) in std::mem::take(&mut self.loose) {
+        let loose = std::mem::take(&mut self.loose);
+        // Who has failed itself meanwhile shows that the server was not well.
+        let is_taken_back = loose.get(&witness).is_some_and(|own| *own > 0);
+        for (id, loose) in loose {
             let book = self.book(id)?;
+            if is_taken_back {
+                book.failed_first_ms = book.failed_first_ms.filter(|_| book.solid > 0);
+                continue;
+            }
             book.solid += loose;
             book.is_known |= loose > 0;
         }
@@ -354,7 +405,13 @@ impl Checker {
             match action {
                 Action::BreakerOpened => {
                     let rules = &self.rules;
-                    self.streak.may_open(self.was_well, rules.breaker_failures, rules.breaker_subjects)?;
+                    if !self.is_nobody_left() {
+                        self.streak.may_open(
+                            self.was_well,
+                            rules.breaker_failures,
+                            rules.breaker_subjects,
+                        )?;
+                    }
                     self.is_open = true;
                     self.streak = Streak::default();
                     for id in std::mem::take(&mut self.loose).into_keys() {
@@ -381,7 +438,10 @@ impl Checker {
                 Action::RereadToken => {
                     self.refused_generation = self.refused_generation.max(self.forbidden_generation);
                 }
-                Action::QuietStarted { .. } | Action::QuietEnded | Action::GuardReleased => {}
+                Action::QuietStarted { .. }
+                | Action::QuietEnded
+                | Action::GuardReleased
+                | Action::NobodyPasses => {}
             }
         }
         Ok(())
@@ -445,6 +505,12 @@ impl Checker {
         }
         self.witness = None;
         Ok(())
+    }
+
+    /// Whether all that are held have failed, or wait for somebody else.
+    fn is_nobody_left(&self) -> bool {
+        let mut heads = self.order.values().filter_map(|order| order.first()).map(|id| &self.books[id]);
+        heads.all(|head| !head.in_flight && (head.is_withheld || head.has_failed))
     }
 
     fn settle(&mut self, id: UpdateId) -> Result<(), String> {

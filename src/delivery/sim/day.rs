@@ -1,11 +1,15 @@
 //! A day: everything that will happen in it, drawn from a seed. Days are compressed: minutes of virtual time, a few hundred
-//! updates; every nineteenth seed is a day of the same sort.
+//! updates; every twenty-first seed is a day of the same sort.
 //!
 //! Not here: how the day goes (`mod.rs`), and what must be true of it (`checker.rs` at every step, `evening.rs` at its end).
+
+use bad::{head, pushed_back, same, turned_away, waves};
 
 use super::dice::Dice;
 use super::planted::Flaw;
 use crate::delivery::DeliveryRules;
+
+mod bad;
 
 /// What an update does to the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,6 +74,8 @@ pub(crate) enum Phase {
     Down(Down),
     /// Answers 403 to everybody whose token is older than this generation.
     Forbidding(u64),
+    /// Redirects everybody, as a captive portal does.
+    Redirecting,
     /// Pushes everybody back, with or without `Retry-After`.
     Throttling(Option<u64>),
 }
@@ -127,6 +133,8 @@ pub(crate) enum Sort {
     Poison,
     /// Rows that fail every time at the head of the file, more than are held.
     Head,
+    /// Rows that are turned away or pushed back every time, many of them, anywhere in the file.
+    Same,
     /// Some rows are pushed back every time.
     PushedBack,
     /// Some rows are turned away every time, in a small file.
@@ -137,6 +145,8 @@ pub(crate) enum Sort {
     Forbidding,
     /// Chains of values that depend on each other.
     Chains,
+    /// Small waves, into which trouble falls.
+    Waves,
     /// A server that counts.
     Counting,
     /// A proxy that turns away what comes too fast, and rows that fail every time.
@@ -152,7 +162,7 @@ pub(crate) enum Sort {
 }
 
 /// By the seed's remainder.
-pub(crate) const SORTS: [Sort; 19] = [
+pub(crate) const SORTS: [Sort; 21] = [
     Sort::Any,
     Sort::Outage,
     Sort::Any,
@@ -172,6 +182,8 @@ pub(crate) const SORTS: [Sort; 19] = [
     Sort::Head,
     Sort::PushedBack,
     Sort::TurnedAway,
+    Sort::Waves,
+    Sort::Same,
 ];
 
 /// A day.
@@ -188,6 +200,8 @@ pub(crate) struct Day {
     pub(crate) lines_per_s: u64,
     /// Whether chronic rows have a pass of their own, as in the program; else they come as they stand.
     pub(crate) has_late_pass: bool,
+    /// Updates of a wave, where the file is handed over in waves, each when the one before is settled.
+    pub(crate) wave: Option<usize>,
     /// In order, each until a moment; up afterwards.
     pub(crate) phases: Vec<(u64, Phase)>,
     pub(crate) server: Server,
@@ -217,11 +231,13 @@ pub(crate) fn day_about(sort: Sort, seed: u64) -> Day {
         Sort::Trickle => trickle(&mut dice),
         Sort::Poison => poison(&mut dice),
         Sort::Head => head(&mut dice),
+        Sort::Same => same(&mut dice),
         Sort::PushedBack => pushed_back(&mut dice),
         Sort::TurnedAway => turned_away(&mut dice),
         Sort::Pushback => pushback(&mut dice),
         Sort::Forbidding => forbidding(&mut dice),
         Sort::Chains => chains(&mut dice),
+        Sort::Waves => waves(&mut dice),
         Sort::Counting => counting(&mut dice),
         Sort::Shedding => shedding(&mut dice),
         Sort::Knee => knee(&mut dice),
@@ -245,6 +261,7 @@ pub(crate) fn good_day(count: u64) -> Day {
         window: usize::MAX,
         lines_per_s: 100_000,
         has_late_pass: true,
+        wave: None,
         phases: Vec::new(),
         server: Server { workers: 32, work_ms: 20, spread_ms: 20, quota: None, shed: None },
         pace: Pace { rate_per_s: 100, burst: 2 },
@@ -378,47 +395,6 @@ fn poison(dice: &mut Dice) -> Day {
         day.lines[at].kind = Kind::Poison;
     }
     day.rules.retry_elapsed_max_ms = dice.chance(500).then(|| dice.between(200, 2_000));
-    day
-}
-
-/// The server may have answered well before, or not; its limits are neither here nor there.
-fn head(dice: &mut Dice) -> Day {
-    let mut day = good_day(dice.between(200, 1_000));
-    let count = day.lines.len() as u64;
-    let from = if dice.chance(700) { 0 } else { dice.below(30) };
-    let until = from + dice.between(20, count / 5);
-    for (at, line) in (0..).zip(&mut day.lines) {
-        if (from..until).contains(&at) {
-            line.kind = Kind::Poison;
-        }
-    }
-    day.window = dice.one_of(&[8, 64, 256]);
-    day.rules.max_in_flight = dice.one_of(&[4, 16, 64]);
-    day.pace.rate_per_s = dice.one_of(&[50, 400, 2_000]);
-    day
-}
-
-fn pushed_back(dice: &mut Dice) -> Day {
-    let mut day = good_day(600);
-    let asked_ms = dice.one_of(&[None, None, Some(1_000)]);
-    for _ in 0..dice.between(1, 4) {
-        let at = usize::try_from(dice.below(200)).unwrap_or_default();
-        day.lines[at].kind = Kind::PushedBack(asked_ms);
-    }
-    day.rules.max_in_flight = dice.one_of(&[1, 1, 4, 64]);
-    day.pace.rate_per_s = dice.one_of(&[20, 100, 400]);
-    day
-}
-
-fn turned_away(dice: &mut Dice) -> Day {
-    let mut day = good_day(300);
-    day.rules.attempts_max = 3;
-    for _ in 0..dice.between(5, 12) {
-        let at = usize::try_from(dice.below(300)).unwrap_or_default();
-        day.lines[at].kind = Kind::TurnedAway;
-    }
-    day.rules.max_in_flight = dice.one_of(&[1, 4, 64]);
-    day.pace.rate_per_s = dice.one_of(&[20, 100, 400]);
     day
 }
 

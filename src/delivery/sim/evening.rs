@@ -16,6 +16,9 @@ const OVER_QUOTA_MAX: u64 = 4;
 /// Time that a row which is pushed back for ever may cost the others.
 const PUSHED_BACK_MS_MAX: u64 = 90_000;
 
+/// Time that many rows which are turned away for ever may cost the others.
+const SAME_MS_MAX: u64 = 120_000;
+
 /// Mean of the attempts of rows that are turned away for ever, as a multiple of those they have.
 const TURNED_AWAY_TIMES: u32 = 5;
 
@@ -79,7 +82,7 @@ impl Evening {
         // Every token of these days was good when it was read.
         let is_token_stop =
             self.stop == Some(StopCause::TokenRefused) && !day.token_dies && day.token_ms > 3_000;
-        ensure(!is_token_stop || matches!(day.sort, Sort::Any | Sort::Forbidding), || {
+        ensure(!is_token_stop || matches!(day.sort, Sort::Any | Sort::Forbidding | Sort::Waves), || {
             "stopped for a token that was good".into()
         })?;
         match day.sort {
@@ -89,11 +92,13 @@ impl Evening {
             Sort::Sick => self.judge_sick(day),
             Sort::Poison => self.judge_poison(day),
             Sort::Head => self.judge_head(day),
+            Sort::Same => self.judge_same(day),
             Sort::PushedBack => self.judge_pushed_back(day),
             Sort::TurnedAway => self.judge_turned_away(day),
             Sort::Pushback | Sort::Dropping | Sort::Trickle => self.judge_all_synced(day),
             Sort::Forbidding => self.judge_forbidding(day),
             Sort::Chains => self.judge_chains(day),
+            Sort::Waves => self.judge_waves(day),
             Sort::Counting => self.judge_counting(day),
             Sort::Shedding => self.judge_shedding(day),
             Sort::Knee => self.judge_knee(day),
@@ -154,6 +159,14 @@ impl Evening {
 
     fn judge_head(&self, day: &Day) -> Result<(), String> {
         self.judge_poison(day)
+    }
+
+    /// Who is turned away for ever does not hold up the others for long, and is given up after the attempts it has.
+    fn judge_same(&self, day: &Day) -> Result<(), String> {
+        self.judge_turned_away(day)?;
+        let ideal_ms = day.lines.len() as u64 * 1_000 / day.pace.rate_per_s;
+        let most_ms = ideal_ms * 2 + SAME_MS_MAX;
+        ensure(self.synced_ms <= most_ms, || format!("{} ms for what {ideal_ms} are enough", self.synced_ms))
     }
 
     /// Everybody waits with every 429, and no longer for what it seems to tell of a rate.
@@ -222,6 +235,18 @@ impl Evening {
             ensure(fate == Some(&wanted), || format!("{id} of a chain is {fate:?}, not {wanted:?}"))?;
         }
         Ok(())
+    }
+
+    /// Trouble that falls into a wave costs no row its verdict; where it does not end by itself, the run stops.
+    fn judge_waves(&self, day: &Day) -> Result<(), String> {
+        let is_failed = |fate: &Fate| matches!(fate, Fate::Failed(_) | Fate::Deferred);
+        let failed: Vec<_> = self.fates.iter().filter(|(_, fate)| is_failed(fate)).collect();
+        ensure(failed.is_empty(), || format!("a wave's trouble has cost {failed:?} their verdicts"))?;
+        let may_stop =
+            day.phases.iter().any(|(_, phase)| matches!(phase, Phase::Forbidding(_) | Phase::Redirecting));
+        ensure(may_stop || self.stop.is_none(), || {
+            format!("trouble that ended stopped the run: {:?}", self.stop)
+        })
     }
 
     fn judge_counting(&self, day: &Day) -> Result<(), String> {

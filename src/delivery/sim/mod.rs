@@ -39,8 +39,12 @@ const CHOOSE_MS: u64 = 600;
 enum Pass {
     Main,
     Late,
+    /// A stretch of the file, which ends before this line.
+    Wave(usize),
     /// What was deferred; so many were synced before it.
     Deferred(usize),
+    /// Nothing; what was carried over is ruled on. So many were synced before it.
+    Closing(usize),
 }
 
 struct World {
@@ -65,6 +69,8 @@ struct World {
     /// Updates read in this pass.
     read: u64,
     is_input_over: bool,
+    /// Whether the scheduler was told that the pass is the last one.
+    is_last: bool,
     deferred: BTreeSet<UpdateId>,
     synced: usize,
     /// Answers under way: moment, tie, update.
@@ -97,6 +103,7 @@ pub(crate) fn live(day: Day, seed: u64) -> Result<Evening, String> {
         credited: BTreeSet::new(),
         read: 0,
         is_input_over: false,
+        is_last: false,
         deferred: BTreeSet::new(),
         synced: 0,
         answers: BinaryHeap::new(),
@@ -110,6 +117,10 @@ pub(crate) fn live(day: Day, seed: u64) -> Result<Evening, String> {
     let updates = 0..world.day.lines.len() as u64;
     let has_late_pass = world.day.has_late_pass;
     world.unread = updates.filter(|id| !(has_late_pass && world.line(*id).chronic)).collect();
+    if world.day.wave.is_some() {
+        world.unread.clear();
+        world.take_wave(0);
+    }
     for _ in 0..STEPS_MAX {
         if !world.step()? {
             world.see(&Fact::Ended)?;
@@ -138,7 +149,8 @@ impl World {
             }
             return Ok(false);
         }
-        if !self.is_over && self.is_input_over && self.scheduler.is_idle() {
+        let is_left = !self.scheduler.is_idle() && (self.is_last || !self.scheduler.only_waits());
+        if !self.is_over && self.is_input_over && !is_left {
             return self.next_pass();
         }
         let answer_at_ms = self.answers.peek().map(|Reverse((at_ms, _, _))| *at_ms);
@@ -205,11 +217,39 @@ impl World {
         self.see(&Fact::FirstTriesComing(are_coming))?;
         if self.unread.is_empty() && self.ahead.is_empty() && !self.is_input_over {
             self.is_input_over = true;
-            self.see(&Fact::InputOver)?;
-            let decision = self.scheduler.end_of_input();
+        }
+        if self.is_input_over && !self.is_over {
+            let decision = self.tell_end()?;
             self.hear(decision)?;
         }
         Ok(())
+    }
+
+    /// Tells whether another pass may follow the one that is read to its end, as the driver does.
+    fn tell_end(&mut self) -> Result<Decision, String> {
+        self.is_last = match self.pass {
+            Pass::Main => !self.day.has_late_pass && self.deferred.is_empty(),
+            Pass::Late => self.deferred.is_empty(),
+            Pass::Wave(_) | Pass::Deferred(_) => false,
+            Pass::Closing(_) => true,
+        };
+        self.is_last |= self.day.flaw == Some(Flaw::RulesEveryPass);
+        self.see(&Fact::InputOver { is_last: self.is_last })?;
+        if self.is_last {
+            return Ok(self.scheduler.end_of_input());
+        }
+        self.scheduler.end_of_pass();
+        Ok(Decision::default())
+    }
+
+    /// Takes the lines of a wave, and says where they end.
+    fn take_wave(&mut self, from: usize) {
+        let all = self.day.lines.len();
+        let rest_min = self.day.wave.unwrap_or(all);
+        // What is left behind the last full wave goes with it.
+        let until = if from + 2 * rest_min > all { all } else { from + rest_min };
+        self.pass = Pass::Wave(until);
+        self.unread = (from as u64..until as u64).collect();
     }
 
     fn may_read(&self) -> bool {
@@ -269,13 +309,22 @@ impl World {
         }
     }
 
-    /// The chronic ones after the others, then the deferred ones until a pass makes no progress.
+    /// The chronic ones or the other waves after the first, then the deferred ones until a pass makes no progress, and what
+    /// was carried over through all of them.
     fn next_pass(&mut self) -> Result<bool, String> {
-        let is_stuck = matches!(self.pass, Pass::Deferred(before) if before == self.synced);
-        if self.pass == Pass::Main && self.day.has_late_pass {
+        let is_stuck =
+            matches!(self.pass, Pass::Deferred(before) | Pass::Closing(before) if before == self.synced);
+        let is_carrying = !self.scheduler.is_idle();
+        if let Pass::Wave(from) = self.pass
+            && from < self.day.lines.len()
+        {
+            self.take_wave(from);
+        } else if self.pass == Pass::Main && self.day.has_late_pass {
             self.pass = Pass::Late;
             let updates = 0..self.day.lines.len() as u64;
             self.unread = updates.filter(|id| self.line(*id).chronic).collect();
+        } else if is_carrying && (self.deferred.is_empty() || is_stuck) {
+            self.pass = Pass::Closing(self.synced);
         } else if self.deferred.is_empty() || is_stuck {
             return Ok(false);
         } else {
@@ -284,7 +333,8 @@ impl World {
         }
         (self.read, self.pass_began_ms, self.is_input_over) = (0, self.now_ms, false);
         (self.ahead, self.credit, self.free) = (Ahead::default(), self.day.window, self.day.window);
-        self.credited.clear();
+        let fates = &self.evening.fates;
+        self.credited.retain(|id| !fates.contains_key(id));
         self.scheduler.begin_pass(usize::MAX);
         self.see(&Fact::PassBegan)?;
         Ok(true)
@@ -372,8 +422,8 @@ impl World {
                     self.is_over = true;
                     self.evening.stop = Some(cause.clone());
                 }
-                Action::BreakerOpened => {
-                    self.evening.openings += 1;
+                Action::BreakerOpened | Action::NobodyPasses => {
+                    self.evening.openings += u64::from(*action == Action::BreakerOpened);
                     if self.day.flaw != Some(Flaw::NeverReadsAhead) && self.ahead.begin() {
                         self.credit = self.credit.saturating_add(READ_AHEAD_MAX);
                     }

@@ -134,6 +134,7 @@ impl Server {
             Phase::Forbidding(fresh) if generation < fresh => {
                 return (Outcome::Forbidden { signature: "403 no".into() }, Some(403), false);
             }
+            Phase::Redirecting => return (Outcome::Redirected, Some(302), false),
             Phase::Forbidding(_)
             | Phase::Up
             | Phase::Slow(_)

@@ -1,0 +1,184 @@
+//! Is it always the same rows that are turned away (429 or 503)? Pure counts, a few numbers an update.
+//!
+//! A server that sheds, or counts, turns away whoever comes at the wrong moment: asked again, a row that was turned away
+//! passes about as often as one that is asked for the first time. Where many are asked again and hardly any of them
+//! passes, while those asked for the first time do, they are turned away for their own sake, and nobody else is to wait
+//! for them. Only who had others pass since it was turned away counts as asked again: in an outage, or until a quota begins
+//! anew, nobody passes, and that tells nothing.
+//!
+//! Not here: single rows that are pushed back (`alone.rs`), and the rate that passes (`shed.rs`).
+
+/// Others that pass between two times an update is turned away, from which it counts as asked again.
+const PASSED_MIN: u64 = 2;
+
+/// Passes expected of those asked again, from which it is seen that they do not come: of eight by chance less than two come
+/// three times in a thousand.
+const EXPECTED_MIN: u64 = 8;
+
+/// The same, from which it seems so.
+const EXPECTED_FEW: u64 = 2;
+
+/// Part of those expected, down to which they do not come, …
+const MISSING_PART: u64 = 8;
+
+/// … and from which they do come after all.
+const COMING_PART: u64 = 4;
+
+/// Outcomes after which both counts are halved: what was long ago matters less.
+const OUTCOMES_MAX: u64 = 256;
+
+/// Turned away in a row, with nobody passing between, that are everybody's whatever was known: as many as the failures that
+/// open the breaker.
+const IN_A_ROW_MAX: u32 = 10;
+
+/// Outcomes of one kind of attempts.
+#[derive(Debug, Default, Clone, Copy)]
+struct Tally {
+    passed: u64,
+    turned_away: u64,
+}
+
+/// How often an update was turned away.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct TurnedAway {
+    times: u32,
+    /// How many had passed by then.
+    passed: u64,
+    is_own: bool,
+}
+
+/// What became of those that are asked for the first time, and of those that were turned away before.
+#[derive(Debug, Default)]
+pub(super) struct Same {
+    passed: u64,
+    first: Tally,
+    again: Tally,
+    seem_same: bool,
+    are_same: bool,
+    in_a_row: u32,
+}
+
+impl TurnedAway {
+    /// Whether it is known to be turned away for its own sake.
+    pub(super) fn is_own(self) -> bool {
+        self.is_own
+    }
+}
+
+impl Tally {
+    fn count(&mut self, has_passed: bool) {
+        self.passed += u64::from(has_passed);
+        self.turned_away += u64::from(!has_passed);
+        if self.all() >= OUTCOMES_MAX {
+            (self.passed, self.turned_away) = (self.passed / 2, self.turned_away / 2);
+        }
+    }
+
+    fn all(self) -> u64 {
+        self.passed + self.turned_away
+    }
+}
+
+impl Same {
+    /// Whether those that are turned away are always the same.
+    pub(super) fn are_same(&self) -> bool {
+        self.are_same && self.in_a_row < IN_A_ROW_MAX
+    }
+
+    /// Whether they were found to be, whatever the latest answers say.
+    pub(super) fn are_known(&self) -> bool {
+        self.are_same
+    }
+
+    /// Whether it seems so: enough to learn nothing of a rate from them.
+    pub(super) fn seem_same(&self) -> bool {
+        self.seem_same
+    }
+
+    /// An update had a definite answer.
+    pub(super) fn on_passed(&mut self, of: TurnedAway) {
+        self.passed += 1;
+        self.in_a_row = 0;
+        let tally = if of.times == 0 { &mut self.first } else { &mut self.again };
+        tally.count(true);
+        self.look();
+    }
+
+    /// An update was turned away.
+    pub(super) fn on_turned_away(&mut self, of: &mut TurnedAway) {
+        let have_others_passed = self.passed >= of.passed + PASSED_MIN;
+        if of.times == 0 {
+            self.first.count(false);
+        } else if have_others_passed {
+            self.again.count(false);
+        }
+        self.look();
+        self.in_a_row += u32::from(!of.is_own);
+        of.is_own |= self.are_same && of.times > 0 && have_others_passed;
+        (of.times, of.passed) = (of.times.saturating_add(1), self.passed);
+    }
+
+    fn look(&mut self) {
+        let Same { first, again, .. } = *self;
+        // As many of those asked again as of those asked for the first time, times all of the latter.
+        let expected = again.all() * first.passed;
+        let part = if self.are_same { COMING_PART } else { MISSING_PART };
+        let are_missing = again.passed * first.all() * part <= expected;
+        let are_expected = |least: u64| expected >= least * first.all().max(1);
+        self.are_same = are_missing && (self.are_same || are_expected(EXPECTED_MIN));
+        self.seem_same = are_missing && (self.are_same || are_expected(EXPECTED_FEW));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rounds in which so many healthy rows are asked and each of the others again; whether they are taken for the same ones.
+    fn are_same(rounds: u32, healthy: u32, others: usize, passes: impl Fn(u32, usize) -> bool) -> bool {
+        let (mut same, mut of) = (Same::default(), vec![TurnedAway::default(); others]);
+        for round in 0..rounds {
+            for (at, of) in of.iter_mut().enumerate() {
+                if passes(round, at) {
+                    same.on_passed(*of);
+                    *of = TurnedAway::default();
+                } else {
+                    same.on_turned_away(of);
+                }
+            }
+            (0..healthy).for_each(|_| same.on_passed(TurnedAway::default()));
+        }
+        same.are_same
+    }
+
+    #[test]
+    fn those_that_never_pass_while_others_do_are_the_same_ones() {
+        assert!(are_same(3, 10, 20, |_, _| false));
+        assert!(are_same(30, 4, 1, |_, _| false));
+        assert!(!are_same(30, 1, 1, |_, _| false), "too few others pass between");
+        assert!(!are_same(30, 0, 20, |_, _| false), "nobody passes");
+    }
+
+    #[test]
+    fn whoever_passes_when_asked_again_is_not() {
+        assert!(!are_same(30, 10, 20, |round, at| (round as usize + at).is_multiple_of(3)));
+        assert!(!are_same(30, 10, 20, |_, at| at < 8), "a part of them does");
+    }
+
+    #[test]
+    fn it_is_taken_back_when_they_pass_and_where_nobody_does_for_a_while() {
+        let mut same = Same::default();
+        let mut of = [TurnedAway::default(); 20];
+        for _ in 0..4 {
+            of.iter_mut().for_each(|of| same.on_turned_away(of));
+            (0..10).for_each(|_| same.on_passed(TurnedAway::default()));
+        }
+        assert!(same.are_same() && of.iter().all(|of| of.is_own()));
+        (0..10).for_each(|_| same.on_turned_away(&mut TurnedAway::default()));
+        assert!(!same.are_same(), "ten in a row are everybody's");
+        same.on_passed(TurnedAway::default());
+        assert!(same.are_same());
+        (0..40).for_each(|_| same.on_passed(of[0]));
+        assert!(!same.are_same());
+    }
+}

@@ -1,0 +1,88 @@
+//! Days of rows that fail every time, many of them in a row, and of trouble that falls into one of many passes.
+//!
+//! Not here: all other days (`day.rs`), and what must be true of them (`evening.rs`).
+
+use super::super::dice::Dice;
+use super::{Day, Kind, Phase, any_down, good_day};
+
+/// Updates that the last wave has at least.
+const WAVE_LAST: u64 = 40;
+
+/// The server may have answered well before, or not; its limits are neither here nor there.
+pub(super) fn head(dice: &mut Dice) -> Day {
+    let mut day = good_day(dice.between(200, 1_000));
+    let count = day.lines.len() as u64;
+    let from = if dice.chance(700) { 0 } else { dice.below(30) };
+    let until = from + dice.between(20, count / 5);
+    for (at, line) in (0..).zip(&mut day.lines) {
+        if (from..until).contains(&at) {
+            line.kind = Kind::Poison;
+        }
+    }
+    day.window = dice.one_of(&[8, 64, 256]);
+    day.rules.max_in_flight = dice.one_of(&[4, 16, 64]);
+    day.pace.rate_per_s = dice.one_of(&[50, 400, 2_000]);
+    day
+}
+
+/// In a row, but not at the end, where nobody else is left to pass.
+pub(super) fn same(dice: &mut Dice) -> Day {
+    let mut day = good_day(dice.between(600, 1_500));
+    let count = day.lines.len() as u64;
+    let bad = dice.between(20, count / 5);
+    let from = if dice.chance(600) { 0 } else { dice.below(count / 2) };
+    let kind = dice.one_of(&[Kind::TurnedAway, Kind::PushedBack(None)]);
+    for (at, line) in (0..).zip(&mut day.lines) {
+        if (from..from + bad).contains(&at) {
+            line.kind = kind;
+        }
+    }
+    day.window = dice.one_of(&[64, 256]);
+    day.rules.max_in_flight = dice.one_of(&[4, 16, 64]);
+    day.pace.rate_per_s = dice.one_of(&[50, 400, 500]);
+    day
+}
+
+pub(super) fn pushed_back(dice: &mut Dice) -> Day {
+    let mut day = good_day(600);
+    let asked_ms = dice.one_of(&[None, None, Some(1_000)]);
+    for _ in 0..dice.between(1, 4) {
+        let at = usize::try_from(dice.below(200)).unwrap_or_default();
+        day.lines[at].kind = Kind::PushedBack(asked_ms);
+    }
+    day.rules.max_in_flight = dice.one_of(&[1, 1, 4, 64]);
+    day.pace.rate_per_s = dice.one_of(&[20, 100, 400]);
+    day
+}
+
+pub(super) fn turned_away(dice: &mut Dice) -> Day {
+    let mut day = good_day(300);
+    day.rules.attempts_max = 3;
+    // Not at the very end, where nobody is left to pass.
+    for _ in 0..dice.between(5, 12) {
+        let at = usize::try_from(dice.below(250)).unwrap_or_default();
+        day.lines[at].kind = Kind::TurnedAway;
+    }
+    day.rules.max_in_flight = dice.one_of(&[1, 4, 64]);
+    day.pace.rate_per_s = dice.one_of(&[20, 100, 400]);
+    day
+}
+
+/// Waves of a few updates, and trouble for everybody in some of them, which begins where others have passed and ends before
+/// the last one, which is large.
+pub(super) fn waves(dice: &mut Dice) -> Day {
+    let wave = usize::try_from(dice.between(1, 7)).unwrap_or(1);
+    let waves = usize::try_from(dice.between(4, 20)).unwrap_or(4);
+    let mut day = good_day((wave * waves) as u64 + WAVE_LAST);
+    let from_ms = dice.between(20, 200);
+    let trouble = match dice.below(5) {
+        0 => Phase::Throttling(None),
+        1 => Phase::Forbidding(u64::MAX),
+        2 => Phase::Redirecting,
+        _ => Phase::Down(any_down(dice)),
+    };
+    day.wave = Some(wave);
+    let for_ms = dice.one_of(&[500, 5_000, 60_000, 300_000]);
+    day.phases = vec![(from_ms, Phase::Up), (from_ms + for_ms, trouble)];
+    day
+}
