@@ -142,7 +142,7 @@ impl Rings {
 
 /// Whether an update takes a place of the limit. A clear is in nobody's books, and what a ring has places for are its rows.
 fn takes_place(fed: &Fed) -> bool {
-    !fed.is_clear && !(fed.is_part && fed.linked.ring != 0)
+    !(fed.is_clear || fed.is_part && fed.linked.ring != 0)
 }
 
 impl Driver<'_, '_> {
