@@ -7,9 +7,11 @@
 use std::error::Error as StdError;
 use std::fmt;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpStream, lookup_host};
+use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout_at};
 
 use super::client::ClientOptions;
@@ -19,6 +21,9 @@ use super::{ApiError, Endpoint};
 
 /// Longest look at why a connection was not made in time, in milliseconds.
 const LOOK_MS_MAX: u64 = 1_000;
+
+/// Shortest time between two such looks.
+const LOOKS_APART: Duration = Duration::from_secs(1);
 
 /// What a tunnel's errors begin with: their type has no name outside of its library.
 const TUNNEL: &str = "tunnel error: ";
@@ -33,6 +38,8 @@ pub(super) struct Way {
     connect_timeout: Duration,
     read_timeout: Option<Duration>,
     timeout: Duration,
+    /// What was found when it was last looked why a connection was not made, and when.
+    looked: Arc<Mutex<Option<(Instant, String)>>>,
 }
 
 /// How far an attempt had come when it was given up.
@@ -71,6 +78,7 @@ impl Way {
             connect_timeout: connect_timeout(options),
             read_timeout: (options.read_timeout_ms < options.timeout_ms).then_some(read_timeout),
             timeout: Duration::from_millis(options.timeout_ms),
+            looked: Arc::default(),
         })
     }
 
@@ -146,8 +154,19 @@ impl Way {
         }
     }
 
-    /// Why no connection was made in time.
+    /// Why no connection was made in time. Whoever asks soon after another one is told what that one found.
     async fn unconnected(&self) -> String {
+        let mut looked = self.looked.lock().await;
+        if let Some((_, found)) = looked.as_ref().filter(|(at, _)| at.elapsed() < LOOKS_APART) {
+            return found.clone();
+        }
+        let found = self.look().await;
+        *looked = Some((Instant::now(), found.clone()));
+        found
+    }
+
+    /// Looks why no connection was made in time.
+    async fn look(&self) -> String {
         let within = Shown(self.connect_timeout);
         let told = self.told();
         let (host, port) = match &self.proxy {

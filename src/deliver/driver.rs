@@ -14,6 +14,7 @@ use super::fates::Fates;
 use super::feed::{Fed, LaterWaves};
 use super::hours::{Flow, Hours};
 use super::later::Later;
+use super::resolve::PassPlace;
 use super::rings::Rings;
 use super::settle::{self, Unresolved};
 use super::tell::Page;
@@ -60,17 +61,6 @@ pub(super) enum Wake {
     Signal(Stop),
     /// The operator wants something else.
     Asked(Ask),
-}
-
-/// Where a pass stands among those of the run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum PassPlace {
-    /// Others may follow, with updates whose answers tell of what is kept back at the end of this one.
-    Followed,
-    /// None follows, unless something is deferred in it.
-    LastButDeferred,
-    /// None follows with anybody who was not asked.
-    Last,
 }
 
 /// An attempt, as the senders take it.

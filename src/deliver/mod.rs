@@ -43,8 +43,9 @@ pub use self::rows::{RowsError, RowsWritten, WriteRows, write_rows};
 pub use self::superseded::Newer;
 
 use self::clears::Cleared;
-use self::driver::{Driver, Job, PassPlace, Wake};
+use self::driver::{Driver, Job, Wake};
 use self::feed::{Fed, Feed, FeedError, LaterWaves, Selection};
+use self::resolve::PassPlace;
 use crate::api::{ApiError, Client, ClientOptions, Envelope, Token, TokenSource, Trouble};
 use crate::delivery::outcome::{Outcome, PAGE, Seen, StopCause};
 use crate::delivery::{DeliveryRules, Scheduler};

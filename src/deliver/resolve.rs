@@ -7,10 +7,20 @@
 use std::collections::HashSet;
 
 use super::chains::{Chains, Turn};
-use super::driver::PassPlace;
 use super::feed::{Fed, Hand, LaterWaves, Selection};
 use super::{Delivery, Driver, pass, pass_of};
 use crate::digest::SubjectId;
+
+/// Where a pass stands among those of the run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum PassPlace {
+    /// Others may follow, with updates whose answers tell of what is kept back at the end of this one.
+    Followed,
+    /// None follows, unless something is deferred in it.
+    LastButDeferred,
+    /// None follows with anybody who was not asked.
+    Last,
+}
 
 /// Runs all of them.
 pub(super) fn run(driver: &mut Driver<'_, '_>, delivery: &mut Delivery<'_>) {

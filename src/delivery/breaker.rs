@@ -6,7 +6,9 @@
 //! subjects failing is the server, one subject failing while others pass is the row.
 //!
 //! What cannot be told apart: an outage that begins when fewer subjects are left than the breaker asks for looks like
-//! rows failing on their own. Unless they cannot even connect (which is never charged), they are exhausted.
+//! rows failing on their own. Where one of them passes in the end, it was the server, and nothing of it is charged; where none
+//! does, the breaker opens for them when their attempts are used up, unless they are known to fail on their own, or it is
+//! the application itself that answers them with errors.
 //!
 //! Not here: which update probes (`lanes.rs`), and what exhausts an update (`schedule.rs`).
 

@@ -51,6 +51,8 @@ pub(super) struct Item {
     pub(super) charged: u32,
     /// Those of them that do not after all, because the server was sick.
     pub(super) waived: u32,
+    /// Those charged that the application itself answered with an error, and not a gateway on its behalf, nor silence.
+    pub(super) answered: u32,
     /// Those charged that a definite answer has followed.
     pub(super) confirmed: u32,
     /// When the first failure that counts was, on the clock of the time the run was free to send.
@@ -161,6 +163,7 @@ impl Lanes {
             attempts: 0,
             charged: 0,
             waived: 0,
+            answered: 0,
             confirmed: 0,
             failed_first_ms: None,
             strikes: 0,

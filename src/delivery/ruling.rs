@@ -316,28 +316,13 @@ impl Scheduler {
         let sent_ms = item.sent.1;
         let is_own =
             self.answers.on_throttled(&mut item.pushed_back, item.chronic, left) || item.turned_away.is_own();
-        let subject = item.subject;
-        // What came slowly was not too fast.
-        let tells_of_rate = item.pushed_back.tells_of_rate() && !item.unhurried && !self.same.seem_same();
-        let (maybe_applied, is_chronic) = (item.maybe_applied, item.chronic);
+        let (subject, maybe_applied, is_chronic) = (item.subject, item.maybe_applied, item.chronic);
         // What is known to be a row's own is nobody else's, and what names no delay is not taken for everybody's while it is
         // always the same rows.
         let has_delay = retry_after_ms.is_some_and(|asked_ms| asked_ms > 0);
         let is_for_all = is_chronic || !is_own && (has_delay || !self.same.are_same());
         if is_for_all && let Some(ms) = self.quiet.on_throttled(now_ms, sent_ms, retry_after_ms) {
-            decision.actions.push(Action::QuietStarted { ms, reason: REASON_THROTTLED });
-            if !self.same.are_known() {
-                self.lanes.shun(id);
-            }
-            if self.quiet.volleys() >= VOLLEYS_MAX {
-                self.lanes.mix();
-                decision.actions.push(Action::NobodyPasses);
-            }
-            if retry_after_ms.unwrap_or_default() == 0 && tells_of_rate {
-                self.shed.on_volley(Some(subject), ms, now_ms);
-            } else {
-                self.shed.on_quiet(ms, now_ms);
-            }
+            self.quiet_all(id, ms, has_delay, now_ms, decision);
         }
         if is_own {
             if is_last {
@@ -369,6 +354,26 @@ impl Scheduler {
         let behind_ms = self.ceilings.delay_ms(PUSHED_BACK_STRIKES, jitter).max(least_ms);
         self.lanes.delay(id, until_ms.saturating_add(behind_ms));
         decision.verdicts.push((id, Verdict::RetryIn { delay_ms: until_ms + behind_ms - now_ms }));
+    }
+
+    /// Everybody is quiet for so long after the 429 of an update.
+    fn quiet_all(&mut self, id: UpdateId, ms: u64, has_delay: bool, now_ms: u64, decision: &mut Decision) {
+        decision.actions.push(Action::QuietStarted { ms, reason: REASON_THROTTLED });
+        if !self.same.are_known() {
+            self.lanes.shun(id);
+        }
+        if self.quiet.volleys() >= VOLLEYS_MAX {
+            self.lanes.mix();
+            decision.actions.push(Action::NobodyPasses);
+        }
+        // What came slowly was not too fast.
+        let tells_of_rate = |item: &&Item| item.pushed_back.tells_of_rate() && !item.unhurried;
+        match self.lanes.get(id).filter(tells_of_rate) {
+            Some(item) if !has_delay && !self.same.seem_same() => {
+                self.shed.on_volley(Some(item.subject), ms, now_ms);
+            }
+            Some(_) | None => self.shed.on_quiet(ms, now_ms),
+        }
     }
 
     /// A temporary failure: the row's or the server's, which its neighbours will show.
@@ -404,13 +409,17 @@ impl Scheduler {
         let counts = !item.chronic && item.confirmed == 0 && !is_alone;
         // Where nothing but chronic rows is sent, nobody may ever pass: one that the application itself answers with an
         // error (and not a gateway on its behalf, nor silence) has failed on its own again.
-        let is_own = item.chronic && failure.status.is_some_and(|status| !matches!(status, 502..=504));
+        let is_answered = failure.status.is_some_and(|status| !matches!(status, 502..=504));
+        let is_own = item.chronic && is_answered;
         let blow = Blow { id, subject: item.subject, counts, is_chargeable, is_own, epoch: item.sent.0 };
         let struck = self.breaker.on_failure(blow, plain_heads, now_ms);
         // What the server does to many is not the row's, up to what no chance explains.
         let waived_times = if is_shed { shed::WAIVED_TIMES } else { WAIVED_TIMES };
         let is_excused = is_shed || self.brake.is_on() && !item.chronic && !is_alone;
         let waived_max = is_excused.then(|| self.rules.attempts_max.saturating_mul(waived_times));
+        if struck.is_charged && is_answered {
+            item.answered = item.answered.saturating_add(1);
+        }
         let is_used_up = struck.is_charged && item.charge(waived_max, self.free.ms(), &self.rules);
         // While the breaker is open the probes' own interval paces it, and while the server sheds the rate that passes: the
         // row's delay need not grow.
@@ -501,10 +510,12 @@ impl Scheduler {
     /// a gateway on its behalf, nor silence). Else it is the server's, as long as nobody passes: up to `outage_max`.
     pub(super) fn give_up_condemned(&mut self, decision: &mut Decision) {
         let is_known = |(id, condemned): (&UpdateId, &Condemned)| {
-            let is_answered = condemned.failure.status.is_some_and(|status| !matches!(status, 502..=504));
-            let is_known = |item: &Item| item.chronic || item.confirmed > 0 || item.is_turned_away_alone();
+            let is_known = |item: &Item| {
+                let is_answered = item.answered.saturating_mul(2) >= item.charged;
+                item.chronic || item.confirmed > 0 || is_answered || item.is_turned_away_alone()
+            };
             let is_same = self.same.are_known() && condemned.failure.status == Some(503);
-            is_answered || is_same || self.lanes.get(*id).is_some_and(is_known)
+            is_same || self.lanes.get(*id).is_some_and(is_known)
         };
         if self.condemned.iter().all(is_known) {
             return self.fail_condemned(u64::MAX, decision);

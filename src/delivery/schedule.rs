@@ -3,6 +3,11 @@
 //! Every attempt, whatever its reason, leaves through [`Scheduler::next`]; every rule about not sending is asked in
 //! [`Scheduler::sendable`] and nowhere else. Time must not run backwards between calls.
 //!
+//! Nothing is ruled on for want of neighbors while a later pass may bring some: what is kept back at the end of a pass that
+//! others follow (suspects, redirects, used up attempts, refusals at first contact, a 429 left alone) is carried over into
+//! them, and what nobody's answer has confirmed meanwhile is given back. In the last pass, behind all others, it is ruled on
+//! by what is known; rows that nobody tells from a server that is down wait as in any outage, up to `outage_max`.
+//!
 //! Not here: what an outcome means (`ruling.rs`), the parts the scheduler is made of (the files beside this one),
 //! permits, and what a verdict does to the journal.
 

@@ -465,7 +465,7 @@ pub static SETTINGS: &[Setting] = &[
         "delivery.max_errors",
         Kind::Budget,
         "",
-        "Failed updates above which the run stops: a count, or a share of the rows read.",
+        "Failed updates above which the run stops: a count, or a share of the rows read; 0: at the first.",
     )
     .flag("max-errors")
     .sample("\"2%\""),
@@ -473,7 +473,7 @@ pub static SETTINGS: &[Setting] = &[
         "delivery.max_errors_per_signature",
         Kind::Budget,
         "",
-        "Updates failed with one complaint above which the run stops: a count, or a share of the rows read.",
+        "Updates failed with one complaint above which the run stops: a count, or a share of the rows read; 0: at the first.",
     )
     .flag("max-errors-per-signature")
     .sample("\"1%\""),

@@ -19,6 +19,7 @@ mod proxies;
 mod quiet;
 mod refused;
 mod retried;
+mod same;
 pub(crate) mod scripted;
 mod slowing;
 mod stopping;

@@ -246,19 +246,15 @@ impl Checker {
         let Seen { outcome, quota, token_generation: generation, .. } = seen;
         self.probing = self.probing.filter(|probing| *probing != id);
         let (cap_ms, default_ms) = (self.rules.retry_after_max_ms, self.rules.throttle_default_ms);
-        let (is_open, was_well, quiet_until_ms) = (self.is_open, self.was_well, self.quiet_until_ms);
-        let spared_until_ms = self.spared_until_ms;
+        let (is_open, was_well) = (self.is_open, self.was_well);
+        let volley_from_ms = self.quiet_until_ms.max(self.spared_until_ms);
         let is_guarded = !self.rules.proven && !self.has_passed;
-        let is_turned_away = matches!(outcome, Outcome::Throttled { .. }) || seen.status == Some(503);
-        let are_same = self.see_turned_away(id, is_turned_away, outcome)?;
-        if matches!(outcome, Outcome::Throttled { .. }) {
-            self.see_pushed_back(now_ms, id, are_same)?;
-        }
+        let are_same = self.see_turned_away(now_ms, id, seen)?;
         let book = self.book(id)?;
         let is_lonely = book.lonely >= LONELY_MIN;
         book.in_flight = false;
         let (subject, is_chronic, is_plain) = (book.subject, book.chronic, !book.chronic && !book.is_known);
-        let is_new_volley = book.sent_ms >= quiet_until_ms.max(spared_until_ms);
+        let is_new_volley = book.sent_ms >= volley_from_ms;
         let (mut is_definite, mut is_failure, mut quiet_ms) = (false, false, None);
         match outcome {
             Outcome::Acknowledged => is_definite = true,
@@ -270,14 +266,13 @@ impl Checker {
             }
             Outcome::TokenRefused | Outcome::Forbidden { .. } => {}
             Outcome::Redirected => self.redirects += usize::from(!is_chronic),
-            Outcome::Throttled { retry_after_ms: None } => {
-                quiet_ms = is_new_volley.then_some(default_ms);
-                if are_same || is_lonely {
-                    quiet_ms = None;
+            Outcome::Throttled { retry_after_ms } => {
+                let is_spared = is_lonely || are_same && retry_after_ms.is_none();
+                quiet_ms = retry_after_ms.or(is_new_volley.then_some(default_ms)).filter(|_| !is_spared);
+                if is_spared {
                     self.spared_until_ms = now_ms + default_ms;
                 }
             }
-            Outcome::Throttled { retry_after_ms } => quiet_ms = retry_after_ms.filter(|_| !is_lonely),
             Outcome::ServerFailed { retry_after_ms, .. } => {
                 quiet_ms = *retry_after_ms;
                 is_failure = true;
@@ -339,7 +334,9 @@ impl Checker {
     }
 
     /// Whether it seems to be always the same ones that are turned away.
-    fn see_turned_away(&mut self, id: UpdateId, is_so: bool, outcome: &Outcome) -> Result<bool, String> {
+    fn see_turned_away(&mut self, now_ms: u64, id: UpdateId, seen: &Seen) -> Result<bool, String> {
+        let is_pushed_back = matches!(seen.outcome, Outcome::Throttled { .. });
+        let is_so = is_pushed_back || seen.status == Some(503);
         let passes = self.passes;
         let book = self.book(id)?;
         let were_others_passed = book.turned_away.is_some_and(|then| passes >= then + SAME_PASSES);
@@ -347,10 +344,14 @@ impl Checker {
         if is_so {
             book.turned_away = Some(passes);
             self.again.0 += u64::from(were_others_passed);
-        } else if *outcome == Outcome::Acknowledged {
+        } else if seen.outcome == Outcome::Acknowledged {
             self.again.1 += u64::from(was_turned_away);
         }
-        Ok(self.again.0 >= SAME_MIN && self.again.1 * SAME_PART <= self.again.0)
+        let are_same = self.again.0 >= SAME_MIN && self.again.1 * SAME_PART <= self.again.0;
+        if is_pushed_back {
+            self.see_pushed_back(now_ms, id, are_same)?;
+        }
+        Ok(are_same)
     }
 
     /// A 429 is everybody's, unless others pass between it and the next, again and again.

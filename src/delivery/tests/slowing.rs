@@ -2,8 +2,8 @@
 
 use super::*;
 
-/// Sends what may be sent, step by step, for so many milliseconds; every `nth` attempt is answered with the outcome.
-fn live(desk: &mut Desk, ms: u64, nth: u64, bad: &(Outcome, Option<u16>)) {
+/// Sends what may be sent, step by step, for so many milliseconds; two of `of` attempts are answered with the outcome.
+fn live(desk: &mut Desk, ms: u64, of: u64, bad: &(Outcome, Option<u16>)) {
     let mut number = 0;
     for _ in 0..ms / 10 {
         desk.now_ms += 10;
@@ -15,7 +15,7 @@ fn live(desk: &mut Desk, ms: u64, nth: u64, bad: &(Outcome, Option<u16>)) {
         if let Some(attempt) = desk.scheduler.next(desk.now_ms) {
             number += 1;
             let (outcome, status) =
-                if number % nth == 0 { bad.clone() } else { (Outcome::Acknowledged, Some(201)) };
+                if number * 2 % of < 2 { bad.clone() } else { (Outcome::Acknowledged, Some(201)) };
             desk.answer_with(attempt.id, outcome, status);
         }
     }
@@ -24,11 +24,11 @@ fn live(desk: &mut Desk, ms: u64, nth: u64, bad: &(Outcome, Option<u16>)) {
 #[test]
 fn what_spaces_attempts_is_told_where_it_asks_for_more_than_the_rate() {
     let turned_away = Outcome::ServerFailed { signature: "503".into(), retry_after_ms: None };
-    for (bad, nth) in [((failed(), Some(500)), 2), ((turned_away, Some(503)), 5)] {
+    for (bad, of) in [((failed(), Some(500)), 4), ((turned_away, Some(503)), 9)] {
         let mut desk = Desk::warm(proven());
         desk.scheduler.expect_first_tries(true);
         assert_eq!(desk.scheduler.slowing(0, desk.now_ms), None);
-        live(&mut desk, 2_500, nth, &bad);
+        live(&mut desk, 2_500, of, &bad);
         let slowing = desk.scheduler.slowing(0, desk.now_ms).expect("it is slow");
         let is_of_its_kind = if bad.1 == Some(500) {
             matches!(slowing, Slowing::Failing { gap_us: 20_000.. })

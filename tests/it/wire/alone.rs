@@ -132,3 +132,16 @@ fn that_what_was_refused_is_not_tried_by_a_resume_is_told_where_one_is_due() {
     assert_eq!((ran.rows("synced"), ran.rows("failed")), (15, 5));
     assert!(!next_steps(&ran).contains("--retry-failed"), "{}", ran.stdout);
 }
+
+#[test]
+fn a_403_at_the_end_of_a_pass_waits_for_the_passes_behind_it() {
+    let workspace = Workspace::with(subject_status("C-000002", 422));
+    workspace.write("crm.csv", export(3));
+    let one_by_one = ["--max-in-flight", "1", "crm.csv"];
+    workspace.sync(&one_by_one).expect(3);
+    // The last row of the main pass and the chronic one behind it meet a token that is not good for a moment.
+    workspace.fault(outage(2, 2, OutageKind::Status(403)));
+    workspace.write("crm.csv", export(3).replace(",basic", ",gold"));
+    let ran = workspace.sync(&one_by_one).expect(0).expect_books();
+    assert_eq!((ran.rows("synced"), http(&ran, "403")), (3, 2), "{}", ran.stdout);
+}

@@ -6,6 +6,9 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use simsync::sandbox::{Faults, OutageKind};
+
+use super::outage;
 use super::scripted::{Scripted, answer};
 use crate::support::{Workspace, export, ran, signal};
 
@@ -206,4 +209,30 @@ fn a_time_zone_that_is_none_is_refused_before_anything_needs_it() {
     assert!(checked.stderr.contains("Mars/X") && checked.stderr.contains("time_zone"), "{}", checked.stderr);
     workspace.sync(&["crm.csv"]).expect(10);
     assert_eq!(workspace.sandbox.stats().requests, 0);
+}
+
+#[test]
+fn hours_that_close_in_the_middle_of_an_outage_do_not_count_towards_it() {
+    let open = "[delivery]\nrate = \"500/s\"\noutage_max = \"5s\"\n";
+    let closed = window_now("500/s", "pause").replace("time_zone", "outage_max = \"5s\"\ntime_zone");
+    let workspace = Workspace::with(outage(11, u64::MAX / 2, OutageKind::Status(503)));
+    workspace.configure(open);
+    workspace.write("crm.csv", export(40));
+    let url = workspace.sandbox.url();
+    let mut command = workspace.command(&["sync", "--api-url", &url, "--json", "crm.csv"]);
+    let mut child =
+        command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    workspace.wait_for_requests(20);
+    workspace.configure(&closed);
+    signal(child.id(), rustix::process::Signal::HUP);
+    std::thread::sleep(Duration::from_millis(1_000));
+    let asked = workspace.sandbox.stats().requests;
+    std::thread::sleep(Duration::from_millis(6_000));
+    assert_eq!(workspace.sandbox.stats().requests, asked, "nobody is asked while nothing may be sent");
+    assert!(child.try_wait().unwrap().is_none(), "nor does the outage grow older");
+    workspace.fault(Faults::default());
+    workspace.configure(open);
+    signal(child.id(), rustix::process::Signal::HUP);
+    let ran = ran(child.wait_with_output().unwrap()).expect(0).expect_books();
+    assert_eq!((ran.rows("synced"), ran.rows("failed")), (40, 0), "{}", ran.stdout);
 }

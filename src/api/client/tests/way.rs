@@ -69,6 +69,17 @@ fn a_connection_that_is_not_made_in_time_says_what_it_waited_for() {
     );
 }
 
+#[test]
+fn why_no_connection_is_made_is_not_looked_at_for_every_attempt() {
+    let silent = Server::start(|peer| drop(peer.stream.read_to_end(&mut Vec::new())));
+    let mut options = options(&silent.url().replace("http:", "https:"));
+    (options.connect_timeout_ms, options.timeout_ms) = (50, 600_000);
+    let texts: Vec<_> = attempts_with(&options, 4).into_iter().map(|answered| answered.trouble).collect();
+    assert!(texts.iter().all(|trouble| *trouble == texts[0] && trouble.is_some()), "{texts:?}");
+    let connections = silent.connections.load(Ordering::SeqCst);
+    assert!(connections < 8, "{connections}: as many looks as attempts");
+}
+
 /// Options by way of a proxy at this port.
 fn by_proxy(scheme: &str, credentials: &str, port: u16) -> ClientOptions {
     let endpoint = Endpoint::parse(&format!("{scheme}://gate.invalid/x/"), true).expect("an endpoint");
