@@ -37,6 +37,15 @@ impl Fatal {
         Fatal::of(exit, &Message(message.into()), hint)
     }
 
+    /// With more to its hint.
+    pub(super) fn adding(mut self, more: Option<String>) -> Fatal {
+        if let Some(more) = more {
+            let hint = self.explanation.hint.take().map_or_else(String::new, |hint| hint + "; ");
+            self.explanation.hint = Some(hint + &more);
+        }
+        self
+    }
+
     fn of(exit: Exit, error: &(dyn Error + 'static), hint: impl Into<String>) -> Fatal {
         Fatal { exit, explanation: Explanation::of(error, exit, Some(hint.into())) }
     }

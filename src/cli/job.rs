@@ -12,7 +12,7 @@ use super::common::unused_columns;
 use super::expiry;
 use super::fatal::Fatal;
 use super::key;
-use super::learned::Learned;
+use super::learned::{self, Learned};
 use super::parts::{self, Destination};
 use super::places::Places;
 use super::plan_file::Task;
@@ -298,7 +298,9 @@ impl Job<'_> {
         };
         let written = self.write_rows(&surveyed, judge, &mut delivered, Some(journal), emitter);
         if let Some(stopped) = &delivered.stopped {
-            return Err(first_told(Fatal::from(stopped), written, emitter));
+            let files: Vec<&str> = self.inputs.files().iter().map(|file| file.name.as_str()).collect();
+            let fatal = Fatal::from(stopped).adding(learned::blamed_lines(&delivered, &files));
+            return Err(first_told(fatal, written, emitter));
         }
         written?;
         // What is held waits for the operator's word on this very update: closed, the batch run again would be a new
@@ -426,7 +428,10 @@ impl Job<'_> {
             });
         }
         let older_open = journal.map(|journal| journal.older_open(target, batch.seq)).transpose()?.flatten();
-        let rules = PlanRules { older_open, ..self.plan_rules(&batch, key_field, judge.tag()) };
+        let turned_away = journal.map(|journal| journal.turned_away(target)).transpose()?.flatten();
+        let turned_away = turned_away.map(|away| away.subjects.into_iter().collect()).unwrap_or_default();
+        let turned_away = Arc::new(turned_away);
+        let rules = PlanRules { older_open, turned_away, ..self.plan_rules(&batch, key_field, judge.tag()) };
         let threads = parts::plan_threads(self.settings);
         let plan = match journal {
             Some(journal) => survey.finish(&rules, journal, threads)?,
@@ -458,6 +463,7 @@ impl Job<'_> {
             now_s: clock::wall_s(),
             batch: batch.seq,
             older_open: None,
+            turned_away: Arc::default(),
             key,
             tag,
             samples: settings.samples,
@@ -504,6 +510,9 @@ impl Job<'_> {
         }
         let (target, batch) = (self.destination.target.clone(), surveyed.batch.seq);
         let learned = Learned::of(journal, &target, &surveyed.proof, batch)?;
+        if let Some(text) = learned.note() {
+            emitter.emit(Event::Noticed { text });
+        }
         let delivered = deliver::deliver(
             Delivery {
                 client: parts::client_options(self.settings, endpoint, &self.rules)?,
@@ -532,7 +541,10 @@ impl Job<'_> {
             },
             emitter,
         )?;
-        Learned::keep(&delivered, journal, &target, batch)?;
+        // A single row that is sent to find something out settles nothing for the others.
+        if self.settings.run.only_row.is_none() {
+            learned.keep(&delivered, journal, &target, batch)?;
+        }
         Ok(delivered)
     }
 

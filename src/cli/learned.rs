@@ -2,19 +2,32 @@
 //!
 //! Not here: what it means for delivery (`delivery/`), how it is kept (`journal/`).
 
-use crate::deliver::Delivered;
-use crate::delivery::LeftAlone;
-use crate::journal::{Journal, JournalError};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::count::plural;
+use crate::deliver::{Delivered, Stopped};
+use crate::delivery::outcome::StopCause;
+use crate::delivery::{FEW_MAX, TurnedAway};
+use crate::digest::SubjectId;
+use crate::journal::{self, Journal, JournalError};
+use crate::row::Place;
+
+/// Lines named whose answers have stopped a run, at most.
+const LINES_NAMED_MAX: usize = 5;
 
 /// What the runs before have learned.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Learned {
     /// Whether target, envelope and mapping have been acknowledged.
     pub(super) is_proven: bool,
     /// Where the limit of attempts at once settled.
     pub(super) settled: Option<u64>,
-    /// What the last run left alone at its end.
-    pub(super) left_alone: Option<LeftAlone>,
+    /// Whom they were stopped for.
+    pub(super) turned_away: Arc<TurnedAway>,
+    /// Whether the last one was: this one sends what it reads mixed, so that others pass between those.
+    pub(super) is_mixed: bool,
+    kept: Option<journal::TurnedAway>,
 }
 
 impl Learned {
@@ -25,16 +38,37 @@ impl Learned {
         proof: &str,
         batch: u64,
     ) -> Result<Learned, JournalError> {
-        let left_alone = journal.left_alone(target)?;
+        let kept = journal.turned_away(target)?;
+        let of_kept = |kept: &journal::TurnedAway| TurnedAway {
+            are_left_alone: kept.is_last
+                && kept.others_passed
+                && kept.batch == batch
+                && kept.subjects.len() < FEW_MAX,
+            subjects: kept.subjects.iter().copied().collect(),
+        };
         Ok(Learned {
             is_proven: journal.is_proven(proof)?,
             settled: journal.settled_limit(target)?,
-            left_alone: left_alone.map(|(of, updates)| LeftAlone { updates, is_resumed: of == batch }),
+            turned_away: Arc::new(kept.as_ref().map(of_kept).unwrap_or_default()),
+            is_mixed: kept.as_ref().is_some_and(|kept| kept.is_last),
+            kept,
+        })
+    }
+
+    /// What is to be told before this run.
+    pub(super) fn note(&self) -> Option<String> {
+        let away = plural(self.turned_away.subjects.len() as u64, "subject");
+        self.is_mixed.then(|| {
+            format!(
+                "the run before was stopped by what it was answered: rows are sent mixed, and those of {away} that \
+                 were turned away then go last"
+            )
         })
     }
 
     /// Keeps what was learned by the run of this batch.
     pub(super) fn keep(
+        self,
         delivered: &Delivered,
         journal: &Journal,
         target: &str,
@@ -46,10 +80,137 @@ impl Learned {
         if let Some(limit) = delivered.settled_limit {
             journal.set_settled_limit(target, limit)?;
         }
+        journal.set_turned_away(target, turned_away(self.kept.unwrap_or_default(), delivered, batch))
+    }
+}
+
+/// Whom the runs at the target were stopped for, after this one; `None` where it was nobody.
+fn turned_away(
+    before: journal::TurnedAway,
+    delivered: &Delivered,
+    batch: u64,
+) -> Option<journal::TurnedAway> {
+    let is_still = |subject: &SubjectId| delivered.still_away.contains(subject);
+    let still = before.subjects.into_iter().filter(is_still);
+    if !is_for_answers(delivered.stopped.as_ref()) {
+        let subjects: Vec<SubjectId> = still.collect();
         // A run that was stopped otherwise knows no more of it than the one before.
-        if delivered.stopped.is_none() || delivered.left_alone.is_some() {
-            journal.set_left_alone(target, delivered.left_alone.map(|updates| (batch, updates)))?;
+        let is_last = before.is_last && delivered.stopped.is_some();
+        return (is_last || !subjects.is_empty()).then_some(journal::TurnedAway {
+            subjects,
+            is_last,
+            ..before
+        });
+    }
+    // What fails while the server is down has not failed for its own sake: it is told from the others between which it is sent.
+    let is_outage = matches!(delivered.stopped, Some(Stopped::Cause(StopCause::Outage)));
+    let now = delivered.turned_away.iter().filter(|_| !is_outage).map(|(_, subject)| *subject);
+    let mut seen = BTreeSet::new();
+    Some(journal::TurnedAway {
+        batch,
+        others_passed: delivered.others_passed || before.batch == batch && before.others_passed,
+        is_last: true,
+        subjects: now.chain(still).filter(|subject| seen.insert(*subject)).collect(),
+    })
+}
+
+/// Whether a run was stopped for answers to single rows, which may be the rows' fault.
+fn is_for_answers(stopped: Option<&Stopped>) -> bool {
+    matches!(
+        stopped,
+        Some(Stopped::Cause(
+            StopCause::TokenRefused
+                | StopCause::Redirected { .. }
+                | StopCause::NothingAccepted { .. }
+                | StopCause::RefusalsInARow { .. }
+                | StopCause::Outage
+        ))
+    )
+}
+
+/// The lines whose answers have stopped a run, and what becomes of them; `files` are the names of the inputs.
+pub(super) fn blamed_lines(delivered: &Delivered, files: &[&str]) -> Option<String> {
+    let mut places: Vec<Place> = delivered.turned_away.iter().map(|(place, _)| *place).collect();
+    places.sort_unstable();
+    let one = |place: &Place| match files.get(usize::try_from(place.file).unwrap_or(usize::MAX)) {
+        Some(name) if files.len() > 1 => format!("{name}:{}", place.line),
+        Some(_) | None => place.line.to_string(),
+    };
+    let named: Vec<String> = places.iter().take(LINES_NAMED_MAX).map(one).collect();
+    let more = places.len().saturating_sub(named.len());
+    let lines = match (named.split_last(), more) {
+        (None, _) => return None,
+        (Some((last, [])), 0) => last.clone(),
+        (Some((last, first)), 0) => format!("{} and {last}", first.join(", ")),
+        (Some(_), _) => format!("{} and {more} more", named.join(", ")),
+    };
+    let is_outage = matches!(delivered.stopped, Some(Stopped::Cause(StopCause::Outage)));
+    let next = if is_outage { "between others" } else { "last" };
+    Some(if places.len() == 1 {
+        format!("that was the answer to line {lines}, which is sent {next} in the next run")
+    } else {
+        format!("those were the answers to lines {lines}, which are sent {next} in the next run")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn subject(number: u8) -> SubjectId {
+        SubjectId([number; 16])
+    }
+
+    fn place(file: u32, line: u64) -> Place {
+        Place { ordinal: u64::from(file) * 1_000 + line, file, line }
+    }
+
+    fn stopped(cause: StopCause, blamed: &[u8], still: &[u8]) -> Delivered {
+        Delivered {
+            stopped: Some(Stopped::Cause(cause)),
+            turned_away: blamed
+                .iter()
+                .map(|number| (place(0, u64::from(*number)), subject(*number)))
+                .collect(),
+            still_away: still.iter().map(|number| subject(*number)).collect(),
+            ..Delivered::default()
         }
-        Ok(())
+    }
+
+    #[test]
+    fn every_stopped_run_adds_its_own_and_what_is_settled_goes() {
+        let first = turned_away(
+            journal::TurnedAway::default(),
+            &Delivered { others_passed: true, ..stopped(StopCause::TokenRefused, &[1, 2], &[]) },
+            7,
+        );
+        let first = first.unwrap();
+        assert_eq!(first.subjects, [subject(1), subject(2)]);
+        assert!(first.others_passed && first.is_last);
+        let second =
+            turned_away(first, &stopped(StopCause::Redirected { status: 308 }, &[3, 2], &[2]), 7).unwrap();
+        assert_eq!(second.subjects, [subject(3), subject(2)]);
+        assert!(second.others_passed, "in a run of this batch");
+        let outage = turned_away(second.clone(), &stopped(StopCause::Outage, &[4], &[2, 3]), 8).unwrap();
+        assert_eq!((outage.subjects.len(), outage.others_passed, outage.is_last), (2, false, true));
+        // A budget says nothing about it, and an end in order settles the matter.
+        let budget = stopped(StopCause::ErrorBudget { failed: 1 }, &[], &[2]);
+        assert!(turned_away(second.clone(), &budget, 8).unwrap().is_last);
+        let ended = Delivered { still_away: [subject(3)].into(), ..Delivered::default() };
+        let left = turned_away(second.clone(), &ended, 8).unwrap();
+        assert_eq!((left.subjects, left.is_last), (vec![subject(3)], false));
+        assert_eq!(turned_away(second, &Delivered::default(), 8), None);
+    }
+
+    #[test]
+    fn the_first_few_lines_are_named() {
+        let told = |blamed: &[u8], files: &[&str]| {
+            blamed_lines(&stopped(StopCause::TokenRefused, blamed, &[]), files).unwrap_or_default()
+        };
+        assert_eq!(told(&[], &["a"]), "");
+        assert!(told(&[9], &["a"]).contains("to line 9, which is sent last in the next run"));
+        assert!(told(&[9, 2], &["a"]).contains("to lines 2 and 9, which are sent last"));
+        assert!(told(&[9, 2, 3, 4, 5, 6, 7], &["a"]).contains("lines 2, 3, 4, 5, 6 and 2 more, which"));
+        assert!(told(&[9, 2], &["a", "b"]).contains("lines a:2 and a:9, which"));
     }
 }

@@ -324,7 +324,7 @@ pub(super) fn deliver_rules(
         breaker_failures: delivery.breaker_failures,
         breaker_subjects: delivery.breaker_subjects,
         proven: learned.is_proven,
-        left_alone: learned.left_alone,
+        turned_away: Arc::clone(&learned.turned_away),
         refusals_in_a_row_max: delivery.refusals_in_a_row_max,
         failures_max: delivery.max_errors.map(|budget| budget.failures_max(rows_read)),
         signature_failures_max: delivery
@@ -337,6 +337,7 @@ pub(super) fn deliver_rules(
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     DeliverRules {
         rows_held_max: scheduler.held_max,
+        is_mixed: learned.is_mixed,
         scheduler,
         hours: hours(delivery),
         senders: delivery.senders.unwrap_or(cores.min(SENDERS_MAX)).min(max_in_flight),

@@ -2,7 +2,7 @@
 //! is taken for down.
 //!
 //! Until then every update goes straight on, for the reading side hands over no more than the window holds. From the first
-//! opening of the breaker on it may hand over more; that has no intent, so it is neither in doubt after a crash nor more than
+//! opening of the breaker on, or from the beginning where the run before was stopped for what it was answered, it may hand over more; that has no intent, so it is neither in doubt after a crash nor more than
 //! pending when the run stops, until it is chosen to probe or the window has room. Not here: who is chosen
 //! (`delivery/ahead.rs`), and what is put aside for later passes (`aside.rs`).
 
@@ -45,6 +45,11 @@ impl Driver<'_, '_> {
         if self.scheduler.is_down() {
             return self.choose_probe();
         }
+        // What is sent mixed from the beginning has to be at hand first.
+        self.is_filling &= self.feeding && self.ahead.len() < self.rules.rows_held_max;
+        if self.is_filling {
+            return;
+        }
         while self.free > 0
             && let Some(fed) = self.ahead.take()
         {
@@ -57,6 +62,14 @@ impl Driver<'_, '_> {
     pub(super) fn read_ahead(&mut self, credit: &Credit) {
         if !self.is_resolving && self.ahead.begin() {
             credit.give(self.rules.rows_held_max);
+        }
+    }
+
+    /// Begins a pass mixed, where the run before was stopped for what it was answered: those rows may stand together.
+    pub(super) fn begin_mixed(&mut self, credit: &Credit) {
+        if self.rules.is_mixed {
+            self.read_ahead(credit);
+            self.is_filling = self.ahead.is_on();
         }
     }
 

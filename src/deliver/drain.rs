@@ -93,6 +93,11 @@ impl Driver<'_, '_> {
     /// While stopping: withdraws what was not sent, and at the end of the grace cuts off what is on the wire.
     pub(super) fn finish_draining(&mut self) {
         self.later = Later::default();
+        for id in self.scheduler.blamed() {
+            if let Some(held) = self.held.get(&id).filter(|held| !held.fed.is_clear) {
+                self.outcome.turned_away.push((held.fed.place, held.fed.update.subject));
+            }
+        }
         for left in self.scheduler.unsent() {
             self.leave(left.id, left.maybe_applied);
         }

@@ -133,6 +133,8 @@ pub(super) struct Driver<'a, 'e> {
     pub(super) held: HashMap<UpdateId, Held>,
     /// Updates that were read beyond the window, without intents.
     pub(super) ahead: Ahead<Fed>,
+    /// Whether it is read ahead before anything is sent.
+    pub(super) is_filling: bool,
     /// Updates whose intents may be opened now: what is free of the window.
     pub(super) free: usize,
     /// The update that was chosen to probe, once its intent is durable.
@@ -232,6 +234,7 @@ impl<'a, 'e> Driver<'a, 'e> {
             batch: 0,
             held: HashMap::new(),
             ahead: Ahead::default(),
+            is_filling: false,
             free: 0,
             probe: None,
             permits_in_hand: 0,
@@ -503,10 +506,11 @@ impl<'a, 'e> Driver<'a, 'e> {
 
 impl Driver<'_, '_> {
     /// Makes ready for the next pass over the inputs.
-    pub(super) fn begin_pass(&mut self, bytes_total: u64) {
+    pub(super) fn begin_pass(&mut self, bytes_total: u64, credit: &Credit) {
         self.progress = Progress { rows: 0, bytes: 0, bytes_total };
         (self.ahead, self.free) = (Ahead::default(), self.window);
         self.scheduler.begin_pass(self.deferred_room());
+        self.begin_mixed(credit);
     }
 
     /// Whether nothing has stopped the run.
@@ -533,7 +537,8 @@ impl Driver<'_, '_> {
         self.tell_cleared_so_far();
         self.tell_cleared();
         self.outcome.settled_limit = self.scheduler.settled_limit().map(|limit| limit as u64);
-        self.outcome.left_alone = self.scheduler.left_alone();
+        self.outcome.still_away.clone_from(self.scheduler.still_away());
+        self.outcome.others_passed = self.scheduler.have_others_passed();
         self.outcome.fates = Some(self.fates);
         self.outcome
     }

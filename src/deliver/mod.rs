@@ -28,6 +28,7 @@ mod swaps;
 mod tell;
 mod waves;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -49,7 +50,7 @@ use self::resolve::PassPlace;
 use crate::api::{ApiError, Client, ClientOptions, Envelope, Token, TokenSource, Trouble};
 use crate::delivery::outcome::{Outcome, PAGE, Seen, StopCause};
 use crate::delivery::{DeliveryRules, Scheduler};
-use crate::digest::StateKey;
+use crate::digest::{StateKey, SubjectId};
 use crate::engine::credit::Credit;
 use crate::engine::senders::Senders;
 use crate::engine::signals::{Signals, Stop};
@@ -71,6 +72,8 @@ pub struct DeliverRules {
     pub scheduler: DeliveryRules,
     /// How fast, by time of day.
     pub hours: Hours,
+    /// Whether rows are sent mixed from the beginning, as far as they are read ahead.
+    pub is_mixed: bool,
     /// Threads that send.
     pub senders: usize,
     /// Updates handed over and not settled, at most, retries included.
@@ -371,8 +374,12 @@ pub struct Delivered {
     pub fates: Option<Fates>,
     /// Attempts at once where the adaptive limit settled, for the next run at the target to begin with.
     pub settled_limit: Option<u64>,
-    /// Updates that are left pending because they alone were turned away at the end of the run.
-    pub left_alone: Option<u64>,
+    /// Whose answers have stopped the run, where answers to single updates did.
+    pub turned_away: Vec<(Place, SubjectId)>,
+    /// Of the subjects that earlier runs were stopped for, those that nothing is settled of.
+    pub still_away: BTreeSet<SubjectId>,
+    /// Whether anybody else was acknowledged.
+    pub others_passed: bool,
     /// Who was cleared to break a swap and has no update yet.
     pub(crate) cleared: Cleared,
 }
@@ -552,7 +559,7 @@ fn pass_of(
     feed: impl FnOnce(&Credit, Send<'_>) -> Result<LaterWaves, FeedError> + std::marker::Send,
 ) {
     let credit = Credit::new(window);
-    driver.begin_pass(bytes_total);
+    driver.begin_pass(bytes_total, &credit);
     let waker = driver.waker();
     std::thread::scope(|scope| {
         scope.spawn(|| {

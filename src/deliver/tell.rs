@@ -131,18 +131,10 @@ impl Driver<'_, '_> {
         }
     }
 
-    /// Stops. Says so where it is for a few updates at the end, and what becomes of them when the run is continued.
+    /// Stops for what the scheduler has decided.
     pub(super) fn stop_for(&mut self, cause: StopCause) {
         if cause == StopCause::Outage {
             return self.stop(self.outage());
-        }
-        if let Some(left) = self.scheduler.left_alone() {
-            let text = format!(
-                "{} left alone at the end: turned away under a token under which others had passed. Was the token \
-                 revoked, renew it; if they are turned away again when the same command is run again, they have failed",
-                plural(left, "update")
-            );
-            self.emitter.emit(Event::Noticed { text });
         }
         self.stop(Stopped::Cause(cause));
     }

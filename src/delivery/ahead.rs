@@ -18,6 +18,8 @@ pub struct Ahead<T> {
     /// Subjects with something to take, each once.
     subjects: Vec<SubjectId>,
     updates: HashMap<SubjectId, VecDeque<T>>,
+    /// Updates.
+    len: usize,
     taken: u32,
     /// The moment of the probe that somebody was chosen for last.
     chosen_for_ms: Option<u64>,
@@ -25,7 +27,14 @@ pub struct Ahead<T> {
 
 impl<T> Default for Ahead<T> {
     fn default() -> Ahead<T> {
-        Ahead { is_on: false, subjects: Vec::new(), updates: HashMap::new(), taken: 0, chosen_for_ms: None }
+        Ahead {
+            is_on: false,
+            subjects: Vec::new(),
+            updates: HashMap::new(),
+            len: 0,
+            taken: 0,
+            chosen_for_ms: None,
+        }
     }
 }
 
@@ -45,6 +54,11 @@ impl<T> Ahead<T> {
         self.subjects.is_empty()
     }
 
+    /// Updates to take.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
     /// Takes an update in.
     pub fn push(&mut self, subject: SubjectId, update: T) {
         let updates = self.updates.entry(subject).or_default();
@@ -52,6 +66,7 @@ impl<T> Ahead<T> {
             self.subjects.push(subject);
         }
         updates.push_back(update);
+        self.len += 1;
     }
 
     /// The next one to be sent: the first of its subject, from anywhere.
@@ -76,6 +91,7 @@ impl<T> Ahead<T> {
     pub fn clear(&mut self) {
         self.subjects.clear();
         self.updates.clear();
+        self.len = 0;
     }
 
     fn take_at(&mut self, place: usize) -> Option<T> {
@@ -85,6 +101,7 @@ impl<T> Ahead<T> {
         let subject = self.subjects.swap_remove(place);
         let updates = self.updates.get_mut(&subject)?;
         let update = updates.pop_front();
+        self.len = self.len.saturating_sub(1);
         if updates.is_empty() {
             self.updates.remove(&subject);
         } else {
@@ -129,7 +146,7 @@ mod tests {
     fn all_of_it_comes_from_anywhere_and_each_subject_in_its_order() {
         let mut ahead = ahead(900, 300);
         let taken: Vec<u64> = std::iter::from_fn(|| ahead.take()).collect();
-        assert!(ahead.is_empty());
+        assert!(ahead.is_empty() && ahead.len() == 0);
         let mut sorted = taken.clone();
         sorted.sort_unstable();
         assert_eq!(sorted, (0..900).collect::<Vec<_>>());

@@ -11,8 +11,11 @@ use super::schedule::Scheduler;
 impl Scheduler {
     /// An update has failed for good.
     pub(super) fn fail(&mut self, id: UpdateId, failure: Failure, decision: &mut Decision) {
-        let is_chronic = self.lanes.settle(id).is_some_and(|item| item.chronic);
-        if !is_chronic {
+        let settled = self.lanes.settle(id);
+        if let Some(item) = &settled {
+            self.away.remove(&item.subject);
+        }
+        if !settled.is_some_and(|item| item.chronic) {
             self.count(&failure.signature, decision);
         }
         decision.verdicts.push((id, Verdict::Failed(failure)));

@@ -46,6 +46,11 @@ impl Guard {
         !self.is_proven
     }
 
+    /// Whether so many were refused that others are tried from anywhere: rows that are wrong themselves stand together.
+    pub(super) fn seeks_others(&self) -> bool {
+        self.is_on() && 2 * self.subjects.len() >= self.subjects_max
+    }
+
     /// Whether verdicts are being kept back.
     pub(super) fn withholds(&self) -> bool {
         !self.withheld.is_empty()

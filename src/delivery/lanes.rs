@@ -13,6 +13,7 @@ use super::alone::PushedBack;
 use super::decision::{Leftover, Offer, UpdateId};
 use super::rules::DeliveryRules;
 use super::same::TurnedAway;
+use super::turned_away::Against;
 use crate::digest::SubjectId;
 
 /// Retries that the retry budget may save up.
@@ -55,6 +56,8 @@ pub(super) struct Item {
     pub(super) answered: u32,
     /// Those charged that a definite answer has followed.
     pub(super) confirmed: u32,
+    /// Whether somebody passed after a failure of it, charged or not.
+    pub(super) is_passed_over: bool,
     /// When the first failure that counts was, on the clock of the time the run was free to send.
     failed_first_ms: Option<u64>,
     /// Temporary failures its delay grows with.
@@ -71,6 +74,10 @@ pub(super) struct Item {
     pub(super) unhurried: bool,
     /// Whether it was refused with others in a row, and is tried once more.
     pub(super) suspected: bool,
+    /// Whether an earlier run was stopped for its subject.
+    pub(super) away: bool,
+    /// The kind of its latest answer that was none to its liking.
+    pub(super) against: Option<Against>,
     /// Requests for it that the server did not look at.
     pub(super) unprocessed: u32,
     /// Its 429.
@@ -155,16 +162,17 @@ pub(super) struct Lanes {
 
 impl Lanes {
     /// Takes an update in, at the end of its subject's lane.
-    pub(super) fn offer(&mut self, offer: Offer) {
+    pub(super) fn offer(&mut self, offer: Offer, is_away: bool) {
         debug_assert!(!self.items.contains_key(&offer.id), "an update is offered once");
         let item = Item {
             subject: offer.subject,
-            chronic: offer.chronic,
+            chronic: offer.chronic && !is_away,
             attempts: 0,
             charged: 0,
             waived: 0,
             answered: 0,
             confirmed: 0,
+            is_passed_over: false,
             failed_first_ms: None,
             strikes: 0,
             maybe_applied: false,
@@ -173,6 +181,8 @@ impl Lanes {
             probed: false,
             unhurried: false,
             suspected: false,
+            away: is_away,
+            against: None,
             unprocessed: 0,
             pushed_back: PushedBack::default(),
             turned_away: TurnedAway::default(),
@@ -215,6 +225,21 @@ impl Lanes {
 
     pub(super) fn get_mut(&mut self, id: UpdateId) -> Option<&mut Item> {
         self.items.get_mut(&id)
+    }
+
+    /// Updates off the wire whose latest answer is of this kind, chronic ones aside, in the order of ids.
+    pub(super) fn blamed(&self, kind: Against) -> Vec<UpdateId> {
+        let is_blamed =
+            |item: &Item| item.against == Some(kind) && !item.chronic && item.stand != Stand::InFlight;
+        let mut ids: Vec<UpdateId> =
+            self.items.iter().filter(|(_, item)| is_blamed(item)).map(|(id, _)| *id).collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    /// Whether an earlier run was stopped for every subject that is held, chronic ones aside.
+    pub(super) fn are_all_away(&self) -> bool {
+        self.items.values().all(|item| item.chronic || item.away)
     }
 
     /// Updates that were never tried, are not chronic, and could be sent as far as they themselves are concerned.
@@ -375,6 +400,17 @@ impl Lanes {
         [&mut self.front, &mut self.fresh, &mut self.doubtful, &mut self.retries]
             .into_iter()
             .find_map(VecDeque::pop_front)
+    }
+
+    /// Takes one of those that were never tried, from anywhere; the next in turn where there is none, or where one that goes
+    /// again is wanted (`is_again`) and there is one.
+    pub(super) fn take_other(&mut self, is_again: bool, fresh_per_retry: u32) -> Option<UpdateId> {
+        if self.fresh.is_empty() || is_again && !self.front.is_empty() {
+            return self.take(fresh_per_retry);
+        }
+        self.is_mixed = true;
+        self.probes = self.probes.wrapping_add(1);
+        self.fresh.remove(scattered(self.probes, self.fresh.len()))
     }
 
     /// The server is well.

@@ -47,7 +47,7 @@ pub use decision::{
 pub use rules::DeliveryRules;
 pub use schedule::Scheduler;
 pub use slowing::Slowing;
-pub use turned_away::LeftAlone;
+pub use turned_away::{FEW_MAX, TurnedAway};
 
 #[cfg(test)]
 mod sim;

@@ -9,7 +9,8 @@ use super::decision::UpdateId;
 use super::guard::LAST_SUBJECTS;
 use super::outcome::Failure;
 
-/// Redirects in a row that are everybody's: as many subjects as say enough at first contact.
+/// Redirects in a row that may be everybody's: as many subjects as say enough at first contact.
+/// Others are tried then, one by one and from anywhere, because rows that are redirected for their own sake stand together.
 const IN_A_ROW_MAX: usize = LAST_SUBJECTS;
 
 /// All of them.
@@ -24,6 +25,8 @@ pub(super) struct Redirects {
     streak: usize,
     /// Number of the attempt that the streak begins with.
     streak_from: u64,
+    /// Attempts launched when there were so many in a row that others are tried, and how many of those were redirected, too.
+    trial: Option<(u64, u32)>,
     /// Whether anybody has passed in this run.
     has_passed: bool,
 }
@@ -33,28 +36,45 @@ impl Redirects {
         self.waiting.is_empty()
     }
 
-    /// Takes one in: the number of its attempt, and how many are launched by now. A chronic row testifies to nothing.
-    pub(super) fn add(&mut self, id: UpdateId, failure: Failure, number: u64, launched: u64, chronic: bool) {
+    /// Takes one in: the number of its attempt, and how many are launched by now. A row that is known to be redirected for its
+    /// own sake testifies to nothing.
+    pub(super) fn add(&mut self, id: UpdateId, failure: Failure, number: u64, launched: u64, is_known: bool) {
         self.waiting.insert(id, (launched, failure));
-        if !chronic {
-            self.plain.insert(id);
-            if self.streak == 0 {
-                self.streak_from = number;
-            }
-            self.streak += 1;
+        if is_known {
+            return;
+        }
+        self.plain.insert(id);
+        if self.streak == 0 {
+            self.streak_from = number;
+        }
+        self.streak += 1;
+        if let Some((from, tried)) = &mut self.trial {
+            *tried += u32::from(number > *from);
+        } else if self.streak >= IN_A_ROW_MAX {
+            self.trial = Some((launched, 0));
         }
     }
 
-    /// Whether the address is wrong, and no row is.
-    pub(super) fn are_everybodys(&self) -> bool {
-        self.streak >= IN_A_ROW_MAX
+    /// Whether others are tried, one by one: it is the rows, or the address.
+    pub(super) fn are_on_trial(&self) -> bool {
+        self.trial.is_some()
+    }
+
+    /// Whether anybody has passed in this run.
+    pub(super) fn has_passed(&self) -> bool {
+        self.has_passed
+    }
+
+    /// Whether the address is wrong, and no row is: of so many others that were tried none has passed.
+    pub(super) fn are_everybodys(&self, tried_max: u32) -> bool {
+        self.trial.is_some_and(|(_, tried)| tried >= tried_max)
     }
 
     /// An attempt was acknowledged. Returns those whose redirect was known when it was launched: it is their own.
     pub(super) fn on_passed(&mut self, number: u64) -> Vec<(UpdateId, Failure)> {
         self.has_passed = true;
         if number > self.streak_from {
-            self.streak = 0;
+            (self.streak, self.trial) = (0, None);
         }
         let (known, stay) =
             std::mem::take(&mut self.waiting).into_iter().partition(|(_, (after, _))| *after < number);
@@ -63,11 +83,11 @@ impl Redirects {
         BTreeMap::into_iter(known).map(|(id, (_, failure))| (id, failure)).collect()
     }
 
-    /// Nobody is left who could pass: those that are their rows' own, or `None` where nobody ever passed in this run and some
-    /// of them are not known to fail on their own, as chronic ones are.
+    /// Nobody is left who could pass: those that are their rows' own, or `None` where nobody ever passed in this run, or too
+    /// many are redirected in a row, and some of them are not known to fail on their own, as chronic ones are.
     pub(super) fn give_up_waiting(&mut self) -> Option<Vec<(UpdateId, Failure)>> {
         let waiting = |(id, (_, failure))| (id, failure);
-        (self.has_passed || self.plain.is_empty())
+        (self.has_passed && self.trial.is_none() || self.plain.is_empty())
             .then(|| std::mem::take(&mut self.waiting).into_iter().map(waiting).collect())
     }
 

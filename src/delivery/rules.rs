@@ -2,7 +2,9 @@
 //!
 //! Not here: what they decide (the files beside this one), and how they are written in a configuration (`config.rs`).
 
-use super::turned_away::LeftAlone;
+use std::sync::Arc;
+
+use super::turned_away::TurnedAway;
 
 /// Attempts on the wire at once.
 pub const MAX_IN_FLIGHT: usize = 64;
@@ -84,8 +86,8 @@ pub struct DeliveryRules {
     pub probe_interval_max_ms: u64,
     /// Whether this target, envelope and mapping have been acknowledged before.
     pub proven: bool,
-    /// What the run before at this target left alone at its end; `None` where it left nothing.
-    pub left_alone: Option<LeftAlone>,
+    /// Whom earlier runs at this target were stopped for.
+    pub turned_away: Arc<TurnedAway>,
     /// Attempts in flight until the first success at an unproven target, at least 1.
     pub unproven_in_flight: usize,
     /// Subjects refused without a success that stop the run at an unproven target.
@@ -126,7 +128,7 @@ impl Default for DeliveryRules {
             probe_interval_ms: PROBE_INTERVAL_MS,
             probe_interval_max_ms: PROBE_INTERVAL_MAX_MS,
             proven: false,
-            left_alone: None,
+            turned_away: Arc::default(),
             unproven_in_flight: UNPROVEN_IN_FLIGHT,
             unproven_subjects: UNPROVEN_SUBJECTS,
             refusals_in_a_row_max: REFUSALS_IN_A_ROW_MAX,

@@ -14,6 +14,7 @@ use super::outcome::{Failure, Outcome, Quota, Seen, Verdict};
 use super::schedule::Scheduler;
 use super::shed;
 use super::suspects::FORBIDDEN_MAX;
+use super::turned_away::Against;
 use crate::ledger::FailureKind;
 use crate::update::FieldSet;
 
@@ -240,6 +241,7 @@ impl Scheduler {
     fn on_acknowledged(&mut self, id: UpdateId, generation: u64, sent_ms: u64, decision: &mut Decision) {
         let number = self.lanes.get(id).map_or(0, |item| item.number);
         self.token.on_passed(generation, number);
+        self.note_passed(id);
         self.lanes.settle(id);
         decision.verdicts.push((id, Verdict::Synced));
         self.row.forget();
@@ -284,6 +286,7 @@ impl Scheduler {
         for (id, charges) in recovered.confirmed {
             if let Some(item) = self.lanes.get_mut(id) {
                 item.confirmed = item.confirmed.saturating_add(charges);
+                item.is_passed_over = true;
             }
         }
         for (id, charges) in recovered.refunds {
@@ -313,6 +316,7 @@ impl Scheduler {
         let long_ms = self.rules.outage_max_ms / LEFT_PART;
         let left = is_last.then_some(Left { now_ms, long_ms, are_others_coming: self.is_pass_over });
         let Some(item) = self.lanes.get_mut(id) else { return };
+        item.against = Some(Against::Trouble);
         let sent_ms = item.sent.1;
         let is_own =
             self.answers.on_throttled(&mut item.pushed_back, item.chronic, left) || item.turned_away.is_own();
@@ -401,6 +405,7 @@ impl Scheduler {
         // What is turned away with many others is pushed back, and not failed; unless it came slowly.
         let is_hurried = !item.chronic && !item.unhurried && !self.same.are_same();
         let is_shed = is_shed && is_hurried && self.shed.is_spread(item.subject, now_ms);
+        item.against = is_chargeable.then_some(Against::Trouble);
         item.maybe_applied |= failure.maybe_applied;
         failure.maybe_applied = item.maybe_applied;
         // An update that has failed while others passed is known to fail on its own: it says nothing about the
@@ -486,18 +491,20 @@ impl Scheduler {
 
     /// A verdict against the row itself, kept back at first contact.
     pub(super) fn refuse(&mut self, id: UpdateId, mut failure: Failure, decision: &mut Decision) {
+        let is_known = self.is_known(id);
         let Some(item) = self.lanes.get_mut(id) else { return };
         item.maybe_applied |= failure.maybe_applied;
         failure.maybe_applied = item.maybe_applied;
         if !self.guard.is_on() {
-            let (subject, is_chronic) = (item.subject, item.chronic);
-            let stop = (!is_chronic).then(|| self.row.on_refused(subject, &failure.signature)).flatten();
+            let subject = item.subject;
+            let stop = (!is_known).then(|| self.row.on_refused(subject, &failure.signature)).flatten();
             self.fail(id, failure, decision);
             if let Some(cause) = stop {
                 self.stop(cause, decision);
             }
             return;
         }
+        item.against = Some(Against::Refusal);
         let stop = self.guard.withhold(id, item.subject, item.chronic, failure);
         decision.verdicts.push((id, Verdict::Withheld));
         if let Some(cause) = stop {
@@ -512,7 +519,7 @@ impl Scheduler {
         let is_known = |(id, condemned): (&UpdateId, &Condemned)| {
             let is_known = |item: &Item| {
                 let is_answered = item.answered.saturating_mul(2) >= item.charged;
-                item.chronic || item.confirmed > 0 || is_answered || item.is_turned_away_alone()
+                item.chronic || item.is_passed_over || is_answered || item.is_turned_away_alone()
             };
             let is_same = self.same.are_known() && condemned.failure.status == Some(503);
             is_same || self.lanes.get(*id).is_some_and(is_known)

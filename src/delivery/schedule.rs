@@ -33,6 +33,7 @@ use super::same::Same;
 use super::shed::Shed;
 use super::suspects::Suspects;
 use super::token::TokenState;
+use super::turned_away::Against;
 use crate::digest::SubjectId;
 
 /// The scheduler. Plain data; clone-free, allocation-light, a few map operations per call.
@@ -66,8 +67,12 @@ pub struct Scheduler {
     pub(super) failed: u64,
     /// Failed updates by complaint, where complaints have a budget.
     pub(super) complaints: HashMap<String, u64>,
-    /// Updates that alone were turned away at the end, where that stopped the run.
-    pub(super) left_alone: Option<u64>,
+    /// Subjects that earlier runs were stopped for and that are not settled yet.
+    pub(super) away: BTreeSet<SubjectId>,
+    /// Whether anybody else was acknowledged in this run.
+    pub(super) others_passed: bool,
+    /// The answers that have stopped the run, where answers to single updates did.
+    pub(super) stopped_for: Option<Against>,
     /// Nothing more will be offered in this run.
     pub(super) is_input_over: bool,
     /// Nothing more will be offered in this pass, and others follow.
@@ -107,7 +112,9 @@ impl Scheduler {
             owed: Vec::new(),
             failed: 0,
             complaints: HashMap::new(),
-            left_alone: None,
+            away: rules.turned_away.subjects.clone(),
+            others_passed: false,
+            stopped_for: None,
             is_input_over: false,
             is_pass_over: false,
             left_back: BTreeSet::new(),
@@ -126,7 +133,10 @@ impl Scheduler {
                 self.owed.push((offer.id, Verdict::Deferred(failure)));
                 self.deferred_room = self.deferred_room.saturating_sub(1);
             }
-            None => self.lanes.offer(offer),
+            None => {
+                let is_away = self.away.contains(&offer.subject);
+                self.lanes.offer(offer, is_away);
+            }
         }
     }
 
@@ -200,7 +210,7 @@ impl Scheduler {
         if self.guard.is_on() {
             in_flight_max = in_flight_max.min(self.rules.unproven_in_flight.max(1));
         }
-        if self.token.is_on_trial() {
+        if self.token.is_on_trial() || self.redirects.are_on_trial() {
             in_flight_max = 1;
         }
         let capacity = in_flight_max.saturating_sub(self.lanes.in_flight());
@@ -223,6 +233,9 @@ impl Scheduler {
         let is_probe = self.breaker.open_since_ms().is_some();
         let id = if is_probe {
             self.lanes.take_probe(self.breaker.last_probed())?
+        } else if self.seeks_others() {
+            let is_again = self.token.is_first_of_trial(self.lanes.launched());
+            self.lanes.take_other(is_again, self.rules.fresh_per_retry)?
         } else {
             self.lanes.take(self.rules.fresh_per_retry)?
         };
@@ -485,6 +498,7 @@ impl Scheduler {
     pub(super) fn stop(&mut self, cause: StopCause, decision: &mut Decision) {
         if !self.is_draining {
             self.is_draining = true;
+            self.stopped_for = Against::of(&cause);
             decision.actions.push(Action::Stop(cause));
         }
     }

@@ -18,6 +18,10 @@ const SEVERAL_MIN: u32 = 2;
 /// The same under a token that was refused, read again, and is the same.
 pub(super) const DOUBTED_MAX: u32 = 2;
 
+/// The same while such a token is on trial at a target that has accepted something: so many are tried one by one, the first of
+/// those that were refused and then others from anywhere, because rows that are refused for their own sake stand together.
+pub(super) const TRIED_MAX: u32 = 5;
+
 #[derive(Debug)]
 struct Suspect {
     failure: Failure,
@@ -59,6 +63,11 @@ impl Suspects {
     /// All of them.
     pub(super) fn ids(&self) -> impl Iterator<Item = UpdateId> {
         self.suspects.keys().copied()
+    }
+
+    /// Whether one of them was answered with 401.
+    pub(super) fn are_unauthorized(&self) -> bool {
+        self.suspects.values().any(|suspect| suspect.failure.status == Some(401))
     }
 
     /// Refusals since the last success.

@@ -7,10 +7,12 @@ use crate::digest::SubjectId;
 use crate::ledger::FailureKind;
 use crate::update::FieldSet;
 
+mod away;
 mod bad;
 mod days;
 mod elapsed;
 mod health;
+mod passes;
 mod pauses;
 mod slowing;
 mod suspects;
@@ -52,6 +54,10 @@ impl Desk {
 
     fn offer(&mut self, id: UpdateId, subject_number: u64) {
         self.scheduler.offer(Offer { id, subject: subject(subject_number), chronic: false });
+    }
+
+    fn offer_chronic_or_not(&mut self, id: UpdateId, chronic: bool) {
+        self.scheduler.offer(Offer { id, subject: subject(id), chronic });
     }
 
     fn offer_chronic(&mut self, id: UpdateId) {
@@ -456,15 +462,21 @@ fn a_drained_scheduler_sends_nothing_and_gives_everything_back() {
 fn redirects_in_a_row_stop_the_run_and_cost_no_row_anything() {
     let stop = StopCause::Redirected { status: 307 };
     let mut desk = Desk::warm(proven());
-    (1..5).for_each(|id| desk.offer(id, id));
-    desk.send_all();
-    for id in 1..5 {
-        assert_eq!(desk.stops().len(), usize::from(id > 3), "{id}");
-        desk.answer(id, Outcome::Redirected);
+    (1..100).for_each(|id| desk.offer(id, id));
+    let sent: Vec<UpdateId> = (0..4).map(|_| desk.scheduler.next(0).expect("an attempt").id).collect();
+    sent.iter().for_each(|id| desk.answer(*id, Outcome::Redirected));
+    let mut tried = Vec::new();
+    while let Some(attempt) = desk.scheduler.next(0) {
+        assert!(desk.scheduler.next(0).is_none(), "one by one");
+        tried.push(attempt.id);
+        desk.answer(attempt.id, Outcome::Redirected);
     }
+    assert_eq!(tried.len(), 5, "others from anywhere");
+    assert!(tried.iter().any(|id| *id > 50), "{tried:?}");
     assert_eq!(desk.stops(), [&stop], "told once");
-    assert_eq!(desk.scheduler.unsent().len(), 4);
-    assert!((1..5).all(|id| !matches!(desk.verdict(id), Some(Verdict::Failed(_)))));
+    assert_eq!(desk.scheduler.blamed().len(), 9);
+    assert_eq!(desk.scheduler.unsent().len(), 99);
+    assert!((1..100).all(|id| !matches!(desk.verdict(id), Some(Verdict::Failed(_)))));
 
     // At first contact, and where nobody has passed and nobody is left, one is enough.
     for rules in [DeliveryRules::default(), proven()] {

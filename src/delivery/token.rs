@@ -67,6 +67,16 @@ impl TokenState {
         self.is_on_trial
     }
 
+    /// Whether the attempt of this number was sent before the trial began: its refusal is no news.
+    pub(super) fn was_before_trial(&self, number: u64) -> bool {
+        self.is_on_trial && number <= self.trial_from
+    }
+
+    /// Whether the next attempt is the first of a trial, when so many were launched.
+    pub(super) fn is_first_of_trial(&self, launched: u64) -> bool {
+        self.is_on_trial && launched == self.trial_from
+    }
+
     /// Whether it was just read again: nothing has passed since.
     pub(super) fn is_reread(&self) -> bool {
         self.is_on_trial || self.is_replacement && !self.has_passed(self.generation)
@@ -100,22 +110,24 @@ impl TokenState {
     }
 
     /// The token was read again, with so many attempts launched. Returns whether sending may go on: also with the same token,
-    /// on trial, where updates have passed under it or may do so yet, because a server may answer a single row with 401.
+    /// on trial, where updates have passed under it or may do so yet, because a server may answer a single row with 401. So a new
+    /// one is where the target has accepted something before (`is_proven`).
     pub(super) fn on_reread(
         &mut self,
-        generation: u64,
-        changed: bool,
+        (generation, changed): (u64, bool),
         launched: u64,
         may_pass: bool,
+        is_proven: bool,
     ) -> bool {
         let is_new = changed && generation > self.generation;
-        let is_tried = !changed && self.is_awaited && (may_pass || self.has_passed(self.generation));
+        let may_pass = may_pass || is_proven || self.has_passed(self.generation);
+        let is_tried = !changed && self.is_awaited && may_pass;
         if is_new {
             self.generation = generation;
             self.is_replacement = true;
         }
         if is_new || is_tried {
-            (self.is_doubted, self.is_on_trial) = (is_tried, is_tried);
+            (self.is_doubted, self.is_on_trial) = (is_tried, is_tried || is_proven);
             self.is_awaited = false;
             self.trial_from = launched;
         }
@@ -132,7 +144,7 @@ mod tests {
         let mut token = TokenState::default();
         assert_eq!(token.on_refused(0), TokenRuling::Reread);
         assert_eq!(token.on_refused(0), TokenRuling::Known, "asked once");
-        assert!(token.on_reread(1, true, 0, false));
+        assert!(token.on_reread((1, true), 0, false, false));
         assert_eq!(token.on_refused(0), TokenRuling::Known);
         assert!(!token.is_awaited());
     }
@@ -141,12 +153,12 @@ mod tests {
     fn a_new_token_refused_at_once_stops_and_one_that_worked_is_read_again() {
         let mut token = TokenState::default();
         token.on_refused(0);
-        token.on_reread(1, true, 0, false);
+        token.on_reread((1, true), 0, false, false);
         assert_eq!(token.on_refused(1), TokenRuling::Stop);
 
         let mut token = TokenState::default();
         token.on_refused(0);
-        token.on_reread(1, true, 0, false);
+        token.on_reread((1, true), 0, false, false);
         token.on_passed(1, 1);
         assert_eq!(token.on_refused(1), TokenRuling::Reread);
     }
@@ -155,8 +167,8 @@ mod tests {
     fn the_same_token_again_does_not_let_anybody_go() {
         let mut token = TokenState::default();
         token.on_refused(0);
-        assert!(!token.on_reread(0, false, 0, false));
-        assert!(!token.on_reread(0, true, 0, false), "the number must grow, whatever the flag says");
+        assert!(!token.on_reread((0, false), 0, false, false));
+        assert!(!token.on_reread((0, true), 0, false, false), "the number must grow, whatever the flag says");
         assert!(token.is_awaited());
     }
 
@@ -173,13 +185,13 @@ mod tests {
         let mut token = TokenState::default();
         token.on_passed(0, 1);
         token.on_refused(0);
-        assert!(token.on_reread(0, false, 5, false), "others have passed");
+        assert!(token.on_reread((0, false), 5, false, false), "others have passed");
         token.on_passed(0, 5);
         assert!(token.is_on_trial(), "launched before it was read again");
         token.on_passed(0, 6);
         assert!(token.is_doubted() && !token.is_on_trial());
         assert_eq!(token.on_refused(0), TokenRuling::Reread);
-        assert!(token.on_reread(0, false, 7, false));
+        assert!(token.on_reread((0, false), 7, false, false));
         assert_eq!(token.on_refused(0), TokenRuling::Stop);
     }
 }

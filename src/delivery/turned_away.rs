@@ -1,43 +1,141 @@
 //! Updates that are turned away with a 401, a 403 or a redirect: the row's fault, the token's, or the address's.
 //!
-//! A neighbor's answer tells. Where nobody is left to give one, the token is read again first, and then it goes by what is
+//! A neighbor's answer tells, and where several in a row are turned away, the answers to a few others from anywhere. Where
+//! nobody is left to give one, the token is read again first, and then it goes by what is
 //! known: who was turned away in earlier batches, or twice with others passing between, or is the only one, is so for its own
-//! sake. Several that are left alone may be the first that a revoked token met: they stop the run once and stay pending, and
-//! have failed if they are turned away again when it is continued. Not here: who waits for a neighbor (`suspects.rs`,
-//! `redirects.rs`), and the token's state (`token.rs`).
+//! sake. Whom a run was stopped for (with a 401, a 403, a redirect, or a refusal at first contact) goes last in the next one:
+//! until somebody else has passed there, its answers count like anybody's, and from then on they are its own. Few of whom the
+//! run was stopped after others had passed have failed if they are turned away again when it is continued and nobody else is
+//! left: who continues it without a new token tells that it is good. Not here: who waits for a neighbor (`suspects.rs`,
+//! `redirects.rs`), the token's state (`token.rs`), and where all this is kept between runs (the caller).
+
+use std::collections::BTreeSet;
 
 use super::decision::{Action, Decision, TokenRead, UpdateId};
 use super::outcome::{Failure, StopCause, Verdict};
 use super::schedule::Scheduler;
-use super::suspects::{DOUBTED_MAX, FORBIDDEN_MAX};
+use super::suspects::{DOUBTED_MAX, FORBIDDEN_MAX, TRIED_MAX};
 use super::token::TokenRuling;
+use crate::digest::SubjectId;
 use crate::ledger::FailureKind;
+
+/// Subjects that earlier runs were stopped for, below which they may be all that is left for their own sake: as many refusals
+/// in a row as are taken for the token's.
+pub const FEW_MAX: usize = FORBIDDEN_MAX as usize;
 
 /// The complaint of a row that is answered with 401 while others pass under the same token.
 const SIGNATURE_401: &str = "401 for this row alone";
 
+/// The same where nobody has passed in this run: it was so in an earlier one.
+const SIGNATURE_401_AGAIN: &str = "401 once more";
+
 /// What follows the status in the complaint of a row that is redirected while others pass.
 const REDIRECT: &str = "redirect for this row alone";
 
-/// Updates that a run left pending because they alone were turned away at its end, after others had passed.
+/// The same where nobody has passed in this run: it was so in an earlier one.
+const REDIRECT_AGAIN: &str = "redirect once more";
+
+/// Whom earlier runs at a target were stopped for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TurnedAway {
+    /// Subjects that were turned away then, and are not settled since.
+    pub subjects: BTreeSet<SubjectId>,
+    /// Whether they are few, a run of this very batch was stopped for them after others had passed, and nothing came between.
+    pub are_left_alone: bool,
+}
+
+/// What is held against an update by its latest answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LeftAlone {
-    /// How many.
-    pub updates: u64,
-    /// Whether it is that run which is continued now, so that nobody else may be left.
-    pub is_resumed: bool,
+pub(super) enum Against {
+    /// 401 or 403.
+    Token,
+    /// A redirect.
+    Address,
+    /// A refusal at first contact.
+    Refusal,
+    /// A failure for the time being.
+    Trouble,
+}
+
+impl Against {
+    /// The answers that lead to this stop; `None` where it is no single answers that do.
+    pub(super) fn of(cause: &StopCause) -> Option<Against> {
+        match cause {
+            StopCause::TokenRefused => Some(Against::Token),
+            StopCause::Redirected { .. } => Some(Against::Address),
+            StopCause::NothingAccepted { .. } => Some(Against::Refusal),
+            StopCause::Outage => Some(Against::Trouble),
+            StopCause::RefusalsInARow { .. }
+            | StopCause::SignatureBudget { .. }
+            | StopCause::ErrorBudget { .. } => None,
+        }
+    }
 }
 
 impl Scheduler {
-    /// A wrong address at first contact and where several in a row are redirected; else it waits for a neighbor's answer.
+    /// Subjects that this or an earlier run was stopped for, as far as nothing is settled of them: those of earlier runs.
+    pub fn still_away(&self) -> &BTreeSet<SubjectId> {
+        &self.away
+    }
+
+    /// Whether somebody was acknowledged in this run whom no earlier run was stopped for.
+    pub fn have_others_passed(&self) -> bool {
+        self.others_passed
+    }
+
+    /// Updates off the wire whose answers have stopped the run, where answers to single updates did.
+    pub fn blamed(&self) -> Vec<UpdateId> {
+        self.stopped_for.map_or_else(Vec::new, |kind| self.lanes.blamed(kind))
+    }
+
+    /// An update was acknowledged.
+    pub(super) fn note_passed(&mut self, id: UpdateId) {
+        let Some(item) = self.lanes.get(id) else { return };
+        self.others_passed |= !item.away;
+        self.away.remove(&item.subject);
+    }
+
+    /// Whether an update is known to be turned away for its own sake if it is: it testifies to nothing then.
+    pub(super) fn is_known(&self, id: UpdateId) -> bool {
+        self.lanes
+            .get(id)
+            .is_some_and(|item| item.chronic || item.away && (self.others_passed || self.are_left_alone()))
+    }
+
+    /// Whether the target has accepted nothing yet, and no earlier run was stopped for single rows there: what turns one away
+    /// turns all away.
+    fn is_first_contact(&self) -> bool {
+        self.guard.is_on() && self.rules.turned_away.subjects.is_empty()
+    }
+
+    /// Others that are tried on trial before it is the token, or the address. Where earlier runs were stopped for single rows
+    /// there are more of their kind, and what is sent is mixed.
+    fn tried_max(&self) -> u32 {
+        if self.rules.turned_away.subjects.is_empty() { TRIED_MAX } else { FORBIDDEN_MAX }
+    }
+
+    /// Whether nobody else is left than those that the run before left alone.
+    fn are_left_alone(&self) -> bool {
+        self.rules.turned_away.are_left_alone && !self.guard.is_on() && self.lanes.are_all_away()
+    }
+
+    /// Whether the next attempt is best made for somebody from anywhere: only that tells the rows from what is everybody's.
+    pub(super) fn seeks_others(&self) -> bool {
+        let is_tried = self.token.is_on_trial() || self.redirects.are_on_trial();
+        is_tried && !self.is_first_contact() || self.guard.seeks_others()
+    }
+
+    /// A wrong address at first contact, and where several in a row are redirected and others from anywhere, too; else it waits
+    /// for a neighbor's answer.
     pub(super) fn on_redirected(&mut self, id: UpdateId, status: u16, decision: &mut Decision) {
         // Only these two say that the request was left alone (RFC 9110, 15.4.8 and 15.4.9); the others may follow upon
         // what was done.
         let maybe_applied = !matches!(status, 307 | 308);
         let Some(item) = self.lanes.get_mut(id) else { return };
         item.maybe_applied |= maybe_applied;
-        let (number, is_chronic, sent_ms) = (item.number, item.chronic, item.sent.1);
-        if self.guard.is_on() {
+        item.against = Some(Against::Address);
+        let (number, sent_ms) = (item.number, item.sent.1);
+        if self.is_first_contact() {
             self.go_again(id, 0, decision);
             return self.stop(StopCause::Redirected { status }, decision);
         }
@@ -48,9 +146,10 @@ impl Scheduler {
             signature: format!("{status} {REDIRECT}"),
             maybe_applied,
         };
-        self.redirects.add(id, failure, number, self.lanes.launched(), is_chronic);
+        let is_known = self.is_known(id);
+        self.redirects.add(id, failure, number, self.lanes.launched(), is_known);
         decision.verdicts.push((id, Verdict::Withheld));
-        if self.redirects.are_everybodys() {
+        if self.redirects.are_everybodys(self.tried_max()) {
             self.stop(StopCause::Redirected { status }, decision);
         }
     }
@@ -64,7 +163,10 @@ impl Scheduler {
             let status = self.redirects.status();
             return self.stop(StopCause::Redirected { status }, decision);
         };
-        for (id, failure) in own {
+        for (id, mut failure) in own {
+            if !self.redirects.has_passed() {
+                failure.signature = failure.signature.replace(REDIRECT, REDIRECT_AGAIN);
+            }
             self.refuse(id, failure, decision);
         }
     }
@@ -79,36 +181,45 @@ impl Scheduler {
         streak_max: u32,
         decision: &mut Decision,
     ) {
-        let Some(item) = self.lanes.get(id) else { return };
-        self.on_definite(item.sent.1, decision);
-        if self.token.is_known(generation) {
+        let Some(item) = self.lanes.get_mut(id) else { return };
+        item.against = Some(Against::Token);
+        let (sent_ms, number, was_suspected) = (item.sent.1, item.number, item.suspected);
+        self.on_definite(sent_ms, decision);
+        let is_guarded = self.is_first_contact();
+        if self.token.is_known(generation) || !is_guarded && self.token.was_before_trial(number) {
             return self.go_again(id, 0, decision);
         }
-        let Some(item) = self.lanes.get(id) else { return };
-        let counts = !item.chronic && !item.suspected;
-        self.suspects.add(id, failure, item.number, self.lanes.launched(), counts);
+        let counts = !was_suspected && !self.is_known(id);
+        self.suspects.add(id, failure, number, self.lanes.launched(), counts);
         decision.verdicts.push((id, Verdict::Withheld));
-        // It goes on for the sake of those that were on the wire: nobody else is asked once the last of them is refused.
-        let is_hopeless = self.token.is_on_trial()
+        // At first contact it goes on for the sake of those that were on the wire: nobody else is asked once the last of them is
+        // refused.
+        let is_hopeless = is_guarded
+            && self.token.is_on_trial()
             && !self.token.has_passed(generation)
-            && self.lanes.in_flight() == 0
-            && !self.is_patient();
-        let streak_max = if self.token.is_on_trial() { DOUBTED_MAX } else { streak_max };
-        if self.suspects.streak() >= streak_max.max(self.left_alone_max() + 1) || is_hopeless {
+            && self.lanes.in_flight() == 0;
+        let streak_max = match (self.token.is_on_trial(), is_guarded) {
+            (true, true) => DOUBTED_MAX,
+            (true, false) => self.tried_max(),
+            (false, _) => streak_max,
+        };
+        if self.suspects.streak() >= streak_max || is_hopeless {
             self.suspect_token(decision);
         }
     }
 
     /// A 401 is the token's, unless that was read again for one and is the same.
     pub(super) fn on_unauthorized(&mut self, id: UpdateId, generation: u64, decision: &mut Decision) {
-        if self.token.is_doubted() || self.token.is_reread() && self.is_patient() {
+        if self.token.is_doubted() || self.token.is_on_trial() {
             let signature = SIGNATURE_401.to_owned();
             let failure =
                 Failure { kind: FailureKind::Refused, status: Some(401), signature, maybe_applied: false };
             return self.suspect(id, generation, failure, DOUBTED_MAX, decision);
         }
-        let Some(item) = self.lanes.get(id) else { return };
-        self.on_definite(item.sent.1, decision);
+        let Some(item) = self.lanes.get_mut(id) else { return };
+        item.against = Some(Against::Token);
+        let sent_ms = item.sent.1;
+        self.on_definite(sent_ms, decision);
         self.go_again(id, 0, decision);
         self.on_token_refused(generation, decision);
     }
@@ -126,7 +237,11 @@ impl Scheduler {
         if self.guard.is_on() || !self.token.is_reread() || !self.are_suspects_own() {
             return self.suspect_token(decision);
         }
-        for (id, failure) in self.suspects.take() {
+        let has_passed = self.token.has_ever_passed();
+        for (id, mut failure) in self.suspects.take() {
+            if !has_passed && failure.signature == SIGNATURE_401 {
+                SIGNATURE_401_AGAIN.clone_into(&mut failure.signature);
+            }
             self.refuse(id, failure, decision);
         }
     }
@@ -134,31 +249,17 @@ impl Scheduler {
     /// Whether the suspects, refused again under a token that was just read again, are so for their own sake.
     fn are_suspects_own(&self) -> bool {
         let (mut plain, mut untold) = (0, 0);
-        for item in self.suspects.ids().filter_map(|id| self.lanes.get(id)).filter(|item| !item.chronic) {
+        for id in self.suspects.ids().filter(|id| !self.is_known(*id)) {
             plain += 1;
-            untold += u64::from(!item.suspected);
+            untold += u64::from(self.lanes.get(id).is_some_and(|item| !item.suspected));
         }
-        let has_passed = self.token.has_ever_passed();
-        let were_left_alone = self
-            .rules
-            .left_alone
-            .is_some_and(|left| plain <= left.updates && (has_passed || left.is_resumed));
-        plain == 0 || has_passed && untold <= 1 || were_left_alone
-    }
-
-    /// Whether the same token may be tried although nobody has passed under it: nothing is held but chronic rows, or those
-    /// that the run before left alone.
-    fn is_patient(&self) -> bool {
-        let plain = self.lanes.plain() as u64;
-        let were_left_alone =
-            || self.rules.left_alone.is_some_and(|left| left.is_resumed && plain <= left.updates);
-        !self.guard.is_on() && (plain == 0 || were_left_alone())
-    }
-
-    /// Refusals in a row that the run before had at its end.
-    fn left_alone_max(&self) -> u32 {
-        let updates = self.rules.left_alone.map_or(0, |left| left.updates);
-        u32::try_from(updates).unwrap_or(u32::MAX).min(FORBIDDEN_MAX)
+        // A new token that nobody has passed under may be a wrong one.
+        let has_passed = if self.suspects.are_unauthorized() {
+            self.token.has_passed(self.token.generation())
+        } else {
+            self.token.has_ever_passed()
+        };
+        plain == 0 || has_passed && untold <= 1
     }
 
     fn on_token_refused(&mut self, generation: u64, decision: &mut Decision) {
@@ -174,10 +275,7 @@ impl Scheduler {
                 self.suspects.begin_anew();
                 decision.actions.push(Action::RereadToken);
             }
-            TokenRuling::Stop => {
-                self.note_left_alone();
-                self.stop(StopCause::TokenRefused, decision);
-            }
+            TokenRuling::Stop => self.stop(StopCause::TokenRefused, decision),
         }
     }
 
@@ -191,22 +289,12 @@ impl Scheduler {
         }
     }
 
-    /// Keeps in mind how many are left alone at the end of the run, where few are and others have passed.
-    fn note_left_alone(&mut self) {
-        let left = u32::try_from(self.lanes.plain() + self.deferred.len()).unwrap_or(u32::MAX);
-        let have_others_passed = self.token.has_ever_passed() || self.is_patient();
-        let is_end = self.is_input_over && !self.is_draining && !self.guard.is_on();
-        if is_end && have_others_passed && (1..FORBIDDEN_MAX).contains(&left) {
-            self.left_alone = Some(u64::from(left));
-        }
-    }
-
     /// Takes what came of reading the token again; stops where sending may not go on.
     pub(super) fn take_token(&mut self, reread: Result<TokenRead, ()>, decision: &mut Decision) {
-        let may_pass = self.lanes.in_flight() > 0 || self.is_patient();
+        let (may_pass, is_proven) = (self.lanes.in_flight() > 0, !self.is_first_contact());
         let launched = self.lanes.launched();
         let goes_on = match reread {
-            Ok(read) => self.token.on_reread(read.generation, read.changed, launched, may_pass),
+            Ok(read) => self.token.on_reread((read.generation, read.changed), launched, may_pass, is_proven),
             Err(()) => !self.token.is_awaited(),
         };
         if !goes_on {
@@ -215,11 +303,5 @@ impl Scheduler {
         if reread.is_ok_and(|read| read.changed) {
             self.try_suspects_again(true, decision);
         }
-    }
-
-    /// Updates that are left pending because they alone were turned away at the end of the run, after others had passed:
-    /// what [`super::DeliveryRules::left_alone`] is told of in the next one.
-    pub fn left_alone(&self) -> Option<u64> {
-        self.left_alone
     }
 }

@@ -3,13 +3,13 @@
 //!
 //! Not here: how they are written (`named.rs`), what follows from them (`plan/`).
 
-use crate::digest::BatchId;
+use crate::digest::{BatchId, SubjectId};
 use crate::event::BatchFigures;
 use crate::update::FieldKind;
 
 use super::core::Core;
 use super::error::JournalError;
-use super::named::{self, LedgerMoves, OpenBatch, RunBatch};
+use super::named::{self, LedgerMoves, OpenBatch, RunBatch, TurnedAway};
 
 /// Batches of a target whose figures are kept: about a week of nightly exports.
 pub const FIGURES_MAX: usize = 8;
@@ -195,22 +195,41 @@ impl Core {
         self.commit_named(vec![(name, Some(value))])
     }
 
-    pub(super) fn left_alone(&self, target: &str) -> Result<Option<(u64, u64)>, JournalError> {
+    pub(super) fn turned_away(&self, target: &str) -> Result<Option<TurnedAway>, JournalError> {
         named::check_name(target)?;
-        named::get(self.store.as_ref(), &named::left_alone(target))
+        named::get(self.store.as_ref(), &named::turned_away(target))
     }
 
-    pub(super) fn set_left_alone(
+    pub(super) fn set_turned_away(
         &mut self,
         target: &str,
-        left: Option<(u64, u64)>,
+        away: Option<&TurnedAway>,
     ) -> Result<(), JournalError> {
-        if self.left_alone(target)? == left {
+        if self.turned_away(target)?.as_ref() == away {
             return Ok(());
         }
-        let name = named::left_alone(target);
-        let value = left.map(|left| named::encode(&name, &left));
+        let name = named::turned_away(target);
+        let value = away.map(|away| named::encode(&name, away));
         self.commit_named(vec![(name, value)])
+    }
+
+    /// Forgets that these subjects were turned away, at whatever target. Returns how many were.
+    pub(super) fn forget_turned_away(&mut self, subjects: &[SubjectId]) -> Result<u64, JournalError> {
+        let (mut forgotten, mut changed) = (0, Vec::new());
+        self.store.named_with(named::TURNED_AWAY, &mut |name, bytes| {
+            let mut away: TurnedAway = named::decode(name, bytes)?;
+            let before = away.subjects.len();
+            away.subjects.retain(|subject| !subjects.contains(subject));
+            if away.subjects.len() < before {
+                forgotten += (before - away.subjects.len()) as u64;
+                changed.push((name.to_owned(), Some(named::encode(name, &away))));
+            }
+            Ok(())
+        })?;
+        if !changed.is_empty() {
+            self.commit_named(changed)?;
+        }
+        Ok(forgotten)
     }
 
     pub(super) fn record_run(&mut self, run_id: &str, run: &RunBatch) -> Result<(), JournalError> {

@@ -20,7 +20,7 @@ use super::error::JournalError;
 use super::files;
 use super::generation::{GenerationReader, LedgerLookups, LedgerScan};
 use super::lock::{LockHolder, StateLock};
-use super::named::{LedgerMoves, RunBatch};
+use super::named::{LedgerMoves, RunBatch, TurnedAway};
 use super::opening::{self, Recovery};
 use super::queue::{Append, OnDurable, Queue, Request};
 use super::thread::{self, CommitBounds};
@@ -226,17 +226,16 @@ impl Journal {
         self.call(move |core| core.set_settled_limit(&target, limit))
     }
 
-    /// The batch of the last run at a target, and how many of its updates that left pending because they alone were turned
-    /// away at its end, if it ended so.
-    pub fn left_alone(&self, target: &str) -> Result<Option<(u64, u64)>, JournalError> {
+    /// Whom the runs at a target were stopped for, if they were.
+    pub fn turned_away(&self, target: &str) -> Result<Option<TurnedAway>, JournalError> {
         let target = target.to_owned();
-        self.call(move |core| core.left_alone(&target))
+        self.call(move |core| core.turned_away(&target))
     }
 
-    /// Keeps what a run at a target left alone, or that it left nothing so.
-    pub fn set_left_alone(&self, target: &str, left: Option<(u64, u64)>) -> Result<(), JournalError> {
+    /// Keeps whom the runs at a target were stopped for, or that it was nobody.
+    pub fn set_turned_away(&self, target: &str, away: Option<TurnedAway>) -> Result<(), JournalError> {
         let target = target.to_owned();
-        self.call(move |core| core.set_left_alone(&target, left))
+        self.call(move |core| core.set_turned_away(&target, away.as_ref()))
     }
 
     /// Begins a batch of so many rows, or continues it: an open batch of that id continues under its sequence, any

@@ -53,7 +53,7 @@ pub use handle::{
 };
 pub use index::{JournalIndex, RunFact, TargetBatch, TargetFact};
 pub use lock::{LockHolder, lock_holder};
-pub use named::{LedgerMoves, RunBatch};
+pub use named::{LedgerMoves, RunBatch, TURNED_AWAY_MAX, TurnedAway};
 pub use opening::Recovery;
 pub use queue::OnDurable;
 pub use room::{Room, room};

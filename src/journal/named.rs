@@ -3,7 +3,7 @@
 //! A value is `version u8 | content | checksum`, the checksum taken over the name too, so that no value passes for
 //! another's. Not here: when they change (`batches.rs`, `core.rs`).
 
-use crate::digest::{BatchId, checksum, content_hash};
+use crate::digest::{BatchId, SubjectId, checksum, content_hash};
 use crate::event::BatchFigures;
 use crate::update::{FIELD_COUNT, FieldKind};
 
@@ -44,6 +44,26 @@ pub struct RunBatch {
     pub target: String,
     /// The batch's sequence on it.
     pub batch_seq: u64,
+}
+
+/// Subjects that are kept as turned away, at most: as many as fit into one value.
+pub const TURNED_AWAY_MAX: usize = 240;
+
+/// Version of what is kept of those turned away.
+const TURNED_AWAY_VERSION: u8 = 1;
+
+/// Whom the runs at a target were stopped for.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TurnedAway {
+    /// The batch whose run was stopped last.
+    pub batch: u64,
+    /// Whether others had passed in the runs of that batch.
+    pub others_passed: bool,
+    /// Whether the last run was stopped so, and not an earlier one.
+    pub is_last: bool,
+    /// Subjects that were turned away when a run was stopped, the latest first, and are not settled since; at most
+    /// [`TURNED_AWAY_MAX`] are kept.
+    pub subjects: Vec<SubjectId>,
 }
 
 /// How far a target's ledger has moved, so that a plan can tell whether it still stands on the one it was made of. Each
@@ -147,15 +167,24 @@ impl Named for u64 {
     }
 }
 
-/// A batch's sequence, and a count of its updates.
-impl Named for (u64, u64) {
+impl Named for TurnedAway {
     fn encode(&self, out: &mut Vec<u8>) {
-        put_varint(out, self.0);
-        put_varint(out, self.1);
+        let kept = self.subjects.len().min(TURNED_AWAY_MAX);
+        out.extend([TURNED_AWAY_VERSION, u8::from(self.others_passed), u8::from(self.is_last)]);
+        put_varint(out, self.batch);
+        put_varint(out, kept as u64);
+        self.subjects.iter().take(kept).for_each(|subject| out.extend_from_slice(&subject.0));
     }
 
     fn decode(decoder: &mut Decoder<'_>) -> Result<Self, CodecError> {
-        Ok((decoder.varint()?, decoder.varint()?))
+        let version = decoder.u8()?;
+        if version != TURNED_AWAY_VERSION {
+            return Err(CodecError::Unknown(format!("those turned away, format version {version}")));
+        }
+        let (others_passed, is_last) = (decoder.u8()? != 0, decoder.u8()? != 0);
+        let (batch, count) = (decoder.varint()?, decoder.varint()?);
+        let subjects = (0..count).map(|_| decoder.array().map(SubjectId)).collect::<Result<_, _>>()?;
+        Ok(TurnedAway { batch, others_passed, is_last, subjects })
     }
 }
 
@@ -205,9 +234,12 @@ pub(super) fn settled_limit(target: &str) -> String {
     format!("in-flight/{target}")
 }
 
-/// Name of what a target's last run left alone at its end.
-pub(super) fn left_alone(target: &str) -> String {
-    format!("left-alone/{target}")
+/// What the names of all targets' turned away begin with.
+pub(super) const TURNED_AWAY: &str = "turned-away/";
+
+/// Name of whom the runs at a target were stopped for.
+pub(super) fn turned_away(target: &str) -> String {
+    format!("{TURNED_AWAY}{target}")
 }
 
 /// Name of the count of moves of all ledgers that no batch made.
@@ -345,6 +377,27 @@ mod tests {
         assert!(
             matches!(error, JournalError::UnknownFormat { what } if what == "named value run, format version 9")
         );
+    }
+
+    #[test]
+    fn as_many_turned_away_are_kept_as_a_value_holds_and_another_version_is_refused_by_name() {
+        let of = |number: u32| SubjectId(u128::from(number).to_be_bytes());
+        let value = TurnedAway {
+            batch: u64::MAX,
+            others_passed: true,
+            is_last: false,
+            subjects: (0..2 * 240).map(of).collect(),
+        };
+        let mut bytes = encode("turned-away/x", &value);
+        assert!(bytes.len() <= crate::journal::record::VALUE_BYTES_MAX, "{}", bytes.len());
+        let kept = TurnedAway { subjects: (0..240).map(of).collect(), ..value };
+        assert_eq!(decode::<TurnedAway>("turned-away/x", &bytes).unwrap(), kept);
+        bytes.truncate(bytes.len() - CHECKSUM_BYTES);
+        bytes[1] = 9;
+        let sum = sum("turned-away/x", &bytes);
+        bytes.extend_from_slice(&sum.to_be_bytes());
+        let error = decode::<TurnedAway>("turned-away/x", &bytes).unwrap_err();
+        assert!(matches!(error, JournalError::UnknownFormat { what } if what.contains("format version 9")));
     }
 
     #[test]

@@ -241,6 +241,7 @@ impl Upkeep {
     ///
     /// When the ledger is damaged, or the new generation cannot be written; then the old one stands.
     pub fn forget_subjects(&mut self, subjects: &[SubjectId]) -> Result<u64, JournalError> {
+        self.core.forget_turned_away(subjects)?;
         // Nothing of them may be in the log: a later fold would bring it back.
         self.core.fold()?;
         let mark = self.core.mark;

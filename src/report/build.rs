@@ -488,6 +488,9 @@ fn resuming(summary: &Summary, options: &ReportOptions) -> Option<String> {
     if summary.exit_code == Some(Exit::Config.code()) {
         return None;
     }
+    if summary.exit_code == Some(Exit::Token.code()) {
+        return Some(format!("renew the token, then run `{}` to resume", commands.again));
+    }
     if summary.exit_code != Some(Exit::Stopped.code()) {
         return Some(format!("run `{}` to resume", commands.again));
     }

@@ -5,6 +5,7 @@
 
 mod acknowledged;
 mod alone;
+mod blocks;
 mod bounds;
 mod certificates;
 mod concurrency;

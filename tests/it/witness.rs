@@ -91,6 +91,7 @@ pub(crate) fn window() -> usize {
         rows_held_max: scheduler.held_max,
         scheduler,
         hours: simsync::deliver::Hours::always(simsync::deliver::Flow::Unlimited),
+        is_mixed: false,
         senders: 1,
         rows_folding_max: 1,
         deferred_held_max: 1,

@@ -16,6 +16,9 @@ mod books;
 /// Refused subjects that are enough for the guard at first contact where nothing is left to try.
 const GUARD_LAST_SUBJECTS: usize = 3;
 
+/// Attempts under a token that was read again and is refused: the rows' own fault, unless none of them passes.
+const TRIED_MAX: u32 = 5;
+
 /// Others that pass between two 429 of a row, and how often they do, before the next one can be the row's own.
 const LONELY_PASSES: u64 = 4;
 const LONELY_MIN: u32 = 2;
@@ -126,7 +129,10 @@ pub(crate) struct Checker {
     free_ms: u64,
     seen_ms: u64,
     refused_generation: Option<u64>,
+    /// Refusals of it, where it was itself read again for one.
+    tried: u32,
     passed_generation: Option<u64>,
+    was_reread: bool,
     /// Latest generation that had a 403; refused once the token is read again.
     forbidden_generation: Option<u64>,
     /// Redirects of rows that are not chronic.
@@ -210,9 +216,9 @@ impl Checker {
         ensure(!self.is_over, || format!("{id} sent after the end"))?;
         self.rate.spend(now_ms)?;
         ensure(now_ms >= self.quiet_until_ms, || format!("{id} sent into the quiet"))?;
-        ensure(self.refused_generation.is_none_or(|refused| generation > refused), || {
-            format!("{id} sent with the refused token {generation}")
-        })?;
+        let is_refused = self.refused_generation.is_some_and(|refused| generation <= refused);
+        let is_tried = self.was_reread && (self.rules.proven || self.has_passed) && self.tried < TRIED_MAX;
+        ensure(!is_refused || is_tried, || format!("{id} sent with the refused token {generation}"))?;
         let twin = self.on_wire.insert(subject, id);
         ensure(twin.is_none(), || format!("{id}: two of subject {subject} on the wire"))?;
         let first = self.order.get(&subject).and_then(|order| order.first());
@@ -264,7 +270,8 @@ impl Checker {
                     self.refused.insert(subject);
                 }
             }
-            Outcome::TokenRefused | Outcome::Forbidden { .. } => {}
+            // No simulated server speaks of streams.
+            Outcome::TokenRefused | Outcome::Forbidden { .. } | Outcome::Unprocessed => {}
             Outcome::Redirected => self.redirects += usize::from(!is_chronic),
             Outcome::Throttled { retry_after_ms } => {
                 let is_spared = is_lonely || are_same && retry_after_ms.is_none();
@@ -280,8 +287,6 @@ impl Checker {
             // A page of HTML is the server's fault but at first contact, and no simulated server answers with one.
             Outcome::Page { .. } => is_failure = true,
             Outcome::TimedOut | Outcome::Disconnected | Outcome::NotConnected => is_failure = true,
-            // No simulated server speaks of streams.
-            Outcome::Unprocessed => {}
         }
         let closed_sends = self.closed_sends;
         let book = self.book(id)?;
@@ -322,9 +327,12 @@ impl Checker {
         // Where nothing but chronic rows is left, a token that was read again is as good as it gets: the refusal is the row's.
         let is_replacement = self.refused_generation.is_some_and(|refused| refused < generation);
         let is_own = self.plain == 0 && is_replacement && self.passed_generation < Some(generation);
-        if *outcome == Outcome::TokenRefused && !is_own {
-            self.refused_generation = self.refused_generation.max(Some(generation));
+        if *outcome == Outcome::TokenRefused && !is_own && self.refused_generation < Some(generation) {
+            self.was_reread = self.refused_generation.is_some();
+            (self.refused_generation, self.tried) = (Some(generation), 0);
         }
+        self.tried +=
+            u32::from(*outcome == Outcome::TokenRefused && self.refused_generation == Some(generation));
         if *outcome == Outcome::Acknowledged {
             self.passed_send = self.passed_send.max(self.book(id)?.send);
             self.passed_generation = self.passed_generation.max(Some(generation));
@@ -358,8 +366,8 @@ impl Checker {
     fn see_pushed_back(&mut self, now_ms: u64, id: UpdateId, are_same: bool) -> Result<(), String> {
         let (passes, free_ms, lasting_ms) = (self.passes, self.free_ms, self.rules.outage_max_ms / LAST_PART);
         let heads = self.order.values().filter_map(|order| order.first());
-        let is_last = are_same && self.is_input_over
-            || self.is_input_over && heads.filter(|head| !self.books[*head].chronic).count() <= LAST_SUBJECTS;
+        let are_few = heads.filter(|head| !self.books[*head].chronic).count() <= LAST_SUBJECTS;
+        let is_last = self.is_input_over && (are_same || are_few);
         let book = self.book(id)?;
         let since = book.pushed_back.replace(passes);
         let is_quiet = passes > 0 && since.is_none_or(|since| since == passes);

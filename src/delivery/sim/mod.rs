@@ -389,7 +389,7 @@ impl World {
         let mut seen = self.seen.remove(&id).ok_or("an answer without a question")?;
         self.evening.throttled += u64::from(matches!(seen.outcome, Outcome::Throttled { .. }));
         self.see(&Fact::Answered { id, seen: seen.clone() })?;
-        planted::mishear(self.day.flaw, &mut seen, self.generation);
+        planted::mishear(self.day.flaw, &mut seen);
         let jitter = self.dice.jitter();
         let mut decision = self.scheduler.on_outcome(id, seen, self.now_ms, jitter);
         if self.day.flaw == Some(Flaw::LosesVerdicts) && self.dice.chance(100) {

@@ -23,7 +23,6 @@ pub(crate) enum Flaw {
     RetriesRefusals,
     BlamesForbidden,
     KeepsOldToken,
-    MistakesLateRefusals,
     NeverOpens,
     SpendsOnRetries,
     ForgetsTheFile,
@@ -55,7 +54,7 @@ const fn plant(flaw: Flaw, sort: Sort, check: &'static str, about: &'static str)
 }
 
 /// All of them.
-pub(crate) const PLANTED: [Planted; 26] = [
+pub(crate) const PLANTED: [Planted; 25] = [
     plant(
         Flaw::HidesSubjects,
         Sort::Any,
@@ -86,12 +85,6 @@ pub(crate) const PLANTED: [Planted; 26] = [
         "a 403 for everybody is each row's own",
     ),
     plant(Flaw::KeepsOldToken, Sort::Pushback, "the refused token", "the new token is read and not used"),
-    plant(
-        Flaw::MistakesLateRefusals,
-        Sort::Pushback,
-        "token that was good",
-        "a late 401 is held against the new token",
-    ),
     plant(
         Flaw::NeverOpens,
         Sort::Outage,
@@ -196,7 +189,6 @@ pub(crate) fn planted(mut day: Day) -> Day {
             | Flaw::RetriesRefusals
             | Flaw::BlamesForbidden
             | Flaw::KeepsOldToken
-            | Flaw::MistakesLateRefusals
             | Flaw::ForgetsTheFile
             | Flaw::BlamesRows
             | Flaw::TakesChronicForPlain
@@ -212,7 +204,7 @@ pub(crate) fn planted(mut day: Day) -> Day {
 }
 
 /// What a flawed caller makes of an answer.
-pub(crate) fn mishear(flaw: Option<Flaw>, seen: &mut Seen, generation: u64) {
+pub(crate) fn mishear(flaw: Option<Flaw>, seen: &mut Seen) {
     let failed = || Outcome::ServerFailed { signature: "misheard".into(), retry_after_ms: None };
     match (flaw, &seen.outcome) {
         (Some(Flaw::DeafToPushback), Outcome::Throttled { .. })
@@ -223,7 +215,6 @@ pub(crate) fn mishear(flaw: Option<Flaw>, seen: &mut Seen, generation: u64) {
         (Some(Flaw::RefusesConflicts), Outcome::Conflict { signature }) => {
             seen.outcome = Outcome::Refused { signature: signature.clone() };
         }
-        (Some(Flaw::MistakesLateRefusals), Outcome::TokenRefused) => seen.token_generation = generation,
         (Some(Flaw::BlamesRows), Outcome::ServerFailed { .. }) if seen.status == Some(503) => {
             seen.status = Some(500);
         }

@@ -81,13 +81,14 @@ fn a_401_pauses_all_rereads_once_and_costs_no_row_anything() {
     assert_eq!(desk.send_all(), Vec::<u64>::new());
     assert_eq!(desk.scheduler.wake_at(desk.now_ms), None, "time alone changes nothing");
     reread(&mut desk, 1, true);
-    let attempt = desk.send(3);
-    assert_eq!((attempt.attempt, attempt.token_generation), (2, 1));
-    assert_eq!(desk.send_all(), [2, 1, 0, 9], "the refused ones go first");
     // The fifth was sent under the old token: it simply goes again.
     desk.answer_under(0, 4, Outcome::TokenRefused);
     assert_eq!(rereads(&desk), 1);
-    assert_eq!(desk.send_all(), [4]);
+    let attempt = desk.send(4);
+    assert_eq!((attempt.attempt, attempt.token_generation), (2, 1));
+    assert_eq!(desk.send_all(), Vec::<u64>::new(), "one by one until the new token has passed");
+    desk.answer(4, Outcome::Acknowledged);
+    assert_eq!(desk.send_all(), [3, 2, 1, 0, 9], "the refused ones go first");
     assert_eq!(desk.stops(), Vec::<&StopCause>::new());
 }
 
@@ -119,6 +120,7 @@ fn a_token_that_does_not_change_stops_the_run() {
                 desk.send(id);
                 desk.answer(id, Outcome::TokenRefused);
             }
+            desk.end_of_input();
         }
         assert_eq!(desk.stops(), [&StopCause::TokenRefused]);
         let unsent = [1, 2].map(|id| Leftover { id, maybe_applied: false });
@@ -134,14 +136,16 @@ fn a_new_token_refused_before_anything_passed_stops_and_one_that_worked_does_not
         desk.send(1);
         desk.answer(1, Outcome::TokenRefused);
         reread(&mut desk, 1, true);
+        desk.send(1);
         if has_passed {
+            desk.answer(1, Outcome::Acknowledged);
             desk.offer(2, 2);
-            assert_eq!(desk.send_all(), [1, 2]);
-            desk.answer(2, Outcome::Acknowledged);
+            desk.send(2);
+            desk.answer(2, Outcome::TokenRefused);
         } else {
-            desk.send(1);
+            desk.answer(1, Outcome::TokenRefused);
+            desk.end_of_input();
         }
-        desk.answer(1, Outcome::TokenRefused);
         assert_eq!(rereads(&desk), if has_passed { 2 } else { 1 });
         assert_eq!(desk.stops().len(), usize::from(!has_passed));
     }

@@ -1,0 +1,160 @@
+//! Whom an earlier run was stopped for: goes last, counts like anybody until somebody else has passed, and fails alone then.
+
+use std::sync::Arc;
+
+use super::*;
+
+fn turned_away(subjects: std::ops::Range<u64>, are_left_alone: bool) -> Arc<TurnedAway> {
+    Arc::new(TurnedAway { subjects: subjects.map(subject).collect(), are_left_alone })
+}
+
+fn forbidden() -> Outcome {
+    Outcome::Forbidden { signature: "403 #".into() }
+}
+
+fn failed_ones(desk: &Desk) -> Vec<UpdateId> {
+    let failed = desk.verdicts.iter().filter(|(_, verdict)| matches!(verdict, Verdict::Failed(_)));
+    failed.map(|(id, _)| *id).collect()
+}
+
+/// Answers all that is sent alike, and reads the token again where that is asked for.
+fn answer_all(desk: &mut Desk, outcome: &Outcome, changed: bool) {
+    for _ in 0..100 {
+        while let Some(attempt) = desk.scheduler.next(desk.now_ms) {
+            desk.answer(attempt.id, outcome.clone());
+        }
+        if desk.scheduler.condition(desk.now_ms) != Condition::AwaitingToken {
+            return;
+        }
+        let generation = desk.generation + u64::from(changed);
+        desk.generation = generation;
+        let decision = desk.scheduler.on_token(Ok(TokenRead { generation, changed }), desk.now_ms);
+        desk.hear(decision);
+    }
+    panic!("this goes on for ever");
+}
+
+#[test]
+fn those_turned_away_before_and_again_fail_alone_once_others_have_passed() {
+    for outcome in [forbidden(), Outcome::TokenRefused, Outcome::Redirected] {
+        for changed in [false, true] {
+            for (have_passed, stops) in [(true, 0), (false, 1)] {
+                let rules = DeliveryRules { turned_away: turned_away(0..30, false), ..proven() };
+                let mut desk = if have_passed { Desk::warm(rules) } else { Desk::new(rules) };
+                (0..30).for_each(|id| desk.offer_chronic(id));
+                desk.end_of_input();
+                answer_all(&mut desk, &outcome, changed);
+                let about = format!("{outcome:?} {changed} {have_passed}");
+                assert_eq!(desk.stops().len(), stops, "{about}");
+                assert_eq!(failed_ones(&desk).len(), if have_passed { 30 } else { 0 }, "{about}");
+                let still = desk.scheduler.still_away().len();
+                assert_eq!(still, if have_passed { 0 } else { 30 }, "{about}");
+            }
+        }
+    }
+}
+
+#[test]
+fn that_one_of_them_passes_says_nothing_of_the_others() {
+    for outcome in [forbidden(), Outcome::TokenRefused] {
+        let rules = DeliveryRules { turned_away: turned_away(0..30, false), ..proven() };
+        let mut desk = Desk::new(rules);
+        (0..30).for_each(|id| desk.offer_chronic(id));
+        desk.end_of_input();
+        let first = desk.scheduler.next(0).expect("an attempt").id;
+        desk.answer(first, Outcome::Acknowledged);
+        answer_all(&mut desk, &outcome, false);
+        assert_eq!((desk.stops().len(), failed_ones(&desk)), (1, vec![]), "{outcome:?}");
+        assert_eq!(desk.scheduler.still_away().len(), 29);
+    }
+}
+
+#[test]
+fn few_left_alone_have_failed_when_the_run_is_continued_and_nobody_else_is_left() {
+    for outcome in [forbidden(), Outcome::TokenRefused] {
+        for (are_left_alone, others, have_failed) in [(true, 0, true), (true, 1, false), (false, 0, false)] {
+            let rules = DeliveryRules { turned_away: turned_away(0..3, are_left_alone), ..proven() };
+            let mut desk = Desk::new(rules);
+            (0..3 + others).for_each(|id| desk.offer_chronic_or_not(id, id < 3));
+            desk.end_of_input();
+            answer_all(&mut desk, &outcome, false);
+            let about = format!("{outcome:?} {are_left_alone} {others}");
+            assert_eq!(failed_ones(&desk).len(), if have_failed { 3 } else { 0 }, "{about}");
+            assert_eq!(desk.stops().len(), usize::from(!have_failed), "{about}");
+            if have_failed {
+                assert!(!desk.failure(0).signature.contains("alone"), "{:?}", desk.failure(0));
+            }
+        }
+    }
+}
+
+#[test]
+fn nothing_is_marked_failed_at_first_contact_where_all_that_is_left_was_refused_before() {
+    let rules = DeliveryRules { turned_away: turned_away(0..5, false), ..DeliveryRules::default() };
+    let mut desk = Desk::new(rules);
+    (0..5).for_each(|id| desk.offer_chronic(id));
+    desk.end_of_input();
+    while let Some(attempt) = desk.scheduler.next(0) {
+        desk.answer(attempt.id, Outcome::Refused { signature: "422 #".into() });
+    }
+    assert_eq!((desk.stops().len(), failed_ones(&desk)), (1, vec![]));
+    assert_eq!(desk.scheduler.blamed().len(), 5);
+}
+
+#[test]
+fn others_are_tried_from_anywhere_when_half_of_what_says_enough_is_refused_at_first_contact() {
+    let mut desk = Desk::new(DeliveryRules::default());
+    (0..100).for_each(|id| desk.offer(id, id));
+    let mut sent = 0;
+    while let Some(attempt) = desk.scheduler.next(0) {
+        sent += 1;
+        let is_wrong = attempt.id < 40;
+        let refused = Outcome::Refused { signature: "422 #".into() };
+        desk.answer(attempt.id, if is_wrong { refused } else { Outcome::Acknowledged });
+        assert!(sent <= 100);
+    }
+    assert_eq!((desk.stops().len(), failed_ones(&desk).len()), (0, 40));
+}
+
+/// Who was turned away is no less an update: an outage is none of its.
+#[test]
+fn an_outage_costs_those_turned_away_no_attempt() {
+    let rules = DeliveryRules { turned_away: turned_away(0..30, false), ..proven() };
+    let mut desk = Desk::warm(rules);
+    (0..30).for_each(|id| desk.offer_chronic(id));
+    desk.end_of_input();
+    let failing = || Outcome::ServerFailed { signature: "503 #".into(), retry_after_ms: None };
+    while desk.stops().is_empty() {
+        while let Some(attempt) = desk.scheduler.next(desk.now_ms) {
+            desk.answer(attempt.id, failing());
+        }
+        if desk.stops().is_empty() {
+            desk.wake();
+        }
+    }
+    assert_eq!((desk.stops(), failed_ones(&desk)), (vec![&StopCause::Outage], vec![]));
+    assert!(!desk.scheduler.blamed().is_empty());
+}
+
+#[test]
+fn redirects_in_a_row_are_the_rows_where_others_from_anywhere_pass() {
+    let mut desk = Desk::warm(proven());
+    (0..100).for_each(|id| desk.offer(id, id));
+    while let Some(attempt) = desk.scheduler.next(0) {
+        let is_moved = attempt.id < 30;
+        desk.answer(attempt.id, if is_moved { Outcome::Redirected } else { Outcome::Acknowledged });
+    }
+    desk.end_of_input();
+    assert_eq!((desk.stops().len(), failed_ones(&desk).len()), (0, 30));
+
+    // An address that has moved before the last ones costs them nothing.
+    for left in 3..12 {
+        let mut desk = Desk::warm(proven());
+        (0..left).for_each(|id| desk.offer(id, id));
+        while let Some(attempt) = desk.scheduler.next(0) {
+            desk.answer(attempt.id, Outcome::Redirected);
+        }
+        desk.end_of_input();
+        assert_eq!((desk.stops().len(), failed_ones(&desk)), (1, vec![]), "{left}");
+    }
+}
