@@ -79,8 +79,8 @@ impl Driver<'_, '_> {
     /// Tells how many subjects are without what others take, if that has changed.
     pub(super) fn tell_cleared_so_far(&mut self) {
         let subjects = self.outcome.cleared.len() as u64;
-        if subjects != self.cleared_told {
-            self.cleared_told = subjects;
+        if subjects != self.rings.cleared_told {
+            self.rings.cleared_told = subjects;
             self.emitter.emit(Event::SubjectsCleared { subjects });
         }
     }

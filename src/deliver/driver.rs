@@ -146,8 +146,6 @@ pub(super) struct Driver<'a, 'e> {
     pub(super) rings: Rings,
     /// What was read for later waves.
     pub(super) later: Later,
-    /// Whether there were more of them than the limit allows.
-    pub(super) is_over_limit: bool,
     /// Whether what is handed over is a wave: what waits for a deferred update is put aside.
     pub(super) is_in_waves: bool,
     pub(super) pending: Durable,
@@ -166,8 +164,6 @@ pub(super) struct Driver<'a, 'e> {
     pub(super) beat_ms: u64,
     /// Attempts that may be on the wire at once, as told last.
     pub(super) limit_told: Option<u64>,
-    /// Subjects that are cleared, their own updates pending, as told last.
-    pub(super) cleared_told: u64,
     /// Why sending is slow, as told last.
     pub(super) slowed: Option<String>,
     pub(super) troubles: Vec<String>,
@@ -241,7 +237,6 @@ impl<'a, 'e> Driver<'a, 'e> {
             handed: 0,
             rings: Rings::default(),
             later: Later::default(),
-            is_over_limit: false,
             is_in_waves: false,
             pending: Durable::default(),
             records: Vec::new(),
@@ -255,7 +250,6 @@ impl<'a, 'e> Driver<'a, 'e> {
             signals: 0,
             beat_ms: 0,
             limit_told: None,
-            cleared_told: 0,
             slowed: None,
             troubles: Vec::new(),
             page: Page::default(),

@@ -22,6 +22,10 @@ pub(super) struct Rings {
     accepted: HashSet<u32>,
     /// Places of the limit on updates that belong to what is accepted, and were not taken yet.
     reserved: u64,
+    /// Whether there were more updates than the limit allows.
+    pub(super) is_over_limit: bool,
+    /// Subjects that are cleared, their own updates pending, as told last.
+    pub(super) cleared_told: u64,
     /// Groups of which something is beyond the limit: what comes of them stays pending.
     beyond: HashSet<u32>,
     /// Rings for which the limit had some room, and too little.
@@ -164,7 +168,7 @@ impl Driver<'_, '_> {
             }
             Turn::InLimit | Turn::Beyond => {
                 self.rings.beyond.insert(fed.linked.group);
-                self.is_over_limit = true;
+                self.rings.is_over_limit = true;
                 false
             }
             Turn::NotNow => false,

@@ -56,7 +56,7 @@ impl Driver<'_, '_> {
 
     /// Whether a run that has more to send than it is allowed to can take nothing more.
     pub(super) fn is_full(&self) -> bool {
-        self.is_over_limit && self.left() == 0 && !self.rings.is_any_open()
+        self.rings.is_over_limit && self.left() == 0 && !self.rings.is_any_open()
     }
 
     /// After a pass: a run that had more to send than it was allowed to stops in order, unless updates that have their places
@@ -72,7 +72,7 @@ impl Driver<'_, '_> {
 
     /// After the last pass: the same, where there are places that nothing fits which is left.
     pub(super) fn end_updates(&mut self) {
-        if let (true, Some(updates)) = (self.is_over_limit && self.is_going(), self.rules.updates_max) {
+        if let (true, Some(updates)) = (self.rings.is_over_limit && self.is_going(), self.rules.updates_max) {
             self.tell_without_room();
             self.stop(Stopped::Limit(Limit::Updates { updates }));
         }

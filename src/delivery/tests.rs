@@ -305,10 +305,6 @@ fn after_a_deferred_one_the_later_ones_of_its_subject_are_deferred_too() {
     assert_eq!(desk.verdict(3), Some(&Verdict::Deferred(later)));
     assert!(desk.scheduler.is_idle());
 
-    desk.scheduler.forget_deferral(subject(7));
-    desk.offer(4, 7);
-    assert_eq!(desk.send_all(), [4], "nobody waits whom it could overtake");
-    desk.answer(4, conflict());
     desk.scheduler.begin_pass(1);
     desk.offer(1, 7);
     assert_eq!(desk.send_all(), [1], "a later pass tries again");
