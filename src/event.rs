@@ -152,6 +152,12 @@ pub enum Event {
         /// The limit.
         in_flight: u64,
     },
+    /// How many subjects are cleared of what others take, and wait for their own updates, has changed; told once a second at
+    /// most.
+    SubjectsCleared {
+        /// How many.
+        subjects: u64,
+    },
     /// Why sending is slower than its rate has changed; told once a second at most.
     Slowed {
         /// Why, in a few words; `None` where it is not.

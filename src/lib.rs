@@ -30,7 +30,7 @@
 //! | room | what it is |
 //! |---|---|
 //! | [`cli`], [`config`], [`settings`] | the front door: as typed, then as meant (one final, validated `Settings`) |
-//! | [`survey`], [`deliver`] | wiring: pass 1 (on several threads, gathered in order) and pass 2 (main, chronic, chains and broken swaps by waves, a few rings at a time, deferred), the only emitters of events |
+//! | [`survey`], [`deliver`] | wiring: pass 1 (on several threads, gathered in order) and pass 2 (main, chronic, chains and broken swaps by waves, each group of them at its own pace and a few rings at a time, deferred), the only emitters of events |
 //! | [`engine`] | edge: threads, runtimes, permit dispatcher, clock, chance, signals, one heap |
 //! | [`input`] | edge: compressed and encoded bytes to text, CSV and NDJSON to rows, header mapping; block hashes, so that both passes see the same bytes; quotes are believed only where no other reading is sound |
 //! | [`journal`] | edge: the only sled and grenad; write-ahead log, watermark, ledger generations (folded in the middle of a run, too), lock; a view without the lock, and the tools: verify, rewrite, forget |

@@ -153,6 +153,8 @@ pub struct Stats {
     pub pass_bytes_total: u64,
     /// Why sending pauses just now.
     pub paused: Option<&'static str>,
+    /// Subjects that are cleared of what others take just now, and wait for their own updates.
+    pub cleared: u64,
     /// Why sending is slower than its rate just now.
     pub slowed: Option<String>,
     /// Milliseconds spent paused, up to the last change.
@@ -232,6 +234,7 @@ impl Stats {
             | Event::UpdateDeferred { .. }
             | Event::UpdateInDoubt { .. }
             | Event::Committed { .. } => self.take_delivery(&stamped.event),
+            Event::SubjectsCleared { subjects } => self.cleared = *subjects,
             Event::Slowed { why } => self.slowed.clone_from(why),
             Event::LimitChanged { in_flight } => self.in_flight_limit = Some(*in_flight),
             Event::Paused { reason, .. } => {

@@ -47,6 +47,7 @@ impl Driver<'_, '_> {
         if !fed.is_part {
             self.emitter.emit(Event::UpdateDeferred { place: fed.place });
         }
+        self.scheduler.take_deferred_room();
         self.wait_later(Unresolved::untried(fed));
         None
     }

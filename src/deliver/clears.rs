@@ -52,6 +52,10 @@ impl Driver<'_, '_> {
     /// What became of a clear: nothing that is counted. Without it the server decides about the others of the ring.
     pub(super) fn report_clear(&mut self, fed: Fed, settled: Settled) {
         let place = fed.place;
+        if matches!(settled, Settled::Deferred(_)) {
+            // Its subject's own update does not stand behind it: nothing waits for a clear that is made only once.
+            self.scheduler.forget_deferral(fed.update.subject);
+        }
         let (what, may_be_applied) = match settled {
             Settled::Withdrawn => return,
             Settled::Synced => (None, true),
@@ -70,6 +74,15 @@ impl Driver<'_, '_> {
         let text =
             format!("line {}: the clear that was to break its swap was not acknowledged: {what}", place.line);
         self.emitter.emit(Event::Noticed { text });
+    }
+
+    /// Tells how many subjects are without what others take, if that has changed.
+    pub(super) fn tell_cleared_so_far(&mut self) {
+        let subjects = self.outcome.cleared.len() as u64;
+        if subjects != self.rings.cleared_told {
+            self.rings.cleared_told = subjects;
+            self.emitter.emit(Event::SubjectsCleared { subjects });
+        }
     }
 
     /// At the end: names whoever was cleared and whose own update is not acknowledged.

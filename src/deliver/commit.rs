@@ -1,5 +1,5 @@
-//! Between the driver and the journal: what a group of records stands for, its way to the disk, and what it frees when
-//! it is durable.
+//! Between the driver and the journal: what a group of records stands for, its way to the disk, and what it frees and is
+//! reported when it is durable.
 //!
 //! Not here: what a verdict writes (`settle.rs`), and the journal itself (`journal/`).
 
@@ -7,11 +7,15 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
 use super::driver::{Driver, Wake};
-use super::settle::Settled;
+use super::feed::Fed;
+use super::settle::{Settled, Unresolved};
 use crate::delivery::UpdateId;
+use crate::delivery::outcome::Failure;
+use crate::digest::SubjectId;
 use crate::engine::credit::Credit;
 use crate::event::Event;
 use crate::journal::JournalError;
+use crate::row::Place;
 
 /// What a durable group stands for.
 #[derive(Default)]
@@ -80,5 +84,72 @@ impl Driver<'_, '_> {
         // What was read ahead goes on at once where the window has room.
         let are_coming = self.opening > 0 || self.feeding && self.free > 0 && !credit.is_exhausted();
         self.scheduler.expect_first_tries(are_coming);
+    }
+
+    /// Reports a fact that is durable now.
+    pub(super) fn report(&mut self, fed: Fed, settled: Settled) {
+        self.later.settle(fed.linked.group, fed.place.ordinal);
+        if fed.is_clear {
+            self.report_clear(fed, settled);
+            return;
+        }
+        if fed.is_part {
+            self.report_part(fed, settled);
+            return;
+        }
+        let (place, subject) = (fed.place, fed.update.subject);
+        if matches!(settled, Settled::Synced | Settled::Failed(_) | Settled::InDoubt) {
+            self.rings.settle(fed.linked.ring);
+        }
+        match settled {
+            Settled::Synced => {
+                self.synced += 1;
+                self.deferred.remove(&place.ordinal);
+                self.outcome.cleared.remove(&place.ordinal);
+                self.emitter.emit(Event::UpdateSynced { place });
+            }
+            Settled::Failed(failure) => {
+                self.deferred.remove(&place.ordinal);
+                self.fail(place, subject, failure);
+            }
+            Settled::Deferred(failure) => {
+                if self.wait_later(Unresolved::new(fed, failure)) {
+                    self.emitter.emit(Event::UpdateDeferred { place });
+                }
+            }
+            Settled::InDoubt => {
+                self.deferred.remove(&place.ordinal);
+                self.fates.doubt(subject, place.ordinal);
+                self.emitter.emit(Event::UpdateInDoubt { place });
+            }
+            Settled::Withdrawn => {}
+        }
+    }
+
+    /// An earlier part of an update, sent ahead for want of room, is booked with the row that carries the update; only
+    /// what went wrong with it is kept, for the row files and the exit code.
+    fn report_part(&mut self, fed: Fed, settled: Settled) {
+        let (place, subject) = (fed.place, fed.update.subject);
+        self.deferred.remove(&place.ordinal);
+        match settled {
+            Settled::Synced => self.synced += 1,
+            Settled::Failed(failure) => self.fates.fail(subject, place.ordinal, &failure),
+            Settled::Deferred(failure) => {
+                self.wait_later(Unresolved::new(fed, failure));
+            }
+            Settled::InDoubt => self.fates.doubt(subject, place.ordinal),
+            Settled::Withdrawn => {}
+        }
+    }
+
+    fn fail(&mut self, place: Place, subject: SubjectId, failure: Failure) {
+        self.fates.fail(subject, place.ordinal, &failure);
+        self.outcome.cleared_failed += usize::from(self.outcome.cleared.contains_key(&place.ordinal));
+        self.emitter.emit(Event::UpdateFailed {
+            place,
+            kind: failure.kind,
+            status: failure.status,
+            signature: failure.signature,
+        });
     }
 }

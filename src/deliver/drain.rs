@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::Stopped;
 use super::driver::{Driver, Held};
+use super::later::Later;
 use super::settle::{self, Settled};
 use crate::api::Request;
 use crate::delivery::UpdateId;
@@ -91,6 +92,7 @@ impl Driver<'_, '_> {
 
     /// While stopping: withdraws what was not sent, and at the end of the grace cuts off what is on the wire.
     pub(super) fn finish_draining(&mut self) {
+        self.later = Later::default();
         for id in self.scheduler.blamed() {
             if let Some(held) = self.held.get(&id).filter(|held| !held.fed.is_clear) {
                 self.outcome.turned_away.push((held.fed.place, held.fed.update.subject));

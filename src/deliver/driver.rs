@@ -1,7 +1,8 @@
 //! The driver of pass 2: one loop that owns the run's state, asks the scheduler what to do, and tells the journal, the
 //! senders and the listener. Whatever can wake it arrives on one channel; the loop only names what happened.
 //!
-//! Not here: decisions (`delivery/`), reading (`feed.rs`), what a verdict writes (`settle.rs`).
+//! Not here: decisions (`delivery/`), reading (`feed.rs`), what a verdict writes (`settle.rs`), and what is reported
+//! once that is durable (`commit.rs`).
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -10,15 +11,16 @@ use std::time::Duration;
 
 use super::commit::Durable;
 use super::fates::Fates;
-use super::feed::Fed;
+use super::feed::{Fed, LaterWaves};
 use super::hours::{Flow, Hours};
+use super::later::Later;
 use super::resolve::PassPlace;
 use super::rings::Rings;
-use super::settle::{self, Settled, Unresolved};
+use super::settle::{self, Unresolved};
 use super::tell::Page;
 use super::{DeliverRules, Delivered, Reload, Stopped};
 use crate::api::{Request, Token, TokenError, TokenSource, Trouble};
-use crate::delivery::outcome::{Failure, Seen};
+use crate::delivery::outcome::Seen;
 use crate::delivery::{Action, Ahead, Decision, REASON_THROTTLED, Scheduler, TokenRead, UpdateId};
 use crate::digest::{StateKey, SubjectId};
 use crate::engine::chance::Chance;
@@ -30,7 +32,6 @@ use crate::engine::signals::{Ask, Stop};
 use crate::event::Event;
 use crate::journal::{JournalError, JournalWriter};
 use crate::ledger::Record;
-use crate::row::Place;
 use crate::survey::Emitter;
 
 /// Wakes handled before outcomes are written and new attempts started.
@@ -46,8 +47,8 @@ const STUCK_MS_MAX: u64 = 10;
 pub(super) enum Wake {
     /// The reading side hands over updates, and says how far it is.
     Fed { group: Vec<Fed>, rows: u64, bytes: u64 },
-    /// The reading side has ended.
-    FeedEnded(Result<(), Stopped>),
+    /// The reading side has ended, and leaves this for later.
+    FeedEnded(Result<LaterWaves, Stopped>),
     /// The limiter has granted permits.
     Granted(u32),
     /// An attempt has ended.
@@ -117,7 +118,7 @@ pub(super) struct Driver<'a, 'e> {
     pub(super) chance: Chance,
     pub(super) progress: Progress,
     pub(super) outcome: Delivered,
-    fates: Fates,
+    pub(super) fates: Fates,
     /// Updates that wait for a later pass, by their last row's ordinal.
     pub(super) deferred: BTreeMap<u64, Unresolved>,
     /// Their subjects: what comes later of these waits, too.
@@ -126,7 +127,7 @@ pub(super) struct Driver<'a, 'e> {
     pub(super) is_resolving: bool,
     /// Whether another pass comes after this one.
     pub(super) place: PassPlace,
-    synced: u64,
+    pub(super) synced: u64,
     /// Sequence of the batch.
     pub(super) batch: u64,
     pub(super) held: HashMap<UpdateId, Held>,
@@ -143,8 +144,8 @@ pub(super) struct Driver<'a, 'e> {
     pub(super) handed: u64,
     /// Which rings are begun.
     pub(super) rings: Rings,
-    /// Whether there were more of them than the limit allows.
-    pub(super) is_over_limit: bool,
+    /// What was read for later waves.
+    pub(super) later: Later,
     /// Whether what is handed over is a wave: what waits for a deferred update is put aside.
     pub(super) is_in_waves: bool,
     pub(super) pending: Durable,
@@ -235,7 +236,7 @@ impl<'a, 'e> Driver<'a, 'e> {
             permits_in_hand: 0,
             handed: 0,
             rings: Rings::default(),
-            is_over_limit: false,
+            later: Later::default(),
             is_in_waves: false,
             pending: Durable::default(),
             records: Vec::new(),
@@ -262,6 +263,7 @@ impl<'a, 'e> Driver<'a, 'e> {
         self.feeding = true;
         loop {
             let is_idle = !self.wait(credit);
+            self.hand_later(credit);
             self.advance();
             self.write();
             self.tell_condition();
@@ -275,20 +277,22 @@ impl<'a, 'e> Driver<'a, 'e> {
             }
             self.beat();
             let is_written = self.commits_open == 0 && self.records.is_empty();
-            let is_read = !self.feeding && self.ahead.is_empty();
-            if is_written && is_read && (self.held.is_empty() || self.is_journal_dead()) {
+            let is_handed = !self.feeding && self.ahead.is_empty() && !self.later.has_ready();
+            let is_over = is_handed && self.later.is_empty();
+            if is_written && is_over && (self.held.is_empty() || self.is_journal_dead()) {
                 return;
             }
-            if is_written && is_read && self.is_going() && !self.is_last_pass() {
+            if is_written && is_handed && self.is_going() && !self.is_last_pass() {
                 self.scheduler.end_of_pass();
                 if self.opening == 0 && self.scheduler.only_waits() {
                     return self.carry_over();
                 }
                 continue;
             }
-            // Only what the first-contact guard keeps back is left, or fills the window so that nothing more can come.
-            if is_written && self.is_going() && (is_read || is_idle && self.is_window_full(credit)) {
-                let decision = self.scheduler.release_withheld(is_read);
+            // Only what the first-contact guard keeps back is left, or what waits for that, or it fills the window so that
+            // nothing more can come.
+            if is_written && self.is_going() && (is_handed || is_idle && self.is_window_full(credit)) {
+                let decision = self.scheduler.release_withheld(is_over);
                 self.take(decision, credit);
                 self.write();
             }
@@ -337,8 +341,9 @@ impl<'a, 'e> Driver<'a, 'e> {
             }
             Wake::FeedEnded(ended) => {
                 self.feeding = false;
-                if let Err(stopped) = ended {
-                    self.stop(stopped);
+                match ended {
+                    Ok(later) => self.take_later(later),
+                    Err(stopped) => self.stop(stopped),
                 }
             }
             Wake::Granted(count) => self.permits_in_hand += count,
@@ -455,72 +460,6 @@ impl<'a, 'e> Driver<'a, 'e> {
         self.take(decision, credit);
     }
 
-    /// Reports a fact that is durable now.
-    pub(super) fn report(&mut self, fed: Fed, settled: Settled) {
-        if fed.is_clear {
-            self.report_clear(fed, settled);
-            return;
-        }
-        if fed.is_part {
-            self.report_part(fed, settled);
-            return;
-        }
-        let (place, subject) = (fed.place, fed.update.subject);
-        if matches!(settled, Settled::Synced | Settled::Failed(_) | Settled::InDoubt) {
-            self.rings.settle(fed.linked.ring);
-        }
-        match settled {
-            Settled::Synced => {
-                self.synced += 1;
-                self.deferred.remove(&place.ordinal);
-                self.outcome.cleared.remove(&place.ordinal);
-                self.emitter.emit(Event::UpdateSynced { place });
-            }
-            Settled::Failed(failure) => {
-                self.deferred.remove(&place.ordinal);
-                self.fail(place, subject, failure);
-            }
-            Settled::Deferred(failure) => {
-                if self.wait_later(Unresolved::new(fed, failure)) {
-                    self.emitter.emit(Event::UpdateDeferred { place });
-                }
-            }
-            Settled::InDoubt => {
-                self.deferred.remove(&place.ordinal);
-                self.fates.doubt(subject, place.ordinal);
-                self.emitter.emit(Event::UpdateInDoubt { place });
-            }
-            Settled::Withdrawn => {}
-        }
-    }
-
-    /// An earlier part of an update, sent ahead for want of room, is booked with the row that carries the update; only
-    /// what went wrong with it is kept, for the row files and the exit code.
-    fn report_part(&mut self, fed: Fed, settled: Settled) {
-        let (place, subject) = (fed.place, fed.update.subject);
-        self.deferred.remove(&place.ordinal);
-        match settled {
-            Settled::Synced => self.synced += 1,
-            Settled::Failed(failure) => self.fates.fail(subject, place.ordinal, &failure),
-            Settled::Deferred(failure) => {
-                self.wait_later(Unresolved::new(fed, failure));
-            }
-            Settled::InDoubt => self.fates.doubt(subject, place.ordinal),
-            Settled::Withdrawn => {}
-        }
-    }
-
-    fn fail(&mut self, place: Place, subject: SubjectId, failure: Failure) {
-        self.fates.fail(subject, place.ordinal, &failure);
-        self.outcome.cleared_failed += usize::from(self.outcome.cleared.contains_key(&place.ordinal));
-        self.emitter.emit(Event::UpdateFailed {
-            place,
-            kind: failure.kind,
-            status: failure.status,
-            signature: failure.signature,
-        });
-    }
-
     /// Starts attempts: as many as the scheduler wants and the limiter grants.
     fn pump(&mut self) {
         let now_ms = self.now_ms();
@@ -589,6 +528,7 @@ impl Driver<'_, '_> {
             senders.stop();
         }
         self.tell_limit();
+        self.tell_cleared_so_far();
         self.tell_cleared();
         self.outcome.settled_limit = self.scheduler.settled_limit().map(|limit| limit as u64);
         self.outcome.still_away.clone_from(self.scheduler.still_away());

@@ -241,9 +241,10 @@ impl Selection {
             && self.has_wave(beside.clear_wave)
     }
 
-    /// Hands over what belongs to the wave at hand, and holds the rest; `false` when nobody listens any more.
+    /// Hands over what belongs to the wave at hand, and holds the rest; `false` when nobody listens any more. No subject is
+    /// cleared before what follows its clear has been read.
     fn put(&self, fed: Fed, wave: u32, later: &mut LaterWaves, hand: impl FnOnce(Fed) -> bool) -> bool {
-        if matches!(self, Selection::Waves { first, .. } if wave > *first) {
+        if matches!(self, Selection::Waves { first, .. } if wave > *first || fed.is_clear) {
             later.entry(wave).or_default().push(fed);
             return true;
         }

@@ -17,6 +17,7 @@ mod driver;
 mod fates;
 mod feed;
 mod hours;
+mod later;
 mod resolve;
 mod rings;
 mod rows;
@@ -533,8 +534,8 @@ fn waiting_updates(plan: &Plan) -> u64 {
     plan.facts().chains.waiting
 }
 
-/// A reading of the inputs; returns what it has read for later waves.
-fn pass(driver: &mut Driver<'_, '_>, delivery: &mut Delivery<'_>, selection: Selection) -> LaterWaves {
+/// A pass over a reading of the inputs.
+fn pass(driver: &mut Driver<'_, '_>, delivery: &mut Delivery<'_>, selection: Selection) {
     let window = driver.window;
     let bytes_total = delivery.inputs.bytes_total();
     let feed = Feed {
@@ -547,36 +548,33 @@ fn pass(driver: &mut Driver<'_, '_>, delivery: &mut Delivery<'_>, selection: Sel
         rows_held_max: delivery.rules.rows_folding_max,
         selection,
     };
-    pass_of(driver, (window, bytes_total), |credit, send| feed.run(credit, send))
+    pass_of(driver, (window, bytes_total), |credit, send| feed.run(credit, send));
 }
 
 /// Who is told of a group of updates and how far the reading is; `false` when nobody listens any more.
 type Send<'a> = &'a mut dyn FnMut(Vec<Fed>, u64, u64) -> bool;
 
-/// A pass over what a reading side hands over, to its end.
+/// A pass over what a reading side hands over, and leaves for later waves, to its end.
 fn pass_of(
     driver: &mut Driver<'_, '_>,
     (window, bytes_total): (usize, u64),
     feed: impl FnOnce(&Credit, Send<'_>) -> Result<LaterWaves, FeedError> + std::marker::Send,
-) -> LaterWaves {
+) {
     let credit = Credit::new(window);
     driver.begin_pass(bytes_total, &credit);
     let waker = driver.waker();
     std::thread::scope(|scope| {
-        let reading = scope.spawn(|| {
+        scope.spawn(|| {
             let mut send = |group, rows, bytes| waker.send(Wake::Fed { group, rows, bytes }).is_ok();
             // A panic must reach the driver as an end of the reading side, or it would wait for ever.
             let ended = catch_unwind(AssertUnwindSafe(|| feed(&credit, &mut send)));
-            let (ended, later) = match ended {
-                Ok(Ok(later)) => (Ok(()), later),
-                Ok(Err(error)) => (Err(Stopped::from(error)), LaterWaves::new()),
-                Err(_) => (Err(Stopped::Internal("the reading side panicked".into())), LaterWaves::new()),
+            let ended = match ended {
+                Ok(ended) => ended.map_err(Stopped::from),
+                Err(_) => Err(Stopped::Internal("the reading side panicked".into())),
             };
             drop(waker.send(Wake::FeedEnded(ended)));
-            later
         });
         driver.pass(&credit);
         credit.close();
-        reading.join().unwrap_or_default()
-    })
+    });
 }

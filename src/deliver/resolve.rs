@@ -55,13 +55,18 @@ pub(super) fn run(driver: &mut Driver<'_, '_>, delivery: &mut Delivery<'_>) {
 /// The pass behind all others: what they have kept back is ruled on, or left where the run has stopped.
 pub(super) fn close(driver: &mut Driver<'_, '_>, delivery: &Delivery<'_>) {
     driver.place = PassPlace::Last;
+    pass_without_reading(driver, delivery);
+    driver.place = PassPlace::Followed;
+}
+
+/// A pass over what is with the driver already.
+pub(super) fn pass_without_reading(driver: &mut Driver<'_, '_>, delivery: &Delivery<'_>) {
     // The inputs were read to their end.
     let (rows, bytes) = (delivery.plan.facts().rows.read, delivery.inputs.bytes_total());
     pass_of(driver, (driver.window, bytes), |credit, send| {
         Hand::new(credit, send).end(rows, bytes);
         Ok(LaterWaves::new())
     });
-    driver.place = PassPlace::Followed;
 }
 
 impl Driver<'_, '_> {

@@ -2,23 +2,30 @@
 //! room, nor while as many are open as may be.
 //!
 //! A ring is open from its clear until each of its updates has its fate, those among them that wait for a later pass. What
-//! hangs on a ring that is not begun is not sent either. Not here: whom a ring consists of and when its turn comes
-//! (`plan/waves.rs`), how it is broken (`clears.rs`).
+//! hangs on a ring that is not begun is not sent either. What a limit has room for is decided in the order of the waves, as
+//! they are read; when each goes depends on the answers. Not here: whom a ring consists of (`plan/waves.rs`), when its turn
+//! comes (`later.rs`), how it is broken (`clears.rs`).
 
 use std::collections::{HashMap, HashSet};
 
 use super::Driver;
 use super::feed::Fed;
 use crate::event::Event;
-use crate::plan::RINGS_OPEN_MAX;
+use crate::plan::{Linked, RINGS_OPEN_MAX};
 
 /// The rings of a run.
 #[derive(Debug, Default)]
 pub(super) struct Rings {
     /// By ring, how many of its updates have no fate yet.
     open: HashMap<u32, u32>,
-    /// Places of the limit on updates that belong to open rings, and were not taken yet.
+    /// Rings for which the limit has room, and which are not begun yet.
+    accepted: HashSet<u32>,
+    /// Places of the limit on updates that belong to what is accepted, and were not taken yet.
     reserved: u64,
+    /// Whether there were more updates than the limit allows.
+    pub(super) is_over_limit: bool,
+    /// Subjects that are cleared, their own updates pending, as told last.
+    pub(super) cleared_told: u64,
     /// Groups of which something is beyond the limit: what comes of them stays pending.
     beyond: HashSet<u32>,
     /// Rings for which the limit had some room, and too little.
@@ -45,7 +52,7 @@ struct WithoutRoom {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Turn {
     /// It is sent.
-    Now,
+    Sent,
     /// It is sent, if the limit has a place for it.
     InLimit,
     /// It stays pending.
@@ -70,28 +77,37 @@ impl Rings {
         }
     }
 
-    /// Whose turn it is; a ring is begun with its clear. `left` is how many places of the limit are neither taken nor
-    /// reserved.
+    /// Rings that may be begun now.
+    pub(super) fn room(&self) -> usize {
+        RINGS_OPEN_MAX.saturating_sub(self.open.len())
+    }
+
+    /// Begins a ring for which there is room.
+    pub(super) fn begin(&mut self, linked: Linked) {
+        self.accepted.remove(&linked.ring);
+        self.open.insert(linked.ring, linked.ring_rows);
+    }
+
+    /// What becomes of an update; a ring has its places of the limit with its clear. `left` is how many places are neither taken
+    /// nor reserved.
     fn turn(&mut self, fed: &Fed, left: u64) -> Turn {
         let key = (fed.place.ordinal, fed.is_clear);
         let linked = fed.linked;
         if self.taken_up.as_ref().is_some_and(|taken_up| !taken_up.contains(&key)) {
             return Turn::NotNow;
         }
-        if self.open.contains_key(&linked.ring) {
-            self.reserved = self.reserved.saturating_sub(u64::from(!fed.is_part));
-            return Turn::Now;
+        if self.open.contains_key(&linked.ring) || self.accepted.contains(&linked.ring) {
+            return Turn::Sent;
         }
         if self.beyond.contains(&linked.group) {
             return Turn::Beyond;
         }
-        if !fed.is_clear && !self.waiting.contains(&linked.group) {
-            return Turn::InLimit;
-        }
-        if self.waiting.contains(&linked.group) || self.open.len() >= RINGS_OPEN_MAX {
-            self.waiting.insert(linked.group);
+        if self.waiting.contains(&linked.group) {
             self.postponed.insert(key);
             return Turn::NotNow;
+        }
+        if !fed.is_clear {
+            return Turn::InLimit;
         }
         let rows = u64::from(linked.ring_rows);
         if rows > left {
@@ -107,10 +123,30 @@ impl Rings {
             }
             return Turn::Beyond;
         }
-        self.open.insert(linked.ring, linked.ring_rows);
+        self.accepted.insert(linked.ring);
         self.reserved += rows;
-        Turn::Now
+        Turn::Sent
     }
+
+    /// Something of a group that waits until rings are finished comes again then, and its places are free.
+    fn postpone(&mut self, fed: &Fed) {
+        self.waiting.insert(fed.linked.group);
+        self.postponed.insert((fed.place.ordinal, fed.is_clear));
+        let places = match fed.linked {
+            Linked { ring, ring_rows, .. } if fed.is_clear => {
+                self.accepted.remove(&ring);
+                u64::from(ring_rows)
+            }
+            // Those of a ring go with its clear.
+            Linked { ring, .. } => u64::from(ring == 0),
+        };
+        self.reserved = self.reserved.saturating_sub(places);
+    }
+}
+
+/// Whether an update takes a place of the limit. A clear is in nobody's books, and what a ring has places for are its rows.
+fn takes_place(fed: &Fed) -> bool {
+    !(fed.is_clear || fed.is_part && fed.linked.ring != 0)
 }
 
 impl Driver<'_, '_> {
@@ -120,23 +156,38 @@ impl Driver<'_, '_> {
         updates_max.saturating_sub(self.handed).saturating_sub(self.rings.reserved)
     }
 
-    /// Whether an update that is handed over may be sent. One that may not stays pending or comes again.
-    pub(super) fn may_send(&mut self, fed: &Fed) -> bool {
+    /// Whether an update may be sent; its place of the limit is reserved then. One that may not stays pending or comes again.
+    pub(super) fn accept(&mut self, fed: &Fed) -> bool {
         let left = self.left();
         let turn = if self.is_in_waves { self.rings.turn(fed, left) } else { Turn::InLimit };
-        let is_sent = match turn {
-            Turn::Now => true,
-            Turn::InLimit => left > 0,
-            Turn::Beyond => false,
-            Turn::NotNow => return false,
-        };
-        if !is_sent {
-            self.rings.beyond.insert(fed.linked.group);
-            self.is_over_limit = true;
-        } else if !(fed.is_clear || turn == Turn::Now && fed.is_part) {
+        match turn {
+            Turn::Sent => true,
+            Turn::InLimit if left > 0 => {
+                self.rings.reserved += u64::from(takes_place(fed));
+                true
+            }
+            Turn::InLimit | Turn::Beyond => {
+                self.rings.beyond.insert(fed.linked.group);
+                self.rings.is_over_limit = true;
+                false
+            }
+            Turn::NotNow => false,
+        }
+    }
+
+    /// An update that was accepted takes its place.
+    pub(super) fn take_place(&mut self, fed: &Fed) {
+        if takes_place(fed) {
+            self.rings.reserved = self.rings.reserved.saturating_sub(1);
             self.handed += 1;
         }
-        is_sent
+    }
+
+    /// Nothing moves any more but what waits for a later pass: what has not been begun for that comes after it.
+    pub(super) fn postpone_later(&mut self) {
+        for fed in self.later.give_up() {
+            self.rings.postpone(&fed);
+        }
     }
 
     /// Whether something was postponed that may yet be sent.
@@ -146,8 +197,9 @@ impl Driver<'_, '_> {
 
     /// When all that was begun is settled: whether there is more to begin, how much of which is returned.
     pub(super) fn take_up_postponed(&mut self) -> Option<u64> {
-        let Rings { open, reserved, waiting, postponed, taken_up, .. } = &mut self.rings;
+        let Rings { open, accepted, reserved, waiting, postponed, taken_up, .. } = &mut self.rings;
         open.clear();
+        accepted.clear();
         *reserved = 0;
         waiting.clear();
         let postponed = std::mem::take(postponed);
@@ -181,14 +233,13 @@ impl Driver<'_, '_> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::digest::SubjectId;
-    use crate::plan::Linked;
     use crate::row::{Place, Version};
     use crate::update::{Fields, Update};
 
-    fn fed(ordinal: u64, is_clear: bool, linked: Linked) -> Fed {
+    pub(in super::super) fn fed(ordinal: u64, is_clear: bool, linked: Linked) -> Fed {
         let update = Update {
             subject: SubjectId([1; 16]),
             version: Version { batch: 1, ordinal },
@@ -208,21 +259,22 @@ mod tests {
         }
     }
 
-    fn of(ring: u32, group: u32, ring_rows: u32) -> Linked {
+    pub(in super::super) fn of(ring: u32, group: u32, ring_rows: u32) -> Linked {
         Linked { waits_for: 0, group, ring, ring_rows }
     }
 
     #[test]
-    fn a_ring_is_begun_where_all_of_it_fits_and_goes_on_whatever_else_does_not() {
+    fn a_ring_is_accepted_where_all_of_it_fits_and_goes_on_whatever_else_does_not() {
         let mut rings = Rings::default();
         let (long, short, chain) = (of(1, 1, 5), of(2, 1, 2), of(0, 1, 0));
-        assert_eq!(rings.turn(&fed(8, true, short), 4), Turn::Now);
+        assert_eq!(rings.turn(&fed(8, true, short), 4), Turn::Sent);
         assert_eq!(rings.turn(&fed(1, true, long), 2), Turn::Beyond);
         assert_eq!(rings.turn(&fed(2, false, long), 2), Turn::Beyond);
         assert_eq!(rings.turn(&fed(3, false, chain), 2), Turn::Beyond, "it may hang on the ring");
         assert_eq!(rings.turn(&fed(4, false, of(0, 2, 0)), 2), Turn::InLimit);
-        assert_eq!([7, 8].map(|at| rings.turn(&fed(at, false, short), 0)), [Turn::Now; 2]);
-        assert_eq!(rings.reserved, 0);
+        assert_eq!([7, 8].map(|at| rings.turn(&fed(at, false, short), 0)), [Turn::Sent; 2]);
+        assert_eq!(rings.reserved, 2);
+        rings.begin(short);
         rings.settle(2);
         assert!(rings.is_any_open());
         rings.settle(2);
@@ -232,17 +284,22 @@ mod tests {
     }
 
     #[test]
-    fn while_as_many_are_open_as_may_be_the_next_wait_with_what_hangs_on_them() {
+    fn what_is_postponed_leaves_its_places_and_everything_behind_it_waits() {
         let mut rings = Rings::default();
-        let rows = u32::try_from(RINGS_OPEN_MAX).unwrap();
-        for ring in 1..=rows {
-            assert_eq!(rings.turn(&fed(u64::from(ring), true, of(ring, ring, 1)), u64::MAX), Turn::Now);
+        let (ring, chain) = (of(1, 1, 2), of(0, 1, 0));
+        for (at, is_clear, linked) in [(1, true, ring), (1, false, ring), (2, false, ring), (3, false, chain)]
+        {
+            assert_ne!(rings.turn(&fed(at, is_clear, linked), u64::MAX), Turn::Beyond);
+            rings.reserved += u64::from(linked.ring == 0);
         }
-        let next = of(rows + 1, rows + 1, 1);
-        assert_eq!(rings.turn(&fed(900, true, next), u64::MAX), Turn::NotNow);
-        rings.settle(1);
-        assert_eq!(rings.turn(&fed(900, false, next), u64::MAX), Turn::NotNow, "its clear has not gone");
-        assert_eq!(rings.turn(&fed(901, true, of(999, 999, 1)), u64::MAX), Turn::Now);
-        assert_eq!(rings.postponed, HashSet::from([(900, true), (900, false)]));
+        assert_eq!(rings.reserved, 3);
+        for (at, is_clear, linked) in [(1, true, ring), (1, false, ring), (2, false, ring), (3, false, chain)]
+        {
+            rings.postpone(&fed(at, is_clear, linked));
+        }
+        assert_eq!((rings.reserved, rings.room()), (0, RINGS_OPEN_MAX));
+        assert_eq!(rings.turn(&fed(4, false, chain), u64::MAX), Turn::NotNow, "of a later reading");
+        let keys = [(1, true), (1, false), (2, false), (3, false), (4, false)];
+        assert_eq!(rings.postponed, HashSet::from(keys));
     }
 }

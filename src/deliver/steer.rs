@@ -40,7 +40,13 @@ impl Driver<'_, '_> {
             return group;
         }
         let fed = group.len();
-        group.retain(|fed| self.may_send(fed));
+        group.retain(|fed| {
+            let is_sent = self.accept(fed);
+            if is_sent {
+                self.take_place(fed);
+            }
+            is_sent
+        });
         credit.give(fed - group.len());
         if self.is_full() {
             credit.close();
@@ -50,7 +56,7 @@ impl Driver<'_, '_> {
 
     /// Whether a run that has more to send than it is allowed to can take nothing more.
     pub(super) fn is_full(&self) -> bool {
-        self.is_over_limit && self.left() == 0 && !self.rings.is_any_open()
+        self.rings.is_over_limit && self.left() == 0 && !self.rings.is_any_open()
     }
 
     /// After a pass: a run that had more to send than it was allowed to stops in order, unless updates that have their places
@@ -66,7 +72,7 @@ impl Driver<'_, '_> {
 
     /// After the last pass: the same, where there are places that nothing fits which is left.
     pub(super) fn end_updates(&mut self) {
-        if let (true, Some(updates)) = (self.is_over_limit && self.is_going(), self.rules.updates_max) {
+        if let (true, Some(updates)) = (self.rings.is_over_limit && self.is_going(), self.rules.updates_max) {
             self.tell_without_room();
             self.stop(Stopped::Limit(Limit::Updates { updates }));
         }
@@ -76,6 +82,7 @@ impl Driver<'_, '_> {
     pub(super) fn on_ask(&mut self, ask: Ask, credit: &Credit) {
         match ask {
             Ask::Status => {
+                self.tell_cleared_so_far();
                 self.tell_slowing();
                 self.emitter.emit(Event::StatusAsked);
             }

@@ -66,6 +66,7 @@ impl Driver<'_, '_> {
             let Progress { rows, bytes, bytes_total } = self.progress;
             self.emitter.emit(Event::Progressed { rows, bytes, bytes_total });
             self.tell_limit();
+            self.tell_cleared_so_far();
             self.tell_slowing();
         }
     }

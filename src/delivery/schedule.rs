@@ -349,6 +349,18 @@ impl Scheduler {
         }
     }
 
+    /// An update waits for a later pass that was never offered: one less may be deferred.
+    pub fn take_deferred_room(&mut self) {
+        self.deferred_room = self.deferred_room.saturating_sub(1);
+    }
+
+    /// What was deferred of a subject comes never again: its later updates are taken as those of others.
+    pub fn forget_deferral(&mut self, subject: SubjectId) {
+        if self.deferred.remove(&subject).is_some() {
+            self.deferred_room = self.deferred_room.saturating_add(1);
+        }
+    }
+
     /// No attempt starts from now on.
     pub fn drain(&mut self) {
         self.is_draining = true;

@@ -354,8 +354,9 @@ fn at_the_bound_of_those_that_wait_a_subject_keeps_its_order() {
     desk.tick();
     assert!(matches!(desk.verdict(6), Some(Verdict::Deferred(_))));
 
-    // What earlier passes have put aside takes its room in the next.
-    desk.scheduler.begin_pass(0);
+    // What earlier passes have put aside takes its room in the next, and what is put aside meanwhile, too.
+    desk.scheduler.begin_pass(1);
+    desk.scheduler.take_deferred_room();
     desk.offer(7, 9);
     desk.send(7);
     desk.answer(7, conflict());

@@ -3,7 +3,7 @@
 //!
 //! A graph over the rows that carry the updates. Not here: how it comes together (`links.rs`), sending (`deliver/`).
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use super::cycle::{Breaking, CANDIDATES_MAX, Clearing, Members, Obstacle, clearing};
 use super::waves::waves;
@@ -40,6 +40,8 @@ pub(super) struct Chains {
     pub(super) swaps: Vec<Swap>,
     /// Updates that wait and clears, wave by wave.
     pub(super) waves: Vec<u64>,
+    /// Waves of clears, each of which begins rings.
+    pub(super) clear_waves: BTreeSet<u32>,
     /// Rows that carry updates of subjects which were cleared before, to break a swap, and of what.
     pub(super) cleared_before: Vec<(u64, ClearedFirst)>,
 }

@@ -2,6 +2,7 @@
 //!
 //! Not here: the rulings (`phases.rs` and below); this closes the books and answers for them.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -132,6 +133,11 @@ impl Plan {
     /// give up that wait for nobody.
     pub fn waves(&self) -> &[u64] {
         &self.chains.waves
+    }
+
+    /// Those of them, from 1, that consist of clears: what they begin is finished before the next of these.
+    pub fn clear_waves(&self) -> &BTreeSet<u32> {
+        &self.chains.clear_waves
     }
 
     /// The first true swaps in file order, at most [`super::SWAPS_LISTED_MAX`]: subjects that take what the others of the

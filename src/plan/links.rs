@@ -3,7 +3,7 @@
 //!
 //! Not here: the order itself (`chain.rs`), the other phases (`phases.rs`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::atomic::Ordering;
 
@@ -204,7 +204,7 @@ impl<L: LedgerSlices> Phases<'_, L> {
             marks.iter().filter(|(_, mark)| is_swap(mark)).map(|(ordinal, _)| *ordinal).collect();
         let mut entries = self.entries(&(partition..partition + 1));
         let (mut part, mut tally) = (Part::default(), Tally::default());
-        let mut marking = Marking { besides: Vec::new(), waves: BTreeMap::new(), clears: 0 };
+        let mut marking = Marking::default();
         self.leaves(partition, &mut part, &mut |leaf| {
             self.ruler(&contested).rule(leaf, &mut entries, &mut |_, _| {}, &mut |ruled| {
                 tally.take(ruled)?;
@@ -227,7 +227,7 @@ impl<L: LedgerSlices> Phases<'_, L> {
             })
         })?;
         *lock(&self.tallies[partition]) = tally;
-        let Marking { besides, waves, clears } = marking;
+        let Marking { besides, waves, clear_waves, clears } = marking;
         self.besides.add(&besides).map_err(JoinError::Space)?;
         let chains = &mut lock(&self.found).chains;
         for (wave, updates) in waves {
@@ -238,16 +238,19 @@ impl<L: LedgerSlices> Phases<'_, L> {
             chains.waves[at] += updates;
             chains.facts.waiting += updates;
         }
+        chains.clear_waves.extend(clear_waves);
         chains.facts.waiting -= clears;
         Ok(())
     }
 }
 
 /// What comes of the marks of a partition.
+#[derive(Default)]
 struct Marking {
     besides: Vec<(u64, Beside)>,
     /// Updates and clears by wave.
     waves: BTreeMap<u32, u64>,
+    clear_waves: BTreeSet<u32>,
     clears: u64,
 }
 
@@ -268,6 +271,7 @@ impl Marking {
                 let mut chain = Beside { wave, linked, ..Beside::default() };
                 if is_sent && !cleared.is_empty() {
                     *self.waves.entry(clear_wave).or_default() += 1;
+                    self.clear_waves.insert(clear_wave);
                     self.clears += 1;
                     let version = clear_version(data.version(row, ruled.rules.batch));
                     chain.clear_refusals = clear_refusals(ruled.entry, version);

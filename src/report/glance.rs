@@ -79,6 +79,8 @@ pub(super) struct Glance {
     pub per_s: f64,
     /// Milliseconds to the end of the phase at that rate, if that can be told.
     pub eta_ms: Option<u64>,
+    /// Subjects that are cleared of what others take, and wait for their own updates.
+    pub cleared: u64,
     /// Why sending pauses, if it does.
     pub paused: Option<&'static str>,
     /// Why sending is slower than its rate, if it is and does not pause.
@@ -109,6 +111,7 @@ impl Glance {
             in_flight_limit: stats.in_flight_limit,
             per_s: per_second(milli_per_s, 1_000_000),
             eta_ms: left.checked_mul(1_000_000).and_then(|left| left.checked_div(milli_per_s)),
+            cleared: stats.cleared,
             paused: stats.paused,
             slowed: stats.slowed.clone().filter(|_| stats.paused.is_none()),
             milli_per_s,
@@ -149,6 +152,11 @@ impl Glance {
         }
         if self.retries > 0 {
             parts.push(plural(self.retries, "retry"));
+        }
+        match self.cleared {
+            0 => {}
+            1 => parts.push("1 subject cleared, its own update pending".to_owned()),
+            more => parts.push(format!("{} subjects cleared, their own updates pending", thousands(more))),
         }
         match (self.paused, self.eta_ms) {
             (Some(reason), _) => parts.push(format!("paused: {reason}")),
@@ -220,6 +228,12 @@ mod tests {
         let glance = at(&mut stats, &mut recent, 61_000, Event::Paused { reason: "throttled", for_ms: None });
         assert!(glance.text().ends_with("paused: throttled"));
         at(&mut stats, &mut recent, 61_500, Event::Resumed);
+        let glance = at(&mut stats, &mut recent, 61_900, Event::SubjectsCleared { subjects: 2 });
+        assert!(
+            glance.text().contains(" · 2 subjects cleared, their own updates pending"),
+            "{}",
+            glance.text()
+        );
         let why = Some("too many requests fail".to_owned());
         let glance = at(&mut stats, &mut recent, 62_000, Event::Slowed { why });
         assert!(glance.text().ends_with(" left · slowed: too many requests fail"), "{}", glance.text());

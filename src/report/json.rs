@@ -197,6 +197,7 @@ impl Json {
             | Event::UpdateSynced { .. }
             | Event::UpdateDeferred { .. }
             | Event::LimitChanged { .. }
+            | Event::SubjectsCleared { .. }
             | Event::Slowed { .. }
             | Event::StatusAsked
             | Event::Committed { .. }

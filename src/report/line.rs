@@ -73,6 +73,7 @@ impl Lines {
             | Event::UpdateInDoubt { .. }
             | Event::Paused { .. }
             | Event::LimitChanged { .. }
+            | Event::SubjectsCleared { .. }
             | Event::Slowed { .. }
             | Event::Resumed
             | Event::StatusAsked

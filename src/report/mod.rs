@@ -258,6 +258,7 @@ impl Listener for Reporters {
             | Event::UpdateInDoubt { .. }
             | Event::Paused { .. }
             | Event::LimitChanged { .. }
+            | Event::SubjectsCleared { .. }
             | Event::Slowed { .. }
             | Event::Resumed
             | Event::LaterPassStarted { .. }

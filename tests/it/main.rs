@@ -144,6 +144,9 @@ mod rings;
 // Rings begun and not finished.
 mod rings_open;
 
+// Rings and chains that do not wait for each other.
+mod rings_apart;
+
 // What an operator is told, held to what helps.
 mod told;
 

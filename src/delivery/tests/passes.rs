@@ -90,3 +90,14 @@ fn one_of_the_last_rows_that_passes_after_all_shows_that_it_was_the_server() {
     desk.answer(2, Outcome::Acknowledged);
     assert!(!has_failed(&desk), "both failed in it, and one of them is well");
 }
+
+#[test]
+fn what_was_deferred_and_never_comes_again_keeps_nobody_of_its_subject_back() {
+    let mut desk = Desk::warm(proven());
+    desk.offer(1, 7);
+    desk.send(1);
+    desk.answer(1, conflict());
+    desk.scheduler.forget_deferral(subject(7));
+    desk.offer(2, 7);
+    assert_eq!(desk.send_all(), [2]);
+}
