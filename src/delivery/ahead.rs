@@ -146,7 +146,7 @@ mod tests {
     fn all_of_it_comes_from_anywhere_and_each_subject_in_its_order() {
         let mut ahead = ahead(900, 300);
         let taken: Vec<u64> = std::iter::from_fn(|| ahead.take()).collect();
-        assert!(ahead.is_empty() && ahead.len() == 0);
+        assert!(ahead.is_empty());
         let mut sorted = taken.clone();
         sorted.sort_unstable();
         assert_eq!(sorted, (0..900).collect::<Vec<_>>());
