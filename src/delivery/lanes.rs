@@ -11,10 +11,11 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use super::ahead::scattered;
 use super::alone::PushedBack;
 use super::decision::{Leftover, Offer, UpdateId};
-use super::rules::DeliveryRules;
 use super::same::TurnedAway;
 use super::turned_away::Against;
 use crate::digest::SubjectId;
+
+mod charge;
 
 /// Retries that the retry budget may save up.
 const CREDIT_RETRIES_MAX: u32 = 4;
@@ -87,38 +88,6 @@ pub(super) struct Item {
     /// Whether it was taken from among the newest.
     is_from_behind: bool,
     stand: Stand,
-}
-
-impl Item {
-    /// Charges it with a failure, which is waived where it is excused and not too often. Whether it is exhausted then: out of
-    /// attempts, or failing for too long.
-    pub(super) fn charge(&mut self, waived_max: Option<u32>, free_ms: u64, rules: &DeliveryRules) -> bool {
-        self.charged = self.charged.saturating_add(1);
-        let is_waived = waived_max.is_some_and(|waived_max| self.waived < waived_max);
-        self.waived += u32::from(is_waived);
-        let is_out_of_attempts = self.charged.saturating_sub(self.waived) >= rules.attempts_max.max(1);
-        if is_waived {
-            return is_out_of_attempts;
-        }
-        let since_ms = *self.failed_first_ms.get_or_insert(free_ms);
-        let elapsed_ms = free_ms.saturating_sub(since_ms);
-        is_out_of_attempts || rules.retry_elapsed_max_ms.is_some_and(|max_ms| elapsed_ms > max_ms)
-    }
-
-    /// Whether it is known to be pushed back or turned away for its own sake.
-    pub(super) fn is_turned_away_alone(&self) -> bool {
-        self.pushed_back.is_own() || self.turned_away.is_own()
-    }
-
-    /// Gives charges back.
-    pub(super) fn refund(&mut self, charges: u32) {
-        self.charged = self.charged.saturating_sub(charges);
-        self.waived = self.waived.min(self.charged);
-        self.strikes = self.charged;
-        if self.charged == self.waived {
-            self.failed_first_ms = None;
-        }
-    }
 }
 
 /// All held updates.

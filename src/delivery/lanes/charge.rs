@@ -1,0 +1,43 @@
+//! What a held update is charged with, and what is known of it.
+//!
+//! Not here: where it stands (`lanes.rs`), and which failures count (`ruling.rs`).
+
+use super::super::rules::DeliveryRules;
+use super::Item;
+
+impl Item {
+    /// Charges it with a failure, which is waived where it is excused and not too often. Whether it is exhausted then: out of
+    /// attempts, or failing for too long.
+    pub(in super::super) fn charge(
+        &mut self,
+        waived_max: Option<u32>,
+        free_ms: u64,
+        rules: &DeliveryRules,
+    ) -> bool {
+        self.charged = self.charged.saturating_add(1);
+        let is_waived = waived_max.is_some_and(|waived_max| self.waived < waived_max);
+        self.waived += u32::from(is_waived);
+        let is_out_of_attempts = self.charged.saturating_sub(self.waived) >= rules.attempts_max.max(1);
+        if is_waived {
+            return is_out_of_attempts;
+        }
+        let since_ms = *self.failed_first_ms.get_or_insert(free_ms);
+        let elapsed_ms = free_ms.saturating_sub(since_ms);
+        is_out_of_attempts || rules.retry_elapsed_max_ms.is_some_and(|max_ms| elapsed_ms > max_ms)
+    }
+
+    /// Whether it is known to be pushed back or turned away for its own sake.
+    pub(in super::super) fn is_turned_away_alone(&self) -> bool {
+        self.pushed_back.is_own() || self.turned_away.is_own()
+    }
+
+    /// Gives charges back.
+    pub(in super::super) fn refund(&mut self, charges: u32) {
+        self.charged = self.charged.saturating_sub(charges);
+        self.waived = self.waived.min(self.charged);
+        self.strikes = self.charged;
+        if self.charged == self.waived {
+            self.failed_first_ms = None;
+        }
+    }
+}
