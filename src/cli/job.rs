@@ -298,9 +298,8 @@ impl Job<'_> {
         };
         let written = self.write_rows(&surveyed, judge, &mut delivered, Some(journal), emitter);
         if let Some(stopped) = &delivered.stopped {
-            let files: Vec<&str> = self.inputs.files().iter().map(|file| file.name.as_str()).collect();
-            let fatal = Fatal::from(stopped).adding(learned::blamed_lines(&delivered, &files));
-            return Err(first_told(fatal, written, emitter));
+            let blamed = learned::blamed(&delivered, &self.inputs);
+            return Err(first_told(Fatal::from(stopped).adding(blamed), written, emitter));
         }
         written?;
         // What is held waits for the operator's word on this very update: closed, the batch run again would be a new

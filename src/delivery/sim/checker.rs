@@ -289,7 +289,6 @@ impl Checker {
             // A page of HTML is the server's fault but at first contact, and no simulated server answers with one.
             Outcome::Page { .. } => is_failure = true,
             Outcome::TimedOut | Outcome::Disconnected | Outcome::NotConnected => is_failure = true,
-            // No simulated server speaks of streams.
             Outcome::Unprocessed => {}
         }
         let closed_sends = self.closed_sends;
