@@ -304,8 +304,7 @@ impl Job<'_> {
         written?;
         // What is held waits for the operator's word on this very update: closed, the batch run again would be a new
         // one, and its rows new updates that nothing holds back.
-        // An older batch that was overtaken stays open, too: closed, the same command would begin it anew and send its
-        // old values over the newer ones.
+        // An older batch that was overtaken stays open, too: closed, it would be begun anew over the newer values.
         let rows = surveyed.plan.facts().rows;
         let is_overtaken = !surveyed.batch.newest && facts.rows_overtaken > 0;
         if rows.held == 0 && !is_overtaken {
