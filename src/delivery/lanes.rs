@@ -56,6 +56,8 @@ pub(super) struct Item {
     pub(super) answered: u32,
     /// Those charged that a definite answer has followed.
     pub(super) confirmed: u32,
+    /// Whether somebody passed after a failure of it, charged or not.
+    pub(super) is_passed_over: bool,
     /// When the first failure that counts was, on the clock of the time the run was free to send.
     failed_first_ms: Option<u64>,
     /// Temporary failures its delay grows with.
@@ -170,6 +172,7 @@ impl Lanes {
             waived: 0,
             answered: 0,
             confirmed: 0,
+            is_passed_over: false,
             failed_first_ms: None,
             strikes: 0,
             maybe_applied: false,

@@ -12,6 +12,7 @@ mod bad;
 mod days;
 mod elapsed;
 mod health;
+mod passes;
 mod pauses;
 mod slowing;
 mod suspects;

@@ -165,15 +165,14 @@ pub(super) fn check_closely<'a>(value: &'a str, context: &mut Context<'_>) -> Op
 /// not quite that. A group that begins with a zero may be another number where a whole one stands before it, which is for
 /// [`check_formatted`] to say.
 fn check_grouped<'a>(value: &'a str, context: &mut Context<'_>) -> Option<Option<Cow<'a, str>>> {
-    let (mut number, mut len) = ([b'+'; 1 + DIGITS_MAX], 1);
-    let mut before = b'+';
-    for byte in value.strip_prefix('+')?.bytes() {
+    let groups = value.strip_prefix('+')?;
+    let (mut number, mut before) = (String::with_capacity(1 + DIGITS_MAX), b'+');
+    number.push('+');
+    for byte in groups.bytes() {
         match (byte, before) {
-            (b'0', b' ') if !are_too_few(len - 1) => return None,
-            (b'0'..=b'9', _) => {
-                *number.get_mut(len)? = byte;
-                len += 1;
-            }
+            (b'0', b' ') if !are_too_few(number.len() - 1) => return None,
+            (b'0'..=b'9', _) if number.len() > DIGITS_MAX => return None,
+            (b'0'..=b'9', _) => number.push(char::from(byte)),
             (b' ' | b'-', b'0'..=b'9') => {}
             _ => return None,
         }
@@ -182,13 +181,12 @@ fn check_grouped<'a>(value: &'a str, context: &mut Context<'_>) -> Option<Option
     if !before.is_ascii_digit() {
         return None;
     }
-    let number = std::str::from_utf8(&number[..len]).ok()?;
     context.raise(FORMAT);
     let digits = &number[1..];
     Some(match judge_e164(digits, context) {
         E164::Sound => Some(Cow::Owned(match context.rules.options().number_format {
-            NumberFormat::E164 => number.to_owned(),
             NumberFormat::Plain => digits.to_owned(),
+            NumberFormat::E164 => number,
         })),
         E164::Blocked(rule) => context.pass_as_is(rule, value),
         E164::WithZero(without) => {

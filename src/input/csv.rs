@@ -267,7 +267,9 @@ impl CsvRows {
         }
         let has_backslash = self.splitter.has_backslash(window.bytes(), start, end);
         let has_nul = self.splitter.has_nul(window.bytes(), start, end);
-        let seen = Seen { bytes, quotes, has_backslash, has_nul, is_cut_off: next == end, after_blank };
+        let is_ascii = self.splitter.is_ascii(window.bytes(), start, end);
+        let is_cut_off = next == end;
+        let seen = Seen { bytes, quotes, has_backslash, has_nul, is_ascii, is_cut_off, after_blank };
         let checked = match (self.check(layout, &seen, line, bounds), after) {
             (Ok(_), After::Lone(lone)) => Err(broken::goes_on(layout, lone)),
             (checked, _) => checked,

@@ -40,11 +40,12 @@ pub(super) enum Split {
     Unbalanced { breaks: u64 },
 }
 
-/// The next place of one byte, remembered so that no stretch is searched twice.
+/// The next place of one kind of bytes, remembered so that no stretch is searched twice.
 #[derive(Debug, Clone, Copy)]
 struct Scout {
-    needle: u8,
-    /// No needle stands from here to `next`.
+    /// Finds the first of them.
+    search: fn(&[u8]) -> Option<usize>,
+    /// None of them stands from here to `next`.
     from: usize,
     next: usize,
     /// Whether one stands at `next`.
@@ -52,11 +53,11 @@ struct Scout {
 }
 
 impl Scout {
-    fn new(needle: u8) -> Scout {
-        Scout { needle, from: 0, next: 0, found: false }
+    fn new(search: fn(&[u8]) -> Option<usize>) -> Scout {
+        Scout { search, from: 0, next: 0, found: false }
     }
 
-    /// The first needle at or after `from`, or the length of `bytes`.
+    /// The first of them at or after `from`, or the length of `bytes`.
     #[inline]
     fn find(&mut self, bytes: &[u8], from: usize) -> usize {
         let is_known = from >= self.from && from <= self.next;
@@ -67,7 +68,7 @@ impl Scout {
         if !is_known {
             self.from = from;
         }
-        match memchr(self.needle, &bytes[begin..]) {
+        match (self.search)(&bytes[begin..]) {
             Some(distance) => {
                 self.next = begin + distance;
                 self.found = true;
@@ -97,16 +98,18 @@ pub(super) struct Splitter {
     quote: Scout,
     backslash: Scout,
     nul: Scout,
+    not_ascii: Scout,
 }
 
 impl Splitter {
     pub(super) fn new() -> Splitter {
         Splitter {
-            line_feed: Scout::new(b'\n'),
-            carriage_return: Scout::new(b'\r'),
-            quote: Scout::new(b'"'),
-            backslash: Scout::new(b'\\'),
-            nul: Scout::new(0),
+            line_feed: Scout::new(|bytes| memchr(b'\n', bytes)),
+            carriage_return: Scout::new(|bytes| memchr(b'\r', bytes)),
+            quote: Scout::new(|bytes| memchr(b'"', bytes)),
+            backslash: Scout::new(|bytes| memchr(b'\\', bytes)),
+            nul: Scout::new(|bytes| memchr(0, bytes)),
+            not_ascii: Scout::new(find_not_ascii),
         }
     }
 
@@ -117,6 +120,7 @@ impl Splitter {
         self.quote.moved(by);
         self.backslash.moved(by);
         self.nul.moved(by);
+        self.not_ascii.moved(by);
     }
 
     /// Finds the end of the record that begins at `from`. `at_end`: nothing comes after `bytes`.
@@ -160,6 +164,11 @@ impl Splitter {
         self.nul.find(bytes, from) < to
     }
 
+    /// Whether there is nothing but ASCII between two places.
+    pub(super) fn is_ascii(&mut self, bytes: &[u8], from: usize, to: usize) -> bool {
+        self.not_ascii.find(bytes, from) >= to
+    }
+
     /// A record with a quote: from quote to quote, and from there to the end of its field.
     fn split_quoted(&mut self, bytes: &[u8], from: usize, at_end: bool, rules: Rules) -> Split {
         let (mut at, mut breaks, mut quotes) = (from, 0, Quotes::Sound);
@@ -201,6 +210,14 @@ impl Splitter {
             }
         }
     }
+}
+
+/// The first byte that is not ASCII.
+fn find_not_ascii(bytes: &[u8]) -> Option<usize> {
+    const AT_ONCE: usize = 64;
+    let (chunks, _) = bytes.as_chunks::<AT_ONCE>();
+    let passed = AT_ONCE * chunks.iter().take_while(|chunk| chunk.is_ascii()).count();
+    bytes[passed..].iter().position(|byte| !byte.is_ascii()).map(|at| passed + at)
 }
 
 /// The record ends at the line end at `end`, or at the end of the file.
@@ -348,5 +365,23 @@ mod tests {
         assert_eq!(splitter.split(first, 6, false, RULES), Split::More);
         splitter.moved(6);
         assert_eq!(splitter.split(b"efg\nh", 0, false, RULES), record(3, 4));
+    }
+
+    #[test]
+    fn what_is_not_ascii_is_found_wherever_it_stands() {
+        for len in [0, 1, 63, 64, 65, 130] {
+            for at in 0..=len {
+                let mut text = vec![b'a'; len];
+                text.iter_mut().skip(at).step_by(7).for_each(|byte| *byte = 0xC3);
+                let plain = text.iter().position(|byte| !byte.is_ascii());
+                assert_eq!(find_not_ascii(&text), plain, "{len} {at}");
+                let mut splitter = Splitter::new();
+                for from in 0..len {
+                    let to = len.min(from + 5);
+                    let plain = text[from..to].is_ascii();
+                    assert_eq!(splitter.is_ascii(&text, from, to), plain, "{len} {at} {from}");
+                }
+            }
+        }
     }
 }

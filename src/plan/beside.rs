@@ -18,10 +18,10 @@ use super::space::{Partitions, Space};
 /// Rows of a block, as a power of two.
 const BLOCK_BITS: u32 = 16;
 
-/// Blocks at hand.
-const BLOCKS_CACHED: usize = 4;
+/// Blocks at hand: whoever asks goes through the file from its beginning to its end.
+const BLOCKS_CACHED: usize = 2;
 
-/// Bytes before the signature of a refusal, or before the end.
+/// Bytes of a record that has neither a refusal nor a chain: none is shorter.
 const FIXED_BYTES: usize = 4 + 8 + 4 + 2 + 2 + 2 + 1 + 1;
 
 /// Of what a row shares, the bit that says that its wave, its swap, what it is linked with and what is cleared first follow.
@@ -213,15 +213,50 @@ impl Beside {
     }
 }
 
-/// What the rows of a block have, ascending by offset.
-type Block = Arc<Vec<(u32, Beside)>>;
+/// What the rows of a block have, as it was written: decoded, it would take five times the memory.
+#[derive(Debug)]
+struct Block {
+    bytes: Vec<u8>,
+    /// Offset of each record's row and where the record begins, ascending.
+    begins: Vec<(u32, u32)>,
+}
+
+impl Block {
+    fn read(blocks: &dyn Partitions, block: usize) -> io::Result<Block> {
+        // Grown step by step, both would be there twice, and what they leave behind fits nothing else.
+        let len = usize::try_from(blocks.bytes(block)).map_err(io::Error::other)?;
+        let mut bytes = Vec::with_capacity(len);
+        blocks.read(block, &mut |piece| bytes.extend_from_slice(piece))?;
+        let mut begins = Vec::with_capacity(bytes.len() / FIXED_BYTES);
+        let mut rest = &bytes[..];
+        while !rest.is_empty() {
+            let begin = u32::try_from(bytes.len() - rest.len()).map_err(io::Error::other)?;
+            let (offset, _, behind) = Beside::decode(rest);
+            begins.push((offset, begin));
+            rest = behind;
+        }
+        begins.sort_unstable();
+        Ok(Block { bytes, begins })
+    }
+
+    /// What a row has, of all parts that were told.
+    fn get(&self, offset: u32) -> Beside {
+        let first = self.begins.partition_point(|(other, _)| *other < offset);
+        let parts = self.begins[first..].iter().take_while(|(other, _)| *other == offset);
+        let mut beside = Beside::default();
+        for (_, begin) in parts {
+            beside.merge(Beside::decode(&self.bytes[*begin as usize..]).1);
+        }
+        beside
+    }
+}
 
 /// What all rows have beside their rulings.
 #[derive(Debug)]
 pub(super) struct Besides {
     blocks: Box<dyn Partitions>,
     /// The blocks read last, the newest in front.
-    cache: Mutex<Vec<(usize, Block)>>,
+    cache: Mutex<Vec<(usize, Arc<Block>)>>,
 }
 
 impl Besides {
@@ -247,38 +282,21 @@ impl Besides {
     /// What a row has.
     pub(super) fn get(&self, ordinal: u64) -> io::Result<Beside> {
         let (block, offset) = place_of(ordinal);
-        let entries = self.block(block)?;
-        let at = entries.binary_search_by_key(&offset, |(offset, _)| *offset);
-        Ok(at.map_or_else(|_| Beside::default(), |at| entries[at].1.clone()))
+        Ok(self.block(block)?.get(offset))
     }
 
-    fn block(&self, block: usize) -> io::Result<Block> {
+    fn block(&self, block: usize) -> io::Result<Arc<Block>> {
         // A panic while the lock was held leaves a cache all the same.
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(at) = cache.iter().position(|(cached, _)| *cached == block) {
             cache[..=at].rotate_right(1);
             return Ok(Arc::clone(&cache[0].1));
         }
-        let mut entries: Vec<(u32, Beside)> = Vec::new();
-        self.blocks.read(block, &mut |mut piece| {
-            while !piece.is_empty() {
-                let (offset, beside, rest) = Beside::decode(piece);
-                entries.push((offset, beside));
-                piece = rest;
-            }
-        })?;
-        entries.sort_by_key(|(offset, _)| *offset);
-        entries.dedup_by(|later, first| {
-            let is_same = later.0 == first.0;
-            if is_same {
-                first.1.merge(std::mem::take(&mut later.1));
-            }
-            is_same
-        });
-        let entries = Arc::new(entries);
-        cache.insert(0, (block, Arc::clone(&entries)));
-        cache.truncate(BLOCKS_CACHED);
-        Ok(entries)
+        // One goes before another comes.
+        cache.truncate(BLOCKS_CACHED - 1);
+        let read = Arc::new(Block::read(&*self.blocks, block)?);
+        cache.insert(0, (block, Arc::clone(&read)));
+        Ok(read)
     }
 }
 
@@ -287,6 +305,17 @@ fn place_of(ordinal: u64) -> (usize, u32) {
     let block = usize::try_from(ordinal >> BLOCK_BITS).unwrap_or(usize::MAX);
     let offset = ordinal & ((1 << BLOCK_BITS) - 1);
     (block, u32::try_from(offset).unwrap_or_default())
+}
+
+#[cfg(test)]
+impl Besides {
+    /// Memory of the blocks at hand.
+    fn cached_bytes(&self) -> usize {
+        let cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        let bytes_of =
+            |block: &Block| block.bytes.capacity() + block.begins.capacity() * size_of::<(u32, u32)>();
+        cache.iter().map(|(_, block)| bytes_of(block)).sum()
+    }
 }
 
 #[cfg(test)]
@@ -334,5 +363,20 @@ mod tests {
             [SharedKind::Imei, SharedKind::Pair]
         );
         assert_eq!(besides.get(2).unwrap(), Beside::default());
+    }
+
+    /// Where everybody shares something, every row has something beside its ruling.
+    #[test]
+    fn what_is_at_hand_takes_little_more_than_what_was_told() {
+        let rows = 3 << BLOCK_BITS;
+        let besides = Besides::new(&InMemory, rows);
+        let told: Vec<_> = (1..=rows).map(|ordinal| (ordinal, Beside::sharing(SharedKind::Imei))).collect();
+        besides.add(&told).unwrap();
+        let mut bytes_max = 0;
+        for ordinal in 1..=rows {
+            assert_eq!(besides.get(ordinal).unwrap(), Beside::sharing(SharedKind::Imei));
+            bytes_max = bytes_max.max(besides.cached_bytes());
+        }
+        assert!(bytes_max < 5 << 20, "{bytes_max}");
     }
 }

@@ -92,6 +92,24 @@ fn places_of_partitions_that_are_gone_are_used_again() {
 }
 
 #[test]
+fn new_blocks_are_written_many_at_once_and_before_they_are_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let space = Space::new(dir.path(), 0);
+    let spill = space.partitions(1, BLOCK_BYTES_MIN);
+    let mut records = 0_u32;
+    while space.spilled_bytes() < 2 * WRITE_BYTES + 1 {
+        spill.append(0, &record(records)).unwrap();
+        records += 1;
+    }
+    let written = || space.shared.file.get().unwrap().metadata().unwrap().len();
+    assert_eq!(written(), 2 * WRITE_BYTES);
+    let mut read = Vec::new();
+    spill.read(0, &mut |piece| read.extend_from_slice(piece)).unwrap();
+    assert_eq!(read, (0..records).flat_map(record).collect::<Vec<u8>>());
+    assert_eq!(written(), space.spilled_bytes());
+}
+
+#[test]
 fn records_are_replaced_by_others_as_long_wherever_they_lie() {
     let dir = tempfile::tempdir().unwrap();
     for kept in [0, 3_000, 1 << 20] {

@@ -273,7 +273,8 @@ impl Checker {
                     self.refused.insert(subject);
                 }
             }
-            Outcome::TokenRefused | Outcome::Forbidden { .. } => {}
+            // No simulated server speaks of streams.
+            Outcome::TokenRefused | Outcome::Forbidden { .. } | Outcome::Unprocessed => {}
             Outcome::Redirected => self.redirects += usize::from(!is_chronic),
             Outcome::Throttled { retry_after_ms } => {
                 let is_spared = is_lonely || are_same && retry_after_ms.is_none();
@@ -289,7 +290,6 @@ impl Checker {
             // A page of HTML is the server's fault but at first contact, and no simulated server answers with one.
             Outcome::Page { .. } => is_failure = true,
             Outcome::TimedOut | Outcome::Disconnected | Outcome::NotConnected => is_failure = true,
-            Outcome::Unprocessed => {}
         }
         let closed_sends = self.closed_sends;
         let book = self.book(id)?;
@@ -372,8 +372,8 @@ impl Checker {
     fn see_pushed_back(&mut self, now_ms: u64, id: UpdateId, are_same: bool) -> Result<(), String> {
         let (passes, free_ms, lasting_ms) = (self.passes, self.free_ms, self.rules.outage_max_ms / LAST_PART);
         let heads = self.order.values().filter_map(|order| order.first());
-        let is_last = are_same && self.is_input_over
-            || self.is_input_over && heads.filter(|head| !self.books[*head].chronic).count() <= LAST_SUBJECTS;
+        let are_few = heads.filter(|head| !self.books[*head].chronic).count() <= LAST_SUBJECTS;
+        let is_last = self.is_input_over && (are_same || are_few);
         let book = self.book(id)?;
         let since = book.pushed_back.replace(passes);
         let is_quiet = passes > 0 && since.is_none_or(|since| since == passes);

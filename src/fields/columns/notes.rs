@@ -139,8 +139,9 @@ impl ColumnNotes {
     pub fn observe(&mut self, place: Place, checked: &Checked) {
         self.counts.rows += 1;
         // A field that is cleared has a value for us, though an empty one.
-        for kind in checked.given.union(checked.fields.present()).iter() {
-            self.counts.columns[kind.index()].values += 1;
+        let given = checked.given.union(checked.fields.present());
+        for (column, kind) in self.counts.columns.iter_mut().zip(FieldKind::ALL) {
+            column.values += u64::from(given.contains(kind));
         }
         if !checked.findings.is_empty() {
             self.counts.observe_findings(place, checked);

@@ -35,7 +35,8 @@ fn hash(bytes: &[u8]) -> u64 {
 /// The hash of a value, whatever the case of its letters.
 fn hash_folded(bytes: &[u8]) -> u64 {
     const AT_ONCE: usize = 64;
-    if !bytes.iter().any(u8::is_ascii_uppercase) {
+    // All of them are looked at, many at once: stopping at the first would take one after the other.
+    if !bytes.iter().fold(false, |is_any, byte| is_any | byte.is_ascii_uppercase()) {
         return hash(bytes);
     }
     let mut folded = [0; AT_ONCE];

@@ -17,6 +17,7 @@ pub(super) struct Seen<'b> {
     pub(super) quotes: Quotes,
     pub(super) has_backslash: bool,
     pub(super) has_nul: bool,
+    pub(super) is_ascii: bool,
     /// It ends with the file, without a line end.
     pub(super) is_cut_off: bool,
     /// The record before it was blank.
@@ -62,7 +63,7 @@ impl CsvRows {
         }
         // Nearly all records are plain, and have no quote of any kind.
         let has_backslash = seen.quotes != Quotes::None && seen.has_backslash;
-        if has_backslash || !self.record.is_ascii() {
+        if has_backslash || !seen.is_ascii {
             self.check_other_quotes(layout, seen.quotes)?;
         }
         let record = &self.record;

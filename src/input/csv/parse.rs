@@ -34,11 +34,6 @@ impl Cells {
         self.spans.iter().map(|(begin, end)| self.text.get(*begin..*end).unwrap_or_default())
     }
 
-    /// Whether all cells are ASCII.
-    pub(super) fn is_ascii(&self) -> bool {
-        self.text.is_ascii()
-    }
-
     /// Cuts a record whose quotes, if it has some, enclose whole cells. `false`: it is none, and the cells are undefined.
     fn cut(&mut self, record: &str, delimiter: u8) -> bool {
         let bytes = record.as_bytes();

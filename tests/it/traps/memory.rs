@@ -35,8 +35,8 @@ fn trap_01_a_b_a_sends_a_again() {
         shares: Shares { hang_after: 1.0, ..Shares::default() },
         ..Faults::default()
     });
-    // The neighbour's refusal shows that the server is well.
-    ws.write("crm.csv", "crm id,tier\nC-9,gold\nC-1,gold\n");
+    // The neighbor's refusal shows that the server is well, where it comes after a failure.
+    ws.write("crm.csv", "crm id,tier\nC-1,gold\nC-9,gold\n");
     ws.sync(&["crm.csv", "--max-in-flight", "1"]).expect(3);
     ws.fault(Faults::default());
     ws.write("crm.csv", "crm id,tier\nC-1,basic\n");

@@ -68,7 +68,7 @@ impl World {
             let attempts = attempts_of(&updates, requests.get(name).map_or(&[], Vec::as_slice))?;
             for (update, attempts) in updates.iter().zip(&attempts) {
                 if !attempts.is_empty() && !update.is_clear {
-                    self.check_sent(target, update)?;
+                    self.check_sent(target, update, batch)?;
                 }
             }
             let ways = match of.step.command {
@@ -169,22 +169,26 @@ impl World {
 
     /// What holds of every update on the wire, whatever the rulings say: it overwrites nothing newer, and was not
     /// acknowledged before as this very update.
-    fn check_sent(&self, target: usize, update: &Update) -> Result<(), String> {
+    fn check_sent(&self, target: usize, update: &Update, batch: u64) -> Result<(), String> {
         let version = version_of(&update.facts);
+        let mut is_under_doubt = false;
         if let Some(entry) = self.memory[target].get(&update.subject) {
             for (field, (_, of)) in update.facts.iter().filter(|(field, _)| **field != Field::Key) {
-                let is_known = entry
-                    .fields
-                    .get(field)
-                    .is_some_and(|(state, newer)| matches!(state, State::Known(_)) && newer > of);
-                if is_known {
-                    return Err(format!("{field:?} of {update:?} overwrites something newer"));
+                match entry.fields.get(field).filter(|(_, newer)| newer > of) {
+                    Some((State::Known(_), _)) => {
+                        return Err(format!("{field:?} of {update:?} overwrites something newer"));
+                    }
+                    // A row of an earlier batch, and what it is a part of may still be applied after it: its own
+                    // acknowledgment tells nothing of the field.
+                    Some((State::Unknown, _)) => is_under_doubt |= version.batch != batch,
+                    None => {}
                 }
             }
         }
         let place = (target, update.subject.clone(), version);
         // Where acknowledgments age, a refresh is the rule's own matter.
-        if !self.climate.ages && self.settled.get(&place) == Some(&update.facts) {
+        let may_come_again = self.climate.ages || is_under_doubt;
+        if !may_come_again && self.settled.get(&place) == Some(&update.facts) {
             return Err(format!("{update:?} was acknowledged, and is sent again"));
         }
         Ok(())

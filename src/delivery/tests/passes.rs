@@ -1,0 +1,92 @@
+//! The end of a pass: what is ruled on there, what is carried over, and the last rows of a run.
+
+use super::*;
+
+/// Whether anything has a final verdict of failure.
+fn has_failed(desk: &Desk) -> bool {
+    desk.verdicts.iter().any(|(_, verdict)| matches!(verdict, Verdict::Failed(_)))
+}
+
+/// Sends and fails whatever may go, until nothing moves or the breaker opens.
+fn exhaust(desk: &mut Desk, outcome: &Outcome) {
+    while !desk.scheduler.only_waits() && !desk.scheduler.is_down() {
+        for id in desk.send_all() {
+            desk.answer(id, outcome.clone());
+        }
+        if !desk.scheduler.only_waits() {
+            desk.wake();
+        }
+    }
+}
+
+#[test]
+fn used_up_attempts_at_the_end_of_a_pass_are_given_back_in_the_next_one() {
+    let mut desk = Desk::warm(proven());
+    desk.offer(1, 1);
+    desk.offer(2, 2);
+    desk.scheduler.end_of_pass();
+    exhaust(&mut desk, &failed());
+    assert!(!has_failed(&desk) && desk.scheduler.held() == 2);
+    desk.scheduler.begin_pass(usize::MAX);
+    desk.offer(3, 3);
+    desk.end_of_input();
+    for id in desk.send_all() {
+        desk.answer(id, Outcome::Acknowledged);
+    }
+    assert!(desk.scheduler.is_idle() && !has_failed(&desk));
+}
+
+#[test]
+fn the_last_rows_that_nobody_tells_of_wait_as_in_an_outage() {
+    let mut desk = Desk::warm(proven());
+    (1..=3).for_each(|id| desk.offer(id, id));
+    desk.end_of_input();
+    exhaust(&mut desk, &Outcome::TimedOut);
+    assert_eq!(desk.actions.last(), Some(&Action::BreakerOpened));
+    assert!(!has_failed(&desk));
+    // The server is well again.
+    while !desk.scheduler.is_idle() {
+        let sent = desk.send_all();
+        if sent.is_empty() {
+            desk.wake();
+        }
+        sent.into_iter().for_each(|id| desk.answer(id, Outcome::Acknowledged));
+    }
+    assert!(!has_failed(&desk));
+}
+
+#[test]
+fn the_last_rows_of_an_outage_that_does_not_end_are_left() {
+    let mut desk = Desk::warm(proven());
+    (1..=4).for_each(|id| desk.offer(id, id));
+    desk.end_of_input();
+    exhaust(&mut desk, &Outcome::TimedOut);
+    while desk.stops().is_empty() {
+        desk.wake();
+        for id in desk.send_all() {
+            desk.answer(id, Outcome::TimedOut);
+        }
+    }
+    assert_eq!(desk.stops(), [&StopCause::Outage]);
+    assert!(!has_failed(&desk));
+}
+
+#[test]
+fn one_of_the_last_rows_that_passes_after_all_shows_that_it_was_the_server() {
+    let mut desk = Desk::warm(DeliveryRules { attempts_max: 3, ..proven() });
+    desk.offer(1, 1);
+    desk.offer(2, 2);
+    desk.end_of_input();
+    for _ in 0..2 {
+        for id in desk.send_all() {
+            desk.answer(id, failed());
+        }
+        desk.now_ms += 60_000;
+        desk.tick();
+    }
+    desk.send(1);
+    desk.answer(1, failed());
+    desk.send(2);
+    desk.answer(2, Outcome::Acknowledged);
+    assert!(!has_failed(&desk), "both failed in it, and one of them is well");
+}
