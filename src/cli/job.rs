@@ -291,15 +291,13 @@ impl Job<'_> {
         };
         let written = self.write_rows(&surveyed, judge, &mut delivered, Some(journal), emitter);
         if let Some(stopped) = &delivered.stopped {
-            let files: Vec<&str> = self.inputs.files().iter().map(|file| file.name.as_str()).collect();
-            let fatal = Fatal::from(stopped).adding(learned::blamed_lines(&delivered, &files));
-            return Err(first_told(fatal, written, emitter));
+            let blamed = learned::blamed(&delivered, &self.inputs);
+            return Err(first_told(Fatal::from(stopped).adding(blamed), written, emitter));
         }
         written?;
         // What is held waits for the operator's word on this very update: closed, the batch run again would be a new
         // one, and its rows new updates that nothing holds back.
-        // An older batch that was overtaken stays open, too: closed, the same command would begin it anew and send its
-        // old values over the newer ones.
+        // An older batch that was overtaken stays open, too: closed, it would be begun anew over the newer values.
         let rows = surveyed.plan.facts().rows;
         let is_overtaken = !surveyed.batch.newest && facts.rows_overtaken > 0;
         if rows.held == 0 && !is_overtaken {

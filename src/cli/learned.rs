@@ -11,6 +11,7 @@ use crate::delivery::outcome::StopCause;
 use crate::delivery::{FEW_MAX, TurnedAway};
 use crate::digest::SubjectId;
 use crate::event::Event;
+use crate::input::Inputs;
 use crate::journal::{self, Journal, JournalError};
 use crate::row::Place;
 use crate::survey::Emitter;
@@ -144,8 +145,14 @@ fn is_for_answers(stopped: Option<&Stopped>) -> bool {
     )
 }
 
-/// The lines whose answers have stopped a run, and what becomes of them; `files` are the names of the inputs.
-pub(super) fn blamed_lines(delivered: &Delivered, files: &[&str]) -> Option<String> {
+/// The lines of these inputs whose answers have stopped a run, and what becomes of them.
+pub(super) fn blamed(delivered: &Delivered, inputs: &Inputs) -> Option<String> {
+    let files: Vec<&str> = inputs.files().iter().map(|file| file.name.as_str()).collect();
+    blamed_lines(delivered, &files)
+}
+
+/// The same; `files` are the names of the inputs.
+fn blamed_lines(delivered: &Delivered, files: &[&str]) -> Option<String> {
     let mut places: Vec<Place> = delivered.turned_away.iter().map(|(place, _)| *place).collect();
     places.sort_unstable();
     let one = |place: &Place| match files.get(usize::try_from(place.file).unwrap_or(usize::MAX)) {
