@@ -68,6 +68,7 @@ impl Scheduler {
             self.testify(id, true, now_ms);
             if let Some(item) = self.lanes.get(id) {
                 self.same.on_passed(item.turned_away);
+                self.heard = self.heard.max(item.number);
             }
         }
         self.note_turned_away(id, &outcome, status, now_ms);
@@ -412,6 +413,8 @@ impl Scheduler {
         let is_hurried = !item.chronic && !item.unhurried && !self.same.are_same();
         let is_shed = is_shed && is_hurried && self.shed.is_spread(item.subject, now_ms);
         item.against = is_chargeable.then_some(Against::Trouble);
+        // Somebody sent after it was answered before it failed: it hung while the server was well.
+        item.is_passed_over |= item.number < self.heard;
         item.maybe_applied |= failure.maybe_applied;
         failure.maybe_applied = item.maybe_applied;
         // An update that has failed while others passed is known to fail on its own: it says nothing about the
