@@ -129,6 +129,7 @@ impl Scheduler {
     /// Takes an update in. The caller respects [`Scheduler::room`]; updates of one subject are sent in the order
     /// of their offers.
     pub fn offer(&mut self, offer: Offer) {
+        self.is_pass_over = false;
         match self.deferred.get(&offer.subject) {
             // It was never sent, so none of its fields is in doubt, whatever became of the earlier one.
             Some(failure) => {
