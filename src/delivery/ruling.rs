@@ -527,7 +527,8 @@ impl Scheduler {
     pub(super) fn give_up_condemned(&mut self, decision: &mut Decision) {
         let is_known = |item: &Item| {
             let is_answered = item.answered.saturating_mul(2) >= item.charged;
-            item.chronic || item.is_passed_over || is_answered || item.is_turned_away_alone()
+            let is_same = self.same.are_known() && item.turned_away.was_passed_over();
+            item.chronic || item.is_passed_over || is_answered || is_same || item.is_turned_away_alone()
         };
         if self.condemned.keys().all(|id| self.lanes.get(*id).is_some_and(is_known)) {
             return self.fail_condemned(u64::MAX, decision);

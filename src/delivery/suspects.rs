@@ -88,6 +88,11 @@ impl Suspects {
         }
     }
 
+    /// Takes one in that was on the wire when the token was doubted already: it was refused with those that made it so.
+    pub(super) fn add_beside(&mut self, id: UpdateId, failure: Failure, launched: u64, counts: bool) {
+        self.suspects.insert(id, Suspect { failure, after: launched, counts, is_one_of_several: counts });
+    }
+
     /// An attempt was acknowledged under the token in force. Returns those whose refusal was known when it was launched: the
     /// token was good after them.
     pub(super) fn on_passed(&mut self, number: u64) -> Cleared {

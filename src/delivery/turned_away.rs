@@ -195,10 +195,15 @@ impl Scheduler {
         let (sent_ms, number, was_suspected) = (item.sent.1, item.number, item.suspected);
         self.on_definite(sent_ms, decision);
         let is_guarded = self.is_first_contact();
-        if self.token.is_known(generation) || !is_guarded && self.token.was_before_trial(number) {
+        let is_beside = self.token.is_known(generation) || !is_guarded && self.token.was_before_trial(number);
+        if is_beside && (is_guarded || generation < self.token.generation()) {
             return self.go_again(id, 0, decision);
         }
         let counts = !was_suspected && !self.is_known(id);
+        if is_beside {
+            self.suspects.add_beside(id, failure, self.lanes.launched(), counts);
+            return decision.verdicts.push((id, Verdict::Withheld));
+        }
         self.suspects.add(id, failure, number, self.lanes.launched(), counts);
         decision.verdicts.push((id, Verdict::Withheld));
         // At first contact it goes on for the sake of those that were on the wire: nobody else is asked once the last of them is
@@ -277,9 +282,10 @@ impl Scheduler {
             TokenRuling::Known => {}
             TokenRuling::Reread if self.is_draining => {}
             TokenRuling::Reread => {
-                // Chronic ones that are left alone need not go again under the same token.
-                if !(is_last && self.lanes.plain() == 0) {
-                    self.try_suspects_again(is_last, decision);
+                // They wait for what others are answered under the same token; where nobody else is left they go again, but
+                // for chronic ones.
+                if is_last && self.lanes.plain() > 0 {
+                    self.try_suspects_again(decision);
                 }
                 self.suspects.begin_anew();
                 decision.actions.push(Action::RereadToken);
@@ -288,12 +294,9 @@ impl Scheduler {
         }
     }
 
-    /// The suspects go again; `is_last` where nobody else is left, so that it is still known who was refused twice.
-    fn try_suspects_again(&mut self, is_last: bool, decision: &mut Decision) {
+    /// The suspects go again; it is still known who was refused twice.
+    fn try_suspects_again(&mut self, decision: &mut Decision) {
         for (id, _) in self.suspects.take() {
-            if let Some(item) = self.lanes.get_mut(id) {
-                item.suspected &= is_last;
-            }
             self.go_again(id, 0, decision);
         }
     }
@@ -310,7 +313,7 @@ impl Scheduler {
             return self.stop(StopCause::TokenRefused, decision);
         }
         if reread.is_ok_and(|read| read.changed) {
-            self.try_suspects_again(true, decision);
+            self.try_suspects_again(decision);
         }
     }
 }

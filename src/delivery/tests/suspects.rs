@@ -318,3 +318,35 @@ fn what_a_redirect_may_have_applied_is_in_doubt_when_the_run_stops() {
         }
     }
 }
+
+/// A block of rows that are refused for ever costs few attempts a row, and the others none.
+#[test]
+fn a_block_of_rows_that_are_refused_for_ever_costs_few_attempts_more() {
+    for (outcome, per_row_max) in
+        [(Outcome::Forbidden { signature: "403 #".into() }, 4), (Outcome::TokenRefused, 6)]
+    {
+        let mut desk = Desk::warm(proven());
+        (0..1_500).for_each(|id| desk.offer(id, id));
+        desk.end_of_input();
+        let is_bad = |id: UpdateId| (700..800).contains(&id);
+        let (mut attempts, mut in_flight) = (0, std::collections::VecDeque::new());
+        for _ in 0..100_000 {
+            while let Some(attempt) = desk.scheduler.next(desk.now_ms) {
+                attempts += 1;
+                in_flight.push_back(attempt.id);
+            }
+            let Some(id) = in_flight.pop_front() else {
+                if desk.scheduler.condition(desk.now_ms) != Condition::AwaitingToken {
+                    break;
+                }
+                let decision = desk
+                    .scheduler
+                    .on_token(Ok(TokenRead { generation: desk.generation, changed: false }), desk.now_ms);
+                desk.hear(decision);
+                continue;
+            };
+            desk.answer(id, if is_bad(id) { outcome.clone() } else { Outcome::Acknowledged });
+        }
+        assert!(attempts <= 1_500 + 100 * per_row_max, "{outcome:?}: {attempts}");
+    }
+}

@@ -173,6 +173,7 @@ fn key_fields_runs_and_fingerprints_are_kept() {
     journal.set_proven("fingerprint").unwrap();
     journal.set_settled_limit(TARGET, 17).unwrap();
     let away = TurnedAway {
+        token: 7,
         batch: 4,
         others_passed: true,
         is_last: true,
