@@ -73,6 +73,9 @@ pub(super) struct Basis {
     pub(super) journal: Option<String>,
     /// How far the ledger had moved.
     pub(super) moves: Moves,
+    /// Sequence of the open batch that it goes on with although a new one is asked for (`--new-batch`): that one has begun
+    /// to deliver, and is the newest. `None` otherwise, and in plans of older programs.
+    pub(super) goes_on_with: Option<u64>,
 }
 
 /// [`LedgerMoves`] of the basis, without whose they are.
@@ -158,6 +161,11 @@ impl Basis {
                 Some(_) if others <= 1 => {}
                 Some(_) | None => moved.push("the ledger (another batch was sent since)".to_owned()),
             }
+        } else if let Some(seq) = self.goes_on_with.filter(|seq| is_target && *open != Some(*seq)) {
+            // What was to be gone on with would begin anew: what was held, or acknowledged under `each`, would be sent.
+            moved.push(format!(
+                "the batch ({seq} then, a new one by --new-batch now: another was begun since)"
+            ));
         }
         if moved.is_empty() && self.batch != basis.batch {
             moved.push("a setting that shapes updates".to_owned());

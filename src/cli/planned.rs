@@ -61,8 +61,10 @@ impl Job<'_> {
     fn now(&self, key: FieldKind, journal: Option<&Journal>) -> Result<Now, Fatal> {
         let (target, batch) = (&self.destination.target, self.batch_id(key));
         let moves = journal.map(|journal| journal.ledger_moves(target)).transpose()?.unwrap_or_default();
-        let batch_now = journal.map(|journal| journal.peek_batch(target, batch, self.settings.run.new_batch));
-        let open = batch_now.transpose()?.filter(|batch| batch.resumed).map(|batch| batch.seq);
+        let is_anew = self.settings.run.new_batch;
+        let batch_now = journal.map(|journal| journal.peek_batch(target, batch, is_anew));
+        let open = batch_now.transpose()?.filter(|batch| batch.resumed);
+        let goes_on_with = open.filter(|open| is_anew && open.delivered).map(|open| open.seq);
         let hashes = self.inputs.content_hashes();
         let old_columns = format!("{:?}", self.settings.input.old_columns);
         let hashed = [
@@ -83,9 +85,10 @@ impl Job<'_> {
                     .into(),
                 journal: journal.map(|journal| format!("{:016x}", journal.identity())),
                 moves: moves.into(),
+                goes_on_with,
             },
             last: moves.last,
-            open,
+            open: open.map(|open| open.seq),
         })
     }
 

@@ -20,6 +20,7 @@ fn basis() -> Basis {
         hashed: table("the rules", "r0"),
         journal: Some("j0".into()),
         moves: moves(0, 3, 9),
+        goes_on_with: None,
     }
 }
 
@@ -89,6 +90,17 @@ fn its_own_batch_may_move_the_ledger_until_it_is_closed() {
     }
     // Another one came between.
     assert!(matches!(basis().standing(&begun(5, Some(4))), Standing::Moved(_)));
+}
+
+#[test]
+fn what_goes_on_does_not_begin_anew() {
+    let going_on = Basis { goes_on_with: Some(4), ..basis() };
+    let standing = |open| going_on.standing(&now(|now| now.open = open));
+    assert_eq!(standing(Some(4)), Standing::Untouched);
+    for open in [None, Some(5)] {
+        let Standing::Moved(what) = standing(open) else { panic!("{open:?}") };
+        assert_eq!(what, ["the batch (4 then, a new one by --new-batch now: another was begun since)"]);
+    }
 }
 
 #[test]
