@@ -201,6 +201,20 @@ fn an_interrupted_plan_goes_on_and_overtaken_it_does_not() {
 }
 
 #[test]
+fn an_interrupted_plan_of_a_new_batch_goes_on_with_it_though_another_was_begun() {
+    let workspace = Workspace::new();
+    workspace.write("crm.csv", export(20));
+    workspace.plan(&["-o", "p.json", "--new-batch", "crm.csv"]).expect(0);
+    workspace.sync(&["--plan", "p.json", "--new-batch", "--max-rows", "5"]).expect(8);
+    // Nothing of it can be sent.
+    workspace.write("other.csv", "crm id,mobile\nX-1,+447910007777\nX-2,+447910007777\n");
+    workspace.sync(&["other.csv"]).expect(3);
+    let ran = workspace.sync(&["--plan", "p.json", "--new-batch"]).expect(0).expect_books();
+    assert_eq!((ran.rows("synced"), ran.summary()["resumed"].clone()), (15, true.into()));
+    refused(&workspace, &["--new-batch"], "carried out already");
+}
+
+#[test]
 fn an_interrupted_plan_does_not_go_on_over_another_batch() {
     let workspace = planned();
     workspace.sync(&["--plan", "p.json", "--max-rows", "5"]).expect(8);

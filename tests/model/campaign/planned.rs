@@ -29,6 +29,8 @@ struct Mark {
     runs: u64,
     /// The open batch that is gone on with although a new one is asked for.
     goes_on_with: Option<(u64, bool)>,
+    /// The number that the next batch would have had.
+    next: Option<u64>,
 }
 
 impl World {
@@ -48,6 +50,7 @@ impl World {
             aside: self.aside.len(),
             runs: self.tally.runs,
             goes_on_with: self.goes_on_with(step, input),
+            next: self.batches[target].next(),
         };
         let (mut carried_out, mut has_moved) = (step.clone(), false);
         match moved {
@@ -117,6 +120,14 @@ impl World {
         match (since.is_empty(), is_open) {
             _ if !is_sure => Expected::Either(REFUSED),
             (true, _) => self.standing_batch(step, input, mark),
+            // Gone on with by another run, and a new one was planned.
+            (false, Some(true)) if step.makes_newest && mark.goes_on_with.is_none() => {
+                match mark.next.zip(self.batches[target].seq(&key)) {
+                    Some((next, seq)) if seq < next => Expected::Ends(REFUSED),
+                    Some(_) => Expected::Works,
+                    None => Expected::Either(REFUSED),
+                }
+            }
             (false, Some(true)) => Expected::Works,
             (false, Some(false)) => Expected::Ends(REFUSED),
             (false, None) => Expected::Either(REFUSED),
