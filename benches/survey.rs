@@ -149,7 +149,6 @@ fn plan_rules(batch: u64) -> PlanRules {
         now_s: 0,
         batch,
         older_open: None,
-        turned_away: std::sync::Arc::default(),
         key: KEY_FIELD,
         tag: None,
         samples: 0,

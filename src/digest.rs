@@ -152,6 +152,14 @@ impl StateKey {
         FieldHash(unreserved(hash))
     }
 
+    /// Tells one token from another; says nothing of either.
+    pub fn token(&self, token: &str) -> u64 {
+        let mut hasher = blake3::Hasher::new_keyed(&self.requests);
+        hasher.update(b"token");
+        update_with_len(&mut hasher, token.as_bytes());
+        first_u64(hasher.finalize().as_bytes())
+    }
+
     /// The `Idempotency-Key` of an attempt: the same after an unknown outcome, a new one after each definite
     /// refusal, a different one when an earlier value comes back in a later version.
     pub fn idempotency(

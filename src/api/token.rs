@@ -14,6 +14,7 @@ use reqwest::header::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::token_command;
+use crate::digest::StateKey;
 
 /// Longest token taken, in bytes. Servers stop reading headers long before.
 pub const TOKEN_BYTES_MAX: usize = 16 * 1024;
@@ -292,6 +293,11 @@ impl Token {
     /// When it expires, in seconds since 1970, where it is a JWT that says so. Nothing is verified.
     pub fn expires_s(&self) -> Option<i64> {
         super::expiry::expires_s(self.expose()?)
+    }
+
+    /// What tells it from another one, for the journal.
+    pub fn hash(&self, state_key: &StateKey) -> u64 {
+        state_key.token(self.expose().unwrap_or_default())
     }
 
     pub(super) fn header(&self) -> &HeaderValue {

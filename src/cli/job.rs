@@ -421,8 +421,7 @@ impl Job<'_> {
             });
         }
         let older_open = journal.map(|journal| journal.older_open(target, batch.seq)).transpose()?.flatten();
-        let turned_away = learned::turned_away_before(journal, target)?;
-        let rules = PlanRules { older_open, turned_away, ..self.plan_rules(&batch, key_field, judge.tag()) };
+        let rules = PlanRules { older_open, ..self.plan_rules(&batch, key_field, judge.tag()) };
         let threads = parts::plan_threads(self.settings);
         let plan = match journal {
             Some(journal) => survey.finish(&rules, journal, threads)?,
@@ -454,7 +453,6 @@ impl Job<'_> {
             now_s: clock::wall_s(),
             batch: batch.seq,
             older_open: None,
-            turned_away: Arc::default(),
             key,
             tag,
             samples: settings.samples,
@@ -501,7 +499,8 @@ impl Job<'_> {
         }
         let (target, batch) = (self.destination.target.clone(), surveyed.batch.seq);
         let is_probe = self.settings.run.only_row.is_some();
-        let learned = Learned::of(journal, &target, &surveyed.proof, batch, is_probe)?;
+        let learned =
+            Learned::of(journal, &target, &surveyed.proof, (batch, token.hash(state_key)), is_probe)?;
         learned.tell(emitter);
         let delivered = deliver::deliver(
             Delivery {

@@ -5,7 +5,6 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::count::plural;
 use crate::deliver::{Delivered, Stopped};
 use crate::delivery::outcome::StopCause;
 use crate::delivery::{FEW_MAX, TurnedAway};
@@ -41,7 +40,7 @@ impl Learned {
         journal: &Journal,
         target: &str,
         proof: &str,
-        batch: u64,
+        (batch, token): (u64, u64),
         is_probe: bool,
     ) -> Result<Learned, JournalError> {
         let kept = journal.turned_away(target)?;
@@ -49,6 +48,7 @@ impl Learned {
             are_left_alone: kept.is_last
                 && kept.others_passed
                 && kept.batch == batch
+                && kept.token == token
                 && kept.subjects.len() < FEW_MAX,
             subjects: kept.subjects.iter().copied().collect(),
         };
@@ -65,11 +65,9 @@ impl Learned {
     /// Tells how this run differs for it.
     pub(super) fn tell(&self, emitter: &mut Emitter<'_>) {
         if self.is_mixed {
-            let away = plural(self.turned_away.subjects.len() as u64, "subject");
-            let text = format!(
-                "the run before was stopped by what it was answered: rows are sent mixed, and those of {away} that \
-                 were turned away then go last"
-            );
+            let text = "the run before was stopped by what it was answered: rows are sent mixed, not in their order, so \
+                        that the answers to others tell whose fault that is"
+                .to_owned();
             emitter.emit(Event::Noticed { text });
         }
     }
@@ -90,15 +88,6 @@ impl Learned {
         }
         journal.set_turned_away(target, turned_away(self.kept.unwrap_or_default(), delivered, batch))
     }
-}
-
-/// Subjects that the runs before were stopped for, for the plan.
-pub(super) fn turned_away_before(
-    journal: Option<&Journal>,
-    target: &str,
-) -> Result<Arc<BTreeSet<SubjectId>>, JournalError> {
-    let kept = journal.map(|journal| journal.turned_away(target)).transpose()?.flatten();
-    Ok(Arc::new(kept.map(|kept| kept.subjects.into_iter().collect()).unwrap_or_default()))
 }
 
 /// Whom the runs at the target were stopped for, after this one; `None` where it was nobody.
@@ -125,6 +114,7 @@ fn turned_away(
     let mut seen = BTreeSet::new();
     Some(journal::TurnedAway {
         batch,
+        token: delivered.token,
         others_passed: delivered.others_passed || before.batch == batch && before.others_passed,
         is_last: true,
         subjects: now.chain(still).filter(|subject| seen.insert(*subject)).collect(),
@@ -153,6 +143,9 @@ pub(super) fn blamed(delivered: &Delivered, inputs: &Inputs) -> Option<String> {
 
 /// The same; `files` are the names of the inputs.
 fn blamed_lines(delivered: &Delivered, files: &[&str]) -> Option<String> {
+    if !is_for_answers(delivered.stopped.as_ref()) {
+        return None;
+    }
     let mut places: Vec<Place> = delivered.turned_away.iter().map(|(place, _)| *place).collect();
     places.sort_unstable();
     let one = |place: &Place| match files.get(usize::try_from(place.file).unwrap_or(usize::MAX)) {
@@ -167,12 +160,10 @@ fn blamed_lines(delivered: &Delivered, files: &[&str]) -> Option<String> {
         (Some((last, first)), 0) => format!("{} and {last}", first.join(", ")),
         (Some(_), _) => format!("{} and {more} more", named.join(", ")),
     };
-    let is_outage = matches!(delivered.stopped, Some(Stopped::Cause(StopCause::Outage)));
-    let next = if is_outage { "between others" } else { "last" };
     Some(if places.len() == 1 {
-        format!("that was the answer to line {lines}, which is sent {next} in the next run")
+        format!("that was the answer to line {lines}, which is sent between others in the next run")
     } else {
-        format!("those were the answers to lines {lines}, which are sent {next} in the next run")
+        format!("those were the answers to lines {lines}, which are sent between others in the next run")
     })
 }
 
@@ -231,8 +222,8 @@ mod tests {
             blamed_lines(&stopped(StopCause::TokenRefused, blamed, &[]), files).unwrap_or_default()
         };
         assert_eq!(told(&[], &["a"]), "");
-        assert!(told(&[9], &["a"]).contains("to line 9, which is sent last in the next run"));
-        assert!(told(&[9, 2], &["a"]).contains("to lines 2 and 9, which are sent last"));
+        assert!(told(&[9], &["a"]).contains("to line 9, which is sent between others in the next run"));
+        assert!(told(&[9, 2], &["a"]).contains("to lines 2 and 9, which are sent between others"));
         assert!(told(&[9, 2, 3, 4, 5, 6, 7], &["a"]).contains("lines 2, 3, 4, 5, 6 and 2 more, which"));
         assert!(told(&[9, 2], &["a", "b"]).contains("lines a:2 and a:9, which"));
     }

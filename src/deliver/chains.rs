@@ -40,6 +40,8 @@ pub(super) struct Chains {
     passed: Vec<u64>,
     /// How many on each side of them are tried; `None` for all.
     reach: Option<usize>,
+    /// Updates of earlier passes that are kept back: neither they nor who waits for them is tried.
+    kept_back: HashSet<u64>,
     /// Whether the next turn goes in the order of the file. The first one goes against it: the main pass went along.
     is_forward: bool,
 }
@@ -63,6 +65,11 @@ impl Chains {
         }
     }
 
+    /// Says which updates are kept back now.
+    pub(super) fn keep_back(&mut self, kept_back: HashSet<u64>) {
+        self.kept_back = kept_back;
+    }
+
     /// The next turn; `None` when nobody waits, or all who do were tried since `synced` has grown. `synced` counts the
     /// updates of the run that were.
     pub(super) fn next(&mut self, waiting: &BTreeMap<u64, Unresolved>, synced: u64) -> Option<Turn> {
@@ -73,8 +80,11 @@ impl Chains {
             .filter(|(_, of)| subjects.insert(of.update.subject))
             .map(|(at, of)| (*at, of))
             .collect();
-        let is_open = |at: u64| self.tried.get(&at).is_none_or(|then| *then < synced);
-        let open: Vec<(u64, &Unresolved)> = firsts.into_iter().filter(|(at, _)| is_open(*at)).collect();
+        let is_open = |at: u64, of: &Unresolved| {
+            let is_kept_back = self.kept_back.contains(&at) || self.kept_back.contains(&of.linked.waits_for);
+            !is_kept_back && self.tried.get(&at).is_none_or(|then| *then < synced)
+        };
+        let open: Vec<(u64, &Unresolved)> = firsts.into_iter().filter(|(at, of)| is_open(*at, of)).collect();
         let is_free =
             |of: &Unresolved| !waiting.contains_key(&of.linked.waits_for) && !self.waits(of, &subjects);
         let free: Vec<u64> = open.iter().filter(|(_, of)| is_free(of)).map(|(at, _)| *at).collect();
@@ -263,6 +273,17 @@ mod tests {
             assert_eq!(turn(&mut chains, &waiting, 3 - last), Some(vec![last]));
             waiting.remove(&last);
         }
+    }
+
+    #[test]
+    fn whoever_is_kept_back_or_waits_for_somebody_who_is_has_no_turn_until_that_is_over() {
+        let waits = Unresolved { linked: Linked { waits_for: 9, ..Linked::default() }, ..wants(1, 1) };
+        let waiting = BTreeMap::from([(1, waits), (2, wants(2, 2))]);
+        let mut chains = Chains::default();
+        chains.keep_back(HashSet::from([2, 9]));
+        assert_eq!(turn(&mut chains, &waiting, 0), None);
+        chains.keep_back(HashSet::new());
+        assert_eq!(turn(&mut chains, &waiting, 0), Some(vec![1, 2]));
     }
 
     #[test]

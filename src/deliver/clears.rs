@@ -58,7 +58,10 @@ impl Driver<'_, '_> {
         }
         let (what, may_be_applied) = match settled {
             Settled::Withdrawn => return,
-            Settled::Synced => (None, true),
+            Settled::Synced => {
+                self.synced += 1;
+                (None, true)
+            }
             Settled::Failed(failure) | Settled::Deferred(failure) => {
                 (Some(failure.signature), failure.maybe_applied)
             }

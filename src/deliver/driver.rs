@@ -531,6 +531,7 @@ impl Driver<'_, '_> {
         self.tell_cleared_so_far();
         self.tell_cleared();
         self.outcome.settled_limit = self.scheduler.settled_limit().map(|limit| limit as u64);
+        self.outcome.token = self.token.hash(self.state_key);
         self.outcome.still_away.clone_from(self.scheduler.still_away());
         self.outcome.others_passed = self.scheduler.have_others_passed();
         self.outcome.fates = Some(self.fates);

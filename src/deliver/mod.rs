@@ -380,6 +380,8 @@ pub struct Delivered {
     pub still_away: BTreeSet<SubjectId>,
     /// Whether anybody else was acknowledged.
     pub others_passed: bool,
+    /// What tells the token that was in force at the end from others.
+    pub token: u64,
     /// Who was cleared to break a swap and has no update yet.
     pub(crate) cleared: Cleared,
     /// Those of them whose own updates have failed.

@@ -33,19 +33,18 @@ pub(super) fn run(driver: &mut Driver<'_, '_>, delivery: &mut Delivery<'_>) {
     driver.is_resolving = true;
     let mut chains = holders(driver, delivery);
     while driver.is_going() {
+        // What is carried over is with the scheduler already.
+        chains.keep_back(driver.held.keys().copied().collect());
         match chains.next(&driver.deferred, driver.synced()) {
-            Some(mut turn) => {
-                // What is carried over is with the scheduler already.
-                turn.ordinals.retain(|ordinal| !driver.is_carried(*ordinal));
-                if turn.ordinals.is_empty() {
-                    continue;
-                }
+            Some(turn) => {
                 let waiting = driver.deferred.len();
                 tracing::debug!("a pass over {} of {waiting} deferred updates", turn.ordinals.len());
                 take_turn(driver, delivery, turn);
                 driver.check_updates();
             }
             None if driver.is_carrying() && !driver.has_postponed() => close(driver, delivery),
+            // Who is left may wait for what is kept back until the rings that come yet tell of it.
+            None if driver.is_carrying() => return,
             None if driver.deferred.keys().all(|ordinal| driver.is_carried(*ordinal)) => return,
             None => driver.refuse_unresolved(),
         }

@@ -135,7 +135,7 @@ impl Lanes {
         debug_assert!(!self.items.contains_key(&offer.id), "an update is offered once");
         let item = Item {
             subject: offer.subject,
-            chronic: offer.chronic && !is_away,
+            chronic: offer.chronic,
             attempts: 0,
             charged: 0,
             waived: 0,

@@ -68,6 +68,7 @@ impl Scheduler {
             self.testify(id, true, now_ms);
             if let Some(item) = self.lanes.get(id) {
                 self.same.on_passed(item.turned_away);
+                self.heard = self.heard.max(item.number);
             }
         }
         self.note_turned_away(id, &outcome, status, now_ms);
@@ -412,6 +413,8 @@ impl Scheduler {
         let is_hurried = !item.chronic && !item.unhurried && !self.same.are_same();
         let is_shed = is_shed && is_hurried && self.shed.is_spread(item.subject, now_ms);
         item.against = is_chargeable.then_some(Against::Trouble);
+        // Somebody sent after it was answered before it failed: it hung while the server was well.
+        item.is_passed_over |= item.number < self.heard;
         item.maybe_applied |= failure.maybe_applied;
         failure.maybe_applied = item.maybe_applied;
         // An update that has failed while others passed is known to fail on its own: it says nothing about the
@@ -522,15 +525,11 @@ impl Scheduler {
     /// known of each: others have passed after a failure of it, or the application itself answers it with an error (and not
     /// a gateway on its behalf, nor silence). Else it is the server's, as long as nobody passes: up to `outage_max`.
     pub(super) fn give_up_condemned(&mut self, decision: &mut Decision) {
-        let is_known = |(id, condemned): (&UpdateId, &Condemned)| {
-            let is_known = |item: &Item| {
-                let is_answered = item.answered.saturating_mul(2) >= item.charged;
-                item.chronic || item.is_passed_over || is_answered || item.is_turned_away_alone()
-            };
-            let is_same = self.same.are_known() && condemned.failure.status == Some(503);
-            is_same || self.lanes.get(*id).is_some_and(is_known)
+        let is_known = |item: &Item| {
+            let is_answered = item.answered.saturating_mul(2) >= item.charged;
+            item.chronic || item.is_passed_over || is_answered || item.is_turned_away_alone()
         };
-        if self.condemned.iter().all(is_known) {
+        if self.condemned.keys().all(|id| self.lanes.get(*id).is_some_and(is_known)) {
             return self.fail_condemned(u64::MAX, decision);
         }
         let now_ms = self.free.looked_ms();

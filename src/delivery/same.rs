@@ -119,7 +119,8 @@ impl Same {
         }
         self.look();
         self.in_a_row += u32::from(!of.is_own);
-        of.is_own |= self.are_same && of.times > 0 && have_others_passed;
+        let is_again = of.times > 0 && have_others_passed;
+        of.is_own = self.are_same && (of.is_own || is_again);
         (of.times, of.passed) = (of.times.saturating_add(1), self.passed);
     }
 

@@ -56,6 +56,8 @@ pub struct Scheduler {
     pub(super) guard: Guard,
     pub(super) row: InARow,
     pub(super) ceilings: Ceilings,
+    /// Number of the youngest attempt that had a definite answer.
+    pub(super) heard: u64,
     /// Updates whose charges are used up, kept until an answer to a later attempt shows that the server is well.
     pub(super) condemned: BTreeMap<UpdateId, Condemned>,
     /// Subjects with a deferred update: their later ones are deferred too.
@@ -106,6 +108,7 @@ impl Scheduler {
             guard: Guard::new(rules.proven, rules.unproven_subjects),
             row: InARow::new(rules.refusals_in_a_row_max),
             ceilings: Ceilings::new(rules.backoff_initial_ms, rules.backoff_max_ms),
+            heard: 0,
             condemned: BTreeMap::new(),
             deferred: HashMap::new(),
             deferred_room: rules.deferred_max,
@@ -126,6 +129,7 @@ impl Scheduler {
     /// Takes an update in. The caller respects [`Scheduler::room`]; updates of one subject are sent in the order
     /// of their offers.
     pub fn offer(&mut self, offer: Offer) {
+        self.is_pass_over = false;
         match self.deferred.get(&offer.subject) {
             // It was never sent, so none of its fields is in doubt, whatever became of the earlier one.
             Some(failure) => {

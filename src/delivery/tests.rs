@@ -56,10 +56,6 @@ impl Desk {
         self.scheduler.offer(Offer { id, subject: subject(subject_number), chronic: false });
     }
 
-    fn offer_chronic_or_not(&mut self, id: UpdateId, chronic: bool) {
-        self.scheduler.offer(Offer { id, subject: subject(id), chronic });
-    }
-
     fn offer_chronic(&mut self, id: UpdateId) {
         self.scheduler.offer(Offer { id, subject: subject(id), chronic: true });
     }

@@ -82,6 +82,11 @@ impl TokenState {
         self.is_on_trial || self.is_replacement && !self.has_passed(self.generation)
     }
 
+    /// Whether it is another one than the run began with.
+    pub(super) fn is_replaced(&self) -> bool {
+        self.is_replacement
+    }
+
     /// Whether some update was acknowledged in this run, under whatever token.
     pub(super) fn has_ever_passed(&self) -> bool {
         !self.passed.is_empty()

@@ -3,10 +3,10 @@
 //! A neighbor's answer tells, and where several in a row are turned away, the answers to a few others from anywhere. Where
 //! nobody is left to give one, the token is read again first, and then it goes by what is
 //! known: who was turned away in earlier batches, or twice with others passing between, or is the only one, is so for its own
-//! sake. Whom a run was stopped for (with a 401, a 403, a redirect, or a refusal at first contact) goes last in the next one:
-//! until somebody else has passed there, its answers count like anybody's, and from then on they are its own. Few of whom the
+//! sake. Whom a run was stopped for (with a 401, a 403, a redirect, or a refusal at first contact) is sent between others in
+//! the next one, and counts like anybody. Few of whom the
 //! run was stopped after others had passed have failed if they are turned away again when it is continued and nobody else is
-//! left: who continues it without a new token tells that it is good. Not here: who waits for a neighbor (`suspects.rs`,
+//! left: who continues it under the same token tells that it is good. Not here: who waits for a neighbor (`suspects.rs`,
 //! `redirects.rs`), the token's state (`token.rs`), and where all this is kept between runs (the caller).
 
 use std::collections::BTreeSet;
@@ -40,7 +40,8 @@ const REDIRECT_AGAIN: &str = "redirect once more";
 pub struct TurnedAway {
     /// Subjects that were turned away then, and are not settled since.
     pub subjects: BTreeSet<SubjectId>,
-    /// Whether they are few, a run of this very batch was stopped for them after others had passed, and nothing came between.
+    /// Whether they are few, a run of this very batch was stopped for them under this very token after others had passed, and
+    /// nothing came between.
     pub are_left_alone: bool,
 }
 
@@ -104,9 +105,7 @@ impl Scheduler {
 
     /// Whether an update is known to be turned away for its own sake if it is: it testifies to nothing then.
     pub(super) fn is_known(&self, id: UpdateId) -> bool {
-        self.lanes
-            .get(id)
-            .is_some_and(|item| item.chronic || item.away && (self.others_passed || self.are_left_alone()))
+        self.lanes.get(id).is_some_and(|item| item.chronic || item.away && self.are_left_alone())
     }
 
     /// Whether the target has accepted nothing yet, and no earlier run was stopped for single rows there: what turns one away
@@ -125,6 +124,7 @@ impl Scheduler {
     fn are_left_alone(&self) -> bool {
         self.rules.turned_away.are_left_alone
             && !self.guard.is_on()
+            && !self.token.is_replaced()
             && self.lanes.items().all(|(_, item)| item.chronic || item.away)
     }
 

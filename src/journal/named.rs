@@ -57,6 +57,8 @@ const TURNED_AWAY_VERSION: u8 = 1;
 pub struct TurnedAway {
     /// The batch whose run was stopped last.
     pub batch: u64,
+    /// What tells the token that it had at its end from others.
+    pub token: u64,
     /// Whether others had passed in the runs of that batch.
     pub others_passed: bool,
     /// Whether the last run was stopped so, and not an earlier one.
@@ -172,6 +174,7 @@ impl Named for TurnedAway {
         let kept = self.subjects.len().min(TURNED_AWAY_MAX);
         out.extend([TURNED_AWAY_VERSION, u8::from(self.others_passed), u8::from(self.is_last)]);
         put_varint(out, self.batch);
+        out.extend(self.token.to_be_bytes());
         put_varint(out, kept as u64);
         self.subjects.iter().take(kept).for_each(|subject| out.extend_from_slice(&subject.0));
     }
@@ -182,9 +185,11 @@ impl Named for TurnedAway {
             return Err(CodecError::Unknown(format!("those turned away, format version {version}")));
         }
         let (others_passed, is_last) = (decoder.u8()? != 0, decoder.u8()? != 0);
-        let (batch, count) = (decoder.varint()?, decoder.varint()?);
+        let batch = decoder.varint()?;
+        let token = u64::from_be_bytes(decoder.array()?);
+        let count = decoder.varint()?;
         let subjects = (0..count).map(|_| decoder.array().map(SubjectId)).collect::<Result<_, _>>()?;
-        Ok(TurnedAway { batch, others_passed, is_last, subjects })
+        Ok(TurnedAway { batch, token, others_passed, is_last, subjects })
     }
 }
 
@@ -384,6 +389,7 @@ mod tests {
         let of = |number: u32| SubjectId(u128::from(number).to_be_bytes());
         let value = TurnedAway {
             batch: u64::MAX,
+            token: u64::MAX,
             others_passed: true,
             is_last: false,
             subjects: (0..2 * 240).map(of).collect(),

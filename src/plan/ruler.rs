@@ -270,9 +270,6 @@ impl Ruler<'_> {
         join.rule(&mut rows, entry)?;
         let is_contested = self.contested.mark(&mut rows, rules.key)?;
         conclude(&mut rows, rules, is_contested)?;
-        if !rules.turned_away.is_empty() {
-            send_late(&mut rows, rules)?;
-        }
         if self.contested.is_swapping(&rows)? {
             hold_swap(&mut rows)?;
         }
@@ -304,15 +301,6 @@ fn confirm(rows: &mut Rows<'_>, rules: &PlanRules, entry: &LedgerEntry) -> io::R
             } else {
                 row.ruling = Ruling::Confirmed;
             }
-        }
-    })
-}
-
-/// Sends last what an earlier run was stopped for, so that the others are not stopped by it once more.
-fn send_late(rows: &mut Rows<'_>, rules: &PlanRules) -> io::Result<()> {
-    rows.change(|row, _| {
-        if rules.turned_away.contains(&row.subject) {
-            row.ruling = row.ruling.late();
         }
     })
 }

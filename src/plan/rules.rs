@@ -3,11 +3,8 @@
 //!
 //! Not here: where the settings come from (`settings/`), and what follows from them (`join.rs`, `judge.rs`).
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
-
 use crate::choice::choice;
-use crate::digest::{SubjectId, SubjectTag};
+use crate::digest::SubjectTag;
 use crate::update::{FieldKind, FieldSet};
 
 choice! {
@@ -104,8 +101,6 @@ pub struct PlanRules {
     /// That of the newest older batch that is open: what it has left to send may say something else than this one, and
     /// leaves no trace of it in the ledger.
     pub older_open: Option<u64>,
-    /// Subjects whose updates were turned away when an earlier run was stopped: they go last.
-    pub turned_away: Arc<BTreeSet<SubjectId>>,
     /// The key field, whose value is the subject.
     pub key: FieldKind,
     /// Which entries of the ledger are of this target and key field; `None` counts none of them.

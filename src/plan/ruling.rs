@@ -116,27 +116,6 @@ impl Ruling {
         matches!(self, Ruling::SendLate | Ruling::FoldedLate)
     }
 
-    /// The same, sent after everything else.
-    pub(super) const fn late(self) -> Ruling {
-        match self {
-            Ruling::Send => Ruling::SendLate,
-            Ruling::Folded => Ruling::FoldedLate,
-            Ruling::Rejected
-            | Ruling::Filtered
-            | Ruling::Elsewhere
-            | Ruling::Duplicate
-            | Ruling::Superseded
-            | Ruling::Unchanged
-            | Ruling::Confirmed
-            | Ruling::Conflict
-            | Ruling::Held
-            | Ruling::FoldedLate
-            | Ruling::FoldedRefused
-            | Ruling::SendLate
-            | Ruling::RefusedBefore => self,
-        }
-    }
-
     /// The ruling on a row that is part of an update whose carrier has this ruling.
     pub(super) const fn of_part(self) -> Ruling {
         match self {

@@ -98,7 +98,6 @@ fn plan_rules() -> PlanRules {
         now_s: 0,
         batch: 2,
         older_open: None,
-        turned_away: std::sync::Arc::default(),
         key: FieldKind::UserExternalId,
         tag: None,
         samples: 0,

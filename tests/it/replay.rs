@@ -348,7 +348,7 @@ fn what_timed_out_for_good_is_replayed_once_the_api_is_well() {
         shares: Shares { hang_after: 1.0, ..Shares::default() },
         ..Faults::default()
     });
-    ws.write("second.csv", "crm id,tier\nC-2,gold\nC-1,gold\n");
+    ws.write("second.csv", "crm id,tier\nC-1,gold\nC-2,gold\n");
     ws.sync(&["second.csv", "--max-in-flight", "1"]).expect(3);
     let run = last_run(&ws);
     ws.fault(Faults::default());

@@ -34,7 +34,7 @@ impl Item {
     /// Gives charges back.
     pub(in super::super) fn refund(&mut self, charges: u32) {
         self.charged = self.charged.saturating_sub(charges);
-        self.waived = self.waived.min(self.charged);
+        (self.waived, self.answered) = (self.waived.min(self.charged), self.answered.min(self.charged));
         self.strikes = self.charged;
         if self.charged == self.waived {
             self.failed_first_ms = None;

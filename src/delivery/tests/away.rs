@@ -1,4 +1,4 @@
-//! Whom an earlier run was stopped for: goes last, counts like anybody until somebody else has passed, and fails alone then.
+//! Whom an earlier run was stopped for: is sent between others, whose answers tell, and counts like anybody.
 
 use std::sync::Arc;
 
@@ -35,20 +35,18 @@ fn answer_all(desk: &mut Desk, outcome: &Outcome, changed: bool) {
 }
 
 #[test]
-fn those_turned_away_before_and_again_fail_alone_once_others_have_passed() {
+fn those_turned_away_before_and_again_when_nobody_else_is_left_are_no_less_the_tokens_or_the_addresss() {
     for outcome in [forbidden(), Outcome::TokenRefused, Outcome::Redirected] {
         for changed in [false, true] {
-            for (have_passed, stops) in [(true, 0), (false, 1)] {
+            for have_passed in [true, false] {
                 let rules = DeliveryRules { turned_away: turned_away(0..30, false), ..proven() };
                 let mut desk = if have_passed { Desk::warm(rules) } else { Desk::new(rules) };
-                (0..30).for_each(|id| desk.offer_chronic(id));
+                (0..30).for_each(|id| desk.offer(id, id));
                 desk.end_of_input();
                 answer_all(&mut desk, &outcome, changed);
                 let about = format!("{outcome:?} {changed} {have_passed}");
-                assert_eq!(desk.stops().len(), stops, "{about}");
-                assert_eq!(failed_ones(&desk).len(), if have_passed { 30 } else { 0 }, "{about}");
-                let still = desk.scheduler.still_away().len();
-                assert_eq!(still, if have_passed { 0 } else { 30 }, "{about}");
+                assert_eq!((desk.stops().len(), failed_ones(&desk)), (1, vec![]), "{about}");
+                assert_eq!(desk.scheduler.still_away().len(), 30, "{about}");
             }
         }
     }
@@ -59,7 +57,7 @@ fn that_one_of_them_passes_says_nothing_of_the_others() {
     for outcome in [forbidden(), Outcome::TokenRefused] {
         let rules = DeliveryRules { turned_away: turned_away(0..30, false), ..proven() };
         let mut desk = Desk::new(rules);
-        (0..30).for_each(|id| desk.offer_chronic(id));
+        (0..30).for_each(|id| desk.offer(id, id));
         desk.end_of_input();
         let first = desk.scheduler.next(0).expect("an attempt").id;
         desk.answer(first, Outcome::Acknowledged);
@@ -75,7 +73,7 @@ fn few_left_alone_have_failed_when_the_run_is_continued_and_nobody_else_is_left(
         for (are_left_alone, others, have_failed) in [(true, 0, true), (true, 1, false), (false, 0, false)] {
             let rules = DeliveryRules { turned_away: turned_away(0..3, are_left_alone), ..proven() };
             let mut desk = Desk::new(rules);
-            (0..3 + others).for_each(|id| desk.offer_chronic_or_not(id, id < 3));
+            (0..3 + others).for_each(|id| desk.offer(id, id));
             desk.end_of_input();
             answer_all(&mut desk, &outcome, false);
             let about = format!("{outcome:?} {are_left_alone} {others}");
@@ -92,7 +90,7 @@ fn few_left_alone_have_failed_when_the_run_is_continued_and_nobody_else_is_left(
 fn nothing_is_marked_failed_at_first_contact_where_all_that_is_left_was_refused_before() {
     let rules = DeliveryRules { turned_away: turned_away(0..5, false), ..DeliveryRules::default() };
     let mut desk = Desk::new(rules);
-    (0..5).for_each(|id| desk.offer_chronic(id));
+    (0..5).for_each(|id| desk.offer(id, id));
     desk.end_of_input();
     while let Some(attempt) = desk.scheduler.next(0) {
         desk.answer(attempt.id, Outcome::Refused { signature: "422 #".into() });
@@ -121,7 +119,7 @@ fn others_are_tried_from_anywhere_when_half_of_what_says_enough_is_refused_at_fi
 fn an_outage_costs_those_turned_away_no_attempt() {
     let rules = DeliveryRules { turned_away: turned_away(0..30, false), ..proven() };
     let mut desk = Desk::warm(rules);
-    (0..30).for_each(|id| desk.offer_chronic(id));
+    (0..30).for_each(|id| desk.offer(id, id));
     desk.end_of_input();
     let failing = || Outcome::ServerFailed { signature: "503 #".into(), retry_after_ms: None };
     while desk.stops().is_empty() {

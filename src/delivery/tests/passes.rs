@@ -101,3 +101,19 @@ fn what_was_deferred_and_never_comes_again_keeps_nobody_of_its_subject_back() {
     desk.offer(2, 7);
     assert_eq!(desk.send_all(), [2]);
 }
+
+#[test]
+fn a_last_row_that_hangs_while_one_sent_after_it_is_answered_has_failed_on_its_own() {
+    for sent_later in [1, 2] {
+        let mut desk = Desk::warm(proven());
+        desk.offer(1, 1);
+        desk.offer(2, 2);
+        desk.end_of_input();
+        assert_eq!(desk.send_all(), [1, 2]);
+        // One is answered before it shows that the other one hangs.
+        desk.answer(sent_later, Outcome::Acknowledged);
+        desk.answer(3 - sent_later, Outcome::TimedOut);
+        exhaust(&mut desk, &Outcome::TimedOut);
+        assert_eq!(has_failed(&desk), sent_later == 2, "the answered one was sent as number {sent_later}");
+    }
+}

@@ -106,7 +106,6 @@ fn rules() -> PlanRules {
         now_s: NOW_S,
         batch: BATCH,
         older_open: None,
-        turned_away: std::sync::Arc::default(),
         key: KEY,
         tag: None,
         samples: 5,

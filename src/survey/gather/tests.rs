@@ -151,7 +151,6 @@ fn rules() -> PlanRules {
         now_s: 1_000,
         batch: 9,
         older_open: None,
-        turned_away: std::sync::Arc::default(),
         key: KEY,
         tag: Some(id(0).tag()),
         samples: 3,

@@ -51,14 +51,14 @@ fn a_is_sent_again_after_b_whose_outcome_nobody_knows() {
          [api]\ntimeout = \"500ms\"\nconnect_timeout = \"500ms\"\n",
     );
     sync_tiers(&workspace, &[("CRM-1", "basic"), ("CRM-2", "basic")], &[]).expect(0);
-    // B is applied, but never answered. The neighbour's refusal shows that the server is well.
+    // B is applied, but never answered. The neighbour's refusal between its attempts shows that the server is well.
     workspace.fault(Faults {
         subject_statuses: [("CRM-2".to_owned(), 404)].into(),
         shares: Shares { hang_after: 1.0, ..Shares::default() },
         ..Faults::default()
     });
     let lost =
-        sync_tiers(&workspace, &[("CRM-2", "premium"), ("CRM-1", "premium")], &["--max-in-flight", "1"]);
+        sync_tiers(&workspace, &[("CRM-1", "premium"), ("CRM-2", "premium")], &["--max-in-flight", "1"]);
     let lost = lost.expect(3);
     assert_eq!(lost.rows("failed"), 2);
     let reasons: Vec<String> = workspace
@@ -66,7 +66,7 @@ fn a_is_sent_again_after_b_whose_outcome_nobody_knows() {
         .iter()
         .map(|row| format!("{} {}", row["_reason"], row["crm id"]))
         .collect();
-    assert_eq!(reasons, ["refused CRM-2", "exhausted CRM-1"]);
+    assert_eq!(reasons, ["exhausted CRM-1", "refused CRM-2"]);
     assert_eq!(workspace.at_server("CRM-1", "user_class").as_deref(), Some("premium"));
     workspace.fault(Faults::default());
     let back = sync_tiers(&workspace, &[("CRM-1", "basic"), ("CRM-2", "basic")], &[]).expect(0);

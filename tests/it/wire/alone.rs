@@ -6,7 +6,7 @@
 use simsync::sandbox::{Faults, OutageKind};
 
 use super::{http, outage, subject_status};
-use crate::support::{Ran, Workspace, export};
+use crate::support::{self, Ran, Workspace, export};
 
 fn statuses(subjects: &[&str], status: u16) -> Faults {
     let subject_statuses = subjects.iter().map(|subject| ((*subject).to_owned(), status)).collect();
@@ -40,10 +40,16 @@ fn two_that_are_turned_away_at_the_end_stop_the_run_once_and_have_failed_when_it
         let ran = workspace.sync(&["crm.csv"]).expect(12).expect_books();
         assert_eq!((ran.rows("synced"), ran.rows("failed"), ran.rows("pending")), (18, 0, 2), "{status}");
         assert!(
-            ran.stderr.contains("lines 20 and 21, which are sent last in the next run"),
+            ran.stderr.contains("lines 20 and 21, which are sent between others in the next run"),
             "{}",
             ran.stderr
         );
+        // Another token may be a wrong one, which nobody else is left to show.
+        let mut command = workspace.sync_command(&["crm.csv"]);
+        let ran =
+            support::ran(command.env("SIMSYNC_TOKEN", "another").output().unwrap()).expect(12).expect_books();
+        assert_eq!((ran.rows("failed"), ran.rows("pending")), (0, 2), "{status}");
+        workspace.sync(&["crm.csv"]).expect(12);
         let ran = workspace.sync(&["crm.csv"]).expect(3).expect_books();
         assert_eq!((ran.rows("failed"), ran.rows("pending")), (2, 0), "{status}");
         // Chronic from now on.

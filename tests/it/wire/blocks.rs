@@ -52,12 +52,21 @@ fn a_block_at_the_head_or_in_the_middle_keeps_nobody_from_being_sent_by_the_seco
                 workspace.configure(&format!("{HASTY}outage_max = \"20s\"\n"));
                 workspace.write("crm.csv", export(ROWS));
                 let runs = run_through(&workspace, &["--max-in-flight", in_flight, "crm.csv"], 4);
-                let codes: Vec<i32> = runs.iter().map(|ran| ran.code).collect();
-                assert_eq!(codes.last(), Some(&3), "{about}: {codes:?}");
+                let mut codes: Vec<i32> = runs.iter().map(|ran| ran.code).collect();
                 assert_eq!(synced(&runs), u64::from(ROWS - length), "{about}: {codes:?}");
                 let by_the_second = synced(&runs[..runs.len().min(2)]);
                 assert_eq!(by_the_second, u64::from(ROWS - length), "{about}: {codes:?}");
-                let failed: u64 = runs.last().map_or(0, |ran| ran.rows("failed"));
+                let mut failed = runs.last().map_or(0, |ran| ran.rows("failed"));
+                if codes.last() == Some(&12) && length > 20 {
+                    // Twenty or more that are all that is left may be the token's, until others pass again.
+                    workspace.write("next.csv", export(ROWS).replace(",basic", ",gold"));
+                    let runs =
+                        run_through(&workspace, &["--max-in-flight", in_flight, "--yes", "next.csv"], 4);
+                    codes.extend(runs.iter().map(|ran| ran.code));
+                    assert_eq!(synced(&runs), u64::from(ROWS - length), "{about}: {codes:?}");
+                    failed = runs.last().map_or(0, |ran| ran.rows("failed"));
+                }
+                assert_eq!(codes.last(), Some(&3), "{about}: {codes:?}");
                 assert_eq!(failed, u64::from(length), "{about}: {codes:?}");
             }
         }
@@ -119,7 +128,7 @@ fn what_is_everybodys_costs_no_row_its_verdict_however_often_it_is_run() {
             // Nothing is left of it.
             workspace.write("next.csv", export(ROWS).replace(",basic", ",gold"));
             let ran = workspace.sync(&["--yes", "next.csv"]).expect(0).expect_books();
-            assert!(!ran.stdout.contains("go last"), "{about}: {}", ran.stdout);
+            assert!(!ran.stdout.contains("sent mixed"), "{about}: {}", ran.stdout);
         }
     }
 }
@@ -130,15 +139,15 @@ fn the_lines_whose_answers_stopped_the_run_are_named() {
     workspace.write("crm.csv", export(ROWS));
     let ran = workspace.sync(&["--max-in-flight", "1", "crm.csv"]).expect(12);
     let told = format!("{}{}", ran.stdout, ran.stderr);
-    assert!(told.contains("to line 2, which is sent last in the next run"), "{told}");
+    assert!(told.contains("to line 2, which is sent between others in the next run"), "{told}");
     assert!(ran.summary()["next"].to_string().contains("renew the token, then run"), "{}", ran.stdout);
     let ran = workspace.sync(&["--max-in-flight", "1", "crm.csv"]).expect(12);
-    assert!(ran.stdout.contains("those of 1 subject that were turned away then go last"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("rows are sent mixed"), "{}", ran.stdout);
     assert!(!ran.stdout.contains("for this row alone"), "{}", ran.stdout);
 }
 
 #[test]
-fn each_and_a_saved_plan_send_those_last_that_stopped_the_run() {
+fn each_and_a_saved_plan_are_sent_mixed_after_a_run_that_was_stopped() {
     for is_each in [false, true] {
         let workspace = Workspace::with(blocked(403, 40..70));
         workspace.write("crm.csv", export(ROWS));
@@ -153,8 +162,8 @@ fn each_and_a_saved_plan_send_those_last_that_stopped_the_run() {
         workspace.sync(&[&slowly[..], policy, &["--plan", "saved.json"]].concat()).expect(12).expect_books();
         let ran = workspace.sync(&[&slowly[..], policy, &["--plan", "saved.json"]].concat()).expect(3);
         assert_eq!((ran.rows("synced"), ran.rows("failed")), (50, 30), "{is_each}");
-        let last = workspace.arrivals().pop().unwrap_or_default();
-        assert!((name(40)..name(70)).contains(&last), "{last}");
+        let arrivals = workspace.arrivals();
+        assert!(!arrivals.is_sorted(), "sent mixed");
 
         workspace.write("crm.csv", export(ROWS).replace(",basic", ",gold"));
         plan();
