@@ -15,7 +15,7 @@ use super::key;
 use super::learned::{self, Learned};
 use super::parts::{self, Destination};
 use super::places::{Places, tell_refused_before};
-use super::plan_file::Task;
+use super::plan_file::{Standing, Task};
 use super::planned;
 use super::run_names::RunNames;
 use super::start::Replay;
@@ -256,7 +256,9 @@ impl Job<'_> {
             return Err(error.into());
         }
         let standing = self.check_saved(judge, journal)?;
-        let mut surveyed = self.plan(survey, judge, journal, emitter)?;
+        // A saved plan that was interrupted has begun its new batch already.
+        let makes_newest = self.settings.run.new_batch && standing != Standing::Begun;
+        let mut surveyed = self.plan(survey, judge, journal, makes_newest, emitter)?;
         surveyed.places = self.tell_places(&surveyed.plan, emitter)?;
         let facts = self.plan_facts(&surveyed, judge, journal)?;
         emitter.emit(Event::PlanMade(Box::new(facts.clone())));
@@ -397,15 +399,15 @@ impl Job<'_> {
         survey: Gather,
         judge: &Judge<'_>,
         journal: Option<&Journal>,
+        makes_newest: bool,
         emitter: &mut Emitter<'_>,
     ) -> Result<Surveyed, Fatal> {
         let key_field = judge.key_field().unwrap_or(FieldKind::UserExternalId);
         let (id, target) = (self.batch_id(key_field), &self.destination.target);
         let batch = match journal {
-            Some(journal) if self.is_plan => journal.peek_batch(target, id, self.settings.run.new_batch)?,
+            Some(journal) if self.is_plan => journal.peek_batch(target, id, makes_newest)?,
             Some(journal) => {
-                let make_newest = self.settings.run.new_batch;
-                let batch = journal.begin_batch(target, id, survey.rows(), clock::wall_s(), make_newest)?;
+                let batch = journal.begin_batch(target, id, survey.rows(), clock::wall_s(), makes_newest)?;
                 journal.record_run(self.run_id, target, batch.seq)?;
                 batch
             }

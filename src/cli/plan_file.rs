@@ -73,6 +73,11 @@ pub(super) struct Basis {
     pub(super) journal: Option<String>,
     /// How far the ledger had moved.
     pub(super) moves: Moves,
+    /// Sequence of the open batch that it goes on with although a new one is asked for (`--new-batch`): that one has begun
+    /// to deliver, and is the newest. `None` otherwise, and in plans of older programs.
+    pub(super) goes_on_with: Option<u64>,
+    /// The sequence that the new one would have had otherwise.
+    pub(super) begins: Option<u64>,
 }
 
 /// [`LedgerMoves`] of the basis, without whose they are.
@@ -101,7 +106,7 @@ pub(super) struct Now {
     pub(super) basis: Basis,
     /// The last batch that delivered, and its sequence.
     pub(super) last: Option<(BatchId, u64)>,
-    /// Sequence of this batch, if it is open.
+    /// Sequence of this batch, if it is open and not begun anew unasked.
     pub(super) open: Option<u64>,
 }
 
@@ -151,9 +156,16 @@ impl Basis {
         } else if is_target && self.moves.deliveries != basis.moves.deliveries {
             let own = last.filter(|(id, _)| id.to_string() == self.batch);
             let others = basis.moves.batches.saturating_sub(self.moves.batches);
+            // What was begun before is not what was planned, where a new batch was asked for.
+            let is_planned = |seq: u64| self.goes_on_with.or(self.begins).is_none_or(|from| from <= seq);
             match own {
-                Some((_, seq)) if others <= 1 && moved.is_empty() => {
+                Some((_, seq)) if others <= 1 && moved.is_empty() && is_planned(seq) => {
                     return if *open == Some(seq) { Standing::Begun } else { Standing::Done };
+                }
+                Some((_, seq)) if others <= 1 && !is_planned(seq) => {
+                    moved.push(
+                        "the ledger (the batch was gone on with, and a new one was planned)".to_owned(),
+                    );
                 }
                 Some(_) if others <= 1 => {}
                 Some(_) | None => moved.push("the ledger (another batch was sent since)".to_owned()),
@@ -161,6 +173,12 @@ impl Basis {
         }
         if moved.is_empty() && self.batch != basis.batch {
             moved.push("a setting that shapes updates".to_owned());
+        }
+        let goes_on_with = self.goes_on_with.filter(|_| self.goes_on_with != basis.goes_on_with);
+        if let Some(seq) = goes_on_with.filter(|_| moved.is_empty()) {
+            // It would begin anew: what is held, or was acknowledged under `each` and `--full`, would be sent.
+            let why = "a new one by --new-batch now: another was begun since";
+            moved.push(format!("the batch ({seq} then, {why})"));
         }
         if moved.is_empty() { Standing::Untouched } else { Standing::Moved(moved) }
     }

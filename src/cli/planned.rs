@@ -61,8 +61,12 @@ impl Job<'_> {
     fn now(&self, key: FieldKind, journal: Option<&Journal>) -> Result<Now, Fatal> {
         let (target, batch) = (&self.destination.target, self.batch_id(key));
         let moves = journal.map(|journal| journal.ledger_moves(target)).transpose()?.unwrap_or_default();
-        let batch_now = journal.map(|journal| journal.peek_batch(target, batch, self.settings.run.new_batch));
-        let open = batch_now.transpose()?.filter(|batch| batch.resumed).map(|batch| batch.seq);
+        let is_anew = self.settings.run.new_batch;
+        let peek = |journal: &Journal| journal.peek_batch(target, batch, false);
+        let open = journal.map(peek).transpose()?.filter(|batch| batch.resumed);
+        let goes_on_with = open.filter(|open| is_anew && open.newest && open.delivered).map(|open| open.seq);
+        let peek = |journal: &Journal| journal.peek_batch(target, batch, true);
+        let begins = journal.filter(|_| is_anew && goes_on_with.is_none()).map(peek).transpose()?;
         let hashes = self.inputs.content_hashes();
         let old_columns = format!("{:?}", self.settings.input.old_columns);
         let hashed = [
@@ -83,9 +87,11 @@ impl Job<'_> {
                     .into(),
                 journal: journal.map(|journal| format!("{:016x}", journal.identity())),
                 moves: moves.into(),
+                goes_on_with,
+                begins: begins.map(|batch| batch.seq),
             },
             last: moves.last,
-            open,
+            open: open.map(|open| open.seq),
         })
     }
 

@@ -170,6 +170,28 @@ fn an_older_update_of_its_batch_resolves_what_a_newer_one_has_left_unknown_unles
 }
 
 #[test]
+fn what_is_left_of_a_fold_in_doubt_is_known_by_a_newer_batch_alone() {
+    let (number, imsi) = (FieldKind::Number, FieldKind::Imsi);
+    let said = |version: Version, kind, hash| {
+        let facts = vec![FieldFact { kind, hash: FieldHash(hash), version }];
+        Record::Synced { subject: SubjectId([1; 16]), version, facts, at_s: 9 }
+    };
+    let newer = |batch| Version { batch, ordinal: 1 };
+    // Row 1 says the number, row 2 the IMSI; the newer batch says the latter, too.
+    let fields = FieldSet::only(number).union(FieldSet::only(imsi));
+    let fold =
+        Record::Intent { subject: SubjectId([1; 16]), version: at(2), fields, digest: UpdateDigest(7) };
+    let entry = killed(LedgerEntry::new(SubjectId([1; 16])), [fold]);
+    let entry = killed(entry, [said(newer(2), imsi, 3)]);
+    assert_eq!((entry.unknown(), named(&entry)), (FieldSet::only(number), vec![2]));
+    // Row 1 alone is sent then: whether it is what the fold said, or a later one of it, the intent does not tell.
+    let entry = killed(entry, [said(at(1), number, 1)]);
+    assert_eq!((entry.unknown(), named(&entry)), (FieldSet::only(number), vec![2]));
+    let entry = killed(entry, [said(newer(3), number, 1)]);
+    assert_eq!((entry.unknown(), named(&entry)), (FieldSet::EMPTY, vec![]));
+}
+
+#[test]
 fn what_may_be_in_doubt_without_a_name_is_not_resolved_by_an_older_update() {
     let class = FieldKind::UserClass;
     let opened = |ordinal| {

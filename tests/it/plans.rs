@@ -158,6 +158,23 @@ fn a_plan_is_refused_where_rows_would_be_ruled_otherwise() {
 }
 
 #[test]
+fn a_plan_that_goes_on_with_a_batch_begins_no_new_one() {
+    let workspace = Workspace::new();
+    workspace.write("crm.csv", export(20));
+    workspace.sync(&["--full", "--max-rows", "15", "crm.csv"]).expect(8);
+    let args = ["-o", "p.json", "--new-batch", "--full", "crm.csv"];
+    assert_eq!(workspace.plan(&args).expect(0).summary()["plan"]["rows"]["send"], 5);
+    // Nothing of it can be sent: the ledger is where it was, but the planned batch is the newest no more.
+    workspace.write("other.csv", "crm id,mobile\nX-1,+447910007777\nX-2,+447910007777\n");
+    workspace.sync(&["other.csv"]).expect(3);
+    let why = "the batch (1 then, a new one by --new-batch now: another was begun since)";
+    refused(&workspace, &["--new-batch", "--full"], why);
+    // Refused, it has not begun anew: what was left is gone on with.
+    let ran = workspace.sync(&["--full", "crm.csv"]).expect(0).expect_books();
+    assert_eq!((ran.rows("synced"), ran.rows("unchanged")), (5, 15));
+}
+
+#[test]
 fn a_plan_of_another_journal_is_refused() {
     let workspace = planned();
     workspace.sync(&["crm.csv"]).expect(0);
@@ -181,6 +198,20 @@ fn an_interrupted_plan_goes_on_and_overtaken_it_does_not() {
     assert_eq!(ran.summary()["resumed"], true);
     assert_eq!(ran.rows("synced") + ran.rows("unchanged"), 1_000);
     refused(&workspace, &[], "carried out already");
+}
+
+#[test]
+fn an_interrupted_plan_of_a_new_batch_goes_on_with_it_though_another_was_begun() {
+    let workspace = Workspace::new();
+    workspace.write("crm.csv", export(20));
+    workspace.plan(&["-o", "p.json", "--new-batch", "crm.csv"]).expect(0);
+    workspace.sync(&["--plan", "p.json", "--new-batch", "--max-rows", "5"]).expect(8);
+    // Nothing of it can be sent.
+    workspace.write("other.csv", "crm id,mobile\nX-1,+447910007777\nX-2,+447910007777\n");
+    workspace.sync(&["other.csv"]).expect(3);
+    let ran = workspace.sync(&["--plan", "p.json", "--new-batch"]).expect(0).expect_books();
+    assert_eq!((ran.rows("synced"), ran.summary()["resumed"].clone()), (15, true.into()));
+    refused(&workspace, &["--new-batch"], "carried out already");
 }
 
 #[test]

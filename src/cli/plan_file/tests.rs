@@ -20,6 +20,8 @@ fn basis() -> Basis {
         hashed: table("the rules", "r0"),
         journal: Some("j0".into()),
         moves: moves(0, 3, 9),
+        goes_on_with: None,
+        begins: None,
     }
 }
 
@@ -87,8 +89,27 @@ fn its_own_batch_may_move_the_ledger_until_it_is_closed() {
         // Closed, and begun anew by somebody: not the batch that was planned.
         assert_eq!(basis().standing(&begun(batches, Some(5))), Standing::Done);
     }
+    // With --new-batch its own is the one that it has begun, not one of before.
+    let anew = Basis { begins: Some(4), ..basis() };
+    assert_eq!(anew.standing(&begun(4, Some(4))), Standing::Begun);
+    assert_eq!(Basis { begins: Some(3), ..basis() }.standing(&begun(4, Some(4))), Standing::Begun);
+    let Standing::Moved(what) = (Basis { begins: Some(5), ..basis() }).standing(&begun(4, Some(4))) else {
+        panic!("it is not what was planned");
+    };
+    assert_eq!(what, ["the ledger (the batch was gone on with, and a new one was planned)"]);
     // Another one came between.
     assert!(matches!(basis().standing(&begun(5, Some(4))), Standing::Moved(_)));
+}
+
+#[test]
+fn what_goes_on_does_not_begin_anew() {
+    let going_on = Basis { goes_on_with: Some(4), ..basis() };
+    let standing = |open| going_on.standing(&now(|now| now.basis.goes_on_with = open));
+    assert_eq!(standing(Some(4)), Standing::Untouched);
+    for open in [None, Some(5)] {
+        let Standing::Moved(what) = standing(open) else { panic!("{open:?}") };
+        assert_eq!(what, ["the batch (4 then, a new one by --new-batch now: another was begun since)"]);
+    }
 }
 
 #[test]

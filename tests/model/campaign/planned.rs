@@ -26,6 +26,11 @@ const REFUSED: i32 = 4;
 struct Mark {
     deliveries: usize,
     aside: usize,
+    runs: u64,
+    /// The open batch that is gone on with although a new one is asked for.
+    goes_on_with: Option<(u64, bool)>,
+    /// The number that the next batch would have had.
+    next: Option<u64>,
 }
 
 impl World {
@@ -40,7 +45,13 @@ impl World {
     ) -> Result<(), String> {
         self.plan_alone(step, input, log)?;
         let target = step.options.target;
-        let mark = Mark { deliveries: self.deliveries[target].len(), aside: self.aside.len() };
+        let mark = Mark {
+            deliveries: self.deliveries[target].len(),
+            aside: self.aside.len(),
+            runs: self.tally.runs,
+            goes_on_with: self.goes_on_with(step, input),
+            next: self.batches[target].next(),
+        };
         let (mut carried_out, mut has_moved) = (step.clone(), false);
         match moved {
             Moved::Nothing => {}
@@ -108,10 +119,38 @@ impl World {
         let is_sure = aside.is_empty() && since.iter().all(|(_, is_sure)| *is_sure);
         match (since.is_empty(), is_open) {
             _ if !is_sure => Expected::Either(REFUSED),
-            (true, _) | (false, Some(true)) => Expected::Works,
+            (true, _) => self.standing_batch(step, input, mark),
+            // Gone on with by another run, and a new one was planned.
+            (false, Some(true)) if step.makes_newest && mark.goes_on_with.is_none() => {
+                match mark.next.zip(self.batches[target].seq(&key)) {
+                    Some((next, seq)) if seq < next => Expected::Ends(REFUSED),
+                    Some(_) => Expected::Works,
+                    None => Expected::Either(REFUSED),
+                }
+            }
+            (false, Some(true)) => Expected::Works,
             (false, Some(false)) => Expected::Ends(REFUSED),
             (false, None) => Expected::Either(REFUSED),
         }
+    }
+
+    /// The same where nothing was sent since: a run that only begins another batch, of which nothing is sent, takes from the
+    /// planned one that it is the newest. With `--new-batch` it would be begun anew then, and what is held of it, or was
+    /// acknowledged under `each` and `--full`, would be sent: other rulings than those that were looked at.
+    fn standing_batch(&self, step: &Step, input: &Input, mark: Mark) -> Expected {
+        match (mark.goes_on_with, self.goes_on_with(step, input)) {
+            (None, _) => Expected::Works,
+            (then, now) if then == now && self.tally.runs == mark.runs => Expected::Works,
+            (Some((then, true)), Some((now, true))) if then == now => Expected::Works,
+            (Some((then, true)), Some((now, false))) if then == now => Expected::Either(REFUSED),
+            (Some((_, true)), _) => Expected::Ends(REFUSED),
+            (Some((_, false)), _) => Expected::Either(REFUSED),
+        }
+    }
+
+    fn goes_on_with(&self, step: &Step, input: &Input) -> Option<(u64, bool)> {
+        let batches = &self.batches[step.options.target];
+        batches.newest_open(&key_of(step, input)).filter(|_| step.makes_newest)
     }
 
     /// `plan -o`: it tells what would be sent, and changes nothing.

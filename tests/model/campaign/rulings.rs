@@ -310,6 +310,14 @@ impl Subject<'_> {
         overtaken
     }
 
+    /// Whether all of a row is gone because something newer was acknowledged that says the same. A newer row may stand before
+    /// it that sets other fields beside: those are not the row's, and are no reason to call it superseded.
+    fn was_acknowledged_since(&self, row: &Valid, gone: &BTreeSet<Field>) -> bool {
+        let mut gone = gone.clone();
+        gone.retain(|field| row.cells.contains_key(field));
+        gone == self.overtaken(row) && self.overtaken_otherwise(row).is_empty()
+    }
+
     /// Of an update with nothing to send, the rows that something newer has overtaken before they were delivered.
     fn supersede(&self, live: &[usize], is_fold: bool, said: &mut [Said]) {
         let mut is_delivered = false;
@@ -520,10 +528,7 @@ impl Subject<'_> {
                 if !said[at].is_equal || !touched.is_empty() {
                     touched.extend(facts.into_keys());
                 }
-            } else if facts.len() == 1
-                && gone == self.overtaken(row)
-                && self.overtaken_otherwise(row).is_empty()
-            {
+            } else if facts.len() == 1 && self.was_acknowledged_since(row, &gone) {
                 said[at].ruling = Ruling::Unchanged;
             }
         }
