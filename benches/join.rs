@@ -100,7 +100,6 @@ fn rules() -> PlanRules {
         now_s: 0,
         batch: 2,
         older_open: None,
-        turned_away: std::sync::Arc::default(),
         key: KEY,
         tag: Some(SubjectId([7; 16]).tag()),
         samples: 5,

@@ -279,7 +279,7 @@ impl LedgerEntry {
     /// Of an unknown field, the value last acknowledged, where it is kept.
     pub fn last_known(&self, kind: FieldKind) -> Option<FieldHash> {
         let field = self.field(kind).filter(|field| field.state == FieldState::Unknown);
-        field.and_then(|_| self.kept_last(kind))
+        field.and_then(|_| self.kept_last(kind)).filter(|hash| *hash != FieldHash::CLEARED)
     }
 
     /// Fields whose value at the server nobody knows.
@@ -341,7 +341,11 @@ impl LedgerEntry {
                     // The row may be sent as it was corrected, and again with this very value.
                     self.keep_said(Said { fact: FieldFact { kind, hash, version }, is_replaced: false });
                 }
-                self.keep_last_known(kind, hash);
+                if before.is_some_and(|field| self.is_cleared_first(kind, field)) {
+                    self.keep_cleared_in_doubt(kind);
+                } else {
+                    self.keep_last_known(kind, hash);
+                }
                 self.field_times_s.retain(|(of, _)| *of != kind);
             }
             (Some(FieldState::Unknown) | None, FieldState::Unknown) => {}

@@ -413,8 +413,7 @@ impl Scheduler {
         let is_hurried = !item.chronic && !item.unhurried && !self.same.are_same();
         let is_shed = is_shed && is_hurried && self.shed.is_spread(item.subject, now_ms);
         item.against = is_chargeable.then_some(Against::Trouble);
-        // Somebody sent after it was answered before it failed: it hung while the server was well.
-        item.is_passed_over |= item.number < self.heard;
+        item.note_passed_over(self.heard);
         item.maybe_applied |= failure.maybe_applied;
         failure.maybe_applied = item.maybe_applied;
         // An update that has failed while others passed is known to fail on its own: it says nothing about the

@@ -26,17 +26,29 @@ impl LedgerEntry {
         let failed = self.refusals.iter().any(|refusal| refusal.version.is_before_all_rows());
         let is_cleared = |kind: &FieldKind| {
             self.field(*kind).is_some_and(|field| match field.state {
-                FieldState::Known(hash) => {
-                    let is_told = field.version.is_before_all_rows() || self.kept_last(*kind).is_some();
-                    hash == FieldHash::CLEARED && is_told
-                }
+                FieldState::Known(_) => self.is_cleared_first(*kind, field),
                 FieldState::Unknown => {
-                    doubted.contains(*kind) || failed && field.version.is_before_all_rows()
+                    doubted.contains(*kind)
+                        || failed && field.version.is_before_all_rows()
+                        || self.kept_last(*kind) == Some(FieldHash::CLEARED)
                 }
             })
         };
         let fields: FieldSet = FieldSet::EXCLUSIVE.iter().filter(is_cleared).collect();
         ClearedFirst { fields, is_certain: fields.intersect(self.unknown()).is_empty() }
+    }
+
+    /// Whether a known field is empty because of such a clear.
+    pub(super) fn is_cleared_first(&self, kind: FieldKind, field: LedgerField) -> bool {
+        let is_told = field.version.is_before_all_rows() || self.kept_last(kind).is_some();
+        field.state == FieldState::Known(FieldHash::CLEARED) && is_told
+    }
+
+    /// What such a clear has emptied is unknown now, for its subject's own update is in doubt: it may still be empty.
+    pub(super) fn keep_cleared_in_doubt(&mut self, kind: FieldKind) {
+        self.last_known.retain(|(of, _)| *of != kind);
+        let at = self.last_known.partition_point(|(of, _)| *of < kind);
+        self.last_known.insert(at, (kind, FieldHash::CLEARED));
     }
 
     /// The value last acknowledged that is kept beside a field, unknown or cleared.
@@ -51,7 +63,9 @@ impl LedgerEntry {
         }
         match self.field(fact.kind)?.state {
             FieldState::Known(hash) if hash != FieldHash::CLEARED => Some(hash),
-            FieldState::Known(_) | FieldState::Unknown => self.kept_last(fact.kind),
+            FieldState::Known(_) | FieldState::Unknown => {
+                self.kept_last(fact.kind).filter(|hash| *hash != FieldHash::CLEARED)
+            }
         }
     }
 
@@ -116,6 +130,14 @@ mod tests {
             (vec![cut(row, UnknownCause::Cut)], FieldSet::EMPTY, true),
             (vec![synced(clear, FieldHash::CLEARED), after.clone()], FieldSet::EMPTY, true),
             (vec![cut(clear, UnknownCause::Cut), after.clone()], FieldSet::EMPTY, true),
+            // Its own update is in doubt, or has failed without an answer: it may be empty still.
+            (vec![synced(clear, FieldHash::CLEARED), cut(row, UnknownCause::Cut)], IMSI, false),
+            (vec![synced(clear, FieldHash::CLEARED), cut(row, UnknownCause::Exhausted)], IMSI, false),
+            (
+                vec![synced(clear, FieldHash::CLEARED), cut(row, UnknownCause::Cut), after.clone()],
+                FieldSet::EMPTY,
+                true,
+            ),
             // Upon what the batch itself has set.
             (vec![after.clone(), synced(clear, FieldHash::CLEARED)], IMSI, true),
             (

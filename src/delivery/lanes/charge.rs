@@ -31,6 +31,12 @@ impl Item {
         self.pushed_back.is_own() || self.turned_away.is_own()
     }
 
+    /// Notes the youngest attempt that had a definite answer: if it was sent after this one, which fails now, this one hung
+    /// while the server was well.
+    pub(in super::super) fn note_passed_over(&mut self, heard: u64) {
+        self.is_passed_over |= self.number < heard;
+    }
+
     /// Gives charges back.
     pub(in super::super) fn refund(&mut self, charges: u32) {
         self.charged = self.charged.saturating_sub(charges);
