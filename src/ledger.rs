@@ -353,15 +353,6 @@ impl LedgerEntry {
         true
     }
 
-    /// Keeps the value that an unknown or cleared field had when it was last acknowledged.
-    fn keep_last_known(&mut self, kind: FieldKind, hash: FieldHash) {
-        self.last_known.retain(|(of, _)| *of != kind);
-        if FieldSet::EXCLUSIVE.contains(kind) && hash != FieldHash::CLEARED {
-            let at = self.last_known.partition_point(|(of, _)| *of < kind);
-            self.last_known.insert(at, (kind, hash));
-        }
-    }
-
     /// A field of an update with this version was acknowledged. The field may be unknown since that very update was in
     /// doubt, and then it is marked with the update's version, which is newer than the row that set the field when
     /// rows were folded. The acknowledgement resolves it all the same. Where a newer update is in doubt, it tells what

@@ -56,6 +56,15 @@ impl LedgerEntry {
         self.last_known.iter().find(|(of, _)| *of == kind).map(|(_, hash)| *hash)
     }
 
+    /// Keeps the value that an unknown or cleared field had when it was last acknowledged.
+    pub(super) fn keep_last_known(&mut self, kind: FieldKind, hash: FieldHash) {
+        self.last_known.retain(|(of, _)| *of != kind);
+        if FieldSet::EXCLUSIVE.contains(kind) && hash != FieldHash::CLEARED {
+            let at = self.last_known.partition_point(|(of, _)| *of < kind);
+            self.last_known.insert(at, (kind, hash));
+        }
+    }
+
     /// The value of a field that a clear before all rows comes upon, as it was last acknowledged.
     pub(super) fn came_upon(&self, fact: &FieldFact, update: Version) -> Option<FieldHash> {
         if !update.is_before_all_rows() || fact.hash != FieldHash::CLEARED {
