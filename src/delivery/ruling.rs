@@ -524,12 +524,15 @@ impl Scheduler {
     /// known of each: others have passed after a failure of it, or the application itself answers it with an error (and not
     /// a gateway on its behalf, nor silence). Else it is the server's, as long as nobody passes: up to `outage_max`.
     pub(super) fn give_up_condemned(&mut self, decision: &mut Decision) {
-        let is_known = |item: &Item| {
-            let is_answered = item.answered.saturating_mul(2) >= item.charged;
-            let is_same = self.same.are_known() && item.turned_away.was_passed_over();
-            item.chronic || item.is_passed_over || is_answered || is_same || item.is_turned_away_alone()
+        let is_known = |(id, condemned): (&UpdateId, &Condemned)| {
+            let is_known = |item: &Item| {
+                let is_answered = item.answered.saturating_mul(2) >= item.charged;
+                item.chronic || item.is_passed_over || is_answered || item.is_turned_away_alone()
+            };
+            let is_same = self.same.are_known() && condemned.failure.status == Some(503);
+            is_same || self.lanes.get(*id).is_some_and(is_known)
         };
-        if self.condemned.keys().all(|id| self.lanes.get(*id).is_some_and(is_known)) {
+        if self.condemned.iter().all(is_known) {
             return self.fail_condemned(u64::MAX, decision);
         }
         let now_ms = self.free.looked_ms();

@@ -45,7 +45,6 @@ pub(super) struct TurnedAway {
     /// How many had passed by then.
     passed: u64,
     is_own: bool,
-    was_passed_over: bool,
 }
 
 /// What became of those that are asked for the first time, and of those that were turned away before.
@@ -63,11 +62,6 @@ impl TurnedAway {
     /// Whether it is known to be turned away for its own sake.
     pub(super) fn is_own(self) -> bool {
         self.is_own
-    }
-
-    /// Whether others have passed between two times that it was.
-    pub(super) fn was_passed_over(self) -> bool {
-        self.was_passed_over
     }
 }
 
@@ -126,8 +120,7 @@ impl Same {
         self.look();
         self.in_a_row += u32::from(!of.is_own);
         let is_again = of.times > 0 && have_others_passed;
-        of.was_passed_over |= is_again;
-        of.is_own = self.are_same && (of.is_own || is_again);
+        of.is_own |= self.are_same && is_again;
         (of.times, of.passed) = (of.times.saturating_add(1), self.passed);
     }
 
