@@ -143,7 +143,7 @@ impl Scheduler {
         let Some(item) = self.lanes.get_mut(id) else { return };
         item.maybe_applied |= maybe_applied;
         item.against = Some(Against::Address);
-        let (number, sent_ms) = (item.number, item.sent.1);
+        let (number, sent_ms, is_known) = (item.number, item.sent.1, item.chronic);
         if self.is_first_contact() {
             self.go_again(id, 0, decision);
             return self.stop(StopCause::Redirected { status }, decision);
@@ -155,7 +155,6 @@ impl Scheduler {
             signature: format!("{status} {REDIRECT}"),
             maybe_applied,
         };
-        let is_known = self.is_known(id);
         self.redirects.add(id, failure, number, self.lanes.launched(), is_known);
         decision.verdicts.push((id, Verdict::Withheld));
         if self.redirects.are_everybodys(self.tried_max()) {

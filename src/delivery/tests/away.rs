@@ -156,3 +156,14 @@ fn redirects_in_a_row_are_the_rows_where_others_from_anywhere_pass() {
         assert_eq!((desk.stops().len(), failed_ones(&desk)), (1, vec![]), "{left}");
     }
 }
+
+/// Who continues a run says nothing of the address, as it may of the token.
+#[test]
+fn few_that_are_redirected_and_left_alone_have_not_failed_when_the_run_is_continued() {
+    let rules = DeliveryRules { turned_away: turned_away(0..3, true), ..proven() };
+    let mut desk = Desk::new(rules);
+    (0..3).for_each(|id| desk.offer(id, id));
+    desk.end_of_input();
+    answer_all(&mut desk, &Outcome::Redirected, false);
+    assert_eq!((desk.stops().len(), failed_ones(&desk)), (1, vec![]));
+}
