@@ -2,9 +2,10 @@
 //! is taken for down.
 //!
 //! Until then every update goes straight on, for the reading side hands over no more than the window holds. From the first
-//! opening of the breaker on, or from the beginning where the run before was stopped for what it was answered, it may hand over more; that has no intent, so it is neither in doubt after a crash nor more than
-//! pending when the run stops, until it is chosen to probe or the window has room. Not here: who is chosen
-//! (`delivery/ahead.rs`), and what is put aside for later passes (`aside.rs`).
+//! opening of the breaker on, or from the beginning where the run before was stopped for what it was answered, it may hand
+//! over more; that has no intent, so it is neither in doubt after a crash nor more than pending when the run stops, until it
+//! is chosen to probe or the window has room. Not here: who is chosen (`delivery/ahead.rs`), and what is put aside for later
+//! passes (`aside.rs`).
 
 use std::sync::Arc;
 

@@ -208,7 +208,7 @@ impl Stopped {
     pub fn remedy(&self) -> String {
         match self {
             Stopped::Cause(StopCause::TokenRefused) => {
-                "renew the token, then run the same command again; nothing is lost, no row was marked failed".into()
+                "renew the token, then run the same command again; nothing is lost, no row was marked failed for it".into()
             }
             Stopped::Cause(StopCause::Outage) => "run the same command again when the API is back; it resumes".into(),
             Stopped::Cause(StopCause::Redirected { .. }) => {
@@ -246,7 +246,7 @@ impl Stopped {
             }
             Stopped::Untrusted(_) => {
                 "check the host in api.url, the authorities in api.ca_file and api.client_certificate, and this \
-                 machine's clock; no row was marked failed"
+                 machine's clock; no row was marked failed for it"
                     .into()
             }
             Stopped::Signal(_) => "run the same command again; it resumes".into(),

@@ -1,8 +1,8 @@
 //! The later passes over deferred updates, until each that is left was tried since the last one that passed; and the pass
 //! behind all others, in which nobody is handed over and what they have kept back is ruled on.
 //!
-//! What they send stays in memory up to a bound ([`super::DeliverRules::deferred_held_max`]); a pass over more than that reads the inputs again. Not here: which of them a
-//! pass tries (`chains.rs`), and who is deferred (`delivery/`).
+//! What they send stays in memory up to a bound ([`super::DeliverRules::deferred_held_max`]); a pass over more than that reads
+//! the inputs again. Not here: which of them a pass tries (`chains.rs`), and who is deferred (`delivery/`).
 
 use std::collections::HashSet;
 

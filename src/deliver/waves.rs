@@ -85,7 +85,7 @@ impl Driver<'_, '_> {
             let (group, id) = (fed.linked.group, fed.place.ordinal);
             match self.put_aside(fed) {
                 Some(fed) if credit.try_take() => self.take_in(vec![fed]),
-                // It waits for a later pass. The credit is closed where the run stops, and not before.
+                // It waits for a later pass, or there is no credit any more, which is closed where nothing is to be sent.
                 Some(_) | None => self.later.settle(group, id),
             }
         }

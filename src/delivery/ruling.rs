@@ -421,8 +421,8 @@ impl Scheduler {
         let is_alone = item.is_turned_away_alone();
         let counts = !item.chronic && item.confirmed == 0 && !is_alone;
         // Where nothing but chronic rows is sent, nobody may ever pass: one that the application itself answers with an
-        // error (and not a gateway on its behalf, nor silence) has failed on its own again.
-        let is_answered = failure.status.is_some_and(|status| !matches!(status, 502..=504));
+        // error (and not a gateway or a proxy on its behalf, nor silence) has failed on its own again.
+        let is_answered = failure.status.is_some_and(|status| !matches!(status, 407 | 502..=504));
         let is_own = item.chronic && is_answered;
         let blow = Blow { id, subject: item.subject, counts, is_chargeable, is_own, epoch: item.sent.0 };
         let struck = self.breaker.on_failure(blow, plain_heads, now_ms);
@@ -522,7 +522,7 @@ impl Scheduler {
 
     /// Nobody is left whose answer could tell those whose attempts are used up from the server. They have failed if that is
     /// known of each: others have passed after a failure of it, or the application itself answers it with an error (and not
-    /// a gateway on its behalf, nor silence). Else it is the server's, as long as nobody passes: up to `outage_max`.
+    /// a gateway or a proxy on its behalf, nor silence). Else it is the server's, as long as nobody passes: up to `outage_max`.
     pub(super) fn give_up_condemned(&mut self, decision: &mut Decision) {
         let is_known = |(id, condemned): (&UpdateId, &Condemned)| {
             let is_known = |item: &Item| {

@@ -135,7 +135,7 @@ impl Plan {
         &self.chains.waves
     }
 
-    /// Those of them, from 1, that consist of clears: what they begin is finished before the next of these.
+    /// Those of them, from 1, that consist of clears: a reading that is cut before one of these leaves no ring half done.
     pub fn clear_waves(&self) -> &BTreeSet<u32> {
         &self.chains.clear_waves
     }

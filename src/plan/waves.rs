@@ -1,8 +1,8 @@
-//! In which wave each update of chains and rings is sent: chains link by link, and the rings that are broken in groups, each
-//! of which is cleared, sent and settled before the next one is begun. So few subjects are without what they gave up,
-//! wherever a run is stopped.
+//! In which wave each update of chains and rings is sent: chains link by link, and the rings that are broken so many at a
+//! time, each time a wave of clears and the waves of what follows them. Those that are linked with each other keep to that
+//! order; how many are open at once, wherever a run is stopped, is up to who sends them.
 //!
-//! Not here: who waits for whom and who is cleared (`chain.rs`, `cycle.rs`).
+//! Not here: who waits for whom and who is cleared (`chain.rs`, `cycle.rs`), and when each has its turn (`deliver/later.rs`).
 
 use std::cmp::Reverse;
 use std::collections::HashMap;

@@ -478,7 +478,7 @@ fn replaying(summary: &Summary, options: &ReportOptions, is_proven: bool) -> Vec
     steps
 }
 
-/// What goes on with a run that left rows pending: not the command that would stop at once where this one did.
+/// What goes on with a run that left rows pending, where the same command alone would stop where this one did.
 fn resuming(summary: &Summary, options: &ReportOptions) -> Option<String> {
     let commands = &options.commands;
     if summary.exit_code == Some(Exit::Limit.code()) {
@@ -504,8 +504,13 @@ fn resuming(summary: &Summary, options: &ReportOptions) -> Option<String> {
                 commands.unbudgeted
             ))
         }
-        Some(Halt::NothingAccepted | Halt::RefusalsInARow) | None => (!commands.probe.is_empty())
-            .then(|| format!("run `{}` to find out what the API accepts", commands.probe)),
+        // The next run sends mixed, so that it gets further even where nothing but rows was wrong.
+        Some(Halt::NothingAccepted | Halt::RefusalsInARow) | None => Some(match commands.probe.as_str() {
+            "" => format!("find out what the API accepts, then run `{}` to resume", commands.again),
+            probe => {
+                format!("run `{probe}` to find out what the API accepts, then `{}` to resume", commands.again)
+            }
+        }),
     }
 }
 

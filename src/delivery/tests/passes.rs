@@ -117,3 +117,22 @@ fn a_last_row_that_hangs_while_one_sent_after_it_is_answered_has_failed_on_its_o
         assert_eq!(has_failed(&desk), sent_later == 2, "the answered one was sent as number {sent_later}");
     }
 }
+
+/// A gateway's error, or a proxy's, is none of the application's: the last row waits as in an outage.
+#[test]
+fn what_another_than_the_application_answers_the_last_row_with_does_not_fail_it() {
+    for (status, has_failed_of_it) in [(407, false), (502, false), (504, false), (500, true)] {
+        let mut desk = Desk::warm(proven());
+        desk.offer(1, 1);
+        desk.end_of_input();
+        while !desk.scheduler.is_idle() && !desk.scheduler.is_down() {
+            for id in desk.send_all() {
+                desk.answer_with(id, failed(), Some(status));
+            }
+            if !desk.scheduler.only_waits() {
+                desk.wake();
+            }
+        }
+        assert_eq!(has_failed(&desk), has_failed_of_it, "{status}");
+    }
+}

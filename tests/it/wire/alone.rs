@@ -137,6 +137,8 @@ fn that_what_was_refused_is_not_tried_by_a_resume_is_told_where_one_is_due() {
     workspace.write("next.csv", export(20).replace(",basic", ",gold"));
     let ran = workspace.sync(&["--max-in-flight", "1", "next.csv"]).expect(4);
     assert!(next_steps(&ran).contains("unless with --retry-failed"), "{}", ran.stdout);
+    // What is pending would be forgotten otherwise.
+    assert!(next_steps(&ran).contains("next.csv` to resume"), "{}", ran.stdout);
     workspace.fault(Faults::default());
     let ran = workspace.sync(&["next.csv"]).expect(3).expect_books();
     assert_eq!((ran.rows("synced"), ran.rows("failed")), (15, 5));
