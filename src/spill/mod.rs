@@ -25,6 +25,10 @@ pub const BLOCK_BYTES_MIN: usize = 512;
 /// Blocks whose places a reader takes down at once, so that readers seldom wait for each other.
 const PLACES_AT_ONCE: usize = 256;
 
+/// Records that are appended at once. Their partitions lie far apart in memory, and are fetched all at the same time when
+/// each is looked at before the first of them is appended to.
+const RECORDS_AT_ONCE: usize = 32;
+
 /// Bytes of new blocks that are written at once, at a place that is a multiple of it: the page cache takes them in large
 /// pieces. Written, read and given up block by block, a file costs two to four times as much.
 const WRITE_BYTES: u64 = 256 << 10;
@@ -305,10 +309,20 @@ impl Spill {
         records: impl IntoIterator<Item = (usize, R)>,
     ) -> Result<(), SpillError> {
         let mut partitions = self.lock();
-        for (partition, record) in records {
-            self.push(&mut partitions, partition, record.as_ref())?;
+        let mut records = records.into_iter().fuse();
+        loop {
+            let some: [_; RECORDS_AT_ONCE] = std::array::from_fn(|_| records.next());
+            for (partition, _) in some.iter().flatten() {
+                std::hint::black_box(partitions[*partition].tail.last());
+            }
+            let is_last = some.iter().any(Option::is_none);
+            for (partition, record) in some.into_iter().flatten() {
+                self.push(&mut partitions, partition, record.as_ref())?;
+            }
+            if is_last {
+                return Ok(());
+            }
         }
-        Ok(())
     }
 
     /// Reads a partition from its beginning, piece by piece; a piece holds whole records.
