@@ -136,10 +136,10 @@ impl StateKey {
         self.field_numbered(&[&[kind as u8], value.as_bytes()].concat())
     }
 
-    /// The same of the field's number and its value in one piece, as [`Fields::iter_numbered`] gives them: so the hash is had
-    /// at half the price.
+    /// The same of the field's number and its value in one piece, as [`Fields::numbered`] gives them: so the hash is had at
+    /// half the price.
     ///
-    /// [`Fields::iter_numbered`]: crate::update::Fields::iter_numbered
+    /// [`Fields::numbered`]: crate::update::Fields::numbered
     pub fn field_numbered(&self, field: &[u8]) -> FieldHash {
         if field.len() <= 1 {
             return FieldHash::CLEARED;

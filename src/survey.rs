@@ -292,8 +292,8 @@ impl<'a> Judge<'a> {
             told @ (Severity::Off | Severity::Fix | Severity::Warn) => told,
         };
         for kind in given.iter() {
-            match fields.get(kind) {
-                Some(value) => self.old.push((kind, state_key.field(kind, value))),
+            match fields.numbered(kind) {
+                Some(field) => self.old.push((kind, state_key.field_numbered(field))),
                 None if severity == Severity::Off => {}
                 None => {
                     self.checked.findings.push(Finding { rule: OLD_INVALID, severity, field: Some(kind) });

@@ -198,12 +198,18 @@ impl Fields {
         self.present
     }
 
-    /// The present fields in wire order, each with the bytes that are hashed: the field's number, then the canonical value.
+    /// What is hashed of a field, if present: its number, then its canonical value.
+    pub fn numbered(&self, kind: FieldKind) -> Option<&[u8]> {
+        if !self.present.contains(kind) {
+            return None;
+        }
+        let (start, len) = self.spans[kind.index()];
+        self.text.as_bytes().get(start - 1..start + len)
+    }
+
+    /// The present fields in wire order, as [`Fields::numbered`] gives them.
     pub fn iter_numbered(&self) -> impl Iterator<Item = (FieldKind, &[u8])> {
-        self.present.iter().filter_map(|kind| {
-            let (start, len) = self.spans[kind.index()];
-            Some((kind, self.text.as_bytes().get(start - 1..start + len)?))
-        })
+        self.present.iter().filter_map(|kind| Some((kind, self.numbered(kind)?)))
     }
 
     /// The present fields in wire order.
