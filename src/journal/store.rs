@@ -10,7 +10,8 @@ use std::time::Duration;
 use super::error::JournalError;
 use super::files;
 use super::guard::guarded;
-use super::record::{PackedValue, VALUE_BYTES_MAX};
+use super::packing::PackedValues;
+use super::record::VALUE_BYTES_MAX;
 
 /// Directory of sled's files in the state directory.
 pub(super) const STORE_DIR: &str = "journal";
@@ -48,7 +49,7 @@ const NAMED_TREE: &str = "named";
 #[derive(Debug, Default)]
 pub(super) struct Group {
     /// Log values, in ascending sequence.
-    pub(super) values: Vec<PackedValue>,
+    pub(super) values: PackedValues,
     /// Small named values; `None` removes the name.
     pub(super) named: Vec<(String, Option<Vec<u8>>)>,
 }
@@ -168,9 +169,9 @@ impl Store for SledStore {
             }
         }
         let mut log = sled::Batch::default();
-        for (sequence, value) in &group.values {
+        for (sequence, value) in group.values.iter() {
             check_size(value)?;
-            log.insert(&sequence.to_be_bytes(), value.as_slice());
+            log.insert(&sequence.to_be_bytes(), value);
         }
         within(&self.dir, "write to", || {
             if !group.named.is_empty() {
