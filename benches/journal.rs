@@ -1,5 +1,5 @@
 //! The journal alone: durable acknowledgements per second with group commit, held against a plain file that is synced
-//! once per 8,192 records of about the same size.
+//! once per 16,384 records of about the same size.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -48,7 +48,7 @@ fn main() {
     let bench = Bench::from_args("journal", 1_000_000);
     phases::listen();
     let contestants: Vec<Contestant<'_>> = vec![
-        ("plain file, synced every 8,192 records", Box::new(|| plain(&bench.path("plain"), bench.rows))),
+        ("plain file, synced every 16,384 records", Box::new(|| plain(&bench.path("plain"), bench.rows))),
         ("journal: acknowledgements", Box::new(|| acknowledge(&bench.path("acks"), bench.rows, false))),
         (
             "journal: intents and acknowledgements",
@@ -93,7 +93,6 @@ fn open(dir: &Path) -> Journal {
 fn acknowledge(dir: &Path, rows: u64, with_intents: bool) -> Duration {
     let journal = open(dir);
     let writer = journal.writer();
-    phases::forget();
     let time = timed(|| {
         let append = |records: Vec<Record>| {
             let (durable, is_durable) = sync_channel(1);
@@ -117,9 +116,6 @@ fn acknowledge(dir: &Path, rows: u64, with_intents: bool) -> Duration {
             assert!(one.recv().unwrap_or(false), "it is durable");
         }
     });
-    if std::env::args().any(|arg| arg == "--phases") {
-        phases_said();
-    }
     drop(journal);
     std::fs::remove_dir_all(dir).expect("it was made above");
     time

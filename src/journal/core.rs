@@ -20,7 +20,9 @@ use super::lock::StateLock;
 use super::named;
 use super::packing::{EncodedRecords, PackedValues, Packer};
 use super::rewrite;
-use super::store::{DROP_VALUES_BESIDE, DROP_VALUES_MAX, Group, STORE_DIR, Store, tell_phase};
+use super::store::{
+    DROP_PER_VALUE, DROP_VALUES_BESIDE, DROP_VALUES_MAX, Group, STORE_DIR, Store, tell_phase,
+};
 use super::watermark::{LedgerName, Watermark, WatermarkFile};
 
 /// Marks (values without records) that an idle journal may gather before they are dropped.
@@ -78,7 +80,9 @@ pub(super) struct Core {
     pub(super) dropping_through: Option<u64>,
     /// Length of the store's file beyond which it is written anew at the end.
     pub(super) store_bytes_max: u64,
-    /// Of the last commit's values, for the next one's.
+    /// Values of the last commit.
+    added: u64,
+    /// Their place, for the next one's.
     room: PackedValues,
     pub(super) stopped: Option<Arc<JournalError>>,
     pub(super) report: FinishReport,
@@ -106,6 +110,7 @@ impl Core {
             fold_at_bytes: u64::MAX,
             dropping_through: None,
             store_bytes_max: STORE_BYTES_MAX,
+            added: 0,
             room: PackedValues::default(),
             stopped: None,
             report: FinishReport::default(),
@@ -171,6 +176,7 @@ impl Core {
         self.log.bytes += size.bytes;
         self.report.commits += 1;
         self.report.records += records;
+        self.added = size.values;
         self.room = group.values;
         Ok(())
     }
@@ -211,7 +217,9 @@ impl Core {
         if let Some(job) = self.job.take_if(|job| job.is_finished()) {
             self.end_job(job);
         } else if self.dropping_through.is_some() {
-            if let Err(error) = self.drop_some(DROP_VALUES_BESIDE) {
+            let values_max = (self.added * DROP_PER_VALUE).max(DROP_VALUES_BESIDE);
+            let values_max = usize::try_from(values_max).unwrap_or(DROP_VALUES_MAX).min(DROP_VALUES_MAX);
+            if let Err(error) = self.drop_some(values_max) {
                 self.stop(error);
             }
         } else if self.job.is_none() && self.log.bytes > self.fold_at_bytes {

@@ -27,7 +27,7 @@ use super::queue::{Append, OnDurable, Queue, Request};
 use super::thread::{self, CommitBounds};
 
 /// Rows one commit takes at most, by default.
-pub const COMMIT_ROWS_MAX: usize = 8192;
+pub const COMMIT_ROWS_MAX: usize = 16_384;
 
 /// How long a commit waits for more rows at most, by default.
 pub const COMMIT_DELAY_MAX_MS: u64 = 1;

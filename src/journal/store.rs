@@ -30,8 +30,12 @@ const EVICTING_READS: usize = 4;
 /// Values dropped at a time: large batches hold on to memory (performance.md B1.6).
 pub(super) const DROP_VALUES_MAX: usize = 512;
 
-/// Values dropped beside a commit: some 2 ms, and more than a full commit adds.
-pub(super) const DROP_VALUES_BESIDE: usize = 128;
+/// Values dropped beside a commit at least: some 0.3 ms.
+pub(super) const DROP_VALUES_BESIDE: u64 = 16;
+
+/// Values dropped beside a commit for each that it added: more than one, so that what is folded comes to its end, and few, for
+/// the next commit waits for them.
+pub(super) const DROP_PER_VALUE: u64 = 2;
 
 /// Tries to open while threads of an earlier opening in this process still hold sled's lock: ours is taken, so
 /// it cannot be anybody else.
