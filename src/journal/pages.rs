@@ -79,7 +79,7 @@ const CHUNK_BYTES: usize = 16 * CONTENT_BYTES;
 const CHUNKS_MAX: usize = 4;
 
 /// Bytes after which the file is synced while it is written and commits go on, so that none of them waits for more.
-const SYNC_BYTES_BESIDE: u64 = 512 * 1024;
+const SYNC_BYTES_BESIDE: u64 = 2 * 1024 * 1024;
 
 /// Bytes after which the file is synced while nobody else waits for the disk.
 const SYNC_BYTES_ALONE: u64 = 16 * 1024 * 1024;
