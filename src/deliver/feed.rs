@@ -174,7 +174,9 @@ impl Feed<'_> {
             let folded = folding.take(as_sent, version, subject, fields, &self.judge.facts, &beside);
             let (update, is_part) = match folded {
                 Folded::Nothing => continue,
-                Folded::Update(update) => (update, ruling.is_folded()),
+                Folded::Update(update) => {
+                    (update.settling(beside.settles, self.judge.key_field()), ruling.is_folded())
+                }
                 Folded::Early(update) => (update, true),
             };
             let fed = Fed {
