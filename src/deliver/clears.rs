@@ -56,6 +56,7 @@ impl Driver<'_, '_> {
             // Its subject's own update does not stand behind it: nothing waits for a clear that is made only once.
             self.scheduler.forget_deferral(fed.update.subject);
         }
+        self.rings.settle_clear(fed.linked.ring);
         let (what, may_be_applied) = match settled {
             Settled::Withdrawn => return,
             Settled::Synced => {

@@ -40,7 +40,7 @@ fn subjects_cleared_or_in_doubt_since_an_earlier_run_are_told_by_runs_that_do_no
     workspace.write("more.csv", takes(&[(4, 14)]));
     let before = workspace.sandbox.stats().requests;
     // The clear is answered, and what was sent next is not.
-    workspace.fault(Faults { uniqueness: Uniqueness::Refuse409, ..frozen_after(before + 1) });
+    workspace.fault(Faults { uniqueness: Uniqueness::Refuse409, ..frozen_after(1) });
     let mut child = workspace.sync_in_background(&[&BREAK[..], &["ring.csv"]].concat());
     workspace.wait_for_requests(before + 2);
     kill_9(&mut child);
@@ -83,7 +83,7 @@ fn a_subject_cleared_of_what_the_same_batch_had_set_is_told_as_well() {
     let text = format!("crm id,imsi,_run,_row\n{},{run},2\n{},{run},3\n", row(0, 16), row(1, 15));
     workspace.write("corrected.csv", text);
     let before = workspace.sandbox.stats().requests;
-    workspace.fault(Faults { uniqueness: Uniqueness::Refuse409, ..frozen_after(before + 1) });
+    workspace.fault(Faults { uniqueness: Uniqueness::Refuse409, ..frozen_after(1) });
     let mut child = workspace.sync_in_background(&[&BREAK[..], &["corrected.csv"]].concat());
     workspace.wait_for_requests(before + 2);
     kill_9(&mut child);
