@@ -48,7 +48,10 @@ fn updates(rows: &[TestRow], plan: &Plan, rows_held_max: usize) -> Vec<Sent> {
         let queue = if ruling.is_late() { &mut late } else { &mut sent };
         match folding.take(ruling, version, id(row.subject), &fields, &facts, &beside) {
             Folded::Nothing => {}
-            Folded::Update(update) => queue.push(Sent { update, is_early: false }),
+            Folded::Update(update) => {
+                let update = update.settling(beside.settles, Some(KEY));
+                queue.push(Sent { update, is_early: false });
+            }
             Folded::Early(update) => queue.push(Sent { update, is_early: true }),
         }
     }

@@ -201,14 +201,10 @@ pub(crate) fn plan(
         for (row, said) in rows.iter().zip(said) {
             plan.rulings.insert(row.ordinal, said.ruling);
             if let Some(facts) = said.carries.filter(|_| said.ruling == Ruling::Send) {
-                let is_in_doubt = !rules.holds_doubts && is_in_doubt(entry, &facts);
-                let (subject, carrier) = (subject.clone(), row.ordinal);
-                if let Some(fields) = order.clears.get(&carrier) {
-                    plan.updates.push(clear(&subject, row, fields));
+                if let Some(fields) = order.clears.get(&row.ordinal) {
+                    plan.updates.push(clear(subject, row, fields));
                 }
-                let settles = subject_.settles(&facts);
-                let update = Update { subject, carrier, facts, is_in_doubt, settles, is_clear: false };
-                plan.updates.push(update);
+                plan.updates.push(subject_.update(subject, row.ordinal, facts));
             }
         }
     }
@@ -405,6 +401,13 @@ impl Subject<'_> {
         matches!(self.rules.duplicates, Duplicates::Fold | Duplicates::Each)
             && own.iter().any(|other| other.cells.len() > 1)
             && own.iter().all(|other| !other.cells.contains_key(&field))
+    }
+
+    /// The update that these facts are.
+    fn update(&self, subject: &str, carrier: u64, facts: Facts) -> Update {
+        let is_in_doubt = !self.rules.holds_doubts && is_in_doubt(self.entry, &facts);
+        let settles = self.settles(&facts);
+        Update { subject: subject.to_owned(), carrier, facts, is_in_doubt, settles, is_clear: false }
     }
 
     /// The update in doubt whose word these facts repeat, though its last row does not have it.
