@@ -156,3 +156,20 @@ fn a_subject_cleared_and_then_refused_is_named_by_every_run_until_it_is_given_so
     assert_eq!(left(&workspace.sync(&["--yes", "last.csv"]).expect(0)), (0, 0));
     assert_eq!(seen(&workspace).1, 0);
 }
+
+#[test]
+fn a_subject_that_was_cleared_is_named_where_its_update_is_planned_and_not_sent() {
+    let workspace = with_one_cleared_and_refused();
+    let bad: String = (10..60).map(|subject| format!("C-{subject:06},12,basic\n")).collect();
+    workspace.write("gated.csv", format!("{}{bad}", takes(&[(0, 1)])));
+    let url = workspace.sandbox.url();
+    let planned = workspace.run(&["plan", "--api-url", &url, "gated.csv"]).expect(4);
+    let stopped = workspace.sync(&["gated.csv"]).expect(4);
+    for told in [&planned.stderr, &stopped.summary()["notices"].to_string()] {
+        assert!(told.contains("1 subject was cleared of what others take"), "{told}");
+        assert!(told.contains("line 2 (imsi)"), "{told}");
+    }
+    let listed = workspace.last_rows("in_doubt.csv");
+    assert_eq!((listed.len(), listed[0]["_reason"].as_str()), (1, "swap.cleared"), "{listed:?}");
+    assert_eq!(left(&stopped), (0, 0));
+}

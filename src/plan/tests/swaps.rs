@@ -247,7 +247,8 @@ fn a_subject_that_was_cleared_is_told_with_what_it_is_given_and_what_it_is_not()
     let conflict = [row(1, &[(IMSI, 7)]), row(2, &[(IMSI, 7)])];
     // Rows, what they meet, and by ordinal what is given and what is not; how many are told in all.
     type Told = Vec<(u64, FieldSet)>;
-    let cases: [(Vec<TestRow>, Option<&Record>, Told, Told, u64); 8] = [
+    type Case<'r> = (Vec<TestRow>, Option<&'r Record>, Told, Told, u64);
+    let cases: [Case<'_>; 8] = [
         (vec![given.clone()], None, vec![(1, both)], vec![], 0),
         (vec![given.clone()], Some(&refused_now), vec![], vec![(1, both)], 1),
         (vec![silent.clone()], None, vec![], vec![(1, both)], 1),
