@@ -48,7 +48,8 @@ pub enum Record {
         subject: SubjectId,
         /// The update's version.
         version: Version,
-        /// What was acknowledged, each field with the version of the row that set it.
+        /// What was acknowledged, each field with the version of the row that set it; the key, where a doubt is settled
+        /// by it, with that of the update in doubt.
         facts: Vec<FieldFact>,
         /// When, in seconds since the Unix epoch.
         at_s: i64,

@@ -233,7 +233,7 @@ pub struct FieldFact {
 pub struct Update {
     /// Whom it is about.
     pub subject: SubjectId,
-    /// The newest version among its fields.
+    /// The newest version among its fields, but for that of a doubt which its key bears ([`Update::settling`]).
     pub version: Version,
     /// The values to send.
     pub fields: Fields,

@@ -174,11 +174,10 @@ impl Feed<'_> {
             let folded = folding.take(as_sent, version, subject, fields, &self.judge.facts, &beside);
             let (update, is_part) = match folded {
                 Folded::Nothing => continue,
-                Folded::Update(update) => {
-                    (update.settling(beside.settles, self.judge.key_field()), ruling.is_folded())
-                }
+                Folded::Update(update) => (update, ruling.is_folded()),
                 Folded::Early(update) => (update, true),
             };
+            let update = update.settling(beside.settles, self.judge.key_field());
             let fed = Fed {
                 place,
                 body: body(self.envelope, self.clear_as, &update.fields),

@@ -67,7 +67,7 @@ pub struct Beside {
     /// The refusal that keeps the update from being sent again, where the ruling says so.
     pub refused: Option<Box<Refusal>>,
     /// Of a row that carries an update: the version of one in doubt, of this row and others, whose word for a field the update
-    /// repeats. Acknowledged, it settles that.
+    /// repeats. Acknowledged, it settles that. Of a folded row: what it repeats itself, in case it is sent early.
     pub settles: Option<Version>,
     /// Of an update that waits for that of another subject, and of its parts: in which wave it is sent, from 1.
     pub wave: u32,

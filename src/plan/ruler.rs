@@ -201,14 +201,15 @@ impl Ruled<'_> {
         })
     }
 
-    /// The version of the update in doubt whose word the update that a row carries repeats, where that is not its own.
+    /// The version of the update in doubt whose word the update that a row carries repeats, where that is not its own; of a
+    /// folded row, what it repeats itself.
     fn settles(&self, row: &RowRecord) -> Option<Version> {
-        if self.doubted.is_empty() || !row.marks.has(Marks::CARRIER) {
+        if self.doubted.is_empty() || !row.marks.has(Marks::PART) {
             return None;
         }
-        let own = row.present.minus(row.not_sent);
-        let is_each = self.rules.duplicates == DuplicatePolicy::Each;
-        let repeated = if is_each { own.intersect(self.doubted) } else { self.doubted };
+        let is_whole = row.marks.has(Marks::CARRIER) && self.rules.duplicates != DuplicatePolicy::Each;
+        let own = row.present.minus(row.not_sent).intersect(self.doubted);
+        let repeated = if is_whole { self.doubted } else { own };
         repeated.iter().filter_map(|kind| Some(self.entry?.field(kind)?.version)).max()
     }
 

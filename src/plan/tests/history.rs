@@ -345,6 +345,9 @@ fn an_older_row_of_an_update_in_doubt_that_is_sent_without_its_last_one_settles_
     let since = Some(v(BATCH, 2));
     let plan = check(&rows, &[doubt.clone(), newer], &rules(), &[Send, Superseded]);
     assert_eq!(settles(&plan), [since, None]);
+    // As a whole, and an earlier part in case it is sent ahead for want of room.
+    let plan = check(&rows, std::slice::from_ref(&doubt), &rules(), &[Folded, Send]);
+    assert_eq!(settles(&plan), [since, since]);
     // Fed back one by one: each alone.
     let back = [replayed(BATCH, 1, 1, &[(CLASS, 1)]), replayed(BATCH, 2, 1, &[(IMSI, 2)])];
     let each = PlanRules { batch: BATCH + 1, ..with(DuplicatePolicy::Each) };
