@@ -316,7 +316,8 @@ pub struct PlanFacts {
     pub subjects_missing: u64,
     /// Subjects of which the batch has no row, and which an earlier run left with an update in doubt.
     pub left_in_doubt: u64,
-    /// Those that it cleared to break a swap, and of which nothing was acknowledged since.
+    /// Subjects that an earlier run cleared to break a swap, to which nothing was given since, and to which this input gives
+    /// nothing either.
     pub left_cleared: u64,
     /// The identifier value that most subjects share, where updates to send set it and two subjects or more have it.
     pub repeated: Option<Repeated>,

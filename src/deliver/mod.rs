@@ -436,8 +436,7 @@ pub fn deliver(delivery: Delivery<'_>, emitter: &mut Emitter<'_>) -> Result<Deli
         Fates::new(delivery.space),
     );
     driver.batch = delivery.batch;
-    let cleared = delivery.cleared.iter().zip(delivery.plan.cleared_before());
-    driver.outcome.cleared = cleared.map(|(place, (at, cleared))| (*at, (*place, *cleared))).collect();
+    driver.outcome.cleared = clears::cleared_before(delivery.plan, delivery.cleared);
     driver.senders = Some(senders);
     driver.set_hours(rules.hours.clone());
     run_passes(&mut driver, delivery);

@@ -335,3 +335,28 @@ fn what_is_left_of_a_superseded_row_overtakes_what_failed_before_it() {
         assert_eq!((plan.beside(1).unwrap().confirms, plan.facts().confirmed), (false, 0));
     }
 }
+
+#[test]
+fn an_older_row_of_an_update_in_doubt_that_is_sent_without_its_last_one_settles_what_was_in_doubt() {
+    let doubt = intent(1, v(BATCH, 2), &[(CLASS, 1), (IMSI, 2)]);
+    let newer = synced(1, v(BATCH + 1, 1), &[(IMSI, 3)]);
+    let rows = [row(1, &[(CLASS, 1)]), row(1, &[(IMSI, 2)])];
+    let settles = |plan: &Plan| [1, 2].map(|at| plan.beside(at).unwrap().settles);
+    let since = Some(v(BATCH, 2));
+    let plan = check(&rows, &[doubt.clone(), newer], &rules(), &[Send, Superseded]);
+    assert_eq!(settles(&plan), [since, None]);
+    // As a whole, and an earlier part in case it is sent ahead for want of room.
+    let plan = check(&rows, std::slice::from_ref(&doubt), &rules(), &[Folded, Send]);
+    assert_eq!(settles(&plan), [since, since]);
+    // Fed back one by one: each alone.
+    let back = [replayed(BATCH, 1, 1, &[(CLASS, 1)]), replayed(BATCH, 2, 1, &[(IMSI, 2)])];
+    let each = PlanRules { batch: BATCH + 1, ..with(DuplicatePolicy::Each) };
+    assert_eq!(settles(&check(&back, std::slice::from_ref(&doubt), &each, &[Send, Send])), [since, None]);
+    // The last row has the field itself: what is in doubt may be its word, and the older one settles nothing.
+    let own = [replayed(BATCH, 1, 1, &[(CLASS, 1)]), replayed(BATCH, 2, 1, &[(CLASS, 3), (IMSI, 2)])];
+    let plan = check(&own, std::slice::from_ref(&doubt), &each, &[Superseded, Send]);
+    assert_eq!(settles(&plan), [None, None]);
+    // What has failed is settled by whatever is acknowledged.
+    let failed = unknown(1, v(BATCH, 2), &[(CLASS, 1), (IMSI, 2)], crate::ledger::UnknownCause::Exhausted);
+    assert_eq!(settles(&check(&back, &[failed], &each, &[SendLate, SendLate])), [None, None]);
+}
