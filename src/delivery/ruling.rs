@@ -69,6 +69,9 @@ impl Scheduler {
             if let Some(item) = self.lanes.get(id) {
                 self.same.on_passed(item.turned_away);
                 self.heard = self.heard.max(item.number);
+                if outcome != Outcome::Acknowledged && !self.is_first_contact() {
+                    self.token.on_answered(generation, item.number, item.subject);
+                }
             }
         }
         self.note_turned_away(id, &outcome, status, now_ms);

@@ -16,6 +16,7 @@ mod passes;
 mod pauses;
 mod slowing;
 mod suspects;
+mod trial;
 
 /// A scheduler with a clock of its own, and everything it ever said.
 struct Desk {

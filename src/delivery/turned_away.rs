@@ -110,7 +110,7 @@ impl Scheduler {
 
     /// Whether the target has accepted nothing yet, and no earlier run was stopped for single rows there: what turns one away
     /// turns all away.
-    fn is_first_contact(&self) -> bool {
+    pub(super) fn is_first_contact(&self) -> bool {
         self.guard.is_on() && self.rules.turned_away.subjects.is_empty()
     }
 
@@ -204,6 +204,9 @@ impl Scheduler {
             return decision.verdicts.push((id, Verdict::Withheld));
         }
         self.suspects.add(id, failure, number, self.lanes.launched(), counts);
+        if counts {
+            self.token.on_turned_away();
+        }
         decision.verdicts.push((id, Verdict::Withheld));
         // At first contact it goes on for the sake of those that were on the wire: nobody else is asked once the last of them is
         // refused.
