@@ -123,6 +123,8 @@ impl Scheduler {
     /// Whether nobody else is left than those that the run before left alone.
     fn are_left_alone(&self) -> bool {
         self.rules.turned_away.are_left_alone
+            && self.is_input_over
+            && !self.is_only_full
             && !self.guard.is_on()
             && !self.token.is_replaced()
             && self.lanes.items().all(|(_, item)| item.chronic || item.away)
