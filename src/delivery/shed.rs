@@ -226,7 +226,11 @@ impl Shed {
         let had_any = !self.volleys.is_empty();
         self.volleys.retain(|of| *of != subject);
         if had_any && self.volleys.is_empty() {
-            self.kept = self.before.take();
+            // What was left meanwhile, or raised beyond it, does not come back.
+            let before = self.before.take();
+            let faster =
+                |kept: Kept| before.map(|before| if before.gap_us < kept.gap_us { before } else { kept });
+            self.kept = self.kept.and_then(faster);
         }
     }
 
