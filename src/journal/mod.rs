@@ -8,7 +8,7 @@
 //! `upkeep.rs` (numbers, forgetting), `rewrite.rs` (the store written anew) and `verify.rs`.
 //!
 //! Reading order: `handle.rs` what others call, `core.rs` commit and when to fold, `fold.rs` (`gather.rs`, `sorted.rs`, `job.rs`) the
-//! fold, `opening.rs` what is believed after a crash, then the formats: `record.rs`, `entry.rs`, `named.rs`,
+//! fold, `opening.rs` what is believed after a crash, then the formats: `packing.rs`, `record.rs`, `entry.rs`, `named.rs`,
 //! `watermark.rs`, `pages.rs`.
 
 mod away;
@@ -29,6 +29,7 @@ mod key;
 mod lock;
 mod named;
 mod opening;
+mod packing;
 mod pages;
 mod queue;
 mod record;

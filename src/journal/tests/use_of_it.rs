@@ -267,7 +267,7 @@ fn appends_of_many_threads_are_all_kept_and_called_back_in_order() {
                         result.unwrap();
                         tell.send((thread, number)).unwrap();
                     });
-                    writer.append(vec![intent(number), synced(number)], told);
+                    writer.append(&[intent(number), synced(number)], told);
                 }
             });
         }
@@ -291,7 +291,7 @@ fn a_closed_journal_refuses_at_once() {
     let writer = journal.writer();
     journal.finish().unwrap();
     let (tell, told) = mpsc::channel();
-    writer.append(vec![intent(1)], Box::new(move |result| tell.send(result).unwrap()));
+    writer.append(&[intent(1)], Box::new(move |result| tell.send(result).unwrap()));
     assert!(matches!(*told.recv().unwrap().unwrap_err(), JournalError::Closed));
 }
 
