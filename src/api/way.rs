@@ -150,7 +150,8 @@ impl Way {
     /// A place that a redirect names, without what may be secret in it: who logs in, and the query.
     fn place(&self, location: &str) -> Option<String> {
         let mut url = self.endpoint.url().join(location).ok()?;
-        (url.set_username("").ok()?, url.set_password(None).ok()?);
+        url.set_username("").ok()?;
+        url.set_password(None).ok()?;
         url.set_query(None);
         url.set_fragment(None);
         Some(url.as_str().chars().take(PLACE_CHARS_MAX).collect())
