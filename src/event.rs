@@ -495,7 +495,7 @@ pub trait Listener {
     fn on_event(&mut self, event: &Stamped);
 }
 
-/// Refusals that stop a run: what to do next depends on it.
+/// Answers that stop a run: what to do next depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Halt {
     /// Nothing was ever accepted at the target.
@@ -504,4 +504,6 @@ pub enum Halt {
     RefusalsInARow,
     /// An error budget is used up.
     Budget,
+    /// Redirects: the address is wrong, or something else answers under it.
+    Redirected,
 }

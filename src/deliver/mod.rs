@@ -193,14 +193,15 @@ impl Stopped {
         }
     }
 
-    /// The refusals that stopped the run, if they did.
+    /// The answers that stopped the run, if they did.
     fn halt(&self) -> Option<Halt> {
         let Stopped::Cause(cause) = self else { return None };
         match cause {
             StopCause::NothingAccepted { .. } => Some(Halt::NothingAccepted),
             StopCause::RefusalsInARow { .. } => Some(Halt::RefusalsInARow),
             StopCause::ErrorBudget { .. } | StopCause::SignatureBudget { .. } => Some(Halt::Budget),
-            StopCause::TokenRefused | StopCause::Outage | StopCause::Redirected { .. } => None,
+            StopCause::Redirected { .. } => Some(Halt::Redirected),
+            StopCause::TokenRefused | StopCause::Outage => None,
         }
     }
 

@@ -65,11 +65,7 @@ impl Scheduler {
                 | Outcome::Refused { .. }
                 | Outcome::Conflict { .. }
         ) {
-            self.testify(id, true, now_ms);
-            if let Some(item) = self.lanes.get(id) {
-                self.same.on_passed(item.turned_away);
-                self.heard = self.heard.max(item.number);
-            }
+            self.note_answered(id, &outcome, generation, now_ms);
         }
         self.note_turned_away(id, &outcome, status, now_ms);
         self.feed_concurrency(id, &outcome, status, now_ms);
@@ -113,6 +109,17 @@ impl Scheduler {
             Outcome::Redirected => {
                 self.on_redirected(id, status.unwrap_or_default(), decision);
             }
+        }
+    }
+
+    /// Notes an answer about what the update says.
+    fn note_answered(&mut self, id: UpdateId, outcome: &Outcome, generation: u64, now_ms: u64) {
+        self.testify(id, true, now_ms);
+        let Some(item) = self.lanes.get(id) else { return };
+        self.same.on_passed(item.turned_away);
+        self.heard = self.heard.max(item.number);
+        if *outcome != Outcome::Acknowledged && !self.is_first_contact() {
+            self.token.on_answered(generation, item.number, item.subject);
         }
     }
 

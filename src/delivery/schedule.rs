@@ -77,6 +77,8 @@ pub struct Scheduler {
     pub(super) stopped_for: Option<Against>,
     /// Nothing more will be offered in this run.
     pub(super) is_input_over: bool,
+    /// Nothing more fits, although more may come: what is kept back is ruled on for want of room.
+    pub(super) is_only_full: bool,
     /// Nothing more will be offered in this pass, and others follow.
     pub(super) is_pass_over: bool,
     /// Updates pushed back alone at the end of a pass that others follow.
@@ -119,6 +121,7 @@ impl Scheduler {
             others_passed: false,
             stopped_for: None,
             is_input_over: false,
+            is_only_full: false,
             is_pass_over: false,
             left_back: BTreeSet::new(),
             is_draining: false,
@@ -316,10 +319,11 @@ impl Scheduler {
     pub fn release_withheld(&mut self, is_over: bool) -> Decision {
         self.is_input_over |= is_over;
         let was_over = std::mem::replace(&mut self.is_input_over, true);
+        self.is_only_full = !was_over;
         let mut decision = Decision::default();
         decision.verdicts.append(&mut self.owed);
         self.give_up_withholding(&mut decision);
-        self.is_input_over = was_over;
+        (self.is_input_over, self.is_only_full) = (was_over, false);
         decision
     }
 

@@ -110,7 +110,7 @@ impl Scheduler {
 
     /// Whether the target has accepted nothing yet, and no earlier run was stopped for single rows there: what turns one away
     /// turns all away.
-    fn is_first_contact(&self) -> bool {
+    pub(super) fn is_first_contact(&self) -> bool {
         self.guard.is_on() && self.rules.turned_away.subjects.is_empty()
     }
 
@@ -123,6 +123,8 @@ impl Scheduler {
     /// Whether nobody else is left than those that the run before left alone.
     fn are_left_alone(&self) -> bool {
         self.rules.turned_away.are_left_alone
+            && self.is_input_over
+            && !self.is_only_full
             && !self.guard.is_on()
             && !self.token.is_replaced()
             && self.lanes.items().all(|(_, item)| item.chronic || item.away)
@@ -204,6 +206,9 @@ impl Scheduler {
             return decision.verdicts.push((id, Verdict::Withheld));
         }
         self.suspects.add(id, failure, number, self.lanes.launched(), counts);
+        if counts {
+            self.token.on_turned_away();
+        }
         decision.verdicts.push((id, Verdict::Withheld));
         // At first contact it goes on for the sake of those that were on the wire: nobody else is asked once the last of them is
         // refused.

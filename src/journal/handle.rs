@@ -227,16 +227,22 @@ impl Journal {
         self.call(move |core| core.set_settled_limit(&target, limit))
     }
 
-    /// Whom the runs at a target were stopped for, if they were.
-    pub fn turned_away(&self, target: &str) -> Result<Option<TurnedAway>, JournalError> {
+    /// Whom the runs of a batch were stopped for, or else those of the newest one of the target, unless a newer one has ended in
+    /// order since.
+    pub fn turned_away(&self, target: &str, batch: u64) -> Result<Option<TurnedAway>, JournalError> {
         let target = target.to_owned();
-        self.call(move |core| core.turned_away(&target))
+        self.call(move |core| core.turned_away(&target, batch))
     }
 
-    /// Keeps whom the runs at a target were stopped for, or that it was nobody.
-    pub fn set_turned_away(&self, target: &str, away: Option<TurnedAway>) -> Result<(), JournalError> {
+    /// Keeps whom the runs of a batch were stopped for; `None` where it has ended in order.
+    pub fn set_turned_away(
+        &self,
+        target: &str,
+        batch: u64,
+        away: Option<TurnedAway>,
+    ) -> Result<(), JournalError> {
         let target = target.to_owned();
-        self.call(move |core| core.set_turned_away(&target, away.as_ref()))
+        self.call(move |core| core.set_turned_away(&target, batch, away.as_ref()))
     }
 
     /// Begins a batch of so many rows, or continues it: an open batch of that id continues under its sequence, any

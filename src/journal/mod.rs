@@ -11,6 +11,7 @@
 //! fold, `opening.rs` what is believed after a crash, then the formats: `packing.rs`, `record.rs`, `entry.rs`, `named.rs`,
 //! `watermark.rs`, `pages.rs`.
 
+mod away;
 mod batches;
 mod codec;
 mod core;
@@ -54,7 +55,7 @@ pub use handle::{
 };
 pub use index::{JournalIndex, RunFact, TargetBatch, TargetFact};
 pub use lock::{LockHolder, lock_holder};
-pub use named::{LedgerMoves, RunBatch, TURNED_AWAY_MAX, TurnedAway};
+pub use named::{LedgerMoves, RunBatch, TURNED_AWAY_BATCHES_MAX, TURNED_AWAY_MAX, TurnedAway};
 pub use opening::Recovery;
 pub use queue::OnDurable;
 pub use room::{Room, room};

@@ -20,6 +20,9 @@ const GUARD_LAST_SUBJECTS: usize = 3;
 /// of rows that were refused with others before and count no more.
 const TRIED_MAX: u32 = 10;
 
+/// The same where runs before were stopped for single rows, of which more are tried.
+const TRIED_AWAY_MAX: u32 = 40;
+
 /// Others that pass between two 429 of a row, and how often they do, before the next one can be the row's own.
 const LONELY_PASSES: u64 = 4;
 const LONELY_MIN: u32 = 2;
@@ -220,7 +223,8 @@ impl Checker {
         self.rate.spend(now_ms)?;
         ensure(now_ms >= self.quiet_until_ms, || format!("{id} sent into the quiet"))?;
         let is_refused = self.refused_generation.is_some_and(|refused| generation <= refused);
-        let is_tried = self.was_reread && (self.rules.proven || self.has_passed) && self.tried < TRIED_MAX;
+        let tried_max = if self.rules.turned_away.subjects.is_empty() { TRIED_MAX } else { TRIED_AWAY_MAX };
+        let is_tried = self.was_reread && (self.rules.proven || self.has_passed) && self.tried < tried_max;
         ensure(!is_refused || is_tried, || format!("{id} sent with the refused token {generation}"))?;
         let twin = self.on_wire.insert(subject, id);
         ensure(twin.is_none(), || format!("{id}: two of subject {subject} on the wire"))?;
@@ -340,7 +344,12 @@ impl Checker {
         let is_refused = *outcome == Outcome::TokenRefused && self.refused_generation == Some(generation);
         self.tried += u32::from(is_refused && is_tried);
         if *outcome == Outcome::Acknowledged {
-            self.passed_send = self.passed_send.max(self.book(id)?.send);
+            let send = self.book(id)?.send;
+            if send > reread_sends && self.refused_generation == Some(generation) {
+                // It is good after all.
+                (self.refused_generation, self.forbidden_generation, self.tried) = (None, None, 0);
+            }
+            self.passed_send = self.passed_send.max(send);
             self.passed_generation = self.passed_generation.max(Some(generation));
             self.has_passed = true;
         }

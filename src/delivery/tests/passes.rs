@@ -38,9 +38,7 @@ fn used_up_attempts_at_the_end_of_a_pass_are_given_back_in_the_next_one() {
 
 #[test]
 fn the_last_rows_that_nobody_tells_of_wait_as_in_an_outage() {
-    let mut desk = Desk::warm(proven());
-    (1..=3).for_each(|id| desk.offer(id, id));
-    desk.end_of_input();
+    let mut desk = Desk::warm(proven()).with_last(1..4);
     exhaust(&mut desk, &Outcome::TimedOut);
     assert_eq!(desk.actions.last(), Some(&Action::BreakerOpened));
     assert!(!has_failed(&desk));
@@ -57,9 +55,7 @@ fn the_last_rows_that_nobody_tells_of_wait_as_in_an_outage() {
 
 #[test]
 fn the_last_rows_of_an_outage_that_does_not_end_are_left() {
-    let mut desk = Desk::warm(proven());
-    (1..=4).for_each(|id| desk.offer(id, id));
-    desk.end_of_input();
+    let mut desk = Desk::warm(proven()).with_last(1..5);
     exhaust(&mut desk, &Outcome::TimedOut);
     while desk.stops().is_empty() {
         desk.wake();

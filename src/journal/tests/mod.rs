@@ -1,5 +1,6 @@
 //! The journal as a whole, on real directories. What one part promises is tested beneath that part.
 
+mod away;
 mod crash_steps;
 mod damage;
 mod faults;
