@@ -6,7 +6,7 @@
 //!
 //! Not here: when anything may be sent at all (`schedule.rs`).
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 use super::ahead::scattered;
 use super::alone::PushedBack;
@@ -47,6 +47,8 @@ enum Stand {
 pub(super) struct Item {
     pub(super) subject: SubjectId,
     pub(super) chronic: bool,
+    /// Whether it is chronic only since an earlier update of its subject ran out of attempts in this run.
+    pub(super) follows_failed: bool,
     /// Requests made for it, whatever became of them.
     pub(super) attempts: u32,
     /// Attempts that count against it.
@@ -107,6 +109,8 @@ pub(super) struct Lanes {
     delayed: BTreeMap<(u64, u64), UpdateId>,
     delayed_chronic: BTreeMap<(u64, u64), UpdateId>,
     delays: u64,
+    /// Subjects of which an update ran out of attempts and none has passed since, as far as they are kept.
+    exhausted: HashSet<SubjectId>,
     /// Attempts launched so far.
     launched: u64,
     in_flight: usize,
@@ -133,9 +137,11 @@ impl Lanes {
     /// Takes an update in, at the end of its subject's lane.
     pub(super) fn offer(&mut self, offer: Offer, is_away: bool) {
         debug_assert!(!self.items.contains_key(&offer.id), "an update is offered once");
+        let follows_failed = !offer.chronic && self.exhausted.contains(&offer.subject);
         let item = Item {
             subject: offer.subject,
-            chronic: offer.chronic,
+            chronic: offer.chronic || follows_failed,
+            follows_failed,
             attempts: 0,
             charged: 0,
             waived: 0,
@@ -217,11 +223,6 @@ impl Lanes {
     /// Updates that could be sent as far as they themselves are concerned, delayed ones not counted.
     pub(super) fn ready(&self) -> usize {
         self.plain_ready() + self.last.len()
-    }
-
-    /// Updates that are not chronic.
-    pub(super) fn plain(&self) -> usize {
-        self.plain
     }
 
     /// Subjects whose turn it is and whose update may testify about the server.

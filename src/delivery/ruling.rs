@@ -527,7 +527,7 @@ impl Scheduler {
         let is_known = |(id, condemned): (&UpdateId, &Condemned)| {
             let is_known = |item: &Item| {
                 let is_answered = item.answered.saturating_mul(2) >= item.charged;
-                item.chronic || item.is_passed_over || is_answered || item.is_turned_away_alone()
+                item.is_chronic_before() || item.is_passed_over || is_answered || item.is_turned_away_alone()
             };
             let is_same = self.same.are_known() && condemned.failure.status == Some(503);
             is_same || self.lanes.get(*id).is_some_and(is_known)

@@ -3,9 +3,39 @@
 //! Not here: where it stands (`lanes.rs`), and which failures count (`ruling.rs`).
 
 use super::super::rules::DeliveryRules;
-use super::Item;
+use super::{Item, Lanes};
+use crate::digest::SubjectId;
+
+/// Subjects of which it is kept that an update ran out of attempts.
+const EXHAUSTED_MAX: usize = 1 << 16;
+
+impl Lanes {
+    /// An update of this subject ran out of attempts, and others have shown that it is its own fault: those behind it may fail
+    /// like it, one after the other, and would look like an outage when nobody else is left. They go last.
+    pub(in super::super) fn note_exhausted(&mut self, subject: SubjectId) {
+        if self.exhausted.len() < EXHAUSTED_MAX {
+            self.exhausted.insert(subject);
+        }
+        for id in self.behind.get(&subject).into_iter().flatten() {
+            if let Some(item) = self.items.get_mut(id).filter(|item| !item.chronic) {
+                (item.chronic, item.follows_failed) = (true, true);
+                self.plain -= 1;
+            }
+        }
+    }
+
+    /// An update of this subject has passed.
+    pub(in super::super) fn forget_exhausted(&mut self, subject: SubjectId) {
+        self.exhausted.remove(&subject);
+    }
+}
 
 impl Item {
+    /// Whether its subject failed in earlier batches: what turns it away may be its own.
+    pub(in super::super) fn is_chronic_before(&self) -> bool {
+        self.chronic && !self.follows_failed
+    }
+
     /// Charges it with a failure, which is waived where it is excused and not too often. Whether it is exhausted then: out of
     /// attempts, or failing for too long.
     pub(in super::super) fn charge(
