@@ -12,10 +12,11 @@ use crate::ledger::FailureKind;
 impl Scheduler {
     /// An update has failed for good.
     pub(super) fn fail(&mut self, id: UpdateId, failure: Failure, decision: &mut Decision) {
-        if let Some(subject) = self.lanes.get(id).map(|item| item.subject) {
+        let known = self.lanes.get(id).map(|item| (item.subject, item.is_turned_away_alone()));
+        if let Some((subject, is_turned_away)) = known {
             self.away.remove(&subject);
             if failure.kind == FailureKind::Exhausted {
-                self.lanes.note_exhausted(subject);
+                self.lanes.note_exhausted(subject, is_turned_away && failure.status == Some(429));
             }
         }
         if !self.lanes.settle(id).is_some_and(|item| item.is_chronic_before()) {

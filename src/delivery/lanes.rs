@@ -6,7 +6,7 @@
 //!
 //! Not here: when anything may be sent at all (`schedule.rs`).
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use super::ahead::scattered;
 use super::alone::PushedBack;
@@ -109,8 +109,9 @@ pub(super) struct Lanes {
     delayed: BTreeMap<(u64, u64), UpdateId>,
     delayed_chronic: BTreeMap<(u64, u64), UpdateId>,
     delays: u64,
-    /// Subjects of which an update ran out of attempts and none has passed since, as far as they are kept.
-    exhausted: HashSet<SubjectId>,
+    /// Subjects of which an update ran out of attempts and none has passed since, as far as they are kept; whether it was pushed
+    /// back for itself.
+    exhausted: HashMap<SubjectId, bool>,
     /// Attempts launched so far.
     launched: u64,
     in_flight: usize,
@@ -137,7 +138,8 @@ impl Lanes {
     /// Takes an update in, at the end of its subject's lane.
     pub(super) fn offer(&mut self, offer: Offer, is_away: bool) {
         debug_assert!(!self.items.contains_key(&offer.id), "an update is offered once");
-        let follows_failed = !offer.chronic && self.exhausted.contains(&offer.subject);
+        let failed = self.exhausted.get(&offer.subject).filter(|_| !offer.chronic);
+        let (follows_failed, was_pushed_back) = (failed.is_some(), failed == Some(&true));
         let item = Item {
             subject: offer.subject,
             chronic: offer.chronic || follows_failed,
@@ -159,7 +161,7 @@ impl Lanes {
             away: is_away,
             against: None,
             unprocessed: 0,
-            pushed_back: PushedBack::default(),
+            pushed_back: if was_pushed_back { PushedBack::behind_own() } else { PushedBack::default() },
             turned_away: TurnedAway::default(),
             is_from_behind: false,
             stand: Stand::Behind,

@@ -327,11 +327,12 @@ impl Scheduler {
         let sent_ms = item.sent.1;
         let is_own =
             self.answers.on_throttled(&mut item.pushed_back, item.chronic, left) || item.turned_away.is_own();
-        let (subject, maybe_applied, is_chronic) = (item.subject, item.maybe_applied, item.chronic);
+        let (subject, maybe_applied) = (item.subject, item.maybe_applied);
+        let (is_chronic, follows_failed) = (item.chronic, item.follows_failed);
         // What is known to be a row's own is nobody else's, and what names no delay is not taken for everybody's while it is
         // always the same rows.
         let has_delay = retry_after_ms.is_some_and(|asked_ms| asked_ms > 0);
-        let is_for_all = is_chronic || !is_own && (has_delay || !self.same.are_same());
+        let is_for_all = !is_own && (is_chronic || has_delay || !self.same.are_same());
         if is_for_all && let Some(ms) = self.quiet.on_throttled(now_ms, sent_ms, retry_after_ms) {
             self.quiet_all(id, ms, has_delay, now_ms, decision);
         }
@@ -346,6 +347,11 @@ impl Scheduler {
             let asked_ms = retry_after_ms.filter(|asked_ms| *asked_ms > 0);
             let delay_min_ms =
                 asked_ms.unwrap_or(self.rules.throttle_default_ms).min(self.rules.retry_after_max_ms);
+            // Where nobody else is sent, no answer shows that it is nobody else's.
+            if is_chronic && (!follows_failed || self.lanes.plain_heads() == 0) {
+                self.breaker.on_own_pushback();
+                self.quiet_for(delay_min_ms, REASON_THROTTLED, now_ms, decision);
+            }
             let trouble = Trouble { failure, is_chargeable: true, retry_after_ms: None, delay_min_ms };
             return self.on_trouble(id, trouble, now_ms, jitter, decision);
         }
@@ -387,6 +393,13 @@ impl Scheduler {
         }
     }
 
+    /// Everybody is quiet for so long, and no longer the next time.
+    fn quiet_for(&mut self, ms: u64, reason: &'static str, now_ms: u64, decision: &mut Decision) {
+        if let Some(ms) = self.quiet.on_retry_after(now_ms, ms) {
+            decision.actions.push(Action::QuietStarted { ms, reason });
+        }
+    }
+
     /// A temporary failure: the row's or the server's, which its neighbours will show.
     pub(super) fn on_trouble(
         &mut self,
@@ -397,10 +410,8 @@ impl Scheduler {
         decision: &mut Decision,
     ) {
         let Trouble { mut failure, is_chargeable, retry_after_ms, delay_min_ms } = trouble;
-        if let Some(asked_ms) = retry_after_ms.filter(|asked| *asked > 0)
-            && let Some(ms) = self.quiet.on_retry_after(now_ms, asked_ms)
-        {
-            decision.actions.push(Action::QuietStarted { ms, reason: REASON_RETRY_AFTER });
+        if let Some(asked_ms) = retry_after_ms.filter(|asked| *asked > 0) {
+            self.quiet_for(asked_ms, REASON_RETRY_AFTER, now_ms, decision);
         }
         let is_shed = failure.status == Some(503);
         if is_chargeable && !(is_shed && self.shed.is_by_rate()) {

@@ -2,6 +2,7 @@
 //!
 //! Not here: where it stands (`lanes.rs`), and which failures count (`ruling.rs`).
 
+use super::super::alone::PushedBack;
 use super::super::rules::DeliveryRules;
 use super::{Item, Lanes};
 use crate::digest::SubjectId;
@@ -12,13 +13,14 @@ const EXHAUSTED_MAX: usize = 1 << 16;
 impl Lanes {
     /// An update of this subject ran out of attempts, and others have shown that it is its own fault: those behind it may fail
     /// like it, one after the other, and would look like an outage when nobody else is left. They go last.
-    pub(in super::super) fn note_exhausted(&mut self, subject: SubjectId) {
+    pub(in super::super) fn note_exhausted(&mut self, subject: SubjectId, was_pushed_back: bool) {
         if self.exhausted.len() < EXHAUSTED_MAX {
-            self.exhausted.insert(subject);
+            self.exhausted.insert(subject, was_pushed_back);
         }
         for id in self.behind.get(&subject).into_iter().flatten() {
             if let Some(item) = self.items.get_mut(id).filter(|item| !item.chronic) {
                 (item.chronic, item.follows_failed) = (true, true);
+                item.pushed_back = if was_pushed_back { PushedBack::behind_own() } else { item.pushed_back };
                 self.plain -= 1;
             }
         }

@@ -78,3 +78,34 @@ fn later_updates_of_a_subject_that_has_failed_count_as_failures() {
     );
     assert_eq!(desk.stops(), [&StopCause::ErrorBudget { failed: 3 }]);
 }
+
+#[test]
+fn later_updates_of_subjects_that_are_pushed_back_for_ever_hold_up_nobody_and_fail() {
+    let mut desk = each(400);
+    live(&mut desk, |id| {
+        if id % 400 < 30 { (throttled(None), Some(429)) } else { (Outcome::Acknowledged, Some(201)) }
+    });
+    assert_eq!(desk.stops(), [] as [&StopCause; 0]);
+    assert_eq!(failed_of(&desk), (0..1_200).filter(|id| id % 400 < 30).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_night_of_many_chronic_rows_that_are_pushed_back_ends_and_hammers_nobody() {
+    let mut desk = Desk::new(DeliveryRules { outage_max_ms: 120_000, max_in_flight: 2, ..proven() });
+    (0..60).for_each(|id| desk.offer_chronic(id));
+    desk.end_of_input();
+    let mut sent_ms = Vec::new();
+    while !desk.scheduler.is_idle() && desk.stops().is_empty() {
+        let sent = desk.send_all();
+        if sent.is_empty() {
+            desk.wake();
+        }
+        sent_ms.extend(sent.iter().map(|_| desk.now_ms));
+        sent.into_iter().for_each(|id| desk.answer_with(id, throttled(None), Some(429)));
+    }
+    assert_eq!(desk.stops(), [] as [&StopCause; 0]);
+    assert_eq!(failed_of(&desk), (0..60).collect::<Vec<_>>());
+    assert!(sent_ms.len() <= 60 * 10, "{} attempts", sent_ms.len());
+    sent_ms.dedup();
+    assert!(sent_ms.windows(2).all(|pair| pair[1] - pair[0] >= 1_000), "each waits for everybody");
+}
