@@ -348,7 +348,7 @@ impl Scheduler {
             let delay_min_ms =
                 asked_ms.unwrap_or(self.rules.throttle_default_ms).min(self.rules.retry_after_max_ms);
             // Where nobody else is sent, no answer shows that it is nobody else's.
-            if is_chronic && (!follows_failed || self.lanes.plain_heads() == 0) {
+            if is_chronic && !follows_failed {
                 self.breaker.on_own_pushback();
                 self.quiet_for(delay_min_ms, REASON_THROTTLED, now_ms, decision);
             }

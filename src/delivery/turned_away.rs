@@ -201,11 +201,15 @@ impl Scheduler {
             return self.go_again(id, 0, decision);
         }
         let counts = !was_suspected && !self.is_known(id);
+        let is_new_token = self.token.is_replaced() && !self.token.has_passed(generation);
         if is_beside {
             self.suspects.add_beside(id, failure, self.lanes.launched(), counts);
             return decision.verdicts.push((id, Verdict::Withheld));
         }
         self.suspects.add(id, failure, number, self.lanes.launched(), counts);
+        if counts && is_new_token {
+            self.suspects.try_once_more(id);
+        }
         decision.verdicts.push((id, Verdict::Withheld));
         // At first contact it goes on for the sake of those that were on the wire: nobody else is asked once the last of them is
         // refused.
