@@ -70,6 +70,9 @@ impl Scheduler {
                 self.same.on_passed(item.turned_away);
                 self.heard = self.heard.max(item.number);
             }
+            if self.same.is_taken_back() {
+                self.lanes.take_same_back();
+            }
         }
         self.note_turned_away(id, &outcome, status, now_ms);
         self.feed_concurrency(id, &outcome, status, now_ms);
@@ -535,15 +538,7 @@ impl Scheduler {
     /// known of each: others have passed after a failure of it, or the application itself answers it with an error (and not
     /// a gateway or a proxy on its behalf, nor silence). Else it is the server's, as long as nobody passes: up to `outage_max`.
     pub(super) fn give_up_condemned(&mut self, decision: &mut Decision) {
-        let is_known = |(id, condemned): (&UpdateId, &Condemned)| {
-            let is_known = |item: &Item| {
-                let is_answered = item.answered.saturating_mul(2) >= item.charged;
-                item.is_chronic_before() || item.is_passed_over || is_answered || item.is_turned_away_alone()
-            };
-            let is_same = self.same.are_known() && condemned.failure.status == Some(503);
-            is_same || self.lanes.get(*id).is_some_and(is_known)
-        };
-        if self.condemned.iter().all(is_known) {
+        if self.condemned.keys().all(|id| self.is_own(*id) || self.is_among_same(*id)) {
             return self.fail_condemned(u64::MAX, decision);
         }
         let now_ms = self.free.looked_ms();
@@ -551,6 +546,29 @@ impl Scheduler {
         let refunds = self.breaker.open_for_the_last(now_ms);
         self.brake.on_outage(now_ms);
         self.refund(refunds, now_ms);
+    }
+
+    /// Whether it is known of an update whose attempts are used up that it fails on its own.
+    fn is_own(&self, id: UpdateId) -> bool {
+        self.lanes.get(id).is_some_and(|item| {
+            let is_answered = item.answered.saturating_mul(2) >= item.charged;
+            item.is_chronic_before() || item.is_passed_over || is_answered || item.is_turned_away_alone()
+        })
+    }
+
+    /// Whether an update that was first turned away when nobody was left to pass stands in the file between such that are known
+    /// to be for their own sake, where it is always the same ones: rows that fail for their own sake stand together.
+    fn is_among_same(&self, id: UpdateId) -> bool {
+        let is_turned_away = |other: &UpdateId| {
+            self.condemned.get(other).is_some_and(|condemned| condemned.failure.status == Some(503))
+        };
+        let is_beside = |mut others: &mut dyn Iterator<Item = UpdateId>| {
+            (&mut others).take_while(is_turned_away).any(|other| self.is_own(other))
+        };
+        self.same.are_known()
+            && is_turned_away(&id)
+            && is_beside(&mut (0..id).rev())
+            && is_beside(&mut (id + 1..))
     }
 
     /// Fails the condemned whose last attempt is not younger than this.

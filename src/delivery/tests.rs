@@ -15,6 +15,7 @@ mod followers;
 mod health;
 mod passes;
 mod pauses;
+mod same;
 mod slowing;
 mod suspects;
 

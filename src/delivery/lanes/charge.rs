@@ -26,6 +26,11 @@ impl Lanes {
         }
     }
 
+    /// It is not always the same ones that are turned away: nobody is known to be for its own sake.
+    pub(in super::super) fn take_same_back(&mut self) {
+        self.items.values_mut().for_each(|item| item.turned_away.take_back());
+    }
+
     /// An update of this subject has passed.
     pub(in super::super) fn forget_exhausted(&mut self, subject: SubjectId) {
         self.exhausted.remove(&subject);
