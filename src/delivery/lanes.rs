@@ -81,6 +81,8 @@ pub(super) struct Item {
     pub(super) away: bool,
     /// The kind of its latest answer that was none to its liking.
     pub(super) against: Option<Against>,
+    /// Passes in which it went on although its attempts were used up.
+    passes: u32,
     /// Requests for it that the server did not look at.
     pub(super) unprocessed: u32,
     /// Its 429.
@@ -160,6 +162,7 @@ impl Lanes {
             suspected: false,
             away: is_away,
             against: None,
+            passes: 0,
             unprocessed: 0,
             pushed_back: if was_pushed_back { PushedBack::behind_own() } else { PushedBack::default() },
             turned_away: TurnedAway::default(),

@@ -7,6 +7,9 @@ use super::super::rules::DeliveryRules;
 use super::{Item, Lanes};
 use crate::digest::SubjectId;
 
+/// Passes in which an update whose attempts are used up, and of whom nobody's answer has told, is tried once more.
+const PASSES_MAX: u32 = 3;
+
 /// Subjects of which it is kept that an update ran out of attempts.
 const EXHAUSTED_MAX: usize = 1 << 16;
 
@@ -66,6 +69,12 @@ impl Item {
     /// Whether it is known to be pushed back or turned away for its own sake.
     pub(in super::super) fn is_turned_away_alone(&self) -> bool {
         self.pushed_back.is_own() || self.turned_away.is_own()
+    }
+
+    /// Whether it may be tried once more in the pass that begins although its attempts are used up.
+    pub(in super::super) fn may_go_on(&mut self) -> bool {
+        self.passes = self.passes.saturating_add(1);
+        self.passes <= PASSES_MAX
     }
 
     /// Notes the youngest attempt that had a definite answer: if it was sent after this one, which fails now, this one hung
