@@ -65,14 +65,7 @@ impl Scheduler {
                 | Outcome::Refused { .. }
                 | Outcome::Conflict { .. }
         ) {
-            self.testify(id, true, now_ms);
-            if let Some(item) = self.lanes.get(id) {
-                self.same.on_passed(item.turned_away);
-                self.heard = self.heard.max(item.number);
-            }
-            if self.same.is_taken_back() {
-                self.lanes.take_same_back();
-            }
+            self.note_taken_in(id, now_ms);
         }
         self.note_turned_away(id, &outcome, status, now_ms);
         self.feed_concurrency(id, &outcome, status, now_ms);
@@ -155,6 +148,18 @@ impl Scheduler {
     /// many have failed together, before one of them has passed.
     fn may_be_by_rate(&self) -> bool {
         !self.same.seem_same() && (!self.lanes.is_mixed() || self.same.has_passed_again())
+    }
+
+    /// Notes who is not turned away; where it is not always the same ones after all, nobody is known to be for its own sake.
+    fn note_taken_in(&mut self, id: UpdateId, now_ms: u64) {
+        self.testify(id, true, now_ms);
+        if let Some(item) = self.lanes.get(id) {
+            self.same.on_passed(item.turned_away);
+            self.heard = self.heard.max(item.number);
+        }
+        if self.same.is_taken_back() {
+            self.lanes.take_same_back();
+        }
     }
 
     /// Notes who is turned away; where it is always the same ones, it was no rate that turned them away.
