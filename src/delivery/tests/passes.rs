@@ -132,3 +132,35 @@ fn what_another_than_the_application_answers_the_last_row_with_does_not_fail_it(
         assert_eq!(has_failed(&desk), has_failed_of_it, "{status}");
     }
 }
+
+/// Each pass brings others who may tell whose failure it is, and one attempt shows whether it still lasts.
+#[test]
+fn rows_that_fail_for_ever_are_tried_a_few_times_more_however_many_passes_follow() {
+    for outcome in [failed(), Outcome::TimedOut] {
+        let mut desk = Desk::warm(proven());
+        (1..=2).for_each(|id| desk.offer(id, id));
+        let mut attempts = 0;
+        for _ in 0..12 {
+            desk.scheduler.end_of_pass();
+            while !desk.scheduler.only_waits() && !desk.scheduler.is_down() {
+                for id in desk.send_all() {
+                    attempts += 1;
+                    desk.answer(id, outcome.clone());
+                }
+                if !desk.scheduler.only_waits() {
+                    desk.wake();
+                }
+            }
+            desk.scheduler.begin_pass(usize::MAX);
+        }
+        assert!(!has_failed(&desk) && desk.scheduler.held() == 2);
+        assert!(attempts <= 2 * (8 + 3), "{attempts} attempts of two that have eight each");
+        // Somebody passes: it was not the server.
+        desk.offer(3, 3);
+        desk.end_of_input();
+        for id in desk.send_all() {
+            desk.answer(id, if id == 3 { Outcome::Acknowledged } else { outcome.clone() });
+        }
+        assert!(has_failed(&desk) && desk.scheduler.is_idle());
+    }
+}

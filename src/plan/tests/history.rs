@@ -116,8 +116,24 @@ fn an_update_refused_in_this_batch_is_not_sent_again() {
     check(&[row(1, &[(IMSI, 2)])], &records, &rules(), &[Send]);
     check(&[row(2, &[]), row(1, &fields)], &records, &rules(), &[Unchanged, Send]);
     check(&[row(1, &fields)], &[deferred(1, v(BATCH, 1), &fields)], &rules(), &[Send]);
+}
+
+/// No answer was definite, and so it is sent, but last: it failed while others passed.
+#[test]
+fn what_ran_out_of_attempts_in_this_batch_goes_last_with_all_of_its_subject() {
+    let fields = [(IMSI, 1)];
     let exhausted = unknown(1, v(BATCH, 1), &fields, UnknownCause::Exhausted);
-    check(&[row(1, &fields)], &[exhausted], &rules(), &[Send]);
+    let one = [row(1, &fields)];
+    check(&one, std::slice::from_ref(&exhausted), &rules(), &[SendLate]);
+    let retrying = PlanRules { retry_failed: true, ..rules() };
+    check(&one, std::slice::from_ref(&exhausted), &retrying, &[Send]);
+    let each = with(DuplicatePolicy::Each);
+    let two = [row(1, &fields), row(1, &[(ICCID, 1)]), row(2, &[(IMSI, 2)])];
+    check(&two, std::slice::from_ref(&exhausted), &each, &[SendLate, SendLate, Send]);
+    // It has passed since; what was in doubt has not failed.
+    let passed = synced(1, v(BATCH, 2), &[(ICCID, 1)]);
+    check(&two, &[exhausted, passed], &each, &[Send, Unchanged, Send]);
+    check(&one, &[unknown(1, v(BATCH, 1), &fields, UnknownCause::Cut)], &rules(), &[Send]);
 }
 
 #[test]
