@@ -86,7 +86,7 @@ fn build(dir: &Path, rows: u64) {
         });
         let (durable, is_durable) = sync_channel(1);
         let told = move |result: Result<(), _>| durable.send(result.is_ok()).unwrap_or_default();
-        writer.append(records.collect(), Box::new(told));
+        writer.append(records.collect::<Vec<_>>(), Box::new(told));
         assert!(is_durable.recv().unwrap_or(false), "it is durable");
     }
     journal.finish().expect("it is folded");

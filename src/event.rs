@@ -316,7 +316,8 @@ pub struct PlanFacts {
     pub subjects_missing: u64,
     /// Subjects of which the batch has no row, and which an earlier run left with an update in doubt.
     pub left_in_doubt: u64,
-    /// Those that it cleared to break a swap, and of which nothing was acknowledged since.
+    /// Subjects that an earlier run cleared to break a swap, to which nothing was given since, and to which this input gives
+    /// nothing either.
     pub left_cleared: u64,
     /// The identifier value that most subjects share, where updates to send set it and two subjects or more have it.
     pub repeated: Option<Repeated>,
@@ -494,7 +495,7 @@ pub trait Listener {
     fn on_event(&mut self, event: &Stamped);
 }
 
-/// Refusals that stop a run: what to do next depends on it.
+/// Answers that stop a run: what to do next depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Halt {
     /// Nothing was ever accepted at the target.
@@ -503,4 +504,6 @@ pub enum Halt {
     RefusalsInARow,
     /// An error budget is used up.
     Budget,
+    /// Redirects: the address is wrong, or something else answers under it.
+    Redirected,
 }

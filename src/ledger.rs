@@ -48,7 +48,8 @@ pub enum Record {
         subject: SubjectId,
         /// The update's version.
         version: Version,
-        /// What was acknowledged, each field with the version of the row that set it.
+        /// What was acknowledged, each field with the version of the row that set it; the key, where a doubt is settled
+        /// by it, with that of the update in doubt.
         facts: Vec<FieldFact>,
         /// When, in seconds since the Unix epoch.
         at_s: i64,
@@ -392,10 +393,12 @@ impl LedgerEntry {
     /// These facts of an update with this version were acknowledged.
     fn acknowledge_all(&mut self, facts: &[FieldFact], version: Version, at_s: i64) {
         let mut times = FieldKind::ALL.map(|kind| self.field_time_s(kind));
+        // Its key bears the version of an update in doubt whose word it repeats ([`Update::settling`]).
+        let settled = facts.iter().map(|fact| fact.version).fold(version, Version::max);
         for fact in facts {
             // The key goes with every update, an old one too: what it was acknowledged as, it is acknowledged as again.
             let is_again = |field: LedgerField| field.state == FieldState::Known(fact.hash);
-            if self.acknowledge(fact, version) || self.field(fact.kind).is_some_and(is_again) {
+            if self.acknowledge(fact, settled) || self.field(fact.kind).is_some_and(is_again) {
                 times[fact.kind.index()] = at_s;
             }
         }
@@ -411,7 +414,7 @@ impl LedgerEntry {
             self.note_corrected(version, update_digest(facts));
         }
         self.forget_failures(version);
-        self.resolve_doubts(facts.iter().map(|fact| fact.kind).collect(), version);
+        self.resolve_doubts(facts.iter().map(|fact| fact.kind).collect(), settled);
     }
 
     /// An update of this version was acknowledged with these fields: no older request is under way any more, so they

@@ -30,10 +30,10 @@
 //! | room | what it is |
 //! |---|---|
 //! | [`cli`], [`config`], [`settings`] | the front door: as typed, then as meant (one final, validated `Settings`) |
-//! | [`survey`], [`deliver`] | wiring: pass 1 (on several threads, gathered in order) and pass 2 (main, chronic, chains and broken swaps by waves, each group of them at its own pace and a few rings at a time, deferred), the only emitters of events |
+//! | [`survey`], [`deliver`] | wiring: pass 1 (several threads, gathered in order) and pass 2 (main, chronic, chains, broken swaps, deferred); the only emitters of events |
 //! | [`engine`] | edge: threads, runtimes, permit dispatcher, clock, chance, signals, one heap |
-//! | [`input`] | edge: compressed and encoded bytes to text, CSV and NDJSON to rows, header mapping; block hashes, so that both passes see the same bytes; quotes are believed only where no other reading is sound |
-//! | [`journal`] | edge: the only sled and grenad; write-ahead log, watermark, ledger generations (folded in the middle of a run, too), lock; a view without the lock, and the tools: verify, rewrite, forget |
+//! | [`input`] | edge: bytes to text, CSV and NDJSON to rows, header mapping; block hashes, so that both passes see the same bytes |
+//! | [`journal`] | edge: the only sled and grenad; log, watermark, ledger generations, lock; a view without the lock; verify, rewrite, forget |
 //! | [`api`] | edge: the only reqwest; envelope, token, answer to outcome, signatures |
 //! | [`report`] | edge: the only printer; progress, summary, JSON Lines, run directory, row files |
 //! | [`sandbox`] | edge: the embedded API with faults on demand |
@@ -65,16 +65,18 @@
 //! are *in doubt*, are named, and are sent again or held, as `in_doubt` says. How many they can be is bounded by
 //! [`deliver::DeliverRules::window`]; what is read ahead while the server is down has no intent until it is
 //! sent. Past its bound the log is folded beside the commits; intents still open are carried
-//! beside their entries, so that a later refusal or withdrawal restores what was known. An opening after a kill reads the log once, in
-//! stretches on several threads, and folds it by shares of the subjects' range; beside a run a fold takes one thread and little of the disk.
+//! beside their entries, so that a later refusal or withdrawal restores what was known. An opening after a kill reads
+//! the log once, in stretches on several threads, and folds it by shares of the subjects' range; beside a run a fold takes
+//! one thread and little of the disk.
 //!
 //! # Memory
 //!
 //! Of a row one byte stays, its ruling. What else pass 1 knows of rows lies in partitions by subject, in memory up to
 //! `plan.memory_max` and beyond it in [`spill`]; a partition is joined with its slice of the ledger on one of several
-//! threads. The rules walk over the rows of a subject, which lie in chunks on the disk where they are more than `plan.subject_rows_max`. The value partitions that find conflicts and swaps hold only what a changing row claims, or what matches
-//! one; of a value that millions share only a part is in memory. What became of failed updates lies in partitions by
-//! subject too, until the row files ask for it by row. Threads share one heap ([`engine::memory`]).
+//! threads. The rules walk over the rows of a subject, which lie in chunks on the disk where they are more than
+//! `plan.subject_rows_max`. The value partitions that find conflicts and swaps hold only what a changing row claims, or
+//! what matches one; of a value that millions share only a part is in memory. What became of failed updates lies in
+//! partitions by subject too, until the row files ask for it by row. Threads share one heap ([`engine::memory`]).
 //!
 //! # How to add
 //!

@@ -250,7 +250,7 @@ pub struct FieldFact {
 pub struct Update {
     /// Whom it is about.
     pub subject: SubjectId,
-    /// The newest version among its fields.
+    /// The newest version among its fields, but for that of a doubt which its key bears ([`Update::settling`]).
     pub version: Version,
     /// The values to send.
     pub fields: Fields,
@@ -258,6 +258,19 @@ pub struct Update {
     pub facts: Vec<FieldFact>,
     /// Values of its rows that are not sent, because the server has them: it may quote them all the same.
     pub unsent: Option<Arc<Fields>>,
+}
+
+impl Update {
+    /// The update, which repeats the word of an older row in an update in doubt of this version: what was in doubt of its fields
+    /// is settled by its acknowledgement, though its rows are older. Its key, which goes with every update, bears the version.
+    #[must_use]
+    pub fn settling(mut self, doubt: Option<Version>, key: Option<FieldKind>) -> Update {
+        let of_key = self.facts.iter_mut().find(|fact| Some(fact.kind) == key);
+        if let (Some(fact), Some(doubt)) = (of_key, doubt) {
+            fact.version = fact.version.max(doubt);
+        }
+        self
+    }
 }
 
 #[cfg(test)]

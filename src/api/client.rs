@@ -9,7 +9,7 @@ use std::time::SystemTime;
 
 use reqwest::header::{
     ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName,
-    HeaderValue, RETRY_AFTER, USER_AGENT,
+    HeaderValue, LOCATION, RETRY_AFTER, USER_AGENT,
 };
 use reqwest::{Method, Url};
 use tokio::time::Instant;
@@ -225,7 +225,10 @@ impl Client {
                 let stage = Stage::Body { bytes: body.len(), began };
                 Some(masked(token, request, self.way.in_words(error, stage).await))
             }
-            None => self.way.of_answer(status),
+            None => {
+                let location = headers.get(LOCATION).and_then(|value| value.to_str().ok());
+                self.way.of_answer(status, location).map(|trouble| masked(token, request, trouble))
+            }
         };
         Answered {
             seen: Seen {

@@ -25,6 +25,9 @@ const LOOK_MS_MAX: u64 = 1_000;
 /// Shortest time between two such looks.
 const LOOKS_APART: Duration = Duration::from_secs(1);
 
+/// Characters of the place that a redirect names that are told, at most.
+const PLACE_CHARS_MAX: usize = 200;
+
 /// What a tunnel's errors begin with: their type has no name outside of its library.
 const TUNNEL: &str = "tunnel error: ";
 
@@ -125,8 +128,13 @@ impl Way {
         }
     }
 
-    /// What an answer says that is none of the API's: a 407 is a proxy's alone (RFC 9110 section 15.5.8).
-    pub(super) fn of_answer(&self, status: u16) -> Option<Trouble> {
+    /// What an answer says that is none of the API's: a 407 is a proxy's alone (RFC 9110 section 15.5.8), and a redirect names
+    /// another place (`location`), which is told and never gone to.
+    pub(super) fn of_answer(&self, status: u16, location: Option<&str>) -> Option<Trouble> {
+        if matches!(status, 300..=399) {
+            let text = format!("a redirect to {} (HTTP {status})", self.place(location?)?);
+            return Some(Trouble { text, may_pass: true });
+        }
         if status != 407 {
             return None;
         }
@@ -137,6 +145,16 @@ impl Way {
             }
         };
         Some(Trouble { text, may_pass: true })
+    }
+
+    /// A place that a redirect names, without what may be secret in it: who logs in, and the query.
+    fn place(&self, location: &str) -> Option<String> {
+        let mut url = self.endpoint.url().join(location).ok()?;
+        url.set_username("").ok()?;
+        url.set_password(None).ok()?;
+        url.set_query(None);
+        url.set_fragment(None);
+        Some(url.as_str().chars().take(PLACE_CHARS_MAX).collect())
     }
 
     fn leg(&self, error: &reqwest::Error) -> Leg {

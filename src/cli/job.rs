@@ -266,13 +266,16 @@ impl Job<'_> {
         tell_refused_before(&facts, emitter);
         let stop = self.gates(&facts, emitter);
         self.save_plan(&surveyed, &facts, journal, emitter)?;
+        let mut nothing = Delivered::nothing(&surveyed.plan, &surveyed.places.cleared);
         if let Some(stop) = stop {
             // Nothing was sent, but the rows to be corrected are wanted all the more.
-            let written = self.write_rows(&surveyed, judge, &mut Delivered::default(), journal, emitter);
+            nothing.tell_cleared(emitter);
+            let written = self.write_rows(&surveyed, judge, &mut nothing, journal, emitter);
             return Err(first_told(stop, written, emitter));
         }
         self.tell_closed(&surveyed, emitter);
         if self.is_plan {
+            nothing.tell_cleared(emitter);
             return Ok(None);
         }
         let Some(journal) = journal else { return Ok(None) };
@@ -288,7 +291,7 @@ impl Job<'_> {
         }
         self.note_delivery(&surveyed, journal)?;
         let mut delivered = match self.confirm(&surveyed, judge, journal) {
-            Some(stopped) => Delivered { stopped: Some(stopped), ..Delivered::default() },
+            Some(stopped) => nothing.stopped(stopped, emitter),
             None => self.deliver(&surveyed, judge, journal, state_key, emitter)?,
         };
         let written = self.write_rows(&surveyed, judge, &mut delivered, Some(journal), emitter);

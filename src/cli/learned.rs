@@ -27,8 +27,7 @@ pub(super) struct Learned {
     pub(super) settled: Option<u64>,
     /// Whom they were stopped for.
     pub(super) turned_away: Arc<TurnedAway>,
-    /// Whether the last one was: this one sends what it reads mixed, so that others pass between those.
-    pub(super) is_mixed: bool,
+    /// What is kept of that; this run sends what it reads mixed then, so that others pass between those.
     kept: Option<journal::TurnedAway>,
     /// A single row is sent to find something out: it settles nothing for the others.
     is_probe: bool,
@@ -43,10 +42,9 @@ impl Learned {
         (batch, token): (u64, u64),
         is_probe: bool,
     ) -> Result<Learned, JournalError> {
-        let kept = journal.turned_away(target)?;
+        let kept = journal.turned_away(target, batch)?;
         let of_kept = |kept: &journal::TurnedAway| TurnedAway {
-            are_left_alone: kept.is_last
-                && kept.others_passed
+            are_left_alone: kept.others_passed
                 && kept.batch == batch
                 && kept.token == token
                 && kept.subjects.len() < FEW_MAX,
@@ -56,16 +54,20 @@ impl Learned {
             is_proven: journal.is_proven(proof)?,
             settled: journal.settled_limit(target)?,
             turned_away: Arc::new(kept.as_ref().map(of_kept).unwrap_or_default()),
-            is_mixed: kept.as_ref().is_some_and(|kept| kept.is_last),
             kept,
             is_probe,
         })
     }
 
+    /// Whether a run before was stopped for answers to single rows, so that this one sends what it reads mixed.
+    pub(super) fn is_mixed(&self) -> bool {
+        self.kept.is_some()
+    }
+
     /// Tells how this run differs for it.
     pub(super) fn tell(&self, emitter: &mut Emitter<'_>) {
-        if self.is_mixed {
-            let text = "the run before was stopped by what it was answered: rows are sent mixed, not in their order, so \
+        if self.is_mixed() {
+            let text = "a run before was stopped by what it was answered: rows are sent mixed, not in their order, so \
                         that the answers to others tell whose fault that is"
                 .to_owned();
             emitter.emit(Event::Noticed { text });
@@ -86,52 +88,57 @@ impl Learned {
         if let Some(limit) = delivered.settled_limit {
             journal.set_settled_limit(target, limit)?;
         }
-        journal.set_turned_away(target, turned_away(self.kept.unwrap_or_default(), delivered, batch))
+        journal.set_turned_away(target, batch, turned_away(self.kept, delivered, batch))
     }
 }
 
-/// Whom the runs at the target were stopped for, after this one; `None` where it was nobody.
+/// Whom the runs of the batch were stopped for, after this one; `None` where it ended in order.
 fn turned_away(
-    before: journal::TurnedAway,
+    before: Option<journal::TurnedAway>,
     delivered: &Delivered,
     batch: u64,
 ) -> Option<journal::TurnedAway> {
+    let stopped = delivered.stopped.as_ref()?;
+    // Of another batch nothing but the subjects tells of this one.
+    let own = before.as_ref().filter(|before| before.batch == batch);
+    let (own_token, had_passed) = own.map_or((0, false), |own| (own.token, own.others_passed));
     let is_still = |subject: &SubjectId| delivered.still_away.contains(subject);
-    let still = before.subjects.into_iter().filter(is_still);
-    if !is_for_answers(delivered.stopped.as_ref()) {
-        let subjects: Vec<SubjectId> = still.collect();
+    let has_kept = before.is_some();
+    let still = before.into_iter().flat_map(|before| before.subjects).filter(is_still);
+    if !is_for_answers(stopped) {
         // A run that was stopped otherwise knows no more of it than the one before.
-        let is_last = before.is_last && delivered.stopped.is_some();
-        return (is_last || !subjects.is_empty()).then_some(journal::TurnedAway {
-            subjects,
-            is_last,
-            ..before
+        return has_kept.then(|| journal::TurnedAway {
+            batch,
+            token: own_token,
+            others_passed: had_passed,
+            is_for_others: true,
+            subjects: still.collect(),
         });
     }
     // What fails while the server is down has not failed for its own sake: it is told from the others between which it is sent.
-    let is_outage = matches!(delivered.stopped, Some(Stopped::Cause(StopCause::Outage)));
+    let is_outage = matches!(stopped, Stopped::Cause(StopCause::Outage));
     let now = delivered.turned_away.iter().filter(|_| !is_outage).map(|(_, subject)| *subject);
     let mut seen = BTreeSet::new();
     Some(journal::TurnedAway {
         batch,
         token: delivered.token,
-        others_passed: delivered.others_passed || before.batch == batch && before.others_passed,
-        is_last: true,
+        others_passed: delivered.others_passed || had_passed,
+        is_for_others: true,
         subjects: now.chain(still).filter(|subject| seen.insert(*subject)).collect(),
     })
 }
 
 /// Whether a run was stopped for answers to single rows, which may be the rows' fault.
-fn is_for_answers(stopped: Option<&Stopped>) -> bool {
+fn is_for_answers(stopped: &Stopped) -> bool {
     matches!(
         stopped,
-        Some(Stopped::Cause(
+        Stopped::Cause(
             StopCause::TokenRefused
                 | StopCause::Redirected { .. }
                 | StopCause::NothingAccepted { .. }
                 | StopCause::RefusalsInARow { .. }
                 | StopCause::Outage
-        ))
+        )
     )
 }
 
@@ -143,7 +150,7 @@ pub(super) fn blamed(delivered: &Delivered, inputs: &Inputs) -> Option<String> {
 
 /// The same; `files` are the names of the inputs.
 fn blamed_lines(delivered: &Delivered, files: &[&str]) -> Option<String> {
-    if !is_for_answers(delivered.stopped.as_ref()) {
+    if !delivered.stopped.as_ref().is_some_and(is_for_answers) {
         return None;
     }
     let mut places: Vec<Place> = delivered.turned_away.iter().map(|(place, _)| *place).collect();
@@ -192,28 +199,32 @@ mod tests {
     }
 
     #[test]
-    fn every_stopped_run_adds_its_own_and_what_is_settled_goes() {
+    fn every_stopped_run_adds_its_own_what_is_settled_goes_and_an_end_in_order_forgets() {
         let first = turned_away(
-            journal::TurnedAway::default(),
+            None,
             &Delivered { others_passed: true, ..stopped(StopCause::TokenRefused, &[1, 2], &[]) },
             7,
         );
         let first = first.unwrap();
         assert_eq!(first.subjects, [subject(1), subject(2)]);
-        assert!(first.others_passed && first.is_last);
-        let second =
-            turned_away(first, &stopped(StopCause::Redirected { status: 308 }, &[3, 2], &[2]), 7).unwrap();
+        assert!(first.others_passed && first.is_for_others && first.batch == 7);
+        let redirected = stopped(StopCause::Redirected { status: 308 }, &[3, 2], &[2]);
+        let second = turned_away(Some(first), &redirected, 7).unwrap();
         assert_eq!(second.subjects, [subject(3), subject(2)]);
         assert!(second.others_passed, "in a run of this batch");
-        let outage = turned_away(second.clone(), &stopped(StopCause::Outage, &[4], &[2, 3]), 8).unwrap();
-        assert_eq!((outage.subjects.len(), outage.others_passed, outage.is_last), (2, false, true));
+        // Another batch that has nothing of its own takes the subjects, and nothing that is said of its rows.
+        let outage = stopped(StopCause::Outage, &[4], &[2, 3]);
+        let other = turned_away(Some(second.clone()), &outage, 8).unwrap();
+        assert_eq!((other.batch, other.subjects.len(), other.others_passed), (8, 2, false));
         // A budget says nothing about it, and an end in order settles the matter.
         let budget = stopped(StopCause::ErrorBudget { failed: 1 }, &[], &[2]);
-        assert!(turned_away(second.clone(), &budget, 8).unwrap().is_last);
+        assert_eq!(turned_away(None, &budget, 7), None);
+        let own = turned_away(Some(second.clone()), &budget, 7).unwrap();
+        assert_eq!((own.batch, own.others_passed, own.subjects), (7, true, vec![subject(2)]));
+        let other = turned_away(Some(second.clone()), &budget, 8).unwrap();
+        assert_eq!((other.batch, other.others_passed, other.subjects), (8, false, vec![subject(2)]));
         let ended = Delivered { still_away: [subject(3)].into(), ..Delivered::default() };
-        let left = turned_away(second.clone(), &ended, 8).unwrap();
-        assert_eq!((left.subjects, left.is_last), (vec![subject(3)], false));
-        assert_eq!(turned_away(second, &Delivered::default(), 8), None);
+        assert_eq!(turned_away(Some(second), &ended, 7), None);
     }
 
     #[test]

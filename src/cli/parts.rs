@@ -339,7 +339,7 @@ pub(super) fn deliver_rules(
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     DeliverRules {
         rows_held_max: scheduler.held_max,
-        is_mixed: learned.is_mixed,
+        is_mixed: learned.is_mixed(),
         scheduler,
         hours: hours(delivery),
         senders: delivery.senders.unwrap_or(cores.min(SENDERS_MAX)).min(max_in_flight),

@@ -11,6 +11,7 @@ use crate::fields::{RuleId, Severity};
 use crate::plan::{self, Plan, SharedKind};
 use crate::row::Place;
 use crate::survey::Emitter;
+use crate::update::FieldKind;
 
 /// Places of in-doubt rows named in an event, at most.
 const IN_DOUBT_PLACES_MAX: usize = 20;
@@ -27,8 +28,10 @@ pub(super) struct Places {
     pub(super) swaps: Vec<Vec<Place>>,
     /// Of the first row with the key value that too many rows have.
     pub(super) key_repeated: Option<Place>,
-    /// Of the rows whose subjects an earlier run has cleared, ascending.
+    /// Of the rows whose subjects an earlier run has cleared, and that are sent, ascending.
     pub(super) cleared: Vec<Place>,
+    /// Of the first rows of those that are given nothing.
+    pub(super) cleared_still: Vec<Place>,
 }
 
 impl Job<'_> {
@@ -36,12 +39,12 @@ impl Job<'_> {
     /// the plan knows ordinals only, so the inputs are read once more where there are any.
     pub(super) fn tell_places(&mut self, plan: &Plan, emitter: &mut Emitter<'_>) -> Result<Places, Fatal> {
         let facts = plan.facts();
-        tell_left(&facts, emitter);
+        tell_left(plan, emitter);
         let repeated = plan::many_rows(&facts, &parts::gate_rules(self.settings));
         let in_doubt = plan.in_doubt_ordinals();
         let is_any_by_policy = plan.is_any_rejected_by_policy();
         let mut places = Places { swaps: vec![Vec::new(); plan.swaps().len()], ..Places::default() };
-        let cleared = plan.cleared_before();
+        let (cleared, cleared_still) = (plan.cleared_before(), plan.cleared_still());
         let swapping = swapping(plan);
         let shared: Vec<(SharedKind, bool)> = SharedKind::ALL
             .into_iter()
@@ -50,6 +53,7 @@ impl Job<'_> {
             .collect();
         let is_any_named =
             !in_doubt.is_empty() || !swapping.is_empty() || !cleared.is_empty() || repeated.is_some();
+        let is_any_named = is_any_named || !cleared_still.is_empty();
         if !is_any_named && !is_any_by_policy && shared.is_empty() {
             return Ok(places);
         }
@@ -82,10 +86,16 @@ impl Job<'_> {
             if cleared.binary_search_by_key(&place.ordinal, |(ordinal, _)| *ordinal).is_ok() {
                 places.cleared.push(place);
             }
+            if places.cleared_still.len() < CLEARED_NAMED_MAX
+                && cleared_still.binary_search_by_key(&place.ordinal, |(ordinal, _)| *ordinal).is_ok()
+            {
+                places.cleared_still.push(place);
+            }
             if let Ok(at) = swapping.binary_search_by_key(&place.ordinal, |(ordinal, _)| *ordinal) {
                 places.swaps[swapping[at].1].push(place);
             }
         }
+        tell_cleared_still(plan, &places.cleared_still, emitter);
         if self.inputs.is_fed_back() {
             tell_cleared_alone(plan, &places.cleared, emitter);
         }
@@ -135,11 +145,42 @@ fn tell_cleared_alone(plan: &Plan, cleared: &[Place], emitter: &mut Emitter<'_>)
     emitter.emit(Event::Noticed { text });
 }
 
+/// Tells who was cleared by an earlier run and is given nothing by this one, though it has rows here: as long as it is so.
+fn tell_cleared_still(plan: &Plan, places: &[Place], emitter: &mut Emitter<'_>) {
+    let still = plan.cleared_still();
+    if still.is_empty() {
+        return;
+    }
+    let named = places.iter().filter_map(|place| {
+        let at = still.binary_search_by_key(&place.ordinal, |(ordinal, _)| *ordinal).ok()?;
+        let names: Vec<&str> = still[at].1.fields.iter().map(FieldKind::name).collect();
+        Some(format!("line {} ({})", place.line, names.join(", ")))
+    });
+    let named: Vec<String> = named.collect();
+    let more = if still.len() > named.len() { ", …" } else { "" };
+    let doubt = if still.iter().all(|(_, cleared)| cleared.is_certain) { "" } else { " (or may have been)" };
+    let count = still.len() as u64;
+    let text = format!(
+        "{} {} been cleared by an earlier run to break a swap{doubt}, got nothing since, and nothing from this input: \
+         {}{more}; send rows that give it to them (what was refused in this batch goes again with --retry-failed; \
+         `journal stats` counts all)",
+        plural(count, "subject"),
+        have(count),
+        named.join(", ")
+    );
+    emitter.emit(Event::Noticed { text });
+}
+
+fn have(count: u64) -> &'static str {
+    if count == 1 { "has" } else { "have" }
+}
+
 /// Tells what earlier runs left of subjects that this input says nothing of: as long as it is so, whoever opened the journal
 /// first.
-fn tell_left(facts: &PlanFacts, emitter: &mut Emitter<'_>) {
-    let have = |count: u64| if count == 1 { "has" } else { "have" };
-    let (in_doubt, cleared) = (facts.left_in_doubt, facts.left_cleared);
+fn tell_left(plan: &Plan, emitter: &mut Emitter<'_>) {
+    let facts = plan.facts();
+    let in_doubt = facts.left_in_doubt;
+    let cleared = facts.left_cleared.saturating_sub(plan.cleared_still().len() as u64);
     if cleared > 0 {
         let text = format!(
             "{} that this input does not name {} been cleared by an earlier run to break a swap, and got nothing since: \

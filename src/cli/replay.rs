@@ -13,7 +13,8 @@ use super::fatal::Fatal;
 use super::parts;
 use super::plan_file::Task;
 use super::start::{
-    Lifted, Replay, Work, command_line, first_line, options_text, run_job, without_budgets, without_limits,
+    Lifted, Replay, Work, command_line, first_line, options_text, readdressed, run_job, without_budgets,
+    without_limits,
 };
 use crate::engine::chance::Chance;
 use crate::engine::clock::{self, Clock};
@@ -290,6 +291,7 @@ fn next_commands(typed: &[OsString], args: &ReplayArgs, run_id: &str, lifted: Li
     let owned = || again.iter().map(|word| (*word).to_owned()).collect();
     let unlimited = [without_limits(owned()), lifted.limits].concat();
     let unbudgeted = [without_budgets(owned()), lifted.budgets].concat();
+    let readdressed = readdressed(owned());
     let mut options = Vec::new();
     let mut rest = words.iter().enumerate();
     while let Some((at, word)) = rest.next() {
@@ -304,6 +306,7 @@ fn next_commands(typed: &[OsString], args: &ReplayArgs, run_id: &str, lifted: Li
     let options = options_text(options);
     NextCommands {
         again: command_line(again),
+        readdressed: command_line(readdressed.iter().map(String::as_str)),
         unlimited: command_line(unlimited.iter().map(String::as_str)),
         unbudgeted: command_line(unbudgeted.iter().map(String::as_str)),
         probe: String::new(),

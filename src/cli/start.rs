@@ -262,6 +262,7 @@ pub(super) fn next_commands(
     };
     NextCommands {
         again: named(again),
+        readdressed: named(line(&readdressed(words.clone()))),
         unlimited: named(line(&[without_limits(words), lifted.limits].concat())),
         unbudgeted: named(line(&unbudgeted)),
         probe: named(inputs.first().map(probed).unwrap_or_default()),
@@ -273,6 +274,19 @@ pub(super) fn next_commands(
 /// The words without the limits at which a run stops: in force again, they stop the next one, too.
 pub(super) fn without_limits(words: Vec<String>) -> Vec<String> {
     without_option(words, &LIMITS.map(|(flag, _)| flag))
+}
+
+/// The words with a place to be filled in for the address, where they name one.
+pub(super) fn readdressed(words: Vec<String>) -> Vec<String> {
+    const FLAG: &str = "--api-url";
+    let mut is_address = false;
+    let readdress = |word: String| {
+        if std::mem::replace(&mut is_address, word == FLAG) {
+            return "URL".to_owned();
+        }
+        if word.starts_with(&format!("{FLAG}=")) { format!("{FLAG}=URL") } else { word }
+    };
+    words.into_iter().map(readdress).collect()
 }
 
 /// The words without the error budgets.
@@ -350,6 +364,7 @@ mod tests {
             ["/usr/bin/simsync", "sync", "my export.csv", "--rate", "200/s"].map(OsString::from).into();
         let next = next_commands(&args, &["my export.csv".to_owned()], &Task::SYNC, Lifted::default());
         assert_eq!(next.again, "simsync sync 'my export.csv' --rate 200/s");
+        assert_eq!(next.readdressed, next.again, "the address is elsewhere");
         assert_eq!(next.without_inputs, "simsync sync --rate 200/s");
         assert_eq!(next.options, " --rate 200/s");
     }
@@ -364,6 +379,15 @@ mod tests {
         assert_eq!(next.unlimited, "simsync sync crm.csv --rate 9/s --until none");
         assert_eq!(next.probe, "simsync doctor --rate 9/s --probe crm.csv");
         assert_eq!(next.again, line);
+    }
+
+    #[test]
+    fn another_address_is_to_be_filled_in() {
+        for line in ["sync --api-url https://x/ a.csv", "sync --api-url=https://x/ a.csv"] {
+            let args: Vec<OsString> = format!("simsync {line}").split(' ').map(OsString::from).collect();
+            let next = next_commands(&args, &["a.csv".to_owned()], &Task::SYNC, Lifted::default());
+            assert_eq!(next.readdressed, format!("simsync {}", line.replace("https://x/", "URL")));
+        }
     }
 
     #[test]

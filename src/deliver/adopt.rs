@@ -122,7 +122,7 @@ fn append(writer: &JournalWriter, group: Vec<Fed>, now_s: i64, done: Sender<Reco
         // Whoever waits for it waits until all are told.
         drop(done.send(Recorded { places, records: count, result }));
     };
-    writer.append(records, Box::new(on_durable));
+    writer.append(&records, Box::new(on_durable));
 }
 
 /// Reports groups that became durable, waiting until no more than so many are open.

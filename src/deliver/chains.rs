@@ -42,6 +42,8 @@ pub(super) struct Chains {
     reach: Option<usize>,
     /// Updates of earlier passes that are kept back: neither they nor who waits for them is tried.
     kept_back: HashSet<u64>,
+    /// And rings whose clears are: nor is whoever belongs to one.
+    clears: HashSet<u32>,
     /// Whether the next turn goes in the order of the file. The first one goes against it: the main pass went along.
     is_forward: bool,
 }
@@ -65,9 +67,9 @@ impl Chains {
         }
     }
 
-    /// Says which updates are kept back now.
-    pub(super) fn keep_back(&mut self, kept_back: HashSet<u64>) {
-        self.kept_back = kept_back;
+    /// Says which updates are kept back now, and the clears of which rings.
+    pub(super) fn keep_back(&mut self, kept_back: HashSet<u64>, clears: HashSet<u32>) {
+        (self.kept_back, self.clears) = (kept_back, clears);
     }
 
     /// The next turn; `None` when nobody waits, or all who do were tried since `synced` has grown. `synced` counts the
@@ -82,7 +84,8 @@ impl Chains {
             .collect();
         let is_open = |at: u64, of: &Unresolved| {
             let is_kept_back = self.kept_back.contains(&at) || self.kept_back.contains(&of.linked.waits_for);
-            !is_kept_back && self.tried.get(&at).is_none_or(|then| *then < synced)
+            let waits_for_clear = of.linked.ring != 0 && self.clears.contains(&of.linked.ring);
+            !is_kept_back && !waits_for_clear && self.tried.get(&at).is_none_or(|then| *then < synced)
         };
         let open: Vec<(u64, &Unresolved)> = firsts.into_iter().filter(|(at, of)| is_open(*at, of)).collect();
         let is_free =
@@ -280,10 +283,25 @@ mod tests {
         let waits = Unresolved { linked: Linked { waits_for: 9, ..Linked::default() }, ..wants(1, 1) };
         let waiting = BTreeMap::from([(1, waits), (2, wants(2, 2))]);
         let mut chains = Chains::default();
-        chains.keep_back(HashSet::from([2, 9]));
+        chains.keep_back(HashSet::from([2, 9]), HashSet::new());
         assert_eq!(turn(&mut chains, &waiting, 0), None);
-        chains.keep_back(HashSet::new());
+        chains.keep_back(HashSet::new(), HashSet::new());
         assert_eq!(turn(&mut chains, &waiting, 0), Some(vec![1, 2]));
+    }
+
+    #[test]
+    fn whoever_belongs_to_a_ring_whose_clear_is_kept_back_has_no_turn_until_that_is_over() {
+        let of = |number: u8, ring| Unresolved {
+            linked: Linked { ring, ..Linked::default() },
+            ..wants(number, u64::from(number))
+        };
+        let waiting = BTreeMap::from([(1, of(1, 7)), (2, of(2, 8)), (3, of(3, 0))]);
+        let mut chains = Chains::default();
+        // The clear of a ring has the number of another one of it.
+        chains.keep_back(HashSet::from([9]), HashSet::from([7, 0]));
+        assert_eq!(turn(&mut chains, &waiting, 0), Some(vec![2, 3]));
+        chains.keep_back(HashSet::new(), HashSet::new());
+        assert_eq!(turn(&mut chains, &waiting, 0), Some(vec![1]));
     }
 
     #[test]

@@ -10,17 +10,17 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::Driver;
 use super::feed::Fed;
 use super::rows::Why;
 use super::settle::Settled;
+use super::{Delivered, Driver, Stopped};
 use crate::digest::{FieldHash, SubjectId};
 use crate::event::Event;
 use crate::ledger::ClearedFirst;
-use crate::plan::clear_version;
+use crate::plan::{Plan, clear_version};
 use crate::report::RowFileKind;
 use crate::row::{Place, Version};
-use crate::survey::{Judge, SWAP_CLEARED};
+use crate::survey::{Emitter, Judge, SWAP_CLEARED};
 use crate::update::{FieldFact, FieldKind, FieldSet, Fields, Update};
 
 /// Subjects that are named at the end; the rest is counted, and all are in the row files.
@@ -56,6 +56,7 @@ impl Driver<'_, '_> {
             // Its subject's own update does not stand behind it: nothing waits for a clear that is made only once.
             self.scheduler.forget_deferral(fed.update.subject);
         }
+        self.rings.settle_clear(fed.linked.ring);
         let (what, may_be_applied) = match settled {
             Settled::Withdrawn => return,
             Settled::Synced => {
@@ -94,24 +95,53 @@ impl Driver<'_, '_> {
         if cleared.is_empty() {
             return;
         }
-        let named = cleared.values().take(NAMED_MAX);
-        let named: Vec<_> = named
-            .map(|(place, cleared)| format!("line {} ({})", place.line, names(cleared.fields)))
-            .collect();
-        let more = if cleared.len() > NAMED_MAX { ", …" } else { "" };
-        let (subjects, own) = match cleared.len() {
-            1 => ("1 subject was".to_owned(), "its own update is"),
-            more => (format!("{more} subjects were"), "their own updates are"),
-        };
-        let is_certain = cleared.values().all(|(_, cleared)| cleared.is_certain);
-        let doubt = if is_certain { "" } else { " (or may have been)" };
-        let text = format!(
-            "{subjects} cleared of what others take{doubt}, and {own} not acknowledged: {}{more}; {}",
-            named.join(", "),
-            listed(cleared.len(), self.outcome.cleared_failed)
-        );
+        let text = told(cleared, &listed(cleared.len(), self.outcome.cleared_failed));
         self.emitter.emit(Event::Noticed { text });
     }
+}
+
+impl Delivered {
+    /// Of a run that delivers nothing: what earlier runs have left cleared is to be sent still.
+    pub fn nothing(plan: &Plan, places: &[Place]) -> Delivered {
+        Delivered { cleared: cleared_before(plan, places), ..Delivered::default() }
+    }
+
+    /// The same, of a run that has stopped before it delivered anything.
+    pub fn stopped(self, stopped: Stopped, emitter: &mut Emitter<'_>) -> Delivered {
+        self.tell_cleared(emitter);
+        Delivered { stopped: Some(stopped), ..self }
+    }
+
+    /// Names whoever was cleared by an earlier run, where nothing is delivered that ends it.
+    pub fn tell_cleared(&self, emitter: &mut Emitter<'_>) {
+        if !self.cleared.is_empty() {
+            emitter.emit(Event::Noticed { text: told(&self.cleared, "still to be sent") });
+        }
+    }
+}
+
+/// Whom earlier runs have cleared, of the rows that are sent; these are their places.
+pub(super) fn cleared_before(plan: &Plan, places: &[Place]) -> Cleared {
+    let cleared = places.iter().zip(plan.cleared_before());
+    cleared.map(|(place, (at, cleared))| (*at, (*place, *cleared))).collect()
+}
+
+/// Who was cleared and has nothing yet, by line and field; and where it is told, or what becomes of it.
+fn told(cleared: &Cleared, ending: &str) -> String {
+    let named = cleared.values().take(NAMED_MAX);
+    let named: Vec<_> =
+        named.map(|(place, cleared)| format!("line {} ({})", place.line, names(cleared.fields))).collect();
+    let more = if cleared.len() > NAMED_MAX { ", …" } else { "" };
+    let (subjects, own) = match cleared.len() {
+        1 => ("1 subject was".to_owned(), "its own update is"),
+        more => (format!("{more} subjects were"), "their own updates are"),
+    };
+    let is_certain = cleared.values().all(|(_, cleared)| cleared.is_certain);
+    let doubt = if is_certain { "" } else { " (or may have been)" };
+    format!(
+        "{subjects} cleared of what others take{doubt}, and {own} not acknowledged: {}{more}; {ending}",
+        named.join(", ")
+    )
 }
 
 /// Which files list so many subjects, of which so many updates have failed, and what becomes of the others.

@@ -54,12 +54,12 @@ impl Driver<'_, '_> {
         if self.records.is_empty() {
             return;
         }
-        let records = std::mem::take(&mut self.records);
         let mut durable = std::mem::take(&mut self.pending);
-        durable.records = records.len() as u64;
+        durable.records = self.records.len() as u64;
         self.commits_open += 1;
         let commit = Commit { waker: self.waker.clone(), durable: Some(durable) };
-        self.writer.append(records, Box::new(move |written| commit.answer(written)));
+        self.writer.append(&self.records, Box::new(move |written| commit.answer(written)));
+        self.records.clear();
     }
 
     /// A group is durable: what it opened may be sent, what it settled is reported.

@@ -106,11 +106,11 @@ impl Groups {
 
     /// Hands the group over, and waits until no more than so many are open.
     fn append(&mut self, open_max: usize) -> Result<(), Stopped> {
-        let group = std::mem::take(&mut self.group);
-        if !group.is_empty() {
+        if !self.group.is_empty() {
             let done = self.done.clone();
             // Whoever waits for it waits until all are told.
-            self.writer.append(group, Box::new(move |result| drop(done.send(result))));
+            self.writer.append(&self.group, Box::new(move |result| drop(done.send(result))));
+            self.group.clear();
             self.open += 1;
         }
         while self.open > open_max

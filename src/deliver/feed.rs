@@ -177,6 +177,7 @@ impl Feed<'_> {
                 Folded::Update(update) => (update, ruling.is_folded()),
                 Folded::Early(update) => (update, true),
             };
+            let update = update.settling(beside.settles, self.judge.key_field());
             let fed = Fed {
                 place,
                 body: body(self.envelope, self.clear_as, &update.fields),

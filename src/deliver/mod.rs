@@ -193,14 +193,15 @@ impl Stopped {
         }
     }
 
-    /// The refusals that stopped the run, if they did.
+    /// The answers that stopped the run, if they did.
     fn halt(&self) -> Option<Halt> {
         let Stopped::Cause(cause) = self else { return None };
         match cause {
             StopCause::NothingAccepted { .. } => Some(Halt::NothingAccepted),
             StopCause::RefusalsInARow { .. } => Some(Halt::RefusalsInARow),
             StopCause::ErrorBudget { .. } | StopCause::SignatureBudget { .. } => Some(Halt::Budget),
-            StopCause::TokenRefused | StopCause::Outage | StopCause::Redirected { .. } => None,
+            StopCause::Redirected { .. } => Some(Halt::Redirected),
+            StopCause::TokenRefused | StopCause::Outage => None,
         }
     }
 
@@ -436,8 +437,7 @@ pub fn deliver(delivery: Delivery<'_>, emitter: &mut Emitter<'_>) -> Result<Deli
         Fates::new(delivery.space),
     );
     driver.batch = delivery.batch;
-    let cleared = delivery.cleared.iter().zip(delivery.plan.cleared_before());
-    driver.outcome.cleared = cleared.map(|(place, (at, cleared))| (*at, (*place, *cleared))).collect();
+    driver.outcome.cleared = clears::cleared_before(delivery.plan, delivery.cleared);
     driver.senders = Some(senders);
     driver.set_hours(rules.hours.clone());
     run_passes(&mut driver, delivery);

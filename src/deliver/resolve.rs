@@ -34,7 +34,7 @@ pub(super) fn run(driver: &mut Driver<'_, '_>, delivery: &mut Delivery<'_>) {
     let mut chains = holders(driver, delivery);
     while driver.is_going() {
         // What is carried over is with the scheduler already.
-        chains.keep_back(driver.held.keys().copied().collect());
+        chains.keep_back(driver.held.keys().copied().collect(), driver.clears_kept_back());
         match chains.next(&driver.deferred, driver.synced()) {
             Some(turn) => {
                 let waiting = driver.deferred.len();

@@ -30,6 +30,8 @@ pub(super) struct Rings {
     beyond: HashSet<u32>,
     /// Rings for which the limit had some room, and too little.
     without_room: Option<WithoutRoom>,
+    /// Rings whose clears are kept back since an earlier pass: whoever belongs to one waits for it.
+    kept_back: HashSet<u32>,
     /// Groups that wait until rings are finished.
     waiting: HashSet<u32>,
     /// What waits of them: ordinals, and whether it is a clear.
@@ -75,6 +77,21 @@ impl Rings {
                 self.open.remove(&ring);
             }
         }
+    }
+
+    /// Says whose clears are kept back now.
+    pub(super) fn keep_back(&mut self, rings: HashSet<u32>) {
+        self.kept_back = rings;
+    }
+
+    /// The clear of a ring has its fate.
+    pub(super) fn settle_clear(&mut self, ring: u32) {
+        self.kept_back.remove(&ring);
+    }
+
+    /// Whether an update belongs to a ring whose clear is kept back.
+    pub(super) fn waits_for_clear(&self, linked: Linked) -> bool {
+        linked.ring != 0 && self.kept_back.contains(&linked.ring)
     }
 
     /// Rings that may be begun now.
@@ -281,6 +298,17 @@ pub(super) mod tests {
         assert!(!rings.is_any_open());
         let WithoutRoom { rings, line, rows_min } = rings.without_room.unwrap();
         assert_eq!((rings, line, rows_min), (1, 2, 5));
+    }
+
+    #[test]
+    fn whoever_belongs_to_a_ring_waits_for_a_clear_that_is_kept_back() {
+        let mut rings = Rings::default();
+        let waits =
+            |rings: &Rings| [0, 1, 2].map(|ring| rings.waits_for_clear(of(ring, 1, u32::from(ring > 0))));
+        rings.keep_back(HashSet::from([0, 1]));
+        assert_eq!(waits(&rings), [false, true, false]);
+        rings.settle_clear(1);
+        assert_eq!(waits(&rings), [false; 3]);
     }
 
     #[test]

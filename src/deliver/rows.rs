@@ -288,7 +288,9 @@ impl Reasons<'_> {
         overtaken: Option<Overtaken>,
     ) -> Result<Option<Why>, SpillError> {
         let ordinal = place.ordinal;
-        Ok(match self.plan.ruling(ordinal) {
+        let still = self.plan.cleared_still();
+        let still = still.binary_search_by_key(&ordinal, |(of, _)| *of).ok().map(|at| still[at].1);
+        let why = match self.plan.ruling(ordinal) {
             Ruling::Rejected => Some(rejected(row, judged)),
             Ruling::Conflict if swap > 0 => Some(self.swaps.why(place, swap)),
             Ruling::Conflict => Some(self.conflict(ordinal)),
@@ -315,6 +317,10 @@ impl Reasons<'_> {
             | Ruling::Duplicate
             | Ruling::Unchanged
             | Ruling::Confirmed => None,
+        };
+        Ok(match (why, still) {
+            (Some(why), Some(cleared)) => Some(clears::why(cleared, Some(why))),
+            (why, _) => why,
         })
     }
 

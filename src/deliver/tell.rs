@@ -35,7 +35,10 @@ fn slow_words(slowing: Slowing, adapts: bool) -> String {
     match slowing {
         Slowing::Failing { gap_us } => format!("{}, because too many requests fail", at_most(gap_us)),
         Slowing::TurnedAway { gap_us } => {
-            format!("{}, because the API turns away what comes faster (429 or 503)", at_most(gap_us))
+            format!(
+                "{}, because the API turns requests away (429 or 503): what comes faster, or certain rows",
+                at_most(gap_us)
+            )
         }
         Slowing::Quota { gap_us } => {
             format!("{}, because the API's rate limit headers leave no more", at_most(gap_us))

@@ -5,7 +5,7 @@
 //! with it, without an attempt in vain. One reading serves as many waves as can be held. Not here: who waits for whom
 //! (`plan/chain.rs`), and what is held (`later.rs`).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use super::feed::{Fed, LaterWaves, Selection};
 use super::resolve::pass_without_reading;
@@ -62,9 +62,16 @@ impl Driver<'_, '_> {
         self.later.begin();
     }
 
+    /// Rings whose clears are with the scheduler since an earlier pass, when one is over.
+    pub(super) fn clears_kept_back(&self) -> HashSet<u32> {
+        self.held.values().filter(|held| held.fed.is_clear).map(|held| held.fed.linked.ring).collect()
+    }
+
     /// A pass is over in which everybody else waited for what is carried over into the next: nobody does any longer. What is
     /// linked with that waits for a later pass, or is decided upon by the server.
     fn let_kept_back_be(&mut self) {
+        let clears = self.clears_kept_back();
+        self.rings.keep_back(clears);
         for held in self.held.values() {
             self.later.settle(held.fed.linked.group, held.fed.place.ordinal);
         }

@@ -11,6 +11,9 @@ const PASSED_TIMES: u64 = 4;
 /// Such 429 in a row after which they are the update's own.
 const ALONE_MIN: u32 = 2;
 
+/// Chronic updates of which that is found while nobody passes, from which it is believed of all of them.
+const CHRONIC_MIN: u32 = 3;
+
 /// Updates left at the end of the input, at most, of which nobody else can tell: others have passed before them.
 pub(super) const LAST_MAX: usize = 3;
 
@@ -37,6 +40,8 @@ pub(super) struct Answers {
     pushed_back: u64,
     /// Both, and those 429 that tell nothing new.
     answered: u64,
+    /// Chronic updates found to be pushed back for themselves since somebody passed.
+    chronic: u32,
 }
 
 /// What an update was told so far.
@@ -59,6 +64,11 @@ pub(super) struct PushedBack {
 }
 
 impl PushedBack {
+    /// Of an update behind one of its subject that was pushed back for itself.
+    pub(super) fn behind_own() -> PushedBack {
+        PushedBack { alone: ALONE_MIN, ..PushedBack::default() }
+    }
+
     /// Whether it is known to be pushed back for itself.
     pub(super) fn is_own(self) -> bool {
         self.alone >= ALONE_MIN
@@ -87,11 +97,13 @@ impl Answers {
     pub(super) fn on_definite(&mut self) {
         self.passed += 1;
         self.answered += 1;
+        self.chronic = 0;
     }
 
     /// An update was pushed back; whether for itself. Of a chronic one it is believed where nobody passes, too: it may be that
     /// nothing else is sent. So it is of one of the last, where others have passed in this run, after a while.
     pub(super) fn on_throttled(&mut self, of: &mut PushedBack, is_chronic: bool, left: Option<Left>) -> bool {
+        let was_own = of.is_own();
         let is_quiet = self.passed > 0 && of.since.is_none_or(|(passed, _)| passed == self.passed);
         of.left = left.filter(|_| is_quiet).map(|left| {
             let (since_ms, times) = of.left.unwrap_or((left.now_ms, 0));
@@ -117,7 +129,11 @@ impl Answers {
                 of.alone = of.alone.max(ALONE_MIN);
             }
         }
+        if is_chronic && self.chronic >= CHRONIC_MIN {
+            of.alone = of.alone.max(ALONE_MIN);
+        }
         let is_own = of.is_own();
+        self.chronic += u32::from(is_chronic && is_own && !was_own);
         // Asked again at once, with nobody between, it tells the others nothing new.
         of.was_again = of.since.is_some() && of.answered == self.answered;
         self.pushed_back += u64::from(!is_own && !is_chronic && !of.was_again);

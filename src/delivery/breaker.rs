@@ -250,9 +250,12 @@ impl Breaker {
         Recovered { has_closed, confirmed, refunds }
     }
 
-    /// Takes out what an update was charged with and no definite answer has followed.
-    pub(super) fn take_charges(&mut self, id: UpdateId) -> Option<u32> {
-        self.charges.remove(&id)
+    /// Takes out one of those that an update was charged with and no definite answer has followed. Whether there is one.
+    pub(super) fn take_charge(&mut self, id: UpdateId) -> bool {
+        self.charges.get_mut(&id).filter(|charges| **charges > 0).is_some_and(|charges| {
+            *charges -= 1;
+            true
+        })
     }
 
     fn forget_streak(&mut self) {

@@ -7,15 +7,19 @@ use super::decision::{Decision, UpdateId};
 use super::outcome::{Failure, StopCause, Verdict};
 use super::rules::SIGNATURES_MAX;
 use super::schedule::Scheduler;
+use crate::ledger::FailureKind;
 
 impl Scheduler {
     /// An update has failed for good.
     pub(super) fn fail(&mut self, id: UpdateId, failure: Failure, decision: &mut Decision) {
-        let settled = self.lanes.settle(id);
-        if let Some(item) = &settled {
-            self.away.remove(&item.subject);
+        let known = self.lanes.get(id).map(|item| (item.subject, item.is_turned_away_alone()));
+        if let Some((subject, is_turned_away)) = known {
+            self.away.remove(&subject);
+            if failure.kind == FailureKind::Exhausted {
+                self.lanes.note_exhausted(subject, is_turned_away && failure.status == Some(429));
+            }
         }
-        if !settled.is_some_and(|item| item.chronic) {
+        if !self.lanes.settle(id).is_some_and(|item| item.is_chronic_before()) {
             self.count(&failure.signature, decision);
         }
         decision.verdicts.push((id, Verdict::Failed(failure)));

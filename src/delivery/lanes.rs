@@ -47,6 +47,8 @@ enum Stand {
 pub(super) struct Item {
     pub(super) subject: SubjectId,
     pub(super) chronic: bool,
+    /// Whether it is chronic only since an earlier update of its subject ran out of attempts in this run.
+    pub(super) follows_failed: bool,
     /// Requests made for it, whatever became of them.
     pub(super) attempts: u32,
     /// Attempts that count against it.
@@ -79,6 +81,8 @@ pub(super) struct Item {
     pub(super) away: bool,
     /// The kind of its latest answer that was none to its liking.
     pub(super) against: Option<Against>,
+    /// Passes in which it went on although its attempts were used up.
+    passes: u32,
     /// Requests for it that the server did not look at.
     pub(super) unprocessed: u32,
     /// Its 429.
@@ -107,6 +111,9 @@ pub(super) struct Lanes {
     delayed: BTreeMap<(u64, u64), UpdateId>,
     delayed_chronic: BTreeMap<(u64, u64), UpdateId>,
     delays: u64,
+    /// Subjects of which an update ran out of attempts and none has passed since, as far as they are kept; whether it was pushed
+    /// back for itself.
+    exhausted: HashMap<SubjectId, bool>,
     /// Attempts launched so far.
     launched: u64,
     in_flight: usize,
@@ -133,9 +140,12 @@ impl Lanes {
     /// Takes an update in, at the end of its subject's lane.
     pub(super) fn offer(&mut self, offer: Offer, is_away: bool) {
         debug_assert!(!self.items.contains_key(&offer.id), "an update is offered once");
+        let failed = self.exhausted.get(&offer.subject).filter(|_| !offer.chronic);
+        let (follows_failed, was_pushed_back) = (failed.is_some(), failed == Some(&true));
         let item = Item {
             subject: offer.subject,
-            chronic: offer.chronic,
+            chronic: offer.chronic || follows_failed,
+            follows_failed,
             attempts: 0,
             charged: 0,
             waived: 0,
@@ -152,8 +162,9 @@ impl Lanes {
             suspected: false,
             away: is_away,
             against: None,
+            passes: 0,
             unprocessed: 0,
-            pushed_back: PushedBack::default(),
+            pushed_back: if was_pushed_back { PushedBack::behind_own() } else { PushedBack::default() },
             turned_away: TurnedAway::default(),
             is_from_behind: false,
             stand: Stand::Behind,
@@ -217,11 +228,6 @@ impl Lanes {
     /// Updates that could be sent as far as they themselves are concerned, delayed ones not counted.
     pub(super) fn ready(&self) -> usize {
         self.plain_ready() + self.last.len()
-    }
-
-    /// Updates that are not chronic.
-    pub(super) fn plain(&self) -> usize {
-        self.plain
     }
 
     /// Subjects whose turn it is and whose update may testify about the server.

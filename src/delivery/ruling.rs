@@ -65,11 +65,7 @@ impl Scheduler {
                 | Outcome::Refused { .. }
                 | Outcome::Conflict { .. }
         ) {
-            self.testify(id, true, now_ms);
-            if let Some(item) = self.lanes.get(id) {
-                self.same.on_passed(item.turned_away);
-                self.heard = self.heard.max(item.number);
-            }
+            self.note_answered(id, &outcome, generation, now_ms);
         }
         self.note_turned_away(id, &outcome, status, now_ms);
         self.feed_concurrency(id, &outcome, status, now_ms);
@@ -113,6 +109,21 @@ impl Scheduler {
             Outcome::Redirected => {
                 self.on_redirected(id, status.unwrap_or_default(), decision);
             }
+        }
+    }
+
+    /// Notes an answer about what the update says.
+    fn note_answered(&mut self, id: UpdateId, outcome: &Outcome, generation: u64, now_ms: u64) {
+        self.testify(id, true, now_ms);
+        let Some(item) = self.lanes.get(id) else { return };
+        self.same.on_passed(item.turned_away);
+        self.heard = self.heard.max(item.number);
+        if *outcome != Outcome::Acknowledged && !self.is_first_contact() {
+            self.token.on_answered(generation, item.number, item.subject);
+        }
+        // Where it is not always the same ones after all, nobody is known to be for its own sake.
+        if self.same.is_taken_back() {
+            self.lanes.take_same_back();
         }
     }
 
@@ -327,11 +338,12 @@ impl Scheduler {
         let sent_ms = item.sent.1;
         let is_own =
             self.answers.on_throttled(&mut item.pushed_back, item.chronic, left) || item.turned_away.is_own();
-        let (subject, maybe_applied, is_chronic) = (item.subject, item.maybe_applied, item.chronic);
+        let (subject, maybe_applied) = (item.subject, item.maybe_applied);
+        let (is_chronic, follows_failed) = (item.chronic, item.follows_failed);
         // What is known to be a row's own is nobody else's, and what names no delay is not taken for everybody's while it is
         // always the same rows.
         let has_delay = retry_after_ms.is_some_and(|asked_ms| asked_ms > 0);
-        let is_for_all = is_chronic || !is_own && (has_delay || !self.same.are_same());
+        let is_for_all = !is_own && (is_chronic || has_delay || !self.same.are_same());
         if is_for_all && let Some(ms) = self.quiet.on_throttled(now_ms, sent_ms, retry_after_ms) {
             self.quiet_all(id, ms, has_delay, now_ms, decision);
         }
@@ -346,6 +358,11 @@ impl Scheduler {
             let asked_ms = retry_after_ms.filter(|asked_ms| *asked_ms > 0);
             let delay_min_ms =
                 asked_ms.unwrap_or(self.rules.throttle_default_ms).min(self.rules.retry_after_max_ms);
+            // Where nobody else is sent, no answer shows that it is nobody else's.
+            if is_chronic && !follows_failed {
+                self.breaker.on_own_pushback();
+                self.quiet_for(delay_min_ms, REASON_THROTTLED, now_ms, decision);
+            }
             let trouble = Trouble { failure, is_chargeable: true, retry_after_ms: None, delay_min_ms };
             return self.on_trouble(id, trouble, now_ms, jitter, decision);
         }
@@ -387,6 +404,13 @@ impl Scheduler {
         }
     }
 
+    /// Everybody is quiet for so long, and no longer the next time.
+    fn quiet_for(&mut self, ms: u64, reason: &'static str, now_ms: u64, decision: &mut Decision) {
+        if let Some(ms) = self.quiet.on_retry_after(now_ms, ms) {
+            decision.actions.push(Action::QuietStarted { ms, reason });
+        }
+    }
+
     /// A temporary failure: the row's or the server's, which its neighbours will show.
     pub(super) fn on_trouble(
         &mut self,
@@ -397,10 +421,8 @@ impl Scheduler {
         decision: &mut Decision,
     ) {
         let Trouble { mut failure, is_chargeable, retry_after_ms, delay_min_ms } = trouble;
-        if let Some(asked_ms) = retry_after_ms.filter(|asked| *asked > 0)
-            && let Some(ms) = self.quiet.on_retry_after(now_ms, asked_ms)
-        {
-            decision.actions.push(Action::QuietStarted { ms, reason: REASON_RETRY_AFTER });
+        if let Some(asked_ms) = retry_after_ms.filter(|asked| *asked > 0) {
+            self.quiet_for(asked_ms, REASON_RETRY_AFTER, now_ms, decision);
         }
         let is_shed = failure.status == Some(503);
         if is_chargeable && !(is_shed && self.shed.is_by_rate()) {
@@ -524,15 +546,7 @@ impl Scheduler {
     /// known of each: others have passed after a failure of it, or the application itself answers it with an error (and not
     /// a gateway or a proxy on its behalf, nor silence). Else it is the server's, as long as nobody passes: up to `outage_max`.
     pub(super) fn give_up_condemned(&mut self, decision: &mut Decision) {
-        let is_known = |(id, condemned): (&UpdateId, &Condemned)| {
-            let is_known = |item: &Item| {
-                let is_answered = item.answered.saturating_mul(2) >= item.charged;
-                item.chronic || item.is_passed_over || is_answered || item.is_turned_away_alone()
-            };
-            let is_same = self.same.are_known() && condemned.failure.status == Some(503);
-            is_same || self.lanes.get(*id).is_some_and(is_known)
-        };
-        if self.condemned.iter().all(is_known) {
+        if self.condemned.keys().all(|id| self.is_own(*id) || self.is_among_same(*id)) {
             return self.fail_condemned(u64::MAX, decision);
         }
         let now_ms = self.free.looked_ms();
@@ -540,6 +554,29 @@ impl Scheduler {
         let refunds = self.breaker.open_for_the_last(now_ms);
         self.brake.on_outage(now_ms);
         self.refund(refunds, now_ms);
+    }
+
+    /// Whether it is known of an update whose attempts are used up that it fails on its own.
+    fn is_own(&self, id: UpdateId) -> bool {
+        self.lanes.get(id).is_some_and(|item| {
+            let is_answered = item.answered.saturating_mul(2) >= item.charged;
+            item.is_chronic_before() || item.is_passed_over || is_answered || item.is_turned_away_alone()
+        })
+    }
+
+    /// Whether an update that was first turned away when nobody was left to pass stands in the file between such that are known
+    /// to be for their own sake, where it is always the same ones: rows that fail for their own sake stand together.
+    fn is_among_same(&self, id: UpdateId) -> bool {
+        let is_turned_away = |other: &UpdateId| {
+            self.condemned.get(other).is_some_and(|condemned| condemned.failure.status == Some(503))
+        };
+        let is_beside = |mut others: &mut dyn Iterator<Item = UpdateId>| {
+            (&mut others).take_while(is_turned_away).any(|other| self.is_own(other))
+        };
+        self.same.are_known()
+            && is_turned_away(&id)
+            && is_beside(&mut (0..id).rev())
+            && is_beside(&mut (id + 1..))
     }
 
     /// Fails the condemned whose last attempt is not younger than this.

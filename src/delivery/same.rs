@@ -55,6 +55,8 @@ pub(super) struct Same {
     again: Tally,
     seem_same: bool,
     are_same: bool,
+    /// Whether that was taken back since it was asked.
+    is_taken_back: bool,
     in_a_row: u32,
 }
 
@@ -62,6 +64,11 @@ impl TurnedAway {
     /// Whether it is known to be turned away for its own sake.
     pub(super) fn is_own(self) -> bool {
         self.is_own
+    }
+
+    /// What was found of it is taken back.
+    pub(super) fn take_back(&mut self) {
+        self.is_own = false;
     }
 }
 
@@ -88,6 +95,11 @@ impl Same {
     /// Whether they were found to be, whatever the latest answers say.
     pub(super) fn are_known(&self) -> bool {
         self.are_same
+    }
+
+    /// Whether the finding was taken back since it was asked last: what was known of single updates is, too.
+    pub(super) fn is_taken_back(&mut self) -> bool {
+        std::mem::take(&mut self.is_taken_back)
     }
 
     /// Whether one has passed that was turned away before.
@@ -131,6 +143,7 @@ impl Same {
         let part = if self.are_same { COMING_PART } else { MISSING_PART };
         let are_missing = again.passed * first.all() * part <= expected;
         let are_expected = |least: u64| expected >= least * first.all().max(1);
+        self.is_taken_back |= self.are_same && !are_missing;
         self.are_same = are_missing && (self.are_same || are_expected(EXPECTED_MIN));
         self.seem_same = are_missing && (self.are_same || are_expected(EXPECTED_FEW));
     }
@@ -184,7 +197,8 @@ mod tests {
         assert!(!same.are_same(), "ten in a row are everybody's");
         same.on_passed(TurnedAway::default());
         assert!(same.are_same());
+        assert!(!same.is_taken_back());
         (0..40).for_each(|_| same.on_passed(of[0]));
-        assert!(!same.are_same());
+        assert!(!same.are_same() && same.is_taken_back() && !same.is_taken_back());
     }
 }

@@ -21,7 +21,7 @@ use super::decision::{Action, Attempt, Condition, Decision, Leftover, Offer, Tok
 use super::free::FreeTime;
 use super::guard::Guard;
 use super::in_a_row::InARow;
-use super::lanes::Lanes;
+use super::lanes::{Item, Lanes};
 use super::outcome::{Failure, Seen, StopCause, Verdict};
 use super::pause::Quiet;
 use super::quota::QuotaPace;
@@ -77,6 +77,8 @@ pub struct Scheduler {
     pub(super) stopped_for: Option<Against>,
     /// Nothing more will be offered in this run.
     pub(super) is_input_over: bool,
+    /// Nothing more fits, although more may come: what is kept back is ruled on for want of room.
+    pub(super) is_only_full: bool,
     /// Nothing more will be offered in this pass, and others follow.
     pub(super) is_pass_over: bool,
     /// Updates pushed back alone at the end of a pass that others follow.
@@ -119,6 +121,7 @@ impl Scheduler {
             others_passed: false,
             stopped_for: None,
             is_input_over: false,
+            is_only_full: false,
             is_pass_over: false,
             left_back: BTreeSet::new(),
             is_draining: false,
@@ -316,10 +319,11 @@ impl Scheduler {
     pub fn release_withheld(&mut self, is_over: bool) -> Decision {
         self.is_input_over |= is_over;
         let was_over = std::mem::replace(&mut self.is_input_over, true);
+        self.is_only_full = !was_over;
         let mut decision = Decision::default();
         decision.verdicts.append(&mut self.owed);
         self.give_up_withholding(&mut decision);
-        self.is_input_over = was_over;
+        (self.is_input_over, self.is_only_full) = (was_over, false);
         decision
     }
 
@@ -335,16 +339,20 @@ impl Scheduler {
     }
 
     /// A later pass begins: what was deferred may be offered again, and so many updates more may be deferred. What was
-    /// carried over goes on: what nobody's answer has confirmed is no row's own failure, and is tried again.
+    /// carried over goes on: what nobody's answer has confirmed is no row's own failure, and is tried once more, in the first
+    /// passes.
     pub fn begin_pass(&mut self, deferred_room: usize) {
         self.deferred = HashMap::new();
         self.deferred_room = deferred_room;
         (self.is_input_over, self.is_pass_over) = (false, false);
         self.lanes.expect_fresh(false);
         let now_ms = self.free.looked_ms();
-        for (id, _) in std::mem::take(&mut self.condemned) {
-            if let Some((item, charges)) = self.lanes.get_mut(id).zip(self.breaker.take_charges(id)) {
-                item.refund(charges);
+        let may_go_on = |id: &UpdateId| self.lanes.get_mut(*id).is_some_and(Item::may_go_on);
+        let again: Vec<UpdateId> = self.condemned.keys().copied().filter(may_go_on).collect();
+        for id in again {
+            self.condemned.remove(&id);
+            if let Some(item) = self.lanes.get_mut(id).filter(|_| self.breaker.take_charge(id)) {
+                item.refund(1);
             }
             self.lanes.delay(id, now_ms);
         }

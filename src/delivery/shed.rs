@@ -226,7 +226,11 @@ impl Shed {
         let had_any = !self.volleys.is_empty();
         self.volleys.retain(|of| *of != subject);
         if had_any && self.volleys.is_empty() {
-            self.kept = self.before.take();
+            // What was left meanwhile, or raised beyond it, does not come back.
+            let before = self.before.take();
+            let faster =
+                |kept: Kept| before.map(|before| if before.gap_us < kept.gap_us { before } else { kept });
+            self.kept = self.kept.and_then(faster);
         }
     }
 
@@ -491,6 +495,24 @@ mod tests {
         assert_eq!(shed.tick.since_ms, 319_000);
         shed.on_quiet(10_000, 400_000);
         assert_eq!(shed.tick.since_ms, 329_000);
+    }
+
+    #[test]
+    fn what_a_row_of_its_own_taught_is_forgotten_and_no_rate_comes_back_that_was_left_meanwhile() {
+        let mut proxy = Proxy::new();
+        for _ in 0..30 {
+            proxy.second(50);
+        }
+        let learned_us = proxy.shed.gap_us();
+        assert!(learned_us.is_some());
+        proxy.shed.on_volley(Some(subject(1_000_000)), 1_000, proxy.now_ms);
+        assert!(proxy.shed.gap_us() > learned_us, "its 429 has lowered the rate");
+        for _ in 0..60 {
+            proxy.second(100_000);
+        }
+        assert_eq!(proxy.shed.gap_us(), None, "the server takes whatever comes");
+        proxy.shed.on_own(subject(1_000_000));
+        assert_eq!(proxy.shed.gap_us(), None);
     }
 
     #[test]

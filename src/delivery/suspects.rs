@@ -29,7 +29,7 @@ struct Suspect {
     after: u64,
     /// Whether it testifies: neither chronic nor refused before.
     counts: bool,
-    /// Whether others were refused in a row with it, which then ended by itself.
+    /// Whether others were refused in a row with it, which then ended by itself; or nobody has passed under a new token.
     is_one_of_several: bool,
 }
 
@@ -85,6 +85,13 @@ impl Suspects {
                 self.streak_from = number;
             }
             self.streak = self.streak.saturating_add(1);
+        }
+    }
+
+    /// One was refused under a new token that nobody has passed under yet: it may take a moment until that is known everywhere.
+    pub(super) fn try_once_more(&mut self, id: UpdateId) {
+        if let Some(suspect) = self.suspects.get_mut(&id) {
+            suspect.is_one_of_several = true;
         }
     }
 

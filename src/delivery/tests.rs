@@ -11,11 +11,14 @@ mod away;
 mod bad;
 mod days;
 mod elapsed;
+mod followers;
 mod health;
 mod passes;
 mod pauses;
+mod same;
 mod slowing;
 mod suspects;
+mod trial;
 
 /// A scheduler with a clock of its own, and everything it ever said.
 struct Desk {
@@ -50,6 +53,13 @@ impl Desk {
         desk.verdicts.clear();
         desk.actions.clear();
         desk
+    }
+
+    /// The same with these updates, behind which nothing comes.
+    fn with_last(mut self, ids: std::ops::Range<u64>) -> Desk {
+        ids.for_each(|id| self.offer(id, id));
+        self.end_of_input();
+        self
     }
 
     fn offer(&mut self, id: UpdateId, subject_number: u64) {

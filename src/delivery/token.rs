@@ -5,6 +5,9 @@
 
 use std::collections::BTreeSet;
 
+use super::suspects::TRIED_MAX;
+use crate::digest::SubjectId;
+
 /// What a refusal of the token leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TokenRuling {
@@ -31,6 +34,12 @@ pub(super) struct TokenState {
     trial_from: u64,
     /// Generations under which an update was acknowledged in this run. A run sees few of them.
     passed: BTreeSet<u64>,
+    /// Subjects that were answered for what they say in this trial, and nobody turned away between them.
+    answered: BTreeSet<SubjectId>,
+    /// Trials that ended so.
+    answered_trials: u32,
+    /// The generation whose trial ended so last.
+    answered_generation: Option<u64>,
 }
 
 impl TokenState {
@@ -57,6 +66,29 @@ impl TokenState {
         self.is_on_trial &= generation < self.generation || number <= self.trial_from;
     }
 
+    /// The attempt of this number was refused under this generation for what it says (422, 409), and not for the token. Several of
+    /// them in a row end the trial: nothing but such rows may be left. One is not enough, for some APIs look at what an update
+    /// says first; and it is no proof, so that nobody who was turned away has failed for it, and each time it takes twice as
+    /// many.
+    pub(super) fn on_answered(&mut self, generation: u64, number: u64, subject: SubjectId) {
+        if generation < self.generation || !self.is_on_trial || number <= self.trial_from {
+            return;
+        }
+        self.answered.insert(subject);
+        let needed = u64::from(TRIED_MAX).saturating_mul(1 << self.answered_trials.min(32));
+        if self.answered.len() as u64 >= needed {
+            self.is_on_trial = false;
+            self.answered_trials += 1;
+            self.answered_generation = Some(self.generation);
+            self.answered.clear();
+        }
+    }
+
+    /// Somebody was turned away in this trial.
+    pub(super) fn on_turned_away(&mut self) {
+        self.answered.clear();
+    }
+
     /// Whether it was read again for a refusal and is the same: the next refusal may be a row's own.
     pub(super) fn is_doubted(&self) -> bool {
         self.is_doubted
@@ -77,9 +109,10 @@ impl TokenState {
         self.is_on_trial && launched == self.trial_from
     }
 
-    /// Whether it was just read again: nothing has passed since.
+    /// Whether it was just read again: nothing has passed since, nor was it taken for good for other answers.
     pub(super) fn is_reread(&self) -> bool {
-        self.is_on_trial || self.is_replacement && !self.has_passed(self.generation)
+        let is_answered = self.answered_generation == Some(self.generation);
+        self.is_on_trial || self.is_replacement && !is_answered && !self.has_passed(self.generation)
     }
 
     /// Whether it is another one than the run began with.
@@ -135,6 +168,7 @@ impl TokenState {
             (self.is_doubted, self.is_on_trial) = (is_tried, is_tried || is_proven);
             self.is_awaited = false;
             self.trial_from = launched;
+            self.answered.clear();
         }
         is_new || !self.is_awaited
     }

@@ -89,7 +89,7 @@ impl Scheduler {
         let Some(kind) = self.stopped_for else { return Vec::new() };
         let on_wire = self.lanes.in_flight_ids();
         let blamed = self.lanes.items().filter(|(id, item)| {
-            item.against == Some(kind) && !item.chronic && on_wire.binary_search(id).is_err()
+            item.against == Some(kind) && !item.is_chronic_before() && on_wire.binary_search(id).is_err()
         });
         let mut ids: Vec<UpdateId> = blamed.map(|(id, _)| id).collect();
         ids.sort_unstable();
@@ -99,18 +99,20 @@ impl Scheduler {
     /// An update was acknowledged.
     pub(super) fn note_passed(&mut self, id: UpdateId) {
         let Some(item) = self.lanes.get(id) else { return };
+        let subject = item.subject;
         self.others_passed |= !item.away;
-        self.away.remove(&item.subject);
+        self.away.remove(&subject);
+        self.lanes.forget_exhausted(subject);
     }
 
     /// Whether an update is known to be turned away for its own sake if it is: it testifies to nothing then.
     pub(super) fn is_known(&self, id: UpdateId) -> bool {
-        self.lanes.get(id).is_some_and(|item| item.chronic || item.away && self.are_left_alone())
+        self.lanes.get(id).is_some_and(|item| item.is_chronic_before() || item.away && self.are_left_alone())
     }
 
     /// Whether the target has accepted nothing yet, and no earlier run was stopped for single rows there: what turns one away
     /// turns all away.
-    fn is_first_contact(&self) -> bool {
+    pub(super) fn is_first_contact(&self) -> bool {
         self.guard.is_on() && self.rules.turned_away.subjects.is_empty()
     }
 
@@ -123,9 +125,11 @@ impl Scheduler {
     /// Whether nobody else is left than those that the run before left alone.
     fn are_left_alone(&self) -> bool {
         self.rules.turned_away.are_left_alone
+            && self.is_input_over
+            && !self.is_only_full
             && !self.guard.is_on()
             && !self.token.is_replaced()
-            && self.lanes.items().all(|(_, item)| item.chronic || item.away)
+            && self.lanes.items().all(|(_, item)| item.is_chronic_before() || item.away)
     }
 
     /// Whether the next attempt is best made for somebody from anywhere: only that tells the rows from what is everybody's.
@@ -143,7 +147,7 @@ impl Scheduler {
         let Some(item) = self.lanes.get_mut(id) else { return };
         item.maybe_applied |= maybe_applied;
         item.against = Some(Against::Address);
-        let (number, sent_ms, is_known) = (item.number, item.sent.1, item.chronic);
+        let (number, sent_ms, is_known) = (item.number, item.sent.1, item.is_chronic_before());
         if self.is_first_contact() {
             self.go_again(id, 0, decision);
             return self.stop(StopCause::Redirected { status }, decision);
@@ -199,11 +203,18 @@ impl Scheduler {
             return self.go_again(id, 0, decision);
         }
         let counts = !was_suspected && !self.is_known(id);
+        let is_new_token = self.token.is_replaced() && !self.token.has_passed(generation);
         if is_beside {
             self.suspects.add_beside(id, failure, self.lanes.launched(), counts);
             return decision.verdicts.push((id, Verdict::Withheld));
         }
         self.suspects.add(id, failure, number, self.lanes.launched(), counts);
+        if counts {
+            self.token.on_turned_away();
+        }
+        if counts && is_new_token {
+            self.suspects.try_once_more(id);
+        }
         decision.verdicts.push((id, Verdict::Withheld));
         // At first contact it goes on for the sake of those that were on the wire: nobody else is asked once the last of them is
         // refused.
@@ -283,7 +294,7 @@ impl Scheduler {
             TokenRuling::Reread => {
                 // They wait for what others are answered under the same token; where nobody else is left they go again, but
                 // for chronic ones.
-                if is_last && self.lanes.plain() > 0 {
+                if is_last && self.lanes.items().any(|(_, item)| !item.is_chronic_before()) {
                     self.try_suspects_again(decision);
                 }
                 self.suspects.begin_anew();

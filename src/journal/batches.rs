@@ -3,13 +3,13 @@
 //!
 //! Not here: how they are written (`named.rs`), what follows from them (`plan/`).
 
-use crate::digest::{BatchId, SubjectId};
+use crate::digest::BatchId;
 use crate::event::BatchFigures;
 use crate::update::FieldKind;
 
 use super::core::Core;
 use super::error::JournalError;
-use super::named::{self, LedgerMoves, OpenBatch, RunBatch, TurnedAway};
+use super::named::{self, LedgerMoves, OpenBatch, RunBatch};
 
 /// Batches of a target whose figures are kept: about a week of nightly exports.
 pub const FIGURES_MAX: usize = 8;
@@ -69,10 +69,15 @@ impl Core {
         }
         let open_name = named::open_batch(target, id);
         let newest_name = named::newest_batch(target);
+        let before: Option<OpenBatch> = named::get(self.store.as_ref(), &open_name)?;
         let open =
             named::encode(&open_name, &OpenBatch { seq: batch.seq, rows, begun_s: now_s, delivered: false });
         let newest = named::encode(&newest_name, &batch.seq);
-        self.commit_named(vec![(open_name, Some(open)), (newest_name, Some(newest))])?;
+        let mut group = vec![(open_name, Some(open)), (newest_name, Some(newest))];
+        if let Some(before) = before {
+            group.extend(self.moved_turned_away(target, before.seq, batch.seq)?);
+        }
+        self.commit_named(group)?;
         Ok(Batch { begun_s: now_s, ..batch })
     }
 
@@ -86,7 +91,11 @@ impl Core {
             }
             Ok(())
         })?;
-        if closed.is_empty() { Ok(()) } else { self.commit_named(closed) }
+        if closed.is_empty() {
+            return Ok(());
+        }
+        closed.push((named::turned_away(target, seq), None));
+        self.commit_named(closed)
     }
 
     /// The newest of the target's open batches before this sequence. One that never began to deliver has none yet.
@@ -193,43 +202,6 @@ impl Core {
         let name = named::settled_limit(target);
         let value = named::encode(&name, &limit);
         self.commit_named(vec![(name, Some(value))])
-    }
-
-    pub(super) fn turned_away(&self, target: &str) -> Result<Option<TurnedAway>, JournalError> {
-        named::check_name(target)?;
-        named::get(self.store.as_ref(), &named::turned_away(target))
-    }
-
-    pub(super) fn set_turned_away(
-        &mut self,
-        target: &str,
-        away: Option<&TurnedAway>,
-    ) -> Result<(), JournalError> {
-        if self.turned_away(target)?.as_ref() == away {
-            return Ok(());
-        }
-        let name = named::turned_away(target);
-        let value = away.map(|away| named::encode(&name, away));
-        self.commit_named(vec![(name, value)])
-    }
-
-    /// Forgets that these subjects were turned away, at whatever target. Returns how many were.
-    pub(super) fn forget_turned_away(&mut self, subjects: &[SubjectId]) -> Result<u64, JournalError> {
-        let (mut forgotten, mut changed) = (0, Vec::new());
-        self.store.named_with(named::TURNED_AWAY, &mut |name, bytes| {
-            let mut away: TurnedAway = named::decode(name, bytes)?;
-            let before = away.subjects.len();
-            away.subjects.retain(|subject| !subjects.contains(subject));
-            if away.subjects.len() < before {
-                forgotten += (before - away.subjects.len()) as u64;
-                changed.push((name.to_owned(), Some(named::encode(name, &away))));
-            }
-            Ok(())
-        })?;
-        if !changed.is_empty() {
-            self.commit_named(changed)?;
-        }
-        Ok(forgotten)
     }
 
     pub(super) fn record_run(&mut self, run_id: &str, run: &RunBatch) -> Result<(), JournalError> {

@@ -66,7 +66,12 @@ pub(super) fn put_status(out: &mut Vec<u8>, status: Option<u16>) {
 
 /// Appends the checksum of everything before it.
 pub(super) fn seal(bytes: &mut Vec<u8>) {
-    let sum = checksum(bytes);
+    seal_from(bytes, 0);
+}
+
+/// Appends the checksum of everything from a place on.
+pub(super) fn seal_from(bytes: &mut Vec<u8>, begin: usize) {
+    let sum = checksum(&bytes[begin..]);
     bytes.extend_from_slice(&sum.to_be_bytes());
 }
 

@@ -10,8 +10,6 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::ledger::Record;
-
 use super::error::JournalError;
 use super::files;
 use super::fold::{FOLD_BYTES_MAX, FoldCounts, OpenIntents};
@@ -20,9 +18,11 @@ use super::generation;
 use super::job::{FoldJob, FoldTask, Folded};
 use super::lock::StateLock;
 use super::named;
-use super::record::Packer;
+use super::packing::{EncodedRecords, PackedValues, Packer};
 use super::rewrite;
-use super::store::{DROP_VALUES_BESIDE, DROP_VALUES_MAX, Group, STORE_DIR, Store, tell_phase};
+use super::store::{
+    DROP_PER_VALUE, DROP_VALUES_BESIDE, DROP_VALUES_MAX, Group, STORE_DIR, Store, tell_phase,
+};
 use super::watermark::{LedgerName, Watermark, WatermarkFile};
 
 /// Marks (values without records) that an idle journal may gather before they are dropped.
@@ -80,6 +80,10 @@ pub(super) struct Core {
     pub(super) dropping_through: Option<u64>,
     /// Length of the store's file beyond which it is written anew at the end.
     pub(super) store_bytes_max: u64,
+    /// Values of the last commit.
+    added: u64,
+    /// Their place, for the next one's.
+    room: PackedValues,
     pub(super) stopped: Option<Arc<JournalError>>,
     pub(super) report: FinishReport,
     pub(super) lock: StateLock,
@@ -106,6 +110,8 @@ impl Core {
             fold_at_bytes: u64::MAX,
             dropping_through: None,
             store_bytes_max: STORE_BYTES_MAX,
+            added: 0,
+            room: PackedValues::default(),
             stopped: None,
             report: FinishReport::default(),
             lock,
@@ -128,13 +134,11 @@ impl Core {
         JournalError::Stopped(Arc::clone(self.stopped.get_or_insert_with(|| Arc::new(error))))
     }
 
-    /// Makes records durable. They must have passed [`super::record::check`].
-    pub(super) fn commit_records<'a>(
-        &mut self,
-        records: impl Iterator<Item = &'a Record>,
-    ) -> Result<(), JournalError> {
-        let mut packer = Packer::new(self.mark.sequence + 1);
-        records.for_each(|record| packer.push(record));
+    /// Makes records durable.
+    pub(super) fn commit_records(&mut self, records: &[EncodedRecords]) -> Result<(), JournalError> {
+        tell_phase("begin");
+        let mut packer = Packer::in_room_of(std::mem::take(&mut self.room), self.mark.sequence + 1);
+        records.iter().for_each(|some| packer.push(some));
         self.commit(packer, Vec::new(), None)
     }
 
@@ -151,7 +155,6 @@ impl Core {
         folded: Option<&Folded>,
     ) -> Result<(), JournalError> {
         self.alive()?;
-        tell_phase("begin");
         let records = packer.records();
         let group = Group { values: packer.finish(), named };
         let size = size_of(&group);
@@ -173,6 +176,8 @@ impl Core {
         self.log.bytes += size.bytes;
         self.report.commits += 1;
         self.report.records += records;
+        self.added = size.values;
+        self.room = group.values;
         Ok(())
     }
 
@@ -212,7 +217,9 @@ impl Core {
         if let Some(job) = self.job.take_if(|job| job.is_finished()) {
             self.end_job(job);
         } else if self.dropping_through.is_some() {
-            if let Err(error) = self.drop_some(DROP_VALUES_BESIDE) {
+            let values_max = (self.added * DROP_PER_VALUE).max(DROP_VALUES_BESIDE);
+            let values_max = usize::try_from(values_max).unwrap_or(DROP_VALUES_MAX).min(DROP_VALUES_MAX);
+            if let Err(error) = self.drop_some(values_max) {
                 self.stop(error);
             }
         } else if self.job.is_none() && self.log.bytes > self.fold_at_bytes {
@@ -345,6 +352,5 @@ fn store_bytes(state_dir: &Path) -> u64 {
 }
 
 fn size_of(group: &Group) -> LogSize {
-    let bytes = group.values.iter().map(|(_, value)| value.len() as u64).sum();
-    LogSize { values: group.values.len() as u64, bytes }
+    LogSize { values: group.values.len() as u64, bytes: group.values.bytes() as u64 }
 }

@@ -22,11 +22,12 @@ use super::generation::{GenerationReader, LedgerLookups, LedgerScan};
 use super::lock::{LockHolder, StateLock};
 use super::named::{LedgerMoves, RunBatch, TurnedAway};
 use super::opening::{self, Recovery};
+use super::packing::EncodedRecords;
 use super::queue::{Append, OnDurable, Queue, Request};
 use super::thread::{self, CommitBounds};
 
 /// Rows one commit takes at most, by default.
-pub const COMMIT_ROWS_MAX: usize = 8192;
+pub const COMMIT_ROWS_MAX: usize = 16_384;
 
 /// How long a commit waits for more rows at most, by default.
 pub const COMMIT_DELAY_MAX_MS: u64 = 1;
@@ -226,16 +227,22 @@ impl Journal {
         self.call(move |core| core.set_settled_limit(&target, limit))
     }
 
-    /// Whom the runs at a target were stopped for, if they were.
-    pub fn turned_away(&self, target: &str) -> Result<Option<TurnedAway>, JournalError> {
+    /// Whom the runs of a batch were stopped for, or else those of the newest one of the target, unless a newer one has ended in
+    /// order since.
+    pub fn turned_away(&self, target: &str, batch: u64) -> Result<Option<TurnedAway>, JournalError> {
         let target = target.to_owned();
-        self.call(move |core| core.turned_away(&target))
+        self.call(move |core| core.turned_away(&target, batch))
     }
 
-    /// Keeps whom the runs at a target were stopped for, or that it was nobody.
-    pub fn set_turned_away(&self, target: &str, away: Option<TurnedAway>) -> Result<(), JournalError> {
+    /// Keeps whom the runs of a batch were stopped for; `None` where it has ended in order.
+    pub fn set_turned_away(
+        &self,
+        target: &str,
+        batch: u64,
+        away: Option<TurnedAway>,
+    ) -> Result<(), JournalError> {
         let target = target.to_owned();
-        self.call(move |core| core.set_turned_away(&target, away.as_ref()))
+        self.call(move |core| core.set_turned_away(&target, batch, away.as_ref()))
     }
 
     /// Begins a batch of so many rows, or continues it: an open batch of that id continues under its sequence, any
@@ -433,10 +440,11 @@ impl Drop for Journal {
 }
 
 impl JournalWriter {
-    /// Appends records, in order, after everything appended before. The callback runs on the journal thread once
+    /// Appends records, in order, after everything appended before. They are encoded here; the callback runs on the journal thread once
     /// they are durable, or once they never will be; it must be quick. After the journal is closed it runs at once,
     /// on the caller's thread.
-    pub fn append(&self, records: Vec<Record>, on_durable: OnDurable) {
+    pub fn append(&self, records: impl AsRef<[Record]>, on_durable: OnDurable) {
+        let records = EncodedRecords::of(records.as_ref());
         if let Err(refused) = self.shared.push(Request::Append(Append { records, on_durable })) {
             thread::refuse(refused);
         }

@@ -8,9 +8,10 @@
 //! `upkeep.rs` (numbers, forgetting), `rewrite.rs` (the store written anew) and `verify.rs`.
 //!
 //! Reading order: `handle.rs` what others call, `core.rs` commit and when to fold, `fold.rs` (`gather.rs`, `sorted.rs`, `job.rs`) the
-//! fold, `opening.rs` what is believed after a crash, then the formats: `record.rs`, `entry.rs`, `named.rs`,
+//! fold, `opening.rs` what is believed after a crash, then the formats: `packing.rs`, `record.rs`, `entry.rs`, `named.rs`,
 //! `watermark.rs`, `pages.rs`.
 
+mod away;
 mod batches;
 mod codec;
 mod core;
@@ -28,6 +29,7 @@ mod key;
 mod lock;
 mod named;
 mod opening;
+mod packing;
 mod pages;
 mod queue;
 mod record;
@@ -53,7 +55,7 @@ pub use handle::{
 };
 pub use index::{JournalIndex, RunFact, TargetBatch, TargetFact};
 pub use lock::{LockHolder, lock_holder};
-pub use named::{LedgerMoves, RunBatch, TURNED_AWAY_MAX, TurnedAway};
+pub use named::{LedgerMoves, RunBatch, TURNED_AWAY_BATCHES_MAX, TURNED_AWAY_MAX, TurnedAway};
 pub use opening::Recovery;
 pub use queue::OnDurable;
 pub use room::{Room, room};

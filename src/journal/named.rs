@@ -49,20 +49,25 @@ pub struct RunBatch {
 /// Subjects that are kept as turned away, at most: as many as fit into one value.
 pub const TURNED_AWAY_MAX: usize = 240;
 
-/// Version of what is kept of those turned away.
-const TURNED_AWAY_VERSION: u8 = 1;
+/// Batches of a target of which it is kept whom their runs were stopped for, at most: the oldest goes.
+pub const TURNED_AWAY_BATCHES_MAX: usize = 8;
 
-/// Whom the runs at a target were stopped for.
+/// Version of what is kept of those turned away. The first one was kept for a target as a whole, under a name without a
+/// batch, which nobody asks for any more.
+const TURNED_AWAY_VERSION: u8 = 2;
+
+/// Whom the runs of a batch were stopped for.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct TurnedAway {
-    /// The batch whose run was stopped last.
+    /// The batch, by its sequence.
     pub batch: u64,
-    /// What tells the token that it had at its end from others.
+    /// What tells the token that the latest of those runs had at its end from others; 0 where another batch's run was stopped
+    /// under it since.
     pub token: u64,
-    /// Whether others had passed in the runs of that batch.
+    /// Whether others had passed in those runs.
     pub others_passed: bool,
-    /// Whether the last run was stopped so, and not an earlier one.
-    pub is_last: bool,
+    /// Whether it is told to other batches, too, that have nothing of their own: no newer one has ended in order since.
+    pub is_for_others: bool,
     /// Subjects that were turned away when a run was stopped, the latest first, and are not settled since; at most
     /// [`TURNED_AWAY_MAX`] are kept.
     pub subjects: Vec<SubjectId>,
@@ -172,7 +177,7 @@ impl Named for u64 {
 impl Named for TurnedAway {
     fn encode(&self, out: &mut Vec<u8>) {
         let kept = self.subjects.len().min(TURNED_AWAY_MAX);
-        out.extend([TURNED_AWAY_VERSION, u8::from(self.others_passed), u8::from(self.is_last)]);
+        out.extend([TURNED_AWAY_VERSION, u8::from(self.others_passed), u8::from(self.is_for_others)]);
         put_varint(out, self.batch);
         out.extend(self.token.to_be_bytes());
         put_varint(out, kept as u64);
@@ -184,12 +189,12 @@ impl Named for TurnedAway {
         if version != TURNED_AWAY_VERSION {
             return Err(CodecError::Unknown(format!("those turned away, format version {version}")));
         }
-        let (others_passed, is_last) = (decoder.u8()? != 0, decoder.u8()? != 0);
+        let (others_passed, is_for_others) = (decoder.u8()? != 0, decoder.u8()? != 0);
         let batch = decoder.varint()?;
         let token = u64::from_be_bytes(decoder.array()?);
         let count = decoder.varint()?;
         let subjects = (0..count).map(|_| decoder.array().map(SubjectId)).collect::<Result<_, _>>()?;
-        Ok(TurnedAway { batch, token, others_passed, is_last, subjects })
+        Ok(TurnedAway { batch, token, others_passed, is_for_others, subjects })
     }
 }
 
@@ -242,9 +247,14 @@ pub(super) fn settled_limit(target: &str) -> String {
 /// What the names of all targets' turned away begin with.
 pub(super) const TURNED_AWAY: &str = "turned-away/";
 
-/// Name of whom the runs at a target were stopped for.
-pub(super) fn turned_away(target: &str) -> String {
-    format!("{TURNED_AWAY}{target}")
+/// What the names of a target's turned away begin with. The zero byte ends the target.
+pub(super) fn turned_away_at(target: &str) -> String {
+    format!("{TURNED_AWAY}{target}\0")
+}
+
+/// Name of whom the runs of a batch were stopped for.
+pub(super) fn turned_away(target: &str, batch: u64) -> String {
+    format!("{TURNED_AWAY}{target}\0{batch}")
 }
 
 /// Name of the count of moves of all ledgers that no batch made.
@@ -391,7 +401,7 @@ mod tests {
             batch: u64::MAX,
             token: u64::MAX,
             others_passed: true,
-            is_last: false,
+            is_for_others: false,
             subjects: (0..2 * 240).map(of).collect(),
         };
         let mut bytes = encode("turned-away/x", &value);

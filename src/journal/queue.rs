@@ -8,17 +8,16 @@ use std::sync::mpsc::Sender;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::ledger::Record;
-
 use super::core::{Core, FinishReport};
 use super::error::JournalError;
+use super::packing::EncodedRecords;
 
 /// Told once the records are durable, or never will be.
 pub type OnDurable = Box<dyn FnOnce(Result<(), Arc<JournalError>>) + Send>;
 
-/// Records on their way to the log.
+/// Records on their way to the log, or why they may not go there.
 pub(super) struct Append {
-    pub(super) records: Vec<Record>,
+    pub(super) records: Result<EncodedRecords, JournalError>,
     pub(super) on_durable: OnDurable,
 }
 
@@ -148,5 +147,5 @@ fn take_work(state: &mut State, rows_max: usize) -> Work {
 
 /// An append without records still is one: its caller waits for everything before it.
 fn rows_of(append: &Append) -> usize {
-    append.records.len().max(1)
+    append.records.as_ref().map_or(0, EncodedRecords::len).max(1)
 }

@@ -1,9 +1,9 @@
-//! Records of the log as bytes, and the packed values that hold them.
+//! Records of the log as bytes, and the packed values that hold them, as they are read.
 //!
 //! A value is `version u8 | own sequence u64 | count u16 | records | checksum u64`, at most 4 KiB, because sled
 //! keeps larger ones in files it never syncs. A record is `length | type and version u8 | subject 16 bytes | rest`:
 //! a fold can skip the records of other partitions without reading them. Not here: what records mean
-//! (`ledger.rs`), the store that keeps values.
+//! (`ledger.rs`), how values come about (`packing.rs`), the store that keeps them.
 
 use crate::digest::{FieldHash, SubjectId};
 use crate::ledger::{FailureKind, Record, SIGNATURE_BYTES_MAX, UnknownCause};
@@ -11,8 +11,8 @@ use crate::row::Version;
 use crate::update::{FIELD_COUNT, FieldFact, FieldKind};
 
 use super::codec::{
-    CHECKSUM_BYTES, CodecError, Decoder, cut, put_digest, put_fields, put_signed, put_status, put_text,
-    put_varint, put_version, seal, unseal,
+    CodecError, Decoder, cut, put_digest, put_fields, put_signed, put_status, put_text, put_varint,
+    put_version, unseal,
 };
 use super::error::JournalError;
 
@@ -21,7 +21,7 @@ use super::error::JournalError;
 pub(super) const VALUE_BYTES_MAX: usize = 4096;
 
 /// Version of a value's layout.
-const VALUE_VERSION: u8 = 1;
+pub(super) const VALUE_VERSION: u8 = 1;
 
 /// Version of the record types' layouts, but for those of [`WITH_FACTS`].
 const RECORD_VERSION: u8 = 1;
@@ -46,80 +46,6 @@ const KIND_UNRESOLVED: u8 = 2;
 
 /// Set beside the field's number when a fact has another version than its record.
 const FACT_OWN_VERSION: u8 = 0x80;
-
-/// One packed value with its sequence.
-pub(super) type PackedValue = (u64, Vec<u8>);
-
-/// Packs records into values of consecutive sequences.
-#[derive(Debug)]
-pub(super) struct Packer {
-    done: Vec<PackedValue>,
-    sequence: u64,
-    count: u16,
-    open: Vec<u8>,
-    scratch: Vec<u8>,
-    records: u64,
-}
-
-impl Packer {
-    /// Begins with the value of this sequence.
-    pub(super) fn new(sequence: u64) -> Packer {
-        Packer {
-            done: Vec::new(),
-            sequence,
-            count: 0,
-            open: header(sequence),
-            scratch: Vec::new(),
-            records: 0,
-        }
-    }
-
-    /// Adds a record. The record must have passed [`check`].
-    pub(super) fn push(&mut self, record: &Record) {
-        self.scratch.clear();
-        encode_record(record, &mut self.scratch);
-        let needed = self.scratch.len() + 2;
-        if self.open.len() + needed + CHECKSUM_BYTES > VALUE_BYTES_MAX {
-            self.close_value();
-        }
-        put_varint(&mut self.open, self.scratch.len() as u64);
-        self.open.extend_from_slice(&self.scratch);
-        self.count += 1;
-        self.records += 1;
-    }
-
-    /// Records packed so far.
-    pub(super) fn records(&self) -> u64 {
-        self.records
-    }
-
-    /// The values. There is always at least one: a commit without records leaves an empty value as its mark, so
-    /// that the sequence tells of every commit.
-    pub(super) fn finish(mut self) -> Vec<PackedValue> {
-        if self.count > 0 || self.done.is_empty() {
-            self.close_value();
-        }
-        self.done
-    }
-
-    fn close_value(&mut self) {
-        let next = header(self.sequence + 1);
-        let mut value = std::mem::replace(&mut self.open, next);
-        value[HEADER_BYTES - 2..HEADER_BYTES].copy_from_slice(&self.count.to_be_bytes());
-        seal(&mut value);
-        self.done.push((self.sequence, value));
-        self.sequence += 1;
-        self.count = 0;
-    }
-}
-
-fn header(sequence: u64) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(VALUE_BYTES_MAX);
-    bytes.push(VALUE_VERSION);
-    bytes.extend_from_slice(&sequence.to_be_bytes());
-    bytes.extend_from_slice(&[0, 0]);
-    bytes
-}
 
 /// Refuses what no record may be, before anything of it is written.
 pub(super) fn check(record: &Record) -> Result<(), JournalError> {
@@ -194,7 +120,8 @@ pub(super) fn subject_of(record: &[u8]) -> Result<SubjectId, CodecError> {
     decoder.array().map(SubjectId)
 }
 
-fn encode_record(record: &Record, out: &mut Vec<u8>) {
+/// Appends a record without its length. It must have passed [`check`].
+pub(super) fn encode_record(record: &Record, out: &mut Vec<u8>) {
     let tag = match record {
         Record::Intent { .. } => TAG_INTENT,
         Record::Synced { .. } => TAG_SYNCED,
@@ -275,8 +202,10 @@ fn put_facts(out: &mut Vec<u8>, facts: &[FieldFact], record_version: Version) {
 
 fn put_fact(out: &mut Vec<u8>, fact: &FieldFact, record_version: Version) {
     let own = fact.version != record_version;
-    out.push(fact.kind as u8 | if own { FACT_OWN_VERSION } else { 0 });
-    out.extend_from_slice(&fact.hash.0.to_be_bytes());
+    let mut bytes = [0; 1 + size_of::<u64>()];
+    bytes[0] = fact.kind as u8 | if own { FACT_OWN_VERSION } else { 0 };
+    bytes[1..].copy_from_slice(&fact.hash.0.to_be_bytes());
+    out.extend_from_slice(&bytes);
     if own {
         put_version(out, fact.version);
     }

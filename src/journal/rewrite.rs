@@ -91,7 +91,7 @@ pub(super) fn write_copy(store: &dyn Store, state_dir: &Path, from: u64) -> Resu
         commit_if_full(&mut *copy, &mut group)
     })?;
     store.log()?.scan(from, u64::MAX, &mut |sequence, value| {
-        group.values.push((sequence, value.to_vec()));
+        group.values.push(sequence, value);
         commit_if_full(&mut *copy, &mut group)
     })?;
     copy.commit(&group)?;

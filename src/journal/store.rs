@@ -10,7 +10,8 @@ use std::time::Duration;
 use super::error::JournalError;
 use super::files;
 use super::guard::guarded;
-use super::record::{PackedValue, VALUE_BYTES_MAX};
+use super::packing::PackedValues;
+use super::record::VALUE_BYTES_MAX;
 
 /// Directory of sled's files in the state directory.
 pub(super) const STORE_DIR: &str = "journal";
@@ -29,8 +30,12 @@ const EVICTING_READS: usize = 4;
 /// Values dropped at a time: large batches hold on to memory (performance.md B1.6).
 pub(super) const DROP_VALUES_MAX: usize = 512;
 
-/// Values dropped beside a commit: some 2 ms, and more than a full commit adds.
-pub(super) const DROP_VALUES_BESIDE: usize = 128;
+/// Values dropped beside a commit at least: some 0.3 ms.
+pub(super) const DROP_VALUES_BESIDE: u64 = 16;
+
+/// Values dropped beside a commit for each that it added: more than one, so that what is folded comes to its end, and few, for
+/// the next commit waits for them.
+pub(super) const DROP_PER_VALUE: u64 = 2;
 
 /// Tries to open while threads of an earlier opening in this process still hold sled's lock: ours is taken, so
 /// it cannot be anybody else.
@@ -48,7 +53,7 @@ const NAMED_TREE: &str = "named";
 #[derive(Debug, Default)]
 pub(super) struct Group {
     /// Log values, in ascending sequence.
-    pub(super) values: Vec<PackedValue>,
+    pub(super) values: PackedValues,
     /// Small named values; `None` removes the name.
     pub(super) named: Vec<(String, Option<Vec<u8>>)>,
 }
@@ -168,9 +173,9 @@ impl Store for SledStore {
             }
         }
         let mut log = sled::Batch::default();
-        for (sequence, value) in &group.values {
+        for (sequence, value) in group.values.iter() {
             check_size(value)?;
-            log.insert(&sequence.to_be_bytes(), value.as_slice());
+            log.insert(&sequence.to_be_bytes(), value);
         }
         within(&self.dir, "write to", || {
             if !group.named.is_empty() {

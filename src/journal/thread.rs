@@ -5,12 +5,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::ledger::Record;
-
 use super::core::Core;
 use super::error::JournalError;
 use super::queue::{Append, Queue, Request, Work};
-use super::record;
 
 /// How much one commit gathers.
 #[derive(Debug, Clone, Copy)]
@@ -41,30 +38,27 @@ pub(super) fn run(queue: &Queue, core: Core, bounds: CommitBounds) {
 }
 
 fn commit_group(core: &mut Core, group: Vec<Append>) {
-    let (sound, unsound): (Vec<Append>, Vec<Append>) =
-        group.into_iter().partition(|append| check_all(&append.records).is_ok());
-    for append in unsound {
-        let refused = check_all(&append.records).map_err(Arc::new);
-        (append.on_durable)(refused);
+    let (mut sound, mut told) = (Vec::with_capacity(group.len()), Vec::with_capacity(group.len()));
+    for Append { records, on_durable } in group {
+        match records {
+            Ok(records) => {
+                sound.push(records);
+                told.push(on_durable);
+            }
+            Err(error) => on_durable(Err(Arc::new(error))),
+        }
     }
     if sound.is_empty() {
         return;
     }
-    let records = sound.iter().flat_map(|append| &append.records);
-    let result = match core.commit_records(records) {
+    let result = match core.commit_records(&sound) {
         Ok(()) => Ok(()),
         Err(JournalError::Stopped(cause)) => Err(cause),
         Err(error) => Err(Arc::new(error)),
     };
-    for append in sound {
-        // The records go first: a callback may take its time.
-        drop(append.records);
-        (append.on_durable)(result.clone());
-    }
-}
-
-fn check_all(records: &[Record]) -> Result<(), JournalError> {
-    records.iter().try_for_each(record::check)
+    // The records go first: a callback may take its time.
+    drop(sound);
+    told.into_iter().for_each(|on_durable| on_durable(result.clone()));
 }
 
 /// Refuses a request that will not be done.

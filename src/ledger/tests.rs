@@ -170,7 +170,7 @@ fn an_older_update_of_its_batch_resolves_what_a_newer_one_has_left_unknown_unles
 }
 
 #[test]
-fn what_is_left_of_a_fold_in_doubt_is_known_by_a_newer_batch_alone() {
+fn what_is_left_of_a_fold_in_doubt_is_known_by_an_older_row_where_the_key_bears_its_version() {
     let (number, imsi) = (FieldKind::Number, FieldKind::Imsi);
     let said = |version: Version, kind, hash| {
         let facts = vec![FieldFact { kind, hash: FieldHash(hash), version }];
@@ -187,6 +187,17 @@ fn what_is_left_of_a_fold_in_doubt_is_known_by_a_newer_batch_alone() {
     // Row 1 alone is sent then: whether it is what the fold said, or a later one of it, the intent does not tell.
     let entry = killed(entry, [said(at(1), number, 1)]);
     assert_eq!((entry.unknown(), named(&entry)), (FieldSet::only(number), vec![2]));
+    // The plan does, which sees that row 2 has no number.
+    let (kind, hash) = (FieldKind::UserExternalId, FieldHash(8));
+    let facts = vec![
+        FieldFact { kind: number, hash: FieldHash(1), version: at(1) },
+        FieldFact { kind, hash, version: at(2) },
+    ];
+    let settling = Record::Synced { subject: SubjectId([1; 16]), version: at(1), facts, at_s: 9 };
+    let settled = killed(entry.clone(), [settling]);
+    assert_eq!((settled.unknown(), named(&settled)), (FieldSet::EMPTY, vec![]));
+    let known = LedgerField { state: FieldState::Known(FieldHash(1)), version: at(1) };
+    assert_eq!(settled.field(number), Some(known), "under the version of its row, which may be corrected");
     let entry = killed(entry, [said(newer(3), number, 1)]);
     assert_eq!((entry.unknown(), named(&entry)), (FieldSet::EMPTY, vec![]));
 }

@@ -30,6 +30,9 @@ const CHAIN_FOLLOWS: u8 = 0x80;
 /// With it, the bit that says that the row confirms what it has left.
 const CONFIRMS: u8 = 0x40;
 
+/// With it, the bit that says that the version of an update in doubt follows.
+const SETTLES: u8 = 0x20;
+
 /// How an update hangs together with those of other subjects: it takes what they give up, or they what it does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Linked {
@@ -63,6 +66,9 @@ pub struct Beside {
     pub refusals: u32,
     /// The refusal that keeps the update from being sent again, where the ruling says so.
     pub refused: Option<Box<Refusal>>,
+    /// Of a row that carries an update: the version of one in doubt, of this row and others, whose word for a field the update
+    /// repeats. Acknowledged, it settles that. Of a folded row: what it repeats itself, in case it is sent early.
+    pub settles: Option<Version>,
     /// Of an update that waits for that of another subject, and of its parts: in which wave it is sent, from 1.
     pub wave: u32,
     /// With it, what it is linked with.
@@ -102,6 +108,7 @@ impl Beside {
         self.version_ordinal = self.version_ordinal.or(other.version_ordinal);
         self.refusals = self.refusals.max(other.refusals);
         self.refused = self.refused.take().or(other.refused);
+        self.settles = self.settles.max(other.settles);
         self.wave = self.wave.max(other.wave);
         let Linked { waits_for, group, ring, ring_rows } = other.linked;
         self.linked.waits_for = self.linked.waits_for.max(waits_for);
@@ -124,7 +131,8 @@ impl Beside {
         into.extend_from_slice(&self.unknown.bits().to_le_bytes());
         let has_chain = self.wave != 0 || self.swap != 0;
         let confirms = if self.confirms { CONFIRMS } else { 0 };
-        into.push(self.shared | confirms | if has_chain { CHAIN_FOLLOWS } else { 0 });
+        let settles = if self.settles.is_some() { SETTLES } else { 0 };
+        into.push(self.shared | confirms | settles | if has_chain { CHAIN_FOLLOWS } else { 0 });
         if has_chain {
             into.extend_from_slice(&self.wave.to_le_bytes());
             into.extend_from_slice(&self.swap.to_le_bytes());
@@ -135,6 +143,10 @@ impl Beside {
             into.extend_from_slice(&self.cleared_first.bits().to_le_bytes());
             into.extend_from_slice(&self.clear_wave.to_le_bytes());
             into.extend_from_slice(&self.clear_refusals.to_le_bytes());
+        }
+        if let Some(settles) = self.settles {
+            into.extend_from_slice(&settles.batch.to_le_bytes());
+            into.extend_from_slice(&settles.ordinal.to_le_bytes());
         }
         let Some(refusal) = &self.refused else {
             into.push(0);
@@ -182,7 +194,11 @@ impl Beside {
             clear_refusals = u32::from_le_bytes(array(take(4)));
         }
         let confirms = shared & CONFIRMS != 0;
-        let (shared, len) = (shared & !(CHAIN_FOLLOWS | CONFIRMS), usize::from(take(1)[0]));
+        let settles = (shared & SETTLES != 0).then(|| {
+            let mut number = || u64::from_le_bytes(array(take(8)));
+            Version { batch: number(), ordinal: number() }
+        });
+        let (shared, len) = (shared & !(CHAIN_FOLLOWS | CONFIRMS | SETTLES), usize::from(take(1)[0]));
         let refused = (len > 0).then(|| {
             let mut number = || u64::from_le_bytes(array(take(8)));
             let version = Version { batch: number(), ordinal: number() };
@@ -201,6 +217,7 @@ impl Beside {
             version_ordinal,
             refusals,
             refused,
+            settles,
             wave,
             linked,
             swap,
@@ -351,6 +368,7 @@ mod tests {
             cleared_first: FieldSet::only(FieldKind::Iccid),
             clear_wave: 2,
             clear_refusals: 5,
+            settles: Some(Version { batch: 7, ordinal: 1 << 33 }),
             shared: 0,
         };
         besides.add(&[(rows, full.clone()), (1, Beside::sharing(SharedKind::Imei))]).unwrap();

@@ -42,8 +42,10 @@ pub(super) struct Chains {
     pub(super) waves: Vec<u64>,
     /// Waves of clears, each of which begins rings.
     pub(super) clear_waves: BTreeSet<u32>,
-    /// Rows that carry updates of subjects which were cleared before, to break a swap, and of what.
+    /// Rows that carry updates of subjects which were cleared before, to break a swap, and of what they are given now.
     pub(super) cleared_before: Vec<(u64, ClearedFirst)>,
+    /// The last rows of such subjects, and what they are not given.
+    pub(super) cleared_still: Vec<(u64, ClearedFirst)>,
 }
 
 /// A link: a node gives up what another takes.

@@ -2,7 +2,7 @@
 //!
 //! Not here: the rulings (`phases.rs` and below); this closes the books and answers for them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -153,6 +153,13 @@ impl Plan {
         &self.chains.cleared_before
     }
 
+    /// Rows, ascending, whose subjects an earlier run has cleared, or may have, to break a swap, and of which fields nothing of
+    /// this plan gives them anything: refused before, kept back, or not said. Of a subject the row that carries its update, or
+    /// its last one.
+    pub fn cleared_still(&self) -> &[(u64, ClearedFirst)] {
+        &self.chains.cleared_still
+    }
+
     /// Ordinals of the first updates that settle what an earlier run left in doubt, at most
     /// [`IN_DOUBT_ORDINALS_MAX`].
     pub fn in_doubt_ordinals(&self) -> &[u64] {
@@ -196,6 +203,23 @@ impl Plan {
     /// Whether there is such a row.
     pub fn is_any_rejected_by_policy(&self) -> bool {
         self.bytes().any(|row| row & BY_POLICY != 0)
+    }
+
+    /// Of the subjects that were cleared, parts those that are given something from the others, which are counted with those
+    /// that have no row here.
+    fn part_cleared(&mut self) {
+        let before = std::mem::take(&mut self.chains.cleared_before);
+        let (mut sent, kept): (Vec<_>, Vec<_>) =
+            before.into_iter().partition(|(ordinal, _)| self.ruling(*ordinal).is_sent());
+        sent.sort_unstable_by_key(|(ordinal, _)| *ordinal);
+        let mut still: BTreeMap<u64, ClearedFirst> = BTreeMap::new();
+        for (ordinal, cleared) in kept.into_iter().chain(std::mem::take(&mut self.chains.cleared_still)) {
+            let of = still.entry(ordinal).or_insert(cleared);
+            of.fields = of.fields.union(cleared.fields);
+        }
+        self.facts.left_cleared += still.len() as u64;
+        self.chains.cleared_before = sent;
+        self.chains.cleared_still = still.into_iter().collect();
     }
 
     fn byte(&self, ordinal: u64) -> u8 {
@@ -250,10 +274,7 @@ impl Books {
             samples,
             facts,
         };
-        let mut cleared = std::mem::take(&mut plan.chains.cleared_before);
-        cleared.retain(|(ordinal, _)| plan.ruling(*ordinal).is_sent());
-        cleared.sort_unstable_by_key(|(ordinal, _)| *ordinal);
-        plan.chains.cleared_before = cleared;
+        plan.part_cleared();
         if plan.facts.in_doubt_resent > 0 {
             let in_doubt = (1..).zip(plan.bytes()).filter(|(_, row)| row & IN_DOUBT != 0);
             plan.in_doubt = in_doubt.map(|(ordinal, _)| ordinal).take(IN_DOUBT_ORDINALS_MAX).collect();

@@ -25,6 +25,9 @@ pub(super) struct Join<'a> {
     rules: &'a PlanRules,
     /// Of the rows ruled on last, where they fold: the version of their update.
     pub(super) update_version: Option<Version>,
+    /// And fields that are unknown since an update in doubt of these rows, by the word of one that does not bear its version:
+    /// where they fold, of those that are sent.
+    pub(super) doubted: FieldSet,
     facts: Vec<FieldFact>,
     /// Of the rows ruled on last: versions of updates in doubt of which a row was corrected since.
     corrected: Vec<Version>,
@@ -54,7 +57,7 @@ impl<'a> Join<'a> {
     pub(super) fn new(rules: &'a PlanRules) -> Join<'a> {
         let facts = Vec::with_capacity(FIELD_COUNT);
         let merged = [None; FIELD_COUNT];
-        Join { rules, update_version: None, facts, corrected: Vec::new(), merged }
+        Join { rules, update_version: None, doubted: FieldSet::EMPTY, facts, corrected: Vec::new(), merged }
     }
 
     /// Rules on all rows of one subject, which are left in the order of their versions.
@@ -66,7 +69,7 @@ impl<'a> Join<'a> {
             && row.present.contains(self.rules.key)
             && is_plainly_unchanged(row, data, known, self.rules)
         {
-            self.update_version = None;
+            (self.update_version, self.doubted) = (None, FieldSet::EMPTY);
             row.ruling = Ruling::Unchanged;
             row.marks.add(Marks::PART);
             row.marks.add(Marks::CARRIER);
@@ -82,7 +85,7 @@ impl<'a> Join<'a> {
         rows: &mut Rows<'_>,
         entry: Option<&LedgerEntry>,
     ) -> io::Result<()> {
-        self.update_version = None;
+        (self.update_version, self.doubted) = (None, FieldSet::EMPTY);
         let (key, mut is_replay) = (self.rules.key, false);
         rows.look(|row, _| {
             assert!(row.present.contains(key), "row {} has no key field", row.ordinal);
@@ -98,6 +101,11 @@ impl<'a> Join<'a> {
             None => Overtaking::default(),
         };
         self.leave_out_and_find_duplicates(rows, entry, overtaking)?;
+        let is_in_doubt = |kind: &FieldKind| {
+            let since = entry.and_then(|entry| Some((entry, entry.field(*kind)?.version)));
+            *kind != key && since.is_some_and(|(entry, since)| entry.may_be_in_doubt(since))
+        };
+        self.doubted = overtaking.by_own_update.iter().filter(is_in_doubt).collect();
         match self.rules.duplicates {
             DuplicatePolicy::Fold => self.fold(rows, entry, overtaking.by_own_row, is_replay),
             DuplicatePolicy::Each => self.each(rows, entry, overtaking.by_own_row, is_replay),
@@ -284,6 +292,7 @@ impl<'a> Join<'a> {
             Standing::Different => judgement.otherwise,
         };
         self.update_version = Some(version_of(&self.facts));
+        self.doubted = self.facts.iter().map(|fact| fact.kind).collect::<FieldSet>().intersect(self.doubted);
         rows.change(|row, _| {
             if !row.is_open() {
                 return;

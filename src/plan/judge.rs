@@ -151,11 +151,14 @@ fn otherwise(
     if is_chronic(entry, rules) { Ruling::SendLate } else { Ruling::Send }
 }
 
+/// Whether the subject failed in an earlier batch; or ran out of attempts in this one, while others passed, which makes it
+/// no less likely to again.
 fn is_chronic(entry: &LedgerEntry, rules: &PlanRules) -> bool {
     entry.refusals.iter().any(|refusal| {
-        refusal.kind != FailureKind::Deferred
-            && refusal.version.batch < rules.batch
-            && Some(refusal.version) > entry.acked
+        let is_before = refusal.version.batch < rules.batch && refusal.kind != FailureKind::Deferred;
+        let is_again = refusal.version.batch == rules.batch && refusal.kind == FailureKind::Exhausted;
+        // Who is asked for by name goes with the others, and so do all of its subject, in their order.
+        (is_before || is_again && !rules.retry_failed) && Some(refusal.version) > entry.acked
     })
 }
 

@@ -66,23 +66,36 @@ impl<L: LedgerSlices> Phases<'_, L> {
         }
     }
 
-    /// Notes a subject that a clear of an earlier run has left without what its update sets.
+    /// Notes a subject that a clear of an earlier run has left without what it had: what its update gives it, and what nothing
+    /// does. What its rows clear themselves it is not to have.
     pub(super) fn note_cleared(&self, ruled: &Ruled<'_>) -> io::Result<()> {
         let cleared = ruled.entry.map(LedgerEntry::cleared_first).unwrap_or_default();
         if cleared.fields.is_empty() {
             return Ok(());
         }
-        let mut fields = FieldSet::EMPTY;
+        let (mut given, mut asked, mut carrier) = (FieldSet::EMPTY, FieldSet::EMPTY, (0, 0));
         ruled.rows.look(|row, data| {
-            let is_given = |kind: &FieldKind| claim_of(row, data, *kind) != Some(FieldHash::CLEARED);
-            if row.is_live() {
-                fields =
-                    fields.union(row.present.intersect(cleared.fields).iter().filter(is_given).collect());
+            for kind in row.present.intersect(cleared.fields).iter() {
+                match claim_of(row, data, kind) {
+                    Some(FieldHash::CLEARED) => asked.insert(kind),
+                    Some(_) => asked.remove(kind),
+                    None => {}
+                }
+                if row.is_live() && !asked.contains(kind) {
+                    given.insert(kind);
+                }
             }
+            // The row that carries the update, or stands for it in a row file; or else the last one.
+            let is_carrier = row.is_live() && !row.ruling.is_part();
+            let rank = u8::from(is_carrier) + u8::from(row.ruling.is_sent());
+            carrier = carrier.max((rank, row.ordinal));
         })?;
-        if let Some(carrier) = carrier(&ruled.rows)?.filter(|_| !fields.is_empty()) {
-            let cleared = ClearedFirst { fields, ..cleared };
-            lock(&self.found).chains.cleared_before.push((carrier, cleared));
+        let still = cleared.fields.minus(given).minus(asked);
+        let chains = &mut lock(&self.found).chains;
+        for (fields, of) in [(given, &mut chains.cleared_before), (still, &mut chains.cleared_still)] {
+            if !fields.is_empty() {
+                of.push((carrier.1, ClearedFirst { fields, ..cleared }));
+            }
         }
         Ok(())
     }

@@ -247,10 +247,10 @@ impl<L: LedgerSlices> Phases<'_, L> {
                 }
             })?;
             stored?;
+            self.note_cleared(ruled)?;
             if !is_live {
                 return Ok(());
             }
-            self.note_cleared(ruled)?;
             self.claim_first(partition, ruled, &mut gathered)
         })?;
         stored

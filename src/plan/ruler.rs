@@ -173,6 +173,8 @@ pub(super) struct Ruled<'s> {
     pub(super) rules: &'s PlanRules,
     /// The version of the update that they fold into.
     update_version: Option<Version>,
+    /// See [`Join::doubted`].
+    doubted: FieldSet,
 }
 
 impl Ruled<'_> {
@@ -181,7 +183,9 @@ impl Ruled<'_> {
         let refusal = self.refusal(row, data);
         let refused = refusal.filter(|_| row.marks.has(Marks::REFUSED));
         let is_held = row.ruling == Ruling::Held;
-        if row.left_out.is_empty() && row.not_sent.is_empty() && refusal.is_none() && !is_held {
+        let settles = self.settles(row);
+        let is_plain = row.left_out.is_empty() && row.not_sent.is_empty() && refusal.is_none();
+        if is_plain && settles.is_none() && !is_held {
             return None;
         }
         let unknown = self.entry.filter(|_| is_held).map_or(FieldSet::EMPTY, LedgerEntry::unknown);
@@ -192,8 +196,21 @@ impl Ruled<'_> {
             confirms: row.marks.has(Marks::CONFIRMS),
             refusals: refusal.map_or(0, |refusal| refusal.count),
             refused: refused.map(|refusal| Box::new(refusal.clone())),
+            settles,
             ..Beside::default()
         })
+    }
+
+    /// The version of the update in doubt whose word the update that a row carries repeats, where that is not its own; of a
+    /// folded row, what it repeats itself.
+    fn settles(&self, row: &RowRecord) -> Option<Version> {
+        if self.doubted.is_empty() || !row.marks.has(Marks::PART) {
+            return None;
+        }
+        let is_whole = row.marks.has(Marks::CARRIER) && self.rules.duplicates != DuplicatePolicy::Each;
+        let own = row.present.minus(row.not_sent).intersect(self.doubted);
+        let repeated = if is_whole { self.doubted } else { own };
+        repeated.iter().filter_map(|kind| Some(self.entry?.field(kind)?.version)).max()
     }
 
     /// The refusal of the update that a row carries, or of a row that is part of one.
@@ -279,7 +296,8 @@ impl Ruler<'_> {
         if let Some(entry) = entry.filter(may_overtake) {
             confirm(&mut rows, rules, entry)?;
         }
-        show(&Ruled { rows, entry, rules, update_version: join.update_version })
+        let Join { update_version, doubted, .. } = *join;
+        show(&Ruled { rows, entry, rules, update_version, doubted })
     }
 }
 

@@ -85,6 +85,11 @@ impl Ruling {
         matches!(self, Ruling::Folded | Ruling::FoldedLate)
     }
 
+    /// Whether the row is booked with a later row, which carries the update.
+    pub(super) const fn is_part(self) -> bool {
+        matches!(self, Ruling::Folded | Ruling::FoldedLate | Ruling::FoldedRefused)
+    }
+
     /// Whether the row is an update or part of one that would change something at the server.
     pub(super) const fn is_live(self) -> bool {
         match self {

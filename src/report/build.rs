@@ -14,7 +14,7 @@ use crate::report::model::{
     InputRecord, ObstacleRecord, PlaceRecord, PlanCounts, PlanRecord, Reason, RowCounts, SCHEMA_VERSION,
     SampleRecord, SkippedRecord, Summary,
 };
-use crate::report::options::{ReportOptions, RuleText};
+use crate::report::options::{NextCommands, ReportOptions, RuleText};
 use crate::report::rows::WrittenFile;
 use crate::report::style::{percent, plural, shell_quote, thousands};
 use crate::row::Place;
@@ -418,7 +418,7 @@ fn next_steps(summary: &Summary, options: &ReportOptions, is_proven: bool) -> Ve
         && !is_refused(summary)
         && summary.exit_code != Some(Exit::Journal.code())
     {
-        steps.extend(resuming(summary, options));
+        steps.extend(resuming(summary, options, is_proven));
     }
     if summary.overtaken && rows.superseded > 0 && !is_survey && !again.is_empty() {
         let newest = command(&format!("{again} --new-batch"));
@@ -479,12 +479,15 @@ fn replaying(summary: &Summary, options: &ReportOptions, is_proven: bool) -> Vec
 }
 
 /// What goes on with a run that left rows pending, where the same command alone would stop where this one did.
-fn resuming(summary: &Summary, options: &ReportOptions) -> Option<String> {
+fn resuming(summary: &Summary, options: &ReportOptions, is_proven: bool) -> Option<String> {
     let commands = &options.commands;
     if summary.exit_code == Some(Exit::Limit.code()) {
         return Some(format!("run `{}` to resume", commands.unlimited));
     }
-    // A wrong address or certificate has to be mended first, and the same command would name it again.
+    if summary.halt == Some(Halt::Redirected) {
+        return Some(readdressing(summary, commands, is_proven));
+    }
+    // A certificate has to be mended first, and the error names it.
     if summary.exit_code == Some(Exit::Config.code()) {
         return None;
     }
@@ -504,6 +507,8 @@ fn resuming(summary: &Summary, options: &ReportOptions) -> Option<String> {
                 commands.unbudgeted
             ))
         }
+        // Redirects end with another exit code.
+        Some(Halt::Redirected) => None,
         // The next run sends mixed, so that it gets further even where nothing but rows was wrong.
         Some(Halt::NothingAccepted | Halt::RefusalsInARow) | None => Some(match commands.probe.as_str() {
             "" => format!("find out what the API accepts, then run `{}` to resume", commands.again),
@@ -512,6 +517,19 @@ fn resuming(summary: &Summary, options: &ReportOptions) -> Option<String> {
             }
         }),
     }
+}
+
+/// What goes on with a run that redirects have stopped: the address is wrong, which the same command would name again. Under
+/// another one it is another target, whose journal is empty, unless it is named.
+fn readdressing(summary: &Summary, commands: &NextCommands, is_proven: bool) -> String {
+    let (run, target) = (&commands.readdressed, &summary.target);
+    if !is_proven && summary.rows.synced == 0 {
+        return format!("correct api.url, then run `{run}`");
+    }
+    format!(
+        "correct api.url where the API has moved, or take out of the way what answers in its place, then run `{run}` to \
+         resume; under another address set api.target = '{target}', so that what was sent is known there"
+    )
 }
 
 /// Whether rows were refused and the API has accepted none of this export: where it never has accepted anything, the envelope

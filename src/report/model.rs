@@ -307,7 +307,8 @@ pub struct PlanRecord {
     pub subjects_missing: Option<u64>,
     /// Subjects that are not in this input, and that an earlier run left with an update in doubt.
     pub left_in_doubt: u64,
-    /// Those that it cleared to break a swap, and of which nothing was acknowledged since.
+    /// Subjects that an earlier run cleared to break a swap, to which nothing was given since, and to which this input gives
+    /// nothing either.
     pub left_cleared: u64,
     /// Known subjects that were not in the last whole export.
     pub subjects_missing_before: Option<u64>,

@@ -37,6 +37,9 @@ pub struct NextCommands {
     pub again: String,
     /// What resumes this run without the limits that stop one ([`crate::exit::Exit::Limit`]).
     pub unlimited: String,
+    /// What resumes this run under another address, which is to be filled in for `URL` where the command names one. Empty: none
+    /// is named.
+    pub readdressed: String,
     /// What goes on with this run without the error budgets that stop one. Empty: none is named.
     pub unbudgeted: String,
     /// What finds out why the API accepts nothing. Empty: none is named.

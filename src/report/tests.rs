@@ -50,6 +50,7 @@ fn options() -> ReportOptions {
         commands: NextCommands {
             again: "simsync sync crm-export.csv".into(),
             unlimited: "simsync sync crm-export.csv".into(),
+            readdressed: "simsync sync --api-url URL crm-export.csv".into(),
             unbudgeted: "simsync sync crm-export.csv".into(),
             probe: "simsync doctor --probe crm-export.csv".into(),
             without_inputs: "simsync sync".into(),

@@ -496,7 +496,7 @@ pub static SETTINGS: &[Setting] = &[
         "Longest time for attempts on the wire after a signal.",
     ),
     new("delivery.senders", count(0, 64), "0", "Sending threads; 0 chooses by the machine."),
-    new("journal.commit_rows_max", count(1, 65_536), "8192", "Most outcomes in one commit."),
+    new("journal.commit_rows_max", count(1, 65_536), "16384", "Most outcomes in one commit."),
     new("journal.commit_delay_max", duration(0, 10 * SECOND), "1ms", "Longest wait for a commit to fill."),
     new(
         "journal.log_max",

@@ -1,7 +1,7 @@
 //! What earlier runs left in doubt, or without what it had, is told by every run that says nothing of it, for as long as it
 //! is so.
 //!
-//! Not here: rows of the same input (`rings_open.rs`, `kill.rs`).
+//! Not here: rows of the same input that are sent (`rings_open.rs`, `kill.rs`).
 
 use simsync::sandbox::{Faults, Uniqueness};
 
@@ -40,7 +40,7 @@ fn subjects_cleared_or_in_doubt_since_an_earlier_run_are_told_by_runs_that_do_no
     workspace.write("more.csv", takes(&[(4, 14)]));
     let before = workspace.sandbox.stats().requests;
     // The clear is answered, and what was sent next is not.
-    workspace.fault(Faults { uniqueness: Uniqueness::Refuse409, ..frozen_after(before + 1) });
+    workspace.fault(Faults { uniqueness: Uniqueness::Refuse409, ..frozen_after(1) });
     let mut child = workspace.sync_in_background(&[&BREAK[..], &["ring.csv"]].concat());
     workspace.wait_for_requests(before + 2);
     kill_9(&mut child);
@@ -83,7 +83,7 @@ fn a_subject_cleared_of_what_the_same_batch_had_set_is_told_as_well() {
     let text = format!("crm id,imsi,_run,_row\n{},{run},2\n{},{run},3\n", row(0, 16), row(1, 15));
     workspace.write("corrected.csv", text);
     let before = workspace.sandbox.stats().requests;
-    workspace.fault(Faults { uniqueness: Uniqueness::Refuse409, ..frozen_after(before + 1) });
+    workspace.fault(Faults { uniqueness: Uniqueness::Refuse409, ..frozen_after(1) });
     let mut child = workspace.sync_in_background(&[&BREAK[..], &["corrected.csv"]].concat());
     workspace.wait_for_requests(before + 2);
     kill_9(&mut child);
@@ -102,4 +102,74 @@ fn a_subject_cleared_of_what_the_same_batch_had_set_is_told_as_well() {
     let clears = ["--clear-token", "#C#", "--clearable", "imsi", "--clear-as", "null", "--yes", "clears.csv"];
     workspace.sync(&clears).expect(0);
     assert_eq!(seen(&workspace).1, 0);
+}
+
+/// A workspace where subject 0 was cleared of its IMSI for subject 1 and refused then, and a swap of 2 and 3 is pending.
+fn with_one_cleared_and_refused() -> Workspace {
+    let workspace = with_subjects(6);
+    // Somebody holds an ICCID that the subject takes as well, and only the server knows.
+    workspace.write("x.csv", "crm id,iccid\nX,8944100000000000015\n");
+    workspace.sync(&["--state", "other", "x.csv"]).expect(0);
+    let row = |subject: u64, of: u64, iccid: &str| format!("C-{subject:06},{},{iccid}\n", imsi(of));
+    let rows = [row(0, 1, "8944100000000000015"), row(1, 0, ""), row(2, 3, ""), row(3, 2, "")];
+    workspace.write("swaps.csv", format!("crm id,imsi,iccid\n{}", rows.concat()));
+    let ran = sync(&workspace, &["swaps.csv", "--max-rows", "2"]).expect(8).expect_books();
+    assert_eq!((ran.rows("synced"), ran.rows("failed"), ran.rows("pending")), (1, 1, 2), "{}", ran.stdout);
+    assert!(ran.summary()["notices"].to_string().contains("1 subject was cleared of"), "{}", ran.stdout);
+    assert_eq!(workspace.at_server("C-000000", "imsi"), None);
+    workspace
+}
+
+#[test]
+fn a_subject_cleared_and_then_refused_is_named_by_every_run_until_it_is_given_something() {
+    let workspace = with_one_cleared_and_refused();
+    // The run that goes on with the batch does not send it again.
+    let ran = sync(&workspace, &["swaps.csv", "--max-rows", "1"]).expect(8).expect_books();
+    assert_eq!((ran.rows("failed"), left(&ran)), (1, (1, 0)), "{}", ran.stdout);
+    let told = ran.summary()["notices"].to_string();
+    assert!(told.contains("line 2 (imsi)") && !told.contains("does not name"), "{told}");
+    let failed = workspace.last_rows("failed.csv");
+    assert!(failed[0]["_detail"].contains("cleared of imsi"), "{failed:?}");
+    // Nor do other exports give it what it is without: with another field of it, with nothing new, with others alone.
+    workspace.write("tier.csv", "crm id,tier\nC-000004,gold\nC-000000,gold\n");
+    workspace.write("others.csv", takes(&[(5, 15)]));
+    for (file, line) in [("tier.csv", true), ("tier.csv", true), ("others.csv", false)] {
+        let url = workspace.sandbox.url();
+        let planned = workspace.run(&["plan", "--api-url", &url, file]).expect(0);
+        assert_eq!(planned.stderr.contains("line 3 (imsi)"), line, "{}", planned.stderr);
+        let ran = workspace.sync(&["--yes", file]).expect(0);
+        let told = ran.summary()["notices"].to_string();
+        assert_eq!(left(&ran), (1, 0), "{file}: {told}");
+        assert_eq!((told.contains("line 3 (imsi)"), told.contains("does not name")), (line, !line), "{told}");
+    }
+    assert_eq!(seen(&workspace).1, 1);
+    // A conflict keeps it from being sent.
+    workspace.write("conflict.csv", takes(&[(4, 30), (0, 30)]));
+    let ran = workspace.sync(&["--yes", "conflict.csv"]).expect(3);
+    assert_eq!(left(&ran), (1, 0), "{}", ran.stdout);
+    let listed = workspace.last_rows("conflicts.csv");
+    let told: Vec<bool> = listed.iter().map(|row| row["_detail"].contains("cleared of imsi")).collect();
+    assert_eq!(told, [false, true], "{listed:?}");
+    workspace.write("given.csv", takes(&[(0, 1)]));
+    assert_eq!(left(&workspace.sync(&["--yes", "given.csv"]).expect(0)), (0, 0));
+    workspace.write("last.csv", takes(&[(5, 16)]));
+    assert_eq!(left(&workspace.sync(&["--yes", "last.csv"]).expect(0)), (0, 0));
+    assert_eq!(seen(&workspace).1, 0);
+}
+
+#[test]
+fn a_subject_that_was_cleared_is_named_where_its_update_is_planned_and_not_sent() {
+    let workspace = with_one_cleared_and_refused();
+    let bad: String = (10..60).map(|subject| format!("C-{subject:06},12,basic\n")).collect();
+    workspace.write("gated.csv", format!("{}{bad}", takes(&[(0, 1)])));
+    let url = workspace.sandbox.url();
+    let planned = workspace.run(&["plan", "--api-url", &url, "gated.csv"]).expect(4);
+    let stopped = workspace.sync(&["gated.csv"]).expect(4);
+    for told in [&planned.stderr, &stopped.summary()["notices"].to_string()] {
+        assert!(told.contains("1 subject was cleared of what others take"), "{told}");
+        assert!(told.contains("line 2 (imsi)"), "{told}");
+    }
+    let listed = workspace.last_rows("in_doubt.csv");
+    assert_eq!((listed.len(), listed[0]["_reason"].as_str()), (1, "swap.cleared"), "{listed:?}");
+    assert_eq!(left(&stopped), (0, 0));
 }

@@ -1,9 +1,14 @@
 //! An older batch that was left open, run again after newer ones: it sends what nobody has said anything about since, and
 //! nothing else, whether what was said since was sent or was unchanged.
 //!
-//! Not here: open batches overtaken by acknowledgements (`overtaken.rs`), failures (`confirmed.rs`).
+//! And of what it has left in doubt, what was acknowledged since is not sent again. Not here: open batches overtaken by acknowledgements (`overtaken.rs`), failures (`confirmed.rs`).
 
-use crate::support::{Ran, Workspace, finish};
+use std::time::Duration;
+
+use simsync::sandbox::Faults;
+
+use crate::support::{Ran, Workspace, finish, last_run};
+use crate::witness::{frozen_after, kill_9};
 
 fn day(ws: &Workspace, name: &str, rows: &str, options: &[&str]) -> Ran {
     ws.write(name, format!("crm id,login,tier\n{rows}"));
@@ -136,4 +141,58 @@ fn what_was_set_anew_since_is_superseded_though_the_rest_of_the_row_is_acknowled
         ws.sync(&[&["tue.csv", "--new-batch"], options].concat()).expect(0);
         assert_eq!(tier(&ws, left).as_deref(), Some("tuesday"), "{options:?}");
     }
+}
+
+/// Kills a run that has so many requests answered, and then one that is not.
+fn kill_after_answers(ws: &Workspace, answers: u64, args: &[&str]) {
+    let before = ws.sandbox.stats().requests;
+    ws.fault(frozen_after(answers));
+    let mut child = ws.sync_in_background(args);
+    ws.wait_for_requests(before + answers + 1);
+    // What was answered is durable soon after.
+    std::thread::sleep(Duration::from_millis(300));
+    kill_9(&mut child);
+    ws.fault(Faults::default());
+}
+
+/// Two rows of C-1 fold into an update that is in doubt, beside two other subjects.
+fn with_a_fold_in_doubt(options: &[&str]) -> Workspace {
+    let ws = Workspace::new();
+    ws.write("mon.csv", "crm id,login,tier\nC-1,ann,\nC-1,,monday\nC-2,bob,monday\nC-3,eve,monday\n");
+    kill_after_answers(&ws, 0, &[&["mon.csv", "--max-in-flight", "1"], options].concat());
+    ws
+}
+
+#[test]
+fn what_is_left_of_a_fold_in_doubt_is_sent_once() {
+    for options in [&[][..], &["--send", "changed"], &["--full"]] {
+        let ws = with_a_fold_in_doubt(options);
+        day(&ws, "tue.csv", "C-1,,tuesday\n", options).expect(0);
+        let before = ws.history("C-1").len();
+        let one = [&["mon.csv", "--max-rows", "1"], options].concat();
+        for (code, superseded) in [(8, 1), (8, 1), (3, 1)] {
+            let ran = ws.sync(&one).expect(code).expect_books();
+            assert_eq!(ran.rows("superseded"), superseded, "{options:?}: {}", ran.stdout);
+        }
+        let sent: Vec<_> = ws.history("C-1").split_off(before);
+        assert_eq!(sent.len(), 1, "{options:?}: {sent:?}");
+        assert_eq!(ws.at_server("C-1", "username").as_deref(), Some("ann"), "{options:?}");
+        assert_eq!(tier(&ws, "C-1").as_deref(), Some("tuesday"), "{options:?}");
+    }
+}
+
+#[test]
+fn rows_of_a_fold_in_doubt_that_are_fed_back_one_by_one_are_each_sent_once() {
+    let ws = with_a_fold_in_doubt(&[]);
+    let run = last_run(&ws);
+    let rows = format!("crm id,login,tier,_run,_row\nC-1,ann,,{run},1\nC-1,,monday,{run},2\n");
+    ws.write("back.csv", rows);
+    let before = ws.history("C-1").len();
+    kill_after_answers(&ws, 1, &["back.csv", "--duplicates", "each"]);
+    assert_eq!(ws.history("C-1").len() - before, 2, "the first is acknowledged, the second in doubt");
+    let ran = ws.sync(&["back.csv", "--duplicates", "each"]).expect(0).expect_books();
+    assert_eq!((ran.rows("unchanged"), ran.rows("synced")), (1, 1), "{}", ran.stdout);
+    let ran = ws.sync(&["back.csv", "--duplicates", "each"]).expect(0).expect_books();
+    assert_eq!((ran.rows("unchanged"), ran.rows("synced")), (2, 0), "{}", ran.stdout);
+    assert_eq!(ws.history("C-1").len() - before, 3);
 }

@@ -189,7 +189,7 @@ fn acknowledged_ago(ws: &Workspace, acknowledged: &[(&str, &str, i64)]) {
             at_s: now_s - ago_s,
         }
     });
-    journal.writer().append(records.collect(), Box::new(|durable| durable.unwrap()));
+    journal.writer().append(records.collect::<Vec<_>>(), Box::new(|durable| durable.unwrap()));
     journal.close_batch(&target, batch).unwrap();
     journal.finish().unwrap();
 }

@@ -354,7 +354,7 @@ fn many_rings_are_open_a_few_at_a_time_however_the_run_ends() {
     workspace.write("swaps.csv", takes(&rows));
     // In the middle of the rings the server falls silent, and the run is killed.
     let before = workspace.sandbox.stats().requests;
-    let silent = Faults { uniqueness: Uniqueness::Refuse409, ..frozen_after(before + 250) };
+    let silent = Faults { uniqueness: Uniqueness::Refuse409, ..frozen_after(250) };
     workspace.fault(silent);
     let mut child = workspace.sync_in_background(&[&BREAK[..], &["swaps.csv"]].concat());
     workspace.wait_for_requests(before + 251);

@@ -100,3 +100,28 @@ fn whoever_is_cleared_and_waits_is_told_by_the_status_line_while_it_lasts() {
     assert!(ran.stderr.contains("1 subject cleared, its own update pending"), "{}", ran.stderr);
     assert_eq!(cleared(), Some(0));
 }
+
+#[test]
+fn nobody_is_sent_beside_the_clear_it_waits_for_however_long_that_is_kept_back() {
+    for (rings, attempts) in [(2, 2), (3, 5), (15, 5)] {
+        let workspace = with_subjects(2 * rings);
+        let text =
+            format!("[delivery]\nattempts_max = {attempts}\nbackoff_max = \"50ms\"\noutage_max = \"2s\"\n");
+        workspace.configure(&text);
+        workspace.write("swaps.csv", takes(&pairs(rings)));
+        workspace.fault(breaks_at(Some(0)));
+        let before = workspace.sandbox.requests().len();
+        workspace.sync(&[&BREAK[..], &["swaps.csv"]].concat()).expect_books();
+        let requests = workspace.sandbox.requests().split_off(before).into_iter().enumerate();
+        let (mut clears, mut taking) = (Vec::new(), Vec::new());
+        for (at, request) in requests {
+            match (request.subject.as_deref(), request.fields.get("imsi")) {
+                (Some("C-000000"), Some(None)) => clears.push(at),
+                (Some("C-000001"), Some(Some(_))) => taking.push(at),
+                _ => {}
+            }
+        }
+        let is_behind = taking.iter().all(|at| clears.last().is_some_and(|clear| clear < at));
+        assert!(is_behind, "{rings} rings, {attempts} attempts: {taking:?} beside {clears:?}");
+    }
+}

@@ -124,7 +124,7 @@ fn a_ring_that_a_kill_has_left_half_broken_is_named_as_long_as_a_limit_keeps_it_
     workspace.write("ring.csv", takes(&rows));
     let before = workspace.sandbox.stats().requests;
     // Behind the clear and one of the five that wait for it.
-    workspace.fault(Faults { uniqueness: Uniqueness::Refuse409, ..frozen_after(before + 2) });
+    workspace.fault(Faults { uniqueness: Uniqueness::Refuse409, ..frozen_after(2) });
     let mut child = workspace.sync_in_background(&[&BREAK[..], &["ring.csv", "--max-rows", "6"]].concat());
     workspace.wait_for_requests(before + 3);
     kill_9(&mut child);
@@ -156,7 +156,7 @@ fn a_clear_in_doubt_whose_ring_does_not_fit_a_limit_is_named() {
     let rows = [(0, 1), (1, 2), (2, 0)];
     workspace.write("ring.csv", takes(&rows));
     let before = workspace.sandbox.stats().requests;
-    workspace.fault(Faults { uniqueness: Uniqueness::Refuse409, ..frozen_after(before) });
+    workspace.fault(Faults { uniqueness: Uniqueness::Refuse409, ..frozen_after(0) });
     let mut child = workspace.sync_in_background(&[&BREAK[..], &["ring.csv"]].concat());
     workspace.wait_for_requests(before + 1);
     kill_9(&mut child);
@@ -222,7 +222,7 @@ fn a_replay_takes_rows_whose_subjects_were_cleared_for_in_doubt_and_a_resume_fin
         let rows = [(0, 1), (1, 2), (2, 0)];
         workspace.write("ring.csv", takes(&rows));
         let before = workspace.sandbox.stats().requests;
-        workspace.fault(Faults { uniqueness: Uniqueness::Refuse409, ..frozen_after(before + 1) });
+        workspace.fault(Faults { uniqueness: Uniqueness::Refuse409, ..frozen_after(1) });
         let mut child =
             workspace.sync_in_background(&[&BREAK[..], &["ring.csv", "--max-rows", max]].concat());
         workspace.wait_for_requests(before + 2);
@@ -259,7 +259,7 @@ fn a_clear_in_doubt_that_is_acknowledged_later_lets_no_older_row_in() {
     workspace.write("corrected.csv", text);
     for acknowledged in [0, 1] {
         let before = workspace.sandbox.stats().requests;
-        workspace.fault(Faults { uniqueness: Uniqueness::Refuse409, ..frozen_after(before + acknowledged) });
+        workspace.fault(Faults { uniqueness: Uniqueness::Refuse409, ..frozen_after(acknowledged) });
         let mut child = workspace.sync_in_background(&[&BREAK[..], &["corrected.csv"]].concat());
         workspace.wait_for_requests(before + acknowledged + 1);
         kill_9(&mut child);

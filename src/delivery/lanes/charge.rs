@@ -2,10 +2,50 @@
 //!
 //! Not here: where it stands (`lanes.rs`), and which failures count (`ruling.rs`).
 
+use super::super::alone::PushedBack;
 use super::super::rules::DeliveryRules;
-use super::Item;
+use super::{Item, Lanes};
+use crate::digest::SubjectId;
+
+/// Passes in which an update whose attempts are used up, and of whom nobody's answer has told, is tried once more.
+const PASSES_MAX: u32 = 3;
+
+/// Subjects of which it is kept that an update ran out of attempts.
+const EXHAUSTED_MAX: usize = 1 << 16;
+
+impl Lanes {
+    /// An update of this subject ran out of attempts, and others have shown that it is its own fault: those behind it may fail
+    /// like it, one after the other, and would look like an outage when nobody else is left. They go last.
+    pub(in super::super) fn note_exhausted(&mut self, subject: SubjectId, was_pushed_back: bool) {
+        if self.exhausted.len() < EXHAUSTED_MAX {
+            self.exhausted.insert(subject, was_pushed_back);
+        }
+        for id in self.behind.get(&subject).into_iter().flatten() {
+            if let Some(item) = self.items.get_mut(id).filter(|item| !item.chronic) {
+                (item.chronic, item.follows_failed) = (true, true);
+                item.pushed_back = if was_pushed_back { PushedBack::behind_own() } else { item.pushed_back };
+                self.plain -= 1;
+            }
+        }
+    }
+
+    /// It is not always the same ones that are turned away: nobody is known to be for its own sake.
+    pub(in super::super) fn take_same_back(&mut self) {
+        self.items.values_mut().for_each(|item| item.turned_away.take_back());
+    }
+
+    /// An update of this subject has passed.
+    pub(in super::super) fn forget_exhausted(&mut self, subject: SubjectId) {
+        self.exhausted.remove(&subject);
+    }
+}
 
 impl Item {
+    /// Whether its subject failed in earlier batches: what turns it away may be its own.
+    pub(in super::super) fn is_chronic_before(&self) -> bool {
+        self.chronic && !self.follows_failed
+    }
+
     /// Charges it with a failure, which is waived where it is excused and not too often. Whether it is exhausted then: out of
     /// attempts, or failing for too long.
     pub(in super::super) fn charge(
@@ -29,6 +69,12 @@ impl Item {
     /// Whether it is known to be pushed back or turned away for its own sake.
     pub(in super::super) fn is_turned_away_alone(&self) -> bool {
         self.pushed_back.is_own() || self.turned_away.is_own()
+    }
+
+    /// Whether it may be tried once more in the pass that begins although its attempts are used up.
+    pub(in super::super) fn may_go_on(&mut self) -> bool {
+        self.passes = self.passes.saturating_add(1);
+        self.passes <= PASSES_MAX
     }
 
     /// Notes the youngest attempt that had a definite answer: if it was sent after this one, which fails now, this one hung

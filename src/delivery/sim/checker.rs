@@ -20,6 +20,9 @@ const GUARD_LAST_SUBJECTS: usize = 3;
 /// of rows that were refused with others before and count no more.
 const TRIED_MAX: u32 = 10;
 
+/// The same where runs before were stopped for single rows, of which more are tried.
+const TRIED_AWAY_MAX: u32 = 40;
+
 /// Others that pass between two 429 of a row, and how often they do, before the next one can be the row's own.
 const LONELY_PASSES: u64 = 4;
 const LONELY_MIN: u32 = 2;
@@ -74,6 +77,8 @@ pub(crate) enum Fact {
 struct Book {
     subject: u64,
     chronic: bool,
+    /// An earlier update of its subject ran out of attempts: it goes last.
+    follows_failed: bool,
     has_been_sent: bool,
     /// Its last attempt failed for the time being.
     has_failed: bool,
@@ -117,6 +122,8 @@ pub(crate) struct Checker {
     /// Updates that are held and not chronic.
     plain: usize,
     deferred: BTreeSet<u64>,
+    /// Subjects of which an update ran out of attempts, and none has passed since.
+    exhausted: BTreeSet<u64>,
     /// Subjects with an update on the wire.
     on_wire: BTreeMap<u64, UpdateId>,
     /// Failures that may be a row's own, without a definite answer after them.
@@ -198,11 +205,12 @@ impl Checker {
     fn see_offer(&mut self, id: UpdateId, subject: u64, chronic: bool) -> Result<(), String> {
         let is_again = self.books.get(&id).is_none_or(|book| book.is_settled && book.is_deferred);
         ensure(is_again, || format!("{id} offered twice"))?;
-        self.books.insert(id, Book { subject, chronic, ..Book::default() });
+        let follows_failed = self.exhausted.contains(&subject);
+        self.books.insert(id, Book { subject, chronic, follows_failed, ..Book::default() });
         self.plain += usize::from(!chronic);
         let order = self.order.entry(subject).or_default();
         order.push(id);
-        if order.len() == 1 && !chronic {
+        if order.len() == 1 && !chronic && !follows_failed {
             self.firsts.insert(id);
         }
         Ok(())
@@ -220,7 +228,8 @@ impl Checker {
         self.rate.spend(now_ms)?;
         ensure(now_ms >= self.quiet_until_ms, || format!("{id} sent into the quiet"))?;
         let is_refused = self.refused_generation.is_some_and(|refused| generation <= refused);
-        let is_tried = self.was_reread && (self.rules.proven || self.has_passed) && self.tried < TRIED_MAX;
+        let tried_max = if self.rules.turned_away.subjects.is_empty() { TRIED_MAX } else { TRIED_AWAY_MAX };
+        let is_tried = self.was_reread && (self.rules.proven || self.has_passed) && self.tried < tried_max;
         ensure(!is_refused || is_tried, || format!("{id} sent with the refused token {generation}"))?;
         let twin = self.on_wire.insert(subject, id);
         ensure(twin.is_none(), || format!("{id}: two of subject {subject} on the wire"))?;
@@ -340,7 +349,13 @@ impl Checker {
         let is_refused = *outcome == Outcome::TokenRefused && self.refused_generation == Some(generation);
         self.tried += u32::from(is_refused && is_tried);
         if *outcome == Outcome::Acknowledged {
-            self.passed_send = self.passed_send.max(self.book(id)?.send);
+            let Book { send, subject, .. } = *self.book(id)?;
+            if send > reread_sends && self.refused_generation == Some(generation) {
+                // It is good after all.
+                (self.refused_generation, self.forbidden_generation, self.tried) = (None, None, 0);
+            }
+            self.passed_send = self.passed_send.max(send);
+            self.exhausted.remove(&subject);
             self.passed_generation = self.passed_generation.max(Some(generation));
             self.has_passed = true;
         }
@@ -509,6 +524,7 @@ impl Checker {
                     ensure(!is_open, || format!("{id} exhausted while the server is down"))?;
                     let is_heard = witness.is_some_and(|witness| witness != *id);
                     ensure(is_heard || nobody_left, || format!("{id} exhausted without testimony"))?;
+                    self.see_exhausted(*id)?;
                 }
                 Verdict::Failed(failure) => {
                     let is_undecided = matches!(failure.status, Some(403 | 300..=399));
@@ -520,6 +536,16 @@ impl Checker {
             self.settle(*id)?;
         }
         self.witness = None;
+        Ok(())
+    }
+
+    /// An update ran out of attempts: those of its subject go last.
+    fn see_exhausted(&mut self, id: UpdateId) -> Result<(), String> {
+        let subject = self.book(id)?.subject;
+        self.exhausted.insert(subject);
+        for behind in self.order.get(&subject).cloned().unwrap_or_default() {
+            self.book(behind)?.follows_failed = true;
+        }
         Ok(())
     }
 
@@ -556,7 +582,7 @@ impl Checker {
 
 impl Book {
     fn is_first_try(&self) -> bool {
-        !self.chronic && !self.has_been_sent
+        !self.chronic && !self.follows_failed && !self.has_been_sent
     }
 }
 

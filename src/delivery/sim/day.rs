@@ -3,7 +3,7 @@
 //!
 //! Not here: how the day goes (`mod.rs`), and what must be true of it (`checker.rs` at every step, `evening.rs` at its end).
 
-use bad::{head, pushed_back, same, turned_away, waves};
+use bad::{away, head, pushed_back, same, turned_away, waves};
 
 use super::dice::Dice;
 use super::planted::Flaw;
@@ -19,6 +19,8 @@ pub(crate) enum Kind {
     Conflict,
     Mismatch,
     Forbidden,
+    /// Is answered with 401 every time.
+    Unauthorized,
     Redirected,
     /// Fails with 5xx every time.
     Poison,
@@ -74,6 +76,8 @@ pub(crate) enum Phase {
     Down(Down),
     /// Answers 403 to everybody whose token is older than this generation.
     Forbidding(u64),
+    /// Answers 401 to everybody, whatever the token.
+    Revoked,
     /// Redirects everybody, as a captive portal does.
     Redirecting,
     /// Pushes everybody back, with or without `Retry-After`.
@@ -141,6 +145,8 @@ pub(crate) enum Sort {
     TurnedAway,
     /// Pushback and expiring tokens.
     Pushback,
+    /// Rows that are turned away for their own sake, in several runs.
+    Away,
     /// A token that suddenly may not any more, and rows that never might.
     Forbidding,
     /// Chains of values that depend on each other.
@@ -165,7 +171,7 @@ pub(crate) enum Sort {
 pub(crate) const SORTS: [Sort; 21] = [
     Sort::Any,
     Sort::Outage,
-    Sort::Any,
+    Sort::Away,
     Sort::Sick,
     Sort::Shedding,
     Sort::Chains,
@@ -210,6 +216,8 @@ pub(crate) struct Day {
     pub(crate) token_ms: u64,
     /// Whether reading the token again fails in the end.
     pub(crate) token_dies: bool,
+    /// Runs that end in what turns everybody away, where the file is sent in several runs.
+    pub(crate) revoked_runs: usize,
     pub(crate) drain_at_ms: Option<u64>,
     pub(crate) flaw: Option<Flaw>,
 }
@@ -234,6 +242,7 @@ pub(crate) fn day_about(sort: Sort, seed: u64) -> Day {
         Sort::Same => same(&mut dice),
         Sort::PushedBack => pushed_back(&mut dice),
         Sort::TurnedAway => turned_away(&mut dice),
+        Sort::Away => away(&mut dice),
         Sort::Pushback => pushback(&mut dice),
         Sort::Forbidding => forbidding(&mut dice),
         Sort::Chains => chains(&mut dice),
@@ -267,6 +276,7 @@ pub(crate) fn good_day(count: u64) -> Day {
         pace: Pace { rate_per_s: 100, burst: 2 },
         token_ms: u64::MAX,
         token_dies: false,
+        revoked_runs: 0,
         drain_at_ms: None,
         flaw: None,
     }

@@ -86,7 +86,8 @@ impl Evening {
             "stopped for a token that was good".into()
         })?;
         match day.sort {
-            Sort::Any => Ok(()),
+            // Judged run by run (`away.rs`).
+            Sort::Any | Sort::Away => Ok(()),
             Sort::Outage => self.judge_outage(day),
             Sort::Dead => self.judge_dead(day),
             Sort::Sick => self.judge_sick(day),

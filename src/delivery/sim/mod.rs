@@ -12,13 +12,14 @@ use crate::delivery::outcome::{Outcome, Seen, Verdict};
 use crate::delivery::{Action, Ahead, Attempt, Decision, Offer, Scheduler, TokenRead, UpdateId};
 use crate::digest::SubjectId;
 use checker::{Checker, Fact};
-use day::{Day, Phase};
+use day::{Day, Phase, Sort};
 use dice::Dice;
 use evening::{Evening, Fate};
 use pace::Permits;
 use planted::Flaw;
 use server::Server;
 
+mod away;
 pub(crate) mod checker;
 pub(crate) mod day;
 pub(crate) mod dice;
@@ -81,11 +82,23 @@ struct World {
     generation: u64,
     token_read_at_ms: Option<u64>,
     is_over: bool,
+    /// Whose answers have stopped the run.
+    blamed: Vec<SubjectId>,
 }
 
 /// Lives through a day and judges its evening.
 pub(crate) fn live(day: Day, seed: u64) -> Result<Evening, String> {
     let day = planted::planted(day);
+    if day.sort == Sort::Away {
+        return away::live(&day, seed);
+    }
+    let world = lived(day, seed, false)?;
+    world.evening.judge(&world.day, &world.server.applied)?;
+    Ok(world.evening)
+}
+
+/// Lives through a run; sent mixed from the beginning where one before was stopped for what it was answered.
+fn lived(day: Day, seed: u64, is_mixed: bool) -> Result<World, String> {
     let mut world = World {
         scheduler: Scheduler::new(day.told.clone(), 0),
         server: Server::new(day.server, &day.lines, day.token_ms),
@@ -112,6 +125,7 @@ pub(crate) fn live(day: Day, seed: u64) -> Result<Evening, String> {
         generation: 0,
         token_read_at_ms: None,
         is_over: false,
+        blamed: Vec::new(),
         day,
     };
     let updates = 0..world.day.lines.len() as u64;
@@ -121,13 +135,15 @@ pub(crate) fn live(day: Day, seed: u64) -> Result<Evening, String> {
         world.unread.clear();
         world.take_wave(0);
     }
+    if is_mixed && world.ahead.begin() {
+        world.credit = world.credit.saturating_add(READ_AHEAD_MAX);
+    }
     for _ in 0..STEPS_MAX {
         if !world.step()? {
             world.see(&Fact::Ended)?;
             world.evening.ended_ms = world.now_ms;
             world.evening.over_quota = world.server.over_quota;
-            world.evening.judge(&world.day, &world.server.applied)?;
-            return Ok(world.evening);
+            return Ok(world);
         }
     }
     Err(format!("the day does not end: {:?}", world.scheduler.condition(world.now_ms)))
@@ -143,6 +159,7 @@ impl World {
         self.feed()?;
         self.send()?;
         if self.is_over && self.scheduler.in_flight() == 0 {
+            self.blamed = self.scheduler.blamed().into_iter().map(|id| self.subject(id)).collect();
             for leftover in self.scheduler.unsent() {
                 self.evening.fates.insert(leftover.id, Fate::Leftover);
                 self.see(&Fact::Leftover(leftover.id))?;
@@ -221,6 +238,13 @@ impl World {
         if self.is_input_over && !self.is_over {
             let decision = self.tell_end()?;
             self.hear(decision)?;
+        }
+        // What is kept back fills the window, so that nothing more can come.
+        let is_full = if self.ahead.is_on() { self.free == 0 } else { self.credit == 0 };
+        if is_full && !self.is_over && !self.is_input_over && self.scheduler.only_waits() {
+            let decision = self.scheduler.release_withheld(false);
+            self.hear(decision)?;
+            self.advance()?;
         }
         Ok(())
     }
@@ -400,7 +424,9 @@ impl World {
 
     fn read_token(&mut self) -> Result<(), String> {
         self.token_read_at_ms = None;
-        let reread = if self.day.token_dies && self.server.generation > 1 {
+        let reread = if self.day.sort == Sort::Away {
+            Ok(TokenRead { generation: self.generation, changed: false })
+        } else if self.day.token_dies && self.server.generation > 1 {
             Err(())
         } else {
             self.server.generation += 1;

@@ -38,6 +38,7 @@ pub(crate) enum Flaw {
     StretchesQuiets,
     AsksOnAndOn,
     RulesEveryPass,
+    ForgetsTheStop,
 }
 
 /// A flaw, what it is, the days that show it, and the complaint that catches it.
@@ -54,7 +55,7 @@ const fn plant(flaw: Flaw, sort: Sort, check: &'static str, about: &'static str)
 }
 
 /// All of them.
-pub(crate) const PLANTED: [Planted; 25] = [
+pub(crate) const PLANTED: [Planted; 26] = [
     plant(
         Flaw::HidesSubjects,
         Sort::Any,
@@ -145,6 +146,12 @@ pub(crate) const PLANTED: [Planted; 25] = [
         "a wave's trouble",
         "the end of every pass is taken for the end of the run",
     ),
+    plant(
+        Flaw::ForgetsTheStop,
+        Sort::Away,
+        "waits beyond run",
+        "whom a run was stopped for is not carried over to the next one",
+    ),
 ];
 
 impl Planted {
@@ -196,7 +203,8 @@ pub(crate) fn planted(mut day: Day) -> Day {
             | Flaw::LosesVerdicts
             | Flaw::NeverReadsAhead
             | Flaw::StretchesQuiets
-            | Flaw::RulesEveryPass,
+            | Flaw::RulesEveryPass
+            | Flaw::ForgetsTheStop,
         )
         | None => {}
     }

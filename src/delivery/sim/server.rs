@@ -134,6 +134,7 @@ impl Server {
             Phase::Forbidding(fresh) if generation < fresh => {
                 return (Outcome::Forbidden { signature: "403 no".into() }, Some(403), false);
             }
+            Phase::Revoked => return (Outcome::TokenRefused, Some(401), false),
             Phase::Redirecting => return (Outcome::Redirected, Some(302), false),
             Phase::Forbidding(_)
             | Phase::Up
@@ -170,6 +171,7 @@ impl Server {
         match line.kind {
             Kind::Refused => return (Outcome::Refused { signature: signature() }, 422),
             Kind::Forbidden => return (Outcome::Forbidden { signature: signature() }, 403),
+            Kind::Unauthorized => return (Outcome::TokenRefused, 401),
             Kind::Redirected => return (Outcome::Redirected, 307),
             Kind::Conflict => return (Outcome::Conflict { signature: signature() }, 409),
             Kind::Poison => {

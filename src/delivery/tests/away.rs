@@ -56,9 +56,7 @@ fn those_turned_away_before_and_again_when_nobody_else_is_left_are_no_less_the_t
 fn that_one_of_them_passes_says_nothing_of_the_others() {
     for outcome in [forbidden(), Outcome::TokenRefused] {
         let rules = DeliveryRules { turned_away: turned_away(0..30, false), ..proven() };
-        let mut desk = Desk::new(rules);
-        (0..30).for_each(|id| desk.offer(id, id));
-        desk.end_of_input();
+        let mut desk = Desk::new(rules).with_last(0..30);
         let first = desk.scheduler.next(0).expect("an attempt").id;
         desk.answer(first, Outcome::Acknowledged);
         answer_all(&mut desk, &outcome, false);
@@ -72,9 +70,7 @@ fn few_left_alone_have_failed_when_the_run_is_continued_and_nobody_else_is_left(
     for outcome in [forbidden(), Outcome::TokenRefused] {
         for (are_left_alone, others, have_failed) in [(true, 0, true), (true, 1, false), (false, 0, false)] {
             let rules = DeliveryRules { turned_away: turned_away(0..3, are_left_alone), ..proven() };
-            let mut desk = Desk::new(rules);
-            (0..3 + others).for_each(|id| desk.offer(id, id));
-            desk.end_of_input();
+            let mut desk = Desk::new(rules).with_last(0..3 + others);
             answer_all(&mut desk, &outcome, false);
             let about = format!("{outcome:?} {are_left_alone} {others}");
             assert_eq!(failed_ones(&desk).len(), if have_failed { 3 } else { 0 }, "{about}");
@@ -89,9 +85,7 @@ fn few_left_alone_have_failed_when_the_run_is_continued_and_nobody_else_is_left(
 #[test]
 fn nothing_is_marked_failed_at_first_contact_where_all_that_is_left_was_refused_before() {
     let rules = DeliveryRules { turned_away: turned_away(0..5, false), ..DeliveryRules::default() };
-    let mut desk = Desk::new(rules);
-    (0..5).for_each(|id| desk.offer(id, id));
-    desk.end_of_input();
+    let mut desk = Desk::new(rules).with_last(0..5);
     while let Some(attempt) = desk.scheduler.next(0) {
         desk.answer(attempt.id, Outcome::Refused { signature: "422 #".into() });
     }
@@ -118,9 +112,7 @@ fn others_are_tried_from_anywhere_when_half_of_what_says_enough_is_refused_at_fi
 #[test]
 fn an_outage_costs_those_turned_away_no_attempt() {
     let rules = DeliveryRules { turned_away: turned_away(0..30, false), ..proven() };
-    let mut desk = Desk::warm(rules);
-    (0..30).for_each(|id| desk.offer(id, id));
-    desk.end_of_input();
+    let mut desk = Desk::warm(rules).with_last(0..30);
     let failing = || Outcome::ServerFailed { signature: "503 #".into(), retry_after_ms: None };
     while desk.stops().is_empty() {
         while let Some(attempt) = desk.scheduler.next(desk.now_ms) {
@@ -161,9 +153,7 @@ fn redirects_in_a_row_are_the_rows_where_others_from_anywhere_pass() {
 #[test]
 fn few_that_are_redirected_and_left_alone_have_not_failed_when_the_run_is_continued() {
     let rules = DeliveryRules { turned_away: turned_away(0..3, true), ..proven() };
-    let mut desk = Desk::new(rules);
-    (0..3).for_each(|id| desk.offer(id, id));
-    desk.end_of_input();
+    let mut desk = Desk::new(rules).with_last(0..3);
     answer_all(&mut desk, &Outcome::Redirected, false);
     assert_eq!((desk.stops().len(), failed_ones(&desk)), (1, vec![]));
 }

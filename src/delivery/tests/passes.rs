@@ -38,9 +38,7 @@ fn used_up_attempts_at_the_end_of_a_pass_are_given_back_in_the_next_one() {
 
 #[test]
 fn the_last_rows_that_nobody_tells_of_wait_as_in_an_outage() {
-    let mut desk = Desk::warm(proven());
-    (1..=3).for_each(|id| desk.offer(id, id));
-    desk.end_of_input();
+    let mut desk = Desk::warm(proven()).with_last(1..4);
     exhaust(&mut desk, &Outcome::TimedOut);
     assert_eq!(desk.actions.last(), Some(&Action::BreakerOpened));
     assert!(!has_failed(&desk));
@@ -57,9 +55,7 @@ fn the_last_rows_that_nobody_tells_of_wait_as_in_an_outage() {
 
 #[test]
 fn the_last_rows_of_an_outage_that_does_not_end_are_left() {
-    let mut desk = Desk::warm(proven());
-    (1..=4).for_each(|id| desk.offer(id, id));
-    desk.end_of_input();
+    let mut desk = Desk::warm(proven()).with_last(1..5);
     exhaust(&mut desk, &Outcome::TimedOut);
     while desk.stops().is_empty() {
         desk.wake();
@@ -134,5 +130,37 @@ fn what_another_than_the_application_answers_the_last_row_with_does_not_fail_it(
             }
         }
         assert_eq!(has_failed(&desk), has_failed_of_it, "{status}");
+    }
+}
+
+/// Each pass brings others who may tell whose failure it is, and one attempt shows whether it still lasts.
+#[test]
+fn rows_that_fail_for_ever_are_tried_a_few_times_more_however_many_passes_follow() {
+    for outcome in [failed(), Outcome::TimedOut] {
+        let mut desk = Desk::warm(proven());
+        (1..=2).for_each(|id| desk.offer(id, id));
+        let mut attempts = 0;
+        for _ in 0..12 {
+            desk.scheduler.end_of_pass();
+            while !desk.scheduler.only_waits() && !desk.scheduler.is_down() {
+                for id in desk.send_all() {
+                    attempts += 1;
+                    desk.answer(id, outcome.clone());
+                }
+                if !desk.scheduler.only_waits() {
+                    desk.wake();
+                }
+            }
+            desk.scheduler.begin_pass(usize::MAX);
+        }
+        assert!(!has_failed(&desk) && desk.scheduler.held() == 2);
+        assert!(attempts <= 2 * (8 + 3), "{attempts} attempts of two that have eight each");
+        // Somebody passes: it was not the server.
+        desk.offer(3, 3);
+        desk.end_of_input();
+        for id in desk.send_all() {
+            desk.answer(id, if id == 3 { Outcome::Acknowledged } else { outcome.clone() });
+        }
+        assert!(has_failed(&desk) && desk.scheduler.is_idle());
     }
 }

@@ -350,3 +350,27 @@ fn a_block_of_rows_that_are_refused_for_ever_costs_few_attempts_more() {
         assert!(attempts <= 1_500 + 100 * per_row_max, "{outcome:?}: {attempts}");
     }
 }
+
+/// A token that was just renewed may take a moment until it is known everywhere.
+#[test]
+fn a_403_under_a_new_token_that_nobody_has_passed_under_yet_is_tried_once_more() {
+    for is_own in [false, true] {
+        let mut desk = Desk::warm(DeliveryRules { max_in_flight: 1, ..proven() });
+        offer_all(&mut desk, 0..40);
+        let again = (0..20).map(|_| {
+            let id = desk.send_all()[0];
+            desk.answer(id, forbidden());
+            id
+        });
+        let last = again.last().expect("twenty");
+        assert_eq!(rereads(&desk), 1);
+        reread(&mut desk, 1, true);
+        let first = desk.send_all()[0];
+        assert_eq!(first, last, "the first of those that were refused");
+        desk.answer(first, forbidden());
+        while let [id] = desk.send_all()[..] {
+            desk.answer(id, if id == first && is_own { forbidden() } else { Outcome::Acknowledged });
+        }
+        assert_eq!(failed_ones(&desk), if is_own { vec![first] } else { vec![] });
+    }
+}

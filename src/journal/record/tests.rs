@@ -8,7 +8,8 @@ use crate::ledger::{Record, SIGNATURE_BYTES_MAX};
 use crate::row::Version;
 use crate::update::FieldSet;
 
-use super::super::codec::CodecError;
+use super::super::codec::{CodecError, seal};
+use super::super::packing::{EncodedRecords, Packer};
 use super::super::tests::strategies::any_records;
 use super::*;
 
@@ -18,13 +19,15 @@ fn encoded(record: &Record) -> Vec<u8> {
     bytes
 }
 
-fn packed(sequence: u64, records: &[Record]) -> Vec<PackedValue> {
+fn packed(sequence: u64, records: &[Record], per_append: usize) -> Vec<(u64, Vec<u8>)> {
     let mut packer = Packer::new(sequence);
-    records.iter().for_each(|record| packer.push(record));
-    packer.finish()
+    for append in records.chunks(per_append) {
+        packer.push(&EncodedRecords::of(append).unwrap());
+    }
+    packer.finish().iter().map(|(sequence, value)| (sequence, value.to_vec())).collect()
 }
 
-fn unpacked(values: &[PackedValue]) -> Vec<Record> {
+fn unpacked(values: &[(u64, Vec<u8>)]) -> Vec<Record> {
     values
         .iter()
         .flat_map(|(sequence, value)| open_value(*sequence, value).unwrap().records().collect::<Vec<_>>())
@@ -41,8 +44,10 @@ proptest! {
     }
 
     #[test]
-    fn packed_records_come_back_in_order(records in vec(any_records(), 0..300), sequence in 1_u64..1 << 40) {
-        let values = packed(sequence, &records);
+    fn packed_records_come_back_in_order(
+        records in vec(any_records(), 0..300), sequence in 1_u64..1 << 40, per_append in 1_usize..300,
+    ) {
+        let values = packed(sequence, &records, per_append);
         prop_assert!(!values.is_empty());
         for (index, (found, value)) in values.iter().enumerate() {
             prop_assert_eq!(*found, sequence + index as u64);
@@ -67,7 +72,7 @@ proptest! {
 
 #[test]
 fn every_flipped_bit_of_a_value_is_noticed() {
-    let (sequence, value) = packed(7, &[withdrawn()]).remove(0);
+    let (sequence, value) = packed(7, &[withdrawn()], 1).remove(0);
     for bit in 0..value.len() * 8 {
         let mut flipped = value.clone();
         flipped[bit / 8] ^= 1 << (bit % 8);
@@ -77,7 +82,7 @@ fn every_flipped_bit_of_a_value_is_noticed() {
 
 #[test]
 fn a_value_under_another_sequence_is_damage() {
-    let (sequence, value) = packed(7, &[withdrawn()]).remove(0);
+    let (sequence, value) = packed(7, &[withdrawn()], 1).remove(0);
     assert!(open_value(sequence, &value).is_ok());
     assert!(matches!(open_value(8, &value), Err(CodecError::Damaged(_))));
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::super::error::JournalErrorKind;
-use super::super::record::Packer;
+use super::super::packing::Packer;
 use super::super::store::Group;
 use super::super::watermark::Watermark;
 use super::*;

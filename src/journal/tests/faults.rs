@@ -155,7 +155,7 @@ impl Store for PanickingStore {
 fn a_panic_over_the_log_is_damage_with_a_remedy() {
     let dir = tempfile::tempdir().unwrap();
     let mut core = open_core(dir.path()).unwrap().core;
-    core.commit_records([synced(1)].iter()).unwrap();
+    commit(&mut core, &[synced(1)]);
     drop(core);
     let lock = take_lock(dir.path());
     let opened = Journal::start(&JournalOptions::new(dir.path()), move |dir| {

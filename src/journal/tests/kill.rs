@@ -40,7 +40,7 @@ fn child() {
             say(&format!("acked {number}"));
             tell.send(()).unwrap();
         });
-        writer.append(vec![intent(number), synced(number)], on_durable);
+        writer.append(&[intent(number), synced(number)], on_durable);
         if number >= first + IN_FLIGHT {
             told.recv().unwrap();
         }

@@ -1,5 +1,6 @@
 //! The journal as a whole, on real directories. What one part promises is tested beneath that part.
 
+mod away;
 mod crash_steps;
 mod damage;
 mod faults;
@@ -25,6 +26,7 @@ use super::error::JournalError;
 use super::handle::{Journal, JournalOptions};
 use super::lock::{LockHolder, StateLock};
 use super::opening::{self, Opened};
+use super::packing::EncodedRecords;
 
 pub(super) fn open(dir: &Path) -> Result<Journal, JournalError> {
     Journal::open(&JournalOptions::new(dir), "run-1", "host-1", 1_700_000_000)
@@ -43,7 +45,7 @@ pub(super) fn take_lock(dir: &Path) -> StateLock {
 /// Appends and waits until it is durable.
 pub(super) fn append(journal: &Journal, records: Vec<Record>) -> Result<(), Arc<JournalError>> {
     let (tell, told) = mpsc::channel();
-    journal.writer().append(records, Box::new(move |result| tell.send(result).unwrap()));
+    journal.writer().append(&records, Box::new(move |result| tell.send(result).unwrap()));
     told.recv().unwrap()
 }
 
@@ -89,5 +91,5 @@ pub(super) fn acked_numbers(journal: &Journal) -> Vec<u64> {
 }
 
 pub(super) fn commit(core: &mut Core, records: &[Record]) {
-    core.commit_records(records.iter()).unwrap();
+    core.commit_records(&[EncodedRecords::of(records).unwrap()]).unwrap();
 }

@@ -148,7 +148,7 @@ fn a_view_reads_what_was_folded_without_the_lock_and_survives_the_next_fold() {
     assert_eq!((view.entries(), view.log_records()), (100, 0));
     let (done, durable) = std::sync::mpsc::channel();
     let newer = vec![synced(subjects[0], 4_711)];
-    journal.writer().append(newer, Box::new(move |result| done.send(result).unwrap()));
+    journal.writer().append(&newer, Box::new(move |result| done.send(result).unwrap()));
     durable.recv().unwrap().unwrap();
     assert_eq!(LedgerView::open(dir.path()).unwrap().unwrap().log_records(), 1);
     journal.finish().unwrap();

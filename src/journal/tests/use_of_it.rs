@@ -13,7 +13,7 @@ use super::super::batches::Batch;
 use super::super::error::{JournalError, JournalErrorKind};
 use super::super::handle::{Journal, JournalOptions};
 use super::super::lock::lock_holder;
-use super::super::named::{RunBatch, TurnedAway};
+use super::super::named::RunBatch;
 use super::super::opening::Recovery;
 use super::*;
 
@@ -172,16 +172,6 @@ fn key_fields_runs_and_fingerprints_are_kept() {
     journal.record_run("run-9", TARGET, 4).unwrap();
     journal.set_proven("fingerprint").unwrap();
     journal.set_settled_limit(TARGET, 17).unwrap();
-    let away = TurnedAway {
-        token: 7,
-        batch: 4,
-        others_passed: true,
-        is_last: true,
-        subjects: vec![SubjectId([1; 16]), SubjectId([2; 16])],
-    };
-    journal.set_turned_away("other", Some(TurnedAway::default())).unwrap();
-    journal.set_turned_away("other", None).unwrap();
-    journal.set_turned_away(TARGET, Some(away.clone())).unwrap();
     let subject_before = journal.key().subject(TARGET, FieldKind::Imsi, "1");
     drop(journal);
 
@@ -191,10 +181,6 @@ fn key_fields_runs_and_fingerprints_are_kept() {
     assert_eq!(
         (journal.settled_limit(TARGET).unwrap(), journal.settled_limit("other").unwrap()),
         (Some(17), None)
-    );
-    assert_eq!(
-        (journal.turned_away(TARGET).unwrap(), journal.turned_away("other").unwrap()),
-        (Some(away), None)
     );
     let expected = RunBatch { target: TARGET.to_owned(), batch_seq: 4 };
     assert_eq!(journal.run_batch("run-9").unwrap(), Some(expected));
@@ -281,7 +267,7 @@ fn appends_of_many_threads_are_all_kept_and_called_back_in_order() {
                         result.unwrap();
                         tell.send((thread, number)).unwrap();
                     });
-                    writer.append(vec![intent(number), synced(number)], told);
+                    writer.append(&[intent(number), synced(number)], told);
                 }
             });
         }
@@ -305,7 +291,7 @@ fn a_closed_journal_refuses_at_once() {
     let writer = journal.writer();
     journal.finish().unwrap();
     let (tell, told) = mpsc::channel();
-    writer.append(vec![intent(1)], Box::new(move |result| tell.send(result).unwrap()));
+    writer.append(&[intent(1)], Box::new(move |result| tell.send(result).unwrap()));
     assert!(matches!(*told.recv().unwrap().unwrap_err(), JournalError::Closed));
 }
 

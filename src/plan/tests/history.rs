@@ -116,8 +116,24 @@ fn an_update_refused_in_this_batch_is_not_sent_again() {
     check(&[row(1, &[(IMSI, 2)])], &records, &rules(), &[Send]);
     check(&[row(2, &[]), row(1, &fields)], &records, &rules(), &[Unchanged, Send]);
     check(&[row(1, &fields)], &[deferred(1, v(BATCH, 1), &fields)], &rules(), &[Send]);
+}
+
+/// No answer was definite, and so it is sent, but last: it failed while others passed.
+#[test]
+fn what_ran_out_of_attempts_in_this_batch_goes_last_with_all_of_its_subject() {
+    let fields = [(IMSI, 1)];
     let exhausted = unknown(1, v(BATCH, 1), &fields, UnknownCause::Exhausted);
-    check(&[row(1, &fields)], &[exhausted], &rules(), &[Send]);
+    let one = [row(1, &fields)];
+    check(&one, std::slice::from_ref(&exhausted), &rules(), &[SendLate]);
+    let retrying = PlanRules { retry_failed: true, ..rules() };
+    check(&one, std::slice::from_ref(&exhausted), &retrying, &[Send]);
+    let each = with(DuplicatePolicy::Each);
+    let two = [row(1, &fields), row(1, &[(ICCID, 1)]), row(2, &[(IMSI, 2)])];
+    check(&two, std::slice::from_ref(&exhausted), &each, &[SendLate, SendLate, Send]);
+    // It has passed since; what was in doubt has not failed.
+    let passed = synced(1, v(BATCH, 2), &[(ICCID, 1)]);
+    check(&two, &[exhausted, passed], &each, &[Send, Unchanged, Send]);
+    check(&one, &[unknown(1, v(BATCH, 1), &fields, UnknownCause::Cut)], &rules(), &[Send]);
 }
 
 #[test]
@@ -334,4 +350,29 @@ fn what_is_left_of_a_superseded_row_overtakes_what_failed_before_it() {
         );
         assert_eq!((plan.beside(1).unwrap().confirms, plan.facts().confirmed), (false, 0));
     }
+}
+
+#[test]
+fn an_older_row_of_an_update_in_doubt_that_is_sent_without_its_last_one_settles_what_was_in_doubt() {
+    let doubt = intent(1, v(BATCH, 2), &[(CLASS, 1), (IMSI, 2)]);
+    let newer = synced(1, v(BATCH + 1, 1), &[(IMSI, 3)]);
+    let rows = [row(1, &[(CLASS, 1)]), row(1, &[(IMSI, 2)])];
+    let settles = |plan: &Plan| [1, 2].map(|at| plan.beside(at).unwrap().settles);
+    let since = Some(v(BATCH, 2));
+    let plan = check(&rows, &[doubt.clone(), newer], &rules(), &[Send, Superseded]);
+    assert_eq!(settles(&plan), [since, None]);
+    // As a whole, and an earlier part in case it is sent ahead for want of room.
+    let plan = check(&rows, std::slice::from_ref(&doubt), &rules(), &[Folded, Send]);
+    assert_eq!(settles(&plan), [since, since]);
+    // Fed back one by one: each alone.
+    let back = [replayed(BATCH, 1, 1, &[(CLASS, 1)]), replayed(BATCH, 2, 1, &[(IMSI, 2)])];
+    let each = PlanRules { batch: BATCH + 1, ..with(DuplicatePolicy::Each) };
+    assert_eq!(settles(&check(&back, std::slice::from_ref(&doubt), &each, &[Send, Send])), [since, None]);
+    // The last row has the field itself: what is in doubt may be its word, and the older one settles nothing.
+    let own = [replayed(BATCH, 1, 1, &[(CLASS, 1)]), replayed(BATCH, 2, 1, &[(CLASS, 3), (IMSI, 2)])];
+    let plan = check(&own, std::slice::from_ref(&doubt), &each, &[Superseded, Send]);
+    assert_eq!(settles(&plan), [None, None]);
+    // What has failed is settled by whatever is acknowledged.
+    let failed = unknown(1, v(BATCH, 2), &[(CLASS, 1), (IMSI, 2)], crate::ledger::UnknownCause::Exhausted);
+    assert_eq!(settles(&check(&back, &[failed], &each, &[SendLate, SendLate])), [None, None]);
 }

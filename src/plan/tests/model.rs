@@ -344,8 +344,9 @@ impl Model<'_> {
             return if self.rules.retry_failed { Ruling::Send } else { Ruling::RefusedBefore };
         }
         let late = entry.refusals.iter().any(|refusal| {
-            refusal.kind != FailureKind::Deferred
-                && refusal.version.batch < BATCH
+            let is_before = refusal.version.batch < BATCH && refusal.kind != FailureKind::Deferred;
+            let is_again = refusal.version.batch == BATCH && refusal.kind == FailureKind::Exhausted;
+            (is_before || is_again && !self.rules.retry_failed)
                 && entry.acked.is_none_or(|acked| refusal.version > acked)
         });
         if late { Ruling::SendLate } else { Ruling::Send }

@@ -46,11 +46,13 @@ fn updates(rows: &[TestRow], plan: &Plan, rows_held_max: usize) -> Vec<Sent> {
         let (ruling, beside) = (plan.ruling(ordinal), plan.beside(ordinal).unwrap());
         let version = row.version.unwrap_or(v(BATCH, plan.numbered(ordinal)));
         let queue = if ruling.is_late() { &mut late } else { &mut sent };
-        match folding.take(ruling, version, id(row.subject), &fields, &facts, &beside) {
-            Folded::Nothing => {}
-            Folded::Update(update) => queue.push(Sent { update, is_early: false }),
-            Folded::Early(update) => queue.push(Sent { update, is_early: true }),
-        }
+        let (update, is_early) =
+            match folding.take(ruling, version, id(row.subject), &fields, &facts, &beside) {
+                Folded::Nothing => continue,
+                Folded::Update(update) => (update, false),
+                Folded::Early(update) => (update, true),
+            };
+        queue.push(Sent { update: update.settling(beside.settles, Some(KEY)), is_early });
     }
     assert_eq!(folding.held(), 0, "every folded row has found its carrier");
     sent.extend(late);

@@ -3,7 +3,7 @@
 use super::*;
 use crate::ledger::UnknownCause;
 use crate::plan::{Clearing, InMemory, SurveyBounds};
-use Ruling::{Conflict, Folded, Send, SendLate, Unchanged};
+use Ruling::{Conflict, Folded, RefusedBefore, Send, SendLate, Unchanged};
 
 /// The wave of every row; 0 for those that wait for nobody.
 fn waves(plan: &Plan) -> Vec<u32> {
@@ -232,4 +232,40 @@ fn replayed_and_ranked_rows_keep_their_old_values() {
     assert_eq!(waves(&with_old(&rows, &[]))[0], 1);
     let rows = [(replayed(8, 1, 1, &[(IMSI, 2)]), Some(1)), (replayed(8, 2, 2, &[(IMSI, 3)]), Some(2))];
     assert_eq!(waves(&with_old(&rows, &[])), [1, 0]);
+}
+
+#[test]
+fn a_subject_that_was_cleared_is_told_with_what_it_is_given_and_what_it_is_not() {
+    const CLEARED: u64 = FieldHash::CLEARED.0;
+    let history = [held(), vec![synced(1, v(8, 0), &[(IMSI, CLEARED), (ICCID, CLEARED)])]].concat();
+    let refused_now = refused(1, v(BATCH, 1), &[(IMSI, 7), (ICCID, 8)]);
+    let (both, imsi, iccid) = (set(&[IMSI, ICCID]), set(&[IMSI]), set(&[ICCID]));
+    let (other, given) = (row(2, &[(CLASS, 5)]), row(1, &[(IMSI, 7), (ICCID, 8)]));
+    let silent = row(1, &[(CLASS, 7)]);
+    let clears = row(1, &[(IMSI, CLEARED), (CLASS, 7)]);
+    let half = row(1, &[(IMSI, 7)]);
+    let conflict = [row(1, &[(IMSI, 7)]), row(2, &[(IMSI, 7)])];
+    // Rows, what they meet, and by ordinal what is given and what is not; how many are told in all.
+    type Told = Vec<(u64, FieldSet)>;
+    type Case<'r> = (Vec<TestRow>, Option<&'r Record>, Told, Told, u64);
+    let cases: [Case<'_>; 8] = [
+        (vec![given.clone()], None, vec![(1, both)], vec![], 0),
+        (vec![given.clone()], Some(&refused_now), vec![], vec![(1, both)], 1),
+        (vec![silent.clone()], None, vec![], vec![(1, both)], 1),
+        (vec![other.clone(), silent, half.clone()], None, vec![(3, imsi)], vec![(3, iccid)], 1),
+        (vec![clears], None, vec![], vec![(1, iccid)], 1),
+        (vec![half], None, vec![(1, imsi)], vec![(1, iccid)], 1),
+        (conflict.to_vec(), None, vec![], vec![(1, both)], 1),
+        (vec![other], None, vec![], vec![], 1),
+    ];
+    for (rows, refused, before, still, left) in cases {
+        let records: Vec<Record> = history.iter().chain(refused).cloned().collect();
+        let plan = plan(&rows, &ledger(&records), &PlanRules { tag: Some(id(1).tag()), ..rules() });
+        let told = |of: &[(u64, crate::ledger::ClearedFirst)]| {
+            of.iter().map(|(at, cleared)| (*at, cleared.fields)).collect::<Told>()
+        };
+        assert_eq!((told(plan.cleared_before()), told(plan.cleared_still())), (before, still), "{rows:?}");
+        assert_eq!(plan.facts().left_cleared, left, "{rows:?}");
+        assert!(refused.is_none() || plan.ruling(1) == RefusedBefore);
+    }
 }

@@ -86,6 +86,10 @@ fn what_a_redirect_may_have_applied_is_not_known_to_be_unchanged() {
         workspace.fault(outage(1, 1_000, OutageKind::Status(status)));
         let ran = workspace.sync(&["--max-in-flight", "1", "after.csv"]).expect(10).expect_books();
         assert_eq!((ran.rows("failed"), http(&ran, &status.to_string())), (0, 5));
+        // Under another address it is another target, unless that is named.
+        let (next, target) = (next_steps(&ran), workspace.sandbox.url());
+        assert!(next.contains("--api-url URL --rate unlimited") && next.contains("to resume"), "{next}");
+        assert!(next.contains(&format!("api.target = '{target}'")), "{next}");
         workspace.fault(Faults::default());
         let ran = workspace.sync(&["before.csv"]).expect(0).expect_books();
         assert_eq!(ran.rows("synced"), if is_sent { 5 } else { 0 }, "{status}: {}", ran.stdout);

@@ -6,7 +6,7 @@
 
 use simsync::sandbox::{Faults, OutageKind};
 
-use super::{HASTY, outage};
+use super::{HASTY, http, outage};
 use crate::support::{Ran, Workspace, export};
 
 const ROWS: u32 = 120;
@@ -171,4 +171,42 @@ fn each_and_a_saved_plan_are_sent_mixed_after_a_run_that_was_stopped() {
             workspace.sync(&[&slowly[..], policy, &["--yes", "--plan", "saved.json"]].concat()).expect(3);
         assert_eq!((ran.rows("synced"), ran.rows("failed")), (90, 30), "{is_each}");
     }
+}
+
+/// An export of others.
+fn others(rows: u32, tier: &str) -> String {
+    export(rows).replace("C-", "D-").replace(",basic", tier)
+}
+
+#[test]
+fn another_export_in_between_makes_nobody_forget_that_this_one_was_stopped() {
+    let workspace = Workspace::with(blocked(403, 40..70));
+    workspace.write("crm.csv", export(ROWS));
+    workspace.write("others.csv", others(ROWS, ",gold"));
+    let slowly = ["--max-in-flight", "1"];
+    workspace.sync(&[&slowly[..], &["crm.csv"]].concat()).expect(12).expect_books();
+    workspace.sync(&[&slowly[..], &["others.csv"]].concat()).expect(0).expect_books();
+    let ran = workspace.sync(&[&slowly[..], &["crm.csv"]].concat()).expect(3).expect_books();
+    assert_eq!((ran.rows("synced"), ran.rows("failed")), (50, 30));
+    assert!(ran.stdout.contains("rows are sent mixed"), "{}", ran.stdout);
+    // It has ended in order, and nothing is left of it.
+    workspace.write("next.csv", others(ROWS, ",silver"));
+    let ran = workspace.sync(&["--yes", "next.csv"]).expect(0).expect_books();
+    assert!(!ran.stdout.contains("rows are sent mixed"), "{}", ran.stdout);
+}
+
+#[test]
+fn rows_of_a_stopped_export_that_never_come_again_are_no_matter_once_another_has_ended_in_order() {
+    let workspace = Workspace::with(blocked(401, 0..ROWS));
+    let slowly = ["--max-in-flight", "1", "--yes"];
+    workspace.write("proof.csv", others(ROWS, ",basic"));
+    workspace.sync(&[&slowly[..], &["proof.csv"]].concat()).expect(0);
+    workspace.write("never-again.csv", export(ROWS));
+    workspace.sync(&[&slowly[..], &["never-again.csv"]].concat()).expect(12).expect_books();
+    workspace.write("between.csv", others(ROWS, ",gold"));
+    workspace.sync(&[&slowly[..], &["between.csv"]].concat()).expect(0);
+    workspace.fault(outage(21, 100_000, OutageKind::Status(401)));
+    workspace.write("next.csv", others(ROWS, ",silver"));
+    let ran = workspace.sync(&[&slowly[..], &["next.csv"]].concat()).expect(12).expect_books();
+    assert_eq!((ran.rows("synced"), http(&ran, "401")), (20, 6), "the row itself, again, and four others");
 }

@@ -95,8 +95,12 @@ fn a_wrong_address_is_not_to_be_run_again() {
     let workspace = Workspace::with(Faults { shares, ..Faults::default() });
     workspace.write("crm.csv", export(9));
     let ran = workspace.sync(&["crm.csv"]).expect(10).expect_books();
-    assert!(!next(&ran).contains("simsync sync"), "{}", ran.summary());
-    assert!(!ran.stderr.contains("to resume"), "{}", ran.stderr);
+    let next = next(&ran);
+    assert!(next.contains("correct api.url") && next.contains("--api-url URL"), "{next}");
+    assert!(!next.contains(&workspace.sandbox.url()) && !next.contains("to resume"), "{next}");
+    let told = format!("{}{}", ran.stdout, ran.stderr);
+    let moved = workspace.sandbox.url().replace("device_app_user_update", "moved");
+    assert!(told.contains(&format!("a redirect to {moved} (HTTP 307)")), "{told}");
 }
 
 #[test]

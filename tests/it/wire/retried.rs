@@ -63,6 +63,20 @@ fn a_night_of_nothing_but_chronic_rows_is_no_outage_and_they_go_last() {
     assert_eq!(workspace.arrivals()[seen..seen + 5], first);
 }
 
+/// Under `each`, their later rows are all that is left, and look like an outage.
+#[test]
+fn subjects_that_fail_for_ever_fail_with_all_of_their_rows_and_are_no_outage() {
+    let workspace = Workspace::new();
+    workspace.configure(&HASTY.replace("[delivery]", "[delivery]\noutage_max = \"5s\""));
+    let subject_statuses = (100..112).map(|row| (format!("C-{row:06}"), 500)).collect();
+    workspace.fault(Faults { subject_statuses, ..Faults::default() });
+    let (first, later) = (export(200), export(200).replace(",basic", ",gold"));
+    let later = later.split_once('\n').expect("a header").1;
+    workspace.write("crm.csv", format!("{first}{later}"));
+    let ran = workspace.sync(&["--duplicates", "each", "crm.csv"]).expect(3).expect_books();
+    assert_eq!((ran.rows("failed"), ran.rows("synced")), (24, 376), "{}", ran.stdout);
+}
+
 #[test]
 fn what_happened_all_the_same_is_sent_again_and_changes_nothing() {
     type Fault = (&'static str, fn(&mut Shares));

@@ -39,6 +39,15 @@ pub(crate) fn version_of(facts: &Facts) -> Version {
     facts.values().map(|(_, version)| *version).max().unwrap_or_default()
 }
 
+/// As they are sent where they repeat the word of older rows in an update in doubt: the key bears its version.
+fn settling(facts: &Facts, doubt: Option<Version>) -> Facts {
+    let mut facts = facts.clone();
+    if let (Some((_, of)), Some(doubt)) = (facts.get_mut(&Field::Key), doubt) {
+        *of = doubt.max(*of);
+    }
+    facts
+}
+
 /// An update in doubt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Doubt {
@@ -188,10 +197,11 @@ impl Entry {
     }
 
     /// Takes the outcomes of a run's updates of the subject, in the order in which they were sent. Intents that stay
-    /// open come last: the fold of a crash finds them when all outcomes are in.
-    pub(crate) fn take(&mut self, updates: &[(&Facts, Outcome)], batch: u64, laws: Laws) {
-        for (facts, outcome) in updates {
+    /// open come last: the fold of a crash finds them when all outcomes are in. With each, the update in doubt that it settles.
+    pub(crate) fn take(&mut self, updates: &[(&Facts, Option<Version>, Outcome)], batch: u64, laws: Laws) {
+        for (facts, doubt, outcome) in updates {
             let version = version_of(facts);
+            let facts = &settling(facts, *doubt);
             match outcome {
                 Outcome::Untouched | Outcome::Open => {}
                 Outcome::Synced => self.acknowledge(facts, version, laws),
@@ -206,7 +216,7 @@ impl Entry {
                 }
             }
         }
-        for (facts, _) in updates.iter().filter(|(_, outcome)| outcome.is_open()) {
+        for (facts, ..) in updates.iter().filter(|(.., outcome)| outcome.is_open()) {
             self.doubt(facts, version_of(facts), laws);
         }
     }
@@ -248,12 +258,13 @@ impl Entry {
     }
 
     fn acknowledge(&mut self, facts: &Facts, version: Version, laws: Laws) {
+        let settled = version_of(facts);
         for (field, (value, of)) in facts {
             // What an update made unknown under its own version, which may be newer than the row, it resolves; and what a
             // newer one of its batch did that is not in doubt.
             let is_in_doubt =
-                self.doubts.iter().any(|doubt| doubt.version > version && doubt.fields.contains(field));
-            let is_resolved = |since: Version| since <= version || since.batch == of.batch && !is_in_doubt;
+                self.doubts.iter().any(|doubt| doubt.version > settled && doubt.fields.contains(field));
+            let is_resolved = |since: Version| since <= settled || since.batch == of.batch && !is_in_doubt;
             let unknown = self.fields.get(field).filter(|(state, _)| *state == State::Unknown);
             let unknown = unknown.map(|(_, since)| *since);
             let was_unknown = unknown.is_some();
@@ -286,7 +297,7 @@ impl Entry {
             let is_kept = is_open || laws.has(Flaw::FailuresPile);
             (refusal.version.batch >= version.batch || is_kept) && refusal.version != version
         });
-        for doubt in self.doubts.iter_mut().filter(|doubt| doubt.version <= version) {
+        for doubt in self.doubts.iter_mut().filter(|doubt| doubt.version <= settled) {
             doubt.fields.retain(|field| !facts.contains_key(field));
         }
         let fields = &self.fields;

@@ -10,10 +10,10 @@ use simsync::sandbox::RequestView;
 use super::after::Aftermath;
 use super::applied;
 use super::checks;
-use super::memory::{Entry, Facts, JUST_NOW, Outcome, State, values, version_of};
+use super::memory::{Entry, Facts, JUST_NOW, Outcome, State, Version, values, version_of};
 use super::outcomes::{End, adopted_ways, attempts_of, has_conflict, ways};
 use super::rows::Field;
-use super::rulings::{Duplicates, Plan, Update};
+use super::rulings::{Plan, Update};
 use super::steps::{Command, Step};
 use super::world::World;
 
@@ -68,8 +68,7 @@ impl World {
             let attempts = attempts_of(&updates, requests.get(name).map_or(&[], Vec::as_slice))?;
             for (update, attempts) in updates.iter().zip(&attempts) {
                 if !attempts.is_empty() && !update.is_clear {
-                    let is_left = self.check_sent(of.step, update, batch)?;
-                    self.left_in_doubt += u64::from(is_left);
+                    self.check_sent(of.step, update)?;
                 }
             }
             let ways = match of.step.command {
@@ -109,8 +108,9 @@ impl World {
         let parts = if end == End::Finished { all..=all } else { 0..=all };
         let mut tried = Vec::new();
         for (part, way) in parts.rev().flat_map(|part| subject.ways.iter().map(move |way| (part, way))) {
-            let facts = subject.updates.iter().map(|update| &update.facts);
-            let updates: Vec<(&Facts, Outcome)> = facts.zip(way.iter().copied()).collect();
+            let updates = subject.updates.iter().zip(way.iter().copied());
+            let updates = updates.map(|(update, outcome)| (&update.facts, update.settles, outcome));
+            let updates: Vec<(&Facts, Option<Version>, Outcome)> = updates.collect();
             let mut entry = before.clone();
             entry.is_uncounted |= has_conflict(&subject.attempts);
             subject.confirmed[..part].iter().for_each(|facts| entry.confirm(facts));
@@ -169,41 +169,22 @@ impl World {
     }
 
     /// What holds of every update on the wire, whatever the rulings say: it overwrites nothing newer, and was not
-    /// acknowledged before as this very update. Tells whether it is what is left of a fold in doubt.
-    fn check_sent(&self, step: &Step, update: &Update, batch: u64) -> Result<bool, String> {
-        let (target, is_fold) = (step.options.target, step.options.duplicates == Duplicates::Fold);
-        let version = version_of(&update.facts);
-        let (mut is_under_doubt, mut is_left) = (false, false);
+    /// acknowledged before as this very update.
+    fn check_sent(&self, step: &Step, update: &Update) -> Result<(), String> {
+        let target = step.options.target;
         if let Some(entry) = self.memory[target].get(&update.subject) {
             for (field, (_, of)) in update.facts.iter().filter(|(field, _)| **field != Field::Key) {
-                match entry.fields.get(field).filter(|(_, newer)| newer > of) {
-                    Some((State::Known(_), _)) => {
-                        return Err(format!("{field:?} of {update:?} overwrites something newer"));
-                    }
-                    // A row of an earlier batch, and what it is a part of may still be applied after it: its own
-                    // acknowledgment tells nothing of the field.
-                    // So it is where a newer batch has set all that the last row of a fold in doubt says: what is left of
-                    // the fold is older, and the intent does not tell which of its rows has set the field.
-                    Some((State::Unknown, newer)) => {
-                        is_under_doubt |= version.batch != batch;
-                        is_left |= is_fold
-                            && *newer > version
-                            && entry.acked.is_some_and(|acked| acked.batch > newer.batch)
-                            && entry
-                                .doubts
-                                .iter()
-                                .any(|doubt| doubt.version == *newer && doubt.fields.contains(field));
-                    }
-                    None => {}
+                let newer = entry.fields.get(field).filter(|(_, newer)| newer > of);
+                if matches!(newer, Some((State::Known(_), _))) {
+                    return Err(format!("{field:?} of {update:?} overwrites something newer"));
                 }
             }
         }
-        let place = (target, update.subject.clone(), version);
+        let place = (target, update.subject.clone(), version_of(&update.facts));
         // Where acknowledgments age, a refresh is the rule's own matter.
-        let may_come_again = self.climate.ages || is_under_doubt || is_left;
-        if !may_come_again && self.settled.get(&place) == Some(&update.facts) {
+        if !self.climate.ages && self.settled.get(&place) == Some(&update.facts) {
             return Err(format!("{update:?} was acknowledged, and is sent again"));
         }
-        Ok(is_left)
+        Ok(())
     }
 }

@@ -81,6 +81,8 @@ pub(crate) struct Update {
     pub(crate) facts: Facts,
     /// Whether it repeats, or overwrites, what is in doubt.
     pub(crate) is_in_doubt: bool,
+    /// The update in doubt whose word for a field it repeats, though the row of its version does not have the field.
+    pub(crate) settles: Option<Version>,
     /// Whether it only clears what others of its subject's ring take, ahead of the update of its carrier.
     pub(crate) is_clear: bool,
 }
@@ -199,12 +201,10 @@ pub(crate) fn plan(
         for (row, said) in rows.iter().zip(said) {
             plan.rulings.insert(row.ordinal, said.ruling);
             if let Some(facts) = said.carries.filter(|_| said.ruling == Ruling::Send) {
-                let is_in_doubt = !rules.holds_doubts && is_in_doubt(entry, &facts);
-                let (subject, carrier) = (subject.clone(), row.ordinal);
-                if let Some(fields) = order.clears.get(&carrier) {
-                    plan.updates.push(clear(&subject, row, fields));
+                if let Some(fields) = order.clears.get(&row.ordinal) {
+                    plan.updates.push(clear(subject, row, fields));
                 }
-                plan.updates.push(Update { subject, carrier, facts, is_in_doubt, is_clear: false });
+                plan.updates.push(subject_.update(subject, row.ordinal, facts));
             }
         }
     }
@@ -218,7 +218,8 @@ fn clear(subject: &str, row: &Valid, fields: &BTreeSet<Field>) -> Update {
     let version = Version { ordinal: 0, ..row.version };
     let mut facts: Facts = fields.iter().map(|field| (*field, (String::new(), version))).collect();
     facts.insert(Field::Key, (subject.to_owned(), version));
-    Update { subject: subject.to_owned(), carrier: row.ordinal, facts, is_in_doubt: false, is_clear: true }
+    let (subject, carrier) = (subject.to_owned(), row.ordinal);
+    Update { subject, carrier, facts, is_in_doubt: false, settles: None, is_clear: true }
 }
 
 /// Whether a newer batch has set a field of the row to another value.
@@ -384,12 +385,7 @@ impl Subject<'_> {
                 return false;
             }
             let is_unknown = *state == State::Unknown;
-            // An update of several of these rows marks what an older one of them set with its own version.
-            let own: Vec<&Valid> = self.rows.iter().filter(|other| other.version == *newer).collect();
-            let is_own_fold = is_unknown
-                && matches!(self.rules.duplicates, Duplicates::Fold | Duplicates::Each)
-                && own.iter().any(|other| other.cells.len() > 1)
-                && own.iter().all(|other| !other.cells.contains_key(field));
+            let is_own_fold = is_unknown && self.is_own_fold(*field, *newer);
             // Under `each` intents are opened ahead: what follows in this batch is sent after this row.
             let is_ahead = is_unknown
                 && self.is_each()
@@ -397,6 +393,32 @@ impl Subject<'_> {
             !is_own_fold && !is_ahead && !self.is_own_word(*field, row.version, *newer)
         };
         row.cells.keys().copied().filter(is_overtaken).collect()
+    }
+
+    /// Whether an update of several of these rows has marked a field with its own version that an older one of them set.
+    fn is_own_fold(&self, field: Field, newer: Version) -> bool {
+        let own: Vec<&Valid> = self.rows.iter().filter(|other| other.version == newer).collect();
+        matches!(self.rules.duplicates, Duplicates::Fold | Duplicates::Each)
+            && own.iter().any(|other| other.cells.len() > 1)
+            && own.iter().all(|other| !other.cells.contains_key(&field))
+    }
+
+    /// The update that these facts are.
+    fn update(&self, subject: &str, carrier: u64, facts: Facts) -> Update {
+        let is_in_doubt = !self.rules.holds_doubts && is_in_doubt(self.entry, &facts);
+        let settles = self.settles(&facts);
+        Update { subject: subject.to_owned(), carrier, facts, is_in_doubt, settles, is_clear: false }
+    }
+
+    /// The update in doubt whose word these facts repeat, though its last row does not have it.
+    fn settles(&self, facts: &Facts) -> Option<Version> {
+        let since = facts.keys().filter(|field| **field != Field::Key).filter_map(|field| {
+            let (state, since) = self.entry.fields.get(field)?;
+            let is_own = *state == State::Unknown && self.is_own_fold(*field, *since);
+            let is_in_doubt = self.entry.doubts.iter().any(|doubt| doubt.version == *since);
+            (is_own && is_in_doubt).then_some(*since)
+        });
+        since.max()
     }
 
     fn is_duplicate(&self, at: usize) -> bool {

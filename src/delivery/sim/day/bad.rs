@@ -68,6 +68,49 @@ pub(super) fn turned_away(dice: &mut Dice) -> Day {
     day
 }
 
+/// Few or many, in blocks anywhere or here and there; and in some of those days everybody is turned away from a moment on, for
+/// one or more runs.
+pub(super) fn away(dice: &mut Dice) -> Day {
+    let mut day = good_day(dice.between(200, 400));
+    let count = day.lines.len() as u64;
+    let (kind, phase) = dice.one_of(&[
+        (Kind::Forbidden, Phase::Forbidding(u64::MAX)),
+        (Kind::Unauthorized, Phase::Revoked),
+        (Kind::Redirected, Phase::Redirecting),
+    ]);
+    let bad = dice.one_of(&[1, 2, 3, 5, 19, 20, 30, 60]);
+    let starts = match dice.below(5) {
+        0 => vec![0],
+        1 => vec![dice.below(count - bad)],
+        2 => vec![count - bad],
+        3 => vec![0, count - bad],
+        _ => Vec::new(),
+    };
+    for from in &starts {
+        for (at, line) in (0..).zip(&mut day.lines) {
+            if (*from..*from + bad).contains(&at) {
+                line.kind = kind;
+            }
+        }
+    }
+    if starts.is_empty() {
+        for _ in 0..bad {
+            let at = usize::try_from(dice.below(count)).unwrap_or_default();
+            day.lines[at].kind = kind;
+        }
+    }
+    day.window = dice.one_of(&[8, 64, 256]);
+    day.rules.max_in_flight = dice.one_of(&[1, 4, 64]);
+    day.pace.rate_per_s = dice.one_of(&[100, 400]);
+    if dice.chance(400) {
+        // Not just before the last ones: who continues a run says that the token is good where few are left.
+        let from_ms = dice.below(count * 500 / day.pace.rate_per_s);
+        day.phases = vec![(from_ms, Phase::Up), (u64::MAX, phase)];
+        day.revoked_runs = usize::try_from(dice.between(1, 4)).unwrap_or(1);
+    }
+    day
+}
+
 /// Waves of a few updates, and trouble for everybody in some of them, which begins where others have passed and ends before
 /// the last one, which is large.
 pub(super) fn waves(dice: &mut Dice) -> Day {
