@@ -96,7 +96,7 @@ pub struct Judge<'a> {
     pub old: Vec<(FieldKind, FieldHash)>,
     old_checked: Checked,
     /// Hashes of classes that came before, at most [`CLASSES_MAX`].
-    classes: Vec<(String, FieldHash)>,
+    classes: Vec<(Vec<u8>, FieldHash)>,
     /// What the survey saw of whole columns.
     pub columns: ColumnBook,
 }
@@ -265,11 +265,14 @@ impl<'a> Judge<'a> {
             }
         };
         let Judge { checked, facts, classes, .. } = self;
-        for (kind, value) in checked.fields.iter() {
+        let state_key = identity.state_key;
+        for (kind, field) in checked.fields.iter_numbered() {
             let is_class = kind == FieldKind::UserClass;
-            let state_key = identity.state_key;
-            let hash =
-                if is_class { class_hash(classes, state_key, value) } else { state_key.field(kind, value) };
+            let hash = if is_class {
+                class_hash(classes, state_key, field)
+            } else {
+                state_key.field_numbered(field)
+            };
             facts.push((kind, hash));
         }
         if OLD_FIELDS.into_iter().any(|kind| row.old(kind).is_some()) {
@@ -289,8 +292,8 @@ impl<'a> Judge<'a> {
             told @ (Severity::Off | Severity::Fix | Severity::Warn) => told,
         };
         for kind in given.iter() {
-            match fields.get(kind) {
-                Some(value) => self.old.push((kind, state_key.field(kind, value))),
+            match fields.numbered(kind) {
+                Some(field) => self.old.push((kind, state_key.field_numbered(field))),
                 None if severity == Severity::Off => {}
                 None => {
                     self.checked.findings.push(Finding { rule: OLD_INVALID, severity, field: Some(kind) });
@@ -394,12 +397,12 @@ impl<'a> Judge<'a> {
     }
 }
 
-/// The hash of a class, remembered from a row before.
-fn class_hash(known: &mut Vec<(String, FieldHash)>, state_key: &StateKey, class: &str) -> FieldHash {
+/// The hash of a class, behind its field's number, remembered from a row before.
+fn class_hash(known: &mut Vec<(Vec<u8>, FieldHash)>, state_key: &StateKey, class: &[u8]) -> FieldHash {
     if let Some((_, hash)) = known.iter().find(|(of, _)| of == class) {
         return *hash;
     }
-    let hash = state_key.field(FieldKind::UserClass, class);
+    let hash = state_key.field_numbered(class);
     if known.len() < CLASSES_MAX {
         known.push((class.to_owned(), hash));
     }

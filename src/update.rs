@@ -145,8 +145,8 @@ impl FromIterator<FieldKind> for FieldSet {
 /// value is empty otherwise.
 #[derive(Clone, Default)]
 pub struct Fields {
-    /// The values, one behind the other in the order they were set. One text for all of them, since every row of a file
-    /// passes through here.
+    /// The values in the order they were set, each behind the number of its field, as they are hashed. One text for all of
+    /// them, since every row of a file passes through here.
     text: String,
     /// Where each present field's value stands in the text: its beginning and its length in bytes.
     spans: [(usize, usize); FIELD_COUNT],
@@ -162,7 +162,10 @@ impl Fields {
 
     /// Sets or replaces a field.
     pub fn set(&mut self, kind: FieldKind, value: &str) {
-        self.clear(kind);
+        if self.present.contains(kind) {
+            self.clear(kind);
+        }
+        self.text.push(char::from(kind as u8));
         self.spans[kind.index()] = (self.text.len(), value.len());
         self.text.push_str(value);
         self.present.insert(kind);
@@ -174,12 +177,12 @@ impl Fields {
             return;
         }
         let (start, len) = self.spans[kind.index()];
-        self.text.replace_range(start..start + len, "");
+        self.text.replace_range(start - 1..start + len, "");
         self.present.remove(kind);
         for kind in self.present.iter() {
             let behind = &mut self.spans[kind.index()].0;
             if *behind > start {
-                *behind -= len;
+                *behind -= 1 + len;
             }
         }
     }
@@ -193,6 +196,20 @@ impl Fields {
     /// Which fields are present.
     pub fn present(&self) -> FieldSet {
         self.present
+    }
+
+    /// What is hashed of a field, if present: its number, then its canonical value.
+    pub fn numbered(&self, kind: FieldKind) -> Option<&[u8]> {
+        if !self.present.contains(kind) {
+            return None;
+        }
+        let (start, len) = self.spans[kind.index()];
+        self.text.as_bytes().get(start - 1..start + len)
+    }
+
+    /// The present fields in wire order, as [`Fields::numbered`] gives them.
+    pub fn iter_numbered(&self) -> impl Iterator<Item = (FieldKind, &[u8])> {
+        self.present.iter().filter_map(|kind| Some((kind, self.numbered(kind)?)))
     }
 
     /// The present fields in wire order.
@@ -307,6 +324,19 @@ mod tests {
         reused.set(Imei, "a value longer than the one before");
         reused.clear(Imei);
         assert_eq!(reused, Fields::default());
+    }
+
+    #[test]
+    fn what_is_hashed_is_the_fields_number_and_its_value_wherever_it_stands() {
+        use FieldKind::{Imei, Imsi, Number, UserClass};
+        let mut fields = Fields::default();
+        for (kind, value) in [(UserClass, "gold"), (Imsi, "1"), (Number, "+1"), (Imei, ""), (Imsi, "22")] {
+            fields.set(kind, value);
+        }
+        fields.clear(UserClass);
+        let numbered: Vec<_> = fields.iter_numbered().collect();
+        let expected = [(Number, &b"\0+1"[..]), (Imei, &b"\x02"[..]), (Imsi, &b"\x0322"[..])];
+        assert_eq!(numbered, expected);
     }
 
     #[test]

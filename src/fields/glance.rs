@@ -43,6 +43,7 @@ const fn kinds() -> [u8; 256] {
 impl Glance {
     /// A glance at a cell; `None` when it has to be looked at more closely: it has another character than those above,
     /// begins with a sign other than plus, or ends with one.
+    #[inline]
     pub(super) fn at_plain(cell: &str) -> Option<Glance> {
         if is_digits(cell) {
             return Some(Glance(DIGIT));

@@ -115,6 +115,8 @@ pub struct Checked {
     pub findings: Vec<Finding>,
     /// Cells that held a null marker (not: empty cells) and were taken as absent.
     pub absent_markers: u32,
+    /// Room for a value that is not written as its cell was: most rows have one.
+    room: String,
 }
 
 impl Checked {
@@ -142,6 +144,8 @@ struct Context<'r> {
     rejected: bool,
     /// What a glance at the cell showed, if it was enough to see that the cell is plain and needs no cleaning.
     glance: Option<Glance>,
+    /// Room for a value that is not written as its cell was.
+    room: &'r mut String,
 }
 
 impl Context<'_> {
@@ -199,30 +203,33 @@ fn check_cells<'a>(
     checked: &mut Checked,
 ) {
     checked.clear();
-    let Checked { fields, given, findings, absent_markers } = checked;
+    let Checked { fields, given, findings, absent_markers, room } = checked;
     for spec in &SPECS {
         let Some(cell) = cell(spec.kind).filter(|cell| !cell.is_empty()) else { continue };
         // Of a secret every byte may count.
-        let glance = if spec.cleaning == Cleaning::Verbatim { None } else { glance(cell) };
+        let is_secret = spec.cleaning == Cleaning::Verbatim;
+        let glance = if is_secret { None } else { glance(cell) };
         // What a glance shows to be plain is clean.
         let cleaned = if glance.is_none() { Some(clean::clean(cell, spec.cleaning)) } else { None };
         let value = cleaned.as_ref().map_or(cell, |cleaned| cleaned.value.as_ref());
         if value.is_empty() {
             continue;
         }
-        if spec.cleaning != Cleaning::Verbatim
-            && rules.is_null_marker(value, spec.cleaning == Cleaning::Digits)
-        {
+        if !is_secret && rules.is_null_marker(value, spec.cleaning == Cleaning::Digits) {
             *absent_markers += 1;
             continue;
         }
         given.insert(spec.kind);
         let findings = Some(&mut *findings);
-        let mut context = Context { rules, kind: spec.kind, findings, rejected: false, glance };
-        for fix in cleaned.iter().flat_map(|cleaned| cleaned.fixes.into_iter().flatten()) {
-            context.raise(fix);
-        }
-        let canonical = check_value(spec, value, &mut context);
+        let mut context = Context { rules, kind: spec.kind, findings, rejected: false, glance, room };
+        let canonical = match &cleaned {
+            // It begins and ends with a letter, a digit or a plus, and holds no quote.
+            None => (spec.check)(value, &mut context),
+            Some(cleaned) => {
+                cleaned.fixes.into_iter().flatten().for_each(|fix| context.raise(fix));
+                check_value(spec, value, &mut context)
+            }
+        };
         if context.rejected {
             if spec.cleaning == Cleaning::Digits
                 && let Some(shift) = cross::shifted(spec.kind, value)
@@ -231,17 +238,16 @@ fn check_cells<'a>(
             }
         } else if let Some(canonical) = canonical {
             fields.set(spec.kind, &canonical);
+            if let Cow::Owned(value) = canonical {
+                *room = value;
+            }
         }
     }
     cross::check(rules, fields, findings);
 }
 
-/// The rules of all fields, then the field's own.
+/// The rules of all fields, then the field's own, for a value that no glance shows to be plain.
 fn check_value<'a>(spec: &FieldSpec, value: &'a str, context: &mut Context<'_>) -> Option<Cow<'a, str>> {
-    if context.glance.is_some() {
-        // It begins and ends with a letter, a digit or a plus, and holds no quote.
-        return (spec.check)(value, context);
-    }
     if spec.cleaning != Cleaning::Verbatim && clean::is_error_value(value) {
         return context.pass_as_is(clean::ERROR_VALUE, value);
     }
@@ -262,7 +268,8 @@ pub fn canonical(rules: &RuleSet, kind: FieldKind, value: &str) -> Option<String
     if cleaned.value.is_empty() {
         return None;
     }
-    let mut context = Context { rules, kind, findings: None, rejected: false, glance: None };
+    let room = &mut String::new();
+    let mut context = Context { rules, kind, findings: None, rejected: false, glance: None, room };
     let canonical = check_value(spec, &cleaned.value, &mut context)?;
     (!context.rejected).then(|| canonical.into_owned())
 }

@@ -166,21 +166,10 @@ pub(super) fn check_closely<'a>(value: &'a str, context: &mut Context<'_>) -> Op
 /// [`check_formatted`] to say.
 fn check_grouped<'a>(value: &'a str, context: &mut Context<'_>) -> Option<Option<Cow<'a, str>>> {
     let groups = value.strip_prefix('+')?;
-    let (mut number, mut before) = (String::with_capacity(1 + DIGITS_MAX), b'+');
-    number.push('+');
-    for byte in groups.bytes() {
-        match (byte, before) {
-            (b'0', b' ') if !are_too_few(number.len() - 1) => return None,
-            (b'0'..=b'9', _) if number.len() > DIGITS_MAX => return None,
-            (b'0'..=b'9', _) => number.push(char::from(byte)),
-            (b' ' | b'-', b'0'..=b'9') => {}
-            _ => return None,
-        }
-        before = byte;
-    }
-    if !before.is_ascii_digit() {
+    if !ungroup(groups, context.room) {
         return None;
     }
+    let number = std::mem::take(context.room);
     context.raise(FORMAT);
     let digits = &number[1..];
     Some(match judge_e164(digits, context) {
@@ -194,6 +183,24 @@ fn check_grouped<'a>(value: &'a str, context: &mut Context<'_>) -> Option<Option
             check_e164(value, &without, context).map(|found| Cow::Owned(found.into_owned()))
         }
     })
+}
+
+/// Puts the groups of a number together, behind a `+`. `false`: they are not quite such.
+fn ungroup(groups: &str, number: &mut String) -> bool {
+    number.clear();
+    number.push('+');
+    let mut before = b'+';
+    for byte in groups.bytes() {
+        match (byte, before) {
+            (b'0', b' ') if !are_too_few(number.len() - 1) => return false,
+            (b'0'..=b'9', _) if number.len() > DIGITS_MAX => return false,
+            (b'0'..=b'9', _) => number.push(char::from(byte)),
+            (b' ' | b'-', b'0'..=b'9') => {}
+            _ => return false,
+        }
+        before = byte;
+    }
+    before.is_ascii_digit()
 }
 
 /// A number without any separator; `None` when it has some.

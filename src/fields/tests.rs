@@ -197,8 +197,14 @@ fn clean_values_are_not_copied() {
     for (kind, value) in VENDOR_ROW {
         let spec = &SPECS[kind.index()];
         assert!(matches!(clean::clean(value, spec.cleaning).value, Cow::Borrowed(_)), "{kind}");
-        let mut context =
-            Context { rules: &rules, kind, findings: Some(&mut findings), rejected: false, glance: None };
+        let mut context = Context {
+            rules: &rules,
+            kind,
+            findings: Some(&mut findings),
+            rejected: false,
+            glance: None,
+            room: &mut String::new(),
+        };
         assert!(matches!(check_value(spec, value, &mut context), Some(Cow::Borrowed(_))), "{kind}");
     }
 }

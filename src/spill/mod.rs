@@ -25,6 +25,10 @@ pub const BLOCK_BYTES_MIN: usize = 512;
 /// Blocks whose places a reader takes down at once, so that readers seldom wait for each other.
 const PLACES_AT_ONCE: usize = 256;
 
+/// Records that are appended at once. Their partitions lie far apart in memory, and are fetched all at the same time when
+/// each is looked at before the first of them is appended to.
+const RECORDS_AT_ONCE: usize = 32;
+
 /// Bytes of new blocks that are written at once, at a place that is a multiple of it: the page cache takes them in large
 /// pieces. Written, read and given up block by block, a file costs two to four times as much.
 const WRITE_BYTES: u64 = 256 << 10;
@@ -260,12 +264,25 @@ struct Partition {
     kept: Vec<Arc<[u8]>>,
     /// Blocks that come behind them, in the file.
     spilled: Vec<Place>,
-    /// What comes behind both.
-    tail: Vec<u8>,
+    /// Room for a block, in which stands what comes behind both.
+    room: Vec<u8>,
+    /// Bytes of it.
+    tail_len: usize,
     bytes: u64,
 }
 
 impl Partition {
+    /// What comes behind all blocks.
+    fn tail(&self) -> &[u8] {
+        &self.room[..self.tail_len]
+    }
+
+    /// Looks at where the next record goes, so that it is in the cache when that is written.
+    fn look(&self) {
+        const CACHE_LINE_BYTES: usize = 64;
+        std::hint::black_box((self.room.get(self.tail_len), self.room.get(self.tail_len + CACHE_LINE_BYTES)));
+    }
+
     fn kept_bytes(&self) -> usize {
         self.kept.iter().map(|block| block.len()).sum()
     }
@@ -305,10 +322,20 @@ impl Spill {
         records: impl IntoIterator<Item = (usize, R)>,
     ) -> Result<(), SpillError> {
         let mut partitions = self.lock();
-        for (partition, record) in records {
-            self.push(&mut partitions, partition, record.as_ref())?;
+        let mut records = records.into_iter().fuse();
+        loop {
+            let some: [_; RECORDS_AT_ONCE] = std::array::from_fn(|_| records.next());
+            for (partition, _) in some.iter().flatten() {
+                partitions[*partition].look();
+            }
+            let is_last = some.iter().any(Option::is_none);
+            for (partition, record) in some.into_iter().flatten() {
+                self.push(&mut partitions, partition, record.as_ref())?;
+            }
+            if is_last {
+                return Ok(());
+            }
         }
-        Ok(())
     }
 
     /// Reads a partition from its beginning, piece by piece; a piece holds whole records.
@@ -326,7 +353,7 @@ impl Spill {
             // Taken without the lock: other threads read other partitions meanwhile.
             {
                 let partitions = self.lock();
-                let Partition { kept, spilled, tail, .. } = &partitions[partition];
+                let Partition { kept, spilled, .. } = &partitions[partition];
                 if let Some(block) = kept.get(next) {
                     let block = Arc::clone(block);
                     drop(partitions);
@@ -338,7 +365,7 @@ impl Spill {
                 places.extend(spilled.iter().skip(next - kept.len()).take(PLACES_AT_ONCE));
                 if places.is_empty() {
                     buffer.clear();
-                    buffer.extend_from_slice(tail);
+                    buffer.extend_from_slice(partitions[partition].tail());
                     break;
                 }
             }
@@ -364,7 +391,7 @@ impl Spill {
     /// When there is no such partition, or they are not as long.
     pub fn overwrite(&self, partition: usize, records: &[u8]) -> Result<(), SpillError> {
         let mut partitions = self.lock();
-        let Partition { kept, spilled, tail, bytes } = &mut partitions[partition];
+        let Partition { kept, spilled, room, tail_len, bytes } = &mut partitions[partition];
         assert_eq!(records.len() as u64, *bytes, "records are replaced by as many bytes");
         let mut rest = records;
         for block in kept {
@@ -377,7 +404,7 @@ impl Spill {
             let written = self.space.file()?.write_all_at(new, place.at());
             written.map_err(|error| self.space.failed("write to", error))?;
         }
-        tail.copy_from_slice(rest);
+        room[..*tail_len].copy_from_slice(rest);
         Ok(())
     }
 
@@ -391,12 +418,17 @@ impl Spill {
 
     fn push(&self, partitions: &mut [Partition], at: usize, record: &[u8]) -> Result<(), SpillError> {
         let partition = &mut partitions[at];
-        if !partition.tail.is_empty() && partition.tail.len() + record.len() > self.block_bytes {
+        if partition.tail_len > 0 && partition.tail_len + record.len() > self.block_bytes {
             self.store(partitions, at)?;
         }
         assert!(record.len() < 1 << LEN_BITS, "records are short");
         let partition = &mut partitions[at];
-        partition.tail.extend_from_slice(record);
+        let end = partition.tail_len + record.len();
+        if partition.room.len() < end {
+            partition.room.resize(end.max(self.block_bytes), 0);
+        }
+        partition.room[partition.tail_len..end].copy_from_slice(record);
+        partition.tail_len = end;
         partition.bytes += record.len() as u64;
         Ok(())
     }
@@ -404,18 +436,18 @@ impl Spill {
     /// Makes a block of what a partition has gathered: in memory if there is room, else in the file, where those that
     /// were kept go before it.
     fn store(&self, partitions: &mut [Partition], at: usize) -> Result<(), SpillError> {
-        let is_kept = self.space.keeps(partitions[at].tail.len());
+        let is_kept = self.space.keeps(partitions[at].tail_len);
         if !is_kept && self.has_kept.swap(false, Ordering::Relaxed) {
             partitions.iter_mut().try_for_each(|partition| self.let_go(partition))?;
         }
         let partition = &mut partitions[at];
         if is_kept {
             self.has_kept.store(true, Ordering::Relaxed);
-            partition.kept.push(partition.tail.as_slice().into());
+            partition.kept.push(partition.tail().into());
         } else {
-            partition.spilled.push(self.space.write(&partition.tail, self.block_bytes)?);
+            partition.spilled.push(self.space.write(partition.tail(), self.block_bytes)?);
         }
-        partition.tail.clear();
+        partition.tail_len = 0;
         Ok(())
     }
 

@@ -144,6 +144,22 @@ fn records_are_whole_within_a_piece() {
 }
 
 #[test]
+fn many_records_are_appended_in_their_order_however_many_they_are() {
+    let dir = tempfile::tempdir().unwrap();
+    let at_once = u32::try_from(RECORDS_AT_ONCE).unwrap();
+    for records in [0, 1, at_once - 1, at_once, at_once + 1, 3 * at_once, 1_000] {
+        let spill = Space::new(dir.path(), 0).partitions(1, BLOCK_BYTES_MIN);
+        // One record is longer than a block, and than all room before it.
+        let bytes =
+            |number: u32| number.to_le_bytes().repeat(if number == 40 { BLOCK_BYTES_MIN } else { 20 });
+        spill.append_each((0..records).map(|number| (0, bytes(number)))).unwrap();
+        let mut read = Vec::new();
+        spill.read(0, &mut |piece| read.extend_from_slice(piece)).unwrap();
+        assert_eq!(read, (0..records).flat_map(bytes).collect::<Vec<_>>(), "{records} records");
+    }
+}
+
+#[test]
 fn room_that_lacks_is_told_before_anything_is_written() {
     let dir = tempfile::tempdir().unwrap();
     let space = Space::new(dir.path(), 0);

@@ -36,6 +36,9 @@ pub(super) struct Column {
 pub(super) struct Counts {
     pub(super) rows: u64,
     pub(super) columns: [Column; FIELD_COUNT],
+    /// Fields with a value in the rows noted last, and how many rows that are: nearly all rows have the same ones, which are
+    /// counted together.
+    alike: (FieldSet, u64),
     /// ICCIDs of 18, 19 and 20 digits.
     pub(super) iccid_lengths: [u64; 3],
     pub(super) float: Tally,
@@ -51,6 +54,7 @@ impl Counts {
     /// Adds what was counted in the rows that come next, whose ordinals are `shift` lower than they should be.
     pub(super) fn merge(&mut self, later: &Counts, shift: u64) {
         self.rows += later.rows;
+        self.count_values(later.alike);
         for (column, noted) in self.columns.iter_mut().zip(&later.columns) {
             column.values += noted.values;
             column.damaged.merge(noted.damaged.shifted(shift));
@@ -70,6 +74,21 @@ impl Counts {
         }
         for (rounded, noted) in self.rounded.iter_mut().zip(&later.rounded) {
             rounded.merge(noted, shift);
+        }
+    }
+
+    /// Counts a row with these values.
+    fn observe_values(&mut self, given: FieldSet) {
+        if self.alike.0 != given {
+            let alike = std::mem::replace(&mut self.alike, (given, 0));
+            self.count_values(alike);
+        }
+        self.alike.1 += 1;
+    }
+
+    fn count_values(&mut self, (given, rows): (FieldSet, u64)) {
+        for kind in given.iter() {
+            self.columns[kind.index()].values += rows;
         }
     }
 
@@ -140,9 +159,7 @@ impl ColumnNotes {
         self.counts.rows += 1;
         // A field that is cleared has a value for us, though an empty one.
         let given = checked.given.union(checked.fields.present());
-        for (column, kind) in self.counts.columns.iter_mut().zip(FieldKind::ALL) {
-            column.values += u64::from(given.contains(kind));
-        }
+        self.counts.observe_values(given);
         if !checked.findings.is_empty() {
             self.counts.observe_findings(place, checked);
         }

@@ -120,7 +120,7 @@ proptest! {
         let checked = |check: Check| {
             let mut findings = Vec::new();
             let kind = FieldKind::Number;
-            let mut context = Context { rules: &rules, kind, findings: Some(&mut findings), rejected: false, glance: None };
+            let mut context = Context { rules: &rules, kind, findings: Some(&mut findings), rejected: false, glance: None, room: &mut String::new() };
             let value = check(&number, &mut context).map(Cow::into_owned);
             let is_rejected = context.rejected;
             (value, is_rejected, findings)
