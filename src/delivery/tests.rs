@@ -55,13 +55,6 @@ impl Desk {
         desk
     }
 
-    /// The same with these updates, behind which nothing comes.
-    fn with_last(mut self, ids: std::ops::Range<u64>) -> Desk {
-        ids.for_each(|id| self.offer(id, id));
-        self.end_of_input();
-        self
-    }
-
     fn offer(&mut self, id: UpdateId, subject_number: u64) {
         self.scheduler.offer(Offer { id, subject: subject(subject_number), chronic: false });
     }

@@ -19,9 +19,8 @@ const GUARD_LAST_SUBJECTS: usize = 3;
 /// Attempts under a token that was read again and is refused: the rows' own fault, unless none of them passes. Five, and as many
 /// of rows that were refused with others before and count no more.
 const TRIED_MAX: u32 = 10;
-
-/// The same where runs before were stopped for single rows, of which more are tried.
-const TRIED_AWAY_MAX: u32 = 40;
+/// The same on days of rows that are refused for their own sake, each of which is tried once more.
+const TRIED_AWAY_MAX: u32 = 80;
 
 /// Others that pass between two 429 of a row, and how often they do, before the next one can be the row's own.
 const LONELY_PASSES: u64 = 4;
@@ -139,6 +138,7 @@ pub(crate) struct Checker {
     refused_generation: Option<u64>,
     /// Refusals of it, where it was itself read again for one.
     tried: u32,
+    tried_max: u32,
     /// Attempts sent when it was asked for last.
     reread_sends: u64,
     passed_generation: Option<u64>,
@@ -168,7 +168,11 @@ pub(crate) struct Checker {
 
 impl Checker {
     pub(crate) fn new(rules: DeliveryRules, pace: Pace) -> Checker {
-        Checker { rules, rate: Rate::new(pace), ..Checker::default() }
+        Checker { rules, rate: Rate::new(pace), tried_max: TRIED_MAX, ..Checker::default() }
+    }
+
+    pub(crate) fn of_away(rules: DeliveryRules, pace: Pace) -> Checker {
+        Checker { tried_max: TRIED_AWAY_MAX, ..Checker::new(rules, pace) }
     }
 
     pub(crate) fn see(&mut self, now_ms: u64, fact: &Fact) -> Result<(), String> {
@@ -228,8 +232,8 @@ impl Checker {
         self.rate.spend(now_ms)?;
         ensure(now_ms >= self.quiet_until_ms, || format!("{id} sent into the quiet"))?;
         let is_refused = self.refused_generation.is_some_and(|refused| generation <= refused);
-        let tried_max = if self.rules.turned_away.subjects.is_empty() { TRIED_MAX } else { TRIED_AWAY_MAX };
-        let is_tried = self.was_reread && (self.rules.proven || self.has_passed) && self.tried < tried_max;
+        let is_tried =
+            self.was_reread && (self.rules.proven || self.has_passed) && self.tried < self.tried_max;
         ensure(!is_refused || is_tried, || format!("{id} sent with the refused token {generation}"))?;
         let twin = self.on_wire.insert(subject, id);
         ensure(twin.is_none(), || format!("{id}: two of subject {subject} on the wire"))?;

@@ -103,7 +103,11 @@ fn lived(day: Day, seed: u64, is_mixed: bool) -> Result<World, String> {
         scheduler: Scheduler::new(day.told.clone(), 0),
         server: Server::new(day.server, &day.lines, day.token_ms),
         permits: Permits::new(day.pace, day.flaw == Some(Flaw::SavesPermits)),
-        checker: Checker::new(day.rules.clone(), day.pace),
+        checker: if day.sort == Sort::Away {
+            Checker::of_away(day.rules.clone(), day.pace)
+        } else {
+            Checker::new(day.rules.clone(), day.pace)
+        },
         dice: Dice(seed ^ 0x5151),
         evening: Evening::default(),
         now_ms: 0,

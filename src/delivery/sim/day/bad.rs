@@ -78,10 +78,12 @@ pub(super) fn away(dice: &mut Dice) -> Day {
         (Kind::Unauthorized, Phase::Revoked),
         (Kind::Redirected, Phase::Redirecting),
     ]);
-    let bad = dice.one_of(&[1, 2, 3, 5, 19, 20, 30, 60]);
+    // A fifth of all at most, as blocks that are passed by the second run are.
+    let bad = dice.one_of(&[1, 2, 3, 5, 19, 20, 30, 60]).min(count / 10);
     let starts = match dice.below(5) {
         0 => vec![0],
-        1 => vec![dice.below(count - bad)],
+        // Few that stand behind a block are found in later runs.
+        1 => vec![dice.below(count - bad - WAVE_LAST)],
         2 => vec![count - bad],
         3 => vec![0, count - bad],
         _ => Vec::new(),
@@ -99,7 +101,8 @@ pub(super) fn away(dice: &mut Dice) -> Day {
             day.lines[at].kind = kind;
         }
     }
-    day.window = dice.one_of(&[8, 64, 256]);
+    // More than the few that are ruled on together.
+    day.window = dice.one_of(&[24, 64, 256]);
     day.rules.max_in_flight = dice.one_of(&[1, 4, 64]);
     day.pace.rate_per_s = dice.one_of(&[100, 400]);
     if dice.chance(400) {
