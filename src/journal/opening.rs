@@ -217,14 +217,15 @@ fn take_over(core: &mut Core) -> Result<Gathered, JournalError> {
     Ok(found)
 }
 
-/// The store's name of the ledger is at most one naming ahead of the watermark's.
-fn check_ledger_name(stored: &LedgerName, marked: &LedgerName) -> Result<(), JournalError> {
+/// The store's name of the ledger is at most one naming ahead of the watermark's. Both may stand for the same part of the log:
+/// where a killed naming has lost its value, and whoever came next removed subjects.
+pub(super) fn check_ledger_name(stored: &LedgerName, marked: &LedgerName) -> Result<(), JournalError> {
     let is_same = stored.generation == marked.generation
         && stored.bytes == marked.bytes
         && stored.entries == marked.entries
         && stored.open == marked.open
         && stored.through >= marked.through;
-    let is_next = stored.generation == marked.generation + 1 && stored.through > marked.through;
+    let is_next = stored.generation == marked.generation + 1 && stored.through >= marked.through;
     if is_same || is_next {
         return Ok(());
     }

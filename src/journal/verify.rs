@@ -249,6 +249,9 @@ fn store(
     }
     let read = SledStore::open_at(copy.to_owned()).and_then(|store| {
         let name = names(&store, verified)?;
+        if let (Some(stored), Some(mark)) = (&name, mark) {
+            opening::check_ledger_name(stored, &mark.ledger).or_else(|error| verified.add_error(error))?;
+        }
         log(&store, name.as_ref(), mark, verified)?;
         Ok(name)
     });

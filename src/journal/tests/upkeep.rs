@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::journal::index::JournalIndex;
+use crate::journal::named;
 use crate::journal::rewrite;
-use crate::journal::store::{SledStore, Store as _};
+use crate::journal::store::{Group, SledStore, Store as _};
 use crate::journal::upkeep::Upkeep;
 use crate::journal::view::LedgerView;
 use crate::ledger::FieldState;
@@ -113,6 +114,46 @@ fn a_rewriting_killed_between_its_steps_is_no_damage_to_verify() {
         let verified = crate::journal::verify(dir.path(), &who()).unwrap().unwrap();
         assert!(verified.is_sound() && verified.entries == 20, "after {steps} steps: {verified:?}");
     }
+}
+
+/// A store that names the next generation and has lost the end of the log, twice: the second generation stands for nothing
+/// more than the first one.
+#[test]
+fn somebody_forgotten_after_a_killed_naming_is_no_damage_when_that_is_killed_too() {
+    let (dir, subjects) = filled(20);
+    let mut opened = open_core(dir.path()).unwrap();
+    commit(&mut opened.core, &[synced(subjects[0], 77)]);
+    let folded = opened.core.write_generation().unwrap();
+    let name = (named::LEDGER.to_owned(), Some(named::encode(named::LEDGER, &folded.name)));
+    opened.core.store.commit(&Group { named: vec![name], ..Group::default() }).unwrap();
+    drop(opened);
+
+    let mut upkeep = Upkeep::open(dir.path(), &who()).unwrap().unwrap();
+    let watermark = dir.path().join("journal.watermark");
+    let before = std::fs::read(&watermark).unwrap();
+    assert_eq!(upkeep.forget_subjects(&subjects[..1]).unwrap(), 1);
+    drop(upkeep);
+    std::fs::write(&watermark, before).unwrap();
+    let verified = crate::journal::verify(dir.path(), &who()).unwrap().unwrap();
+    assert!(verified.is_sound() && verified.entries == 19, "{verified:?}");
+    assert_eq!(seen(dir.path()).1.len(), 19);
+}
+
+/// Files of different times: what the next opening refuses verifying finds, too.
+#[test]
+fn a_store_of_another_time_than_its_watermark_is_found() {
+    let (dir, subjects) = filled(20);
+    let watermark = dir.path().join("journal.watermark");
+    let before = std::fs::read(&watermark).unwrap();
+    for subject in &subjects[..2] {
+        let mut upkeep = Upkeep::open(dir.path(), &who()).unwrap().unwrap();
+        upkeep.forget_subjects(&[*subject]).unwrap();
+        upkeep.close().unwrap();
+    }
+    std::fs::write(&watermark, before).unwrap();
+    assert!(Upkeep::open(dir.path(), &who()).is_err_and(|error| error.to_string().contains("generation")));
+    let verified = crate::journal::verify(dir.path(), &who()).unwrap().unwrap();
+    assert!(verified.findings[0].what.contains("the store names ledger generation 3"), "{verified:?}");
 }
 
 #[test]
