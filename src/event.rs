@@ -36,6 +36,11 @@ pub enum Event {
         /// The text, without any value of a field.
         text: String,
     },
+    /// The same of something that somebody is harmed by as long as nothing is done about it: who reads little is told, too.
+    Warned {
+        /// The text, without any value of a field.
+        text: String,
+    },
     /// A pass moved on. Counts are totals of that pass.
     Progressed {
         /// Rows passed so far.

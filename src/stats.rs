@@ -145,6 +145,8 @@ pub struct Stats {
     pub signatures: BTreeMap<String, SignatureTally>,
     /// Things about the whole run to be read once.
     pub notices: Vec<String>,
+    /// Those of them that somebody is harmed by.
+    pub alerts: Vec<String>,
     /// Bytes and rows of the current pass.
     pub pass_rows: u64,
     /// Input bytes passed in the current pass.
@@ -200,6 +202,10 @@ impl Stats {
             }
             Event::ColumnAlarmed(alarm) => self.alarms.push(alarm.clone()),
             Event::Noticed { text } => self.notices.push(text.clone()),
+            Event::Warned { text } => {
+                self.notices.push(text.clone());
+                self.alerts.push(text.clone());
+            }
             Event::Progressed { rows, bytes, bytes_total } => {
                 self.pass_rows = *rows;
                 self.pass_bytes = *bytes;

@@ -88,44 +88,44 @@ impl Learned {
         if let Some(limit) = delivered.settled_limit {
             journal.set_settled_limit(target, limit)?;
         }
-        journal.set_turned_away(target, batch, turned_away(self.kept, delivered, batch))
+        match turned_away(self.kept, delivered, batch) {
+            Some(kept) => journal.set_turned_away(target, batch, kept),
+            None => Ok(()),
+        }
     }
 }
 
-/// Whom the runs of the batch were stopped for, after this one; `None` where it ended in order.
+/// Whom the runs of the batch were stopped for, after this one, and within it nobody where it ended in order; `None` where
+/// nothing more is known than before.
 fn turned_away(
     before: Option<journal::TurnedAway>,
     delivered: &Delivered,
     batch: u64,
-) -> Option<journal::TurnedAway> {
-    let stopped = delivered.stopped.as_ref()?;
+) -> Option<Option<journal::TurnedAway>> {
+    let Some(stopped) = delivered.stopped.as_ref() else { return Some(None) };
     // Of another batch nothing but the subjects tells of this one.
     let own = before.as_ref().filter(|before| before.batch == batch);
-    let (own_token, had_passed) = own.map_or((0, false), |own| (own.token, own.others_passed));
+    let had_passed = own.is_some_and(|own| own.others_passed);
     let is_still = |subject: &SubjectId| delivered.still_away.contains(subject);
-    let has_kept = before.is_some();
-    let still = before.into_iter().flat_map(|before| before.subjects).filter(is_still);
     if !is_for_answers(stopped) {
-        // A run that was stopped otherwise knows no more of it than the one before.
-        return has_kept.then(|| journal::TurnedAway {
-            batch,
-            token: own_token,
-            others_passed: had_passed,
-            is_for_others: true,
-            subjects: still.collect(),
+        // Stopped otherwise, it knows no more than the one before, but who is settled.
+        return own.cloned().map(|mut own| {
+            own.subjects.retain(is_still);
+            Some(own)
         });
     }
+    let still = before.into_iter().flat_map(|before| before.subjects).filter(is_still);
     // What fails while the server is down has not failed for its own sake: it is told from the others between which it is sent.
     let is_outage = matches!(stopped, Stopped::Cause(StopCause::Outage));
     let now = delivered.turned_away.iter().filter(|_| !is_outage).map(|(_, subject)| *subject);
     let mut seen = BTreeSet::new();
-    Some(journal::TurnedAway {
+    Some(Some(journal::TurnedAway {
         batch,
         token: delivered.token,
         others_passed: delivered.others_passed || had_passed,
         is_for_others: true,
         subjects: now.chain(still).filter(|subject| seen.insert(*subject)).collect(),
-    })
+    }))
 }
 
 /// Whether a run was stopped for answers to single rows, which may be the rows' fault.
@@ -205,26 +205,31 @@ mod tests {
             &Delivered { others_passed: true, ..stopped(StopCause::TokenRefused, &[1, 2], &[]) },
             7,
         );
-        let first = first.unwrap();
+        let first = first.unwrap().unwrap();
         assert_eq!(first.subjects, [subject(1), subject(2)]);
         assert!(first.others_passed && first.is_for_others && first.batch == 7);
         let redirected = stopped(StopCause::Redirected { status: 308 }, &[3, 2], &[2]);
-        let second = turned_away(Some(first), &redirected, 7).unwrap();
+        let second = turned_away(Some(first), &redirected, 7).unwrap().unwrap();
         assert_eq!(second.subjects, [subject(3), subject(2)]);
         assert!(second.others_passed, "in a run of this batch");
         // Another batch that has nothing of its own takes the subjects, and nothing that is said of its rows.
         let outage = stopped(StopCause::Outage, &[4], &[2, 3]);
-        let other = turned_away(Some(second.clone()), &outage, 8).unwrap();
+        let other = turned_away(Some(second.clone()), &outage, 8).unwrap().unwrap();
         assert_eq!((other.batch, other.subjects.len(), other.others_passed), (8, 2, false));
         // A budget says nothing about it, and an end in order settles the matter.
         let budget = stopped(StopCause::ErrorBudget { failed: 1 }, &[], &[2]);
         assert_eq!(turned_away(None, &budget, 7), None);
-        let own = turned_away(Some(second.clone()), &budget, 7).unwrap();
+        let told = journal::TurnedAway { is_for_others: false, ..second.clone() };
+        let own = turned_away(Some(told), &budget, 7).unwrap().unwrap();
         assert_eq!((own.batch, own.others_passed, own.subjects), (7, true, vec![subject(2)]));
-        let other = turned_away(Some(second.clone()), &budget, 8).unwrap();
-        assert_eq!((other.batch, other.others_passed, other.subjects), (8, false, vec![subject(2)]));
+        assert!(!own.is_for_others, "a newer batch has ended in order");
+        assert_eq!(
+            turned_away(Some(second.clone()), &budget, 8),
+            None,
+            "a copy would outlive the batch it is of"
+        );
         let ended = Delivered { still_away: [subject(3)].into(), ..Delivered::default() };
-        assert_eq!(turned_away(Some(second), &ended, 7), None);
+        assert_eq!(turned_away(Some(second), &ended, 7), Some(None));
     }
 
     #[test]

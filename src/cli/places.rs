@@ -168,7 +168,7 @@ fn tell_cleared_still(plan: &Plan, places: &[Place], emitter: &mut Emitter<'_>) 
         have(count),
         named.join(", ")
     );
-    emitter.emit(Event::Noticed { text });
+    emitter.emit(Event::Warned { text });
 }
 
 fn have(count: u64) -> &'static str {
@@ -183,12 +183,12 @@ fn tell_left(plan: &Plan, emitter: &mut Emitter<'_>) {
     let cleared = facts.left_cleared.saturating_sub(plan.cleared_still().len() as u64);
     if cleared > 0 {
         let text = format!(
-            "{} that this input does not name {} been cleared by an earlier run to break a swap, and got nothing since: \
-             run that run's command again, or send their rows",
+            "{} of which this input sends nothing {} been cleared by an earlier run to break a swap (or may have been), and \
+             got nothing since: send rows that give it to them, or run that run's command again where it has not ended",
             plural(cleared, "subject"),
             have(cleared)
         );
-        emitter.emit(Event::Noticed { text });
+        emitter.emit(Event::Warned { text });
     }
     if in_doubt > 0 {
         let text = format!(

@@ -96,7 +96,7 @@ impl Driver<'_, '_> {
             return;
         }
         let text = told(cleared, &listed(cleared.len(), self.outcome.cleared_failed));
-        self.emitter.emit(Event::Noticed { text });
+        self.emitter.emit(Event::Warned { text });
     }
 }
 
@@ -115,7 +115,7 @@ impl Delivered {
     /// Names whoever was cleared by an earlier run, where nothing is delivered that ends it.
     pub fn tell_cleared(&self, emitter: &mut Emitter<'_>) {
         if !self.cleared.is_empty() {
-            emitter.emit(Event::Noticed { text: told(&self.cleared, "still to be sent") });
+            emitter.emit(Event::Warned { text: told(&self.cleared, "still to be sent") });
         }
     }
 }

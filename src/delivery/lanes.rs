@@ -75,8 +75,8 @@ pub(super) struct Item {
     pub(super) probed: bool,
     /// Whether the latest attempt left so long after the one before it that it did not come too fast.
     pub(super) unhurried: bool,
-    /// Whether it was refused with others in a row, and is tried once more.
-    pub(super) suspected: bool,
+    /// Under which token it was refused with others in a row, and is tried once more.
+    pub(super) suspected: Option<u64>,
     /// Whether an earlier run was stopped for its subject.
     pub(super) away: bool,
     /// The kind of its latest answer that was none to its liking.
@@ -159,7 +159,7 @@ impl Lanes {
             number: 0,
             probed: false,
             unhurried: false,
-            suspected: false,
+            suspected: None,
             away: is_away,
             against: None,
             passes: 0,

@@ -274,13 +274,14 @@ impl Scheduler {
             self.refuse(id, failure, decision);
         }
         if generation == self.token.generation() {
+            self.refused_at_the_end = 0;
             let cleared = self.suspects.on_passed(number);
             for (id, failure) in cleared.alone {
                 self.refuse(id, failure, decision);
             }
             for id in cleared.again {
                 if let Some(item) = self.lanes.get_mut(id) {
-                    item.suspected = true;
+                    item.suspected = Some(generation);
                 }
                 self.go_again(id, 0, decision);
             }

@@ -58,6 +58,8 @@ pub struct Scheduler {
     pub(super) ceilings: Ceilings,
     /// Number of the youngest attempt that had a definite answer.
     pub(super) heard: u64,
+    /// Suspects that were refused for their own sake where nobody was left to show it, since somebody passed.
+    pub(super) refused_at_the_end: u64,
     /// Updates whose charges are used up, kept until an answer to a later attempt shows that the server is well.
     pub(super) condemned: BTreeMap<UpdateId, Condemned>,
     /// Subjects with a deferred update: their later ones are deferred too.
@@ -111,6 +113,7 @@ impl Scheduler {
             row: InARow::new(rules.refusals_in_a_row_max),
             ceilings: Ceilings::new(rules.backoff_initial_ms, rules.backoff_max_ms),
             heard: 0,
+            refused_at_the_end: 0,
             condemned: BTreeMap::new(),
             deferred: HashMap::new(),
             deferred_room: rules.deferred_max,

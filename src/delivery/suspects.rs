@@ -29,8 +29,9 @@ struct Suspect {
     after: u64,
     /// Whether it testifies: neither chronic nor refused before.
     counts: bool,
-    /// Whether others were refused in a row with it, which then ended by itself; or nobody has passed under a new token.
-    is_one_of_several: bool,
+    /// Whether one that passes shows nothing of it yet: others were refused in a row with it, which then ended by itself; or
+    /// nobody had passed under a new token.
+    is_tried_again: bool,
 }
 
 /// What becomes of those that were refused before somebody passed.
@@ -78,8 +79,8 @@ impl Suspects {
     /// Takes one in: the number of its attempt, and how many are launched by now. Where it does not count, because it is
     /// chronic or was refused before, it testifies to nothing.
     pub(super) fn add(&mut self, id: UpdateId, failure: Failure, number: u64, launched: u64, counts: bool) {
-        let is_one_of_several = counts && number <= self.several_to;
-        self.suspects.insert(id, Suspect { failure, after: launched, counts, is_one_of_several });
+        let is_tried_again = counts && number <= self.several_to;
+        self.suspects.insert(id, Suspect { failure, after: launched, counts, is_tried_again });
         if counts {
             if self.streak == 0 {
                 self.streak_from = number;
@@ -91,13 +92,13 @@ impl Suspects {
     /// One was refused under a new token that nobody has passed under yet: it may take a moment until that is known everywhere.
     pub(super) fn try_once_more(&mut self, id: UpdateId) {
         if let Some(suspect) = self.suspects.get_mut(&id) {
-            suspect.is_one_of_several = true;
+            suspect.is_tried_again = true;
         }
     }
 
     /// Takes one in that was on the wire when the token was doubted already: it was refused with those that made it so.
     pub(super) fn add_beside(&mut self, id: UpdateId, failure: Failure, launched: u64, counts: bool) {
-        self.suspects.insert(id, Suspect { failure, after: launched, counts, is_one_of_several: counts });
+        self.suspects.insert(id, Suspect { failure, after: launched, counts, is_tried_again: counts });
     }
 
     /// An attempt was acknowledged under the token in force. Returns those whose refusal was known when it was launched: the
@@ -106,7 +107,7 @@ impl Suspects {
         if number > self.streak_from {
             if self.streak >= SEVERAL_MIN {
                 for suspect in self.suspects.values_mut() {
-                    suspect.is_one_of_several |= suspect.counts;
+                    suspect.is_tried_again |= suspect.counts;
                     self.several_to = self.several_to.max(suspect.after);
                 }
             }
@@ -117,7 +118,7 @@ impl Suspects {
         self.suspects = stay;
         let mut cleared = Cleared::default();
         for (id, suspect) in BTreeMap::into_iter(known) {
-            if suspect.is_one_of_several {
+            if suspect.is_tried_again {
                 cleared.again.push(id);
             } else {
                 cleared.alone.push((id, suspect.failure));

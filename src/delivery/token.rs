@@ -34,7 +34,7 @@ pub(super) struct TokenState {
     trial_from: u64,
     /// Generations under which an update was acknowledged in this run. A run sees few of them.
     passed: BTreeSet<u64>,
-    /// Subjects that were answered for what they say in this trial, and nobody turned away between them.
+    /// Subjects that were answered for what they say in this trial, and nobody turned away for the first time between them.
     answered: BTreeSet<SubjectId>,
     /// Trials that ended so.
     answered_trials: u32,

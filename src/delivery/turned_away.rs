@@ -195,7 +195,9 @@ impl Scheduler {
     ) {
         let Some(item) = self.lanes.get_mut(id) else { return };
         item.against = Some(Against::Token);
-        let (sent_ms, number, was_suspected) = (item.sent.1, item.number, item.suspected);
+        let (sent_ms, number) = (item.sent.1, item.number);
+        // What it met under another token says nothing of this one.
+        let was_suspected = item.suspected == Some(self.token.generation());
         self.on_definite(sent_ms, decision);
         let is_guarded = self.is_first_contact();
         let is_beside = self.token.is_known(generation) || !is_guarded && self.token.was_before_trial(number);
@@ -262,6 +264,7 @@ impl Scheduler {
             return self.suspect_token(decision);
         }
         let has_passed = self.token.has_ever_passed();
+        self.refused_at_the_end += self.untold_suspects().1;
         for (id, mut failure) in self.suspects.take() {
             if !has_passed && failure.signature == SIGNATURE_401 {
                 SIGNATURE_401_AGAIN.clone_into(&mut failure.signature);
@@ -272,18 +275,26 @@ impl Scheduler {
 
     /// Whether the suspects, refused again under a token that was just read again, are so for their own sake.
     fn are_suspects_own(&self) -> bool {
-        let (mut plain, mut untold) = (0, 0);
-        for id in self.suspects.ids().filter(|id| !self.is_known(*id)) {
-            plain += 1;
-            untold += u64::from(self.lanes.get(id).is_some_and(|item| !item.suspected));
-        }
+        let (plain, untold) = self.untold_suspects();
         // A new token that nobody has passed under may be a wrong one.
         let has_passed = if self.suspects.are_unauthorized() {
             self.token.has_passed(self.token.generation())
         } else {
             self.token.has_ever_passed()
         };
-        plain == 0 || has_passed && untold <= 1
+        // One may be for its own sake; the next one at the end of another pass, and nobody passed between, is one of several.
+        plain == 0 || has_passed && untold + self.refused_at_the_end <= 1
+    }
+
+    /// How many suspects there are that did not fail before, and how many of them were not refused before under this token.
+    fn untold_suspects(&self) -> (u64, u64) {
+        let told = Some(self.token.generation());
+        let (mut plain, mut untold) = (0, 0);
+        for id in self.suspects.ids().filter(|id| !self.is_known(*id)) {
+            plain += 1;
+            untold += u64::from(self.lanes.get(id).is_some_and(|item| item.suspected != told));
+        }
+        (plain, untold)
     }
 
     fn on_token_refused(&mut self, generation: u64, decision: &mut Decision) {

@@ -104,6 +104,7 @@ pub(super) fn summary(stats: &Stats, notes: &Notes, options: &ReportOptions) -> 
         columns: notes.columns.iter().map(column_record).collect(),
         signatures: complaints(stats, notes),
         notices: stats.notices.clone(),
+        alerts: stats.alerts.clone(),
         gates: notes.gates.clone(),
         plan: plan.map(|plan| plan_record(plan, notes, options)),
         files: files(notes, options.run_dir.as_deref()),

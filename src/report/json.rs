@@ -155,7 +155,7 @@ impl Json {
                 started_at: &facts.started_at,
             },
             Event::InputOpened { name, bytes, format } => Body::InputOpened { name, bytes: *bytes, format },
-            Event::Noticed { text } => Body::Notice { text },
+            Event::Noticed { text } | Event::Warned { text } => Body::Notice { text },
             Event::RowRejected { place, code, field, also } => Body::RowRejected {
                 place: view.notes.place(*place),
                 code,

@@ -38,7 +38,7 @@ impl Lines {
 
     fn say(&mut self, event: &Event) {
         match event {
-            Event::Noticed { text } => self.notice(text),
+            Event::Noticed { text } | Event::Warned { text } => self.notice(text),
             Event::DrainStarted { reason, in_flight, .. } => {
                 let requests = plural(*in_flight, "request");
                 self.console.line(&format!(

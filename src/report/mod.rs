@@ -244,6 +244,7 @@ impl Listener for Reporters {
             Event::RuleApplied { .. } => return,
             Event::RunStarted(_)
             | Event::Noticed { .. }
+            | Event::Warned { .. }
             | Event::Progressed { .. }
             | Event::RowRejected { .. }
             | Event::LinesSkipped { .. }

@@ -104,6 +104,9 @@ pub struct Summary {
     pub signatures: Vec<Complaint>,
     /// Things about the whole run.
     pub notices: Vec<String>,
+    /// Those of them that `-q` tells, too, even on success.
+    #[serde(skip)]
+    pub alerts: Vec<String>,
     /// Gates that tripped.
     pub gates: Vec<GateRecord>,
     /// What the plan found, once it was made.

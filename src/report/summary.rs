@@ -14,7 +14,7 @@ use crate::report::survey_text;
 pub const QUIET_LINES_MAX: usize = 10;
 
 /// Lines of them that the summary may take; the rest is the error printer's.
-const QUIET_SUMMARY_LINES_MAX: usize = 6;
+const QUIET_SUMMARY_LINES_MAX: usize = 7;
 
 /// Reasons, warnings or complaints listed one by one; the rest is counted in one line.
 pub(super) const REASONS_SHOWN_MAX: usize = 10;
@@ -65,11 +65,14 @@ pub(super) fn has_books(summary: &Summary) -> bool {
     !is_unread(summary) && (summary.rows.read > 0 || summary.exit_code == Some(Exit::Success.code()))
 }
 
-/// What `-q` prints: nothing on success, else the little that a mail from a scheduler should say.
+/// What `-q` prints: nothing on success but what somebody is harmed by, else the little that a mail from a scheduler should
+/// say.
 pub fn quiet(summary: &Summary) -> String {
     let code = summary.exit_code.unwrap_or(Exit::Unexpected.code());
+    let alert =
+        summary.alerts.last().map(|alert| format!("simsync {}: {}", clean(&summary.command), clean(alert)));
     if code == Exit::Success.code() {
-        return String::new();
+        return alert.map(|alert| alert + "\n").unwrap_or_default();
     }
     let mut lines = vec![format!(
         "simsync {}: exit {code}: {}",
@@ -99,6 +102,7 @@ pub fn quiet(summary: &Summary) -> String {
         let first_at = file_and_line(&first.first);
         lines.push(format!("failed: {} × {signature} (first: {first_at})", first.count));
     }
+    lines.extend(alert);
     if let Some(next) = summary.next.first() {
         lines.push(format!("next: {}", clean(next)));
     }

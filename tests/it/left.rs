@@ -127,7 +127,7 @@ fn a_subject_cleared_and_then_refused_is_named_by_every_run_until_it_is_given_so
     let ran = sync(&workspace, &["swaps.csv", "--max-rows", "1"]).expect(8).expect_books();
     assert_eq!((ran.rows("failed"), left(&ran)), (1, (1, 0)), "{}", ran.stdout);
     let told = ran.summary()["notices"].to_string();
-    assert!(told.contains("line 2 (imsi)") && !told.contains("does not name"), "{told}");
+    assert!(told.contains("line 2 (imsi)") && !told.contains("of which this input sends nothing"), "{told}");
     let failed = workspace.last_rows("failed.csv");
     assert!(failed[0]["_detail"].contains("cleared of imsi"), "{failed:?}");
     // Nor do other exports give it what it is without: with another field of it, with nothing new, with others alone.
@@ -140,8 +140,17 @@ fn a_subject_cleared_and_then_refused_is_named_by_every_run_until_it_is_given_so
         let ran = workspace.sync(&["--yes", file]).expect(0);
         let told = ran.summary()["notices"].to_string();
         assert_eq!(left(&ran), (1, 0), "{file}: {told}");
-        assert_eq!((told.contains("line 3 (imsi)"), told.contains("does not name")), (line, !line), "{told}");
+        assert_eq!(
+            (told.contains("line 3 (imsi)"), told.contains("of which this input sends nothing")),
+            (line, !line),
+            "{told}"
+        );
     }
+    // Who reads nothing but what is wrong is told, too.
+    let url = workspace.sandbox.url();
+    let quiet = workspace.run(&["sync", "-q", "--yes", "--api-url", &url, "others.csv"]).expect(0);
+    assert!(quiet.stderr.contains("1 subject of which this input sends nothing"), "{}", quiet.stderr);
+    assert_eq!((quiet.stdout.as_str(), quiet.stderr.lines().count()), ("", 1), "{}", quiet.stderr);
     assert_eq!(seen(&workspace).1, 1);
     // A conflict keeps it from being sent.
     workspace.write("conflict.csv", takes(&[(4, 30), (0, 30)]));

@@ -41,7 +41,10 @@ fn what_stopped_a_run_is_not_in_the_next_command() {
     let next = first.summary()["next"].to_string();
     assert!(next.contains("simsync doctor ") && next.contains("--probe crm.csv"), "{next}");
     let (probe, resume) = (next.find("--probe"), next.find("to resume"));
-    assert!(probe.zip(resume).is_some_and(|(probe, resume)| probe < resume), "a resume comes behind it: {next}");
+    assert!(
+        probe.zip(resume).is_some_and(|(probe, resume)| probe < resume),
+        "a resume comes behind it: {next}"
+    );
     let command = next.split('`').nth(1).unwrap().to_owned();
     let words: Vec<&str> = command.split(' ').skip(1).collect();
     refusing.run(&words).expect(4);

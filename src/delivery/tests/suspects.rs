@@ -304,6 +304,60 @@ fn the_last_one_alone_has_failed_where_others_have_passed_and_several_wait_for_t
     }
 }
 
+/// The links of a chain are asked one after the other, each in a pass of its own: a token that dies before the last two is
+/// refused for one row after the other, each of which seems to be the only one.
+#[test]
+fn one_after_the_other_turned_away_at_the_end_of_a_pass_each_is_several_turned_away() {
+    for (outcome, is_passed_between) in [
+        (forbidden(), false),
+        (Outcome::TokenRefused, false),
+        (forbidden(), true),
+        (Outcome::TokenRefused, true),
+    ] {
+        let mut desk = Desk::warm(proven());
+        for (id, between) in [(1, 3), (2, 4)] {
+            if is_passed_between {
+                desk.offer(between, between);
+                desk.send(between);
+                desk.answer(between, Outcome::Acknowledged);
+            }
+            desk.offer(id, id);
+            desk.end_of_input();
+            refuse_all(&mut desk, &outcome, false);
+            desk.scheduler.begin_pass(usize::MAX);
+        }
+        let failed = if is_passed_between { vec![1, 2] } else { vec![1] };
+        assert_eq!(failed_ones(&desk), failed, "{outcome:?}");
+        assert_eq!(desk.stops().len(), usize::from(!is_passed_between), "{outcome:?}");
+    }
+}
+
+#[test]
+fn what_a_row_met_under_the_token_before_is_not_held_against_it_under_a_new_one() {
+    let mut desk = Desk::warm(proven());
+    offer_all(&mut desk, 1..4);
+    for id in [1, 2] {
+        desk.send(id);
+    }
+    [1, 2].into_iter().for_each(|id| desk.answer(id, forbidden()));
+    desk.send(3);
+    desk.answer(3, Outcome::Acknowledged);
+    // Both are to go again, when the token ends.
+    for id in desk.send_all() {
+        desk.answer(id, Outcome::TokenRefused);
+    }
+    reread(&mut desk, 1, true);
+    for outcome in [forbidden(), Outcome::Acknowledged] {
+        let id = desk.send_all()[0];
+        desk.answer(id, outcome);
+    }
+    assert_eq!(failed_ones(&desk), [0; 0], "nobody had passed under it yet");
+    for id in desk.send_all() {
+        desk.answer(id, Outcome::Acknowledged);
+    }
+    assert!(desk.scheduler.is_idle() && desk.stops().is_empty());
+}
+
 #[test]
 fn what_a_redirect_may_have_applied_is_in_doubt_when_the_run_stops() {
     for (status, maybe_applied) in [(301, true), (302, true), (303, true), (307, false), (308, false)] {
