@@ -20,7 +20,7 @@ const GUARD_LAST_SUBJECTS: usize = 3;
 /// of rows that were refused with others before and count no more.
 const TRIED_MAX: u32 = 10;
 /// The same on days of rows that are refused for their own sake, each of which is tried once more.
-const TRIED_AWAY_MAX: u32 = 80;
+const TRIED_AWAY_MAX: u32 = 48;
 
 /// Others that pass between two 429 of a row, and how often they do, before the next one can be the row's own.
 const LONELY_PASSES: u64 = 4;
