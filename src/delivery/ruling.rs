@@ -444,9 +444,11 @@ impl Scheduler {
         let is_alone = item.is_turned_away_alone();
         let counts = !item.chronic && item.confirmed == 0 && !is_alone;
         // Where nothing but chronic rows is sent, nobody may ever pass: one that the application itself answers with an
-        // error (and not a gateway or a proxy on its behalf, nor silence) has failed on its own again.
+        // error (and not a gateway or a proxy on its behalf, nor silence) has failed on its own again; so has one that failed
+        // in earlier batches and is answered with 503, which may be either's.
         let is_answered = failure.status.is_some_and(|status| !matches!(status, 407 | 502..=504));
-        let is_own = item.chronic && is_answered;
+        let is_own =
+            item.chronic && (is_answered || item.is_chronic_before() && failure.status == Some(503));
         let blow = Blow { id, subject: item.subject, counts, is_chargeable, is_own, epoch: item.sent.0 };
         let struck = self.breaker.on_failure(blow, plain_heads, now_ms);
         // What the server does to many is not the row's, up to what no chance explains.

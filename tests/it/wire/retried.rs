@@ -52,8 +52,15 @@ fn a_night_of_nothing_but_chronic_rows_is_no_outage_and_they_go_last() {
         let ran = workspace.sync(&["--max-in-flight", "2", "crm.csv"]).expect(3).expect_books();
         assert_eq!(ran.rows("failed"), u64::from(3 * night), "{}", ran.stdout);
     }
-    let ran = workspace.sync(&["crm.csv"]).expect(3).expect_books();
-    assert_eq!((ran.rows("failed"), ran.rows("unchanged")), (12, 40), "{}", ran.stdout);
+    let chronic = |status| {
+        let poison = (0..4).flat_map(|of| 13 * of..13 * of + 3);
+        poison.map(|row| (format!("C-{row:06}"), status)).collect()
+    };
+    for status in [503, 500] {
+        workspace.fault(Faults { subject_statuses: chronic(status), ..Faults::default() });
+        let ran = workspace.sync(&["crm.csv", "--new-batch"]).expect(3).expect_books();
+        assert_eq!((ran.rows("failed"), ran.rows("unchanged")), (12, 40), "{status}: {}", ran.stdout);
+    }
     // Those that are new stand behind them in the file and go before them.
     let seen = workspace.arrivals().len();
     workspace.write("crm.csv", export(57));
