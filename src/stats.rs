@@ -202,10 +202,7 @@ impl Stats {
             }
             Event::ColumnAlarmed(alarm) => self.alarms.push(alarm.clone()),
             Event::Noticed { text } => self.notices.push(text.clone()),
-            Event::Warned { text } => {
-                self.notices.push(text.clone());
-                self.alerts.push(text.clone());
-            }
+            Event::Warned { text } => self.warn(text),
             Event::Progressed { rows, bytes, bytes_total } => {
                 self.pass_rows = *rows;
                 self.pass_bytes = *bytes;
@@ -283,6 +280,11 @@ impl Stats {
         if let Some(since) = self.paused_since_ms.take() {
             self.paused_ms += at_ms.saturating_sub(since);
         }
+    }
+
+    fn warn(&mut self, text: &str) {
+        self.notices.push(text.to_owned());
+        self.alerts.push(text.to_owned());
     }
 
     fn take_plan(&mut self, facts: &PlanFacts) {

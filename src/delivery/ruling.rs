@@ -94,7 +94,9 @@ impl Scheduler {
                 self.on_throttled(id, retry_after_ms, now_ms, jitter, decision);
             }
             Outcome::ServerFailed { signature, retry_after_ms } => {
-                let failure = Failure { maybe_applied: true, ..failure(FailureKind::Exhausted, signature) };
+                // What a proxy answers 407 to it has not forwarded (RFC 9110 section 15.5.8).
+                let maybe_applied = status != Some(407);
+                let failure = Failure { maybe_applied, ..failure(FailureKind::Exhausted, signature) };
                 let trouble = Trouble { failure, is_chargeable: true, retry_after_ms, delay_min_ms: 0 };
                 self.on_trouble(id, trouble, now_ms, jitter, decision);
             }
@@ -447,8 +449,7 @@ impl Scheduler {
         // error (and not a gateway or a proxy on its behalf, nor silence) has failed on its own again; so has one that failed
         // in earlier batches and is answered with 503, which may be either's.
         let is_answered = failure.status.is_some_and(|status| !matches!(status, 407 | 502..=504));
-        let is_own =
-            item.chronic && (is_answered || item.is_chronic_before() && failure.status == Some(503));
+        let is_own = item.chronic && (is_answered || item.is_chronic_before() && failure.status == Some(503));
         let blow = Blow { id, subject: item.subject, counts, is_chargeable, is_own, epoch: item.sent.0 };
         let struck = self.breaker.on_failure(blow, plain_heads, now_ms);
         // What the server does to many is not the row's, up to what no chance explains.

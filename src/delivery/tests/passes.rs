@@ -123,6 +123,21 @@ fn a_last_row_that_hangs_while_one_sent_after_it_is_answered_has_failed_on_its_o
     }
 }
 
+#[test]
+fn what_a_proxy_wants_credentials_for_has_reached_nobody() {
+    for (status, maybe_applied) in [(407, false), (502, true)] {
+        let mut desk = Desk::warm(proven()).with_last(1..2);
+        while desk.stops().is_empty() {
+            let sent = desk.send_all();
+            if sent.is_empty() {
+                desk.wake();
+            }
+            sent.into_iter().for_each(|id| desk.answer_with(id, failed(), Some(status)));
+        }
+        assert_eq!(desk.scheduler.unsent(), [Leftover { id: 1, maybe_applied }], "{status}");
+    }
+}
+
 /// A gateway's error, or a proxy's, is none of the application's: the last row waits as in an outage.
 #[test]
 fn what_another_than_the_application_answers_the_last_row_with_does_not_fail_it() {
