@@ -51,9 +51,11 @@ impl Job<'_> {
             .filter(|kind| plan.is_any_shared(*kind))
             .filter_map(|kind| Some((kind, self.is_warning(kind)?)))
             .collect();
-        let is_any_named =
-            !in_doubt.is_empty() || !swapping.is_empty() || !cleared.is_empty() || repeated.is_some();
-        let is_any_named = is_any_named || !cleared_still.is_empty();
+        let is_any_named = !in_doubt.is_empty()
+            || !swapping.is_empty()
+            || !cleared.is_empty()
+            || !cleared_still.is_empty()
+            || repeated.is_some();
         if !is_any_named && !is_any_by_policy && shared.is_empty() {
             return Ok(places);
         }

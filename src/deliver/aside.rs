@@ -37,9 +37,9 @@ impl Driver<'_, '_> {
         if fed.is_clear {
             return Some(fed);
         }
-        let waits_for =
-            self.deferred.contains_key(&fed.linked.waits_for) || self.is_carried(fed.linked.waits_for);
-        let waits_for = waits_for || self.rings.waits_for_clear(fed.linked);
+        let waits_for = self.deferred.contains_key(&fed.linked.waits_for)
+            || self.is_carried(fed.linked.waits_for)
+            || self.rings.waits_for_clear(fed.linked);
         // The clear of an update has its number.
         let is_behind = self.is_behind(fed.update.subject) || self.is_carried(fed.place.ordinal);
         if !is_put_aside(is_behind, waits_for, self.deferred_room()) {

@@ -22,7 +22,7 @@ pub struct Offer {
     pub id: UpdateId,
     /// Whom it is about.
     pub subject: SubjectId,
-    /// Whether it was refused or exhausted in an earlier batch: goes last, and testifies to nothing.
+    /// Whether it was refused in an earlier batch, or exhausted in an earlier run: goes last, and testifies to nothing.
     pub chronic: bool,
 }
 

@@ -84,7 +84,7 @@ impl TokenState {
         }
     }
 
-    /// Somebody was turned away in this trial.
+    /// Somebody was turned away for the first time in this trial.
     pub(super) fn on_turned_away(&mut self) {
         self.answered.clear();
     }

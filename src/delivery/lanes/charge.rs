@@ -41,7 +41,7 @@ impl Lanes {
 }
 
 impl Item {
-    /// Whether its subject failed in earlier batches: what turns it away may be its own.
+    /// Whether its subject failed before this run: what turns it away may be its own.
     pub(in super::super) fn is_chronic_before(&self) -> bool {
         self.chronic && !self.follows_failed
     }
