@@ -42,7 +42,11 @@ const DISK_MIB: u64 = 1_024;
 /// What the journal may take however few the subjects are.
 const DISK_MIB_MIN: u64 = 32;
 
+/// Of an unchanged night on [`GOAL_CORES`].
 const NIGHT_ROWS_PER_S: f64 = 2_000_000.0;
+
+/// Cores of the machine that the goals are for.
+const GOAL_CORES: usize = 4;
 
 /// The same as a share of a bare read of the same file.
 const NIGHT_RATIO: f64 = 0.35;
@@ -96,10 +100,31 @@ fn night(bench: &Bench) {
         }
         say(&format!("  bare {:.2} s, plan {:.2} s", bare.as_secs_f64(), time.as_secs_f64()));
     }
+    say(&format!(
+        "  {GOAL_CORES} bare readers at once do what {:.1} do alone",
+        cores_worth(&input, bench.rows)
+    ));
     at_least("rows/s of an unchanged night", median(&rates), NIGHT_ROWS_PER_S);
     at_least("as a share of a bare csv::ByteRecord read", median(&ratios), NIGHT_RATIO);
     goal("memory of an unchanged night", peak_kib >> 10, SYNC_MIB, "MiB");
     remove(&state);
+}
+
+/// What the processors are worth when all of them work: the goal is for four cores, and four hyperthreads of two cores,
+/// or four processors of a shared host, do less.
+fn cores_worth(input: &Path, rows: u64) -> f64 {
+    let worth: Vec<f64> = (0..ROUNDS)
+        .map(|_| {
+            let alone = timed(|| bare(input, rows));
+            let together = timed(|| {
+                std::thread::scope(|scope| {
+                    (0..GOAL_CORES).for_each(|_| drop(scope.spawn(|| bare(input, rows))))
+                });
+            });
+            GOAL_CORES as f64 * alone.as_secs_f64() / together.as_secs_f64()
+        })
+        .collect();
+    median(&worth)
 }
 
 /// What the journal takes once four fields of every subject are known and everything is folded.
