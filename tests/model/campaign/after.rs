@@ -9,6 +9,7 @@ use simsync::sandbox::RequestView;
 use super::batches::Key;
 use super::checks::{self, Result_};
 use super::fillers;
+use super::guard;
 use super::journal::Remembered;
 use super::memory::Outcome;
 use super::order;
@@ -46,15 +47,19 @@ impl World {
         self.tally_resume(of, begun.is_resumed);
         let plan = self.plan(&step, of.input, (batch, of.remembered.older_open), of.began_s);
         self.note_delivery(of, key, &plan);
+        let is_new = !self.is_proven[target] && of.step.command != Command::Adopt;
+        let may_be_guarded = is_new && guard::may_have_stopped(&plan, of.step, of.requests);
         let end = match of.ran.code {
             None => End::Killed,
             Some(0 | 3) => End::Finished,
             Some(8 | 143) => End::Drained,
-            Some(4) if has_accepted_nothing(of.ran) => End::Drained,
+            Some(4) if has_accepted_nothing(of.ran) && may_be_guarded => End::Drained,
             Some(code) => return Err(format!("exit code {code}")),
         };
+        // Before the kill of a run nobody knows.
+        let is_guarded = may_be_guarded && matches!(of.ran.code, None | Some(4));
         order::check(&plan, of.requests)?;
-        let Resolved { outcomes, cleared } = self.resolve(&plan, of, end, batch)?;
+        let Resolved { outcomes, cleared } = self.resolve(&plan, of, (end, is_guarded), batch)?;
         self.check_entries(of.remembered)?;
         self.has_refused =
             outcomes.values().any(|outcome| matches!(outcome, Outcome::Failed(how, _) if how.is_definite()));

@@ -128,6 +128,8 @@ pub(crate) struct World {
     interrupted: Vec<(Vec<Row>, Options)>,
     /// Updates acknowledged, by target, subject and version.
     pub(crate) settled: BTreeMap<(usize, String, Version), Facts>,
+    /// Whether each target has acknowledged anything. All exports have the same columns: what proves one proves all.
+    pub(crate) is_proven: Vec<bool>,
     files: u64,
     /// Options in force.
     options: Options,
@@ -172,6 +174,7 @@ impl World {
             last: vec![None; TARGETS],
             interrupted: Vec::new(),
             settled: BTreeMap::new(),
+            is_proven: vec![false; TARGETS],
             files: 0,
             options: Options::default(),
             climate,
