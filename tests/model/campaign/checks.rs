@@ -47,6 +47,7 @@ pub(crate) fn as_seen(entry: &Entry) -> Seen {
         fields: entry.fields.iter().map(shown).collect(),
         acked: entry.acked,
         last_known: entry.last_known.clone(),
+        cleared_first: entry.cleared_first(),
         acked_at_s: 0,
         doubts: entry.doubts.iter().map(|doubt| (doubt.version, doubt.fields.clone())).collect(),
         refusals: entry

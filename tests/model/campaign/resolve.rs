@@ -21,7 +21,7 @@ use super::world::World;
 pub(crate) struct Resolved {
     /// By carrier, without clears.
     pub(crate) outcomes: BTreeMap<u64, Outcome>,
-    /// Carriers of updates whose subjects were cleared before.
+    /// Carriers of updates whose subjects were cleared before, in this run or an earlier one.
     pub(crate) cleared: BTreeSet<u64>,
 }
 
@@ -87,10 +87,11 @@ impl World {
                 has_withdrawn |= is_guarded && !attempts.is_empty() && *outcome == Outcome::Untouched;
                 has_pronounced |= matches!(outcome, Outcome::Failed(Failed::Refused, _));
             }
+            cleared.extend(self.cleared_before(&subject, target));
             for (update, outcome) in subject.updates.iter().zip(way.iter().copied()) {
                 if !update.is_clear {
                     outcomes.insert(update.carrier, outcome);
-                } else if outcome == Outcome::Synced {
+                } else if outcome == Outcome::Synced || outcome.may_be_applied() {
                     cleared.insert(update.carrier);
                 }
             }
@@ -101,6 +102,15 @@ impl World {
         }
         self.requests(target);
         Ok(Resolved { outcomes, cleared })
+    }
+
+    /// The row that carries an update of a subject that an earlier run has cleared, and that is given something now.
+    fn cleared_before(&self, subject: &Subject<'_>, target: usize) -> Option<u64> {
+        let emptied = self.memory[target].get(subject.name)?.cleared_first();
+        let own: Vec<&&Update> = subject.updates.iter().filter(|update| !update.is_clear).collect();
+        let given = own.iter().flat_map(|update| emptied.iter().filter_map(|field| update.facts.get(field)));
+        let is_given = given.into_iter().any(|(value, _)| !value.is_empty());
+        own.iter().filter(|_| is_given).map(|update| update.carrier).max()
     }
 
     /// The way that agrees with the journal, and the subject's entry after it.
