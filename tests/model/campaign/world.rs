@@ -40,6 +40,9 @@ const RESEND_AFTER_S: i64 = 60;
 /// Share of the steps that go on with a batch that was interrupted, if there is one.
 const OLDER_PERCENT: u64 = 8;
 
+/// Share of the steps that forget all runs that may be forgotten, where a batch is open that goes with them.
+const FORGET_OPEN_PERCENT: u64 = 8;
+
 /// Ages of an acknowledgment, in seconds, at which a run may or may not take it for old: they are waited out.
 const AGES_UNSURE: std::ops::RangeInclusive<i64> = 50..=RESEND_AFTER_S + 1;
 
@@ -218,6 +221,12 @@ impl World {
     pub(crate) fn draw(&mut self, chance: &mut Chance, log: &mut Vec<String>) -> Result<(), String> {
         if !self.interrupted.is_empty() && chance.percent(OLDER_PERCENT) {
             self.go_on(chance, log)?;
+            return self.look_up(chance, log);
+        }
+        let has_older_open = self.batches.iter().any(Batches::has_older_open);
+        if has_older_open && chance.percent(FORGET_OPEN_PERCENT) {
+            log.push("forget what is open".to_owned());
+            self.forget_runs(0, None, log)?;
             return self.look_up(chance, log);
         }
         let mut deed = Deed::draw(chance, self.options, self.is_interrupted, self.replayed.is_some());
