@@ -195,7 +195,7 @@ pub(crate) fn check_row_file(
     name: &str,
     listed: &[Listed],
     expected: &BTreeMap<u64, &'static str>,
-    input: &Input,
+    (input, plan): (&Input, &Plan),
     run_id: &str,
 ) -> Result<(), String> {
     // What was refused before may have been so for a conflict.
@@ -208,7 +208,7 @@ pub(crate) fn check_row_file(
     }
     for (ordinal, listed) in expected.keys().zip(listed) {
         let mut row = input.rows[usize::try_from(ordinal - 1).unwrap()].clone();
-        let own = super::rows::Origin { run: run_id.to_owned(), row: *ordinal };
+        let own = super::rows::Origin { run: run_id.to_owned(), row: plan.numbered(*ordinal) };
         row.origin = row.origin.or(Some(own));
         if row.is_broken {
             row.cells.remove(&Field::Number);

@@ -22,7 +22,7 @@ use super::fillers;
 use super::journal::{self, Names, Remembered};
 use super::laws::{Flaw, Laws};
 use super::memory::{Entry, Facts, Version};
-use super::rows::{CLEAR, Field, Row, parse_row_file, text_of};
+use super::rows::{CLEAR, Field, Row, is_ranked, parse_row_file, text_of};
 use super::run::{Ran, run, wait_for_quiet};
 use super::slots;
 use super::steps::{self, Command, Options, Source, Step, Stop, TARGETS};
@@ -195,7 +195,7 @@ impl World {
         }
         self.names.subjects.extend((0..fillers::ROWS).map(fillers::key));
         self.names.values.insert((super::rows::Field::Class, fillers::CLASS.to_owned()));
-        fs::write(self.dir.path().join("fillers.csv"), text_of(&[]) + &fillers::text(false)).unwrap();
+        fs::write(self.dir.path().join("fillers.csv"), text_of(&[]) + &fillers::text(false, false)).unwrap();
         for target in 0..TARGETS {
             let url = self.sandboxes[target].url();
             let args = ["journal", "adopt", "--json", "--api-url", &url, "fillers.csv"].map(str::to_owned);
@@ -322,7 +322,7 @@ impl World {
     pub(crate) fn written(&mut self, rows: Vec<Row>) -> Input {
         let (mut content, name) = (text_of(&rows), format!("export-{}.csv", self.files));
         if self.climate.spills {
-            content += &fillers::text(rows.iter().any(|row| row.origin.is_some()));
+            content += &fillers::text(is_ranked(&rows), rows.iter().any(|row| row.origin.is_some()));
         }
         fs::write(self.dir.path().join(&name), &content).unwrap();
         Input { args: vec![name.clone()], content, rows, filtered: BTreeSet::new(), files: vec![(name, 0)] }
@@ -433,6 +433,7 @@ impl World {
         let mut args: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
         args.extend(["--json", "--api-url", &url].map(str::to_owned));
         args.extend(step.args());
+        args.extend(step.order_args(&input.rows));
         args.extend(input.args.iter().cloned());
         args
     }
