@@ -4,7 +4,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
-use crate::ledger::FailureKind;
+use crate::ledger::{FailureKind, UnknownCause};
 use crate::plan::SendMode;
 use Ruling::{Confirmed, RefusedBefore, Send, SendLate, Superseded, Unchanged};
 
@@ -36,6 +36,24 @@ fn a_row_that_changes_nothing_is_confirmed_only_where_a_failure_lies_between() {
     check(&[replayed(7, 1, 1, &[(IMSI, 2)])], &records, &rules(), &[Superseded]);
     let plan = check(&[replayed(7, 1, 1, &[(IMSI, 2), (CLASS, 1)])], &records, &rules(), &[SendLate]);
     assert_eq!(plan.left_out(1), set(&[IMSI]));
+}
+
+/// What the model of `model.rs` does not know, in its plainest cases; random rows meet them now and then.
+#[test]
+fn of_a_row_that_was_corrected_what_it_said_before_is_superseded_and_what_is_known_is_confirmed() {
+    let (was, is) = ([(IMSI, 2)], [(IMSI, 1)]);
+    let fed_back = |fields: &[(FieldKind, u64)]| [replayed(7, 2, 1, fields)];
+    // It failed as it was, whichever way, and was acknowledged as it is.
+    for failed in [unknown(1, v(7, 2), &was, UnknownCause::Exhausted), refused(1, v(7, 2), &was)] {
+        let records = [failed, synced(1, v(7, 2), &is)];
+        let plan = check(&fed_back(&was), &records, &rules(), &[Superseded]);
+        assert_eq!(plan.left_out(1), set(&[IMSI]));
+        check(&fed_back(&is), &records, &rules(), &[Unchanged]);
+    }
+    // It was refused as it was, and is corrected to what an older row has set: the failure is overtaken, in its own batch, too.
+    for failed in [refused(1, v(7, 2), &was), refused_in(1, v(7, 2), (BATCH, FailureKind::Refused), &was)] {
+        check(&fed_back(&is), &[synced(1, v(6, 1), &is), failed], &rules(), &[Confirmed]);
+    }
 }
 
 #[test]

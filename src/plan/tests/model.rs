@@ -503,7 +503,7 @@ pub(super) fn own_version(rows: &[TestRow], ordinal: u64) -> Version {
 
 /// Whether no row says under its version what the ledger knows to have been another value there, before or after a correction:
 /// the model knows none (`tests/it/corrected.rs` does, and `tests/model`).
-fn is_nothing_corrected(rows: &[TestRow], ledger: &[LedgerEntry]) -> bool {
+pub(super) fn is_nothing_corrected(rows: &[TestRow], ledger: &[LedgerEntry]) -> bool {
     let says = |version: Version, said: &FieldFact| {
         let is_of = |(ordinal, row): (u64, &TestRow)| {
             row.version.unwrap_or_else(|| own_version(rows, ordinal)) == version

@@ -9,6 +9,7 @@ use simsync::sandbox::RequestView;
 use super::batches::Key;
 use super::checks::{self, Result_};
 use super::fillers;
+use super::guard;
 use super::journal::Remembered;
 use super::memory::Outcome;
 use super::order;
@@ -46,15 +47,19 @@ impl World {
         self.tally_resume(of, begun.is_resumed);
         let plan = self.plan(&step, of.input, (batch, of.remembered.older_open), of.began_s);
         self.note_delivery(of, key, &plan);
+        let is_new = !self.is_proven[target] && of.step.command != Command::Adopt;
+        let may_be_guarded = is_new && guard::may_have_stopped(&plan, of.step, of.requests);
         let end = match of.ran.code {
             None => End::Killed,
             Some(0 | 3) => End::Finished,
             Some(8 | 143) => End::Drained,
-            Some(4) if has_accepted_nothing(of.ran) => End::Drained,
+            Some(4) if has_accepted_nothing(of.ran) && may_be_guarded => End::Drained,
             Some(code) => return Err(format!("exit code {code}")),
         };
+        // Before the kill of a run nobody knows.
+        let is_guarded = may_be_guarded && matches!(of.ran.code, None | Some(4));
         order::check(&plan, of.requests)?;
-        let Resolved { outcomes, cleared } = self.resolve(&plan, of, end, batch)?;
+        let Resolved { outcomes, cleared } = self.resolve(&plan, of, (end, is_guarded), batch)?;
         self.check_entries(of.remembered)?;
         self.has_refused =
             outcomes.values().any(|outcome| matches!(outcome, Outcome::Failed(how, _) if how.is_definite()));
@@ -87,7 +92,10 @@ impl World {
         }
         let is_plain = of.input.rows.iter().all(|row| row.origin.is_none());
         if of.ran.code == Some(0) && key.1 == Duplicates::Fold && begun.is_newest && is_plain {
-            checks::check_goal(&self.sandboxes[target], &of.input.rows)?;
+            let mut rows = of.input.rows.clone();
+            // The sort is stable: where no column says otherwise, the last one is the newest.
+            rows.sort_by_key(|row| row.rank.filter(|_| of.step.is_ordered(&of.input.rows)));
+            checks::check_goal(&self.sandboxes[target], &rows)?;
         }
         Ok(())
     }
@@ -109,6 +117,7 @@ impl World {
             sends_changed: step.options.sends_changed,
             retries_failed: step.retries_failed,
             breaks_cycles: step.options.breaks_cycles,
+            is_ordered: step.is_ordered(&input.rows),
             batch,
             older_open,
             stale_before_s: self.stale_before_s(now_s),
@@ -176,7 +185,7 @@ impl World {
                 Ok(text) => parse_row_file(&text)?,
                 Err(_) => Vec::new(),
             };
-            checks::check_row_file(name, &listed, &expected, input, run_id)?;
+            checks::check_row_file(name, &listed, &expected, (input, result.plan), run_id)?;
             // What is superseded is nobody's to feed back.
             if !listed.is_empty() && name != "superseded.csv" {
                 self.row_files.push(path);

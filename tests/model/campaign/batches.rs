@@ -95,6 +95,11 @@ impl Batches {
         }
     }
 
+    /// Whether a batch is open that is not the newest: forgotten with its runs, it is closed.
+    pub(crate) fn has_older_open(&self) -> bool {
+        self.open.values().any(|open| open.is_sure && open.seq < self.newest)
+    }
+
     /// The sequence of the batch, if it is open for all that is known.
     pub(crate) fn seq(&self, key: &Key) -> Option<u64> {
         self.open.get(key).map(|open| open.seq)

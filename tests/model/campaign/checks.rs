@@ -47,6 +47,7 @@ pub(crate) fn as_seen(entry: &Entry) -> Seen {
         fields: entry.fields.iter().map(shown).collect(),
         acked: entry.acked,
         last_known: entry.last_known.clone(),
+        cleared_first: entry.cleared_first(),
         acked_at_s: 0,
         doubts: entry.doubts.iter().map(|doubt| (doubt.version, doubt.fields.clone())).collect(),
         refusals: entry
@@ -194,7 +195,7 @@ pub(crate) fn check_row_file(
     name: &str,
     listed: &[Listed],
     expected: &BTreeMap<u64, &'static str>,
-    input: &Input,
+    (input, plan): (&Input, &Plan),
     run_id: &str,
 ) -> Result<(), String> {
     // What was refused before may have been so for a conflict.
@@ -207,7 +208,7 @@ pub(crate) fn check_row_file(
     }
     for (ordinal, listed) in expected.keys().zip(listed) {
         let mut row = input.rows[usize::try_from(ordinal - 1).unwrap()].clone();
-        let own = super::rows::Origin { run: run_id.to_owned(), row: *ordinal };
+        let own = super::rows::Origin { run: run_id.to_owned(), row: plan.numbered(*ordinal) };
         row.origin = row.origin.or(Some(own));
         if row.is_broken {
             row.cells.remove(&Field::Number);

@@ -17,9 +17,10 @@ pub(crate) const CLASS: &str = "filler";
 const PREFIX: &str = "F-";
 
 /// The rows as text, behind others of the same columns.
-pub(crate) fn text(has_origin: bool) -> String {
+pub(crate) fn text(is_ranked: bool, has_origin: bool) -> String {
     let mut text = String::new();
-    let origin = if has_origin { ",," } else { "" };
+    let origin = [is_ranked, has_origin, has_origin].iter().filter(|has| **has).count();
+    let origin = ",".repeat(origin);
     for serial in 0..ROWS {
         writeln!(text, "{},,,,{CLASS}{origin}", key(serial)).unwrap();
     }

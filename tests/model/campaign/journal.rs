@@ -24,6 +24,8 @@ pub(crate) struct Seen {
     pub(crate) acked: Option<Version>,
     /// Of unknown fields, the value last acknowledged.
     pub(crate) last_known: Cells,
+    /// What a clear before all rows has emptied, or may have.
+    pub(crate) cleared_first: BTreeSet<Field>,
     /// When the last acknowledgment came, in seconds since the Unix epoch.
     pub(crate) acked_at_s: i64,
     pub(crate) doubts: Vec<(Version, BTreeSet<Field>)>,
@@ -147,7 +149,8 @@ const ALL: [Field; 5] = [Field::Number, Field::Imsi, Field::Login, Field::Key, F
 
 fn seen(entry: &LedgerEntry, values: &BTreeMap<(Field, FieldHash), String>) -> Result<Seen, String> {
     let acked = entry.acked.map(version);
-    let mut seen = Seen { acked, acked_at_s: entry.acked_at_s, ..Seen::default() };
+    let cleared_first = fields(entry.cleared_first().fields);
+    let mut seen = Seen { acked, cleared_first, acked_at_s: entry.acked_at_s, ..Seen::default() };
     for field in ALL {
         let Some(held) = entry.field(field.kind()) else { continue };
         let value = |hash| {

@@ -66,11 +66,13 @@ pub(crate) enum Flaw {
     ClearedIsUnsent,
     /// A row that was corrected is sent again as it was.
     CorrectionsAreUndone,
+    /// A column that says which row is newer is passed over.
+    AgesPassedOver,
 }
 
 impl Flaw {
     /// All of them.
-    pub(crate) const ALL: [Flaw; 30] = [
+    pub(crate) const ALL: [Flaw; 31] = [
         Flaw::StaleWins,
         Flaw::MaybeIsKnown,
         Flaw::DuplicateAnywhere,
@@ -101,6 +103,7 @@ impl Flaw {
         Flaw::FailuresPile,
         Flaw::ClearedIsUnsent,
         Flaw::CorrectionsAreUndone,
+        Flaw::AgesPassedOver,
     ];
 
     /// The flaw of this name.

@@ -121,6 +121,11 @@ impl Outcome {
         matches!(self, Outcome::Open | Outcome::Again(_))
     }
 
+    /// Whether its fields may have been set although it was not acknowledged.
+    pub(crate) fn may_be_applied(self) -> bool {
+        self.is_open() || matches!(self, Outcome::Failed(_, true))
+    }
+
     /// Whether it has no final verdict.
     pub(crate) fn is_unsettled(self) -> bool {
         self.is_open() || matches!(self, Outcome::Untouched | Outcome::Deferred(_))
@@ -161,6 +166,9 @@ pub(crate) struct Entry {
     pub(crate) acked_at_s: i64,
     /// The same of each known field; [`JUST_NOW`] until the run is over.
     pub(crate) times_s: BTreeMap<Field, i64>,
+    /// Fields of [`Field::UNIQUE`] that a clear, made to break a ring, has emptied, and of which no row was acknowledged
+    /// since. They may be unknown again.
+    emptied: BTreeSet<Field>,
     /// Whether a conflict was ever deferred: its refusals are of one pass or of several, and are not counted here.
     pub(crate) is_uncounted: bool,
 }
@@ -186,6 +194,23 @@ impl Entry {
             newest.is_none_or(|newest| newest <= refusal.version.batch)
                 || oldest.is_some_and(|oldest| oldest < refusal.version)
         })
+    }
+
+    /// Fields of which a clear before all rows has left the subject without a value, or may have: the rows by which it was
+    /// to get another one are not acknowledged.
+    pub(crate) fn cleared_first(&self) -> BTreeSet<Field> {
+        let is_doubted = |field: &Field| {
+            self.doubts.iter().any(|doubt| doubt.version.ordinal == 0 && doubt.fields.contains(field))
+        };
+        let has_failed = || self.refusals.iter().any(|refusal| refusal.version.ordinal == 0);
+        let is_cleared = |field: &Field| match self.fields.get(field) {
+            Some((State::Known(value), _)) => value.is_empty() && self.emptied.contains(field),
+            Some((State::Unknown, since)) => {
+                self.emptied.contains(field) || is_doubted(field) || has_failed() && since.ordinal == 0
+            }
+            None => false,
+        };
+        Field::UNIQUE.into_iter().filter(is_cleared).collect()
     }
 
     pub(crate) fn version(&self, field: Field) -> Option<Version> {
@@ -272,6 +297,11 @@ impl Entry {
                 unknown.filter(|since| version.ordinal == 0 && !is_in_doubt && self.was_set(*since, version));
             if kept.is_some() || unknown.is_some_and(is_resolved) {
                 self.fields.remove(field);
+            }
+            if version.ordinal > 0 {
+                self.emptied.remove(field);
+            } else if value.is_empty() {
+                self.emptied.insert(*field);
             }
             let is_forgotten = laws.has(Flaw::ClearedIsUnsent) && value.is_empty();
             let before = self.fields.get(field).cloned();
@@ -394,6 +424,7 @@ impl Entry {
         for (field, (value, version)) in facts {
             if self.holds(*field, value) {
                 let before = self.fields.get(field).cloned();
+                self.emptied.remove(field);
                 self.set(*field, State::Known(value.clone()), *version);
                 self.replace_words(*field, value, *version, before);
             }

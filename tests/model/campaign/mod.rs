@@ -15,6 +15,7 @@ mod chance;
 mod checks;
 mod deeds;
 mod fillers;
+mod guard;
 mod journal;
 pub(crate) mod laws;
 mod lookup;

@@ -67,7 +67,7 @@ fn is_definite(request: &RequestView) -> bool {
 }
 
 /// Whether another subject holds what was sent.
-fn is_conflict(request: &RequestView) -> bool {
+pub(crate) fn is_conflict(request: &RequestView) -> bool {
     request.fault == Some("uniqueness")
 }
 
@@ -77,7 +77,7 @@ fn is_maybe(request: &RequestView) -> bool {
 }
 
 /// What the last attempt says of its update; nothing if it would be tried again.
-fn verdict(attempts: &[&RequestView]) -> Option<Outcome> {
+pub(crate) fn verdict(attempts: &[&RequestView]) -> Option<Outcome> {
     let (last, before) = attempts.split_last()?;
     let was_maybe = before.iter().any(|request| is_maybe(request));
     match (last.status, last.fault) {
@@ -94,8 +94,9 @@ fn verdict(attempts: &[&RequestView]) -> Option<Outcome> {
 }
 
 /// The outcomes an update may have by its attempts. `is_behind` tells of an earlier update of the subject that met a
-/// conflict: those behind it wait with it.
-fn possible(attempts: &[&RequestView], end: End, is_behind: bool) -> Vec<Outcome> {
+/// conflict: those behind it wait with it. `is_guarded` tells of a run that the guard at first contact has stopped, or may
+/// have stopped before it was killed.
+fn possible(attempts: &[&RequestView], end: End, is_guarded: bool, is_behind: bool) -> Vec<Outcome> {
     let verdict = verdict(attempts);
     let is_maybe_applied = attempts.iter().any(|request| is_maybe(request));
     let exhausted = Outcome::Failed(Failed::Exhausted, true);
@@ -106,6 +107,9 @@ fn possible(attempts: &[&RequestView], end: End, is_behind: bool) -> Vec<Outcome
         (End::Finished, false, verdict) => return vec![verdict.unwrap_or(exhausted)],
         (End::Drained, true, _) => vec![Outcome::Untouched],
         (End::Drained, false, Some(Outcome::Synced)) => return vec![Outcome::Synced],
+        // Of a run that nothing was accepted of, nothing is marked failed.
+        (End::Drained, false, Some(Outcome::Failed(_, true))) if is_guarded => vec![Outcome::Open],
+        (End::Drained, false, Some(Outcome::Failed(_, false))) if is_guarded => vec![Outcome::Untouched],
         // Before the first success at a target, verdicts against rows are kept back, and forgotten with the run.
         // Which of these it then is, the journal does not tell where the update was in doubt before.
         (End::Drained, false, Some(refused @ Outcome::Failed(_, true))) => vec![refused, Outcome::Open],
@@ -113,6 +117,12 @@ fn possible(attempts: &[&RequestView], end: End, is_behind: bool) -> Vec<Outcome
         (End::Drained, false, None) if is_maybe_applied => vec![exhausted, Outcome::Open],
         (End::Drained, false, None) => vec![Outcome::Untouched],
         (End::Killed, true, _) => vec![Outcome::Untouched, Outcome::Open],
+        // A run that was stopped so withdraws its intents at once, and ends only when all of them are committed and its reports
+        // are written: a kill in between finds the refused as if they had never been sent. What an earlier attempt may have
+        // done stays open then, as below.
+        (End::Killed, false, Some(refused @ Outcome::Failed(_, false))) if is_guarded => {
+            vec![refused, Outcome::Untouched, Outcome::Open]
+        }
         (End::Killed, false, verdict) => vec![verdict.unwrap_or(exhausted), Outcome::Open],
     };
     if end != End::Finished && (is_behind || attempts.iter().any(|request| is_conflict(request))) {
@@ -127,13 +137,18 @@ fn possible(attempts: &[&RequestView], end: End, is_behind: bool) -> Vec<Outcome
     possible
 }
 
-/// Every way in which a subject's updates may have ended, where conflicts were met in the run or not. Outcomes are committed in order: behind one that is not,
-/// nothing is settled.
-pub(crate) fn ways(attempts: &[Vec<&RequestView>], end: End, has_conflicts: bool) -> Vec<Vec<Outcome>> {
+/// Every way in which a subject's updates may have ended, where the guard at first contact may have stopped the run or not,
+/// and conflicts were met in it or not. Outcomes are committed in order: behind one that is not, nothing is settled.
+pub(crate) fn ways(
+    attempts: &[Vec<&RequestView>],
+    end: End,
+    is_guarded: bool,
+    has_conflicts: bool,
+) -> Vec<Vec<Outcome>> {
     let mut ways: Vec<Vec<Outcome>> = vec![Vec::new()];
     let mut is_behind = has_conflicts;
     for attempts in attempts {
-        let possible = possible(attempts, end, is_behind);
+        let possible = possible(attempts, end, is_guarded, is_behind);
         let longer = |way: &Vec<Outcome>| {
             let is_stuck = way.iter().any(|outcome| outcome.is_unsettled());
             let fitting = possible.iter().filter(move |outcome| !is_stuck || outcome.is_unsettled());

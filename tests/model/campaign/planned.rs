@@ -164,6 +164,7 @@ impl World {
         let url = self.sandboxes[target].url();
         let mut args = ["plan", "-o", FILE, "--json", "--api-url", &url].map(str::to_owned).to_vec();
         args.extend(Step { stop: Stop::Never, ..step.clone() }.args());
+        args.extend(step.order_args(&input.rows));
         args.extend(input.args.iter().cloned());
         let runs = self.run_ids();
         self.wait_out();

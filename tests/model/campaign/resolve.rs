@@ -10,7 +10,7 @@ use simsync::sandbox::RequestView;
 use super::after::Aftermath;
 use super::applied;
 use super::checks;
-use super::memory::{Entry, Facts, JUST_NOW, Outcome, State, Version, values, version_of};
+use super::memory::{Entry, Facts, Failed, JUST_NOW, Outcome, State, Version, values, version_of};
 use super::outcomes::{End, adopted_ways, attempts_of, has_conflict, ways};
 use super::rows::Field;
 use super::rulings::{Plan, Update};
@@ -21,7 +21,7 @@ use super::world::World;
 pub(crate) struct Resolved {
     /// By carrier, without clears.
     pub(crate) outcomes: BTreeMap<u64, Outcome>,
-    /// Carriers of updates whose subjects were cleared before.
+    /// Carriers of updates whose subjects were cleared before, in this run or an earlier one.
     pub(crate) cleared: BTreeSet<u64>,
 }
 
@@ -43,7 +43,7 @@ impl World {
         &mut self,
         plan: &Plan,
         of: &Aftermath<'_>,
-        end: End,
+        (end, is_guarded): (End, bool),
         batch: u64,
     ) -> Result<Resolved, String> {
         let target = of.step.options.target;
@@ -58,6 +58,7 @@ impl World {
         let is_adopted = of.step.command == Command::Adopt;
         let has_conflicts = of.requests.iter().any(|request| request.fault == Some("uniqueness"));
         let (mut outcomes, mut cleared) = (BTreeMap::new(), BTreeSet::new());
+        let (mut has_withdrawn, mut has_pronounced) = (false, false);
         for name in subjects {
             let updates: Vec<&Update> = plan
                 .updates
@@ -73,23 +74,43 @@ impl World {
             }
             let ways = match of.step.command {
                 Command::Adopt => adopted_ways(updates.len(), end),
-                Command::Sync | Command::Planned | Command::Replay => ways(&attempts, end, has_conflicts),
+                Command::Sync | Command::Planned | Command::Replay => {
+                    ways(&attempts, end, is_guarded, has_conflicts)
+                }
             };
             let confirmed = plan.confirmed.iter().filter(|(of, _)| of == name);
             let confirmed = confirmed.map(|(_, facts)| facts).collect();
             let subject = Subject { name, updates, attempts, confirmed, ways };
             let (way, entry) = self.way_of(&subject, of, end, batch)?;
+            // Where refusals are not counted, one that was repeated looks like one that was not.
+            for (attempts, outcome) in subject.attempts.iter().zip(&way).filter(|_| !entry.is_uncounted) {
+                has_withdrawn |= is_guarded && !attempts.is_empty() && *outcome == Outcome::Untouched;
+                has_pronounced |= matches!(outcome, Outcome::Failed(Failed::Refused, _));
+            }
+            cleared.extend(self.cleared_before(&subject, target));
             for (update, outcome) in subject.updates.iter().zip(way.iter().copied()) {
                 if !update.is_clear {
                     outcomes.insert(update.carrier, outcome);
-                } else if outcome == Outcome::Synced {
+                } else if outcome == Outcome::Synced || outcome.may_be_applied() {
                     cleared.insert(update.carrier);
                 }
             }
             self.remember(&subject, of, &way, entry)?;
         }
+        if has_withdrawn && has_pronounced {
+            return Err("of a run that the guard has stopped, some are marked failed".into());
+        }
         self.requests(target);
         Ok(Resolved { outcomes, cleared })
+    }
+
+    /// The row that carries an update of a subject that an earlier run has cleared, and that is given something now.
+    fn cleared_before(&self, subject: &Subject<'_>, target: usize) -> Option<u64> {
+        let emptied = self.memory[target].get(subject.name)?.cleared_first();
+        let own: Vec<&&Update> = subject.updates.iter().filter(|update| !update.is_clear).collect();
+        let given = own.iter().flat_map(|update| emptied.iter().filter_map(|field| update.facts.get(field)));
+        let is_given = given.into_iter().any(|(value, _)| !value.is_empty());
+        own.iter().filter(|_| is_given).map(|update| update.carrier).max()
     }
 
     /// The way that agrees with the journal, and the subject's entry after it.
@@ -153,6 +174,7 @@ impl World {
                 entry.acked_at_s
             ));
         }
+        self.is_proven[target] |= of.step.command != Command::Adopt && way.contains(&Outcome::Synced);
         let synced = subject.updates.iter().zip(way).filter(|(_, outcome)| **outcome == Outcome::Synced);
         for (update, _) in synced {
             if of.step.command == Command::Adopt {

@@ -82,7 +82,17 @@ pub(crate) struct Row {
     pub(crate) cells: Cells,
     /// Whether its number is none, so that it is rejected.
     pub(crate) is_broken: bool,
+    /// What the column of an export that has one says of its age; an empty cell is the oldest.
+    pub(crate) rank: Option<u64>,
     pub(crate) origin: Option<Origin>,
+}
+
+/// Name of the column that says which of a subject's rows is newer.
+pub(crate) const RANK_COLUMN: &str = "changed";
+
+/// Whether an export has that column.
+pub(crate) fn is_ranked(rows: &[Row]) -> bool {
+    rows.iter().any(|row| row.rank.is_some())
 }
 
 /// The key of a subject.
@@ -92,8 +102,11 @@ pub(crate) fn key(serial: u64) -> String {
 
 /// The text of an export.
 pub(crate) fn text_of(rows: &[Row]) -> String {
-    let is_fed_back = rows.iter().any(|row| row.origin.is_some());
+    let (is_ranked, is_fed_back) = (is_ranked(rows), rows.iter().any(|row| row.origin.is_some()));
     let mut text = String::from("crm id,mobile,imsi,login,tier");
+    if is_ranked {
+        write!(text, ",{RANK_COLUMN}").unwrap();
+    }
     text += if is_fed_back { ",_run,_row\n" } else { "\n" };
     for row in rows {
         text += &row.subject;
@@ -101,6 +114,9 @@ pub(crate) fn text_of(rows: &[Row]) -> String {
             let cell = row.cells.get(&field).map_or("", |value| if value.is_empty() { CLEAR } else { value });
             text.push(',');
             text += if row.is_broken && field == Field::Number { BROKEN } else { cell };
+        }
+        if is_ranked {
+            write!(text, ",{}", row.rank.map_or(String::new(), |rank| rank.to_string())).unwrap();
         }
         if is_fed_back {
             let origin = row.origin.as_ref();
@@ -146,7 +162,9 @@ pub(crate) fn parse_row_file(text: &str) -> Result<Vec<Listed>, String> {
             cells.remove(&Field::Number);
         }
         let origin = Some(Origin { run: cell("_run"), row: number("_row")? });
-        let row = Row { subject: cell(Field::Key.column()), cells, is_broken, origin };
+        let rank = Some(cell(RANK_COLUMN)).filter(|text| !text.is_empty()).map(|_| number(RANK_COLUMN));
+        let (subject, rank) = (cell(Field::Key.column()), rank.transpose()?);
+        let row = Row { subject, cells, is_broken, rank, origin };
         let (file, reason, signature) = (cell("_file"), cell("_reason"), cell("_signature"));
         listed.push(Listed { row, file, line: number("_line")?, reason, signature });
     }

@@ -4,6 +4,7 @@
 //! Not here: what becomes of the updates (`outcomes.rs`).
 
 mod corrected;
+mod dealt;
 mod standing;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -47,6 +48,8 @@ pub(crate) struct Rules {
     pub(crate) retries_failed: bool,
     /// `--break-cycles clear`.
     pub(crate) breaks_cycles: bool,
+    /// `--order-by`.
+    pub(crate) is_ordered: bool,
     pub(crate) batch: u64,
     /// The newest batch before it that is open.
     pub(crate) older_open: Option<u64>,
@@ -88,10 +91,12 @@ pub(crate) struct Update {
 }
 
 /// The rulings on an export.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Plan {
     /// By ordinal, from 1.
     pub(crate) rulings: BTreeMap<u64, Ruling>,
+    /// Ordinals that rows have instead of their own, where a column gives the order of a subject's rows.
+    dealt: BTreeMap<u64, u64>,
     /// Who a valid row is about.
     pub(crate) subjects: BTreeMap<u64, String>,
     /// In the order in which those of a subject are sent.
@@ -102,6 +107,13 @@ pub(crate) struct Plan {
     pub(crate) confirmed: Vec<(String, Facts)>,
     /// Who goes before whom.
     pub(crate) firsts: Vec<First>,
+}
+
+impl Plan {
+    /// The ordinal of a row's version, unless it is fed back.
+    pub(crate) fn numbered(&self, ordinal: u64) -> u64 {
+        self.dealt.get(&ordinal).copied().unwrap_or(ordinal)
+    }
 }
 
 /// A valid row of a subject.
@@ -151,9 +163,7 @@ pub(crate) fn plan(
     rules: Rules,
     batch_of: &dyn Fn(&str) -> Option<u64>,
 ) -> Plan {
-    let (rulings, subjects, updates) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
-    let mut plan =
-        Plan { rulings, subjects, updates, is_overtaken: false, confirmed: Vec::new(), firsts: Vec::new() };
+    let mut plan = Plan { dealt: dealt::dealt(rows, rules), ..Plan::default() };
     let mut by_subject: BTreeMap<&String, Vec<Valid>> = BTreeMap::new();
     for (ordinal, row) in (1..).zip(rows) {
         if filtered.contains(&ordinal) {
@@ -162,7 +172,7 @@ pub(crate) fn plan(
         }
         let version = match &row.origin {
             Some(_) if rules.laws.has(Flaw::ReplayIsNewer) => Some(Version { batch: rules.batch, ordinal }),
-            None => Some(Version { batch: rules.batch, ordinal }),
+            None => Some(Version { batch: rules.batch, ordinal: plan.numbered(ordinal) }),
             Some(origin) => batch_of(&origin.run).map(|batch| Version { batch, ordinal: origin.row }),
         };
         let Some(version) = version.filter(|_| !row.is_broken) else {

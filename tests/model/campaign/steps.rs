@@ -5,7 +5,7 @@
 use simsync::sandbox::{Faults, Shares, Uniqueness};
 
 use super::chance::Chance;
-use super::rows::{Cells, Field, POISON, REMEDY, Row, key};
+use super::rows::{Cells, Field, POISON, RANK_COLUMN, REMEDY, Row, is_ranked, key};
 use super::rulings::Duplicates;
 
 /// Subjects there are.
@@ -13,6 +13,12 @@ const SUBJECTS: u64 = 6;
 
 /// Rows of a new export, at most.
 const ROWS_MAX: u64 = 18;
+
+/// Share of the new exports with a column that says which of a subject's rows is newer.
+const RANKED_PERCENT: u64 = 20;
+
+/// Ages that it says.
+const RANKS: u64 = 7;
 
 /// Share of the options with `--send changed`.
 const CHANGED_PERCENT: u64 = 30;
@@ -185,6 +191,19 @@ impl Step {
         Step { command, source, options, retries_failed: true, makes_newest: false, stop, faults }
     }
 
+    /// Whether a column of these rows decides which of a subject's is newer. It does not go together with `each`; a replay
+    /// is told nothing, for its rows have their versions.
+    pub(crate) fn is_ordered(&self, rows: &[Row]) -> bool {
+        let is_each = self.options.duplicates == Duplicates::Each;
+        is_ranked(rows) && !is_each && self.command != Command::Replay
+    }
+
+    /// The option for that.
+    pub(crate) fn order_args(&self, rows: &[Row]) -> Vec<String> {
+        let words: &[&str] = if self.is_ordered(rows) { &["--order-by", RANK_COLUMN] } else { &[] };
+        words.iter().map(|word| (*word).to_owned()).collect()
+    }
+
     /// The options, as they are given.
     pub(crate) fn args(&self) -> Vec<String> {
         let Options {
@@ -285,6 +304,7 @@ pub(crate) fn swap(rows: &mut Vec<Row>, chance: &mut Chance) {
             subject: key(*serial),
             cells: [(field, value)].into(),
             is_broken: false,
+            rank: None,
             origin: None,
         });
     }
@@ -337,7 +357,7 @@ pub(crate) fn row(chance: &mut Chance) -> Row {
             cells.insert(field, value(field, serial, chance));
         }
     }
-    Row { subject: key(serial), cells, is_broken: chance.percent(6), origin: None }
+    Row { subject: key(serial), cells, is_broken: chance.percent(6), rank: None, origin: None }
 }
 
 /// An export by chance.
@@ -349,6 +369,9 @@ pub(crate) fn export(chance: &mut Chance) -> Vec<Row> {
     }
     if chance.percent(12) {
         swap(&mut rows, chance);
+    }
+    if chance.percent(RANKED_PERCENT) {
+        rows.iter_mut().for_each(|row| row.rank = rank(chance));
     }
     rows
 }
@@ -364,7 +387,15 @@ pub(crate) fn edit(rows: &mut [Row], chance: &mut Chance) {
         let serial = row.subject[2..].parse().unwrap();
         let field = *chance.pick(&Field::VALUES);
         row.cells.insert(field, value(field, serial, chance));
+        if row.rank.is_some() && chance.percent(30) {
+            row.rank = rank(chance);
+        }
     }
+}
+
+/// What a row says of its age, if it says anything; others say the same now and then.
+fn rank(chance: &mut Chance) -> Option<u64> {
+    Some(chance.below(RANKS + 1)).filter(|rank| *rank < RANKS)
 }
 
 /// Corrects what was wrong with rows fed back; sometimes of a part of them, which are all that is fed back then.

@@ -22,7 +22,7 @@ use super::fillers;
 use super::journal::{self, Names, Remembered};
 use super::laws::{Flaw, Laws};
 use super::memory::{Entry, Facts, Version};
-use super::rows::{CLEAR, Field, Row, parse_row_file, text_of};
+use super::rows::{CLEAR, Field, Row, is_ranked, parse_row_file, text_of};
 use super::run::{Ran, run, wait_for_quiet};
 use super::slots;
 use super::steps::{self, Command, Options, Source, Step, Stop, TARGETS};
@@ -39,6 +39,9 @@ const RESEND_AFTER_S: i64 = 60;
 
 /// Share of the steps that go on with a batch that was interrupted, if there is one.
 const OLDER_PERCENT: u64 = 8;
+
+/// Share of the steps that forget all runs that may be forgotten, where a batch is open that goes with them.
+const FORGET_OPEN_PERCENT: u64 = 8;
 
 /// Ages of an acknowledgment, in seconds, at which a run may or may not take it for old: they are waited out.
 const AGES_UNSURE: std::ops::RangeInclusive<i64> = 50..=RESEND_AFTER_S + 1;
@@ -128,6 +131,8 @@ pub(crate) struct World {
     interrupted: Vec<(Vec<Row>, Options)>,
     /// Updates acknowledged, by target, subject and version.
     pub(crate) settled: BTreeMap<(usize, String, Version), Facts>,
+    /// Whether each target has acknowledged anything. All exports have the same columns: what proves one proves all.
+    pub(crate) is_proven: Vec<bool>,
     files: u64,
     /// Options in force.
     options: Options,
@@ -172,6 +177,7 @@ impl World {
             last: vec![None; TARGETS],
             interrupted: Vec::new(),
             settled: BTreeMap::new(),
+            is_proven: vec![false; TARGETS],
             files: 0,
             options: Options::default(),
             climate,
@@ -189,7 +195,7 @@ impl World {
         }
         self.names.subjects.extend((0..fillers::ROWS).map(fillers::key));
         self.names.values.insert((super::rows::Field::Class, fillers::CLASS.to_owned()));
-        fs::write(self.dir.path().join("fillers.csv"), text_of(&[]) + &fillers::text(false)).unwrap();
+        fs::write(self.dir.path().join("fillers.csv"), text_of(&[]) + &fillers::text(false, false)).unwrap();
         for target in 0..TARGETS {
             let url = self.sandboxes[target].url();
             let args = ["journal", "adopt", "--json", "--api-url", &url, "fillers.csv"].map(str::to_owned);
@@ -215,6 +221,12 @@ impl World {
     pub(crate) fn draw(&mut self, chance: &mut Chance, log: &mut Vec<String>) -> Result<(), String> {
         if !self.interrupted.is_empty() && chance.percent(OLDER_PERCENT) {
             self.go_on(chance, log)?;
+            return self.look_up(chance, log);
+        }
+        let has_older_open = self.batches.iter().any(Batches::has_older_open);
+        if has_older_open && chance.percent(FORGET_OPEN_PERCENT) {
+            log.push("forget what is open".to_owned());
+            self.forget_runs(0, None, log)?;
             return self.look_up(chance, log);
         }
         let mut deed = Deed::draw(chance, self.options, self.is_interrupted, self.replayed.is_some());
@@ -310,7 +322,7 @@ impl World {
     pub(crate) fn written(&mut self, rows: Vec<Row>) -> Input {
         let (mut content, name) = (text_of(&rows), format!("export-{}.csv", self.files));
         if self.climate.spills {
-            content += &fillers::text(rows.iter().any(|row| row.origin.is_some()));
+            content += &fillers::text(is_ranked(&rows), rows.iter().any(|row| row.origin.is_some()));
         }
         fs::write(self.dir.path().join(&name), &content).unwrap();
         Input { args: vec![name.clone()], content, rows, filtered: BTreeSet::new(), files: vec![(name, 0)] }
@@ -421,6 +433,7 @@ impl World {
         let mut args: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
         args.extend(["--json", "--api-url", &url].map(str::to_owned));
         args.extend(step.args());
+        args.extend(step.order_args(&input.rows));
         args.extend(input.args.iter().cloned());
         args
     }
