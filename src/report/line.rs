@@ -74,6 +74,7 @@ impl Lines {
             | Event::Paused { .. }
             | Event::LimitChanged { .. }
             | Event::SubjectsCleared { .. }
+            | Event::SwapBroken
             | Event::Slowed { .. }
             | Event::Resumed
             | Event::StatusAsked
