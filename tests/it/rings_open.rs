@@ -54,6 +54,8 @@ fn the_summary_tells_what_was_broken_and_not_what_will_be() {
     assert!(told.contains("1 of 3 true swaps was broken by clearing a field, 0 were not to be"), "{told}");
     assert!(told.contains("--max-rows 3 is too few for 2 true swaps"), "{told}");
     assert!(told.contains("--max-rows 3 has room for 1 more"), "{told}");
+    // Nobody is waited for.
+    assert!(told.contains("stopping: --max-rows 3") && !told.contains("waiting for 0"), "{told}");
     let told = run(&[], 0);
     assert!(told.contains("  2 true swaps were broken by clearing a field"), "{told}");
     assert!(!told.contains("will be broken"), "{told}");
