@@ -163,6 +163,8 @@ pub enum Event {
         /// How many.
         subjects: u64,
     },
+    /// A true swap was broken: the clear of one of its subjects is durably acknowledged.
+    SwapBroken,
     /// Why sending is slower than its rate has changed; told once a second at most.
     Slowed {
         /// Why, in a few words; `None` where it is not.
@@ -301,7 +303,7 @@ pub struct PlanFacts {
     pub subjects_in_doubt: u64,
     /// Places of the first of them.
     pub in_doubt_places: Vec<Place>,
-    /// Rows to send, or folded into one to send, without fields that something newer has set.
+    /// Rows to send, or folded into one to send, without fields that another batch has set newer and no row of this one sets.
     pub rows_trimmed: u64,
     /// Updates refused earlier in this batch, not sent again and counted failed.
     pub refused_before: u64,

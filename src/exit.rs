@@ -16,7 +16,7 @@ pub enum Exit {
     RowsLeft = 3,
     /// Stopped by a gate, an error budget, or a server that refuses everything.
     Stopped = 4,
-    /// The API is down or keeps pushing back; run again to resume.
+    /// The API is down, not to be reached, or keeps pushing back; run again to resume.
     Temporary = 5,
     /// Input unusable: missing, unreadable, undecodable, changed while running.
     Input = 6,
@@ -70,7 +70,9 @@ impl Exit {
                 "finished; some rows rejected, failed, in conflict, held, superseded or in doubt (plan: would be)"
             }
             Exit::Stopped => "stopped by a gate, an error budget, or a server that refuses everything",
-            Exit::Temporary => "temporary: the API is down or keeps pushing back; run again to resume",
+            Exit::Temporary => {
+                "temporary: the API is down, not to be reached, or keeps pushing back; run again to resume"
+            }
             Exit::Input => "input unusable: missing, unreadable, undecodable, changed while running",
             Exit::Limit => "stopped at a limit that was asked for; run again to resume",
             Exit::Config => "configuration invalid",

@@ -155,6 +155,8 @@ pub struct Stats {
     pub pass_bytes_total: u64,
     /// Why sending pauses just now.
     pub paused: Option<&'static str>,
+    /// True swaps that were broken by clearing one of their subjects.
+    pub swaps_broken: u64,
     /// Subjects that are cleared of what others take just now, and wait for their own updates.
     pub cleared: u64,
     /// Why sending is slower than its rate just now.
@@ -189,10 +191,7 @@ impl Stats {
     pub fn apply(&mut self, stamped: &Stamped) {
         self.at_ms = stamped.at_ms;
         match &stamped.event {
-            Event::RunStarted(facts) => {
-                self.run = facts.clone();
-                self.phase = "survey";
-            }
+            Event::RunStarted(facts) => (self.run, self.phase) = (facts.clone(), "survey"),
             // Texts that no count can hold are the reporters' own to keep.
             Event::InputOpened { .. } | Event::ColumnsMapped { .. } | Event::StatusAsked => {}
             Event::LinesSkipped { blank, footer, header } => {
@@ -237,6 +236,7 @@ impl Stats {
             | Event::UpdateDeferred { .. }
             | Event::UpdateInDoubt { .. }
             | Event::Committed { .. } => self.take_delivery(&stamped.event),
+            Event::SwapBroken => self.swaps_broken += 1,
             Event::SubjectsCleared { subjects } => self.cleared = *subjects,
             Event::Slowed { why } => self.slowed.clone_from(why),
             Event::LimitChanged { in_flight } => self.in_flight_limit = Some(*in_flight),

@@ -381,6 +381,15 @@ impl<'a> Judge<'a> {
         }
     }
 
+    /// Whom a row is about, as far as its key cell alone tells: also of a row that a rule rejects or a condition leaves out.
+    pub(crate) fn subject_of(&mut self, row: &Row<'_>) -> Option<SubjectId> {
+        let key_field = self.key_field()?;
+        let cell = |kind| row.cell(kind).filter(|_| kind == key_field);
+        fields::check_row(self.rules, &cell, &mut self.checked);
+        let key = self.checked.fields.get(key_field)?;
+        Some(self.subjects.as_ref()?.id(key))
+    }
+
     /// Judges whatever the reader yields.
     pub fn read(&mut self, row: &Result<Row<'_>, RowError>) -> (Place, Judged) {
         match row {

@@ -20,7 +20,7 @@ use super::options::{HttpVersion, Verify};
 use super::proxy::Proxy;
 use super::quota::quota;
 use super::signature::Mask;
-use super::trouble::{self, Trouble};
+use super::trouble::{self, Trouble, TroubleKind};
 use super::way::{Stage, Way};
 use super::{ApiError, Endpoint, Token};
 use crate::delivery::outcome::{Outcome, Seen};
@@ -186,7 +186,7 @@ impl Client {
                 quota: None,
                 token_generation: token.generation,
             };
-            return Answered { seen, trouble: Some(Trouble { text, may_pass: true }) };
+            return Answered { seen, trouble: Some(Trouble { text, kind: TroubleKind::Connection }) };
         };
         // Held until the answer is read: the connections may be replaced meanwhile.
         let http = self.connections.current((self.now)());

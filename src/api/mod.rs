@@ -38,7 +38,7 @@ pub use proxy::{Proxy, ProxyUrl};
 pub use signature::{Mask, signature};
 pub use token::{REREAD_PAUSE_MS, REREADS_MAX, TOKEN_BYTES_MAX, Token, TokenError, TokenSource};
 pub use token_command::TOKEN_COMMAND_TIMEOUT_MS;
-pub use trouble::Trouble;
+pub use trouble::{Trouble, TroubleKind};
 
 use std::path::PathBuf;
 

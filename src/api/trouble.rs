@@ -13,8 +13,32 @@ use crate::delivery::outcome::Outcome;
 pub struct Trouble {
     /// The deepest cause.
     pub text: String,
+    /// What is in the way.
+    pub kind: TroubleKind,
+}
+
+/// What is in the way of an attempt: what to do about it depends on that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TroubleKind {
+    /// There is no connection to the API, or no answer on it.
+    Connection,
+    /// A certificate is not accepted, on this side or the other.
+    Certificate,
+    /// A proxy cannot be reached, or makes no tunnel.
+    Proxy,
+    /// A proxy asks for a user name and password, or for other ones.
+    Credentials,
+    /// What answers names another place.
+    Redirect,
+    /// A page of HTML answers in the API's place.
+    Page,
+}
+
+impl Trouble {
     /// Whether it may pass by itself. A certificate that is not accepted does not: somebody has to change something.
-    pub may_pass: bool,
+    pub fn may_pass(&self) -> bool {
+        self.kind != TroubleKind::Certificate
+    }
 }
 
 /// What a broken attempt taught.
@@ -35,11 +59,11 @@ pub(super) fn outcome(error: &reqwest::Error) -> Outcome {
 /// is, where it is about one.
 pub(super) fn in_words(error: &reqwest::Error, whose: &str) -> Trouble {
     if let Some(words) = causes(error).find_map(|cause| certificate_trouble(cause, whose)) {
-        return Trouble { text: words, may_pass: false };
+        return Trouble { text: words, kind: TroubleKind::Certificate };
     }
     if is_ping(error) {
         let text = "the connection fell silent: its HTTP/2 pings are not answered".to_owned();
-        return Trouble { text, may_pass: true };
+        return Trouble { text, kind: TroubleKind::Connection };
     }
     let deepest = causes(error).skip(1).last();
     let mut text = deepest.map_or_else(|| "failed without a cause".to_owned(), own_words);
@@ -47,7 +71,7 @@ pub(super) fn in_words(error: &reqwest::Error, whose: &str) -> Trouble {
     if causes(error).any(|cause| cause.downcast_ref::<h2::Error>().is_some_and(h2::Error::is_library)) {
         text.push_str(" (the server may not speak HTTP/2; api.http chooses the version)");
     }
-    Trouble { text, may_pass: true }
+    Trouble { text, kind: TroubleKind::Connection }
 }
 
 /// Whether a connection of HTTP/2 was given up because it showed no sign of life.

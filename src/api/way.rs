@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::client::ClientOptions;
 use super::proxy::{Proxy, ProxyUrl};
-use super::trouble::{self, Trouble, causes};
+use super::trouble::{self, Trouble, TroubleKind, causes};
 use super::{ApiError, Endpoint};
 
 /// Longest look at why a connection was not made in time, in milliseconds.
@@ -99,27 +99,26 @@ impl Way {
     pub(super) async fn in_words(&self, error: &reqwest::Error, stage: Stage) -> Trouble {
         if error.is_timeout() && !trouble::is_ping(error) && !is_systems(error) {
             let text = if error.is_connect() { self.unconnected().await } else { self.late(stage) };
-            return Trouble { text, may_pass: true };
+            return Trouble { text, kind: TroubleKind::Connection };
         }
         let Some(proxy) = &self.proxy else { return trouble::in_words(error, "the server") };
         let told = self.told();
         match self.leg(error) {
             Leg::ToProxy => {
                 let trouble = trouble::in_words(error, &told);
-                let text = if trouble.may_pass {
-                    format!("{told} cannot be reached: {}", trouble.text)
-                } else {
-                    trouble.text
-                };
-                Trouble { text, ..trouble }
+                if !trouble.may_pass() {
+                    return trouble;
+                }
+                let text = format!("{told} cannot be reached: {}", trouble.text);
+                Trouble { text, kind: TroubleKind::Proxy }
             }
             Leg::Tunnel(words) => {
                 let text = match words.as_str() {
-                    "proxy authorization required" => asks_for_credentials(&told, proxy),
+                    "proxy authorization required" => return asks_for_credentials(&told, proxy),
                     "unsuccessful" => format!("{told} refuses a tunnel to the API's host and port"),
                     _ => format!("{told} did not make a tunnel to the API's host and port: {words}"),
                 };
-                Trouble { text, may_pass: true }
+                Trouble { text, kind: TroubleKind::Proxy }
             }
             Leg::Rest => {
                 let trouble = trouble::in_words(error, "the server");
@@ -133,18 +132,17 @@ impl Way {
     pub(super) fn of_answer(&self, status: u16, location: Option<&str>) -> Option<Trouble> {
         if matches!(status, 300..=399) {
             let text = format!("a redirect to {} (HTTP {status})", self.place(location?)?);
-            return Some(Trouble { text, may_pass: true });
+            return Some(Trouble { text, kind: TroubleKind::Redirect });
         }
         if status != 407 {
             return None;
         }
-        let text = match &self.proxy {
-            Some(proxy) => asks_for_credentials(&self.told(), proxy),
-            None => {
-                "a proxy that nobody named asks for a user name and password (407): see api.proxy".to_owned()
-            }
-        };
-        Some(Trouble { text, may_pass: true })
+        if let Some(proxy) = &self.proxy {
+            return Some(asks_for_credentials(&self.told(), proxy));
+        }
+        let text =
+            "a proxy that nobody named asks for a user name and password (407): see api.proxy".to_owned();
+        Some(Trouble { text, kind: TroubleKind::Credentials })
     }
 
     /// A place that a redirect names, without what may be secret in it: who logs in, and the query.
@@ -264,12 +262,13 @@ fn is_systems(error: &reqwest::Error) -> bool {
         .any(|cause| cause.downcast_ref::<io::Error>().is_some_and(|error| error.raw_os_error().is_some()))
 }
 
-fn asks_for_credentials(told: &str, proxy: &ProxyUrl) -> String {
-    if proxy.has_credentials() {
+fn asks_for_credentials(told: &str, proxy: &ProxyUrl) -> Trouble {
+    let text = if proxy.has_credentials() {
         format!("{told} does not accept the user name and password it was given (407)")
     } else {
         format!("{told} asks for a user name and password (407), which api.proxy may hold before the host")
-    }
+    };
+    Trouble { text, kind: TroubleKind::Credentials }
 }
 
 fn deepest(error: &reqwest::Error) -> Option<String> {

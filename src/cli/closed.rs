@@ -16,7 +16,7 @@ fn words(opens: Option<(u16, u64)>, window: &str, stops: Option<(u64, &Limit)>) 
             Limit::Duration { length } => format!("--max-duration {length} is over"),
             Limit::Until { time } => format!("it is {time} (--until)"),
             // No moment is known for it.
-            Limit::Updates { updates } => format!("--max-rows {updates} is reached"),
+            Limit::Updates { updates, .. } => format!("--max-rows {updates} is reached"),
         };
         return format!("nothing will be sent: {first} before delivery.window lets anything out");
     }

@@ -14,7 +14,7 @@ use super::fatal::{Fatal, first_told};
 use super::key;
 use super::learned::{self, Learned};
 use super::parts::{self, Destination};
-use super::places::{Places, tell_refused_before};
+use super::places::{Places, tell_refused_before, tell_trimmed};
 use super::plan_file::{Standing, Task};
 use super::planned;
 use super::run_names::RunNames;
@@ -259,6 +259,7 @@ impl Job<'_> {
         // A saved plan that was interrupted has begun its new batch already.
         let makes_newest = self.settings.run.new_batch && standing != Standing::Begun;
         let mut surveyed = self.plan(survey, judge, journal, makes_newest, emitter)?;
+        self.tell_left(&surveyed.plan, judge, journal, emitter)?;
         surveyed.places = self.tell_places(&surveyed.plan, emitter)?;
         let facts = self.plan_facts(&surveyed, judge, journal)?;
         emitter.emit(Event::PlanMade(Box::new(facts.clone())));
@@ -270,7 +271,7 @@ impl Job<'_> {
         if let Some(stop) = stop {
             // Nothing was sent, but the rows to be corrected are wanted all the more.
             nothing.tell_cleared(emitter);
-            let written = self.write_rows(&surveyed, judge, &mut nothing, journal, emitter);
+            let written = self.write_rows(&surveyed, judge, &mut nothing, journal);
             return Err(first_told(stop, written, emitter));
         }
         self.tell_closed(&surveyed, emitter);
@@ -294,7 +295,8 @@ impl Job<'_> {
             Some(stopped) => nothing.stopped(stopped, emitter),
             None => self.deliver(&surveyed, judge, journal, state_key, emitter)?,
         };
-        let written = self.write_rows(&surveyed, judge, &mut delivered, Some(journal), emitter);
+        let written = self.write_rows(&surveyed, judge, &mut delivered, Some(journal));
+        tell_trimmed(&facts, emitter);
         if let Some(stopped) = &delivered.stopped {
             let blamed = learned::blamed(&delivered, &self.inputs);
             return Err(first_told(Fatal::from(stopped).adding(blamed), written, emitter));
@@ -543,7 +545,6 @@ impl Job<'_> {
         judge: &Judge<'_>,
         delivered: &mut Delivered,
         journal: Option<&Journal>,
-        emitter: &mut Emitter<'_>,
     ) -> Result<(), Fatal> {
         let Some(run_dir) = &self.run_dir else { return Ok(()) };
         let files = RowFiles::create(run_dir, self.inputs.columns(), self.run_id)?;
@@ -570,17 +571,9 @@ impl Job<'_> {
                 duplicates: self.settings.plan.duplicates,
                 batch: surveyed.batch.seq,
             },
-            is_older_batch: !surveyed.batch.newest,
             swap_places: &surveyed.places.swaps,
         })?;
         self.files = written.files;
-        if written.trimmed > 0 {
-            let text = format!(
-                "sent without fields that something newer has set: {}",
-                plural(written.trimmed, "row")
-            );
-            emitter.emit(Event::Noticed { text });
-        }
         Ok(())
     }
 }

@@ -2,22 +2,30 @@
 //!
 //! Not here: what is said of them (`report/`), the rulings (`plan/`).
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::fatal::Fatal;
 use super::job::Job;
 use super::parts;
 use crate::count::plural;
+use crate::digest::SubjectId;
 use crate::event::{Event, PlanFacts};
 use crate::fields::{RuleId, Severity};
-use crate::plan::{self, Plan, SharedKind};
+use crate::journal::{Journal, JournalError};
+use crate::ledger::ClearedFirst;
+use crate::plan::{self, Plan, Ruling, SharedKind};
 use crate::row::Place;
-use crate::survey::Emitter;
-use crate::update::FieldKind;
+use crate::survey::{Emitter, Judge};
+use crate::update::{FieldKind, FieldSet};
 
 /// Places of in-doubt rows named in an event, at most.
 const IN_DOUBT_PLACES_MAX: usize = 20;
 
 /// Rows of cleared subjects that are named, at most.
 const CLEARED_NAMED_MAX: usize = 10;
+
+/// Cleared subjects that are looked for among rows that are rejected or filtered, at most.
+const CLEARED_SOUGHT_MAX: usize = 10_000;
 
 /// Where the rows stand that the plan names.
 #[derive(Debug, Default)]
@@ -39,7 +47,6 @@ impl Job<'_> {
     /// the plan knows ordinals only, so the inputs are read once more where there are any.
     pub(super) fn tell_places(&mut self, plan: &Plan, emitter: &mut Emitter<'_>) -> Result<Places, Fatal> {
         let facts = plan.facts();
-        tell_left(plan, emitter);
         let repeated = plan::many_rows(&facts, &parts::gate_rules(self.settings));
         let in_doubt = plan.in_doubt_ordinals();
         let is_any_by_policy = plan.is_any_rejected_by_policy();
@@ -104,6 +111,57 @@ impl Job<'_> {
         Ok(places)
     }
 
+    /// Tells what earlier runs left of subjects that this input gives nothing, and names the rows that it has of them all the
+    /// same.
+    pub(super) fn tell_left(
+        &mut self,
+        plan: &Plan,
+        judge: &mut Judge<'_>,
+        journal: Option<&Journal>,
+        emitter: &mut Emitter<'_>,
+    ) -> Result<(), Fatal> {
+        let unsent = self.cleared_unsent(plan, judge, journal)?;
+        tell_left(plan, unsent.len() as u64, emitter);
+        tell_cleared_unsent(&unsent, emitter);
+        Ok(())
+    }
+
+    /// Of the subjects that earlier runs have cleared and that this input gives nothing, those that have rows here which are
+    /// rejected or filtered: the first such row of each, in the order of the inputs. The plan knows no subject of such a row.
+    fn cleared_unsent(
+        &mut self,
+        plan: &Plan,
+        judge: &mut Judge<'_>,
+        journal: Option<&Journal>,
+    ) -> Result<Vec<Unsent>, Fatal> {
+        let facts = plan.facts();
+        let left = facts.left_cleared.saturating_sub(plan.cleared_still().len() as u64);
+        let is_any_unsent = facts.rows.rejected + facts.rows.filtered > 0;
+        let (Some(journal), true) = (journal.filter(|_| left > 0), is_any_unsent) else {
+            return Ok(Vec::new());
+        };
+        let sought = cleared_subjects(journal)?;
+        let (mut found, mut told) = (BTreeMap::new(), BTreeSet::new());
+        let mut reader = self.inputs.read(crate::input::Pass::Again);
+        while let Some(row) = reader.next_row()? {
+            let Ok(row) = row else { continue };
+            let Some(subject) = judge.subject_of(&row) else { continue };
+            let Some(cleared) = sought.get(&subject) else { continue };
+            let (place, ruling) = (row.place(), plan.ruling(row.place().ordinal));
+            let is_filtered = ruling == Ruling::Filtered;
+            if is_filtered || ruling == Ruling::Rejected {
+                found.entry(subject).or_insert(Unsent { place, is_filtered, fields: cleared.fields });
+            } else {
+                // It is told by that row.
+                told.insert(subject);
+            }
+        }
+        found.retain(|subject, _| !told.contains(subject));
+        let mut unsent: Vec<Unsent> = found.into_values().collect();
+        unsent.sort_by_key(|unsent| unsent.place.ordinal);
+        Ok(unsent)
+    }
+
     /// Whether what rows share is told as a warning; `None` when it is not told at all. An error is none here: which of
     /// the rows is the wrong one nobody knows.
     fn is_warning(&self, kind: SharedKind) -> Option<bool> {
@@ -113,6 +171,52 @@ impl Job<'_> {
             Some(Severity::Off) | None => None,
         }
     }
+}
+
+/// A row of a subject that an earlier run has cleared, which is not sent.
+struct Unsent {
+    place: Place,
+    /// Filtered, or else rejected.
+    is_filtered: bool,
+    /// What the subject was cleared of.
+    fields: FieldSet,
+}
+
+/// Subjects that were cleared to break a swap, and of which nothing was acknowledged since.
+fn cleared_subjects(journal: &Journal) -> Result<BTreeMap<SubjectId, ClearedFirst>, JournalError> {
+    let mut found = BTreeMap::new();
+    for entry in journal.ledger()? {
+        let entry = entry?;
+        let cleared = entry.cleared_first();
+        if !cleared.fields.is_empty() && found.len() < CLEARED_SOUGHT_MAX {
+            found.insert(entry.subject, cleared);
+        }
+    }
+    Ok(found)
+}
+
+/// Names the rows of cleared subjects that are not sent, and why they are not.
+fn tell_cleared_unsent(unsent: &[Unsent], emitter: &mut Emitter<'_>) {
+    if unsent.is_empty() {
+        return;
+    }
+    let named = unsent.iter().take(CLEARED_NAMED_MAX).map(|Unsent { place, is_filtered, fields }| {
+        let names: Vec<&str> = fields.iter().map(FieldKind::name).collect();
+        let why = if *is_filtered { "filtered" } else { "rejected" };
+        format!("line {} ({}; {why})", place.line, names.join(", "))
+    });
+    let named: Vec<String> = named.collect();
+    let more = if unsent.len() > named.len() { ", …" } else { "" };
+    let count = unsent.len() as u64;
+    let its = if count == 1 { "its row here is" } else { "their rows here are" };
+    let text = format!(
+        "{} {} been cleared by an earlier run to break a swap (or may have been), got nothing since, and {its} not sent: \
+         {}{more}; correct what is rejected and feed it back, or send rows that give it to them",
+        plural(count, "subject"),
+        have(count),
+        named.join(", ")
+    );
+    emitter.emit(Event::Warned { text });
 }
 
 /// The rows of the listed swaps, ascending, and in which swap they are.
@@ -177,12 +281,12 @@ fn have(count: u64) -> &'static str {
     if count == 1 { "has" } else { "have" }
 }
 
-/// Tells what earlier runs left of subjects that this input says nothing of: as long as it is so, whoever opened the journal
+/// Tells what earlier runs left of subjects that this input says nothing of, but those of `unsent` rows, which are named: as long as it is so, whoever opened the journal
 /// first.
-fn tell_left(plan: &Plan, emitter: &mut Emitter<'_>) {
+fn tell_left(plan: &Plan, unsent: u64, emitter: &mut Emitter<'_>) {
     let facts = plan.facts();
     let in_doubt = facts.left_in_doubt;
-    let cleared = facts.left_cleared.saturating_sub(plan.cleared_still().len() as u64);
+    let cleared = facts.left_cleared.saturating_sub(plan.cleared_still().len() as u64 + unsent);
     if cleared > 0 {
         let text = format!(
             "{} of which this input sends nothing {} been cleared by an earlier run to break a swap (or may have been), and \
@@ -211,6 +315,15 @@ pub(super) fn tell_refused_before(facts: &PlanFacts, emitter: &mut Emitter<'_>) 
             "refused earlier in this batch, not sent again and counted failed: {refused_before} (see failed.csv; \
              --retry-failed sends them again)"
         );
+        emitter.emit(Event::Noticed { text });
+    }
+}
+
+/// Tells how many rows were sent in part only, because another batch has set the rest of them since.
+pub(super) fn tell_trimmed(facts: &PlanFacts, emitter: &mut Emitter<'_>) {
+    if facts.rows_trimmed > 0 {
+        let rows = plural(facts.rows_trimmed, "row");
+        let text = format!("sent without fields that something newer has set: {rows}");
         emitter.emit(Event::Noticed { text });
     }
 }

@@ -328,9 +328,15 @@ pub(super) fn refusal(path: &Path, standing: &Standing) -> Option<Fatal> {
             format!("the plan {file} is refused: it was carried out already, and its batch is closed")
         }
     };
-    let hint = format!(
-        "give an option that moved as it was; or plan again: `simsync plan -o {} INPUT…`, look at it, and sync with it",
-        shell_quote(path)
-    );
+    let again =
+        format!("plan again: `simsync plan -o {} INPUT…`, look at it, and sync with it", shell_quote(path));
+    let hint = match standing {
+        Standing::Done => {
+            format!("it is done: `simsync runs` lists the run that did it; for what has come since, {again}")
+        }
+        Standing::Moved(_) | Standing::Untouched | Standing::Begun => {
+            format!("give an option that moved as it was; or {again}")
+        }
+    };
     Some(Fatal::new(Exit::Stopped, message, hint))
 }

@@ -61,6 +61,7 @@ impl Driver<'_, '_> {
             Settled::Withdrawn => return,
             Settled::Synced => {
                 self.synced += 1;
+                self.emitter.emit(Event::SwapBroken);
                 (None, true)
             }
             Settled::Failed(failure) | Settled::Deferred(failure) => {

@@ -17,7 +17,7 @@ use super::later::Later;
 use super::resolve::PassPlace;
 use super::rings::Rings;
 use super::settle::{self, Unresolved};
-use super::tell::Page;
+use super::tell::InTheWay;
 use super::{DeliverRules, Delivered, Reload, Stopped};
 use crate::api::{Request, Token, TokenError, TokenSource, Trouble};
 use crate::delivery::outcome::Seen;
@@ -166,9 +166,9 @@ pub(super) struct Driver<'a, 'e> {
     pub(super) limit_told: Option<u64>,
     /// Why sending is slow, as told last.
     pub(super) slowed: Option<String>,
-    pub(super) troubles: Vec<String>,
-    /// The page of HTML that answers in the API's place, if one does.
-    pub(super) page: Page,
+    pub(super) troubles: Vec<Trouble>,
+    /// What else than the API answers in its place, or stands before it.
+    pub(super) in_the_way: InTheWay,
     /// Whether the API has answered anything in this run.
     pub(super) is_answered: bool,
 }
@@ -252,7 +252,7 @@ impl<'a, 'e> Driver<'a, 'e> {
             limit_told: None,
             slowed: None,
             troubles: Vec::new(),
-            page: Page::default(),
+            in_the_way: InTheWay::default(),
             is_answered: false,
         }
     }
@@ -349,9 +349,9 @@ impl<'a, 'e> Driver<'a, 'e> {
             Wake::Granted(count) => self.permits_in_hand += count,
             Wake::Answered { id, seen, latency_ms, trouble } => {
                 if let Some(trouble) = &trouble {
-                    self.tell_trouble(&trouble.text);
+                    self.tell_trouble(trouble);
                 }
-                self.on_answered(id, seen, latency_ms, credit);
+                self.on_answered(id, (seen, trouble.as_ref()), latency_ms, credit);
                 if let Some(trouble) = trouble {
                     self.stop_for_good(trouble);
                 }
@@ -369,7 +369,13 @@ impl<'a, 'e> Driver<'a, 'e> {
         }
     }
 
-    fn on_answered(&mut self, id: UpdateId, seen: Seen, latency_ms: u64, credit: &Credit) {
+    fn on_answered(
+        &mut self,
+        id: UpdateId,
+        (seen, trouble): (Seen, Option<&Trouble>),
+        latency_ms: u64,
+        credit: &Credit,
+    ) {
         let Some(held) = self.held.get(&id) else { return };
         if self.cut {
             return;
@@ -382,7 +388,7 @@ impl<'a, 'e> Driver<'a, 'e> {
         });
         // A 407 is a proxy's word.
         self.is_answered |= seen.status.is_some_and(|status| status != 407);
-        self.tell_page(&seen);
+        self.note_in_the_way(&seen, trouble);
         let (now_ms, jitter) = (self.now_ms(), self.chance.next_unit());
         let decision = self.scheduler.on_outcome(id, seen, now_ms, jitter);
         self.take(decision, credit);

@@ -47,7 +47,7 @@ use self::clears::Cleared;
 use self::driver::{Driver, Job, Wake};
 use self::feed::{Fed, Feed, FeedError, LaterWaves, Selection};
 use self::resolve::PassPlace;
-use crate::api::{ApiError, Client, ClientOptions, Envelope, Token, TokenSource, Trouble};
+use crate::api::{ApiError, Client, ClientOptions, Envelope, Token, TokenSource, Trouble, TroubleKind};
 use crate::delivery::outcome::{Outcome, PAGE, Seen, StopCause};
 use crate::delivery::{DeliveryRules, Scheduler};
 use crate::digest::{StateKey, SubjectId};
@@ -107,6 +107,8 @@ pub enum Limit {
     Updates {
         /// How many.
         updates: u64,
+        /// How many of them were not used, because nothing that is left fits into them.
+        left: u64,
     },
 }
 
@@ -155,8 +157,8 @@ pub const NO_API: &str = "what answers is no API: check host and path of api.url
 pub enum Stopped {
     /// The scheduler's decision.
     Cause(StopCause),
-    /// The API never answered, because of this trouble with the connection.
-    Unreachable(String),
+    /// The API never answered, or does so no more, because of this trouble on the way to it.
+    Unreachable(Trouble),
     /// A certificate was not accepted, on this side or the other, before the API had answered anything.
     Untrusted(String),
     /// The operator's.
@@ -238,17 +240,11 @@ impl Stopped {
             Stopped::Cause(StopCause::ErrorBudget { .. }) => {
                 "look at failed.csv, then run again, with a larger --max-errors if these failures are acceptable".into()
             }
-            Stopped::Unreachable(trouble) if trouble.contains(PAGE) => {
-                format!("{NO_API}; then run the same command again")
-            }
-            Stopped::Unreachable(_) => {
-                "check scheme, host and port in api.url, api.proxy, DNS and the network; then run the same command again"
-                    .into()
+            Stopped::Unreachable(trouble) => {
+                format!("{}; then run the same command again", tell::way_out(trouble.kind))
             }
             Stopped::Untrusted(_) => {
-                "check the host in api.url, the authorities in api.ca_file and api.client_certificate, and this \
-                 machine's clock; no row was marked failed for it"
-                    .into()
+                format!("{}; no row was marked failed for it", tell::way_out(TroubleKind::Certificate))
             }
             Stopped::Signal(_) => "run the same command again; it resumes".into(),
             Stopped::Limit(_) => "run again without this limit; it resumes".into(),
@@ -289,14 +285,18 @@ impl fmt::Display for Stopped {
                 write!(f, "more updates failed than max_errors allows ({})", failed.saturating_sub(1))
             }
             Stopped::Unreachable(trouble) => {
-                write!(f, "the API could not be reached for as long as outage_max: {trouble}")
+                write!(f, "the API could not be reached for as long as outage_max: {}", trouble.text)
             }
             Stopped::Untrusted(trouble) => write!(f, "no connection to the API can be trusted: {trouble}"),
             Stopped::Limit(Limit::Duration { length }) => write!(f, "--max-duration {length} is over"),
             Stopped::Limit(Limit::Until { time }) => write!(f, "it is {time}: --until"),
-            Stopped::Limit(Limit::Updates { updates }) => {
+            Stopped::Limit(Limit::Updates { updates, left: 0 }) => {
                 write!(f, "--max-rows {updates} is reached, and there are more to send")
             }
+            Stopped::Limit(Limit::Updates { updates, left }) => write!(
+                f,
+                "--max-rows {updates} has room for {left} more, and nothing fits into that of what is left to send"
+            ),
             Stopped::Signal(Stop::Interrupt) => f.write_str("interrupted (SIGINT)"),
             Stopped::Signal(Stop::Terminate) => f.write_str("asked to terminate (SIGTERM)"),
             Stopped::Source(error) => write!(f, "{error}"),

@@ -30,6 +30,8 @@ pub(super) struct Rings {
     beyond: HashSet<u32>,
     /// Rings for which the limit had some room, and too little.
     without_room: Option<WithoutRoom>,
+    /// These, and those that hang on them.
+    left_out: HashSet<u32>,
     /// Rings whose clears are kept back since an earlier pass: whoever belongs to one waits for it.
     kept_back: HashSet<u32>,
     /// Groups that wait until rings are finished.
@@ -43,7 +45,6 @@ pub(super) struct Rings {
 /// Rings that a limit on updates has kept from being begun.
 #[derive(Debug, Clone, Copy)]
 struct WithoutRoom {
-    rings: u64,
     /// Line of the first.
     line: u64,
     /// Updates of the shortest.
@@ -117,6 +118,10 @@ impl Rings {
             return Turn::Sent;
         }
         if self.beyond.contains(&linked.group) {
+            if fed.is_clear && self.without_room.is_some() {
+                // It hangs on one that has no room, or comes after one.
+                self.left_out.insert(linked.ring);
+            }
             return Turn::Beyond;
         }
         if self.waiting.contains(&linked.group) {
@@ -130,13 +135,11 @@ impl Rings {
         if rows > left {
             self.beyond.insert(linked.group);
             if left > 0 {
-                let WithoutRoom { rings, line, rows_min } = self.without_room.unwrap_or(WithoutRoom {
-                    rings: 0,
-                    line: fed.place.line,
-                    rows_min: u32::MAX,
-                });
+                let WithoutRoom { line, rows_min } =
+                    self.without_room.unwrap_or(WithoutRoom { line: fed.place.line, rows_min: u32::MAX });
                 let rows_min = rows_min.min(linked.ring_rows);
-                self.without_room = Some(WithoutRoom { rings: rings + 1, line, rows_min });
+                self.without_room = Some(WithoutRoom { line, rows_min });
+                self.left_out.insert(linked.ring);
             }
             return Turn::Beyond;
         }
@@ -232,12 +235,12 @@ impl Driver<'_, '_> {
 
     /// At the end: names the rings for which a limit had too little room.
     pub(super) fn tell_without_room(&mut self) {
-        let (Some(WithoutRoom { rings, line, rows_min }), Some(updates_max)) =
+        let (Some(WithoutRoom { line, rows_min }), Some(updates_max)) =
             (self.rings.without_room, self.rules.updates_max)
         else {
             return;
         };
-        let (swaps, are) = match rings {
+        let (swaps, are) = match self.rings.left_out.len() {
             1 => ("1 true swap".to_owned(), "is"),
             more => (format!("{more} true swaps"), "are"),
         };
@@ -296,8 +299,10 @@ pub(super) mod tests {
         assert!(rings.is_any_open());
         rings.settle(2);
         assert!(!rings.is_any_open());
-        let WithoutRoom { rings, line, rows_min } = rings.without_room.unwrap();
-        assert_eq!((rings, line, rows_min), (1, 2, 5));
+        // Another of the group: it is left out, too.
+        assert_eq!(rings.turn(&fed(9, true, of(3, 1, 2)), 2), Turn::Beyond);
+        let WithoutRoom { line, rows_min } = rings.without_room.unwrap();
+        assert_eq!((rings.left_out.len(), line, rows_min), (2, 2, 5));
     }
 
     #[test]

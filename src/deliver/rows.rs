@@ -48,8 +48,6 @@ pub struct WriteRows<'a> {
     pub signals: &'a Signals,
     /// What overtook superseded rows.
     pub newer: Newer<'a>,
-    /// Whether fields left out of a row are worth a word although no row is replayed: the batch is an older one.
-    pub is_older_batch: bool,
     /// Places of the rows of the plan's listed swaps, swap by swap.
     pub swap_places: &'a [Vec<Place>],
 }
@@ -59,8 +57,6 @@ pub struct WriteRows<'a> {
 pub struct RowsWritten {
     /// The files that have rows.
     pub files: Vec<WrittenFile>,
-    /// Rows sent, or folded into one to send, without fields that something newer has set.
-    pub trimmed: u64,
 }
 
 /// Why the row files could not be written.
@@ -97,7 +93,7 @@ pub(super) struct Why {
 /// When the inputs cannot be read again or the files cannot be written.
 pub fn write_rows(write: WriteRows<'_>) -> Result<RowsWritten, RowsError> {
     let WriteRows { inputs, mut judge, plan, delivered, space, run_id, files, signals, newer, .. } = write;
-    let (is_older_batch, swap_places) = (write.is_older_batch, write.swap_places);
+    let swap_places = write.swap_places;
     // Where no row is to be listed nothing is written, and nothing read for it.
     if !is_any_to_be_listed(plan, delivered) {
         return Ok(RowsWritten::default());
@@ -118,7 +114,6 @@ pub fn write_rows(write: WriteRows<'_>) -> Result<RowsWritten, RowsError> {
     let swaps = Swaps { places: swap_places, swaps: plan.swaps(), names };
     let cleared = std::mem::take(&mut delivered.cleared);
     let mut reasons = Reasons { plan, fates, superseded, swaps, cleared };
-    let mut trimmed = 0;
     let mut reader = inputs.read(Pass::Again);
     while let Some(row) = reader.next_row()? {
         let place = row.as_ref().map_or_else(|error| error.place, Row::place);
@@ -135,11 +130,6 @@ pub fn write_rows(write: WriteRows<'_>) -> Result<RowsWritten, RowsError> {
             ToJudge::Never | ToJudge::IfListed | ToJudge::First => judge.read(&row).1,
         };
         let Beside { left_out, unknown, swap, .. } = plan.beside(place.ordinal)?;
-        // A column that gives the order has rows folded in it; nothing is left out of what they say together.
-        let may_be_told = is_older_batch || row.as_ref().is_ok_and(|row| row.origin().is_some());
-        if (ruling.is_sent() || ruling.is_folded()) && !left_out.is_empty() && may_be_told {
-            trimmed += 1;
-        }
         let overtaken = match judged {
             Judged::Valid { subject, version, .. } if ruling == Ruling::Superseded => {
                 let ordinal = plan.version_ordinal(place.ordinal)?;
@@ -154,16 +144,16 @@ pub fn write_rows(write: WriteRows<'_>) -> Result<RowsWritten, RowsError> {
         writing.write(&row, judged, place, why, &judge)?;
     }
     drop(reader);
-    Ok(RowsWritten { files: writing.files.finish()?, trimmed })
+    Ok(RowsWritten { files: writing.files.finish()? })
 }
 
-/// Whether any row stands in a file, or is told of.
+/// Whether any row stands in a file.
 fn is_any_to_be_listed(plan: &Plan, delivered: &Delivered) -> bool {
     let facts = plan.facts();
     let rows = facts.rows;
     let by_plan = rows.rejected + rows.conflict + rows.held + rows.superseded + rows.refused_before;
     let has_fates = delivered.fates.as_ref().is_some_and(|fates| !fates.is_empty());
-    by_plan + facts.rows_trimmed > 0 || has_fates || !delivered.cleared.is_empty()
+    by_plan > 0 || has_fates || !delivered.cleared.is_empty()
 }
 
 /// Whether what a row is listed with depends on how it is judged.

@@ -74,7 +74,7 @@ impl Driver<'_, '_> {
     pub(super) fn end_updates(&mut self) {
         if let (true, Some(updates)) = (self.rings.is_over_limit && self.is_going(), self.rules.updates_max) {
             self.tell_without_room();
-            self.stop(Stopped::Limit(Limit::Updates { updates }));
+            self.stop(Stopped::Limit(Limit::Updates { updates, left: self.left() }));
         }
     }
 

@@ -5,9 +5,9 @@
 use super::driver::{Driver, Progress};
 use super::hours::Flow;
 use super::{NO_API, Stopped};
-use crate::api::Trouble;
+use crate::api::{Trouble, TroubleKind};
 use crate::delivery::outcome::{Outcome, Seen, StopCause};
-use crate::delivery::{Condition, Slowing};
+use crate::delivery::{Bound, Condition, Slowing};
 use crate::event::Event;
 use crate::report::{plural, rate};
 
@@ -20,13 +20,13 @@ const TROUBLES_MAX: usize = 4;
 /// Milliseconds between two signs of life.
 const BEAT_MS: u64 = 1_000;
 
-/// A page of HTML in the API's place.
+/// What else than the API answers in its place, or stands before it.
 #[derive(Default)]
-pub(super) struct Page {
-    /// What is said of it, where nothing else has answered since.
-    latest: Option<String>,
-    /// Whether it was told.
-    is_told: bool,
+pub(super) struct InTheWay {
+    /// What it is, where the API has not answered since.
+    latest: Option<Trouble>,
+    /// Whether a page of HTML was told.
+    is_page_told: bool,
 }
 
 /// Why sending is slow, in words.
@@ -47,15 +47,52 @@ fn slow_words(slowing: Slowing, adapts: bool) -> String {
             format!("first contact, {in_flight} at once until the first success")
         }
         Slowing::Token => "one at a time until the new token has passed".to_owned(),
-        Slowing::Full { is_own: true } if adapts => {
+        Slowing::Full { bound: Bound::Own, .. } if adapts => {
             "delivery.max_in_flight allows no more at once".to_owned()
         }
-        Slowing::Full { is_own: true } => "delivery.concurrency allows no more at once".to_owned(),
-        Slowing::Full { is_own: false } => {
+        Slowing::Full { bound: Bound::Own, .. } => "delivery.concurrency allows no more at once".to_owned(),
+        Slowing::Full { bound: Bound::Api, .. } => {
             "with more at once the API gets slower or pushes back, as far as is known yet".to_owned()
+        }
+        Slowing::Full { in_flight, bound: Bound::Open } => {
+            format!("{in_flight} at once so far, more while answers come as quickly as before")
         }
         Slowing::Retries { updates } => {
             format!("what is left, {}, waits for its retry", plural(updates as u64, "update"))
+        }
+    }
+}
+
+/// What is told of trouble: a redirect is an answer, and everything else is none.
+fn trouble_words(trouble: &Trouble) -> String {
+    let text = &trouble.text;
+    match trouble.kind {
+        TroubleKind::Redirect => format!("what answers at the API's address is {text}"),
+        TroubleKind::Connection
+        | TroubleKind::Certificate
+        | TroubleKind::Proxy
+        | TroubleKind::Credentials
+        | TroubleKind::Page => format!("no answer from the API: {text}"),
+    }
+}
+
+/// What to do about what is in the way.
+pub(super) fn way_out(kind: TroubleKind) -> &'static str {
+    match kind {
+        TroubleKind::Page => NO_API,
+        TroubleKind::Credentials => {
+            "it is the proxy that refuses, not the API: give api.proxy the user name and password that the proxy accepts \
+             (http://USER:PASSWORD@HOST:PORT)"
+        }
+        TroubleKind::Proxy => {
+            "it is the proxy that is in the way, not the API: check host and port in api.proxy, and whether the proxy lets \
+             the API's host and port through"
+        }
+        TroubleKind::Certificate => {
+            "check the host in api.url, the authorities in api.ca_file and api.client_certificate, and this machine's clock"
+        }
+        TroubleKind::Connection | TroubleKind::Redirect => {
+            "check scheme, host and port in api.url, api.proxy, DNS and the network"
         }
     }
 }
@@ -145,38 +182,47 @@ impl Driver<'_, '_> {
     /// Why the run stops at an outage: nothing ever answered, which has a trouble with a name as a rule, or something else
     /// than the API did so last, or it is the API that is not well.
     fn outage(&self) -> Stopped {
-        let trouble = if self.is_answered { self.page.latest.as_ref() } else { self.troubles.last() };
+        let trouble = if self.is_answered { self.in_the_way.latest.as_ref() } else { self.troubles.last() };
         trouble.map_or(Stopped::Cause(StopCause::Outage), |trouble| Stopped::Unreachable(trouble.clone()))
     }
 
     /// Stops at once for trouble that waiting does not end, a certificate that is not accepted, unless the API has
     /// answered before in this run: then one of several servers may be wrong, or a renewal is under way.
     pub(super) fn stop_for_good(&mut self, trouble: Trouble) {
-        if !trouble.may_pass && !self.is_answered && self.is_going() {
+        if !trouble.may_pass() && !self.is_answered && self.is_going() {
             self.stop(Stopped::Untrusted(trouble.text));
         }
     }
 
-    /// Says once that something else than the API answers: rows only wait for it then, and nobody would know why.
-    pub(super) fn tell_page(&mut self, seen: &Seen) {
+    /// Keeps what else than the API has answered, or kept the request from it, and says once that it is a page: rows only wait
+    /// for it then, and nobody would know why.
+    pub(super) fn note_in_the_way(&mut self, seen: &Seen, trouble: Option<&Trouble>) {
         let Outcome::Page { signature } = &seen.outcome else {
-            if seen.status.is_some() {
-                self.page.latest = None;
+            match trouble.map(|trouble| (trouble.kind, trouble)) {
+                Some((TroubleKind::Certificate | TroubleKind::Proxy | TroubleKind::Credentials, trouble)) => {
+                    self.in_the_way.latest = Some(trouble.clone())
+                }
+                Some((TroubleKind::Connection | TroubleKind::Redirect | TroubleKind::Page, _)) | None => {
+                    // Without an answer it may be there still.
+                    if seen.status.is_some() {
+                        self.in_the_way.latest = None;
+                    }
+                }
             }
             return;
         };
-        self.page.latest = Some(signature.clone());
-        if !std::mem::replace(&mut self.page.is_told, true) {
+        self.in_the_way.latest = Some(Trouble { text: signature.clone(), kind: TroubleKind::Page });
+        if !std::mem::replace(&mut self.in_the_way.is_page_told, true) {
             self.emitter.emit(Event::Noticed { text: format!("{signature}: {NO_API}") });
         }
     }
 
     /// Names each kind of trouble with the connection once: a name that does not resolve, a refused connection, a
     /// certificate. Without it an operator sees an outage where there is a typing error.
-    pub(super) fn tell_trouble(&mut self, trouble: &str) {
-        if self.troubles.len() < TROUBLES_MAX && !self.troubles.iter().any(|told| told == trouble) {
-            self.troubles.push(trouble.to_owned());
-            self.emitter.emit(Event::Noticed { text: format!("no answer from the API: {trouble}") });
+    pub(super) fn tell_trouble(&mut self, trouble: &Trouble) {
+        if self.troubles.len() < TROUBLES_MAX && !self.troubles.contains(trouble) {
+            self.troubles.push(trouble.clone());
+            self.emitter.emit(Event::Noticed { text: trouble_words(trouble) });
         }
     }
 }

@@ -44,6 +44,24 @@ struct Window {
     full: u64,
 }
 
+impl Window {
+    /// Whether the limit was what bounded the traffic, in half of the launches at least.
+    fn is_used_up(&self) -> bool {
+        self.full * 2 >= self.launches
+    }
+}
+
+/// What keeps the limit where it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bound {
+    /// The operator's own maximum.
+    Own,
+    /// With more at once the API got slower or pushed back.
+    Api,
+    /// Nothing so far: it grows while answers come as quickly as before.
+    Open,
+}
+
 /// A look at the latency under half the limit.
 #[derive(Debug, Clone, Copy)]
 struct Dip {
@@ -73,6 +91,10 @@ pub(super) struct Concurrency {
     dip: Option<Dip>,
     dip_in: u32,
     settled_milli: Option<u64>,
+    /// The limit under which the server was slower or pushed back, until it has answered as many quickly again.
+    too_many: Option<usize>,
+    /// Whether the latest window of answers used the limit up.
+    was_used_up: bool,
 }
 
 impl Concurrency {
@@ -95,6 +117,8 @@ impl Concurrency {
             dip: None,
             dip_in: 1,
             settled_milli: None,
+            too_many: None,
+            was_used_up: true,
         }
     }
 
@@ -114,6 +138,22 @@ impl Concurrency {
         usize::try_from((milli + 500) / 1_000).ok().map(|settled| settled.clamp(1, self.limit_max))
     }
 
+    /// What keeps the limit where it is; `None` where it is not what bounds the traffic, or only looks at half of it.
+    pub(super) fn bound(&self) -> Option<Bound> {
+        let is_telling = self.window.launches >= WINDOW_ANSWERS_MIN / 2;
+        if !(if is_telling { self.window.is_used_up() } else { self.was_used_up }) {
+            return None;
+        }
+        if self.is_fixed || self.limit >= self.limit_max {
+            return Some(Bound::Own);
+        }
+        match self.too_many {
+            _ if self.dip.is_some() => None,
+            Some(_) => Some(Bound::Api),
+            None => Some(Bound::Open),
+        }
+    }
+
     /// Changes the maximum; a fixed limit is changed to it.
     pub(super) fn set_max(&mut self, limit_max: usize) {
         self.limit_max = limit_max.max(1);
@@ -129,7 +169,14 @@ impl Concurrency {
 
     /// An update was taken by the server.
     pub(super) fn on_answer(&mut self, sent_ms: u64, now_ms: u64) {
-        if self.is_fixed || self.reduced_ms.is_some_and(|reduced_ms| sent_ms <= reduced_ms) {
+        if self.is_fixed {
+            self.window.answers += 1;
+            if self.window.answers >= WINDOW_ANSWERS_MIN {
+                self.was_used_up = std::mem::take(&mut self.window).is_used_up();
+            }
+            return;
+        }
+        if self.reduced_ms.is_some_and(|reduced_ms| sent_ms <= reduced_ms) {
             return;
         }
         if self.skip > 0 {
@@ -144,6 +191,7 @@ impl Concurrency {
         // A dip decides on half the limit or nothing: it looks twice as long.
         if self.window.answers >= if self.dip.is_some() { 2 * answers_min } else { answers_min } {
             let window = std::mem::take(&mut self.window);
+            self.was_used_up = window.is_used_up();
             self.judge(&window, now_ms);
         }
     }
@@ -164,7 +212,7 @@ impl Concurrency {
             self.end_dip(dip, mean_us);
             return;
         }
-        if window.full * 2 < window.launches {
+        if !window.is_used_up() {
             // Something else bounds the traffic: neither is the latency our doing, nor is more room wanted.
             return;
         }
@@ -202,6 +250,7 @@ impl Concurrency {
         if is_relieved {
             // There was a queue, and there may be one still: the next window is asked again.
             self.is_doubling = false;
+            self.too_many = Some(dip.from);
             self.baseline_us = Some(mean_us);
             self.dip_in = 1;
         } else {
@@ -221,6 +270,7 @@ impl Concurrency {
         self.unrelieved = if has_fallen { 0 } else { self.unrelieved + 1 };
         if self.unrelieved >= UNRELIEVED_MAX {
             self.unrelieved = 0;
+            self.too_many = None;
             self.baseline_us = Some(mean_us);
         }
     }
@@ -243,6 +293,7 @@ impl Concurrency {
     fn grow(&mut self) {
         let step = if self.is_doubling { self.limit } else { (self.limit.isqrt() / 2).max(1) };
         self.limit = self.limit.saturating_add(step).min(self.limit_max);
+        self.too_many = self.too_many.filter(|too_many| self.limit < *too_many);
         if self.is_doubling {
             self.skip = wide(self.limit);
         }
@@ -251,6 +302,7 @@ impl Concurrency {
     fn reduce(&mut self, limit: usize, now_ms: u64) {
         self.is_doubling = false;
         self.risen = 0;
+        self.too_many = Some(self.limit);
         self.limit = limit.clamp(1, self.limit_max);
         self.reduced_ms = Some(now_ms);
         self.skip = wide(self.limit);

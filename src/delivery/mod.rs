@@ -40,6 +40,7 @@ pub mod outcome;
 pub mod rules;
 
 pub use ahead::Ahead;
+pub use concurrency::Bound;
 pub use decision::{
     Action, Attempt, Condition, Decision, Leftover, Offer, REASON_QUOTA, REASON_RETRY_AFTER,
     REASON_THROTTLED, TokenRead, UpdateId,

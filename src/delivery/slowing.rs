@@ -3,6 +3,7 @@
 //! Decides nothing. Not here: what holds the run altogether (`Scheduler::condition`), and the parts that slow it down,
 //! each in its own file.
 
+use super::concurrency::Bound;
 use super::schedule::Scheduler;
 
 /// Why sending is slow.
@@ -32,8 +33,10 @@ pub enum Slowing {
     Token,
     /// As many are on the wire as may be.
     Full {
-        /// Whether the operator's own limit is what says so, and not the server's latency or pushback.
-        is_own: bool,
+        /// Attempts at once.
+        in_flight: usize,
+        /// What keeps it from being more.
+        bound: Bound,
     },
     /// Nothing is left but what waits for its retry.
     Retries {
@@ -77,8 +80,8 @@ impl Scheduler {
             return Some(Slowing::Guarding { in_flight: self.rules.unproven_in_flight });
         }
         let is_waiting = self.lanes.available(now_ms, 1, self.rules.fresh_per_retry) > 0;
-        if is_waiting && in_flight >= limit {
-            return Some(Slowing::Full { is_own: limit >= self.rules.max_in_flight });
+        if let Some(bound) = self.concurrency.bound().filter(|_| is_waiting && in_flight >= limit) {
+            return Some(Slowing::Full { in_flight: limit, bound });
         }
         let updates = self.lanes.delayed();
         (!is_waiting && updates > 0 && !self.lanes.expects_fresh()).then_some(Slowing::Retries { updates })

@@ -19,6 +19,7 @@ use super::core::{Core, FinishReport, SharedLedger};
 use super::error::JournalError;
 use super::files;
 use super::generation::{GenerationReader, LedgerLookups, LedgerScan};
+use super::index::JournalIndex;
 use super::lock::{LockHolder, StateLock};
 use super::named::{LedgerMoves, RunBatch, TurnedAway};
 use super::opening::{self, Recovery};
@@ -277,6 +278,11 @@ impl Journal {
     pub fn older_open(&self, target: &str, seq: u64) -> Result<Option<u64>, JournalError> {
         let target = target.to_owned();
         self.call(move |core| core.older_open(&target, seq))
+    }
+
+    /// Targets and runs.
+    pub fn index(&self) -> Result<JournalIndex, JournalError> {
+        self.call(|core| core.index())
     }
 
     /// How far a target's ledger has moved.

@@ -11,7 +11,7 @@ use std::path::Path;
 
 use crate::count::plural;
 use crate::digest::{StateKey, SubjectId, SubjectTag};
-use crate::ledger::LedgerEntry;
+use crate::ledger::{ClearedFirst, LedgerEntry};
 
 use super::core::Core;
 use super::entry::decode_entry;
@@ -231,6 +231,31 @@ impl Upkeep {
         let mark = self.core.mark;
         let reader = GenerationReader::open(&self.core.state_dir, &mark.ledger, mark.identity)?;
         reader.map_or(Ok(0), |mut reader| known_in(&mut reader, subjects))
+    }
+
+    /// What those of these subjects that the journal knows were cleared of to break a swap, nothing having been acknowledged
+    /// since; whoever has nothing of the kind is left out.
+    ///
+    /// # Errors
+    ///
+    /// When the ledger is damaged, or the log cannot be folded.
+    pub fn cleared_first(
+        &mut self,
+        subjects: &[SubjectId],
+    ) -> Result<Vec<(SubjectId, ClearedFirst)>, JournalError> {
+        self.core.fold()?;
+        let mark = self.core.mark;
+        let reader = GenerationReader::open(&self.core.state_dir, &mark.ledger, mark.identity)?;
+        let Some(mut reader) = reader else { return Ok(Vec::new()) };
+        let mut found = Vec::new();
+        for subject in subjects {
+            let Some(entry) = reader.get(*subject)? else { continue };
+            let cleared = entry.cleared_first();
+            if !cleared.fields.is_empty() {
+                found.push((*subject, cleared));
+            }
+        }
+        Ok(found)
     }
 
     /// Removes subjects from the ledger: a new generation without them takes the place of the old one. Returns how many

@@ -67,11 +67,33 @@ fn is_overtaken(row: &RowRecord, data: &PartData, ruled: &Ruled<'_>) -> bool {
     })
 }
 
+/// Fields that rows of the subject are sent without since another batch has set them newer. What an update of this very input
+/// sets, another row of it, is not missing: rows in doubt that are fed back fold as they did before.
+fn trimmed(row: &RowRecord, data: &PartData, ruled: &Ruled<'_>, set_here: FieldSet) -> FieldSet {
+    let (own, batch) = (data.version(row, ruled.rules.batch).batch, ruled.rules.batch);
+    let is_anothers = |kind: &FieldKind| {
+        let newer = ruled.entry.and_then(|entry| entry.field(*kind));
+        own != batch || newer.is_some_and(|field| field.version.batch > batch)
+    };
+    row.left_out.minus(set_here).iter().filter(is_anothers).collect()
+}
+
+/// Rows that are sent, or folded into one that is, without fields that something newer has set.
+fn rows_trimmed(ruled: &Ruled<'_>, set_here: FieldSet) -> io::Result<u64> {
+    let mut count = 0;
+    ruled.rows.look(|row, data| {
+        let is_told = row.ruling.is_sent() || row.ruling.is_folded();
+        count += u64::from(is_told && !trimmed(row, data, ruled, set_here).is_empty());
+    })?;
+    Ok(count)
+}
+
 impl Tally {
     /// Counts the rows of a subject.
     pub(super) fn take(&mut self, ruled: &Ruled<'_>) -> io::Result<()> {
         let (mut is_live, mut is_unchanged) = (false, false);
         let (mut is_altered, mut is_in_doubt) = (false, false);
+        let (mut set_here, mut is_any_left_out) = (FieldSet::EMPTY, false);
         let (mut sent, mut count, mut first) = (FieldSet::EMPTY, 0_u64, u64::MAX);
         let unknown = || ruled.entry.map_or(FieldSet::EMPTY, LedgerEntry::unknown);
         ruled.rows.look(|row, data| {
@@ -80,7 +102,10 @@ impl Tally {
             self.settled_rows += u64::from(!row.is_live());
             self.rows_overtaken += u64::from(is_overtaken(row, data, ruled));
             let is_told = row.ruling.is_sent() || row.ruling.is_folded();
-            self.rows_trimmed += u64::from(is_told && !row.left_out.is_empty());
+            if is_told {
+                set_here = set_here.union(row.present);
+                is_any_left_out |= !row.left_out.is_empty();
+            }
             is_live |= row.is_live();
             is_unchanged |= row.ruling.is_unchanged();
             self.confirmed += u64::from(row.ruling == Ruling::Confirmed || row.marks.has(Marks::CONFIRMS));
@@ -99,6 +124,9 @@ impl Tally {
         self.subjects_in_doubt += u64::from(is_in_doubt);
         self.subjects_altered += u64::from(is_altered);
         self.subjects_unchanged += u64::from(is_unchanged && !is_live);
+        if is_any_left_out {
+            self.rows_trimmed += rows_trimmed(ruled, set_here)?;
+        }
         if !sent.is_empty() {
             self.clears += clears(&ruled.rows, sent)?;
         }

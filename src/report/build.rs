@@ -83,6 +83,7 @@ pub(super) fn summary(stats: &Stats, notes: &Notes, options: &ReportOptions) -> 
         updates: stats.updates,
         updates_per_s: per_second(stats.updates.saturating_sub(stats.rows.pending), delivery_ms),
         deferred: stats.deferred,
+        swaps_broken: Some(stats.swaps_broken),
         attempts: stats.attempts,
         retries: stats.retries,
         in_flight_limit: stats.in_flight_limit,
@@ -488,9 +489,9 @@ fn resuming(summary: &Summary, options: &ReportOptions, is_proven: bool) -> Opti
     if summary.halt == Some(Halt::Redirected) {
         return Some(readdressing(summary, commands, is_proven));
     }
-    // A certificate has to be mended first, and the error names it.
+    // A certificate: nothing but the address of the target would be another one under another address.
     if summary.exit_code == Some(Exit::Config.code()) {
-        return None;
+        return Some(format!("correct what the error names, then run `{}` to resume", commands.again));
     }
     if summary.exit_code == Some(Exit::Token.code()) {
         return Some(format!("renew the token, then run `{}` to resume", commands.again));
@@ -525,7 +526,9 @@ fn resuming(summary: &Summary, options: &ReportOptions, is_proven: bool) -> Opti
 fn readdressing(summary: &Summary, commands: &NextCommands, is_proven: bool) -> String {
     let (run, target) = (&commands.readdressed, &summary.target);
     if !is_proven && summary.rows.synced == 0 {
-        return format!("correct api.url, then run `{run}`");
+        return format!(
+            "correct api.url, or take out of the way what answers in its place, then run `{run}`"
+        );
     }
     format!(
         "correct api.url where the API has moved, or take out of the way what answers in its place, then run `{run}` to \

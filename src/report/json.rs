@@ -198,6 +198,7 @@ impl Json {
             | Event::UpdateDeferred { .. }
             | Event::LimitChanged { .. }
             | Event::SubjectsCleared { .. }
+            | Event::SwapBroken
             | Event::Slowed { .. }
             | Event::StatusAsked
             | Event::Committed { .. }

@@ -40,11 +40,14 @@ impl Lines {
         match event {
             Event::Noticed { text } | Event::Warned { text } => self.notice(text),
             Event::DrainStarted { reason, in_flight, .. } => {
-                let requests = plural(*in_flight, "request");
-                self.console.line(&format!(
-                    "stopping: {}; waiting for {requests} on the wire (once more to stop now)",
-                    clean(reason)
-                ));
+                let waiting = match *in_flight {
+                    0 => String::new(),
+                    some => format!(
+                        "; waiting for {} on the wire (once more to stop now)",
+                        plural(some, "request")
+                    ),
+                };
+                self.console.line(&format!("stopping: {}{waiting}", clean(reason)));
             }
             Event::LaterPassStarted { about, updates } => {
                 self.console.line(&format!("next pass: {about}, {}", plural(*updates, "update")));
@@ -74,6 +77,7 @@ impl Lines {
             | Event::Paused { .. }
             | Event::LimitChanged { .. }
             | Event::SubjectsCleared { .. }
+            | Event::SwapBroken
             | Event::Slowed { .. }
             | Event::Resumed
             | Event::StatusAsked

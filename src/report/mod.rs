@@ -51,8 +51,8 @@ pub use style::{
 };
 pub use summary::{QUIET_LINES_MAX, quiet, render};
 pub use tools::{
-    BatchRecord, CompactReport, DiskRecord, FindingRecord, ForgetReport, ForgetRunsReport, StatsReport,
-    TargetRecord, VerifyReport,
+    BatchRecord, ClearedRecord, CompactReport, DiskRecord, FindingRecord, ForgetReport, ForgetRunsReport,
+    StatsReport, TargetRecord, VerifyReport,
 };
 pub use verdicts::{CellLine, CellVerdict, RowVerdict, VERDICTS_STDOUT, VerdictLine, Verdicts};
 
@@ -260,6 +260,7 @@ impl Listener for Reporters {
             | Event::Paused { .. }
             | Event::LimitChanged { .. }
             | Event::SubjectsCleared { .. }
+            | Event::SwapBroken
             | Event::Slowed { .. }
             | Event::Resumed
             | Event::LaterPassStarted { .. }

@@ -69,6 +69,8 @@ pub struct Summary {
     pub updates_per_s: f64,
     /// Updates refused for a conflict and deferred, whatever became of them later.
     pub deferred: u64,
+    /// True swaps that the run has broken, by a clear that was acknowledged; `None` in summaries of older versions.
+    pub swaps_broken: Option<u64>,
     /// Attempts, retries included.
     pub attempts: u64,
     /// Attempts of updates that had been attempted before in this run.

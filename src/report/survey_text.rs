@@ -373,11 +373,25 @@ pub(super) fn chains(plan: &PlanRecord, summary: &Summary, paint: Paint) -> Stri
             text.push_str(&format!("  {}{}\n", places.join(", "), clear.unwrap_or_default()));
         }
         if plan.swaps_broken > 0 {
-            let swaps = plural(plan.swaps_broken, "true swap");
-            text.push_str(&format!("  {swaps} will be broken by clearing a field, {held} not\n"));
+            text.push_str(&broken(plan.swaps_broken, held, summary));
         }
     }
     text
+}
+
+/// How many true swaps will be broken, and how many are not to be; of a run that sends, how many of them it has broken.
+fn broken(planned: u64, held: u64, summary: &Summary) -> String {
+    let swaps = plural(planned, "true swap");
+    // An older version did not count them.
+    let Some(broken) = summary.swaps_broken.filter(|_| summary.command != "plan") else {
+        return format!("  {swaps} will be broken by clearing a field, {held} not\n");
+    };
+    let were = if broken == 1 { "was" } else { "were" };
+    let of = if broken == planned { String::new() } else { format!("{} of ", thousands(broken)) };
+    format!(
+        "  {of}{swaps} {were} broken by clearing a field, {held} {} not to be\n",
+        if held == 1 { "was" } else { "were" }
+    )
 }
 
 fn updates_that(updates: u64, verb: &str) -> String {

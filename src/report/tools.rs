@@ -170,6 +170,11 @@ impl TargetRecord {
             let about = format!("{}, begun {}", plural(open.rows, "row"), open.begun.local);
             rows.push(vec![format!("batch {}", open.batch), about]);
         }
+        if !self.open_batches.is_empty() {
+            let goes_on = "open until the command that began it has run to its end; where the target has moved: with \
+                           api.target set to the name above, beside the new api.url";
+            rows.push(vec![String::new(), goes_on.to_owned()]);
+        }
         text.push_str(&table(2, &[Align::Left, Align::Left], &rows));
         text
     }
@@ -270,6 +275,17 @@ impl CompactReport {
     }
 }
 
+/// A subject that was cleared to break a swap and is forgotten as such.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct ClearedRecord {
+    /// The state directory whose journal knew it.
+    pub state: String,
+    /// What it was cleared of.
+    pub fields: Vec<String>,
+    /// Whether the clear was acknowledged, or may only have been applied.
+    pub is_certain: bool,
+}
+
 /// `journal forget` of a subject
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct ForgetReport {
@@ -283,6 +299,9 @@ pub struct ForgetReport {
     pub rows: u64,
     /// Files they stood in.
     pub files: u64,
+    /// Where it was cleared to break a swap, and nothing was acknowledged since.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub cleared: Vec<ClearedRecord>,
     /// Rows that were left because nobody can tell whose they are: their key cell cannot be read.
     pub rows_unread: u64,
     /// Files these stand in.
@@ -303,6 +322,15 @@ impl ForgetReport {
             plural(self.rows, "row"),
             plural(self.files, "file")
         );
+        for ClearedRecord { fields, is_certain, .. } in &self.cleared {
+            let was = if *is_certain { "was" } else { "may have been" };
+            let fields = fields.join(", ");
+            text.push_str(&format!(
+                "{} the subject {was} cleared of {fields} to break a swap, and the API has acknowledged nothing for it since: it \
+                 is still without, and after this nothing names it; send a row that gives it what it is to have\n",
+                paint.yellow("warning:")
+            ));
+        }
         if self.rows_unread > 0 {
             let rows = plural(self.rows_unread, "row");
             text.push_str(&format!("{} {rows} left, whose key cell cannot be read\n", paint.yellow("note:")));

@@ -6,7 +6,7 @@
 use simsync::sandbox::{Faults, Uniqueness};
 
 use crate::rings::{BREAK, imsi, sync, takes, with_subjects};
-use crate::support::{Ran, Workspace, last_run};
+use crate::support::{Ran, Workspace, last_run, replay};
 use crate::witness::{frozen_after, kill_9};
 
 /// Subjects cleared and in doubt that a run or a plan tells of and has no rows of; the notices say the same.
@@ -163,6 +163,56 @@ fn a_subject_cleared_and_then_refused_is_named_by_every_run_until_it_is_given_so
     assert_eq!(left(&workspace.sync(&["--yes", "given.csv"]).expect(0)), (0, 0));
     workspace.write("last.csv", takes(&[(5, 16)]));
     assert_eq!(left(&workspace.sync(&["--yes", "last.csv"]).expect(0)), (0, 0));
+    assert_eq!(seen(&workspace).1, 0);
+}
+
+#[test]
+fn a_row_of_a_cleared_subject_that_is_rejected_or_filtered_is_named_by_its_line() {
+    let workspace = with_one_cleared_and_refused();
+    let rows = "C-000004,234150000000031,basic\nC-000000,12,basic\n";
+    workspace.write("bad.csv", format!("crm id,imsi,tier\n{rows}C-000000,13,basic\n"));
+    let ran = workspace.sync(&["--yes", "bad.csv"]).expect(3).expect_books();
+    let told = ran.summary()["notices"].to_string();
+    assert!(told.contains("line 3 (imsi; rejected)"), "{told}");
+    assert!(!told.contains("of which this input sends nothing") && !told.contains("line 4"), "{told}");
+    assert_eq!(left(&ran), (1, 0));
+    workspace.write("left-out.csv", takes(&[(5, 32), (0, 1)]));
+    let ran = workspace.sync(&["--yes", "--where", "crm id=C-000005", "left-out.csv"]).expect(0);
+    let told = ran.summary()["notices"].to_string();
+    assert!(told.contains("line 3 (imsi; filtered)"), "{told}");
+    assert!(!told.contains("of which this input sends nothing"), "{told}");
+    // With another row of it, that one is named.
+    workspace.write("both.csv", "crm id,imsi,tier\nC-000000,12,basic\nC-000000,,gold\n");
+    let told = workspace.sync(&["--yes", "both.csv"]).expect(3).summary()["notices"].to_string();
+    assert!(told.contains("line 3 (imsi)") && !told.contains("line 2 (imsi"), "{told}");
+}
+
+#[test]
+fn who_forgets_a_cleared_subject_is_told_what_it_is_without() {
+    let workspace = with_one_cleared_and_refused();
+    let forget = |subject: &str| {
+        let told = workspace.run(&["journal", "forget", "--user-external-id", subject]).expect(0);
+        told.stdout.contains("warning: the subject was cleared of imsi to break a swap")
+    };
+    assert!(!forget("C-000005"), "it was never cleared");
+    assert!(forget("C-000000"));
+    assert!(!forget("C-000000"), "nothing knows of it any more");
+    assert_eq!(seen(&workspace).1, 0);
+}
+
+#[test]
+fn the_doctor_names_the_command_to_run_again_only_where_that_goes_on() {
+    let workspace = with_one_cleared_and_refused();
+    assert!(seen(&workspace).0.contains("run the interrupted command again"), "rows are pending");
+    sync(&workspace, &["swaps.csv"]).expect(3);
+    let (doctor, cleared, _) = seen(&workspace);
+    assert_eq!(cleared, 1);
+    assert!(!doctor.contains("run the interrupted command again"), "{doctor}");
+    assert!(doctor.contains("simsync replay"), "{doctor}");
+    // What it names does it, once the API takes it.
+    workspace.write("x.csv", "crm id,iccid\nX,8944100000000000023\n");
+    workspace.sync(&["--state", "other", "x.csv"]).expect(0);
+    replay(&workspace, &["latest"]).expect(0);
     assert_eq!(seen(&workspace).1, 0);
 }
 

@@ -286,6 +286,27 @@ fn nothing_newer_is_overwritten_and_what_is_superseded_is_listed() {
 }
 
 #[test]
+fn rows_in_doubt_that_fold_as_before_are_not_said_to_be_sent_in_part() {
+    let rows = |tier: &str| (0..20).map(|row| format!("C-{row},old{row},{tier}\n")).collect::<String>();
+    let of_all = ["a", "b", "c"].map(rows).concat();
+    let ws = Workspace::with(Faults { latency_ms: 60_000, ..Faults::default() });
+    ws.configure("[delivery]\nshutdown_grace = \"50ms\"\n");
+    ws.write("crm.csv", format!("crm id,login,tier\n{of_all}"));
+    let mut child = ws.sync_in_background(&["crm.csv", "--max-in-flight", "4"]);
+    ws.wait_for_requests(4);
+    // The run names what is on the wire when it stops.
+    signal(child.id(), Signal::TERM);
+    child.wait().unwrap();
+    ws.fault(Faults::default());
+    let in_doubt = ws.last_rows("in_doubt.csv").len() as u64;
+    assert!(in_doubt > 0 && in_doubt.is_multiple_of(3), "{in_doubt}");
+    let ran = replay(&ws, &["latest"]).expect(0).expect_books();
+    assert_eq!((ran.rows("synced"), ran.rows("folded")), (in_doubt / 3, in_doubt / 3 * 2));
+    let told = ran.summary()["notices"].to_string();
+    assert!(!told.contains("sent without fields"), "{told}");
+}
+
+#[test]
 fn rows_that_give_way_are_listed_with_the_row_that_is_taken() {
     let rows = "crm id,tier\nC-1,a\nC-2,b\nC-1,c\nC-1,d\n";
     for (policy, taken, listed) in [("last", 4, ["1", "3"]), ("first", 1, ["3", "4"])] {

@@ -134,6 +134,7 @@ fn the_plan_says_what_will_be_cleared_and_without_the_setting_nothing_is() {
     let plan = workspace.run(&[&command[..], &BREAK[1..]].concat()).expect(0);
     assert!(plan.stderr.contains("1 true swap of 2 subjects, each broken by clearing"), "{}", plan.stderr);
     assert!(plan.stderr.contains("line 3, line 4: clears imsi of line 3 first"), "{}", plan.stderr);
+    assert!(plan.stderr.contains("1 true swap will be broken by clearing a field, 0 not"), "{}", plan.stderr);
     let json = workspace.run(&[&command[..], &BREAK[1..], &["--json"]].concat()).expect(0);
     let clears = &json.summary()["plan"]["swap_clears"];
     assert_eq!(

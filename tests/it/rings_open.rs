@@ -37,6 +37,28 @@ fn a_limit_on_updates_that_no_ring_fits_says_what_would_do() {
     assert_eq!((limited.rows("synced"), limited.rows("pending")), (0, 3));
     let told = limited.summary()["notices"].to_string();
     assert!(told.contains("--max-rows 2 is too few") && told.contains("--max-rows 3"), "{told}");
+    let stopped = limited.summary()["stopped"].to_string();
+    assert!(stopped.contains("--max-rows 2 has room for 2 more, and nothing fits"), "{stopped}");
+}
+
+#[test]
+fn the_summary_tells_what_was_broken_and_not_what_will_be() {
+    let workspace = with_subjects(8);
+    workspace.write("swaps.csv", takes(&[(0, 1), (1, 0), (2, 3), (3, 2), (4, 5), (5, 4)]));
+    let url = workspace.sandbox.url();
+    let run = |args: &[&str], code| {
+        let own = ["sync", "--api-url", &url, "--rate", "unlimited", "swaps.csv"];
+        workspace.run(&[&own, &BREAK[..], args].concat()).expect(code).stderr
+    };
+    let told = run(&["--max-rows", "3"], 8);
+    assert!(told.contains("1 of 3 true swaps was broken by clearing a field, 0 were not to be"), "{told}");
+    assert!(told.contains("--max-rows 3 is too few for 2 true swaps"), "{told}");
+    assert!(told.contains("--max-rows 3 has room for 1 more"), "{told}");
+    // Nobody is waited for.
+    assert!(told.contains("stopping: --max-rows 3") && !told.contains("waiting for 0"), "{told}");
+    let told = run(&[], 0);
+    assert!(told.contains("  2 true swaps were broken by clearing a field"), "{told}");
+    assert!(!told.contains("will be broken"), "{told}");
 }
 
 #[test]

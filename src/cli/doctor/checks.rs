@@ -2,6 +2,7 @@
 //!
 //! Each answers with what it found and never ends the others. Not here: what needs the network (`network.rs`).
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -10,6 +11,7 @@ use super::{CLOCK, CONFIG, DISK, JOURNAL, LOCK, Site, TOKEN, failed};
 use crate::api::TokenSource;
 use crate::cli::fatal::Fatal;
 use crate::cli::parts;
+use crate::digest::SubjectTag;
 use crate::engine::chance::Chance;
 use crate::engine::{self, clock};
 use crate::exit::Exit;
@@ -168,11 +170,16 @@ pub(super) fn journal(settings: &Settings, site: &Site) -> JournalFound {
 /// Reads the ledger to its end, every checksum of it.
 fn read(journal: Journal, target: &str) -> Result<(CheckRecord, Option<FieldKind>), JournalError> {
     let (mut subjects, mut in_doubt, mut cleared) = (0_u64, 0_u64, 0_u64);
+    let open = open_tags(&journal)?;
+    let mut is_resumable = false;
     for entry in journal.ledger()? {
         let entry = entry?;
         subjects += 1;
-        in_doubt += u64::from(!entry.in_doubt.is_empty());
-        cleared += u64::from(!entry.cleared_first().fields.is_empty());
+        let (is_in_doubt, is_cleared) =
+            (!entry.in_doubt.is_empty(), !entry.cleared_first().fields.is_empty());
+        in_doubt += u64::from(is_in_doubt);
+        cleared += u64::from(is_cleared);
+        is_resumable |= (is_in_doubt || is_cleared) && open.contains(&entry.subject.tag());
     }
     let key_field = if target.is_empty() { None } else { journal.target_key(target)? };
     journal.finish()?;
@@ -194,9 +201,21 @@ fn read(journal: Journal, target: &str) -> Result<(CheckRecord, Option<FieldKind
     let record = if is_well {
         CheckRecord::ok(JOURNAL, says)
     } else {
-        CheckRecord::warning(JOURNAL, says, Some("run the interrupted command again; it resumes"))
+        let hint = if is_resumable {
+            "run the interrupted command again; it resumes"
+        } else {
+            "no run is left to be resumed: send rows for these subjects, or `simsync replay` the run that left them"
+        };
+        CheckRecord::warning(JOURNAL, says, Some(hint))
     };
     Ok((record, key_field))
+}
+
+/// The tags of subjects at targets where a batch was begun to be sent and is open: its command, run again, resumes it.
+fn open_tags(journal: &Journal) -> Result<HashSet<SubjectTag>, JournalError> {
+    let targets = journal.index()?.targets;
+    let open = targets.iter().filter(|fact| fact.open.iter().any(|batch| batch.delivered));
+    Ok(open.filter_map(|fact| Some(journal.key().subjects(&fact.target, fact.key?).tag())).collect())
 }
 
 #[cfg(test)]

@@ -125,7 +125,7 @@ fn opened(knocked: &Knocked, now_s: i64) -> CheckRecord {
 fn closed(error: &KnockError) -> CheckRecord {
     let says = error.to_string();
     match error {
-        KnockError::NotConnected(trouble) if trouble.may_pass => CheckRecord::failed(
+        KnockError::NotConnected(trouble) if trouble.may_pass() => CheckRecord::failed(
             CONNECT,
             Exit::Temporary,
             says,

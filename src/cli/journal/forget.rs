@@ -21,8 +21,10 @@ use crate::exit::Exit;
 use crate::fields::{BareNumbers, Checked, Imei14, Imei16, RuleSet, Spare0, home_of_number};
 use crate::input::Inputs;
 use crate::journal::{JournalIndex, TargetFact, Upkeep};
+use crate::ledger::ClearedFirst;
 use crate::report::{
-    self, ForgetReport, ForgetRunsReport, OWN_COLUMNS, ReportError, SUMMARY_FILE, plural, remove_rows,
+    self, ClearedRecord, ForgetReport, ForgetRunsReport, OWN_COLUMNS, ReportError, SUMMARY_FILE, plural,
+    remove_rows,
 };
 use crate::settings::Settings;
 use crate::update::{FieldKind, FieldSet, Fields};
@@ -129,6 +131,10 @@ fn forget_in(
         if is_told { &mut report.targets } else { &mut report.targets_passed_over }.push(fact.target);
     }
     let subjects = subjects(&upkeep, &sought.values)?;
+    for (_, ClearedFirst { fields, is_certain }) in upkeep.cleared_first(&subjects)? {
+        let fields = fields.iter().map(|field| field.name().to_owned()).collect();
+        report.cleared.push(ClearedRecord { fields, is_certain, state: state.display().to_string() });
+    }
     report.entries += upkeep.forget_subjects(&subjects)?;
     // Always: an earlier try may have been killed before it came to this.
     Ok(upkeep.rewrite()?)

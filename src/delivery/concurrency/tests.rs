@@ -231,6 +231,41 @@ fn what_does_not_use_the_limit_up_does_not_move_it() {
 }
 
 #[test]
+fn what_bounds_it_is_told_as_far_as_it_has_shown() {
+    // A server that takes as long whatever it is asked at once is never said to get slower.
+    let constant = Server { base_ms: 100, knee: 10_000, noise: Noise::None };
+    let mut world = Loop::new(Concurrency::adaptive(64, Some(8)), 1);
+    for _ in 0..2_000 {
+        world.run(constant, 100);
+        let bound = world.concurrency.bound();
+        assert_ne!(bound, Some(Bound::Api), "at {}", world.concurrency.limit());
+    }
+    assert_eq!(world.concurrency.bound(), Some(Bound::Own));
+    let mut world = Loop::new(Concurrency::adaptive(64, None), 1);
+    assert_eq!(world.concurrency.bound(), Some(Bound::Open));
+    // One that answers a dozen at once is.
+    let mut is_told = false;
+    for _ in 0..400 {
+        world.run(Server { base_ms: 100, knee: 12, noise: Noise::None }, 100);
+        is_told |= world.concurrency.bound() == Some(Bound::Api);
+    }
+    assert!(is_told);
+    // What pushed back once, and takes as many again, no more.
+    let mut world = Loop::new(Concurrency::adaptive(64, Some(8)), 1);
+    world.run(constant, 200);
+    world.concurrency.on_pushback(world.now_ms, world.now_ms + 1);
+    world.now_ms += 2;
+    world.run(constant, 100);
+    assert_eq!(world.concurrency.bound(), Some(Bound::Api));
+    world.run(constant, 60_000);
+    assert_ne!(world.concurrency.bound(), Some(Bound::Api));
+    // Where the limit is not what bounds the traffic, nothing does.
+    let mut idle = Concurrency::adaptive(64, Some(20));
+    (0..40).for_each(|_| idle.on_launch(5));
+    assert_eq!(idle.bound(), None);
+}
+
+#[test]
 fn a_fixed_limit_is_left_alone() {
     let mut concurrency = Concurrency::fixed(12);
     for step in 0..1_000 {

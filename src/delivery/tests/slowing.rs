@@ -1,5 +1,6 @@
 //! What is told of a run that is slower than its rate.
 
+use super::super::concurrency::Bound;
 use super::*;
 
 /// Sends what may be sent, step by step, for so many milliseconds; two of `of` attempts are answered with the outcome.
@@ -48,14 +49,21 @@ fn what_bounds_attempts_at_once_is_told_while_more_wait() {
         desk.offer(id, id);
     }
     desk.send_all();
-    assert_eq!(desk.scheduler.slowing(0, desk.now_ms), Some(Slowing::Full { is_own: true }));
+    assert_eq!(
+        desk.scheduler.slowing(0, desk.now_ms),
+        Some(Slowing::Full { in_flight: 2, bound: Bound::Own })
+    );
     let adaptive = DeliveryRules { adapts: true, settled_before: Some(2), ..proven() };
     let mut desk = Desk::warm(adaptive);
     for id in 1..=3 {
         desk.offer(id, id);
     }
     desk.send_all();
-    assert_eq!(desk.scheduler.slowing(0, desk.now_ms), Some(Slowing::Full { is_own: false }));
+    // Where the last run has settled, this one has seen nothing wrong with more.
+    assert_eq!(
+        desk.scheduler.slowing(0, desk.now_ms),
+        Some(Slowing::Full { in_flight: 2, bound: Bound::Open })
+    );
     desk.answer(1, Outcome::Acknowledged);
     desk.send_all();
     assert_eq!(desk.scheduler.slowing(0, desk.now_ms), None, "nothing waits");

@@ -42,6 +42,13 @@ fn assert_untrusted(workspace: &Workspace, peer: &Peer, cause: &str) {
     assert!(peer.connections() > 0, "somebody was asked");
     let told = format!("{}{}", ran.stdout, ran.stderr);
     assert!(told.contains(cause) && told.contains("api.ca_file"), "{told}");
+    // It is the same address still.
+    let next = ran.summary()["next"].to_string();
+    assert!(
+        next.contains("correct what the error names, then run")
+            && next.contains(&peer.url("https", "127.0.0.1")),
+        "{next}"
+    );
     assert!(!told.contains(TOKEN));
 }
 

@@ -100,7 +100,31 @@ fn a_wrong_address_is_not_to_be_run_again() {
     assert!(!next.contains(&workspace.sandbox.url()) && !next.contains("to resume"), "{next}");
     let told = format!("{}{}", ran.stdout, ran.stderr);
     let moved = workspace.sandbox.url().replace("device_app_user_update", "moved");
-    assert!(told.contains(&format!("a redirect to {moved} (HTTP 307)")), "{told}");
+    assert!(told.contains(&format!("is a redirect to {moved} (HTTP 307)")), "{told}");
+    // A redirect is an answer.
+    assert!(!told.contains("no answer"), "{told}");
+    assert!(next.contains("take out of the way what answers in its place"), "{next}");
+}
+
+#[test]
+fn the_batch_that_a_redirect_left_open_is_ended_under_its_old_name() {
+    let shares = Shares { redirect_307: 1.0, ..Shares::default() };
+    let workspace = Workspace::with(Faults { shares, ..Faults::default() });
+    workspace.write("crm.csv", export(9));
+    let moved = workspace.sync(&["crm.csv"]).expect(10).summary()["target"].as_str().unwrap().to_owned();
+    workspace.fault(Faults::default());
+    let open = || {
+        let stats = workspace.run(&["journal", "stats"]).expect(0).stdout;
+        let target = stats.split("\ntarget ").find(|target| target.starts_with(&moved)).unwrap();
+        (target.contains(", 1 open"), target.contains("api.target set to the name above"))
+    };
+    // Under another name it is another target, and what was begun there stays as it is.
+    workspace.configure("[api]\ntarget = \"new\"\n");
+    workspace.sync(&["crm.csv"]).expect(0);
+    assert_eq!(open(), (true, true));
+    workspace.configure(&format!("[api]\ntarget = \"{moved}\"\n"));
+    workspace.sync(&["crm.csv"]).expect(0);
+    assert_eq!(open(), (false, false));
 }
 
 #[test]

@@ -15,6 +15,8 @@ const SECRET: &str = "hunter2";
 struct Proxy {
     port: u16,
     heads: Arc<Mutex<Vec<String>>>,
+    /// From which request on another answer is given, and which.
+    turn: Arc<Mutex<Option<(usize, &'static str)>>>,
 }
 
 impl Proxy {
@@ -23,14 +25,20 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let heads = Arc::new(Mutex::new(Vec::new()));
-        let told = Arc::clone(&heads);
+        let turn = Arc::new(Mutex::new(None));
+        let (told, turns) = (Arc::clone(&heads), Arc::clone(&turn));
         std::thread::spawn(move || {
             for stream in listener.incoming() {
-                let (stream, told) = (stream.unwrap(), Arc::clone(&told));
-                std::thread::spawn(move || serve(stream, to, answer, &told));
+                let (stream, told, turns) = (stream.unwrap(), Arc::clone(&told), Arc::clone(&turns));
+                std::thread::spawn(move || serve(stream, to, (answer, &turns), &told));
             }
         });
-        Proxy { port, heads }
+        Proxy { port, heads, turn }
+    }
+
+    /// After so many requests it gives this answer.
+    fn turn(&self, after: usize, answer: &'static str) {
+        *self.turn.lock().unwrap() = Some((after, answer));
     }
 
     fn url(&self, credentials: &str) -> String {
@@ -42,7 +50,10 @@ impl Proxy {
     }
 }
 
-fn serve(stream: TcpStream, to: Option<u16>, answer: &str, told: &Mutex<Vec<String>>) {
+/// An answer, and the one that follows it at a request.
+type Answers<'a> = (&'static str, &'a Mutex<Option<(usize, &'static str)>>);
+
+fn serve(stream: TcpStream, to: Option<u16>, (answer, turn): Answers<'_>, told: &Mutex<Vec<String>>) {
     let mut reader = BufReader::new(stream.try_clone().unwrap());
     let mut writer = stream;
     loop {
@@ -66,6 +77,8 @@ fn serve(stream: TcpStream, to: Option<u16>, answer: &str, told: &Mutex<Vec<Stri
             head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse::<usize>().ok());
         let mut body = vec![0; length.unwrap_or_default()];
         reader.read_exact(&mut body).unwrap();
+        let turned = turn.lock().unwrap().filter(|(after, _)| told.lock().unwrap().len() > *after);
+        let answer = turned.map_or(answer, |(_, answer)| answer);
         writer.write_all(answer.as_bytes()).unwrap_or_default();
     }
 }
@@ -190,6 +203,26 @@ fn a_407_is_the_proxys_word_and_no_rows() {
         let stopped = ran.summary()["stopped"].to_string();
         assert!(stopped.contains("could not be reached") && stopped.contains(&why), "{stopped}");
     }
+}
+
+#[test]
+fn a_proxy_that_refuses_in_the_middle_of_a_run_is_what_is_told_and_not_the_api() {
+    let proxy = Proxy::start(None, CREATED);
+    proxy.turn(2, ASKS_FOR_CREDENTIALS);
+    let workspace = workspace(&format!("proxy = \"{}\"\n", proxy.url(&format!("jane:{SECRET}@"))));
+    let hasty = [("BACKOFF_INITIAL", "10ms"), ("BACKOFF_MAX", "50ms")];
+    let args = ["sync", "-q", "--api-url", NOWHERE, "--max-in-flight", "1", "crm.csv"];
+    let mut command = workspace.command(&args);
+    command.envs(hasty.map(|(name, value)| (format!("SIMSYNC_DELIVERY_{name}"), value)));
+    let ran = finish(command).expect(5);
+    assert_silent(&ran);
+    assert!(proxy.heads().len() > 2);
+    let why = format!("the proxy http://********@127.0.0.1:{} does not accept the user name", proxy.port);
+    assert!(
+        ran.stderr.contains(&format!("error: the API could not be reached for as long as outage_max: {why}"))
+    );
+    assert!(!ran.stderr.contains("API is down or"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("give api.proxy the user name and password"), "{}", ran.stderr);
 }
 
 #[test]
