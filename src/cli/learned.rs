@@ -43,12 +43,14 @@ impl Learned {
         is_probe: bool,
     ) -> Result<Learned, JournalError> {
         let kept = journal.turned_away(target, batch)?;
-        let of_kept = |kept: &journal::TurnedAway| TurnedAway {
-            are_left_alone: kept.others_passed
-                && kept.batch == batch
-                && kept.token == token
-                && kept.subjects.len() < FEW_MAX,
-            subjects: kept.subjects.iter().copied().collect(),
+        let of_kept = |kept: &journal::TurnedAway| {
+            let (are_few, is_same_token) = (kept.subjects.len() < FEW_MAX, kept.token == token);
+            TurnedAway {
+                are_left_alone: kept.others_passed && kept.batch == batch && is_same_token && are_few,
+                were_before: kept.batch != batch && are_few,
+                is_same_token,
+                subjects: kept.subjects.iter().copied().collect(),
+            }
         };
         Ok(Learned {
             is_proven: journal.is_proven(proof)?,

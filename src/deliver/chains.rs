@@ -12,8 +12,10 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::settle::Unresolved;
+use crate::delivery::UpdateId;
 use crate::digest::{FieldHash, SubjectId};
 use crate::ledger::{FieldState, LedgerEntry};
+use crate::plan::Linked;
 use crate::update::{FieldKind, FieldSet};
 
 /// The updates of a pass.
@@ -104,6 +106,34 @@ impl Chains {
         (!chosen.is_empty()).then(|| self.in_order(&chosen, waiting))
     }
 
+    /// Where all have had their turn who may: one that was never sent, and waits for one of those that were turned away and are
+    /// kept back (`away`), or for the clear of its ring that was (`rings`). Whether it is turned away, too, tells whose fault
+    /// that is. One at a time, because its answer may say enough; and nobody who waits for what is kept back otherwise, which
+    /// may yet be applied.
+    pub(super) fn witness(
+        &mut self,
+        waiting: &BTreeMap<u64, Unresolved>,
+        synced: u64,
+        (away, rings): (&BTreeSet<UpdateId>, &HashSet<u32>),
+    ) -> Option<Turn> {
+        let mut subjects = HashSet::new();
+        let mut firsts = waiting.iter().filter(|(_, of)| subjects.insert(of.update.subject));
+        let waits_for_others = |Linked { waits_for, ring, .. }: Linked| {
+            let is_behind = waiting.contains_key(&waits_for) || self.kept_back.contains(&waits_for);
+            is_behind && !away.contains(&waits_for) || self.clears.contains(&ring) && !rings.contains(&ring)
+        };
+        let chosen = firsts.find(|(at, of)| {
+            let waits = away.contains(&of.linked.waits_for) || rings.contains(&of.linked.ring);
+            // The clear of a ring has the number of an update of it, which goes behind it whatever comes of that.
+            let is_sent = of.is_tried || self.kept_back.contains(*at) || self.tried.contains_key(*at);
+            waits && !waits_for_others(of.linked) && !is_sent
+        });
+        let chosen = *chosen?.0;
+        self.tried.insert(chosen, synced);
+        self.turn = vec![chosen];
+        Some(self.in_order(&[chosen], waiting))
+    }
+
     /// What has become of the turn before. Where few have passed, those beside them are tried first, and ever more of them as
     /// long as none passes.
     fn look_back(&mut self, waiting: &BTreeMap<u64, Unresolved>) {
@@ -162,7 +192,6 @@ mod tests {
     use super::*;
     use crate::delivery::outcome::Failure;
     use crate::ledger::{FailureKind, LedgerField};
-    use crate::plan::Linked;
     use crate::row::{Place, Version};
     use crate::update::{FieldFact, Fields, Update};
 
@@ -287,6 +316,36 @@ mod tests {
         assert_eq!(turn(&mut chains, &waiting, 0), None);
         chains.keep_back(HashSet::new(), HashSet::new());
         assert_eq!(turn(&mut chains, &waiting, 0), Some(vec![1, 2]));
+    }
+
+    #[test]
+    fn who_waits_for_what_is_kept_back_is_asked_one_at_a_time_and_in_their_order() {
+        let behind = |number: u8, waits_for| Unresolved {
+            linked: Linked { waits_for, ring: 7, ..Linked::default() },
+            is_tried: false,
+            ..wants(number, u64::from(number))
+        };
+        // The clear of 1 is kept back; 2 takes what it frees, 3 what 2 does, and 1 itself goes last.
+        let mut waiting = BTreeMap::from([(1, behind(1, 3)), (2, behind(2, 1)), (3, behind(3, 2))]);
+        let tried = Unresolved { is_tried: true, ..behind(4, 9) };
+        waiting.insert(4, tried);
+        let mut chains = Chains::default();
+        let rings = HashSet::from([7]);
+        let mut asked = |waiting: &BTreeMap<u64, Unresolved>, kept_back: &[u64], away: &[u64]| {
+            chains.keep_back(kept_back.iter().copied().collect(), rings.clone());
+            let away = away.iter().copied().collect();
+            let of_clear = if away == BTreeSet::new() { HashSet::new() } else { rings.clone() };
+            chains.witness(waiting, 0, (&away, &of_clear)).map(|turn| turn.ordinals)
+        };
+        assert_eq!(asked(&waiting, &[1], &[]), None, "what is kept back otherwise may yet be applied");
+        assert_eq!(asked(&waiting, &[1], &[1]), Some(vec![2]));
+        // It was turned away as well, and is with the scheduler.
+        waiting.remove(&2);
+        assert_eq!(asked(&waiting, &[1, 2], &[1]), None, "2 fails otherwise");
+        assert_eq!(asked(&waiting, &[1, 2], &[1, 2]), Some(vec![3]));
+        // A conflict says nothing of the clear, and nobody is left but who goes behind it.
+        waiting.get_mut(&3).unwrap().is_tried = true;
+        assert_eq!(asked(&waiting, &[1, 2], &[1, 2]), None);
     }
 
     #[test]

@@ -57,6 +57,10 @@ impl Driver<'_, '_> {
             self.scheduler.forget_deferral(fed.update.subject);
         }
         self.rings.settle_clear(fed.linked.ring);
+        if !matches!(settled, Settled::Synced) {
+            // The same goes for whom an earlier run was stopped for: the subject's own update is still to come.
+            self.scheduler.keep_away(fed.update.subject);
+        }
         let (what, may_be_applied) = match settled {
             Settled::Withdrawn => return,
             Settled::Synced => {

@@ -94,7 +94,7 @@ impl Driver<'_, '_> {
     pub(super) fn finish_draining(&mut self) {
         self.later = Later::default();
         for id in self.scheduler.blamed() {
-            if let Some(held) = self.held.get(&id).filter(|held| !held.fed.is_clear) {
+            if let Some(held) = self.held.get(&id) {
                 self.outcome.turned_away.push((held.fed.place, held.fed.update.subject));
             }
         }

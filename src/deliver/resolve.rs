@@ -7,6 +7,7 @@
 use std::collections::HashSet;
 
 use super::chains::{Chains, Turn};
+use super::driver::Held;
 use super::feed::{Fed, Hand, LaterWaves, Selection};
 use super::{Delivery, Driver, pass, pass_of};
 use crate::digest::SubjectId;
@@ -34,8 +35,15 @@ pub(super) fn run(driver: &mut Driver<'_, '_>, delivery: &mut Delivery<'_>) {
     let mut chains = holders(driver, delivery);
     while driver.is_going() {
         // What is carried over is with the scheduler already.
-        chains.keep_back(driver.held.keys().copied().collect(), driver.clears_kept_back());
-        match chains.next(&driver.deferred, driver.synced()) {
+        chains.keep_back(driver.held.keys().copied().collect(), driver.clears_kept_back(|_| true));
+        let mut turn = chains.next(&driver.deferred, driver.synced());
+        // The rings that come yet tell of what is kept back as well, and in their turn.
+        if turn.is_none() && !driver.has_postponed() {
+            let away = driver.scheduler.seeks_testimony();
+            let rings = driver.clears_kept_back(|id| away.contains(&id));
+            turn = chains.witness(&driver.deferred, driver.synced(), (&away, &rings));
+        }
+        match turn {
             Some(turn) => {
                 let waiting = driver.deferred.len();
                 tracing::debug!("a pass over {} of {waiting} deferred updates", turn.ordinals.len());
@@ -54,6 +62,7 @@ pub(super) fn run(driver: &mut Driver<'_, '_>, delivery: &mut Delivery<'_>) {
 /// The pass behind all others: what they have kept back is ruled on, or left where the run has stopped.
 pub(super) fn close(driver: &mut Driver<'_, '_>, delivery: &Delivery<'_>) {
     driver.place = PassPlace::Last;
+    driver.scheduler.note_linked(driver.linked_kept_back());
     pass_without_reading(driver, delivery);
     driver.place = PassPlace::Followed;
 }
@@ -77,6 +86,16 @@ impl Driver<'_, '_> {
     /// Whether this one is, where it is not of the pass that is on.
     pub(super) fn is_carried(&self, ordinal: u64) -> bool {
         self.held.contains_key(&ordinal)
+    }
+
+    /// Of those that are kept back, how many wait for another one of them, or for the clear of their ring.
+    fn linked_kept_back(&self) -> usize {
+        let clears = self.clears_kept_back(|_| true);
+        let waits = |held: &&Held| {
+            let linked = held.fed.linked;
+            !held.fed.is_clear && (self.is_carried(linked.waits_for) || clears.contains(&linked.ring))
+        };
+        self.held.values().filter(waits).count()
     }
 
     /// Whether nobody comes after this pass whose answer could tell of what is kept back at its end.

@@ -10,6 +10,7 @@ use std::collections::{BTreeSet, HashSet};
 use super::feed::{Fed, LaterWaves, Selection};
 use super::resolve::pass_without_reading;
 use super::{Delivery, Driver, pass};
+use crate::delivery::UpdateId;
 use crate::engine::credit::Credit;
 
 /// Updates of later waves held at a time, at most; more of them take another reading.
@@ -62,15 +63,16 @@ impl Driver<'_, '_> {
         self.later.begin();
     }
 
-    /// Rings whose clears are with the scheduler since an earlier pass, when one is over.
-    pub(super) fn clears_kept_back(&self) -> HashSet<u32> {
-        self.held.values().filter(|held| held.fed.is_clear).map(|held| held.fed.linked.ring).collect()
+    /// Rings whose clears are with the scheduler since an earlier pass, when one is over, as far as they are asked for.
+    pub(super) fn clears_kept_back(&self, is_asked_for: impl Fn(UpdateId) -> bool) -> HashSet<u32> {
+        let clears = self.held.iter().filter(|(id, held)| held.fed.is_clear && is_asked_for(**id));
+        clears.map(|(_, held)| held.fed.linked.ring).collect()
     }
 
     /// A pass is over in which everybody else waited for what is carried over into the next: nobody does any longer. What is
     /// linked with that waits for a later pass, or is decided upon by the server.
     fn let_kept_back_be(&mut self) {
-        let clears = self.clears_kept_back();
+        let clears = self.clears_kept_back(|_| true);
         self.rings.keep_back(clears);
         for held in self.held.values() {
             self.later.settle(held.fed.linked.group, held.fed.place.ordinal);

@@ -55,6 +55,16 @@ impl Redirects {
         }
     }
 
+    /// All of them.
+    pub(super) fn ids(&self) -> impl Iterator<Item = UpdateId> {
+        self.waiting.keys().copied()
+    }
+
+    /// How many are not known to fail on their own.
+    pub(super) fn plain(&self) -> usize {
+        self.plain.len()
+    }
+
     /// Whether others are tried, one by one: it is the rows, or the address.
     pub(super) fn are_on_trial(&self) -> bool {
         self.trial.is_some()
@@ -83,11 +93,17 @@ impl Redirects {
         BTreeMap::into_iter(known).map(|(id, (_, failure))| (id, failure)).collect()
     }
 
-    /// Nobody is left who could pass: those that are their rows' own, or `None` where nobody ever passed in this run, or too
-    /// many are redirected in a row, and some of them are not known to fail on their own, as chronic ones are.
-    pub(super) fn give_up_waiting(&mut self) -> Option<Vec<(UpdateId, Failure)>> {
+    /// Whether they would be taken for their rows' own if nobody were left who could pass: not where nobody ever passed in this
+    /// run, or too many are redirected in a row, and some of them are not known to fail on their own, as chronic ones are and,
+    /// where that is so, all that are left.
+    pub(super) fn seem_own(&self, are_all_known: bool) -> bool {
+        self.has_passed && self.trial.is_none() || are_all_known || self.plain.is_empty()
+    }
+
+    /// Nobody is left who could pass: those that are their rows' own, or `None` where that is not to be said.
+    pub(super) fn give_up_waiting(&mut self, are_all_known: bool) -> Option<Vec<(UpdateId, Failure)>> {
         let waiting = |(id, (_, failure))| (id, failure);
-        (self.has_passed && self.trial.is_none() || self.plain.is_empty())
+        self.seem_own(are_all_known)
             .then(|| std::mem::take(&mut self.waiting).into_iter().map(waiting).collect())
     }
 

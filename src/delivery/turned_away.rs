@@ -12,6 +12,7 @@
 use std::collections::BTreeSet;
 
 use super::decision::{Action, Decision, TokenRead, UpdateId};
+use super::guard::LAST_SUBJECTS;
 use super::outcome::{Failure, StopCause, Verdict};
 use super::schedule::Scheduler;
 use super::suspects::{DOUBTED_MAX, FORBIDDEN_MAX, TRIED_MAX};
@@ -22,6 +23,9 @@ use crate::ledger::FailureKind;
 /// Subjects that earlier runs were stopped for, below which they may be all that is left for their own sake: as many refusals
 /// in a row as are taken for the token's.
 pub const FEW_MAX: usize = FORBIDDEN_MAX as usize;
+
+/// Updates kept back that wait for another one kept back, from which none of them is left alone: a pair may be wrong itself.
+const LINKED_MIN: usize = 2;
 
 /// The complaint of a row that is answered with 401 while others pass under the same token.
 const SIGNATURE_401: &str = "401 for this row alone";
@@ -43,6 +47,10 @@ pub struct TurnedAway {
     /// Whether they are few, a run of this very batch was stopped for them under this very token after others had passed, and
     /// nothing came between.
     pub are_left_alone: bool,
+    /// Whether they are few, and it was a run of another batch that was stopped for them.
+    pub were_before: bool,
+    /// Whether it was stopped under this very token.
+    pub is_same_token: bool,
 }
 
 /// What is held against an update by its latest answer.
@@ -84,6 +92,13 @@ impl Scheduler {
         self.others_passed
     }
 
+    /// What was settled of a subject is not its update: if an earlier run was stopped for it, it still was.
+    pub fn keep_away(&mut self, subject: SubjectId) {
+        if self.rules.turned_away.subjects.contains(&subject) {
+            self.away.insert(subject);
+        }
+    }
+
     /// Updates off the wire whose answers have stopped the run, where answers to single updates did.
     pub fn blamed(&self) -> Vec<UpdateId> {
         let Some(kind) = self.stopped_for else { return Vec::new() };
@@ -122,14 +137,57 @@ impl Scheduler {
         if self.rules.turned_away.subjects.is_empty() { TRIED_MAX } else { FORBIDDEN_MAX }
     }
 
-    /// Whether nobody else is left than those that the run before left alone.
+    /// Whether nobody else is left than those that the run before left alone, or than such as were turned away in earlier batches.
     fn are_left_alone(&self) -> bool {
-        self.rules.turned_away.are_left_alone
-            && self.is_input_over
-            && !self.is_only_full
+        self.is_input_over && !self.is_only_full && self.hold_only_left_alone()
+    }
+
+    /// Whether nobody else is held than those. A chain or a ring that is turned away one behind the other is rather everybody's
+    /// matter than the rows', and that the run is continued tells nothing else then; that others pass in the run of another
+    /// batch does, under the very token they were turned away under.
+    fn hold_only_left_alone(&self) -> bool {
+        let TurnedAway { are_left_alone, were_before, is_same_token, .. } = *self.rules.turned_away;
+        let are_told = are_left_alone && !self.are_several_linked;
+        let were_told = were_before && is_same_token && self.others_passed;
+        (are_told || were_told) && !self.guard.is_on() && !self.token.is_replaced() && self.hold_only_away()
+    }
+
+    /// Whether all that are redirected were turned away in an earlier batch, and others have passed since.
+    fn are_redirected_again(&self) -> bool {
+        self.rules.turned_away.were_before
+            && self.others_passed
             && !self.guard.is_on()
-            && !self.token.is_replaced()
-            && self.lanes.items().all(|(_, item)| item.is_chronic_before() || item.away)
+            && self.hold_only_away()
+    }
+
+    /// Whether nobody else is held than those whom earlier runs were stopped for, and chronic ones.
+    fn hold_only_away(&self) -> bool {
+        self.lanes.items().all(|(_, item)| item.is_chronic_before() || item.away)
+    }
+
+    /// Updates that were turned away and are kept back, where the answer to one more would tell whose fault that is: while they
+    /// are few, or would be ruled on as failed for their own sake if nobody came after them. Whoever waits for one of them in a
+    /// chain or a ring is asked then, although it is not its turn: a server that turns everybody away would fail them one behind
+    /// the other, each of them the only one that is left.
+    pub fn seeks_testimony(&self) -> BTreeSet<UpdateId> {
+        let mut about = BTreeSet::new();
+        if self.is_draining || self.guard.is_on() {
+            return about;
+        }
+        let are_few = self.untold_suspects().0 < u64::from(TRIED_MAX);
+        if are_few || self.hold_only_left_alone() || self.are_suspects_own() {
+            about.extend(self.suspects.ids());
+        }
+        let are_few = self.redirects.plain() < LAST_SUBJECTS;
+        if are_few || self.redirects.seem_own(self.are_redirected_again()) {
+            about.extend(self.redirects.ids());
+        }
+        about
+    }
+
+    /// So many of those that are kept back wait for another one of them.
+    pub fn note_linked(&mut self, waiting: usize) {
+        self.are_several_linked = waiting >= LINKED_MIN;
     }
 
     /// Whether the next attempt is best made for somebody from anywhere: only that tells the rows from what is everybody's.
@@ -171,7 +229,7 @@ impl Scheduler {
         if self.redirects.is_empty() || self.is_draining || !self.is_nobody_left() {
             return;
         }
-        let Some(own) = self.redirects.give_up_waiting() else {
+        let Some(own) = self.redirects.give_up_waiting(self.are_redirected_again()) else {
             let status = self.redirects.status();
             return self.stop(StopCause::Redirected { status }, decision);
         };

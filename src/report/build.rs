@@ -423,7 +423,7 @@ fn next_steps(summary: &Summary, options: &ReportOptions, is_proven: bool) -> Ve
         steps.extend(resuming(summary, options, is_proven));
     }
     if summary.overtaken && rows.superseded > 0 && !is_survey && !again.is_empty() {
-        let newest = command(&format!("{again} --new-batch"));
+        let newest = command(&format!("{} --new-batch", going_on(summary, &options.commands)));
         steps.push(format!(
             "if these inputs are the newest, {newest} to send what is superseded all the same"
         ));
@@ -480,11 +480,26 @@ fn replaying(summary: &Summary, options: &ReportOptions, is_proven: bool) -> Vec
     steps
 }
 
+/// The command that goes on where this run stopped: without the limit that was reached, the budget that was used up, or the
+/// address that redirects. A limit is a matter of the run it was given for (a canary, a night's window): whoever goes on has
+/// seen how that went, and wants the rest; in every step that goes on, or two of them would contradict each other.
+fn going_on<'a>(summary: &Summary, commands: &'a NextCommands) -> &'a str {
+    if summary.exit_code == Some(Exit::Limit.code()) {
+        return &commands.unlimited;
+    }
+    match summary.halt {
+        Some(Halt::Redirected) => &commands.readdressed,
+        Some(Halt::Budget) => &commands.unbudgeted,
+        Some(Halt::NothingAccepted | Halt::RefusalsInARow) | None => &commands.again,
+    }
+}
+
 /// What goes on with a run that left rows pending, where the same command alone would stop where this one did.
 fn resuming(summary: &Summary, options: &ReportOptions, is_proven: bool) -> Option<String> {
     let commands = &options.commands;
+    let again = going_on(summary, commands);
     if summary.exit_code == Some(Exit::Limit.code()) {
-        return Some(format!("run `{}` to resume", commands.unlimited));
+        return Some(format!("run `{again}` to resume"));
     }
     if summary.halt == Some(Halt::Redirected) {
         return Some(readdressing(summary, commands, is_proven));
@@ -504,9 +519,8 @@ fn resuming(summary: &Summary, options: &ReportOptions, is_proven: bool) -> Opti
             let name = super::RowFileKind::Failed.file_name();
             let failed = summary.files.iter().find(|file| file.name == name).map(|file| file.path.as_str());
             Some(format!(
-                "look at {}; run `{}` to go on all the same, without the error budget",
-                failed.unwrap_or(name),
-                commands.unbudgeted
+                "look at {}; run `{again}` to go on all the same, without the error budget",
+                failed.unwrap_or(name)
             ))
         }
         // Redirects end with another exit code.
@@ -524,7 +538,7 @@ fn resuming(summary: &Summary, options: &ReportOptions, is_proven: bool) -> Opti
 /// What goes on with a run that redirects have stopped: the address is wrong, which the same command would name again. Under
 /// another one it is another target, whose journal is empty, unless it is named.
 fn readdressing(summary: &Summary, commands: &NextCommands, is_proven: bool) -> String {
-    let (run, target) = (&commands.readdressed, &summary.target);
+    let (run, target) = (going_on(summary, commands), &summary.target);
     if !is_proven && summary.rows.synced == 0 {
         return format!(
             "correct api.url, or take out of the way what answers in its place, then run `{run}`"

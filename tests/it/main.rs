@@ -147,6 +147,9 @@ mod rings_open;
 // Rings and chains that do not wait for each other.
 mod rings_apart;
 
+// Everybody is turned away in the middle of rings and chains.
+mod rings_stopped;
+
 // What an operator is told, held to what helps.
 mod told;
 

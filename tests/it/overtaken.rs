@@ -95,6 +95,23 @@ fn an_older_open_batch_overwrites_nothing_newer_field_by_field() {
     assert_eq!(tier(&ws, "C-35").as_deref(), Some("monday"));
 }
 
+#[test]
+fn a_limit_that_was_reached_is_in_none_of_the_commands_that_go_on() {
+    let ws = Workspace::new();
+    let rows = |range: std::ops::Range<u32>, tier: &str| -> String {
+        range.map(|row| format!("C-{row},{tier}\n")).collect()
+    };
+    ws.write("monday.csv", format!("crm id,tier\n{}", rows(0..9, "monday")));
+    ws.sync(&["monday.csv", "--max-rows", "2"]).expect(8);
+    ws.write("tuesday.csv", format!("crm id,tier\n{}", rows(6..9, "tuesday")));
+    ws.sync(&["tuesday.csv"]).expect(0);
+    let limited = ws.sync(&["monday.csv", "--max-rows", "1"]).expect(8).expect_books();
+    assert_eq!((limited.rows("superseded"), limited.rows("pending")), (3, 3));
+    let next: Vec<String> = serde_json::from_value(limited.summary()["next"].clone()).unwrap();
+    assert!(next[0].contains("to resume") && next[1].contains("--new-batch"), "{next:?}");
+    assert!(next.iter().all(|step| !step.contains("--max-rows")), "{next:?}");
+}
+
 /// The subjects in doubt after the run was killed, as the next one lists them.
 fn held(ws: &Workspace, args: &[&str]) -> BTreeSet<String> {
     let ran = ws.sync(&[args, &["--in-doubt", "hold"]].concat()).expect(3).expect_books();

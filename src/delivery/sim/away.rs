@@ -88,6 +88,7 @@ fn told(kept: &Kept, token: usize) -> TurnedAway {
     TurnedAway {
         are_left_alone: kept.others_passed && kept.token == token && kept.subjects.len() < FEW_MAX,
         subjects: kept.subjects.iter().copied().collect(),
+        ..TurnedAway::default()
     }
 }
 

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use super::*;
 
 fn turned_away(subjects: std::ops::Range<u64>, are_left_alone: bool) -> Arc<TurnedAway> {
-    Arc::new(TurnedAway { subjects: subjects.map(subject).collect(), are_left_alone })
+    let subjects = subjects.map(subject).collect();
+    Arc::new(TurnedAway { subjects, are_left_alone, ..TurnedAway::default() })
 }
 
 fn forbidden() -> Outcome {
@@ -80,6 +81,84 @@ fn few_left_alone_have_failed_when_the_run_is_continued_and_nobody_else_is_left(
             }
         }
     }
+}
+
+#[test]
+fn few_that_wait_for_each_other_are_not_left_alone_but_for_a_pair() {
+    for outcome in [forbidden(), Outcome::TokenRefused] {
+        for (waiting, have_failed) in [(0, true), (1, true), (2, false)] {
+            let rules = DeliveryRules { turned_away: turned_away(0..3, true), ..proven() };
+            let mut desk = Desk::new(rules);
+            desk.scheduler.note_linked(waiting);
+            let mut desk = desk.with_last(0..3);
+            answer_all(&mut desk, &outcome, false);
+            assert_eq!(failed_ones(&desk).len(), if have_failed { 3 } else { 0 }, "{outcome:?} {waiting}");
+            assert_eq!(desk.stops().len(), usize::from(!have_failed), "{outcome:?} {waiting}");
+        }
+    }
+}
+
+#[test]
+fn those_turned_away_in_an_earlier_batch_have_failed_where_others_have_passed_since() {
+    let of = |were_before, is_same_token| {
+        let subjects = (0..3).map(subject).collect();
+        Arc::new(TurnedAway { subjects, are_left_alone: false, were_before, is_same_token })
+    };
+    for outcome in [forbidden(), Outcome::TokenRefused, Outcome::Redirected] {
+        // A new token may be a wrong one for what is left, and no address has a token.
+        let is_redirect = outcome == Outcome::Redirected;
+        for (were_before, is_same_token, have_passed, have_failed) in [
+            (true, true, true, true),
+            (true, false, true, is_redirect),
+            (true, true, false, false),
+            (false, true, true, false),
+        ] {
+            let rules = DeliveryRules { turned_away: of(were_before, is_same_token), ..proven() };
+            let mut desk = if have_passed { Desk::warm(rules) } else { Desk::new(rules) };
+            desk.scheduler.note_linked(2);
+            let mut desk = desk.with_last(0..3);
+            answer_all(&mut desk, &outcome, false);
+            let about = format!("{outcome:?} {were_before} {is_same_token} {have_passed}");
+            assert_eq!(failed_ones(&desk).len(), if have_failed { 3 } else { 0 }, "{about}");
+            assert_eq!(desk.stops().len(), usize::from(!have_failed), "{about}");
+        }
+    }
+}
+
+#[test]
+fn somebody_who_waits_is_asked_while_a_few_are_kept_back_that_were_turned_away_and_not_when_many_are() {
+    let refused = || Outcome::Refused { signature: "422 #".into() };
+    for (outcome, few, many) in [(forbidden(), 4, 5), (Outcome::Redirected, 2, 3)] {
+        for kept_back in [few, many] {
+            let mut desk = Desk::warm(proven());
+            assert!(desk.scheduler.seeks_testimony().is_empty(), "nobody is kept back");
+            (0..kept_back).for_each(|id| desk.offer(id, id));
+            desk.scheduler.end_of_pass();
+            answer_all(&mut desk, &outcome, false);
+            assert!(desk.scheduler.only_waits() && desk.scheduler.held() as u64 == kept_back);
+            let about = desk.scheduler.seeks_testimony();
+            let sought = if kept_back == few { 0..few } else { 0..0 };
+            assert!(about.into_iter().eq(sought), "{outcome:?} {kept_back}");
+        }
+    }
+    // Nor at first contact, where the first redirect says enough, nor for a refusal that is no token's.
+    let mut desk = Desk::new(DeliveryRules::default());
+    desk.offer(0, 0);
+    desk.scheduler.end_of_pass();
+    answer_all(&mut desk, &refused(), false);
+    assert!(desk.scheduler.held() == 1 && desk.scheduler.seeks_testimony().is_empty());
+}
+
+#[test]
+fn who_is_still_away_is_so_after_a_clear_of_its_subject_was_settled() {
+    let rules = DeliveryRules { turned_away: turned_away(0..2, false), ..proven() };
+    let mut desk = Desk::new(rules);
+    desk.offer(0, 0);
+    desk.send(0);
+    desk.answer(0, Outcome::Refused { signature: "422 #".into() });
+    assert!(!desk.scheduler.still_away().contains(&subject(0)));
+    [0, 7].into_iter().for_each(|of| desk.scheduler.keep_away(subject(of)));
+    assert_eq!(desk.scheduler.still_away().len(), 2, "the other was never away");
 }
 
 #[test]
