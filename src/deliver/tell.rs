@@ -29,6 +29,18 @@ pub(super) struct InTheWay {
     is_page_told: bool,
 }
 
+impl InTheWay {
+    /// Why nothing but probes is sent.
+    fn probing(&self) -> &'static str {
+        match self.latest.as_ref().map(|trouble| trouble.kind) {
+            Some(TroubleKind::Proxy | TroubleKind::Credentials) => "a proxy is in the way, probing",
+            Some(TroubleKind::Certificate) => "a certificate is not accepted, probing",
+            Some(TroubleKind::Page) => "a page of HTML answers in the API's place, probing",
+            Some(TroubleKind::Connection | TroubleKind::Redirect) | None => "server is failing, probing",
+        }
+    }
+}
+
 /// Why sending is slow, in words.
 fn slow_words(slowing: Slowing, adapts: bool) -> String {
     let at_most = |gap_us: u64| format!("at most {}/s", rate(1_000_000_000 / gap_us.max(1)));
@@ -155,7 +167,7 @@ impl Driver<'_, '_> {
             }
             Condition::Open | Condition::Guarding | Condition::Draining => (None, None),
             Condition::Quiet { until_ms } => (Some(self.quiet_reason), Some(until_ms)),
-            Condition::BreakerOpen { .. } => (Some("server is failing, probing"), None),
+            Condition::BreakerOpen { .. } => (Some(self.in_the_way.probing()), None),
             Condition::AwaitingToken => (Some("token refused, reading it again"), None),
         };
         if reason == self.paused {

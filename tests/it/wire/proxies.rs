@@ -223,6 +223,17 @@ fn a_proxy_that_refuses_in_the_middle_of_a_run_is_what_is_told_and_not_the_api()
     );
     assert!(!ran.stderr.contains("API is down or"), "{}", ran.stderr);
     assert!(ran.stderr.contains("give api.proxy the user name and password"), "{}", ran.stderr);
+    // Who watches a run is told the same.
+    let proxy = Proxy::start(None, CREATED);
+    proxy.turn(2, ASKS_FOR_CREDENTIALS);
+    workspace.configure(&format!(
+        "[delivery]\noutage_max = \"1s\"\n[api]\nallow_plain_http = true\nproxy = \"{}\"\n",
+        proxy.url("")
+    ));
+    workspace.write("crm.csv", export(40));
+    let ran = finish(sync(&workspace, NOWHERE)).expect(5).expect_books();
+    assert!(ran.stdout.contains("a proxy is in the way, probing"), "{}", ran.stdout);
+    assert!(!ran.stdout.contains("server is failing"), "{}", ran.stdout);
 }
 
 #[test]
