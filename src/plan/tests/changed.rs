@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::plan::{Sample, SendMode};
-use Ruling::{Folded, RefusedBefore, Send, Unchanged};
+use Ruling::{Folded, RefusedBefore, Send, Superseded, Unchanged};
 
 const NUMBER: FieldKind = FieldKind::Number;
 
@@ -41,6 +41,20 @@ fn the_folded_update_decides_for_all_of_its_rows() {
     let rows = [row(1, &[(IMSI, 1), (ICCID, 1)]), row(1, &[(IMSI, 2), (CLASS, 7)])];
     let plan = check(&rows, &known, &changed(), &[Folded, Send]);
     assert_eq!((not_sent(&plan, 1), not_sent(&plan, 2)), (set(&[IMSI, ICCID]), set(&[IMSI])));
+}
+
+#[test]
+fn a_row_of_which_one_part_is_overtaken_and_the_rest_known_is_superseded_once_its_update_is_acknowledged() {
+    // A newer batch has left the ICCID in doubt. The class is known: only the IMSI, which is of the other row, is sent.
+    let known = vec![synced(1, v(7, 1), &[(CLASS, 3)]), intent(1, v(BATCH + 1, 1), &[(ICCID, 9)])];
+    let rows = [row(1, &[(IMSI, 1)]), row(1, &[(ICCID, 2), (CLASS, 3)])];
+    let plan = check(&rows, &known, &changed(), &[Folded, Send]);
+    assert_eq!((plan.left_out(2), not_sent(&plan, 2)), (set(&[ICCID]), set(&[CLASS])));
+    let acknowledged = [known.clone(), vec![synced(1, v(BATCH, 1), &[(IMSI, 1)])]].concat();
+    check(&rows, &acknowledged, &changed(), &[Unchanged, Superseded]);
+    // As it is alone, before and after.
+    check(&rows[1..], &known, &changed(), &[Superseded]);
+    check(&rows[1..], &acknowledged, &changed(), &[Superseded]);
 }
 
 #[test]
