@@ -5,7 +5,8 @@
 //! deferred subject is let alone until that one has passed. Where the ledger knows nothing all are tried, once in the order of
 //! the file and once against it; where few of them pass, those that stand beside these in the file are next, then those
 //! further off. Where everybody waits for everybody (a swap) all are tried. Nobody is tried again before another one
-//! was synced, and where nobody may be, that is the end.
+//! was synced, and where nobody may be, that is the end; unless somebody waits for what was turned away, and is asked whether
+//! that is everybody's matter.
 //!
 //! Pure. Not here: the passes themselves (`mod.rs`), and what a pass reads (`feed.rs`).
 

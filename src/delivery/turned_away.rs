@@ -6,7 +6,8 @@
 //! sake. Whom a run was stopped for (with a 401, a 403, a redirect, or a refusal at first contact) is sent between others in
 //! the next one, and counts like anybody. Few of whom the
 //! run was stopped after others had passed have failed if they are turned away again when it is continued and nobody else is
-//! left: who continues it under the same token tells that it is good. Not here: who waits for a neighbor (`suspects.rs`,
+//! left: who continues it under the same token tells that it is good. Not so three or more that wait for each other: those
+//! behind the first are asked out of their turn, and fail with it once others have passed in the run of a later batch. Not here: who waits for a neighbor (`suspects.rs`,
 //! `redirects.rs`), the token's state (`token.rs`), and where all this is kept between runs (the caller).
 
 use std::collections::BTreeSet;
