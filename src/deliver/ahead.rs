@@ -79,10 +79,23 @@ impl Driver<'_, '_> {
         if self.ahead.is_on() { self.free == 0 } else { credit.is_exhausted() }
     }
 
+    /// Gives the place of an update in the window back, because it waits for a retry or behind one that does.
+    pub(super) fn give_place_back(&mut self, id: UpdateId, credit: &Credit) {
+        let has_room = self.scheduler.held() < self.rules.rows_held_max;
+        if let Some(held) = self.held.get_mut(&id).filter(|held| has_room && !held.credited) {
+            held.credited = true;
+            self.free += 1;
+            credit.give(1);
+        }
+    }
+
     /// A durable intent: its update may be sent.
-    pub(super) fn offer(&mut self, id: UpdateId) {
+    pub(super) fn offer(&mut self, id: UpdateId, credit: &Credit) {
         let Some(held) = self.held.get(&id) else { return };
         let offer = Offer { id, subject: held.fed.update.subject, chronic: held.fed.chronic };
+        if self.retrying.contains(&offer.subject) {
+            self.give_place_back(id, credit);
+        }
         if self.probe.take_if(|probe| *probe == id).is_some() {
             self.scheduler.offer_probe(offer);
         } else {
@@ -90,13 +103,19 @@ impl Driver<'_, '_> {
         }
     }
 
+    /// One at a time, and beyond the window where that is full: it may be full of rows that fail for ever and of those behind
+    /// them, and then nobody else could show that the server is well.
     fn choose_probe(&mut self) {
         let due_ms = self.scheduler.probe_at_ms().filter(|at_ms| *at_ms <= self.now_ms() + CHOOSE_MS);
-        if let Some(at_ms) = due_ms.filter(|_| self.free > 0)
+        if let Some(at_ms) = due_ms
             && let Some(fed) = self.ahead.choose_probe(at_ms, self.scheduler.untried())
         {
-            self.probe = Some(fed.place.ordinal);
+            let (id, has_place) = (fed.place.ordinal, self.free > 0);
+            self.probe = Some(id);
             self.open(fed);
+            if let Some(held) = self.held.get_mut(&id).filter(|_| !has_place) {
+                held.credited = true;
+            }
         }
     }
 

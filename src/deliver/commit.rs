@@ -63,11 +63,11 @@ impl Driver<'_, '_> {
     }
 
     /// A group is durable: what it opened may be sent, what it settled is reported.
-    pub(super) fn on_durable(&mut self, durable: Durable) {
+    pub(super) fn on_durable(&mut self, durable: Durable, credit: &Credit) {
         self.opening = self.opening.saturating_sub(durable.open.len());
         self.emitter.emit(Event::Committed { records: durable.records });
         for id in durable.open {
-            self.offer(id);
+            self.offer(id, credit);
         }
         for (id, settled) in durable.settled {
             if let Some(held) = self.held.remove(&id) {

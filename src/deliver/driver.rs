@@ -137,6 +137,8 @@ pub(super) struct Driver<'a, 'e> {
     pub(super) is_filling: bool,
     /// Updates whose intents may be opened now: what is free of the window.
     pub(super) free: usize,
+    /// Subjects with an update that waits for a retry.
+    pub(super) retrying: HashSet<SubjectId>,
     /// The update that was chosen to probe, once its intent is durable.
     pub(super) probe: Option<UpdateId>,
     pub(super) permits_in_hand: u32,
@@ -232,6 +234,7 @@ impl<'a, 'e> Driver<'a, 'e> {
             ahead: Ahead::default(),
             is_filling: false,
             free: 0,
+            retrying: HashSet::new(),
             probe: None,
             permits_in_hand: 0,
             handed: 0,
@@ -359,7 +362,7 @@ impl<'a, 'e> Driver<'a, 'e> {
             Wake::Durable(durable) => {
                 self.commits_open -= 1;
                 match durable {
-                    Ok(durable) => self.on_durable(durable),
+                    Ok(durable) => self.on_durable(durable, credit),
                     Err(error) => self.stop(Stopped::Journal(error)),
                 }
             }
@@ -398,8 +401,10 @@ impl<'a, 'e> Driver<'a, 'e> {
     pub(super) fn take(&mut self, decision: Decision, credit: &Credit) {
         for (id, verdict) in decision.verdicts {
             let Some(held) = self.held.get_mut(&id) else { continue };
+            let subject = held.fed.update.subject;
             match settle::settle(&held.fed.update, verdict, self.batch, clock::wall_s()) {
                 Some((record, settled)) => {
+                    self.retrying.remove(&subject);
                     if !held.credited {
                         self.free += 1;
                         credit.give(1);
@@ -407,13 +412,12 @@ impl<'a, 'e> Driver<'a, 'e> {
                     self.records.push(record);
                     self.pending.settled.push((id, settled));
                 }
-                // An update that waits for its retry does not hold up the reading side.
-                None if !held.credited && self.scheduler.held() < self.rules.rows_held_max => {
-                    held.credited = true;
-                    self.free += 1;
-                    credit.give(1);
+                // An update that waits for its retry does not hold up the reading side, nor do those behind it.
+                None => {
+                    self.retrying.insert(subject);
+                    let behind: Vec<UpdateId> = self.scheduler.behind(subject).collect();
+                    [id].into_iter().chain(behind).for_each(|id| self.give_place_back(id, credit));
                 }
-                None => {}
             }
         }
         for action in decision.actions {

@@ -124,7 +124,8 @@ pub struct Steering {
 }
 
 impl DeliverRules {
-    /// Updates whose intents may be open at a time without waiting for a retry: what a crash leaves in doubt. Twice
+    /// Updates whose intents may be open at a time without waiting for a retry, or behind one of their subject that does: what
+    /// a crash leaves in doubt. Twice
     /// what may be in flight keeps the wire busy while intents are made durable; a slow pace needs no more than a
     /// second's worth.
     pub fn window(&self) -> usize {
@@ -413,7 +414,7 @@ pub fn deliver(delivery: Delivery<'_>, emitter: &mut Emitter<'_>) -> Result<Deli
     let updates = delivery.plan.facts().rows.send;
     emitter.emit(Event::DeliveryStarted { updates, is_proven: rules.scheduler.proven });
     tracing::info!(
-        "window: at most {} updates can be in doubt after a crash, besides those that wait for a retry",
+        "window: at most {} updates can be in doubt after a crash, besides those that wait for a retry, or behind one that does",
         rules.window()
     );
     let scheduler = Scheduler::new(rules.scheduler.clone(), clock.now_ms());

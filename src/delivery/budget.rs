@@ -4,6 +4,7 @@
 //! earlier batches, which say nothing of this one. Not here: what a failure is (`ruling.rs`).
 
 use super::decision::{Decision, UpdateId};
+use super::lanes::Exhausted;
 use super::outcome::{Failure, StopCause, Verdict};
 use super::rules::SIGNATURES_MAX;
 use super::schedule::Scheduler;
@@ -16,7 +17,9 @@ impl Scheduler {
         if let Some((subject, is_turned_away)) = known {
             self.away.remove(&subject);
             if failure.kind == FailureKind::Exhausted {
-                self.lanes.note_exhausted(subject, is_turned_away && failure.status == Some(429));
+                let status = failure.status;
+                let was_pushed_back = is_turned_away && status == Some(429);
+                self.lanes.note_exhausted(subject, Exhausted { status, was_pushed_back });
             }
         }
         if !self.lanes.settle(id).is_some_and(|item| item.is_chronic_before()) {

@@ -15,6 +15,10 @@ use super::same::TurnedAway;
 use super::turned_away::Against;
 use crate::digest::SubjectId;
 
+#[cfg(test)]
+pub(super) use charge::EXHAUSTED_MAX;
+pub(super) use charge::Exhausted;
+
 mod charge;
 
 /// Retries that the retry budget may save up.
@@ -47,8 +51,8 @@ enum Stand {
 pub(super) struct Item {
     pub(super) subject: SubjectId,
     pub(super) chronic: bool,
-    /// Whether it is chronic only since an earlier update of its subject ran out of attempts in this run.
-    pub(super) follows_failed: bool,
+    /// How an earlier update of its subject ran out of attempts in this run, where it is chronic only since then.
+    pub(super) follows: Option<Exhausted>,
     /// Requests made for it, whatever became of them.
     pub(super) attempts: u32,
     /// Attempts that count against it.
@@ -111,9 +115,8 @@ pub(super) struct Lanes {
     delayed: BTreeMap<(u64, u64), UpdateId>,
     delayed_chronic: BTreeMap<(u64, u64), UpdateId>,
     delays: u64,
-    /// Subjects of which an update ran out of attempts and none has passed since, as far as they are kept; whether it was pushed
-    /// back for itself.
-    exhausted: HashMap<SubjectId, bool>,
+    /// Subjects of which an update ran out of attempts and none has passed since, as far as they are kept.
+    exhausted: HashMap<SubjectId, Exhausted>,
     /// Attempts launched so far.
     launched: u64,
     in_flight: usize,
@@ -140,12 +143,11 @@ impl Lanes {
     /// Takes an update in, at the end of its subject's lane.
     pub(super) fn offer(&mut self, offer: Offer, is_away: bool) {
         debug_assert!(!self.items.contains_key(&offer.id), "an update is offered once");
-        let failed = self.exhausted.get(&offer.subject).filter(|_| !offer.chronic);
-        let (follows_failed, was_pushed_back) = (failed.is_some(), failed == Some(&true));
+        let follows = self.exhausted.get(&offer.subject).filter(|_| !offer.chronic).copied();
         let item = Item {
             subject: offer.subject,
-            chronic: offer.chronic || follows_failed,
-            follows_failed,
+            chronic: offer.chronic || follows.is_some(),
+            follows,
             attempts: 0,
             charged: 0,
             waived: 0,
@@ -164,7 +166,7 @@ impl Lanes {
             against: None,
             passes: 0,
             unprocessed: 0,
-            pushed_back: if was_pushed_back { PushedBack::behind_own() } else { PushedBack::default() },
+            pushed_back: follows.and_then(Exhausted::pushed_back).unwrap_or_default(),
             turned_away: TurnedAway::default(),
             is_from_behind: false,
             stand: Stand::Behind,
@@ -215,6 +217,11 @@ impl Lanes {
     /// Updates that were never tried, are not chronic, and could be sent as far as they themselves are concerned.
     pub(super) fn fresh(&self) -> usize {
         self.fresh.len()
+    }
+
+    /// Updates behind the first one of this subject.
+    pub(super) fn behind(&self, subject: SubjectId) -> impl Iterator<Item = UpdateId> {
+        self.behind.get(&subject).into_iter().flatten().copied()
     }
 
     /// Moves an update that was just offered before the others, where it is the first of its subject.

@@ -11,6 +11,7 @@ use super::breaker::Blow;
 use super::decision::{Action, Decision, REASON_QUOTA, REASON_RETRY_AFTER, REASON_THROTTLED, UpdateId};
 use super::lanes::Item;
 use super::outcome::{Failure, Outcome, Quota, Seen, Verdict};
+use super::same::{UsedUp, are_own_or_between};
 use super::schedule::Scheduler;
 use super::shed;
 use super::suspects::FORBIDDEN_MAX;
@@ -342,7 +343,7 @@ impl Scheduler {
         let is_own =
             self.answers.on_throttled(&mut item.pushed_back, item.chronic, left) || item.turned_away.is_own();
         let (subject, maybe_applied) = (item.subject, item.maybe_applied);
-        let (is_chronic, follows_failed) = (item.chronic, item.follows_failed);
+        let (is_chronic, follows_failed) = (item.chronic, item.follows.is_some());
         // What is known to be a row's own is nobody else's, and what names no delay is not taken for everybody's while it is
         // always the same rows.
         let has_delay = retry_after_ms.is_some_and(|asked_ms| asked_ms > 0);
@@ -423,9 +424,14 @@ impl Scheduler {
         jitter: f64,
         decision: &mut Decision,
     ) {
-        let Trouble { mut failure, is_chargeable, retry_after_ms, delay_min_ms } = trouble;
+        let Trouble { mut failure, is_chargeable, retry_after_ms, mut delay_min_ms } = trouble;
         if let Some(asked_ms) = retry_after_ms.filter(|asked| *asked > 0) {
-            self.quiet_for(asked_ms, REASON_RETRY_AFTER, now_ms, decision);
+            // As with a 429, what is known to be a row's own is nobody else's.
+            if failure.status == Some(503) && self.lanes.get(id).is_some_and(Item::is_unavailable_alone) {
+                delay_min_ms = delay_min_ms.max(asked_ms.min(self.rules.retry_after_max_ms));
+            } else {
+                self.quiet_for(asked_ms, REASON_RETRY_AFTER, now_ms, decision);
+            }
         }
         let is_shed = failure.status == Some(503);
         if is_chargeable && !(is_shed && self.shed.is_by_rate()) {
@@ -447,9 +453,12 @@ impl Scheduler {
         let counts = !item.chronic && item.confirmed == 0 && !is_alone;
         // Where nothing but chronic rows is sent, nobody may ever pass: one that the application itself answers with an
         // error (and not a gateway or a proxy on its behalf, nor silence) has failed on its own again; so has one that failed
-        // in earlier batches and is answered with 503, which may be either's.
+        // in earlier batches and is answered with 503, which may be either's, and one that fails as an earlier one of its
+        // subject did.
         let is_answered = failure.status.is_some_and(|status| !matches!(status, 407 | 502..=504));
-        let is_own = item.chronic && (is_answered || item.is_chronic_before() && failure.status == Some(503));
+        let is_as_before = item.is_chronic_before() && failure.status == Some(503)
+            || item.fails_like_the_one_before(failure.status);
+        let is_own = item.chronic && (is_answered || is_as_before);
         let blow = Blow { id, subject: item.subject, counts, is_chargeable, is_own, epoch: item.sent.0 };
         let struck = self.breaker.on_failure(blow, plain_heads, now_ms);
         // What the server does to many is not the row's, up to what no chance explains.
@@ -547,10 +556,15 @@ impl Scheduler {
     }
 
     /// Nobody is left whose answer could tell those whose attempts are used up from the server. They have failed if that is
-    /// known of each: others have passed after a failure of it, or the application itself answers it with an error (and not
+    /// known of each: others have passed after a failure of it, or of an earlier one of its subject that failed like it, or the application itself answers it with an error (and not
     /// a gateway or a proxy on its behalf, nor silence). Else it is the server's, as long as nobody passes: up to `outage_max`.
     pub(super) fn give_up_condemned(&mut self, decision: &mut Decision) {
-        if self.condemned.keys().all(|id| self.is_own(*id) || self.is_among_same(*id)) {
+        let used_up = self.condemned.iter().map(|(id, condemned)| UsedUp {
+            id: *id,
+            is_own: self.is_own(*id, condemned),
+            is_turned_away: self.same.are_known() && condemned.failure.status == Some(503),
+        });
+        if are_own_or_between(used_up) {
             return self.fail_condemned(u64::MAX, decision);
         }
         let now_ms = self.free.looked_ms();
@@ -561,26 +575,13 @@ impl Scheduler {
     }
 
     /// Whether it is known of an update whose attempts are used up that it fails on its own.
-    fn is_own(&self, id: UpdateId) -> bool {
+    fn is_own(&self, id: UpdateId, condemned: &Condemned) -> bool {
         self.lanes.get(id).is_some_and(|item| {
             let is_answered = item.answered.saturating_mul(2) >= item.charged;
-            item.is_chronic_before() || item.is_passed_over || is_answered || item.is_turned_away_alone()
+            let is_as_before =
+                item.is_chronic_before() || item.fails_like_the_one_before(condemned.failure.status);
+            is_as_before || item.is_passed_over || is_answered || item.is_turned_away_alone()
         })
-    }
-
-    /// Whether an update that was first turned away when nobody was left to pass stands in the file between such that are known
-    /// to be for their own sake, where it is always the same ones: rows that fail for their own sake stand together.
-    fn is_among_same(&self, id: UpdateId) -> bool {
-        let is_turned_away = |other: &UpdateId| {
-            self.condemned.get(other).is_some_and(|condemned| condemned.failure.status == Some(503))
-        };
-        let is_beside = |mut others: &mut dyn Iterator<Item = UpdateId>| {
-            (&mut others).take_while(is_turned_away).any(|other| self.is_own(other))
-        };
-        self.same.are_known()
-            && is_turned_away(&id)
-            && is_beside(&mut (0..id).rev())
-            && is_beside(&mut (id + 1..))
     }
 
     /// Fails the condemned whose last attempt is not younger than this.

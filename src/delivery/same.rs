@@ -8,6 +8,8 @@
 //!
 //! Not here: single rows that are pushed back (`alone.rs`), and the rate that passes (`shed.rs`).
 
+use super::decision::UpdateId;
+
 /// Others that pass between two times an update is turned away, from which it counts as asked again.
 const PASSED_MIN: u64 = 2;
 
@@ -58,6 +60,44 @@ pub(super) struct Same {
     /// Whether that was taken back since it was asked.
     is_taken_back: bool,
     in_a_row: u32,
+}
+
+/// An update whose attempts are used up, where nobody is left to pass.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct UsedUp {
+    pub(super) id: UpdateId,
+    /// Whether it is known to fail for its own sake.
+    pub(super) is_own: bool,
+    /// Whether it was turned away last.
+    pub(super) is_turned_away: bool,
+}
+
+/// Whether all of them, in the order of ids, fail for their own sake: each is known to, or stands in the file between such,
+/// with nobody but those turned away from one to the other. Rows that fail for their own sake stand together. One look at
+/// each of them.
+pub(super) fn are_own_or_between(all: impl IntoIterator<Item = UsedUp>) -> bool {
+    // The one before, if it was turned away; whether one that is known stands in the stretch up to it; and whether one waits
+    // for such a one behind it.
+    let (mut before, mut has_own, mut waits) = (None, false, false);
+    for UsedUp { id, is_own, is_turned_away } in all {
+        let goes_on =
+            is_turned_away && before.is_some_and(|before: UpdateId| before.checked_add(1) == Some(id));
+        if !goes_on {
+            if waits {
+                return false;
+            }
+            has_own = false;
+        }
+        before = is_turned_away.then_some(id);
+        if is_own {
+            (has_own, waits) = (is_turned_away, false);
+        } else if is_turned_away && has_own {
+            waits = true;
+        } else {
+            return false;
+        }
+    }
+    !waits
 }
 
 impl TurnedAway {
@@ -151,6 +191,10 @@ impl Same {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
     use super::*;
 
     /// Rounds in which so many healthy rows are asked and each of the others again; whether they are taken for the same ones.
@@ -182,6 +226,49 @@ mod tests {
     fn whoever_passes_when_asked_again_is_not() {
         assert!(!are_same(30, 10, 20, |round, at| (round as usize + at).is_multiple_of(3)));
         assert!(!are_same(30, 10, 20, |round, at| round % 2 == 1 && at < 8), "a part of them does");
+    }
+
+    /// The same by walking from each of them both ways.
+    fn are_own_or_between_by_walking(all: &BTreeMap<UpdateId, (bool, bool)>) -> bool {
+        let is_beside = |others: &mut dyn Iterator<Item = UpdateId>| {
+            let known =
+                others.map_while(|other| all.get(&other).filter(|(_, is_turned_away)| *is_turned_away));
+            known.into_iter().any(|(is_own, _)| *is_own)
+        };
+        all.iter().all(|(id, (is_own, is_turned_away))| {
+            *is_own || *is_turned_away && is_beside(&mut (0..*id).rev()) && is_beside(&mut (*id + 1..))
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn one_look_at_each_finds_what_a_walk_from_each_of_them_does(
+            first in 0_u64..3,
+            rows in prop::collection::vec((0..20_u32, 0..10_u32, 0..20_u32), 0..12),
+        ) {
+            // Gaps, rows known to fail for their own sake, and such that were turned away, each more or less often.
+            let rows = (first..).zip(rows).filter(|(_, (gap, ..))| *gap > 0);
+            let all: BTreeMap<_, _> = rows.map(|(id, (_, own, away))| (id, (own > 3, away > 0))).collect();
+            let looked = are_own_or_between(
+                all.iter().map(|(id, (is_own, is_turned_away))| UsedUp { id: *id, is_own: *is_own, is_turned_away: *is_turned_away }),
+            );
+            prop_assert_eq!(looked, are_own_or_between_by_walking(&all));
+        }
+    }
+
+    #[test]
+    fn who_stands_between_such_as_are_known_is_like_them() {
+        let are = |rows: &str| {
+            let used_up = |(id, row): (u64, char)| UsedUp {
+                id,
+                is_own: "oO".contains(row),
+                is_turned_away: "ou".contains(row),
+            };
+            are_own_or_between((0..).zip(rows.chars()).filter(|(_, row)| *row != ' ').map(used_up))
+        };
+        // Known or unknown, turned away (small) or failing otherwise; a gap between.
+        assert!(are("") && are("o") && are("O") && are("ouuuo") && are("ouo ouo O"));
+        assert!(!are("u") && !are("uo") && !are("ou") && !are("ou o") && !are("ouOuo") && !are("oUo"));
     }
 
     #[test]

@@ -174,6 +174,11 @@ impl Scheduler {
         self.lanes.fresh()
     }
 
+    /// Updates that wait behind another one of this subject, in their order.
+    pub fn behind(&self, subject: SubjectId) -> impl Iterator<Item = UpdateId> {
+        self.lanes.behind(subject)
+    }
+
     /// Says whether more updates that were never tried are on their way: read, or about to be, and not yet offered.
     /// Retries keep to their budget then, even while no first try is held. To be said again whenever it changes: while
     /// it is said, a retry may wait for an offer.

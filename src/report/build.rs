@@ -472,8 +472,13 @@ fn replaying(summary: &Summary, options: &ReportOptions, is_proven: bool) -> Vec
     } else {
         format!("{replay} to send again what failed, once the API is well")
     };
-    // The batch is open, and refusals stand in it.
-    if summary.rows.pending > 0 {
+    // The batch is open: refusals stand in it, and what ran out of attempts does not.
+    let has_run_out = summary.signatures.iter().any(|complaint| !may_be_wrong(complaint));
+    let is_open = summary.rows.pending > 0 || summary.exit_code == Some(Exit::Temporary.code());
+    if is_open && has_run_out {
+        step += "; continuing this run sends what ran out of attempts again, last";
+    }
+    if summary.rows.pending > 0 && is_wrong {
         step += "; continuing this run leaves out what was refused, unless with --retry-failed";
     }
     steps.push(step);

@@ -21,6 +21,7 @@ mod quiet;
 mod refused;
 mod retried;
 mod same;
+mod same_each;
 pub(crate) mod scripted;
 mod slowing;
 mod stopping;

@@ -10,21 +10,38 @@ use crate::digest::SubjectId;
 /// Passes in which an update whose attempts are used up, and of whom nobody's answer has told, is tried once more.
 const PASSES_MAX: u32 = 3;
 
-/// Subjects of which it is kept that an update ran out of attempts.
-const EXHAUSTED_MAX: usize = 1 << 16;
+/// Subjects of which it is kept that an update ran out of attempts: some 4 MiB. Later updates of those beyond are taken as
+/// any others: they testify, and where nobody else is left they look like an outage; none of them is lost or sent twice.
+pub(in super::super) const EXHAUSTED_MAX: usize = 1 << 16;
+
+/// How an update ran out of attempts for its own sake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in super::super) struct Exhausted {
+    /// Status of its last answer; `None` where none came.
+    pub(in super::super) status: Option<u16>,
+    /// Whether it was pushed back for its own sake.
+    pub(in super::super) was_pushed_back: bool,
+}
+
+impl Exhausted {
+    /// What that tells of the 429 of those behind it.
+    pub(super) fn pushed_back(self) -> Option<PushedBack> {
+        self.was_pushed_back.then(PushedBack::behind_own)
+    }
+}
 
 impl Lanes {
     /// An update of this subject ran out of attempts, and others have shown that it is its own fault: those behind it may fail
     /// like it, one after the other, and would look like an outage when nobody else is left. They go last.
-    pub(in super::super) fn note_exhausted(&mut self, subject: SubjectId, was_pushed_back: bool) {
-        if self.exhausted.len() < EXHAUSTED_MAX {
-            self.exhausted.insert(subject, was_pushed_back);
+    pub(in super::super) fn note_exhausted(&mut self, subject: SubjectId, how: Exhausted) {
+        if self.exhausted.len() < EXHAUSTED_MAX || self.exhausted.contains_key(&subject) {
+            self.exhausted.insert(subject, how);
         }
         for id in self.behind.get(&subject).into_iter().flatten() {
-            if let Some(item) = self.items.get_mut(id).filter(|item| !item.chronic) {
-                (item.chronic, item.follows_failed) = (true, true);
-                item.pushed_back = if was_pushed_back { PushedBack::behind_own() } else { item.pushed_back };
-                self.plain -= 1;
+            if let Some(item) = self.items.get_mut(id).filter(|item| !item.is_chronic_before()) {
+                self.plain -= usize::from(!item.chronic);
+                (item.chronic, item.follows) = (true, Some(how));
+                item.pushed_back = how.pushed_back().unwrap_or(item.pushed_back);
             }
         }
     }
@@ -43,7 +60,13 @@ impl Lanes {
 impl Item {
     /// Whether its subject failed before this run: what turns it away may be its own.
     pub(in super::super) fn is_chronic_before(&self) -> bool {
-        self.chronic && !self.follows_failed
+        self.chronic && self.follows.is_none()
+    }
+
+    /// Whether this answer, or none, is how an earlier update of its subject failed for its own sake: then it is its own, too,
+    /// whether somebody is left to show that or not.
+    pub(in super::super) fn fails_like_the_one_before(&self, status: Option<u16>) -> bool {
+        self.follows.is_some_and(|before| before.status == status)
     }
 
     /// Charges it with a failure, which is waived where it is excused and not too often. Whether it is exhausted then: out of
@@ -69,6 +92,11 @@ impl Item {
     /// Whether it is known to be pushed back or turned away for its own sake.
     pub(in super::super) fn is_turned_away_alone(&self) -> bool {
         self.pushed_back.is_own() || self.turned_away.is_own()
+    }
+
+    /// Whether a 503 of it is known to be its own.
+    pub(in super::super) fn is_unavailable_alone(&self) -> bool {
+        self.turned_away.is_own() || self.fails_like_the_one_before(Some(503))
     }
 
     /// Whether it may be tried once more in the pass that begins although its attempts are used up.

@@ -10,8 +10,11 @@ use crate::delivery::outcome::{Outcome, Seen, StopCause, Verdict};
 use crate::delivery::{Action, Attempt, DeliveryRules, UpdateId};
 use crate::ledger::FailureKind;
 use books::{Budget, Rate, Streak};
+use turned_away::LONELY_MIN;
 
 mod books;
+mod followers;
+mod turned_away;
 
 /// Refused subjects that are enough for the guard at first contact where nothing is left to try.
 const GUARD_LAST_SUBJECTS: usize = 3;
@@ -21,22 +24,6 @@ const GUARD_LAST_SUBJECTS: usize = 3;
 const TRIED_MAX: u32 = 10;
 /// The same on days of rows that are refused for their own sake, each of which is tried once more.
 const TRIED_AWAY_MAX: u32 = 48;
-
-/// Others that pass between two 429 of a row, and how often they do, before the next one can be the row's own.
-const LONELY_PASSES: u64 = 4;
-const LONELY_MIN: u32 = 2;
-
-/// Of so few updates that are left when the input is over nobody else can tell: 429 are their own from the third in a row
-/// without anybody passing, once those have lasted for this part of `outage_max`.
-const LAST_SUBJECTS: usize = 3;
-const LAST_TIMES: u32 = 3;
-const LAST_PART: u64 = 15;
-
-/// It is always the same ones that are turned away, where so many are again after others have passed, and few of them pass:
-/// such a part of those.
-const SAME_PASSES: u64 = 2;
-const SAME_MIN: u64 = 7;
-const SAME_PART: u64 = 2;
 
 /// Something that happened.
 #[derive(Debug, Clone)]
@@ -92,6 +79,8 @@ struct Book {
     is_answered: bool,
     /// Failures that may be its own, with somebody's definite answer after them.
     solid: u32,
+    /// Those of them that are no 429.
+    confirmed: u32,
     /// When the first failure was that may be its own, on the clock of the time nothing held the run.
     failed_first_ms: Option<u64>,
     /// Definite answers at its latest 429, and how many of them came after enough others had passed.
@@ -103,6 +92,8 @@ struct Book {
     is_known: bool,
     /// Definite answers when it was turned away last, with 429 or 503.
     turned_away: Option<u64>,
+    /// It seems to be turned away for its own sake.
+    is_turned_away_alone: bool,
 }
 
 /// The checker's books.
@@ -120,9 +111,11 @@ pub(crate) struct Checker {
     are_first_tries_coming: bool,
     /// Updates that are held and not chronic.
     plain: usize,
+    /// Those of them whose answers tell of the server.
+    witnesses: usize,
     deferred: BTreeSet<u64>,
-    /// Subjects of which an update ran out of attempts, and none has passed since.
-    exhausted: BTreeSet<u64>,
+    /// Subjects of which an update ran out of attempts, and none has passed since: the status of its last answer.
+    exhausted: BTreeMap<u64, Option<u16>>,
     /// Subjects with an update on the wire.
     on_wire: BTreeMap<u64, UpdateId>,
     /// Failures that may be a row's own, without a definite answer after them.
@@ -209,9 +202,14 @@ impl Checker {
     fn see_offer(&mut self, id: UpdateId, subject: u64, chronic: bool) -> Result<(), String> {
         let is_again = self.books.get(&id).is_none_or(|book| book.is_settled && book.is_deferred);
         ensure(is_again, || format!("{id} offered twice"))?;
-        let follows_failed = self.exhausted.contains(&subject);
-        self.books.insert(id, Book { subject, chronic, follows_failed, ..Book::default() });
+        let mut book = Book { subject, chronic, ..Book::default() };
+        if let Some(status) = self.exhausted.get(&subject) {
+            book.follow(*status);
+        }
+        let follows_failed = book.follows_failed;
         self.plain += usize::from(!chronic);
+        self.witnesses += usize::from(book.testifies());
+        self.books.insert(id, book);
         let order = self.order.entry(subject).or_default();
         order.push(id);
         if order.len() == 1 && !chronic && !follows_failed {
@@ -251,6 +249,7 @@ impl Checker {
         ensure(in_flight < in_flight_max, || format!("{in_flight} on the wire already{where_at}"))?;
         let (plain, are_coming) = (self.plain, self.are_first_tries_coming);
         let are_firsts_left = are_coming || self.firsts.iter().any(|other| *other != id);
+        self.see_follower_sent(attempt)?;
         self.sends += 1;
         let send = self.sends;
         let book = self.book(id)?;
@@ -274,8 +273,10 @@ impl Checker {
         let are_same = self.see_turned_away(now_ms, id, seen)?;
         let book = self.book(id)?;
         let is_lonely = book.lonely >= LONELY_MIN;
+        let is_alone = book.is_turned_away_alone;
         book.in_flight = false;
-        let (subject, is_chronic, is_plain) = (book.subject, book.chronic, !book.chronic && !book.is_known);
+        let (subject, is_chronic, is_plain) =
+            (book.subject, book.chronic, book.testifies() && !book.is_known);
         let is_new_volley = book.sent_ms >= volley_from_ms;
         let (mut is_definite, mut is_failure, mut quiet_ms) = (false, false, None);
         match outcome {
@@ -297,7 +298,7 @@ impl Checker {
                 }
             }
             Outcome::ServerFailed { retry_after_ms, .. } => {
-                quiet_ms = *retry_after_ms;
+                quiet_ms = retry_after_ms.filter(|_| !is_alone || seen.status != Some(503));
                 is_failure = true;
             }
             // A page of HTML is the server's fault but at first contact, and no simulated server answers with one.
@@ -366,53 +367,6 @@ impl Checker {
         Ok(())
     }
 
-    /// Whether it seems to be always the same ones that are turned away.
-    fn see_turned_away(&mut self, now_ms: u64, id: UpdateId, seen: &Seen) -> Result<bool, String> {
-        let is_pushed_back = matches!(seen.outcome, Outcome::Throttled { .. });
-        let is_so = is_pushed_back || seen.status == Some(503);
-        let passes = self.passes;
-        let book = self.book(id)?;
-        let were_others_passed = book.turned_away.is_some_and(|then| passes >= then + SAME_PASSES);
-        let was_turned_away = book.turned_away.is_some();
-        if is_so {
-            book.turned_away = Some(passes);
-            self.again.0 += u64::from(were_others_passed);
-        } else if seen.outcome == Outcome::Acknowledged {
-            self.again.1 += u64::from(was_turned_away);
-        }
-        let are_same = self.again.0 >= SAME_MIN && self.again.1 * SAME_PART <= self.again.0;
-        if is_pushed_back {
-            self.see_pushed_back(now_ms, id, are_same)?;
-        }
-        Ok(are_same)
-    }
-
-    /// A 429 is everybody's, unless others pass between it and the next, again and again.
-    fn see_pushed_back(&mut self, now_ms: u64, id: UpdateId, are_same: bool) -> Result<(), String> {
-        let (passes, free_ms, lasting_ms) = (self.passes, self.free_ms, self.rules.outage_max_ms / LAST_PART);
-        let heads = self.order.values().filter_map(|order| order.first());
-        let are_few = heads.filter(|head| !self.books[*head].chronic).count() <= LAST_SUBJECTS;
-        let is_last = self.is_input_over && (are_same || are_few);
-        let book = self.book(id)?;
-        let since = book.pushed_back.replace(passes);
-        let is_quiet = passes > 0 && since.is_none_or(|since| since == passes);
-        let (from_ms, times) = book.last.unwrap_or((now_ms, 0));
-        book.last = (is_last && is_quiet).then_some((from_ms, times + 1));
-        if book.last.is_some() && times + 1 >= LAST_TIMES && now_ms - from_ms >= lasting_ms {
-            book.lonely = book.lonely.max(LONELY_MIN - 1) + 1;
-        }
-        let have_others_passed = since.is_some_and(|since| passes >= since + LONELY_PASSES);
-        book.lonely += u32::from(have_others_passed);
-        if are_same && since.is_some_and(|since| passes >= since + SAME_PASSES) {
-            book.lonely = book.lonely.max(LONELY_MIN);
-        }
-        if book.lonely >= LONELY_MIN {
-            book.solid += 1;
-            book.failed_first_ms.get_or_insert(free_ms);
-        }
-        Ok(())
-    }
-
     /// Somebody had a definite answer: the failures before it are the rows' own.
     fn see_definite(&mut self, witness: UpdateId) -> Result<(), String> {
         self.was_well = true;
@@ -428,7 +382,7 @@ impl Checker {
                 book.failed_first_ms = book.failed_first_ms.filter(|_| book.solid > 0);
                 continue;
             }
-            book.solid += loose;
+            (book.solid, book.confirmed) = (book.solid + loose, book.confirmed + loose);
             book.is_known |= loose > 0;
         }
         Ok(())
@@ -518,7 +472,7 @@ impl Checker {
                     let subject = book.subject;
                     self.deferred.insert(subject);
                 }
-                Verdict::Failed(_) if exhausted(verdict) => {
+                Verdict::Failed(failure) if exhausted(verdict) => {
                     let charged = book.solid + loose;
                     let elapsed_ms = free_ms - book.failed_first_ms.unwrap_or(free_ms);
                     let is_late = elapsed_max_ms.is_some_and(|max_ms| elapsed_ms > max_ms);
@@ -528,7 +482,7 @@ impl Checker {
                     ensure(!is_open, || format!("{id} exhausted while the server is down"))?;
                     let is_heard = witness.is_some_and(|witness| witness != *id);
                     ensure(is_heard || nobody_left, || format!("{id} exhausted without testimony"))?;
-                    self.see_exhausted(*id)?;
+                    self.see_exhausted(*id, failure.status)?;
                 }
                 Verdict::Failed(failure) => {
                     let is_undecided = matches!(failure.status, Some(403 | 300..=399));
@@ -543,16 +497,6 @@ impl Checker {
         Ok(())
     }
 
-    /// An update ran out of attempts: those of its subject go last.
-    fn see_exhausted(&mut self, id: UpdateId) -> Result<(), String> {
-        let subject = self.book(id)?.subject;
-        self.exhausted.insert(subject);
-        for behind in self.order.get(&subject).cloned().unwrap_or_default() {
-            self.book(behind)?.follows_failed = true;
-        }
-        Ok(())
-    }
-
     /// Whether all that are held have failed, or wait for somebody else.
     fn is_nobody_left(&self) -> bool {
         let mut heads = self.order.values().filter_map(|order| order.first()).map(|id| &self.books[id]);
@@ -563,8 +507,9 @@ impl Checker {
         let book = self.book(id)?;
         ensure(!book.is_settled && !book.in_flight, || format!("{id} ends twice, or on the wire"))?;
         book.is_settled = true;
-        let (subject, chronic) = (book.subject, book.chronic);
+        let (subject, chronic, was_witness) = (book.subject, book.chronic, book.testifies());
         self.plain -= usize::from(!chronic);
+        self.witnesses -= usize::from(was_witness);
         self.firsts.remove(&id);
         if let Some(order) = self.order.get_mut(&subject) {
             order.retain(|waiting| *waiting != id);

@@ -1,9 +1,9 @@
 //! A day: everything that will happen in it, drawn from a seed. Days are compressed: minutes of virtual time, a few hundred
-//! updates; every twenty-first seed is a day of the same sort.
+//! updates; sorts take turns from seed to seed.
 //!
 //! Not here: how the day goes (`mod.rs`), and what must be true of it (`checker.rs` at every step, `evening.rs` at its end).
 
-use bad::{away, head, pushed_back, same, turned_away, waves};
+use bad::{away, each, head, mending, pushed_back, same, turned_away, waves};
 
 use super::dice::Dice;
 use super::planted::Flaw;
@@ -24,8 +24,10 @@ pub(crate) enum Kind {
     Redirected,
     /// Fails with 5xx every time.
     Poison,
-    /// Is answered with a plain 503 every time.
-    TurnedAway,
+    /// Is answered with 503 every time, which may name a delay.
+    TurnedAway(Option<u64>),
+    /// Is answered with a plain 503 up to a moment, and then taken in.
+    TurnedAwayUntil(u64),
     /// Is answered with 429 every time.
     PushedBack(Option<u64>),
     /// Its subject has a value, and wants another that nobody else may have.
@@ -38,7 +40,7 @@ pub(crate) enum Kind {
 impl Kind {
     /// Whether it is answered with what may pass, every time.
     pub(crate) fn fails_for_ever(self) -> bool {
-        matches!(self, Kind::Poison | Kind::TurnedAway | Kind::PushedBack(_))
+        matches!(self, Kind::Poison | Kind::TurnedAway(_) | Kind::PushedBack(_))
     }
 }
 
@@ -139,6 +141,10 @@ pub(crate) enum Sort {
     Head,
     /// Rows that are turned away or pushed back every time, many of them, anywhere in the file.
     Same,
+    /// Rows that are turned away for a while, many of them, and what comes behind them.
+    Mending,
+    /// Subjects that fail every time, each with several updates.
+    Each,
     /// Some rows are pushed back every time.
     PushedBack,
     /// Some rows are turned away every time, in a small file.
@@ -168,7 +174,7 @@ pub(crate) enum Sort {
 }
 
 /// By the seed's remainder.
-pub(crate) const SORTS: [Sort; 21] = [
+pub(crate) const SORTS: [Sort; 23] = [
     Sort::Any,
     Sort::Outage,
     Sort::Away,
@@ -190,6 +196,8 @@ pub(crate) const SORTS: [Sort; 21] = [
     Sort::TurnedAway,
     Sort::Waves,
     Sort::Same,
+    Sort::Mending,
+    Sort::Each,
 ];
 
 /// A day.
@@ -240,6 +248,8 @@ pub(crate) fn day_about(sort: Sort, seed: u64) -> Day {
         Sort::Poison => poison(&mut dice),
         Sort::Head => head(&mut dice),
         Sort::Same => same(&mut dice),
+        Sort::Mending => mending(&mut dice),
+        Sort::Each => each(&mut dice),
         Sort::PushedBack => pushed_back(&mut dice),
         Sort::TurnedAway => turned_away(&mut dice),
         Sort::Away => away(&mut dice),

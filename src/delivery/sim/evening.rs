@@ -2,7 +2,7 @@
 //!
 //! Not here: the promises held at every step (`checker.rs`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::checker::ensure;
 use super::day::{Day, Kind, Phase, Sort};
@@ -18,6 +18,13 @@ const PUSHED_BACK_MS_MAX: u64 = 90_000;
 
 /// Time that many rows which are turned away for ever may cost the others.
 const SAME_MS_MAX: u64 = 120_000;
+
+/// Attempts of an update behind one of its subject that ran out of them, as a multiple of those it has: what failed while the
+/// server was taken for down is given back.
+const FOLLOWER_TIMES: u32 = 5;
+
+/// Time that rows which are turned away for a while may cost the others.
+const MENDING_MS_MAX: u64 = 60_000;
 
 /// Mean of the attempts of rows that are turned away for ever, as a multiple of those they have.
 const TURNED_AWAY_TIMES: u32 = 5;
@@ -39,8 +46,9 @@ pub(crate) struct Evening {
     pub(crate) stop: Option<StopCause>,
     /// Every attempt: when, and how many were on the wire then.
     pub(crate) sent: Vec<(u64, usize)>,
-    /// Attempts of each update.
+    /// Attempts of each update, and when the last one was.
     pub(crate) attempts: BTreeMap<UpdateId, u32>,
+    pub(crate) last_ms: BTreeMap<UpdateId, u64>,
     pub(crate) attempts_while_down: u64,
     pub(crate) probes: u64,
     pub(crate) openings: u64,
@@ -94,6 +102,8 @@ impl Evening {
             Sort::Poison => self.judge_poison(day),
             Sort::Head => self.judge_head(day),
             Sort::Same => self.judge_same(day),
+            Sort::Mending => self.judge_mending(day),
+            Sort::Each => self.judge_each(day),
             Sort::PushedBack => self.judge_pushed_back(day),
             Sort::TurnedAway => self.judge_turned_away(day),
             Sort::Pushback | Sort::Dropping | Sort::Trickle => self.judge_all_synced(day),
@@ -154,7 +164,10 @@ impl Evening {
         let poison: Vec<UpdateId> =
             (0..).zip(&day.lines).filter(|(_, line)| line.kind.fails_for_ever()).map(|(id, _)| id).collect();
         let exhausted = self.exhausted();
-        ensure(exhausted == poison, || format!("exhausted are {exhausted:?}, and poison is {poison:?}"))?;
+        ensure(exhausted == poison, || {
+            let stop = &self.stop;
+            format!("exhausted are {exhausted:?}, and poison is {poison:?}; stopped for {stop:?}")
+        })?;
         ensure(self.stop.is_none(), || format!("poison stopped the run: {:?}", self.stop))
     }
 
@@ -168,6 +181,50 @@ impl Evening {
         let ideal_ms = day.lines.len() as u64 * 1_000 / day.pace.rate_per_s;
         let most_ms = ideal_ms * 2 + SAME_MS_MAX;
         ensure(self.synced_ms <= most_ms, || format!("{} ms for what {ideal_ms} are enough", self.synced_ms))
+    }
+
+    /// Who has attempts left when it is not turned away any more is synced, and so is everybody else, at the rate that there was.
+    fn judge_mending(&self, day: &Day) -> Result<(), String> {
+        ensure(self.stop.is_none(), || format!("stopped for {:?}", self.stop))?;
+        for (id, line) in (0..).zip(&day.lines) {
+            let until_ms = if let Kind::TurnedAwayUntil(until_ms) = line.kind { until_ms } else { 0 };
+            let (fate, last_ms) = (self.fates.get(&id), self.last_ms.get(&id).copied().unwrap_or_default());
+            ensure(fate == Some(&Fate::Synced) || last_ms < until_ms, || {
+                format!("{id} is {fate:?}, sent last at {last_ms} ms and turned away until {until_ms}")
+            })?;
+        }
+        // Every attempt takes its share of the rate.
+        let bad = day.lines.iter().filter(|line| line.kind != Kind::Good).count() as u64;
+        let attempts = day.lines.len() as u64 + bad * u64::from(day.rules.attempts_max);
+        let ideal_ms = attempts * 1_000 / day.pace.rate_per_s;
+        let most_ms = ideal_ms * 3 / 2 + MENDING_MS_MAX;
+        ensure(self.synced_ms <= most_ms, || format!("{} ms for what {ideal_ms} are enough", self.synced_ms))
+    }
+
+    /// Subjects that fail every time fail with all of their updates, and with each after about the attempts that it has; unless
+    /// one was first tried when nobody else was left, which nobody tells from an outage: all others are synced then.
+    fn judge_each(&self, day: &Day) -> Result<(), String> {
+        if self.stop.is_some() {
+            return self.judge_left_alone(day);
+        }
+        self.judge_poison(day)?;
+        let mut before = BTreeSet::new();
+        for (id, line) in (0..).zip(&day.lines).filter(|(_, line)| line.kind.fails_for_ever()) {
+            let (attempts, is_first) = (self.attempts.get(&id).copied(), before.insert(line.subject));
+            ensure(is_first || attempts <= Some(day.rules.attempts_max * FOLLOWER_TIMES), || {
+                format!("{id}, behind a failed one, was tried {attempts:?} times")
+            })?;
+        }
+        Ok(())
+    }
+
+    fn judge_left_alone(&self, day: &Day) -> Result<(), String> {
+        ensure(self.stop == Some(StopCause::Outage), || format!("stopped for {:?}", self.stop))?;
+        for (id, line) in (0..).zip(&day.lines) {
+            let (is_synced, is_good) = (self.fates.get(&id) == Some(&Fate::Synced), line.kind == Kind::Good);
+            ensure(is_synced == is_good, || format!("{id} is {:?} where few are left", self.fates.get(&id)))?;
+        }
+        Ok(())
     }
 
     /// Everybody waits with every 429, and no longer for what it seems to tell of a rate.

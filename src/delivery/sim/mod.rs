@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 use crate::delivery::outcome::{Outcome, Seen, Verdict};
 use crate::delivery::{Action, Ahead, Attempt, Decision, Offer, Scheduler, TokenRead, UpdateId};
 use crate::digest::SubjectId;
+use crate::ledger::FailureKind;
 use checker::{Checker, Fact};
 use day::{Day, Phase, Sort};
 use dice::Dice;
@@ -73,6 +74,9 @@ struct World {
     /// Whether the scheduler was told that the pass is the last one.
     is_last: bool,
     deferred: BTreeSet<UpdateId>,
+    /// Subjects of which an update ran out of attempts, and those with one that waits for a retry.
+    exhausted: BTreeSet<u64>,
+    retrying: BTreeSet<u64>,
     synced: usize,
     /// Answers under way: moment, tie, update.
     answers: BinaryHeap<Reverse<(u64, u64, UpdateId)>>,
@@ -122,6 +126,8 @@ fn lived(day: Day, seed: u64, is_mixed: bool) -> Result<World, String> {
         is_input_over: false,
         is_last: false,
         deferred: BTreeSet::new(),
+        exhausted: BTreeSet::new(),
+        retrying: BTreeSet::new(),
         synced: 0,
         answers: BinaryHeap::new(),
         seen: BTreeMap::new(),
@@ -290,12 +296,16 @@ impl World {
             self.ahead.clear();
         }
         if self.scheduler.is_down() {
-            let Some(at_ms) = self.scheduler.probe_at_ms().filter(|_| self.free > 0) else { return Ok(()) };
+            let Some(at_ms) = self.scheduler.probe_at_ms() else { return Ok(()) };
             let untried = self.scheduler.untried();
             if at_ms <= self.now_ms + CHOOSE_MS
                 && let Some(id) = self.ahead.choose_probe(at_ms, untried)
             {
                 self.see_offer(id)?;
+                if self.free == 0 {
+                    // It takes no place in the window.
+                    self.credited.insert(id);
+                }
                 let offer = self.offer(id);
                 self.scheduler.offer_probe(offer);
             }
@@ -318,13 +328,20 @@ impl World {
     }
 
     fn subject(&self, id: UpdateId) -> SubjectId {
-        let known_as =
-            if self.day.flaw == Some(Flaw::HidesSubjects) { 1_000_000 + id } else { self.line(id).subject };
+        let subject = self.line(id).subject;
+        let known_as = match self.day.flaw {
+            Some(Flaw::HidesSubjects) => 1_000_000 + id,
+            Some(Flaw::HidesFollowers) if self.exhausted.contains(&subject) => 1_000_000 + subject,
+            Some(_) | None => subject,
+        };
         SubjectId(u128::from(known_as).to_be_bytes())
     }
 
     fn offer(&mut self, id: UpdateId) -> Offer {
         self.free = self.free.saturating_sub(1);
+        if self.retrying.contains(&self.line(id).subject) {
+            self.give_back(id);
+        }
         let chronic = self.line(id).chronic && self.day.flaw != Some(Flaw::TakesChronicForPlain);
         Offer { id, subject: self.subject(id), chronic }
     }
@@ -402,6 +419,7 @@ impl World {
         let phase = self.day.phases.iter().find(|(until_ms, _)| self.now_ms < *until_ms);
         let phase = phase.map_or(Phase::Up, |(_, phase)| *phase);
         *self.evening.attempts.entry(id).or_default() += 1;
+        self.evening.last_ms.insert(id, self.now_ms);
         self.evening.sent.push((self.now_ms, self.scheduler.in_flight()));
         self.evening.attempts_while_down += u64::from(matches!(phase, Phase::Down(_)));
         self.evening.probes += u64::from(attempt.is_probe);
@@ -470,11 +488,14 @@ impl World {
                 Verdict::Failed(failure) => Fate::Failed(failure.kind),
                 Verdict::Deferred(_) => Fate::Deferred,
                 Verdict::RetryIn { .. } => {
-                    self.give_back(*id);
+                    self.retrying.insert(self.line(*id).subject);
+                    let behind: Vec<UpdateId> = self.scheduler.behind(self.subject(*id)).collect();
+                    [*id].into_iter().chain(behind).for_each(|id| self.give_back(id));
                     continue;
                 }
                 Verdict::Withheld => continue,
             };
+            self.retrying.remove(&self.line(*id).subject);
             self.give_back(*id);
             if fate == Fate::Synced {
                 self.synced += 1;
@@ -482,6 +503,9 @@ impl World {
             }
             if fate == Fate::Deferred {
                 self.deferred.insert(*id);
+            }
+            if fate == Fate::Failed(FailureKind::Exhausted) {
+                self.exhausted.insert(self.line(*id).subject);
             }
             self.evening.fates.insert(*id, fate);
         }

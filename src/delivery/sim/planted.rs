@@ -14,6 +14,7 @@ const DAYS_MAX: u64 = 24;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Flaw {
     HidesSubjects,
+    HidesFollowers,
     SwapsLanes,
     IgnoresPermits,
     SavesPermits,
@@ -55,12 +56,24 @@ const fn plant(flaw: Flaw, sort: Sort, check: &'static str, about: &'static str)
 }
 
 /// All of them.
-pub(crate) const PLANTED: [Planted; 26] = [
+pub(crate) const PLANTED: [Planted; 28] = [
     plant(
         Flaw::HidesSubjects,
         Sort::Any,
         "on the wire",
         "two updates of a subject are not known to be of one",
+    ),
+    plant(
+        Flaw::HidesFollowers,
+        Sort::Each,
+        "before the first try",
+        "updates are not known to be behind one that ran out of attempts, and go among others",
+    ),
+    plant(
+        Flaw::AsksOnAndOn,
+        Sort::Each,
+        "was tried",
+        "updates behind one that ran out of attempts have eight times those they should have",
     ),
     plant(
         Flaw::SwapsLanes,
@@ -188,6 +201,7 @@ pub(crate) fn planted(mut day: Day) -> Day {
         Some(Flaw::SkipsGuard) => day.told.proven = true,
         Some(
             Flaw::HidesSubjects
+            | Flaw::HidesFollowers
             | Flaw::SwapsLanes
             | Flaw::IgnoresPermits
             | Flaw::SavesPermits

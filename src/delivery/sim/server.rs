@@ -156,7 +156,7 @@ impl Server {
         if generation != self.generation || now_ms >= self.token_until_ms {
             return (Outcome::TokenRefused, Some(401), false);
         }
-        let (outcome, status) = self.apply(id, line);
+        let (outcome, status) = self.apply(id, line, now_ms);
         // Done, and nobody hears of it.
         if let Phase::Dropping(per_mille) = phase
             && dice.chance(per_mille)
@@ -166,7 +166,7 @@ impl Server {
         (outcome, Some(status), true)
     }
 
-    fn apply(&mut self, id: UpdateId, line: &Line) -> (Outcome, u16) {
+    fn apply(&mut self, id: UpdateId, line: &Line, now_ms: u64) -> (Outcome, u16) {
         let signature = || String::from("4xx no");
         match line.kind {
             Kind::Refused => return (Outcome::Refused { signature: signature() }, 422),
@@ -177,7 +177,10 @@ impl Server {
             Kind::Poison => {
                 return (Outcome::ServerFailed { signature: "500 oops".into(), retry_after_ms: None }, 500);
             }
-            Kind::TurnedAway => {
+            Kind::TurnedAway(retry_after_ms) => {
+                return (Outcome::ServerFailed { signature: "503 no".into(), retry_after_ms }, 503);
+            }
+            Kind::TurnedAwayUntil(until_ms) if now_ms < until_ms => {
                 return (Outcome::ServerFailed { signature: "503 no".into(), retry_after_ms: None }, 503);
             }
             Kind::PushedBack(retry_after_ms) => return (Outcome::Throttled { retry_after_ms }, 429),
@@ -190,7 +193,7 @@ impl Server {
                 }
                 self.owners.insert(wants, line.subject);
             }
-            Kind::Good | Kind::Mismatch => {}
+            Kind::Good | Kind::Mismatch | Kind::TurnedAwayUntil(_) => {}
         }
         *self.applied.entry(id).or_default() += 1;
         if line.kind == Kind::Mismatch {

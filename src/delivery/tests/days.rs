@@ -74,6 +74,16 @@ fn many_rows_that_are_turned_away_for_ever_neither_slow_the_others_nor_end_the_r
 }
 
 #[test]
+fn rows_that_are_not_turned_away_any_more_are_synced_and_the_rate_returns() {
+    days_about(Sort::Mending, 24);
+}
+
+#[test]
+fn subjects_that_fail_for_ever_fail_with_all_of_their_updates_which_go_last_and_tell_nothing() {
+    days_about(Sort::Each, 48);
+}
+
+#[test]
 fn pushback_expiring_tokens_and_dropped_connections_cost_no_row_its_verdict() {
     days_about(Sort::Pushback, 16);
     days_about(Sort::Dropping, 16);
@@ -134,8 +144,8 @@ fn a_target_that_accepts_nothing_stops_early_and_fails_nobody() {
 
 #[test]
 fn seeds_walk_through_the_sorts() {
-    let sorts: std::collections::BTreeSet<Sort> = (0..21).map(|seed| day_of(seed).sort).collect();
-    assert_eq!(sorts.len(), 21);
+    let sorts: std::collections::BTreeSet<Sort> = (0..23).map(|seed| day_of(seed).sort).collect();
+    assert_eq!(sorts.len(), 23);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Updates behind one of their subject that ran out of attempts, as under `each`: they go last and testify to nothing.
 
+use super::lanes::{EXHAUSTED_MAX, Exhausted};
 use super::*;
 
 /// Lets everything happen that may, an attempt after the other, until nothing is held or the run stops.
@@ -42,6 +43,20 @@ fn subjects_that_fail_for_ever_are_no_outage_with_their_later_updates_either() {
     );
     assert_eq!(desk.stops(), [] as [&StopCause; 0]);
     assert_eq!(failed_of(&desk), (0..1_200).filter(|id| id % 400 < 12).collect::<Vec<_>>());
+}
+
+/// How a gateway answers for a subject that its application breaks on tells nobody from an outage, nor does silence; but that
+/// the same was told of an earlier update of it while others passed does.
+#[test]
+fn later_updates_that_fail_as_the_one_before_them_did_fail_when_nobody_else_is_left() {
+    let silent = (Outcome::TimedOut, None);
+    for answer in [(failed(), Some(503)), (failed(), Some(502)), silent] {
+        let mut desk = each(400);
+        let about = format!("{answer:?}");
+        live(&mut desk, |id| if id % 400 < 12 { answer.clone() } else { (Outcome::Acknowledged, Some(201)) });
+        assert_eq!(desk.stops(), [] as [&StopCause; 0], "{about}");
+        assert_eq!(failed_of(&desk), (0..1_200).filter(|id| id % 400 < 12).collect::<Vec<_>>(), "{about}");
+    }
 }
 
 #[test]
@@ -87,6 +102,37 @@ fn later_updates_of_subjects_that_are_pushed_back_for_ever_hold_up_nobody_and_fa
     });
     assert_eq!(desk.stops(), [] as [&StopCause; 0]);
     assert_eq!(failed_of(&desk), (0..1_200).filter(|id| id % 400 < 30).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_later_update_of_one_subject_more_than_are_kept_is_taken_as_any_other() {
+    let mut desk = Desk::warm(proven());
+    let kept = EXHAUSTED_MAX as u64;
+    let how = Exhausted { status: Some(500), was_pushed_back: false };
+    (0..=kept).for_each(|number| desk.scheduler.lanes.note_exhausted(subject(number), how));
+    [0, kept].into_iter().for_each(|number| desk.offer(number, number));
+    let follows = |id| desk.scheduler.lanes.get(id).is_some_and(|item| item.follows.is_some());
+    assert!(follows(0) && !follows(kept));
+    desk.end_of_input();
+    live(&mut desk, |_| (Outcome::Acknowledged, Some(201)));
+    assert!(desk.scheduler.is_idle() && failed_of(&desk).is_empty());
+}
+
+#[test]
+fn a_named_delay_of_a_row_that_is_known_to_be_turned_away_for_itself_is_nobody_elses() {
+    let mut desk = each(400);
+    let asking = Outcome::ServerFailed { signature: "503 no".into(), retry_after_ms: Some(1_000) };
+    live(&mut desk, |id| {
+        if (100..112).contains(&(id % 400)) {
+            (asking.clone(), Some(503))
+        } else {
+            (Outcome::Acknowledged, Some(201))
+        }
+    });
+    assert_eq!(failed_of(&desk).len(), 36);
+    let quiets = desk.actions.iter().filter(|action| matches!(action, Action::QuietStarted { .. })).count();
+    // Eight attempts each would be 288.
+    assert!(quiets <= 100, "{quiets}");
 }
 
 #[test]

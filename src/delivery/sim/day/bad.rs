@@ -3,7 +3,7 @@
 //! Not here: all other days (`day.rs`), and what must be true of them (`evening.rs`).
 
 use super::super::dice::Dice;
-use super::{Day, Kind, Phase, any_down, good_day};
+use super::{Day, Kind, Line, Phase, any_down, good_day};
 
 /// Updates that the last wave has at least.
 const WAVE_LAST: u64 = 40;
@@ -31,7 +31,7 @@ pub(super) fn same(dice: &mut Dice) -> Day {
     let count = day.lines.len() as u64;
     let bad = dice.between(20, count / 5);
     let from = if dice.chance(600) { 0 } else { dice.below(count / 2) };
-    let kind = dice.one_of(&[Kind::TurnedAway, Kind::PushedBack(None)]);
+    let kind = dice.one_of(&[Kind::TurnedAway(None), Kind::PushedBack(None)]);
     for (at, line) in (0..).zip(&mut day.lines) {
         if (from..from + bad).contains(&at) {
             line.kind = kind;
@@ -40,6 +40,54 @@ pub(super) fn same(dice: &mut Dice) -> Day {
     day.window = dice.one_of(&[64, 256]);
     day.rules.max_in_flight = dice.one_of(&[4, 16, 64]);
     day.pace.rate_per_s = dice.one_of(&[50, 400, 500]);
+    day
+}
+
+/// A stretch of rows anywhere, for seconds or for minutes.
+pub(super) fn mending(dice: &mut Dice) -> Day {
+    let until_ms = dice.one_of(&[5_000, 20_000, 60_000, 600_000]);
+    let rate_per_s = dice.one_of(&[5, 50, 400]).min(1_500_000 / until_ms);
+    // It still goes on for a while then.
+    let mut day = good_day((until_ms + 60_000) * rate_per_s / 1_000);
+    let count = day.lines.len() as u64;
+    let bad = dice.between(20, 200).min(count / 5);
+    let from = if dice.chance(500) { 0 } else { dice.below(count - bad) };
+    for (at, line) in (0..).zip(&mut day.lines) {
+        if (from..from + bad).contains(&at) {
+            line.kind = Kind::TurnedAwayUntil(until_ms);
+        }
+    }
+    day.window = dice.one_of(&[64, 256]);
+    day.rules.max_in_flight = dice.one_of(&[16, 64]);
+    day.pace.rate_per_s = rate_per_s;
+    day
+}
+
+/// Here and there or in a row, in rounds or one subject after the other.
+pub(super) fn each(dice: &mut Dice) -> Day {
+    let (subjects, rounds) = (dice.between(200, 600), dice.between(2, 4));
+    let bad = dice.between(5, subjects / 8);
+    let step = subjects / bad;
+    let is_here_and_there = dice.chance(500);
+    let from = if dice.chance(500) { 0 } else { dice.below(subjects / 2) };
+    let kind = dice.one_of(&[Kind::Poison, Kind::TurnedAway(None), Kind::PushedBack(None)]);
+    let are_rounds = dice.chance(500);
+    let mut day = good_day(0);
+    day.lines = (0..subjects * rounds)
+        .map(|at| {
+            let subject = if are_rounds { at % subjects } else { at / rounds };
+            let is_bad = if is_here_and_there {
+                subject % step == step / 2
+            } else {
+                (from..from + bad).contains(&subject)
+            };
+            Line { subject, kind: if is_bad { kind } else { Kind::Good }, chronic: false }
+        })
+        .collect();
+    day.rules.attempts_max = u32::try_from(dice.between(3, 8)).unwrap_or(3);
+    day.window = dice.one_of(&[64, 256, 4_096]);
+    day.rules.max_in_flight = dice.one_of(&[4, 16, 64]);
+    day.pace.rate_per_s = dice.one_of(&[50, 400, 2_000]);
     day
 }
 
@@ -58,10 +106,11 @@ pub(super) fn pushed_back(dice: &mut Dice) -> Day {
 pub(super) fn turned_away(dice: &mut Dice) -> Day {
     let mut day = good_day(300);
     day.rules.attempts_max = 3;
+    let asked_ms = dice.one_of(&[None, None, Some(1_000)]);
     // Not at the very end, where nobody is left to pass.
     for _ in 0..dice.between(5, 12) {
         let at = usize::try_from(dice.below(250)).unwrap_or_default();
-        day.lines[at].kind = Kind::TurnedAway;
+        day.lines[at].kind = Kind::TurnedAway(asked_ms);
     }
     day.rules.max_in_flight = dice.one_of(&[1, 4, 64]);
     day.pace.rate_per_s = dice.one_of(&[20, 100, 400]);
