@@ -51,7 +51,7 @@ impl Driver<'_, '_> {
         if self.is_filling {
             return;
         }
-        while self.free > 0
+        while self.room.free > 0
             && let Some(fed) = self.ahead.take()
         {
             self.open(fed);
@@ -76,7 +76,7 @@ impl Driver<'_, '_> {
 
     /// Whether no update can be taken in until one of those that are held is settled or waits for a retry.
     pub(super) fn is_window_full(&self, credit: &Credit) -> bool {
-        if self.ahead.is_on() { self.free == 0 } else { credit.is_exhausted() }
+        if self.ahead.is_on() { self.room.free == 0 } else { credit.is_exhausted() }
     }
 
     /// Gives the place of an update in the window back, because it waits for a retry or behind one that does.
@@ -84,7 +84,7 @@ impl Driver<'_, '_> {
         let has_room = self.scheduler.held() < self.rules.rows_held_max;
         if let Some(held) = self.held.get_mut(&id).filter(|held| has_room && !held.credited) {
             held.credited = true;
-            self.free += 1;
+            self.room.free += 1;
             credit.give(1);
         }
     }
@@ -93,7 +93,7 @@ impl Driver<'_, '_> {
     pub(super) fn offer(&mut self, id: UpdateId, credit: &Credit) {
         let Some(held) = self.held.get(&id) else { return };
         let offer = Offer { id, subject: held.fed.update.subject, chronic: held.fed.chronic };
-        if self.retrying.contains(&offer.subject) {
+        if self.room.retrying.contains(&offer.subject) {
             self.give_place_back(id, credit);
         }
         if self.probe.take_if(|probe| *probe == id).is_some() {
@@ -110,7 +110,7 @@ impl Driver<'_, '_> {
         if let Some(at_ms) = due_ms
             && let Some(fed) = self.ahead.choose_probe(at_ms, self.scheduler.untried())
         {
-            let (id, has_place) = (fed.place.ordinal, self.free > 0);
+            let (id, has_place) = (fed.place.ordinal, self.room.free > 0);
             self.probe = Some(id);
             self.open(fed);
             if let Some(held) = self.held.get_mut(&id).filter(|_| !has_place) {
@@ -137,7 +137,7 @@ impl Driver<'_, '_> {
         self.records.push(settle::intent(&fed.update));
         self.pending.open.push(id);
         self.opening += 1;
-        self.free = self.free.saturating_sub(1);
+        self.room.free = self.room.free.saturating_sub(1);
         // A deferred update that was refused comes again in a later pass: what is sent then is a retry.
         let attempts = u32::from(self.deferred.get(&id).is_some_and(|unresolved| unresolved.is_tried));
         self.held.insert(id, Held { fed, request, attempts, credited: false });

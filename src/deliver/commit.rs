@@ -82,7 +82,7 @@ impl Driver<'_, '_> {
     /// Tells the scheduler whether first tries are on their way: not yet durable, or unread while the window has room.
     pub(super) fn expect_first_tries(&mut self, credit: &Credit) {
         // What was read ahead goes on at once where the window has room.
-        let are_coming = self.opening > 0 || self.feeding && self.free > 0 && !credit.is_exhausted();
+        let are_coming = self.opening > 0 || self.feeding && self.room.free > 0 && !credit.is_exhausted();
         self.scheduler.expect_first_tries(are_coming);
     }
 

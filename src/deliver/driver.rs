@@ -70,6 +70,15 @@ pub(super) struct Job {
     pub(super) request: Request,
 }
 
+/// What the window has room for.
+#[derive(Default)]
+pub(super) struct Room {
+    /// Updates whose intents may be opened now.
+    pub(super) free: usize,
+    /// Subjects with an update that waits for a retry: it takes no place, nor do those behind it.
+    pub(super) retrying: HashSet<SubjectId>,
+}
+
 /// An update between its hand-over and its durable fate.
 pub(super) struct Held {
     pub(super) fed: Fed,
@@ -135,10 +144,7 @@ pub(super) struct Driver<'a, 'e> {
     pub(super) ahead: Ahead<Fed>,
     /// Whether it is read ahead before anything is sent.
     pub(super) is_filling: bool,
-    /// Updates whose intents may be opened now: what is free of the window.
-    pub(super) free: usize,
-    /// Subjects with an update that waits for a retry.
-    pub(super) retrying: HashSet<SubjectId>,
+    pub(super) room: Room,
     /// The update that was chosen to probe, once its intent is durable.
     pub(super) probe: Option<UpdateId>,
     pub(super) permits_in_hand: u32,
@@ -233,8 +239,7 @@ impl<'a, 'e> Driver<'a, 'e> {
             held: HashMap::new(),
             ahead: Ahead::default(),
             is_filling: false,
-            free: 0,
-            retrying: HashSet::new(),
+            room: Room::default(),
             probe: None,
             permits_in_hand: 0,
             handed: 0,
@@ -404,9 +409,9 @@ impl<'a, 'e> Driver<'a, 'e> {
             let subject = held.fed.update.subject;
             match settle::settle(&held.fed.update, verdict, self.batch, clock::wall_s()) {
                 Some((record, settled)) => {
-                    self.retrying.remove(&subject);
+                    self.room.retrying.remove(&subject);
                     if !held.credited {
-                        self.free += 1;
+                        self.room.free += 1;
                         credit.give(1);
                     }
                     self.records.push(record);
@@ -414,7 +419,7 @@ impl<'a, 'e> Driver<'a, 'e> {
                 }
                 // An update that waits for its retry does not hold up the reading side, nor do those behind it.
                 None => {
-                    self.retrying.insert(subject);
+                    self.room.retrying.insert(subject);
                     let behind: Vec<UpdateId> = self.scheduler.behind(subject).collect();
                     [id].into_iter().chain(behind).for_each(|id| self.give_place_back(id, credit));
                 }
@@ -512,7 +517,7 @@ impl Driver<'_, '_> {
     /// Makes ready for the next pass over the inputs.
     pub(super) fn begin_pass(&mut self, bytes_total: u64, credit: &Credit) {
         self.progress = Progress { rows: 0, bytes: 0, bytes_total };
-        (self.ahead, self.free) = (Ahead::default(), self.window);
+        (self.ahead, self.room.free) = (Ahead::default(), self.window);
         self.scheduler.begin_pass(self.deferred_room());
         self.begin_mixed(credit);
     }

@@ -102,7 +102,7 @@ impl Driver<'_, '_> {
         // More at once, or faster, needs more at hand. Credit once given is not taken back: less is only sent less of.
         let window = super::window(max_in_flight, &hours);
         let more = window.saturating_sub(self.window);
-        self.free += more;
+        self.room.free += more;
         credit.give(more);
         self.window = self.window.max(window);
         self.set_hours(hours);

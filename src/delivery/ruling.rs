@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use super::alone::{LAST_MAX, LEFT_PART, Left};
 use super::brake::{TESTIMONIES_MAX, WAIVED_TIMES};
 use super::breaker::Blow;
-use super::decision::{Action, Decision, REASON_QUOTA, REASON_RETRY_AFTER, REASON_THROTTLED, UpdateId};
+use super::decision::{Action, Decision, REASON_QUOTA, REASON_THROTTLED, UpdateId};
 use super::lanes::Item;
 use super::outcome::{Failure, Outcome, Quota, Seen, Verdict};
 use super::same::{UsedUp, are_own_or_between};
@@ -409,7 +409,7 @@ impl Scheduler {
     }
 
     /// Everybody is quiet for so long, and no longer the next time.
-    fn quiet_for(&mut self, ms: u64, reason: &'static str, now_ms: u64, decision: &mut Decision) {
+    pub(super) fn quiet_for(&mut self, ms: u64, reason: &'static str, now_ms: u64, decision: &mut Decision) {
         if let Some(ms) = self.quiet.on_retry_after(now_ms, ms) {
             decision.actions.push(Action::QuietStarted { ms, reason });
         }
@@ -424,15 +424,8 @@ impl Scheduler {
         jitter: f64,
         decision: &mut Decision,
     ) {
-        let Trouble { mut failure, is_chargeable, retry_after_ms, mut delay_min_ms } = trouble;
-        if let Some(asked_ms) = retry_after_ms.filter(|asked| *asked > 0) {
-            // As with a 429, what is known to be a row's own is nobody else's.
-            if failure.status == Some(503) && self.lanes.get(id).is_some_and(Item::is_unavailable_alone) {
-                delay_min_ms = delay_min_ms.max(asked_ms.min(self.rules.retry_after_max_ms));
-            } else {
-                self.quiet_for(asked_ms, REASON_RETRY_AFTER, now_ms, decision);
-            }
-        }
+        let Trouble { mut failure, is_chargeable, retry_after_ms, delay_min_ms } = trouble;
+        let asked_ms = self.take_asked(id, &failure, retry_after_ms, now_ms, decision);
         let is_shed = failure.status == Some(503);
         if is_chargeable && !(is_shed && self.shed.is_by_rate()) {
             self.testify(id, false, now_ms);
@@ -473,7 +466,7 @@ impl Scheduler {
         // row's delay need not grow.
         let is_paced = was_open || is_shed && self.shed.is_by_rate();
         item.strikes = item.strikes.saturating_add(u32::from(!is_paced)).max(1);
-        let delay_ms = self.ceilings.delay_ms(item.strikes, jitter).max(delay_min_ms);
+        let delay_ms = self.ceilings.delay_ms(item.strikes, jitter).max(delay_min_ms).max(asked_ms);
         if is_used_up && struck.refunds.is_none() {
             let sent_ms = item.sent.1;
             self.condemned.insert(id, Condemned { failure, sent_ms });

@@ -17,7 +17,9 @@ use super::alone::Answers;
 use super::brake::Brake;
 use super::breaker::Breaker;
 use super::concurrency::Concurrency;
-use super::decision::{Action, Attempt, Condition, Decision, Leftover, Offer, TokenRead, UpdateId};
+use super::decision::{
+    Action, Attempt, Condition, Decision, Leftover, Offer, REASON_RETRY_AFTER, TokenRead, UpdateId,
+};
 use super::free::FreeTime;
 use super::guard::Guard;
 use super::in_a_row::InARow;
@@ -516,6 +518,26 @@ impl Scheduler {
             }
             self.give_up_condemned(decision);
         }
+    }
+
+    /// Minds the delay that a temporary failure names; how long the update itself waits for it. As with a 429, what is known to
+    /// be a row's own is nobody else's.
+    pub(super) fn take_asked(
+        &mut self,
+        id: UpdateId,
+        failure: &Failure,
+        asked_ms: Option<u64>,
+        now_ms: u64,
+        decision: &mut Decision,
+    ) -> u64 {
+        let asked_ms = asked_ms.unwrap_or(0);
+        if failure.status == Some(503) && self.lanes.get(id).is_some_and(Item::is_unavailable_alone) {
+            return asked_ms.min(self.rules.retry_after_max_ms);
+        }
+        if asked_ms > 0 {
+            self.quiet_for(asked_ms, REASON_RETRY_AFTER, now_ms, decision);
+        }
+        0
     }
 
     pub(super) fn stop(&mut self, cause: StopCause, decision: &mut Decision) {

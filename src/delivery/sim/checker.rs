@@ -267,16 +267,14 @@ impl Checker {
         let Seen { outcome, quota, token_generation: generation, .. } = seen;
         self.probing = self.probing.filter(|probing| *probing != id);
         let (cap_ms, default_ms) = (self.rules.retry_after_max_ms, self.rules.throttle_default_ms);
+        let is_guarded = !self.rules.proven && !self.has_passed;
         let (is_open, was_well) = (self.is_open, self.was_well);
         let volley_from_ms = self.quiet_until_ms.max(self.spared_until_ms);
-        let is_guarded = !self.rules.proven && !self.has_passed;
         let are_same = self.see_turned_away(now_ms, id, seen)?;
         let book = self.book(id)?;
-        let is_lonely = book.lonely >= LONELY_MIN;
-        let is_alone = book.is_turned_away_alone;
         book.in_flight = false;
-        let (subject, is_chronic, is_plain) =
-            (book.subject, book.chronic, book.testifies() && !book.is_known);
+        let (is_lonely, is_alone) = (book.lonely >= LONELY_MIN, book.is_turned_away_alone);
+        let (subject, is_chronic, is_plain) = (book.subject, book.chronic, book.is_plain());
         let is_new_volley = book.sent_ms >= volley_from_ms;
         let (mut is_definite, mut is_failure, mut quiet_ms) = (false, false, None);
         match outcome {

@@ -16,6 +16,11 @@ impl Book {
         !self.chronic && !self.follows_failed
     }
 
+    /// Whether its failures may open the breaker.
+    pub(super) fn is_plain(&self) -> bool {
+        self.testifies() && !self.is_known
+    }
+
     /// An earlier one of its subject ran out of attempts, with this as its last answer: the same is its own, too.
     pub(super) fn follow(&mut self, status: Option<u16>) {
         self.follows_failed = true;
