@@ -39,6 +39,7 @@ pub(super) fn run(driver: &mut Driver<'_, '_>, delivery: &mut Delivery<'_>) {
         let mut turn = chains.next(&driver.deferred, driver.synced());
         // The rings that come yet tell of what is kept back as well, and in their turn.
         if turn.is_none() && !driver.has_postponed() {
+            driver.note_linked();
             let away = driver.scheduler.seeks_testimony();
             let rings = driver.clears_kept_back(|id| away.contains(&id));
             turn = chains.witness(&driver.deferred, driver.synced(), (&away, &rings));
@@ -62,7 +63,7 @@ pub(super) fn run(driver: &mut Driver<'_, '_>, delivery: &mut Delivery<'_>) {
 /// The pass behind all others: what they have kept back is ruled on, or left where the run has stopped.
 pub(super) fn close(driver: &mut Driver<'_, '_>, delivery: &Delivery<'_>) {
     driver.place = PassPlace::Last;
-    driver.scheduler.note_linked(driver.linked_kept_back());
+    driver.note_linked();
     pass_without_reading(driver, delivery);
     driver.place = PassPlace::Followed;
 }
@@ -88,14 +89,15 @@ impl Driver<'_, '_> {
         self.held.contains_key(&ordinal)
     }
 
-    /// Of those that are kept back, how many wait for another one of them, or for the clear of their ring.
-    fn linked_kept_back(&self) -> usize {
+    /// Whether any of those that are kept back waits for another one of them, or for the clear of its ring.
+    fn note_linked(&mut self) {
         let clears = self.clears_kept_back(|_| true);
-        let waits = |held: &&Held| {
+        let waits = |held: &Held| {
             let linked = held.fed.linked;
             !held.fed.is_clear && (self.is_carried(linked.waits_for) || clears.contains(&linked.ring))
         };
-        self.held.values().filter(waits).count()
+        let are_linked = self.held.values().any(waits);
+        self.scheduler.note_linked(are_linked);
     }
 
     /// Whether nobody comes after this pass whose answer could tell of what is kept back at its end.

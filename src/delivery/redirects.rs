@@ -100,11 +100,9 @@ impl Redirects {
         self.has_passed && self.trial.is_none() || are_all_known || self.plain.is_empty()
     }
 
-    /// Nobody is left who could pass: those that are their rows' own, or `None` where that is not to be said.
-    pub(super) fn give_up_waiting(&mut self, are_all_known: bool) -> Option<Vec<(UpdateId, Failure)>> {
-        let waiting = |(id, (_, failure))| (id, failure);
-        self.seem_own(are_all_known)
-            .then(|| std::mem::take(&mut self.waiting).into_iter().map(waiting).collect())
+    /// All of them, which wait no longer.
+    pub(super) fn take(&mut self) -> Vec<(UpdateId, Failure)> {
+        std::mem::take(&mut self.waiting).into_iter().map(|(id, (_, failure))| (id, failure)).collect()
     }
 
     /// The status of the first.

@@ -79,8 +79,8 @@ pub struct Scheduler {
     pub(super) others_passed: bool,
     /// The answers that have stopped the run, where answers to single updates did.
     pub(super) stopped_for: Option<Against>,
-    /// Several of those that are kept back wait for each other, so that none of them is taken for left alone.
-    pub(super) are_several_linked: bool,
+    /// Some of those that are kept back wait for each other, so that none of them is taken for left alone.
+    pub(super) are_linked: bool,
     /// Nothing more will be offered in this run.
     pub(super) is_input_over: bool,
     /// Nothing more fits, although more may come: what is kept back is ruled on for want of room.
@@ -127,7 +127,7 @@ impl Scheduler {
             away: rules.turned_away.subjects.clone(),
             others_passed: false,
             stopped_for: None,
-            are_several_linked: false,
+            are_linked: false,
             is_input_over: false,
             is_only_full: false,
             is_pass_over: false,

@@ -6,9 +6,10 @@
 //! sake. Whom a run was stopped for (with a 401, a 403, a redirect, or a refusal at first contact) is sent between others in
 //! the next one, and counts like anybody. Few of whom the
 //! run was stopped after others had passed have failed if they are turned away again when it is continued and nobody else is
-//! left: who continues it under the same token tells that it is good. Not so three or more that wait for each other: those
-//! behind the first are asked out of their turn, and fail with it once others have passed in the run of a later batch. Not here: who waits for a neighbor (`suspects.rs`,
-//! `redirects.rs`), the token's state (`token.rs`), and where all this is kept between runs (the caller).
+//! left: who continues it under the same token tells that it is good. Not so where some wait for each other, as in a chain or a
+//! ring: those behind the first are asked out of their turn, and fail with it once others have passed in the run of a later
+//! batch. Not here: who waits for a neighbor (`suspects.rs`, `redirects.rs`), the token's state (`token.rs`), and where all
+//! this is kept between runs (the caller).
 
 use std::collections::BTreeSet;
 
@@ -24,9 +25,6 @@ use crate::ledger::FailureKind;
 /// Subjects that earlier runs were stopped for, below which they may be all that is left for their own sake: as many refusals
 /// in a row as are taken for the token's.
 pub const FEW_MAX: usize = FORBIDDEN_MAX as usize;
-
-/// Updates kept back that wait for another one kept back, from which none of them is left alone: a pair may be wrong itself.
-const LINKED_MIN: usize = 2;
 
 /// The complaint of a row that is answered with 401 while others pass under the same token.
 const SIGNATURE_401: &str = "401 for this row alone";
@@ -148,9 +146,16 @@ impl Scheduler {
     /// batch does, under the very token they were turned away under.
     fn hold_only_left_alone(&self) -> bool {
         let TurnedAway { are_left_alone, were_before, is_same_token, .. } = *self.rules.turned_away;
-        let are_told = are_left_alone && !self.are_several_linked;
+        let are_told = are_left_alone && !self.are_linked;
         let were_told = were_before && is_same_token && self.others_passed;
         (are_told || were_told) && !self.guard.is_on() && !self.token.is_replaced() && self.hold_only_away()
+    }
+
+    /// Whether what is redirected would be taken for the rows' own if nobody were left. Of some that wait for each other each is
+    /// the only one left, and so they are not, but where all of them were turned away in earlier batches.
+    fn seem_redirects_own(&self) -> bool {
+        let are_again = self.are_redirected_again() || self.redirects.plain() == 0;
+        self.redirects.seem_own(are_again) && (!self.are_linked || are_again)
     }
 
     /// Whether all that are redirected were turned away in an earlier batch, and others have passed since.
@@ -180,15 +185,15 @@ impl Scheduler {
             about.extend(self.suspects.ids());
         }
         let are_few = self.redirects.plain() < LAST_SUBJECTS;
-        if are_few || self.redirects.seem_own(self.are_redirected_again()) {
+        if are_few || self.seem_redirects_own() {
             about.extend(self.redirects.ids());
         }
         about
     }
 
-    /// So many of those that are kept back wait for another one of them.
-    pub fn note_linked(&mut self, waiting: usize) {
-        self.are_several_linked = waiting >= LINKED_MIN;
+    /// Whether any of those that are kept back waits for another one of them.
+    pub fn note_linked(&mut self, are_linked: bool) {
+        self.are_linked = are_linked;
     }
 
     /// Whether the next attempt is best made for somebody from anywhere: only that tells the rows from what is everybody's.
@@ -230,11 +235,11 @@ impl Scheduler {
         if self.redirects.is_empty() || self.is_draining || !self.is_nobody_left() {
             return;
         }
-        let Some(own) = self.redirects.give_up_waiting(self.are_redirected_again()) else {
+        if !self.seem_redirects_own() {
             let status = self.redirects.status();
             return self.stop(StopCause::Redirected { status }, decision);
-        };
-        for (id, mut failure) in own {
+        }
+        for (id, mut failure) in self.redirects.take() {
             if !self.redirects.has_passed() {
                 failure.signature = failure.signature.replace(REDIRECT, REDIRECT_AGAIN);
             }

@@ -84,17 +84,33 @@ fn few_left_alone_have_failed_when_the_run_is_continued_and_nobody_else_is_left(
 }
 
 #[test]
-fn few_that_wait_for_each_other_are_not_left_alone_but_for_a_pair() {
+fn few_that_wait_for_each_other_are_not_left_alone() {
     for outcome in [forbidden(), Outcome::TokenRefused] {
-        for (waiting, have_failed) in [(0, true), (1, true), (2, false)] {
+        for are_linked in [false, true] {
             let rules = DeliveryRules { turned_away: turned_away(0..3, true), ..proven() };
             let mut desk = Desk::new(rules);
-            desk.scheduler.note_linked(waiting);
+            desk.scheduler.note_linked(are_linked);
             let mut desk = desk.with_last(0..3);
             answer_all(&mut desk, &outcome, false);
-            assert_eq!(failed_ones(&desk).len(), if have_failed { 3 } else { 0 }, "{outcome:?} {waiting}");
-            assert_eq!(desk.stops().len(), usize::from(!have_failed), "{outcome:?} {waiting}");
+            assert_eq!(failed_ones(&desk).len(), if are_linked { 0 } else { 3 }, "{outcome:?} {are_linked}");
+            assert_eq!(desk.stops().len(), usize::from(are_linked), "{outcome:?} {are_linked}");
         }
+    }
+}
+
+#[test]
+fn two_that_are_redirected_and_wait_for_each_other_show_a_wrong_address_but_for_chronic_ones() {
+    for (are_linked, chronic) in [(false, false), (true, false), (true, true)] {
+        let mut desk = Desk::warm(proven());
+        desk.scheduler.note_linked(are_linked);
+        for id in 0..2 {
+            if chronic { desk.offer_chronic(id) } else { desk.offer(id, id) }
+        }
+        desk.end_of_input();
+        answer_all(&mut desk, &Outcome::Redirected, false);
+        let have_failed = !are_linked || chronic;
+        assert_eq!(failed_ones(&desk).len(), if have_failed { 2 } else { 0 }, "{are_linked} {chronic}");
+        assert_eq!(desk.stops().len(), usize::from(!have_failed), "{are_linked} {chronic}");
     }
 }
 
@@ -115,7 +131,7 @@ fn those_turned_away_in_an_earlier_batch_have_failed_where_others_have_passed_si
         ] {
             let rules = DeliveryRules { turned_away: of(were_before, is_same_token), ..proven() };
             let mut desk = if have_passed { Desk::warm(rules) } else { Desk::new(rules) };
-            desk.scheduler.note_linked(2);
+            desk.scheduler.note_linked(true);
             let mut desk = desk.with_last(0..3);
             answer_all(&mut desk, &outcome, false);
             let about = format!("{outcome:?} {were_before} {is_same_token} {have_passed}");
