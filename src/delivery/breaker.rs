@@ -83,6 +83,9 @@ pub(super) struct Breaker {
     closed_since_ms: Option<u64>,
     /// Whether something in this trouble costs no row an attempt, so that only `outage_max` can end it.
     is_endless: bool,
+    /// Whether the latest failure cost its row nothing, because the server does the same to others: as long as it is so, only
+    /// `outage_max` can end the trouble, however few of them may testify.
+    is_excused: bool,
     failures: u32,
     subjects: HashSet<SubjectId>,
     charges: BTreeMap<UpdateId, u32>,
@@ -108,6 +111,7 @@ impl Breaker {
             trouble_since_ms: None,
             closed_since_ms: None,
             is_endless: false,
+            is_excused: false,
             failures: 0,
             subjects: HashSet::new(),
             charges: BTreeMap::new(),
@@ -176,7 +180,7 @@ impl Breaker {
     /// When the run gives up, unless a definite answer comes first; nobody can tell while nothing may be sent.
     pub(super) fn outage_at_ms(&self) -> Option<u64> {
         let since_ms = self.trouble_since_ms.filter(|_| self.closed_since_ms.is_none())?;
-        let is_waiting = self.open.is_some() || self.is_endless;
+        let is_waiting = self.open.is_some() || self.is_endless || self.is_excused;
         is_waiting.then(|| since_ms.saturating_add(self.outage_max_ms))
     }
 
@@ -194,6 +198,12 @@ impl Breaker {
     /// The pushback was for the few rows that are left, each for itself: it ends by their charges.
     pub(super) fn on_own_pushback(&mut self) {
         self.is_endless = false;
+    }
+
+    /// Whether the failure told last was waived, for the server does the same to others. Where a definite answer comes now and
+    /// then, that is no outage; where none comes for so long, it is one.
+    pub(super) fn note_excused(&mut self, is_excused: bool) {
+        self.is_excused = is_excused;
     }
 
     /// A temporary failure. `plain_lanes` is the number of subjects held whose turn it is and that may testify.
@@ -234,7 +244,7 @@ impl Breaker {
     pub(super) fn on_definite(&mut self) -> Recovered {
         self.was_well = true;
         self.trouble_since_ms = None;
-        self.is_endless = false;
+        (self.is_endless, self.is_excused) = (false, false);
         self.forget_streak();
         let has_closed = self.open.take().is_some();
         if has_closed {
@@ -380,5 +390,18 @@ mod tests {
         assert_eq!(breaker.outage_at_ms(), None);
         breaker.on_failure(Blow { is_chargeable: false, ..blow(2) }, 2, 6);
         assert_eq!(breaker.outage_at_ms(), Some(900_005));
+    }
+
+    #[test]
+    fn what_is_waived_ends_by_the_outage_until_somebody_is_charged_or_passes() {
+        let mut breaker = warm();
+        assert!(breaker.on_failure(blow(1), 1, 5).is_charged);
+        breaker.note_excused(true);
+        assert_eq!(breaker.outage_at_ms(), Some(900_005));
+        breaker.note_excused(false);
+        assert_eq!(breaker.outage_at_ms(), None);
+        breaker.note_excused(true);
+        breaker.on_definite();
+        assert_eq!(breaker.outage_at_ms(), None);
     }
 }

@@ -458,10 +458,10 @@ impl Scheduler {
         let waived_times = if is_shed { shed::WAIVED_TIMES } else { WAIVED_TIMES };
         let is_excused = is_shed || self.brake.is_on() && !item.chronic && !is_alone;
         let waived_max = is_excused.then(|| self.rules.attempts_max.saturating_mul(waived_times));
-        if struck.is_charged && is_answered {
-            item.answered = item.answered.saturating_add(1);
-        }
+        item.answered = item.answered.saturating_add(u32::from(struck.is_charged && is_answered));
+        let waived_before = item.waived;
         let is_used_up = struck.is_charged && item.charge(waived_max, self.free.ms(), &self.rules);
+        self.breaker.note_excused(item.waived > waived_before);
         // While the breaker is open the probes' own interval paces it, and while the server sheds the rate that passes: the
         // row's delay need not grow.
         let is_paced = was_open || is_shed && self.shed.is_by_rate();

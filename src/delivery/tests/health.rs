@@ -524,3 +524,39 @@ fn a_probe_that_is_not_looked_at_is_one_in_vain() {
     desk.wake();
     assert_eq!(desk.send_all().len(), 1, "the next one follows");
 }
+
+/// Of the last ten rows four are turned away, so that the breaker does not open; then the two that pass are answered, which
+/// leaves fewer than it asks for of whom it is not known that others have passed since; and nobody passes from then on.
+fn turned_away_around_the_last_that_pass(passing: std::ops::Range<u64>, outage_max_ms: u64) -> Desk {
+    let rules = DeliveryRules { outage_max_ms, backoff_initial_ms: 10, backoff_max_ms: 50, ..proven() };
+    let mut desk = Desk::warm(rules);
+    (0..10).for_each(|id| desk.offer(id, id));
+    desk.end_of_input();
+    assert_eq!(desk.send_all().len(), 10);
+    let away = Outcome::ServerFailed { signature: "503 no".into(), retry_after_ms: None };
+    let others: Vec<u64> = (0..10).filter(|id| !passing.contains(id)).collect();
+    others[..4].iter().for_each(|id| desk.answer_with(*id, away.clone(), Some(503)));
+    passing.for_each(|id| desk.answer(id, Outcome::Acknowledged));
+    others[4..].iter().for_each(|id| desk.answer_with(*id, away.clone(), Some(503)));
+    while desk.stops().is_empty() && !desk.scheduler.is_idle() {
+        desk.wake();
+        for id in desk.send_all() {
+            desk.now_ms += 1;
+            desk.answer_with(id, away.clone(), Some(503));
+        }
+    }
+    desk
+}
+
+#[test]
+fn a_server_that_turns_everybody_away_is_down_after_outage_max_however_few_may_testify() {
+    for passing in [0..2, 4..6, 8..10] {
+        for outage_max_ms in [1_000, 5_000, 20_000] {
+            let mut desk = turned_away_around_the_last_that_pass(passing.clone(), outage_max_ms);
+            let about = format!("{passing:?} {outage_max_ms}: after {} ms", desk.now_ms);
+            assert_eq!(desk.stops(), [&StopCause::Outage], "{about}");
+            assert!(desk.now_ms <= 2 * outage_max_ms, "{about}");
+            assert_eq!(desk.scheduler.unsent().len(), 8, "{about}");
+        }
+    }
+}
