@@ -156,6 +156,11 @@ impl Same {
     pub(super) fn on_passed(&mut self, of: TurnedAway) {
         self.passed += 1;
         self.in_a_row = 0;
+        if of.is_own {
+            // It was turned away for what the server was then, and that has changed: of the others nothing is known any more.
+            self.is_taken_back = true;
+            (self.are_same, self.again) = (false, Tally::default());
+        }
         let tally = if of.times == 0 { &mut self.first } else { &mut self.again };
         tally.count(true);
         self.look();

@@ -186,6 +186,10 @@ impl Shed {
             // It came more slowly than what is kept to, and was not too fast.
             return self.on_quiet(for_ms, now_ms);
         }
+        if of.is_none() && self.kept.is_some_and(|kept| kept.lowered_at.is_some()) {
+            // The streak that opened the breaker has lowered the rate already, and whether that helps is to be seen.
+            return self.on_quiet(for_ms, now_ms);
+        }
         let elapsed_us = now_ms.saturating_sub(self.tick.since_ms).saturating_mul(1_000);
         let launches = self.tick.launches;
         let since_ms = now_ms.saturating_add(for_ms);

@@ -120,6 +120,8 @@ pub(crate) struct Shed {
     pub(crate) per_s: u64,
     pub(crate) burst: u64,
     pub(crate) status: u16,
+    /// It lets everything through before.
+    pub(crate) from_ms: u64,
 }
 
 /// What a day is about; its evening is judged by it.
@@ -496,6 +498,7 @@ fn shedding(dice: &mut Dice) -> Day {
         per_s: dice.between(20, 80),
         burst: dice.between(1, 20),
         status: dice.one_of(&[503, 503, 429]),
+        from_ms: 0,
     });
     day.pace = Pace { rate_per_s: dice.one_of(&[100, 300, 2_000]), burst: 4 };
     // As many as never are the server.

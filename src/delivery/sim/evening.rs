@@ -26,6 +26,9 @@ const FOLLOWER_TIMES: u32 = 5;
 /// Time that rows which are turned away for a while may cost the others.
 const MENDING_MS_MAX: u64 = 60_000;
 
+/// Time in which a server that is well has answered.
+const ANSWER_MS_MAX: u64 = 1_000;
+
 /// Mean of the attempts of rows that are turned away for ever, as a multiple of those they have.
 const TURNED_AWAY_TIMES: u32 = 5;
 
@@ -186,8 +189,10 @@ impl Evening {
     /// Who has attempts left when it is not turned away any more is synced, and so is everybody else, at the rate that there was.
     fn judge_mending(&self, day: &Day) -> Result<(), String> {
         ensure(self.stop.is_none(), || format!("stopped for {:?}", self.stop))?;
+        let mended_ms = self.mended_ms(day);
         for (id, line) in (0..).zip(&day.lines) {
-            let until_ms = if let Kind::TurnedAwayUntil(until_ms) = line.kind { until_ms } else { 0 };
+            let is_bad = matches!(line.kind, Kind::TurnedAwayUntil(_));
+            let until_ms = if is_bad { mended_ms } else { 0 };
             let (fate, last_ms) = (self.fates.get(&id), self.last_ms.get(&id).copied().unwrap_or_default());
             ensure(fate == Some(&Fate::Synced) || last_ms < until_ms, || {
                 format!("{id} is {fate:?}, sent last at {last_ms} ms and turned away until {until_ms}")
@@ -196,9 +201,33 @@ impl Evening {
         // Every attempt takes its share of the rate.
         let bad = day.lines.iter().filter(|line| line.kind != Kind::Good).count() as u64;
         let attempts = day.lines.len() as u64 + bad * u64::from(day.rules.attempts_max);
-        let ideal_ms = attempts * 1_000 / day.pace.rate_per_s;
+        let per_s = day.pace.rate_per_s;
+        let ideal_ms = day.server.shed.map_or(attempts * 1_000 / per_s, |shed| {
+            let until_ms = shed.from_ms.min(attempts * 1_000 / per_s);
+            until_ms + (attempts - until_ms * per_s / 1_000) * 1_000 / shed.per_s
+        });
         let most_ms = ideal_ms * 3 / 2 + MENDING_MS_MAX;
         ensure(self.synced_ms <= most_ms, || format!("{} ms for what {ideal_ms} are enough", self.synced_ms))
+    }
+
+    /// From when on rows that were turned away for a while are not any more; where a proxy turns away anybody then, that is only
+    /// known when the first of them has passed.
+    fn mended_ms(&self, day: &Day) -> u64 {
+        let mut mended_ms = 0;
+        let mut passed_ms = u64::MAX;
+        for (id, line) in (0..).zip(&day.lines) {
+            if let Kind::TurnedAwayUntil(until_ms) = line.kind {
+                mended_ms = until_ms;
+                let is_synced = self.fates.get(&id) == Some(&Fate::Synced);
+                let last_ms = self.last_ms.get(&id).copied().filter(|_| is_synced);
+                passed_ms = passed_ms.min(last_ms.unwrap_or(u64::MAX));
+            }
+        }
+        if day.server.shed.is_some() {
+            mended_ms.max(passed_ms.saturating_add(ANSWER_MS_MAX))
+        } else {
+            mended_ms
+        }
     }
 
     /// Subjects that fail every time fail with all of their updates, and with each after about the attempts that it has; unless

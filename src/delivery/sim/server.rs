@@ -227,7 +227,7 @@ impl Server {
 
     /// The status of the proxy's answer, where it lets nothing more through (a leaky bucket, as nginx has it).
     fn shed(&mut self, now_ms: u64) -> Option<u16> {
-        let limit = self.rules.shed?;
+        let limit = self.rules.shed.filter(|shed| now_ms >= shed.from_ms)?;
         let (level, at_ms) = self.level;
         let level = (level + (now_ms - at_ms) * limit.per_s).min((limit.burst + 1) * 1_000);
         let passes = level >= 1_000;

@@ -3,7 +3,7 @@
 //! Not here: all other days (`day.rs`), and what must be true of them (`evening.rs`).
 
 use super::super::dice::Dice;
-use super::{Day, Kind, Line, Phase, any_down, good_day};
+use super::{Day, Kind, Line, Phase, Shed, any_down, good_day};
 
 /// Updates that the last wave has at least.
 const WAVE_LAST: u64 = 40;
@@ -43,7 +43,8 @@ pub(super) fn same(dice: &mut Dice) -> Day {
     day
 }
 
-/// A stretch of rows anywhere, for seconds or for minutes.
+/// A stretch of rows anywhere, for seconds or for minutes; from then on a proxy may turn away what comes too fast, whoever's
+/// it is.
 pub(super) fn mending(dice: &mut Dice) -> Day {
     let until_ms = dice.one_of(&[5_000, 20_000, 60_000, 600_000]);
     let rate_per_s = dice.one_of(&[5, 50, 400]).min(1_500_000 / until_ms);
@@ -60,6 +61,16 @@ pub(super) fn mending(dice: &mut Dice) -> Day {
     day.window = dice.one_of(&[64, 256]);
     day.rules.max_in_flight = dice.one_of(&[16, 64]);
     day.pace.rate_per_s = rate_per_s;
+    if dice.chance(400) {
+        // It takes what comes in a twentieth of a second at least: less is for the sort `Shedding`.
+        let per_s = dice.between(rate_per_s / 3 + 1, rate_per_s);
+        day.server.shed = Some(Shed {
+            per_s,
+            burst: per_s / 20 + dice.between(1, 20),
+            status: dice.one_of(&[503, 503, 429]),
+            from_ms: until_ms,
+        });
+    }
     day
 }
 
