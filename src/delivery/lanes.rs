@@ -81,6 +81,8 @@ pub(super) struct Item {
     pub(super) unhurried: bool,
     /// Under which token it was refused with others in a row, and is tried once more.
     pub(super) suspected: Option<u64>,
+    /// Whether it was refused once more under that token.
+    pub(super) refused_again: bool,
     /// Whether an earlier run was stopped for its subject.
     pub(super) away: bool,
     /// The kind of its latest answer that was none to its liking.
@@ -162,6 +164,7 @@ impl Lanes {
             probed: false,
             unhurried: false,
             suspected: None,
+            refused_again: false,
             away: is_away,
             against: None,
             passes: 0,

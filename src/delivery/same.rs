@@ -276,21 +276,45 @@ mod tests {
         assert!(!are("u") && !are("uo") && !are("ou") && !are("ou o") && !are("ouOuo") && !are("oUo"));
     }
 
-    #[test]
-    fn it_is_taken_back_when_they_pass_and_where_nobody_does_for_a_while() {
-        let mut same = Same::default();
-        let mut of = [TurnedAway::default(); 20];
+    /// Twenty that are known to be turned away for their own sake.
+    fn known() -> (Same, [TurnedAway; 20]) {
+        let (mut same, mut of) = (Same::default(), [TurnedAway::default(); 20]);
         for _ in 0..4 {
             of.iter_mut().for_each(|of| same.on_turned_away(of));
             (0..10).for_each(|_| same.on_passed(TurnedAway::default()));
         }
         assert!(same.are_same() && of.iter().all(|of| of.is_own()));
+        (same, of)
+    }
+
+    #[test]
+    fn it_is_taken_back_when_one_of_them_passes_and_is_found_anew() {
+        let (mut same, mut of) = known();
+        same.on_passed(TurnedAway::default());
+        assert!(!same.is_taken_back());
+        same.on_passed(of[0]);
+        assert!(same.is_taken_back() && !same.are_same() && !same.seem_same());
+        of.iter_mut().for_each(TurnedAway::take_back);
+        of[1..4].iter_mut().for_each(|of| same.on_turned_away(of));
+        assert!(!same.are_same() && !of.iter().any(|of| of.is_own()), "a few are no finding");
+        for _ in 0..2 {
+            (0..10).for_each(|_| same.on_passed(TurnedAway::default()));
+            of[1..].iter_mut().for_each(|of| same.on_turned_away(of));
+        }
+        assert!(same.are_same() && of[1..].iter().all(|of| of.is_own()));
+    }
+
+    #[test]
+    fn it_is_taken_back_when_they_pass_and_where_nobody_does_for_a_while() {
+        let (mut same, of) = known();
         (0..10).for_each(|_| same.on_turned_away(&mut TurnedAway::default()));
         assert!(!same.are_same(), "ten in a row are everybody's");
         same.on_passed(TurnedAway::default());
         assert!(same.are_same());
         assert!(!same.is_taken_back());
-        (0..40).for_each(|_| same.on_passed(of[0]));
+        let mut again = of[0];
+        again.take_back();
+        (0..40).for_each(|_| same.on_passed(again));
         assert!(!same.are_same() && same.is_taken_back() && !same.is_taken_back());
     }
 }

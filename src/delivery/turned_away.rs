@@ -15,6 +15,7 @@ use std::collections::BTreeSet;
 
 use super::decision::{Action, Decision, TokenRead, UpdateId};
 use super::guard::LAST_SUBJECTS;
+use super::lanes::Item;
 use super::outcome::{Failure, StopCause, Verdict};
 use super::schedule::Scheduler;
 use super::suspects::{DOUBTED_MAX, FORBIDDEN_MAX, TRIED_MAX};
@@ -262,6 +263,7 @@ impl Scheduler {
         let (sent_ms, number) = (item.sent.1, item.number);
         // What it met under another token says nothing of this one.
         let was_suspected = item.suspected == Some(self.token.generation());
+        item.refused_again |= was_suspected && generation == self.token.generation();
         self.on_definite(sent_ms, decision);
         let is_guarded = self.is_first_contact();
         let is_beside = self.token.is_known(generation) || !is_guarded && self.token.was_before_trial(number);
@@ -350,13 +352,15 @@ impl Scheduler {
         plain == 0 || has_passed && untold + self.refused_at_the_end <= 1
     }
 
-    /// How many suspects there are that did not fail before, and how many of them were not refused before under this token.
+    /// How many suspects there are that did not fail before, and how many of them were not refused before under this token, nor
+    /// twice, with somebody passing between, under an earlier one: that was the row's own, whatever the new token may.
     fn untold_suspects(&self) -> (u64, u64) {
         let told = Some(self.token.generation());
         let (mut plain, mut untold) = (0, 0);
         for id in self.suspects.ids().filter(|id| !self.is_known(*id)) {
             plain += 1;
-            untold += u64::from(self.lanes.get(id).is_some_and(|item| item.suspected != told));
+            let is_told = |item: &Item| item.suspected == told || item.refused_again;
+            untold += u64::from(self.lanes.get(id).is_some_and(|item| !is_told(item)));
         }
         (plain, untold)
     }

@@ -76,6 +76,10 @@ fn many_rows_that_are_turned_away_for_ever_neither_slow_the_others_nor_end_the_r
 #[test]
 fn rows_that_are_not_turned_away_any_more_are_synced_and_the_rate_returns() {
     days_about(Sort::Mending, 24);
+    // A streak that opened the breaker lowered the rate twice, where two a second were sent.
+    for seed in [677, 1046] {
+        live(day_about(Sort::Mending, seed), seed).unwrap_or_else(|said| panic!("seed {seed}: {said}"));
+    }
 }
 
 #[test]
@@ -94,6 +98,8 @@ fn a_token_that_may_not_any_more_costs_no_row_its_verdict() {
     let evenings = days_about(Sort::Forbidding, 24);
     let stopped = evenings.iter().filter(|evening| evening.stop.is_some()).count();
     assert!((4..=20).contains(&stopped), "{stopped}");
+    // Three of its own are left, refused twice under one token with others between, and then under a new one.
+    live(day_about(Sort::Forbidding, 5641), 5641).unwrap_or_else(|said| panic!("{said}"));
 }
 
 #[test]

@@ -196,8 +196,8 @@ fn several_403_in_a_row_that_pass_by_themselves_cost_nobody_its_verdict() {
     assert_eq!(desk.send_all(), Vec::<u64>::new());
 }
 
-#[test]
-fn those_refused_twice_have_failed_where_nobody_is_left() {
+/// Two rows are refused, another one passes, and nobody is left when they are refused again; then the token is read again.
+fn refused_twice(changed: bool) -> Desk {
     let mut desk = Desk::warm(proven());
     offer_all(&mut desk, 0..3);
     for id in [0, 1] {
@@ -212,12 +212,30 @@ fn those_refused_twice_have_failed_where_nobody_is_left() {
     }
     // The token may have been revoked since the last one passed.
     assert_eq!((rereads(&desk), failed_ones(&desk).len()), (1, 0));
-    reread(&mut desk, 0, false);
-    while let Some(attempt) = desk.scheduler.next(0) {
-        desk.answer(attempt.id, forbidden());
+    reread(&mut desk, u64::from(changed), changed);
+    desk
+}
+
+#[test]
+fn those_refused_twice_have_failed_where_nobody_is_left() {
+    for changed in [false, true] {
+        let mut desk = refused_twice(changed);
+        while let Some(attempt) = desk.scheduler.next(0) {
+            desk.answer(attempt.id, forbidden());
+        }
+        assert_eq!((rereads(&desk), desk.stops().len()), (1, 0), "{changed}");
+        assert_eq!(failed_ones(&desk).len(), 2, "{changed}");
     }
-    assert_eq!((rereads(&desk), desk.stops().len()), (1, 0));
-    assert_eq!(failed_ones(&desk).len(), 2);
+}
+
+#[test]
+fn those_refused_twice_are_synced_under_a_new_token_that_may() {
+    let mut desk = refused_twice(true);
+    while let Some(attempt) = desk.scheduler.next(0) {
+        desk.answer(attempt.id, Outcome::Acknowledged);
+    }
+    assert!(desk.scheduler.is_idle() && desk.stops().is_empty());
+    assert_eq!(failed_ones(&desk), [0; 0]);
 }
 
 /// Nobody can tell it from one that may not be touched: 403 for one row while others pass fails that row alone.
