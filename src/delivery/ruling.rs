@@ -445,10 +445,10 @@ impl Scheduler {
         let is_alone = item.is_turned_away_alone();
         let counts = !item.chronic && item.confirmed == 0 && !is_alone;
         // Where nothing but chronic rows is sent, nobody may ever pass: one that the application itself answers with an
-        // error (and not a gateway or a proxy on its behalf, nor silence) has failed on its own again; so has one that failed
+        // error (and not a gateway, a proxy or a portal's page in its place, nor silence) has failed on its own again; so has one that failed
         // in earlier batches and is answered with 503, which may be either's, and one that fails as an earlier one of its
         // subject did.
-        let is_answered = failure.status.is_some_and(|status| !matches!(status, 407 | 502..=504));
+        let is_answered = failure.status.is_some_and(|status| !matches!(status, 200..=299 | 407 | 502..=504));
         let is_as_before = item.is_chronic_before() && failure.status == Some(503)
             || item.fails_like_the_one_before(failure.status);
         let is_own = item.chronic && (is_answered || is_as_before);

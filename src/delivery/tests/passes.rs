@@ -138,16 +138,23 @@ fn what_a_proxy_wants_credentials_for_has_reached_nobody() {
     }
 }
 
-/// A gateway's error, or a proxy's, is none of the application's: the last row waits as in an outage.
+/// A gateway's error, a proxy's, or a portal's page is none of the application's: the last row waits as in an outage.
 #[test]
 fn what_another_than_the_application_answers_the_last_row_with_does_not_fail_it() {
-    for (status, has_failed_of_it) in [(407, false), (502, false), (504, false), (500, true)] {
+    let page = Outcome::Page { signature: "200 page".into() };
+    for (status, outcome, has_failed_of_it) in [
+        (407, failed(), false),
+        (502, failed(), false),
+        (504, failed(), false),
+        (200, page, false),
+        (500, failed(), true),
+    ] {
         let mut desk = Desk::warm(proven());
         desk.offer(1, 1);
         desk.end_of_input();
         while !desk.scheduler.is_idle() && !desk.scheduler.is_down() {
             for id in desk.send_all() {
-                desk.answer_with(id, failed(), Some(status));
+                desk.answer_with(id, outcome.clone(), Some(status));
             }
             if !desk.scheduler.only_waits() {
                 desk.wake();
