@@ -1,6 +1,6 @@
-//! The plan alone: rows per second gathered and joined with a ledger that has them all, on one thread and on four, and with
-//! everything to be sent. Memory for rows is bounded to 48 MiB, the default; the process's peak is printed at the end.
-//! Rows and entries are made up on the fly.
+//! The plan alone: rows per second gathered and joined with a ledger that has them all, on one thread and on four,
+//! and with everything to be sent. Memory for rows is bounded to 48 MiB, the default; the process's peak is printed
+//! at the end. Rows and entries are made up on the fly.
 
 use std::convert::Infallible;
 use std::path::Path;

@@ -1,5 +1,5 @@
-//! The journal at a national operator's size: what ten million subjects of four fields take on disk, how long they take to scan,
-//! to look up, and to open after a kill, and how much memory a fold of a large log takes.
+//! The journal at a national operator's size: what ten million subjects of four fields take on disk, how long they
+//! take to scan, to look up, and to open after a kill, and how much memory a fold of a large log takes.
 //!
 //! Each stage is a process of its own, so that its memory is its own: `cargo bench --bench ledger -- --rows 10000000`.
 

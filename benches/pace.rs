@@ -1,5 +1,6 @@
-//! How exactly the dispatcher keeps a rate: permits granted, from the first one behind the burst to the last, and the fullest second
-//! against the rate and the burst in force. All wanted permits are wanted all the time, as in a run that never waits.
+//! How exactly the dispatcher keeps a rate: permits granted, from the first one behind the burst to the last, and the
+//! fullest second against the rate and the burst in force. All wanted permits are wanted all the time, as in a run
+//! that never waits.
 //!
 //! `cargo bench --bench pace -- --seconds 10` (2 by default). Goals: within 0.5 % over ten seconds, and never more than
 //! the rate and the burst in force in any second.
@@ -40,9 +41,9 @@ fn main() {
     }
 }
 
-/// The rate from one group of permits behind the burst to the last one: the permits after the first of them, in the time
-/// from there. So many permits span one period less; to count them against the whole time would be the error of the
-/// fence posts, a tenth at one a second.
+/// The rate from one group of permits behind the burst to the last one: the permits after the first of them, in the
+/// time from there. So many permits span one period less; to count them against the whole time would be the error of
+/// the fence posts, a tenth at one a second.
 fn measured_per_s(grants: &[(Instant, u32)], burst: u64) -> f64 {
     let mut taken = 0;
     let first = grants.iter().position(|(_, count)| {

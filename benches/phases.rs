@@ -1,5 +1,5 @@
-//! Where the time of a commit goes: the journal tells when each phase is over, and this listens. Beside it, what the disk itself
-//! takes for the same writes.
+//! Where the time of a commit goes: the journal tells when each phase is over, and this listens. Beside it, what the
+//! disk itself takes for the same writes.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;

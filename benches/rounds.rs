@@ -26,7 +26,8 @@ pub(crate) struct Bench {
 pub(crate) type Contestant<'a> = (&'static str, Box<dyn FnMut() -> Duration + 'a>);
 
 impl Bench {
-    /// Reads `--rows N`, `--rounds N` and `--only TEXT`. Without cargo's `--bench` everything is small: it is no measurement then.
+    /// Reads `--rows N`, `--rounds N` and `--only TEXT`. Without cargo's `--bench` everything is small: it is no
+    /// measurement then.
     pub(crate) fn from_args(name: &'static str, rows: u64) -> Bench {
         let args: Vec<String> = std::env::args().collect();
         let number = |flag: &str| {

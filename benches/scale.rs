@@ -1,9 +1,10 @@
-//! What the real binary takes of memory, time and disk with as many rows as a national operator has, each figure with its goal:
-//! a first sync to a server that does nothing, the next night's plan when nothing has changed, and the plan of a first export.
+//! What the real binary takes of memory, time and disk with as many rows as a national operator has, each figure with
+//! its goal: a first sync to a server that does nothing, the next night's plan when nothing has changed, and the plan
+//! of a first export.
 //!
-//! `cargo bench --bench scale -- --rows 10000000`, with `--only sync` (`night`, `disk`, `first`, `four`, `shared`) for one of them.
-//! `--only four --rows 100000000` writes an export of 5.5 GB and temporary files of 11 GB, `--only first` twice as much. Beside it: `--bench ledger`
-//! for the opening after a kill, `--bench lookup` for lookups.
+//! `cargo bench --bench scale -- --rows 10000000`, with `--only sync` (`night`, `disk`, `first`, `four`, `shared`)
+//! for one of them. `--only four --rows 100000000` writes an export of 5.5 GB and temporary files of 11 GB, `--only
+//! first` twice as much. Beside it: `--bench ledger` for the opening after a kill, `--bench lookup` for lookups.
 
 use std::fs::{File, Metadata};
 use std::io::{self, BufWriter, Write as _};
@@ -21,7 +22,8 @@ use export::write_export;
 use rounds::{Bench, median, say, timed};
 use server::serve;
 
-/// Time between two looks at a process. Its peak only grows, so that nothing but what its last moments add can be missed.
+/// Time between two looks at a process. Its peak only grows, so that nothing but what its last moments add can be
+/// missed.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// Rounds of the unchanged night, after one that fills caches.

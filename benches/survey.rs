@@ -1,6 +1,6 @@
 //! Pass 1: rows per second of reading, checking, fingerprinting and planning a CSV export, held against a bare
-//! `csv::ByteRecord` read of the same file in the same round; on one thread and on all cores, for an export that is new and
-//! for one that is wholly unchanged since it was acknowledged: the nightly run that has nothing to send.
+//! `csv::ByteRecord` read of the same file in the same round; on one thread and on all cores, for an export that is
+//! new and for one that is wholly unchanged since it was acknowledged: the nightly run that has nothing to send.
 //!
 //! `--rows 10000000` is a national operator's night.
 

@@ -1,7 +1,7 @@
 //! Keyed and unkeyed hashes: subject ids, field hashes, update digests, batch ids, idempotency keys.
 //!
-//! The only user of blake3 and siphasher. Every hash of a value is keyed with the state directory's own key, because the space
-//! of phone numbers is small enough to be enumerated. Not here: where the key is stored (`journal/`).
+//! The only user of blake3 and siphasher. Every hash of a value is keyed with the state directory's own key, because
+//! the space of phone numbers is small enough to be enumerated. Not here: where the key is stored (`journal/`).
 
 use std::fmt;
 
@@ -136,8 +136,8 @@ impl StateKey {
         self.field_numbered(&[&[kind as u8], value.as_bytes()].concat())
     }
 
-    /// The same of the field's number and its value in one piece, as [`Fields::numbered`] gives them: so the hash is had at
-    /// half the price.
+    /// The same of the field's number and its value in one piece, as [`Fields::numbered`] gives them: so the hash is
+    /// had at half the price.
     ///
     /// [`Fields::numbered`]: crate::update::Fields::numbered
     pub fn field_numbered(&self, field: &[u8]) -> FieldHash {

@@ -36,7 +36,8 @@ pub enum Event {
         /// The text, without any value of a field.
         text: String,
     },
-    /// The same of something that somebody is harmed by as long as nothing is done about it: who reads little is told, too.
+    /// The same of something that somebody is harmed by as long as nothing is done about it: who reads little is
+    /// told, too.
     Warned {
         /// The text, without any value of a field.
         text: String,
@@ -157,8 +158,8 @@ pub enum Event {
         /// The limit.
         in_flight: u64,
     },
-    /// How many subjects are cleared of what others take, and wait for their own updates, has changed; told once a second at
-    /// most.
+    /// How many subjects are cleared of what others take, and wait for their own updates, has changed; told once a
+    /// second at most.
     SubjectsCleared {
         /// How many.
         subjects: u64,
@@ -303,7 +304,8 @@ pub struct PlanFacts {
     pub subjects_in_doubt: u64,
     /// Places of the first of them.
     pub in_doubt_places: Vec<Place>,
-    /// Rows to send, or folded into one to send, without fields that another batch has set newer and no row of this one sets.
+    /// Rows to send, or folded into one to send, without fields that another batch has set newer and no row of this
+    /// one sets.
     pub rows_trimmed: u64,
     /// Updates refused earlier in this batch, not sent again and counted failed.
     pub refused_before: u64,
@@ -323,8 +325,8 @@ pub struct PlanFacts {
     pub subjects_missing: u64,
     /// Subjects of which the batch has no row, and which an earlier run left with an update in doubt.
     pub left_in_doubt: u64,
-    /// Subjects that an earlier run cleared to break a swap, to which nothing was given since, and to which this input gives
-    /// nothing either.
+    /// Subjects that an earlier run cleared to break a swap, to which nothing was given since, and to which this
+    /// input gives nothing either.
     pub left_cleared: u64,
     /// The identifier value that most subjects share, where updates to send set it and two subjects or more have it.
     pub repeated: Option<Repeated>,
@@ -335,8 +337,8 @@ pub struct PlanFacts {
     pub subjects_altered: u64,
     /// Whether an earlier run has begun to deliver this very batch, so that its gates let it pass.
     pub is_begun: bool,
-    /// Whether the input is a whole export, as far as anybody can tell: nothing is filtered, and no file of our own is fed
-    /// back. Only then it is compared with what is usual.
+    /// Whether the input is a whole export, as far as anybody can tell: nothing is filtered, and no file of our own
+    /// is fed back. Only then it is compared with what is usual.
     pub is_whole: bool,
     /// Fields that have a column in this input.
     pub mapped: FieldSet,

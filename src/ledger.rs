@@ -126,8 +126,8 @@ pub enum Record {
         status: Option<u16>,
         /// The complaint, with all values masked; may be empty.
         signature: String,
-        /// What it may have set, each field with the version of its row; empty for one in doubt, and in records of older
-        /// versions.
+        /// What it may have set, each field with the version of its row; empty for one in doubt, and in records of
+        /// older versions.
         facts: Vec<FieldFact>,
     },
     /// The intent was not used: no attempt of it was ever on the wire, or only attempts known to be unapplied.
@@ -233,10 +233,10 @@ pub struct LedgerEntry {
     /// When fields were last acknowledged whose time is not that of the entry: some other field was acknowledged since.
     /// Known fields only, by field.
     pub field_times_s: Vec<(FieldKind, i64)>,
-    /// Of fields of [`FieldSet::EXCLUSIVE`] that are unknown, the value last acknowledged: the server may hold it still, or
-    /// what a later update has set. And of one that was cleared to break a swap under a version of before, the value that the
-    /// clear came upon, which tells it from one that a row has cleared. By field; a field that was clear, or never
-    /// acknowledged, has none.
+    /// Of fields of [`FieldSet::EXCLUSIVE`] that are unknown, the value last acknowledged: the server may hold it
+    /// still, or what a later update has set. And of one that was cleared to break a swap under a version of before,
+    /// the value that the clear came upon, which tells it from one that a row has cleared. By field; a field that was
+    /// clear, or never acknowledged, has none.
     pub last_known: Vec<(FieldKind, FieldHash)>,
     /// Updates in doubt, by version, oldest first, at most [`IN_DOUBT_MAX`].
     pub in_doubt: Vec<InDoubt>,
@@ -245,8 +245,8 @@ pub struct LedgerEntry {
     pub refusals: Vec<Refusal>,
     /// What rows said of fields and is not in force, in the order in which it failed; at most [`SAID_MAX`].
     pub said: Vec<Said>,
-    /// Updates in doubt of which a row was corrected: other values of it were acknowledged since, or have failed, or are in
-    /// doubt now. In the order of the corrections, at most [`CORRECTED_MAX`].
+    /// Updates in doubt of which a row was corrected: other values of it were acknowledged since, or have failed, or
+    /// are in doubt now. In the order of the corrections, at most [`CORRECTED_MAX`].
     pub corrected: Vec<Corrected>,
 }
 
@@ -296,8 +296,8 @@ impl LedgerEntry {
         self.refusals.iter().find(|refusal| refusal.version == version)
     }
 
-    /// Whether an update of this version is in doubt, as far as is known: named, or after the last one of its batch that
-    /// could be named and no newer than what is unknown.
+    /// Whether an update of this version is in doubt, as far as is known: named, or after the last one of its batch
+    /// that could be named and no newer than what is unknown.
     pub fn may_be_in_doubt(&self, version: Version) -> bool {
         let is_named = self.in_doubt.iter().any(|doubt| doubt.version == version);
         let is_past_names = self.in_doubt.len() >= IN_DOUBT_MAX
@@ -322,12 +322,12 @@ impl LedgerEntry {
         is_between_names || self.refusal(version).is_some()
     }
 
-    /// Enters what is known of a field; `false` where something newer is. A field never goes back to an older version: that
-    /// is the guard against stale replays.
+    /// Enters what is known of a field; `false` where something newer is. A field never goes back to an older
+    /// version: that is the guard against stale replays.
     fn set(&mut self, kind: FieldKind, state: FieldState, version: Version) -> bool {
         let slot = &mut self.fields[kind.index()];
-        // A clear goes before all rows of its batch and is no row's: what it comes upon keeps its version, lest the update
-        // it makes way for seem stale.
+        // A clear goes before all rows of its batch and is no row's: what it comes upon keeps its version, lest the
+        // update it makes way for seem stale.
         let came_upon =
             slot.filter(|field| version.is_before_all_rows() && field.state != FieldState::Unknown);
         let version = came_upon.map_or(version, |field| field.version.max(version));
@@ -378,11 +378,11 @@ impl LedgerEntry {
         is_set
     }
 
-    /// Whether a field, unknown since a newer update of the fact's batch, is known by the acknowledgement of this one. A fold
-    /// that failed marks its fields with its own version; fed back, what is left of it may be an older row alone. The server
-    /// holds what was acknowledged last, unless a newer update is in doubt: that one is still to be told of. An intent
-    /// that is open is not on the wire before an older update of its subject has its outcome; if it ends in
-    /// doubt, it makes the field unknown again.
+    /// Whether a field, unknown since a newer update of the fact's batch, is known by the acknowledgement of this
+    /// one. A fold that failed marks its fields with its own version; fed back, what is left of it may be an older
+    /// row alone. The server holds what was acknowledged last, unless a newer update is in doubt: that one is still
+    /// to be told of. An intent that is open is not on the wire before an older update of its subject has its
+    /// outcome; if it ends in doubt, it makes the field unknown again.
     fn is_resolved(&self, fact: &FieldFact, update: Version, unknown: LedgerField) -> bool {
         let is_newer_doubt = |doubt: &InDoubt| doubt.version > update && doubt.fields.contains(fact.kind);
         unknown.version.batch == fact.version.batch
@@ -478,8 +478,8 @@ impl EntryFold {
         EntryFold { entry, open: VecDeque::new() }
     }
 
-    /// Goes on where [`EntryFold::into_parts`] left off. Folding a log in parts, each going on from the one before, gives what
-    /// folding it at once gives.
+    /// Goes on where [`EntryFold::into_parts`] left off. Folding a log in parts, each going on from the one before,
+    /// gives what folding it at once gives.
     pub fn resume(entry: LedgerEntry, open: Vec<InDoubt>) -> EntryFold {
         let mut fold = EntryFold::new(entry);
         open.into_iter().for_each(|intent| fold.begin(intent));
@@ -557,8 +557,8 @@ impl EntryFold {
         }
     }
 
-    /// The entry without the intents still open, and these, by version: for a fold in the middle of a run, whose outcomes come
-    /// in a later part of the log.
+    /// The entry without the intents still open, and these, by version: for a fold in the middle of a run, whose
+    /// outcomes come in a later part of the log.
     pub fn into_parts(self) -> (LedgerEntry, Vec<InDoubt>) {
         (self.entry, self.open.into())
     }

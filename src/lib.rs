@@ -52,22 +52,23 @@
 //! - No event, log, metric, journal record or error text holds a value of a field. The journal knows keyed hashes
 //!   ([`digest::StateKey`]); only the row files hold values, and they are private.
 //! - Every number anywhere is a fold over events ([`stats::Stats`]); nothing else counts anything.
-//! - A fact is reported after it is durable, never before: the driver emits `UpdateSynced` when the journal has answered.
+//! - A fact is reported after it is durable, never before: the driver emits `UpdateSynced` when the journal has
+//!   answered.
 //! - At most one attempt per subject is on the wire, and every attempt has a permit of its own.
 //! - What one request sets is decided by the plan alone; delivery only decides when it goes out and what its outcome
 //!   means.
 //!
 //! # Durability
 //!
-//! An intent is durable before its request may leave, an outcome before it is reported. A commit is sled's flush, then
-//! `sync_data` on the log's own file, then the watermark's. After `kill -9` or power loss the same command again
-//! sends every unacknowledged row and no row whose acknowledgement was committed; updates with an intent and no outcome
-//! are *in doubt*, are named, and are sent again or held, as `in_doubt` says. How many they can be is bounded by
-//! [`deliver::DeliverRules::window`]; what is read ahead while the server is down has no intent until it is
-//! sent. Past its bound the log is folded beside the commits; intents still open are carried
-//! beside their entries, so that a later refusal or withdrawal restores what was known. An opening after a kill reads
-//! the log once, in stretches on several threads, and folds it by shares of the subjects' range; beside a run a fold takes
-//! one thread and little of the disk.
+//! An intent is durable before its request may leave, an outcome before it is reported. A commit is sled's flush,
+//! then `sync_data` on the log's own file, then the watermark's. After `kill -9` or power loss the same command again
+//! sends every unacknowledged row and no row whose acknowledgement was committed; updates with an intent and no
+//! outcome are *in doubt*, are named, and are sent again or held, as `in_doubt` says. How many they can be is bounded
+//! by [`deliver::DeliverRules::window`]; what is read ahead while the server is down has no intent until it is sent.
+//! Past its bound the log is folded beside the commits; intents still open are carried beside their entries, so that
+//! a later refusal or withdrawal restores what was known. An opening after a kill reads the log once, in stretches on
+//! several threads, and folds it by shares of the subjects' range; beside a run a fold takes one thread and little of
+//! the disk.
 //!
 //! # Memory
 //!

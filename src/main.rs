@@ -1,5 +1,5 @@
-//! The thin entry: private files by default, no core dumps, one heap, the command line, an exit code. Everything else is in the
-//! library.
+//! The thin entry: private files by default, no core dumps, one heap, the command line, an exit code. Everything else
+//! is in the library.
 
 use std::ffi::OsString;
 use std::process::ExitCode;

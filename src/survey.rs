@@ -173,8 +173,8 @@ impl<'a> Judge<'a> {
         Judge { order_kind: self.order_kind, ..self.again() }
     }
 
-    /// Whether rows may be judged apart from those before them: none of these decides how, and nothing asks for the place
-    /// of a row, which nobody knows there.
+    /// Whether rows may be judged apart from those before them: none of these decides how, and nothing asks for the
+    /// place of a row, which nobody knows there.
     pub(crate) fn is_settled(&self) -> bool {
         let is_ordered = self.row_rules.order_by.is_none() || self.order_kind.is_some();
         is_ordered && self.row_rules.only.is_none()
@@ -381,7 +381,8 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// Whom a row is about, as far as its key cell alone tells: also of a row that a rule rejects or a condition leaves out.
+    /// Whom a row is about, as far as its key cell alone tells: also of a row that a rule rejects or a condition
+    /// leaves out.
     pub(crate) fn subject_of(&mut self, row: &Row<'_>) -> Option<SubjectId> {
         let key_field = self.key_field()?;
         let cell = |kind| row.cell(kind).filter(|_| kind == key_field);
@@ -443,8 +444,9 @@ impl From<GatherError> for SurveyError {
 /// Who looks at every row of a survey beside the plan: the row as it was read, the judgement, and who made it.
 pub type Watch<'a> = dyn FnMut(&Result<Row<'_>, RowError>, Judged, &Judge<'_>) + 'a;
 
-/// Surveys all inputs, on so many threads as `ahead` says: one call of a judge per row, one event per finding, then those
-/// about the whole input. Events, in their order, and all that is gathered are the same on any number of threads.
+/// Surveys all inputs, on so many threads as `ahead` says: one call of a judge per row, one event per finding, then
+/// those about the whole input. Events, in their order, and all that is gathered are the same on any number of
+/// threads.
 ///
 /// # Errors
 /// What stops the run: the input cannot be read on, or the operator asked to stop.

@@ -145,8 +145,8 @@ impl FromIterator<FieldKind> for FieldSet {
 /// value is empty otherwise.
 #[derive(Clone, Default)]
 pub struct Fields {
-    /// The values in the order they were set, each behind the number of its field, as they are hashed. One text for all of
-    /// them, since every row of a file passes through here.
+    /// The values in the order they were set, each behind the number of its field, as they are hashed. One text for
+    /// all of them, since every row of a file passes through here.
     text: String,
     /// Where each present field's value stands in the text: its beginning and its length in bytes.
     spans: [(usize, usize); FIELD_COUNT],
@@ -261,8 +261,9 @@ pub struct Update {
 }
 
 impl Update {
-    /// The update, which repeats the word of an older row in an update in doubt of this version: what was in doubt of its fields
-    /// is settled by its acknowledgement, though its rows are older. Its key, which goes with every update, bears the version.
+    /// The update, which repeats the word of an older row in an update in doubt of this version: what was in doubt of
+    /// its fields is settled by its acknowledgement, though its rows are older. Its key, which goes with every
+    /// update, bears the version.
     #[must_use]
     pub fn settling(mut self, doubt: Option<Version>, key: Option<FieldKind>) -> Update {
         let of_key = self.facts.iter_mut().find(|fact| Some(fact.kind) == key);

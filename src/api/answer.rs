@@ -47,8 +47,9 @@ impl Sent<'_> {
 /// What is said of an answer in a coding that was not asked for.
 const CODED: &str = "is compressed, which was not asked for";
 
-/// What an answer teaches. `verify` says what makes it an acknowledgment, `canonical` brings a value into a field's canonical form (`None` where it is no value of
-/// that field), `now` is the time a `Retry-After` date is held against.
+/// What an answer teaches. `verify` says what makes it an acknowledgment, `canonical` brings a value into a field's
+/// canonical form (`None` where it is no value of that field), `now` is the time a `Retry-After` date is held
+/// against.
 pub fn classify(
     answer: &Answer<'_>,
     sent: &Sent<'_>,

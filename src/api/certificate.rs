@@ -137,8 +137,8 @@ fn seconds((tag, text): (u8, &[u8])) -> Option<i64> {
     Some(days(year, month, day) * 86_400 + hour * 3_600 + minute * 60 + second)
 }
 
-/// Days from 1970-01-01 to a day of the Gregorian calendar. Years are counted from March, so that the day that leap years
-/// add is their last.
+/// Days from 1970-01-01 to a day of the Gregorian calendar. Years are counted from March, so that the day that leap
+/// years add is their last.
 fn days(year: i64, month: i64, day: i64) -> i64 {
     let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
     let leap_days = year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);

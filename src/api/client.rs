@@ -296,8 +296,8 @@ fn masked(token: &Token, request: &Request, trouble: Trouble) -> Trouble {
     Trouble { text, ..trouble }
 }
 
-/// Whether the body is in a coding that was not asked for (RFC 9110 section 8.4). It is not undone: a few bytes may stand
-/// for many, and a server that does not heed `Accept-Encoding` may not be the one that was meant.
+/// Whether the body is in a coding that was not asked for (RFC 9110 section 8.4). It is not undone: a few bytes may
+/// stand for many, and a server that does not heed `Accept-Encoding` may not be the one that was meant.
 fn is_coded(headers: &HeaderMap) -> bool {
     headers.get_all(CONTENT_ENCODING).iter().any(|value| {
         let value = value.as_bytes().trim_ascii();

@@ -23,9 +23,8 @@ choice! {
     }
 }
 
-/// The body of a request that sets these fields, in wire order; an empty value clears its field, as `clear_as` says. Every
-/// text passes through the JSON serializer,
-/// twice where it is JSON within a string.
+/// The body of a request that sets these fields, in wire order; an empty value clears its field, as `clear_as` says.
+/// Every text passes through the JSON serializer, twice where it is JSON within a string.
 pub fn body(envelope: Envelope, clear_as: ClearAs, fields: &Fields) -> Vec<u8> {
     let members = Members { fields, clear_as };
     match envelope {

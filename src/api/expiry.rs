@@ -1,7 +1,7 @@
 //! When a token expires, where it says so: the `exp` claim of a JWT.
 //!
-//! Pure. Nothing is verified and nothing is believed but for a warning: whether a token is good, the server decides. Not
-//! here: reading the token (`token.rs`), the warning (`cli/expiry.rs`).
+//! Pure. Nothing is verified and nothing is believed but for a warning: whether a token is good, the server decides.
+//! Not here: reading the token (`token.rs`), the warning (`cli/expiry.rs`).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

@@ -1,5 +1,5 @@
-//! A knock at the API's door: whether its name has addresses, whether a connection can be made, what certificate is shown,
-//! and whether HTTP is spoken behind it.
+//! A knock at the API's door: whether its name has addresses, whether a connection can be made, what certificate is
+//! shown, and whether HTTP is spoken behind it.
 //!
 //! Edge. Nothing is sent but a request without a body and without the token, so that nothing can be changed by it. Not
 //! here: an attempt (`client.rs`), what the doctor makes of it (`cli/doctor/`).

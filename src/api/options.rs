@@ -8,7 +8,8 @@ choice! {
     /// What makes an answer an acknowledgment.
     #[derive(Default)]
     pub enum Verify {
-        /// 2xx, a status member that says success or is absent, and an echo that agrees with what was sent, field by field.
+        /// 2xx, a status member that says success or is absent, and an echo that agrees with what was sent, field by
+        /// field.
         #[default]
         Echo = "echo",
         /// 2xx, and a body that is empty or a JSON object whose status member says success or is absent.

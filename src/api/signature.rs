@@ -1,7 +1,8 @@
 //! Signatures: a server's complaint with everything that belongs to one row masked, so that equal complaints are
 //! equal text and no value leaves this room.
 //!
-//! Pure. Not here: spellings and cases (`signature/plain.rs`), finding the complaint in a body (`complaint.rs`), counting signatures (`stats.rs`).
+//! Pure. Not here: spellings and cases (`signature/plain.rs`), finding the complaint in a body (`complaint.rs`),
+//! counting signatures (`stats.rs`).
 
 mod plain;
 
@@ -151,7 +152,8 @@ fn cut(text: &mut String, bytes_max: usize) {
     }
 }
 
-/// Replaces a value, given [`folded`], wherever it stands in whatever case; a part and what is short, where it stands alone.
+/// Replaces a value, given [`folded`], wherever it stands in whatever case; a part and what is short, where it stands
+/// alone.
 fn replace(text: &str, value: &str, is_part: bool) -> String {
     let searched = Searched::new(text);
     let mut replaced = String::with_capacity(text.len());

@@ -166,8 +166,8 @@ impl TokenSource {
         Token::new(1, &self.read()?)
     }
 
-    /// Another token in the middle of a run. A file that is being written or replaced just now, empty, gone or not yet private,
-    /// is read again after a moment, [`REREADS_MAX`] times in all.
+    /// Another token in the middle of a run. A file that is being written or replaced just now, empty, gone or not
+    /// yet private, is read again after a moment, [`REREADS_MAX`] times in all.
     ///
     /// # Errors
     ///

@@ -55,8 +55,8 @@ pub(super) fn outcome(error: &reqwest::Error) -> Outcome {
     }
 }
 
-/// The words of the deepest cause, not masked yet. The levels above it name the URL and say little. `whose` certificate it
-/// is, where it is about one.
+/// The words of the deepest cause, not masked yet. The levels above it name the URL and say little. `whose`
+/// certificate it is, where it is about one.
 pub(super) fn in_words(error: &reqwest::Error, whose: &str) -> Trouble {
     if let Some(words) = causes(error).find_map(|cause| certificate_trouble(cause, whose)) {
         return Trouble { text: words, kind: TroubleKind::Certificate };
@@ -114,8 +114,8 @@ fn is_unprocessed(error: &reqwest::Error) -> bool {
     })
 }
 
-/// Whether the handshake ended with an alert about certificates, which under TLS 1.3 may arrive after the request has been
-/// written (RFC 8446 section 4.4.2.4).
+/// Whether the handshake ended with an alert about certificates, which under TLS 1.3 may arrive after the request has
+/// been written (RFC 8446 section 4.4.2.4).
 fn is_refused_for_a_certificate(error: &reqwest::Error) -> bool {
     causes(error).any(|cause| alert_of(cause).is_some_and(is_about_certificates))
 }

@@ -127,8 +127,8 @@ impl Way {
         }
     }
 
-    /// What an answer says that is none of the API's: a 407 is a proxy's alone (RFC 9110 section 15.5.8), and a redirect names
-    /// another place (`location`), which is told and never gone to.
+    /// What an answer says that is none of the API's: a 407 is a proxy's alone (RFC 9110 section 15.5.8), and a
+    /// redirect names another place (`location`), which is told and never gone to.
     pub(super) fn of_answer(&self, status: u16, location: Option<&str>) -> Option<Trouble> {
         if matches!(status, 300..=399) {
             let text = format!("a redirect to {} (HTTP {status})", self.place(location?)?);

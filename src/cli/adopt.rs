@@ -1,5 +1,5 @@
-//! Records instead of requests: `journal adopt`, the job with survey, plan and gates as `sync` has them; and what every job
-//! confirms of rows that change nothing.
+//! Records instead of requests: `journal adopt`, the job with survey, plan and gates as `sync` has them; and what
+//! every job confirms of rows that change nothing.
 //!
 //! Not here: the job's other steps (`job.rs`), the recording (`deliver/adopt.rs`, `deliver/confirm.rs`).
 

@@ -97,7 +97,8 @@ fn read(
         emitter.emit(Event::Noticed { text });
     }
     let state_key = StateKey::new(&[0; StateKey::LEN]);
-    // Without a journal nobody knows the runs that rows were fed back from; whether they are known is the plan's to say.
+    // Without a journal nobody knows the runs that rows were fed back from; whether they are known is the plan's to
+    // say.
     let find_run = |_: &str| Some(1);
     let identity = Identity { state_key: &state_key, target: "", key_field: key.field, find_run: &find_run };
     let mut judge = Judge::new(rules, Some(identity)).minding(row_rules);

@@ -1,4 +1,5 @@
-//! Whether the token lasts as long as the run will: a warning, never a stop. Only the server knows whether it takes a token.
+//! Whether the token lasts as long as the run will: a warning, never a stop. Only the server knows whether it takes a
+//! token.
 //!
 //! Not here: when a token expires (`api/expiry.rs`), reading it again once it is refused (`delivery/`).
 
@@ -45,7 +46,8 @@ fn warning(expires_s: i64, now_s: i64, ends_s: Option<i64>, source: &TokenSource
     Some(text)
 }
 
-/// The warning about a run's token, if there is one. `stops_in_ms` is how long the run may still last by its own limits.
+/// The warning about a run's token, if there is one. `stops_in_ms` is how long the run may still last by its own
+/// limits.
 pub(super) fn of_run(
     settings: &Settings,
     (token, source): (&Token, &TokenSource),

@@ -52,8 +52,8 @@ impl Fatal {
     }
 }
 
-/// What stopped the run is what the operator has to know first; that there are no row files is only noticed, because the
-/// next run lists the rows again.
+/// What stopped the run is what the operator has to know first; that there are no row files is only noticed, because
+/// the next run lists the rows again.
 pub(super) fn first_told(stop: Fatal, written: Result<(), Fatal>, emitter: &mut Emitter<'_>) -> Fatal {
     if let Err(fatal) = written {
         emitter.emit(Event::Noticed { text: format!("no row files: {}", fatal.explanation.message) });

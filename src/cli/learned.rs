@@ -97,8 +97,8 @@ impl Learned {
     }
 }
 
-/// Whom the runs of the batch were stopped for, after this one, and within it nobody where it ended in order; `None` where
-/// nothing more is known than before.
+/// Whom the runs of the batch were stopped for, after this one, and within it nobody where it ended in order; `None`
+/// where nothing more is known than before.
 fn turned_away(
     before: Option<journal::TurnedAway>,
     delivered: &Delivered,
@@ -117,7 +117,8 @@ fn turned_away(
         });
     }
     let still = before.into_iter().flat_map(|before| before.subjects).filter(is_still);
-    // What fails while the server is down has not failed for its own sake: it is told from the others between which it is sent.
+    // What fails while the server is down has not failed for its own sake: it is told from the others between which
+    // it is sent.
     let is_outage = matches!(stopped, Stopped::Cause(StopCause::Outage));
     let now = delivered.turned_away.iter().filter(|_| !is_outage).map(|(_, subject)| *subject);
     let mut seen = BTreeSet::new();

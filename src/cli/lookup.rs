@@ -1,7 +1,7 @@
 //! `lookup`: what was last acknowledged for a subject, field by field, when, and by which run.
 //!
-//! By the key field it is a direct read, by another one the ledger is searched for the value's hash. While a run holds the
-//! journal, the ledger's last fold is read without the lock. Not here: how it looks (`report/lookup.rs`).
+//! By the key field it is a direct read, by another one the ledger is searched for the value's hash. While a run
+//! holds the journal, the ledger's last fold is read without the lock. Not here: how it looks (`report/lookup.rs`).
 
 use std::path::{Path, PathBuf};
 

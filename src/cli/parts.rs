@@ -272,7 +272,8 @@ pub(super) fn gather_options(settings: &Settings, state: &Path) -> GatherOptions
 /// Of the memory of a plan, which is free again once the plan is made, the share that the fates of updates may take.
 const FATES_SHARE: usize = 8;
 
-/// Where the fates of updates are kept that the row files tell: within memory, and beyond it where the survey's rows go.
+/// Where the fates of updates are kept that the row files tell: within memory, and beyond it where the survey's rows
+/// go.
 pub(super) fn fates_space(settings: &Settings, state: &Path) -> Space {
     let GatherOptions { dir, memory_max, .. } = gather_options(settings, state);
     Space::new(&dir, memory_max / FATES_SHARE)

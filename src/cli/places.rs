@@ -1,4 +1,5 @@
-//! Where the rows stand that the plan names: it knows ordinals only, so the inputs are read once more where there are any.
+//! Where the rows stand that the plan names: it knows ordinals only, so the inputs are read once more where there are
+//! any.
 //!
 //! Not here: what is said of them (`report/`), the rulings (`plan/`).
 
@@ -43,8 +44,8 @@ pub(super) struct Places {
 }
 
 impl Job<'_> {
-    /// Tells the places of rows that the plan rejected by policy or warns of, and finds those of the first rows in doubt:
-    /// the plan knows ordinals only, so the inputs are read once more where there are any.
+    /// Tells the places of rows that the plan rejected by policy or warns of, and finds those of the first rows in
+    /// doubt: the plan knows ordinals only, so the inputs are read once more where there are any.
     pub(super) fn tell_places(&mut self, plan: &Plan, emitter: &mut Emitter<'_>) -> Result<Places, Fatal> {
         let facts = plan.facts();
         let repeated = plan::many_rows(&facts, &parts::gate_rules(self.settings));
@@ -111,8 +112,8 @@ impl Job<'_> {
         Ok(places)
     }
 
-    /// Tells what earlier runs left of subjects that this input gives nothing, and names the rows that it has of them all the
-    /// same.
+    /// Tells what earlier runs left of subjects that this input gives nothing, and names the rows that it has of them
+    /// all the same.
     pub(super) fn tell_left(
         &mut self,
         plan: &Plan,
@@ -126,8 +127,9 @@ impl Job<'_> {
         Ok(())
     }
 
-    /// Of the subjects that earlier runs have cleared and that this input gives nothing, those that have rows here which are
-    /// rejected or filtered: the first such row of each, in the order of the inputs. The plan knows no subject of such a row.
+    /// Of the subjects that earlier runs have cleared and that this input gives nothing, those that have rows here
+    /// which are rejected or filtered: the first such row of each, in the order of the inputs. The plan knows no
+    /// subject of such a row.
     fn cleared_unsent(
         &mut self,
         plan: &Plan,
@@ -228,8 +230,8 @@ fn swapping(plan: &Plan) -> Vec<(u64, usize)> {
     rows
 }
 
-/// Tells of rows that are fed back although their subjects were cleared for others who may be pending, where no row of this
-/// input gives up what they take: who holds it still is not known here, and the API decides.
+/// Tells of rows that are fed back although their subjects were cleared for others who may be pending, where no row
+/// of this input gives up what they take: who holds it still is not known here, and the API decides.
 fn tell_cleared_alone(plan: &Plan, cleared: &[Place], emitter: &mut Emitter<'_>) {
     let alone: Vec<&Place> = cleared.iter().filter(|place| !plan.is_chained(place.ordinal)).collect();
     if alone.is_empty() {
@@ -251,7 +253,8 @@ fn tell_cleared_alone(plan: &Plan, cleared: &[Place], emitter: &mut Emitter<'_>)
     emitter.emit(Event::Noticed { text });
 }
 
-/// Tells who was cleared by an earlier run and is given nothing by this one, though it has rows here: as long as it is so.
+/// Tells who was cleared by an earlier run and is given nothing by this one, though it has rows here: as long as it
+/// is so.
 fn tell_cleared_still(plan: &Plan, places: &[Place], emitter: &mut Emitter<'_>) {
     let still = plan.cleared_still();
     if still.is_empty() {
@@ -281,8 +284,8 @@ fn have(count: u64) -> &'static str {
     if count == 1 { "has" } else { "have" }
 }
 
-/// Tells what earlier runs left of subjects that this input says nothing of, but those of `unsent` rows, which are named: as long as it is so, whoever opened the journal
-/// first.
+/// Tells what earlier runs left of subjects that this input says nothing of, but those of `unsent` rows, which are
+/// named: as long as it is so, whoever opened the journal first.
 fn tell_left(plan: &Plan, unsent: u64, emitter: &mut Emitter<'_>) {
     let facts = plan.facts();
     let in_doubt = facts.left_in_doubt;

@@ -73,8 +73,8 @@ pub(super) struct Basis {
     pub(super) journal: Option<String>,
     /// How far the ledger had moved.
     pub(super) moves: Moves,
-    /// Sequence of the open batch that it goes on with although a new one is asked for (`--new-batch`): that one has begun
-    /// to deliver, and is the newest. `None` otherwise, and in plans of older programs.
+    /// Sequence of the open batch that it goes on with although a new one is asked for (`--new-batch`): that one has
+    /// begun to deliver, and is the newest. `None` otherwise, and in plans of older programs.
     pub(super) goes_on_with: Option<u64>,
     /// The sequence that the new one would have had otherwise.
     pub(super) begins: Option<u64>,

@@ -220,8 +220,8 @@ impl Job<'_> {
     }
 }
 
-/// Settings that shape updates, rulings or verdicts and can be told in words. Which settings are what to a saved plan is
-/// listed in the tests.
+/// Settings that shape updates, rulings or verdicts and can be told in words. Which settings are what to a saved plan
+/// is listed in the tests.
 fn plan_settings(settings: &Settings) -> BTreeMap<String, String> {
     let (api, plan, run) = (&settings.api, &settings.plan, &settings.run);
     let resend_after = plan.resend_after_ms.map_or_else(|| "unset".to_owned(), duration_text);

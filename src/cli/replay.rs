@@ -280,8 +280,8 @@ fn nothing(settings: &Settings, console: report::Console, target: &str, text: St
     reporters.finish().problem.map_or(Ok(Exit::Success), |problem| Err(problem.into()))
 }
 
-/// Commands for hints. Row files of the replay are fed to `sync` or replayed themselves, without the choice that was made
-/// here.
+/// Commands for hints. Row files of the replay are fed to `sync` or replayed themselves, without the choice that was
+/// made here.
 fn next_commands(typed: &[OsString], args: &ReplayArgs, run_id: &str, lifted: Lifted) -> NextCommands {
     let words: Vec<String> = typed.iter().skip(2).map(|arg| arg.to_string_lossy().into_owned()).collect();
     // By the time somebody runs it again, the replay itself is the latest run.

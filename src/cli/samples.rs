@@ -1,7 +1,7 @@
 //! Samples of a plan: a few of its updates with their values, masked so that they identify nobody.
 //!
-//! The plan knows ordinals and hashes only, so that the inputs are read once more, up to the last sample. Not here: which
-//! updates are samples (`plan/`), how they are shown (`report/`).
+//! The plan knows ordinals and hashes only, so that the inputs are read once more, up to the last sample. Not here:
+//! which updates are samples (`plan/`), how they are shown (`report/`).
 
 use std::collections::HashMap;
 

@@ -192,8 +192,8 @@ fn open_journal(options: &JournalOptions, run_id: &str, is_plan: bool) -> Result
     let now_s = clock::wall_s();
     Ok(if is_plan {
         let opened = Journal::open_existing(options, run_id, &host, now_s);
-        // What the run has acknowledged since the last fold is in no file that could be read beside it: a plan of the same
-        // export would show everything as still to be sent, and be refused as soon as the run has delivered.
+        // What the run has acknowledged since the last fold is in no file that could be read beside it: a plan of the
+        // same export would show everything as still to be sent, and be refused as soon as the run has delivered.
         opened.map_err(|error| {
             let is_held = error.kind() == JournalErrorKind::Locked;
             let mut fatal = Fatal::from(error);

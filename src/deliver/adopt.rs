@@ -1,8 +1,8 @@
 //! Adoption: what the plan would send is recorded as acknowledged, and nothing is sent.
 //!
-//! The same reading side as delivery, and the journal right behind it: no intent, for nothing is ever on the wire. Killed
-//! on the way, the same command goes on, as a resume does. Not here: whether to adopt (`cli/adopt.rs`), sending
-//! (`driver.rs`).
+//! The same reading side as delivery, and the journal right behind it: no intent, for nothing is ever on the wire.
+//! Killed on the way, the same command goes on, as a resume does. Not here: whether to adopt (`cli/adopt.rs`),
+//! sending (`driver.rs`).
 
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};

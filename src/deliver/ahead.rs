@@ -1,11 +1,11 @@
-//! Between the reading side and the scheduler: whose intents are opened, and what is read ahead without one while the server
-//! is taken for down.
+//! Between the reading side and the scheduler: whose intents are opened, and what is read ahead without one while the
+//! server is taken for down.
 //!
-//! Until then every update goes straight on, for the reading side hands over no more than the window holds. From the first
-//! opening of the breaker on, or from the beginning where the run before was stopped for what it was answered, it may hand
-//! over more; that has no intent, so it is neither in doubt after a crash nor more than pending when the run stops, until it
-//! is chosen to probe or the window has room. Not here: who is chosen (`delivery/ahead.rs`), and what is put aside for later
-//! passes (`aside.rs`).
+//! Until then every update goes straight on, for the reading side hands over no more than the window holds. From the
+//! first opening of the breaker on, or from the beginning where the run before was stopped for what it was answered,
+//! it may hand over more; that has no intent, so it is neither in doubt after a crash nor more than pending when the
+//! run stops, until it is chosen to probe or the window has room. Not here: who is chosen (`delivery/ahead.rs`), and
+//! what is put aside for later passes (`aside.rs`).
 
 use std::sync::Arc;
 
@@ -17,8 +17,8 @@ use crate::delivery::{Offer, UpdateId};
 use crate::digest::update_digest;
 use crate::engine::credit::Credit;
 
-/// How long before a probe is due its update is chosen: time enough for its intent, and for what is to be read ahead. Longer
-/// than the loop ever sleeps.
+/// How long before a probe is due its update is chosen: time enough for its intent, and for what is to be read ahead.
+/// Longer than the loop ever sleeps.
 const CHOOSE_MS: u64 = 600;
 
 impl Driver<'_, '_> {
@@ -37,8 +37,8 @@ impl Driver<'_, '_> {
         }
     }
 
-    /// Goes on with what was read ahead, as far as the window has room; while the server is down, with nobody but the one
-    /// that is to probe. What a stopping run has read ahead stays pending.
+    /// Goes on with what was read ahead, as far as the window has room; while the server is down, with nobody but the
+    /// one that is to probe. What a stopping run has read ahead stays pending.
     pub(super) fn advance(&mut self) {
         if !self.is_going() {
             return self.ahead.clear();
@@ -58,8 +58,8 @@ impl Driver<'_, '_> {
         }
     }
 
-    /// The breaker has opened: lets the reading side hand over so much more. Not where what was deferred is tried again, in an
-    /// order of its own.
+    /// The breaker has opened: lets the reading side hand over so much more. Not where what was deferred is tried
+    /// again, in an order of its own.
     pub(super) fn read_ahead(&mut self, credit: &Credit) {
         if !self.is_resolving && self.ahead.begin() {
             credit.give(self.rules.rows_held_max);
@@ -103,8 +103,8 @@ impl Driver<'_, '_> {
         }
     }
 
-    /// One at a time, and beyond the window where that is full: it may be full of rows that fail for ever and of those behind
-    /// them, and then nobody else could show that the server is well.
+    /// One at a time, and beyond the window where that is full: it may be full of rows that fail for ever and of
+    /// those behind them, and then nobody else could show that the server is well.
     fn choose_probe(&mut self) {
         let due_ms = self.scheduler.probe_at_ms().filter(|at_ms| *at_ms <= self.now_ms() + CHOOSE_MS);
         if let Some(at_ms) = due_ms

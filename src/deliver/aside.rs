@@ -1,9 +1,9 @@
 //! What waits for the later passes in the driver: which updates are put aside without an attempt, and how many more may
 //! wait.
 //!
-//! Once an update of a subject waits, all later ones of that subject wait behind it, whatever the bound says: one that went
-//! ahead would be overtaken by it. At the bound the first one of a subject gets its final verdict instead. Not here: which of
-//! those that wait a pass tries (`chains.rs`), and who is deferred for a conflict (`delivery/`).
+//! Once an update of a subject waits, all later ones of that subject wait behind it, whatever the bound says: one
+//! that went ahead would be overtaken by it. At the bound the first one of a subject gets its final verdict instead.
+//! Not here: which of those that wait a pass tries (`chains.rs`), and who is deferred for a conflict (`delivery/`).
 
 use super::driver::Driver;
 use super::feed::Fed;
@@ -31,8 +31,8 @@ impl Driver<'_, '_> {
         self.deferred.insert(unresolved.place.ordinal, unresolved).is_none()
     }
 
-    /// Lets an update wait for the later passes without an attempt, where an earlier one of its subject does, or the one it
-    /// waits for does and there is room; gives it back otherwise.
+    /// Lets an update wait for the later passes without an attempt, where an earlier one of its subject does, or the
+    /// one it waits for does and there is room; gives it back otherwise.
     pub(super) fn put_aside(&mut self, fed: Fed) -> Option<Fed> {
         if fed.is_clear {
             return Some(fed);
@@ -53,8 +53,8 @@ impl Driver<'_, '_> {
         None
     }
 
-    /// Takes out of a group what stands behind an update of its subject that waits since an earlier pass. A clear is an update
-    /// before all rows, and behind none.
+    /// Takes out of a group what stands behind an update of its subject that waits since an earlier pass. A clear is
+    /// an update before all rows, and behind none.
     pub(super) fn behind_none(&mut self, mut group: Vec<Fed>, credit: &Credit) -> Vec<Fed> {
         if self.is_resolving || self.waiting.is_empty() || !self.is_going() {
             return group;
@@ -73,8 +73,8 @@ impl Driver<'_, '_> {
     }
 }
 
-/// Whether an update waits without an attempt: behind its own subject whatever the room, behind another one as far as there
-/// is some.
+/// Whether an update waits without an attempt: behind its own subject whatever the room, behind another one as far as
+/// there is some.
 fn is_put_aside(is_behind: bool, waits_for: bool, room: usize) -> bool {
     is_behind || waits_for && room > 0
 }

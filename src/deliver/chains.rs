@@ -2,11 +2,11 @@
 //!
 //! A chain of SIM swaps in the wrong order resolves one link a pass. Trying all of them in every pass would cost the
 //! square of its length in attempts; the ledger knows who holds what, so an update that wants the value of another
-//! deferred subject is let alone until that one has passed. Where the ledger knows nothing all are tried, once in the order of
-//! the file and once against it; where few of them pass, those that stand beside these in the file are next, then those
-//! further off. Where everybody waits for everybody (a swap) all are tried. Nobody is tried again before another one
-//! was synced, and where nobody may be, that is the end; unless somebody waits for what was turned away, and is asked whether
-//! that is everybody's matter.
+//! deferred subject is let alone until that one has passed. Where the ledger knows nothing all are tried, once in the
+//! order of the file and once against it; where few of them pass, those that stand beside these in the file are next,
+//! then those further off. Where everybody waits for everybody (a swap) all are tried. Nobody is tried again before
+//! another one was synced, and where nobody may be, that is the end; unless somebody waits for what was turned away,
+//! and is asked whether that is everybody's matter.
 //!
 //! Pure. Not here: the passes themselves (`mod.rs`), and what a pass reads (`feed.rs`).
 
@@ -39,7 +39,8 @@ pub(super) struct Chains {
     tried: HashMap<u64, u64>,
     /// First updates of the subjects of the turn before, ascending.
     turn: Vec<u64>,
-    /// Those that passed in the latest turn in which one did: whoever waits for what they released may stand beside them.
+    /// Those that passed in the latest turn in which one did: whoever waits for what they released may stand beside
+    /// them.
     passed: Vec<u64>,
     /// How many on each side of them are tried; `None` for all.
     reach: Option<usize>,
@@ -52,8 +53,8 @@ pub(super) struct Chains {
 }
 
 impl Chains {
-    /// Learns what a subject holds at the server, as far as the ledger knows. What it held before something in doubt counts
-    /// where nobody is known to hold it.
+    /// Learns what a subject holds at the server, as far as the ledger knows. What it held before something in doubt
+    /// counts where nobody is known to hold it.
     pub(super) fn learn(&mut self, entry: &LedgerEntry) {
         for kind in FieldSet::EXCLUSIVE.iter() {
             match entry.field(kind).map(|field| field.state) {
@@ -107,10 +108,10 @@ impl Chains {
         (!chosen.is_empty()).then(|| self.in_order(&chosen, waiting))
     }
 
-    /// Where all have had their turn who may: one that was never sent, and waits for one of those that were turned away and are
-    /// kept back (`away`), or for the clear of its ring that was (`rings`). Whether it is turned away, too, tells whose fault
-    /// that is. One at a time, because its answer may say enough; and nobody who waits for what is kept back otherwise, which
-    /// may yet be applied.
+    /// Where all have had their turn who may: one that was never sent, and waits for one of those that were turned
+    /// away and are kept back (`away`), or for the clear of its ring that was (`rings`). Whether it is turned away,
+    /// too, tells whose fault that is. One at a time, because its answer may say enough; and nobody who waits for
+    /// what is kept back otherwise, which may yet be applied.
     pub(super) fn witness(
         &mut self,
         waiting: &BTreeMap<u64, Unresolved>,
@@ -135,8 +136,8 @@ impl Chains {
         Some(self.in_order(&[chosen], waiting))
     }
 
-    /// What has become of the turn before. Where few have passed, those beside them are tried first, and ever more of them as
-    /// long as none passes.
+    /// What has become of the turn before. Where few have passed, those beside them are tried first, and ever more of
+    /// them as long as none passes.
     fn look_back(&mut self, waiting: &BTreeMap<u64, Unresolved>) {
         let passed: Vec<u64> = self.turn.iter().copied().filter(|at| !waiting.contains_key(at)).collect();
         if !passed.is_empty() {
@@ -375,8 +376,8 @@ mod tests {
         assert_eq!(chains.next(&waiting, 0).unwrap().ordinals, [2]);
     }
 
-    /// Attempts that a chain takes of which nobody knows the order, all of a turn at once: `order` says who stands where, and
-    /// each waits for the one before it in the chain.
+    /// Attempts that a chain takes of which nobody knows the order, all of a turn at once: `order` says who stands
+    /// where, and each waits for the one before it in the chain.
     fn attempts(order: &[u64]) -> u64 {
         let mut waiting: BTreeMap<u64, Unresolved> =
             (1_u8..).zip(order).map(|(at, link)| (u64::from(at), wants(at, *link))).collect();

@@ -1,11 +1,11 @@
 //! True swaps, broken: one subject of each ring is cleared of what the others take, a wave before them
 //! (`plan.break_cycles = "clear"`).
 //!
-//! A clear is an update of its own, with an intent, a version before all rows of its batch and an idempotency key of its
-//! own, and it is in nobody's books: the row that carries its subject's real update is sent in the last wave of the ring, and
-//! is told at the end where that update was not acknowledged.
-//! Killed between the two, the ledger knows the field as cleared, and what was a ring is a chain. Not here: which subject
-//! is cleared (`plan/cycle.rs`), the waves (`waves.rs`).
+//! A clear is an update of its own, with an intent, a version before all rows of its batch and an idempotency key of
+//! its own, and it is in nobody's books: the row that carries its subject's real update is sent in the last wave of
+//! the ring, and is told at the end where that update was not acknowledged. Killed between the two, the ledger knows
+//! the field as cleared, and what was a ring is a chain. Not here: which subject is cleared (`plan/cycle.rs`), the
+//! waves (`waves.rs`).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,11 +26,12 @@ use crate::update::{FieldFact, FieldKind, FieldSet, Fields, Update};
 /// Subjects that are named at the end; the rest is counted, and all are in the row files.
 const NAMED_MAX: usize = 10;
 
-/// Rows whose subjects were cleared, or may have been, and whose own updates are not acknowledged, by ordinal, and what they
-/// were cleared of.
+/// Rows whose subjects were cleared, or may have been, and whose own updates are not acknowledged, by ordinal, and
+/// what they were cleared of.
 pub(crate) type Cleared = BTreeMap<u64, (Place, ClearedFirst)>;
 
-/// What a subject is cleared of before its ring: the key of a row that was just judged, and the fields without their values.
+/// What a subject is cleared of before its ring: the key of a row that was just judged, and the fields without their
+/// values.
 pub(super) fn clear(judge: &Judge<'_>, subject: SubjectId, version: Version, cleared: FieldSet) -> Update {
     let version = clear_version(version);
     let (mut fields, mut facts) = (Fields::default(), Vec::new());

@@ -1,5 +1,5 @@
-//! Between the driver and the journal: what a group of records stands for, its way to the disk, and what it frees and is
-//! reported when it is durable.
+//! Between the driver and the journal: what a group of records stands for, its way to the disk, and what it frees and
+//! is reported when it is durable.
 //!
 //! Not here: what a verdict writes (`settle.rs`), and the journal itself (`journal/`).
 
@@ -25,8 +25,8 @@ pub(super) struct Durable {
     pub(super) settled: Vec<(UpdateId, Settled)>,
 }
 
-/// A group on its way to the disk. It answers the driver in any case: a journal thread that died with it would leave the
-/// driver waiting for ever otherwise.
+/// A group on its way to the disk. It answers the driver in any case: a journal thread that died with it would leave
+/// the driver waiting for ever otherwise.
 struct Commit {
     waker: Sender<Wake>,
     durable: Option<Durable>,

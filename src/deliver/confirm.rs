@@ -1,6 +1,6 @@
-//! Confirmation: rows that change nothing, and are newer than a failure of their subject or than a batch left open, are
-//! recorded without a request. What failed before them, or was left, is overtaken then, and does not come back when it is
-//! fed back or resumed.
+//! Confirmation: rows that change nothing, and are newer than a failure of their subject or than a batch left open,
+//! are recorded without a request. What failed before them, or was left, is overtaken then, and does not come back
+//! when it is fed back or resumed.
 //!
 //! Not here: which rows these are (`plan/ruler.rs`), what a record of them does (`ledger.rs`).
 

@@ -40,7 +40,8 @@ const WAKES_MAX: usize = 1_024;
 /// Longest sleep of the loop, so that status and progress stay alive.
 const IDLE_MS_MAX: u64 = 500;
 
-/// The same while the window is full and nothing is on the wire: only a pause, or what the first-contact guard keeps back.
+/// The same while the window is full and nothing is on the wire: only a pause, or what the first-contact guard keeps
+/// back.
 const STUCK_MS_MAX: u64 = 10;
 
 /// Everything that can wake the driver.
@@ -297,8 +298,8 @@ impl<'a, 'e> Driver<'a, 'e> {
                 }
                 continue;
             }
-            // Only what the first-contact guard keeps back is left, or what waits for that, or it fills the window so that
-            // nothing more can come.
+            // Only what the first-contact guard keeps back is left, or what waits for that, or it fills the window so
+            // that nothing more can come.
             if is_written && self.is_going() && (is_handed || is_idle && self.is_window_full(credit)) {
                 let decision = self.scheduler.release_withheld(is_over);
                 self.take(decision, credit);
@@ -311,8 +312,8 @@ impl<'a, 'e> Driver<'a, 'e> {
         self.emitter.clock().now_ms()
     }
 
-    /// Sleeps until something happens or time alone makes something possible, and takes what has happened. Whether anything
-    /// has.
+    /// Sleeps until something happens or time alone makes something possible, and takes what has happened. Whether
+    /// anything has.
     pub(super) fn wait(&mut self, credit: &Credit) -> bool {
         let now_ms = self.now_ms();
         let due_ms =

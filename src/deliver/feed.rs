@@ -89,8 +89,8 @@ pub(super) struct Hand<'a, S> {
 }
 
 impl<'a, S: FnMut(Vec<Fed>, u64, u64) -> bool> Hand<'a, S> {
-    /// `send` takes groups of updates and the position reached (rows and bytes); it returns `false` when nobody listens any
-    /// more.
+    /// `send` takes groups of updates and the position reached (rows and bytes); it returns `false` when nobody
+    /// listens any more.
     pub(super) fn new(credit: &'a Credit, send: S) -> Hand<'a, S> {
         Hand { credit, send, group: Vec::new() }
     }
@@ -127,8 +127,8 @@ pub(super) enum FeedError {
 
 impl Feed<'_> {
     /// Reads on until the end, the first error, or the credit is closed. `send` takes groups of updates and the
-    /// position reached (rows and bytes); it returns `false` when nobody listens any more. What belongs to later waves is
-    /// returned.
+    /// position reached (rows and bytes); it returns `false` when nobody listens any more. What belongs to later
+    /// waves is returned.
     pub(super) fn run(
         mut self,
         credit: &Credit,
@@ -242,8 +242,8 @@ impl Selection {
             && self.has_wave(beside.clear_wave)
     }
 
-    /// Hands over what belongs to the wave at hand, and holds the rest; `false` when nobody listens any more. No subject is
-    /// cleared before what follows its clear has been read.
+    /// Hands over what belongs to the wave at hand, and holds the rest; `false` when nobody listens any more. No
+    /// subject is cleared before what follows its clear has been read.
     fn put(&self, fed: Fed, wave: u32, later: &mut LaterWaves, hand: impl FnOnce(Fed) -> bool) -> bool {
         if matches!(self, Selection::Waves { first, .. } if wave > *first || fed.is_clear) {
             later.entry(wave).or_default().push(fed);

@@ -95,8 +95,8 @@ impl Hours {
         (window.map_or(self.whole_day, |window| window.flow), window)
     }
 
-    /// Where nothing may be sent in a minute of the day: the first one in which something may, or `None` where there is no
-    /// such minute.
+    /// Where nothing may be sent in a minute of the day: the first one in which something may, or `None` where there
+    /// is no such minute.
     pub fn closed_until(&self, minute: u16) -> Option<Option<u16>> {
         if self.at(minute).0 != Flow::Closed {
             return None;
@@ -106,8 +106,8 @@ impl Hours {
         Some(later.into_iter().find(|minute| self.at(*minute).0 != Flow::Closed))
     }
 
-    /// Where nothing may be sent now: the minute of the day in which something may again, and how many milliseconds it is
-    /// away; `None` in it where there is no such minute. Nothing where nobody can tell the time, either.
+    /// Where nothing may be sent now: the minute of the day in which something may again, and how many milliseconds
+    /// it is away; `None` in it where there is no such minute. Nothing where nobody can tell the time, either.
     pub fn opens(&self) -> Option<Option<(u16, u64)>> {
         let zone = self.time_zone.as_deref();
         let opens = self.closed_until(clock::minute_of_day(zone).ok()?)?;
@@ -191,7 +191,8 @@ impl Driver<'_, '_> {
         window.filter(|_| flow.gap_us() > self.hours.whole_day.gap_us()).map(|window| window.text.as_str())
     }
 
-    /// Milliseconds until something may be sent again, where nothing may be at this time of day and there is such a time.
+    /// Milliseconds until something may be sent again, where nothing may be at this time of day and there is such a
+    /// time.
     pub(super) fn opens_in_ms(&self) -> Option<u64> {
         self.hours.opens()?.map(|(_, in_ms)| in_ms)
     }

@@ -1,9 +1,9 @@
 //! Updates of later waves that were read together with an earlier one: in memory, by group, until their turn comes.
 //!
-//! Whoever is linked with nobody of another group waits for nobody of it: a group's next wave is handed over as soon as each
-//! update of its wave before is settled, however long the other groups take. What belongs to rings that are begun goes first,
-//! then wave by wave; the clears of a group's wave are begun together, once as many rings may be open. Not here: which rings
-//! may be begun (`rings.rs`), and the reading (`waves.rs`).
+//! Whoever is linked with nobody of another group waits for nobody of it: a group's next wave is handed over as soon
+//! as each update of its wave before is settled, however long the other groups take. What belongs to rings that are
+//! begun goes first, then wave by wave; the clears of a group's wave are begun together, once as many rings may be
+//! open. Not here: which rings may be begun (`rings.rs`), and the reading (`waves.rs`).
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -56,8 +56,8 @@ impl Later {
         free.into_iter().for_each(|group| self.promote(group));
     }
 
-    /// An update of a group is settled, or is not sent: with the last one of its wave the next has its turn. Nobody waits for
-    /// it a second time.
+    /// An update of a group is settled, or is not sent: with the last one of its wave the next has its turn. Nobody
+    /// waits for it a second time.
     pub(super) fn settle(&mut self, number: u32, id: UpdateId) {
         let Some(group) = self.groups.get_mut(&number) else { return };
         if group.unsettled.remove(&id) && group.unsettled.is_empty() {

@@ -124,10 +124,9 @@ pub struct Steering {
 }
 
 impl DeliverRules {
-    /// Updates whose intents may be open at a time without waiting for a retry, or behind one of their subject that does: what
-    /// a crash leaves in doubt. Twice
-    /// what may be in flight keeps the wire busy while intents are made durable; a slow pace needs no more than a
-    /// second's worth.
+    /// Updates whose intents may be open at a time without waiting for a retry, or behind one of their subject that
+    /// does: what a crash leaves in doubt. Twice what may be in flight keeps the wire busy while intents are made
+    /// durable; a slow pace needs no more than a second's worth.
     pub fn window(&self) -> usize {
         window(self.scheduler.max_in_flight, &self.hours)
     }

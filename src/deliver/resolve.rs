@@ -1,8 +1,9 @@
-//! The later passes over deferred updates, until each that is left was tried since the last one that passed; and the pass
-//! behind all others, in which nobody is handed over and what they have kept back is ruled on.
+//! The later passes over deferred updates, until each that is left was tried since the last one that passed; and the
+//! pass behind all others, in which nobody is handed over and what they have kept back is ruled on.
 //!
-//! What they send stays in memory up to a bound ([`super::DeliverRules::deferred_held_max`]); a pass over more than that reads
-//! the inputs again. Not here: which of them a pass tries (`chains.rs`), and who is deferred (`delivery/`).
+//! What they send stays in memory up to a bound ([`super::DeliverRules::deferred_held_max`]); a pass over more than
+//! that reads the inputs again. Not here: which of them a pass tries (`chains.rs`), and who is deferred
+//! (`delivery/`).
 
 use std::collections::HashSet;
 
@@ -109,8 +110,8 @@ impl Driver<'_, '_> {
         }
     }
 
-    /// What is kept back at the end of a pass stays with the scheduler. Like what waits for a retry it takes no place in the
-    /// window of the passes behind it.
+    /// What is kept back at the end of a pass stays with the scheduler. Like what waits for a retry it takes no place
+    /// in the window of the passes behind it.
     pub(super) fn carry_over(&mut self) {
         tracing::debug!("{} updates are carried over", self.held.len());
         self.held.values_mut().for_each(|held| held.credited = true);

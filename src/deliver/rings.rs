@@ -1,10 +1,10 @@
-//! Which rings of swaps are begun: a ring that was begun is finished, so none is begun for which a limit on updates has no
-//! room, nor while as many are open as may be.
+//! Which rings of swaps are begun: a ring that was begun is finished, so none is begun for which a limit on updates
+//! has no room, nor while as many are open as may be.
 //!
-//! A ring is open from its clear until each of its updates has its fate, those among them that wait for a later pass. What
-//! hangs on a ring that is not begun is not sent either. What a limit has room for is decided in the order of the waves, as
-//! they are read; when each goes depends on the answers. Not here: whom a ring consists of (`plan/waves.rs`), when its turn
-//! comes (`later.rs`), how it is broken (`clears.rs`).
+//! A ring is open from its clear until each of its updates has its fate, those among them that wait for a later pass.
+//! What hangs on a ring that is not begun is not sent either. What a limit has room for is decided in the order of
+//! the waves, as they are read; when each goes depends on the answers. Not here: whom a ring consists of
+//! (`plan/waves.rs`), when its turn comes (`later.rs`), how it is broken (`clears.rs`).
 
 use std::collections::{HashMap, HashSet};
 
@@ -106,8 +106,8 @@ impl Rings {
         self.open.insert(linked.ring, linked.ring_rows);
     }
 
-    /// What becomes of an update; a ring has its places of the limit with its clear. `left` is how many places are neither taken
-    /// nor reserved.
+    /// What becomes of an update; a ring has its places of the limit with its clear. `left` is how many places are
+    /// neither taken nor reserved.
     fn turn(&mut self, fed: &Fed, left: u64) -> Turn {
         let key = (fed.place.ordinal, fed.is_clear);
         let linked = fed.linked;
@@ -164,7 +164,8 @@ impl Rings {
     }
 }
 
-/// Whether an update takes a place of the limit. A clear is in nobody's books, and what a ring has places for are its rows.
+/// Whether an update takes a place of the limit. A clear is in nobody's books, and what a ring has places for are its
+/// rows.
 fn takes_place(fed: &Fed) -> bool {
     !(fed.is_clear || fed.is_part && fed.linked.ring != 0)
 }
@@ -176,7 +177,8 @@ impl Driver<'_, '_> {
         updates_max.saturating_sub(self.handed).saturating_sub(self.rings.reserved)
     }
 
-    /// Whether an update may be sent; its place of the limit is reserved then. One that may not stays pending or comes again.
+    /// Whether an update may be sent; its place of the limit is reserved then. One that may not stays pending or
+    /// comes again.
     pub(super) fn accept(&mut self, fed: &Fed) -> bool {
         let left = self.left();
         let turn = if self.is_in_waves { self.rings.turn(fed, left) } else { Turn::InLimit };

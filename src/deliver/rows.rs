@@ -250,8 +250,8 @@ impl Writing<'_> {
     }
 }
 
-/// Empties what holds a password in the clear, which no file of a run keeps (reference/field-rules.md 1.7). Of a JSON value
-/// only the password goes, if it stands there as it would be written.
+/// Empties what holds a password in the clear, which no file of a run keeps (reference/field-rules.md 1.7). Of a JSON
+/// value only the password goes, if it stands there as it would be written.
 fn remove_password(password: &str, columns: &[usize], cells: &mut [Option<Cow<'_, str>>]) {
     for column in columns {
         let Some(cell) = cells.get_mut(*column).and_then(Option::as_mut) else { continue };

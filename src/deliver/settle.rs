@@ -128,7 +128,8 @@ impl Unresolved {
         Unresolved { failure, refusals, is_tried: true, ..Unresolved::untried(fed) }
     }
 
-    /// Of an update that would be sent in vain: what it takes, another one that waits for a later pass has not given up.
+    /// Of an update that would be sent in vain: what it takes, another one that waits for a later pass has not given
+    /// up.
     pub(super) fn untried(fed: Fed) -> Unresolved {
         let Fed { place, mut update, body, chronic, refusals, is_part, linked, .. } = fed;
         let kept =

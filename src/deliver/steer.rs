@@ -32,9 +32,9 @@ impl Driver<'_, '_> {
         }
     }
 
-    /// Takes as much of a group as the limit on updates, and the rings that are begun, allow. The rest was never on the wire
-    /// and has no intent: it stays pending, and nothing more is read where nothing more can come. What waits for a later
-    /// pass has its place.
+    /// Takes as much of a group as the limit on updates, and the rings that are begun, allow. The rest was never on
+    /// the wire and has no intent: it stays pending, and nothing more is read where nothing more can come. What waits
+    /// for a later pass has its place.
     pub(super) fn within_limit(&mut self, mut group: Vec<Fed>, credit: &Credit) -> Vec<Fed> {
         if self.is_resolving || !self.is_going() {
             return group;
@@ -59,8 +59,8 @@ impl Driver<'_, '_> {
         self.rings.is_over_limit && self.left() == 0 && !self.rings.is_any_open()
     }
 
-    /// After a pass: a run that had more to send than it was allowed to stops in order, unless updates that have their places
-    /// wait for a later pass and were not tried yet.
+    /// After a pass: a run that had more to send than it was allowed to stops in order, unless updates that have
+    /// their places wait for a later pass and were not tried yet.
     pub(super) fn check_updates(&mut self) {
         if self.is_full()
             && !self.is_carrying()

@@ -191,8 +191,8 @@ impl Driver<'_, '_> {
         self.stop(Stopped::Cause(cause));
     }
 
-    /// Why the run stops at an outage: nothing ever answered, which has a trouble with a name as a rule, or something else
-    /// than the API did so last, or it is the API that is not well.
+    /// Why the run stops at an outage: nothing ever answered, which has a trouble with a name as a rule, or something
+    /// else than the API did so last, or it is the API that is not well.
     fn outage(&self) -> Stopped {
         let trouble = if self.is_answered { self.in_the_way.latest.as_ref() } else { self.troubles.last() };
         trouble.map_or(Stopped::Cause(StopCause::Outage), |trouble| Stopped::Unreachable(trouble.clone()))
@@ -206,8 +206,8 @@ impl Driver<'_, '_> {
         }
     }
 
-    /// Keeps what else than the API has answered, or kept the request from it, and says once that it is a page: rows only wait
-    /// for it then, and nobody would know why.
+    /// Keeps what else than the API has answered, or kept the request from it, and says once that it is a page: rows
+    /// only wait for it then, and nobody would know why.
     pub(super) fn note_in_the_way(&mut self, seen: &Seen, trouble: Option<&Trouble>) {
         let Outcome::Page { signature } = &seen.outcome else {
             match trouble.map(|trouble| (trouble.kind, trouble)) {

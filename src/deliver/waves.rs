@@ -1,9 +1,9 @@
 //! Updates that take what those of other subjects give up, in waves: release before assign.
 //!
-//! A wave of updates that are linked with each other begins when the one before is settled, be it synced, failed or deferred.
-//! Where a predecessor has failed the server decides about those that waited for it; where it was deferred they are deferred
-//! with it, without an attempt in vain. One reading serves as many waves as can be held. Not here: who waits for whom
-//! (`plan/chain.rs`), and what is held (`later.rs`).
+//! A wave of updates that are linked with each other begins when the one before is settled, be it synced, failed or
+//! deferred. Where a predecessor has failed the server decides about those that waited for it; where it was deferred
+//! they are deferred with it, without an attempt in vain. One reading serves as many waves as can be held. Not here:
+//! who waits for whom (`plan/chain.rs`), and what is held (`later.rs`).
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -69,8 +69,8 @@ impl Driver<'_, '_> {
         clears.map(|(_, held)| held.fed.linked.ring).collect()
     }
 
-    /// A pass is over in which everybody else waited for what is carried over into the next: nobody does any longer. What is
-    /// linked with that waits for a later pass, or is decided upon by the server.
+    /// A pass is over in which everybody else waited for what is carried over into the next: nobody does any longer.
+    /// What is linked with that waits for a later pass, or is decided upon by the server.
     fn let_kept_back_be(&mut self) {
         let clears = self.clears_kept_back(|_| true);
         self.rings.keep_back(clears);
@@ -94,7 +94,8 @@ impl Driver<'_, '_> {
             let (group, id) = (fed.linked.group, fed.place.ordinal);
             match self.put_aside(fed) {
                 Some(fed) if credit.try_take() => self.take_in(vec![fed]),
-                // It waits for a later pass, or there is no credit any more, which is closed where nothing is to be sent.
+                // It waits for a later pass, or there is no credit any more, which is closed where nothing is to be
+                // sent.
                 Some(_) | None => self.later.settle(group, id),
             }
         }
@@ -104,8 +105,8 @@ impl Driver<'_, '_> {
     }
 }
 
-/// The first wave that is not read together with this one, which itself is not held. Where they can be held together, a reading
-/// that begins rings finishes them.
+/// The first wave that is not read together with this one, which itself is not held. Where they can be held together,
+/// a reading that begins rings finishes them.
 fn behind(updates: &[u64], clears: &BTreeSet<u32>, first: u32, held_max: u64) -> u32 {
     let mut held = 0;
     let is_held = |updates: &&u64| {

@@ -1,9 +1,9 @@
 //! What was read ahead: updates that were handed over and not offered yet, because the server is taken for down.
 //!
-//! Rows that fail on their own stand together, at the head of a file or anywhere in it, and may be more than are held at a
-//! time: whoever probes with those alone takes them for an outage. So from the first opening of the breaker on more is read,
-//! probes come from anywhere in it, and when the server answers again it is sent in scattered order, so that healthy ones
-//! pass between those that fail. Updates of one subject stay in their order.
+//! Rows that fail on their own stand together, at the head of a file or anywhere in it, and may be more than are held
+//! at a time: whoever probes with those alone takes them for an outage. So from the first opening of the breaker on
+//! more is read, probes come from anywhere in it, and when the server answers again it is sent in scattered order, so
+//! that healthy ones pass between those that fail. Updates of one subject stay in their order.
 //!
 //! Not here: how much is read ahead, and when an intent is opened (the caller).
 
@@ -75,8 +75,8 @@ impl<T> Ahead<T> {
         self.take_at(mixed(self.taken, self.subjects.len()))
     }
 
-    /// One for the probe of this moment, drawn from here and from so many that were never tried and are offered already:
-    /// `None` when it is one of those, or was asked for this probe before.
+    /// One for the probe of this moment, drawn from here and from so many that were never tried and are offered
+    /// already: `None` when it is one of those, or was asked for this probe before.
     pub fn choose_probe(&mut self, at_ms: u64, offered: usize) -> Option<T> {
         if self.is_empty() || self.chosen_for_ms == Some(at_ms) {
             return None;
@@ -118,8 +118,8 @@ pub(super) fn scattered(number: u32, count: usize) -> usize {
     usize::try_from(place).unwrap_or_default()
 }
 
-/// Place of the so-manieth among so many, like one drawn by chance: what is left is as mixed as what is taken, which the
-/// multiples of the golden ratio do not see to where the number falls.
+/// Place of the so-manieth among so many, like one drawn by chance: what is left is as mixed as what is taken, which
+/// the multiples of the golden ratio do not see to where the number falls.
 fn mixed(number: u32, count: usize) -> usize {
     let once = u64::from(number).wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let twice = (once ^ (once >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

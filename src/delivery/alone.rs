@@ -1,11 +1,11 @@
 //! Whether a 429 is the account's or the row's own: pure counts, a few numbers an update.
 //!
-//! A server that counts requests pushes back whoever comes when its measure is full, now this one and now another. A row
-//! that is pushed back time and again while many others pass and hardly anybody else is pushed back is answered so for
-//! itself: it is charged for it. Not here: the quiet (`pause.rs`), what a row is charged with (`ruling.rs`).
+//! A server that counts requests pushes back whoever comes when its measure is full, now this one and now another. A
+//! row that is pushed back time and again while many others pass and hardly anybody else is pushed back is answered
+//! so for itself: it is charged for it. Not here: the quiet (`pause.rs`), what a row is charged with (`ruling.rs`).
 
-/// Others that pass between two 429 of an update, for each of them that is pushed back, from which chance explains the second
-/// one badly.
+/// Others that pass between two 429 of an update, for each of them that is pushed back, from which chance explains
+/// the second one badly.
 const PASSED_TIMES: u64 = 4;
 
 /// Such 429 in a row after which they are the update's own.
@@ -20,8 +20,8 @@ pub(super) const LAST_MAX: usize = 3;
 /// 429 in a row after which one of them is pushed back for itself, …
 const LEFT_MIN: u32 = 3;
 
-/// … once they have lasted for such a part of `outage_max`, a minute of fifteen, each waited for as long as it asks: what
-/// counts requests lets single ones through meanwhile.
+/// … once they have lasted for such a part of `outage_max`, a minute of fifteen, each waited for as long as it asks:
+/// what counts requests lets single ones through meanwhile.
 pub(super) const LEFT_PART: u64 = 15;
 
 /// The moment of a 429 of an update that is among the last, and how long theirs have to last.
@@ -74,8 +74,8 @@ impl PushedBack {
         self.alone >= ALONE_MIN
     }
 
-    /// Whether its latest 429 tells of a rate: not where it may be pushed back for itself, nor where nobody else was asked since
-    /// the quiet of the one before.
+    /// Whether its latest 429 tells of a rate: not where it may be pushed back for itself, nor where nobody else was
+    /// asked since the quiet of the one before.
     pub(super) fn tells_of_rate(self) -> bool {
         self.alone == 0 && !self.was_again
     }
@@ -85,8 +85,8 @@ impl PushedBack {
         std::mem::take(&mut self.waits_for_others)
     }
 
-    /// Whether others are to go before it after the quiet: whether they pass tells whose 429 it is. Who was pushed back behind
-    /// them goes first the next time, when the server's measure is as empty as it gets.
+    /// Whether others are to go before it after the quiet: whether they pass tells whose 429 it is. Who was pushed
+    /// back behind them goes first the next time, when the server's measure is as empty as it gets.
     pub(super) fn goes_behind(self) -> bool {
         self.was_first
     }
@@ -100,8 +100,9 @@ impl Answers {
         self.chronic = 0;
     }
 
-    /// An update was pushed back; whether for itself. Of a chronic one it is believed where nobody passes, too: it may be that
-    /// nothing else is sent. So it is of one of the last, where others have passed in this run, after a while.
+    /// An update was pushed back; whether for itself. Of a chronic one it is believed where nobody passes, too: it
+    /// may be that nothing else is sent. So it is of one of the last, where others have passed in this run, after a
+    /// while.
     pub(super) fn on_throttled(&mut self, of: &mut PushedBack, is_chronic: bool, left: Option<Left>) -> bool {
         let was_own = of.is_own();
         let is_quiet = self.passed > 0 && of.since.is_none_or(|(passed, _)| passed == self.passed);

@@ -1,9 +1,9 @@
 //! The brake: a server that fails many first tries is asked less often, until it is well again.
 //!
 //! The breaker is for a server that is down: nothing passes, and probes are enough. A server that fails every other
-//! request never opens it, and retries would add to its load. So while a large share of attempts fails that nothing but
-//! the server explains, attempts are spaced: half as many a second, then a quarter, down to an eighth; and twice as many
-//! again for every second in which it is well. Rows wait meanwhile: most of their failures are waived.
+//! request never opens it, and retries would add to its load. So while a large share of attempts fails that nothing
+//! but the server explains, attempts are spaced: half as many a second, then a quarter, down to an eighth; and twice
+//! as many again for every second in which it is well. Rows wait meanwhile: most of their failures are waived.
 //!
 //! Retries have a budget beside that, one for so many first tries (`lanes.rs`). Not here: which outcome testifies
 //! (`ruling.rs`).

@@ -6,9 +6,9 @@
 //! subjects failing is the server, one subject failing while others pass is the row.
 //!
 //! What cannot be told apart: an outage that begins when fewer subjects are left than the breaker asks for looks like
-//! rows failing on their own. Where one of them passes in the end, it was the server, and nothing of it is charged; where none
-//! does, the breaker opens for them when their attempts are used up, unless they are known to fail on their own, or it is
-//! the application itself that answers them with errors.
+//! rows failing on their own. Where one of them passes in the end, it was the server, and nothing of it is charged;
+//! where none does, the breaker opens for them when their attempts are used up, unless they are known to fail on
+//! their own, or it is the application itself that answers them with errors.
 //!
 //! Not here: which update probes (`lanes.rs`), and what exhausts an update (`schedule.rs`).
 
@@ -83,8 +83,8 @@ pub(super) struct Breaker {
     closed_since_ms: Option<u64>,
     /// Whether something in this trouble costs no row an attempt, so that only `outage_max` can end it.
     is_endless: bool,
-    /// Whether the latest failure cost its row nothing, because the server does the same to others: as long as it is so, only
-    /// `outage_max` can end the trouble, however few of them may testify.
+    /// Whether the latest failure cost its row nothing, because the server does the same to others: as long as it is
+    /// so, only `outage_max` can end the trouble, however few of them may testify.
     is_excused: bool,
     failures: u32,
     subjects: HashSet<SubjectId>,
@@ -142,7 +142,8 @@ impl Breaker {
         self.open.as_ref().filter(|open| open.probing.is_none()).map(|open| open.probe_at_ms)
     }
 
-    /// Attempts that may be on the wire at once: few when the server has just answered again, for one answer says little.
+    /// Attempts that may be on the wire at once: few when the server has just answered again, for one answer says
+    /// little.
     pub(super) fn in_flight_max(&self) -> usize {
         self.closed_in_flight
     }
@@ -160,8 +161,8 @@ impl Breaker {
         }
     }
 
-    /// Says whether anything may be sent at this time of day. Nobody asks the server while nothing may be, and nobody knows
-    /// how long it was down: that time is no part of an outage.
+    /// Says whether anything may be sent at this time of day. Nobody asks the server while nothing may be, and nobody
+    /// knows how long it was down: that time is no part of an outage.
     pub(super) fn set_closed(&mut self, is_closed: bool, now_ms: u64) {
         if is_closed {
             self.closed_since_ms.get_or_insert(now_ms);
@@ -200,8 +201,8 @@ impl Breaker {
         self.is_endless = false;
     }
 
-    /// Whether the failure told last was waived, for the server does the same to others. Where a definite answer comes now and
-    /// then, that is no outage; where none comes for so long, it is one.
+    /// Whether the failure told last was waived, for the server does the same to others. Where a definite answer
+    /// comes now and then, that is no outage; where none comes for so long, it is one.
     pub(super) fn note_excused(&mut self, is_excused: bool) {
         self.is_excused = is_excused;
     }
@@ -239,8 +240,8 @@ impl Breaker {
         self.witness = Some(id);
     }
 
-    /// A definite answer of any kind: the server is well. Where it is that of an update which has failed since the one before,
-    /// it was not well meanwhile.
+    /// A definite answer of any kind: the server is well. Where it is that of an update which has failed since the
+    /// one before, it was not well meanwhile.
     pub(super) fn on_definite(&mut self) -> Recovered {
         self.was_well = true;
         self.trouble_since_ms = None;
@@ -260,7 +261,8 @@ impl Breaker {
         Recovered { has_closed, confirmed, refunds }
     }
 
-    /// Takes out one of those that an update was charged with and no definite answer has followed. Whether there is one.
+    /// Takes out one of those that an update was charged with and no definite answer has followed. Whether there is
+    /// one.
     pub(super) fn take_charge(&mut self, id: UpdateId) -> bool {
         self.charges.get_mut(&id).filter(|charges| **charges > 0).is_some_and(|charges| {
             *charges -= 1;

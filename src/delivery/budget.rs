@@ -1,7 +1,7 @@
 //! Error budgets: how many updates may fail in a run, and how many with one complaint, before it stops.
 //!
-//! One rule for whoever finds a failure: every update that fails for good counts, whatever of, but for those that failed in
-//! earlier batches, which say nothing of this one. Not here: what a failure is (`ruling.rs`).
+//! One rule for whoever finds a failure: every update that fails for good counts, whatever of, but for those that
+//! failed in earlier batches, which say nothing of this one. Not here: what a failure is (`ruling.rs`).
 
 use super::decision::{Decision, UpdateId};
 use super::lanes::Exhausted;
@@ -28,8 +28,8 @@ impl Scheduler {
         decision.verdicts.push((id, Verdict::Failed(failure)));
     }
 
-    /// Counts an update that the caller has given up, because its conflict was resolved by no later pass; none that failed
-    /// in earlier batches.
+    /// Counts an update that the caller has given up, because its conflict was resolved by no later pass; none that
+    /// failed in earlier batches.
     pub fn count_unresolved(&mut self, signature: &str) -> Decision {
         let mut decision = Decision::default();
         self.count(signature, &mut decision);

@@ -275,8 +275,8 @@ impl Concurrency {
         }
     }
 
-    /// The baseline follows what is near it, down quicker than up: the fastest of many windows is mere luck, and what is
-    /// slower may be a queue.
+    /// The baseline follows what is near it, down quicker than up: the fastest of many windows is mere luck, and what
+    /// is slower may be a queue.
     fn learn(&mut self, mean_us: u64) -> u64 {
         let baseline_us = match self.baseline_us {
             // Alone on the wire, nobody else is waited for.

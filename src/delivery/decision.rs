@@ -71,7 +71,8 @@ pub enum Action {
     BreakerOpened,
     /// The server answers again.
     BreakerClosed,
-    /// Whoever is asked is pushed back: it may be those at hand, so that others had better be read. Told each time anew.
+    /// Whoever is asked is pushed back: it may be those at hand, so that others had better be read. Told each time
+    /// anew.
     NobodyPasses,
     /// First success at an unproven target: the caller marks it proven.
     GuardReleased,

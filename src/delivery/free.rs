@@ -1,5 +1,6 @@
-//! The clock of `retry_elapsed_max`: how long the run has been free to send. It stands still while the run is held, because the
-//! breaker is open, everybody is quiet, the token is awaited, or nothing may be sent at this time of day: no row can help that.
+//! The clock of `retry_elapsed_max`: how long the run has been free to send. It stands still while the run is held,
+//! because the breaker is open, everybody is quiet, the token is awaited, or nothing may be sent at this time of day:
+//! no row can help that.
 //!
 //! Not here: what holds the run (`schedule.rs`), and which failures count (`lanes.rs`).
 

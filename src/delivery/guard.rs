@@ -56,8 +56,8 @@ impl Guard {
         !self.withheld.is_empty()
     }
 
-    /// Keeps a refusal or an echo mismatch back. Returns why to stop, when enough have gathered; chronic rows, refused in
-    /// earlier batches, are kept back with the others and testify to nothing.
+    /// Keeps a refusal or an echo mismatch back. Returns why to stop, when enough have gathered; chronic rows,
+    /// refused in earlier batches, are kept back with the others and testify to nothing.
     pub(super) fn withhold(
         &mut self,
         id: UpdateId,
@@ -106,7 +106,8 @@ impl Guard {
         Some(if self.has_given_up { Vec::new() } else { std::mem::take(&mut self.withheld) })
     }
 
-    /// Nothing else is left that could bring a success: why to stop, where enough has been refused, or else the verdicts.
+    /// Nothing else is left that could bring a success: why to stop, where enough has been refused, or else the
+    /// verdicts.
     pub(super) fn give_up_waiting(&mut self) -> Result<Vec<(UpdateId, Failure)>, StopCause> {
         if self.withholds() && self.subjects.len() >= LAST_SUBJECTS && !self.has_understood {
             return Err(self.stop());

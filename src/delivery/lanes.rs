@@ -24,8 +24,8 @@ mod charge;
 /// Retries that the retry budget may save up.
 const CREDIT_RETRIES_MAX: u32 = 4;
 
-/// Of the fresh ones, once the server was taken for down: how many of the oldest go in a row without an answer that shows
-/// that it is well, and then of the newest.
+/// Of the fresh ones, once the server was taken for down: how many of the oldest go in a row without an answer that
+/// shows that it is well, and then of the newest.
 const TURNS_MAX: u32 = 3;
 
 /// Of so many fresh ones, one is taken from the end at which rows are pushed back.
@@ -122,12 +122,13 @@ pub(super) struct Lanes {
     /// Attempts launched so far.
     launched: u64,
     in_flight: usize,
-    /// Whether the newest of the fresh ones go between the oldest, since the server was taken for down: rows that fail on
-    /// their own stand together, and look like an outage unless others pass between them.
+    /// Whether the newest of the fresh ones go between the oldest, since the server was taken for down: rows that
+    /// fail on their own stand together, and look like an outage unless others pass between them.
     is_mixed: bool,
     /// Whether nobody passes, so that the newest of the fresh ones go first.
     is_lost: bool,
-    /// The end of the fresh ones at which rows are pushed back, whether it is that of the newest; and those taken since.
+    /// The end of the fresh ones at which rows are pushed back, whether it is that of the newest; and those taken
+    /// since.
     shunned: Option<(bool, u32)>,
     /// Fresh ones that went so since the last definite answer, counted round.
     turn: u32,
@@ -358,8 +359,9 @@ impl Lanes {
             return take_other(&mut self.last, &self.items, last_probed).or_else(|| self.last.pop_front());
         }
         self.is_mixed = true;
-        // Fresh ones before those that have failed already: their answer says more. And from anywhere among them: rows that
-        // fail on their own stand together, and the next one in the file tells least whether it is the server.
+        // Fresh ones before those that have failed already: their answer says more. And from anywhere among them:
+        // rows that fail on their own stand together, and the next one in the file tells least whether it is the
+        // server.
         if let Some(id) = take_other(&mut self.front, &self.items, last_probed) {
             return Some(id);
         }
@@ -377,8 +379,8 @@ impl Lanes {
             .find_map(VecDeque::pop_front)
     }
 
-    /// Takes one of those that were never tried, from anywhere; the next in turn where there is none, or where one that goes
-    /// again is wanted (`is_again`) and there is one.
+    /// Takes one of those that were never tried, from anywhere; the next in turn where there is none, or where one
+    /// that goes again is wanted (`is_again`) and there is one.
     pub(super) fn take_other(&mut self, is_again: bool, fresh_per_retry: u32) -> Option<UpdateId> {
         if self.fresh.is_empty() || is_again && !self.front.is_empty() {
             return self.take(fresh_per_retry);
@@ -408,8 +410,8 @@ impl Lanes {
         (self.is_mixed, self.is_lost) = (true, true);
     }
 
-    /// A fresh one was pushed back, and with it everybody: fewer are taken from where it stood, for rows that are pushed back
-    /// for their own sake stand together.
+    /// A fresh one was pushed back, and with it everybody: fewer are taken from where it stood, for rows that are
+    /// pushed back for their own sake stand together.
     pub(super) fn shun(&mut self, id: UpdateId) {
         let is_shunned = |item: &&Item| self.is_mixed && !self.is_lost && item.attempts == 1;
         if let Some(item) = self.items.get(&id).filter(is_shunned) {

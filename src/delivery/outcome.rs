@@ -21,8 +21,9 @@ pub enum Outcome {
         /// The complaint, masked.
         signature: String,
     },
-    /// 2xx whose body is a page of HTML: a portal's or a proxy's word, not the API's. At first contact like an echo mismatch,
-    /// because the address may be wrong; later like a failing server: retried. The server may have applied it.
+    /// 2xx whose body is a page of HTML: a portal's or a proxy's word, not the API's. At first contact like an echo
+    /// mismatch, because the address may be wrong; later like a failing server: retried. The server may have applied
+    /// it.
     Page {
         /// The complaint: the status and [`PAGE`].
         signature: String,
@@ -39,8 +40,8 @@ pub enum Outcome {
     },
     /// 401. The run pauses, the token is read again, the same update goes on; if it is the same, as with 403.
     TokenRefused,
-    /// A 403. Waits for a neighbor: refused where one sent later passes (tried once more first, where others were refused
-    /// in a row with it), the token's fault where none does.
+    /// A 403. Waits for a neighbor: refused where one sent later passes (tried once more first, where others were
+    /// refused in a row with it), the token's fault where none does.
     Forbidden {
         /// The complaint, masked.
         signature: String,
@@ -64,8 +65,8 @@ pub enum Outcome {
     Disconnected,
     /// No connection: the request certainly did not leave. Retried.
     NotConnected,
-    /// The server says that it did nothing for the request: it refused the stream, or closes the connection before it. Sent
-    /// again at once, a few times, at no cost; then like no connection.
+    /// The server says that it did nothing for the request: it refused the stream, or closes the connection before
+    /// it. Sent again at once, a few times, at no cost; then like no connection.
     Unprocessed,
     /// 3xx. Wrong URL: the run stops, at first contact and where three subjects in a row are redirected; a row that is
     /// redirected while others pass is refused. It may have been applied, but for 307 and 308.
@@ -130,8 +131,8 @@ pub enum Verdict {
         /// Delay in milliseconds.
         delay_ms: u64,
     },
-    /// Kept back until the first-contact guard has made up its mind, or a neighbor has shown whether it is the token; the
-    /// verdict, or another attempt, follows later.
+    /// Kept back until the first-contact guard has made up its mind, or a neighbor has shown whether it is the token;
+    /// the verdict, or another attempt, follows later.
     Withheld,
 }
 

@@ -1,5 +1,5 @@
-//! The server's own count of what it will still take: spent, everybody is quiet until it begins anew; nearly spent, what
-//! is left is spread over the time that is left.
+//! The server's own count of what it will still take: spent, everybody is quiet until it begins anew; nearly spent,
+//! what is left is spread over the time that is left.
 //!
 //! It only ever slows down: our own pace is kept elsewhere, and above it a server's generosity means nothing. Not here:
 //! how headers are read (`api/quota.rs`), quiets (`pause.rs`).

@@ -9,8 +9,8 @@ use super::decision::UpdateId;
 use super::guard::LAST_SUBJECTS;
 use super::outcome::Failure;
 
-/// Redirects in a row that may be everybody's: as many subjects as say enough at first contact.
-/// Others are tried then, one by one and from anywhere, because rows that are redirected for their own sake stand together.
+/// Redirects in a row that may be everybody's: as many subjects as say enough at first contact. Others are tried
+/// then, one by one and from anywhere, because rows that are redirected for their own sake stand together.
 const IN_A_ROW_MAX: usize = LAST_SUBJECTS;
 
 /// All of them.
@@ -20,12 +20,13 @@ pub(super) struct Redirects {
     waiting: BTreeMap<UpdateId, (u64, Failure)>,
     /// Those of them that are not chronic.
     plain: BTreeSet<UpdateId>,
-    /// Redirects since the last success, of rows that are not chronic; each is of another subject, because one that waits
-    /// holds up its own.
+    /// Redirects since the last success, of rows that are not chronic; each is of another subject, because one that
+    /// waits holds up its own.
     streak: usize,
     /// Number of the attempt that the streak begins with.
     streak_from: u64,
-    /// Attempts launched when there were so many in a row that others are tried, and how many of those were redirected, too.
+    /// Attempts launched when there were so many in a row that others are tried, and how many of those were
+    /// redirected, too.
     trial: Option<(u64, u32)>,
     /// Whether anybody has passed in this run.
     has_passed: bool,
@@ -36,8 +37,8 @@ impl Redirects {
         self.waiting.is_empty()
     }
 
-    /// Takes one in: the number of its attempt, and how many are launched by now. A row that is known to be redirected for its
-    /// own sake testifies to nothing.
+    /// Takes one in: the number of its attempt, and how many are launched by now. A row that is known to be
+    /// redirected for its own sake testifies to nothing.
     pub(super) fn add(&mut self, id: UpdateId, failure: Failure, number: u64, launched: u64, is_known: bool) {
         self.waiting.insert(id, (launched, failure));
         if is_known {
@@ -93,9 +94,9 @@ impl Redirects {
         BTreeMap::into_iter(known).map(|(id, (_, failure))| (id, failure)).collect()
     }
 
-    /// Whether they would be taken for their rows' own if nobody were left who could pass: not where nobody ever passed in this
-    /// run, or too many are redirected in a row, and some of them are not known to fail on their own, as chronic ones are and,
-    /// where that is so, all that are left.
+    /// Whether they would be taken for their rows' own if nobody were left who could pass: not where nobody ever
+    /// passed in this run, or too many are redirected in a row, and some of them are not known to fail on their own,
+    /// as chronic ones are and, where that is so, all that are left.
     pub(super) fn seem_own(&self, are_all_known: bool) -> bool {
         self.has_passed && self.trial.is_none() || are_all_known || self.plain.is_empty()
     }

@@ -61,8 +61,8 @@ pub struct DeliveryRules {
     pub settled_before: Option<usize>,
     /// Charged attempts after which an update is exhausted, at least 1.
     pub attempts_max: u32,
-    /// Time since an update's first failure that counts, without that during which the run was held, after which its next one
-    /// exhausts it, whatever its attempts; `None` for never.
+    /// Time since an update's first failure that counts, without that during which the run was held, after which its
+    /// next one exhausts it, whatever its attempts; `None` for never.
     pub retry_elapsed_max_ms: Option<u64>,
     /// Ceiling of the first retry's delay.
     pub backoff_initial_ms: u64,
@@ -92,7 +92,8 @@ pub struct DeliveryRules {
     pub unproven_in_flight: usize,
     /// Subjects refused without a success that stop the run at an unproven target.
     pub unproven_subjects: u32,
-    /// Subjects in a row refused with one complaint, without an acknowledgement between them, that stop the run; 0 for never.
+    /// Subjects in a row refused with one complaint, without an acknowledgement between them, that stop the run; 0
+    /// for never.
     pub refusals_in_a_row_max: u32,
     /// Updates ready or in flight.
     pub ready_max: usize,

@@ -162,8 +162,8 @@ impl Scheduler {
         }
     }
 
-    /// Whether a rate may be learned from those that are turned away: not where it seems to be always the same ones, nor, once
-    /// many have failed together, before one of them has passed.
+    /// Whether a rate may be learned from those that are turned away: not where it seems to be always the same ones,
+    /// nor, once many have failed together, before one of them has passed.
     fn may_be_by_rate(&self) -> bool {
         !self.same.seem_same() && (!self.lanes.is_mixed() || self.same.has_passed_again())
     }
@@ -184,8 +184,8 @@ impl Scheduler {
         }
     }
 
-    /// Tells what the server takes in and what it turns away without a word about how long; whether it has. A row known to
-    /// fail on its own is told all the same: where a server sheds, every row has been turned away before.
+    /// Tells what the server takes in and what it turns away without a word about how long; whether it has. A row
+    /// known to fail on its own is told all the same: where a server sheds, every row has been turned away before.
     fn feed_shed(&mut self, id: UpdateId, outcome: &Outcome, status: Option<u16>, now_ms: u64) -> bool {
         let Some(item) =
             self.lanes.get(id).filter(|item| !item.chronic && !item.probed && !item.is_turned_away_alone())
@@ -344,8 +344,8 @@ impl Scheduler {
             self.answers.on_throttled(&mut item.pushed_back, item.chronic, left) || item.turned_away.is_own();
         let (subject, maybe_applied) = (item.subject, item.maybe_applied);
         let (is_chronic, follows_failed) = (item.chronic, item.follows.is_some());
-        // What is known to be a row's own is nobody else's, and what names no delay is not taken for everybody's while it is
-        // always the same rows.
+        // What is known to be a row's own is nobody else's, and what names no delay is not taken for everybody's
+        // while it is always the same rows.
         let has_delay = retry_after_ms.is_some_and(|asked_ms| asked_ms > 0);
         let is_for_all = !is_own && (is_chronic || has_delay || !self.same.are_same());
         if is_for_all && let Some(ms) = self.quiet.on_throttled(now_ms, sent_ms, retry_after_ms) {
@@ -444,10 +444,10 @@ impl Scheduler {
         // server, like a chronic one.
         let is_alone = item.is_turned_away_alone();
         let counts = !item.chronic && item.confirmed == 0 && !is_alone;
-        // Where nothing but chronic rows is sent, nobody may ever pass: one that the application itself answers with an
-        // error (and not a gateway, a proxy or a portal's page in its place, nor silence) has failed on its own again; so has one that failed
-        // in earlier batches and is answered with 503, which may be either's, and one that fails as an earlier one of its
-        // subject did.
+        // Where nothing but chronic rows is sent, nobody may ever pass: one that the application itself answers with
+        // an error (and not a gateway, a proxy or a portal's page in its place, nor silence) has failed on its own
+        // again; so has one that failed in earlier batches and is answered with 503, which may be either's, and one
+        // that fails as an earlier one of its subject did.
         let is_answered = failure.status.is_some_and(|status| !matches!(status, 200..=299 | 407 | 502..=504));
         let is_as_before = item.is_chronic_before() && failure.status == Some(503)
             || item.fails_like_the_one_before(failure.status);
@@ -462,8 +462,8 @@ impl Scheduler {
         let waived_before = item.waived;
         let is_used_up = struck.is_charged && item.charge(waived_max, self.free.ms(), &self.rules);
         self.breaker.note_excused(item.waived > waived_before);
-        // While the breaker is open the probes' own interval paces it, and while the server sheds the rate that passes: the
-        // row's delay need not grow.
+        // While the breaker is open the probes' own interval paces it, and while the server sheds the rate that
+        // passes: the row's delay need not grow.
         let is_paced = was_open || is_shed && self.shed.is_by_rate();
         item.strikes = item.strikes.saturating_add(u32::from(!is_paced)).max(1);
         let delay_ms = self.ceilings.delay_ms(item.strikes, jitter).max(delay_min_ms).max(asked_ms);
@@ -509,7 +509,8 @@ impl Scheduler {
         self.guard.on_conflict();
         self.row.forget();
         if self.deferred_room == 0 {
-            // Nobody of its subject waits: an update behind one that waits is not sent. It is a conflict that no pass resolves.
+            // Nobody of its subject waits: an update behind one that waits is not sent. It is a conflict that no pass
+            // resolves.
             return self.refuse(id, Failure { kind: FailureKind::Unresolved, ..failure }, decision);
         }
         let Some(item) = self.lanes.get(id) else { return };
@@ -548,9 +549,10 @@ impl Scheduler {
         }
     }
 
-    /// Nobody is left whose answer could tell those whose attempts are used up from the server. They have failed if that is
-    /// known of each: others have passed after a failure of it, or of an earlier one of its subject that failed like it, or the application itself answers it with an error (and not
-    /// a gateway or a proxy on its behalf, nor silence). Else it is the server's, as long as nobody passes: up to `outage_max`.
+    /// Nobody is left whose answer could tell those whose attempts are used up from the server. They have failed if
+    /// that is known of each: others have passed after a failure of it, or of an earlier one of its subject that
+    /// failed like it, or the application itself answers it with an error (and not a gateway or a proxy on its
+    /// behalf, nor silence). Else it is the server's, as long as nobody passes: up to `outage_max`.
     pub(super) fn give_up_condemned(&mut self, decision: &mut Decision) {
         let used_up = self.condemned.iter().map(|(id, condemned)| UsedUp {
             id: *id,

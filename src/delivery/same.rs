@@ -1,10 +1,10 @@
 //! Is it always the same rows that are turned away (429 or 503)? Pure counts, a few numbers an update.
 //!
-//! A server that sheds, or counts, turns away whoever comes at the wrong moment: asked again, a row that was turned away
-//! passes about as often as one that is asked for the first time. Where many are asked again and hardly any of them
-//! passes, while those asked for the first time do, they are turned away for their own sake, and nobody else is to wait
-//! for them. Only who had others pass since it was turned away counts as asked again: in an outage, or until a quota begins
-//! anew, nobody passes, and that tells nothing.
+//! A server that sheds, or counts, turns away whoever comes at the wrong moment: asked again, a row that was turned
+//! away passes about as often as one that is asked for the first time. Where many are asked again and hardly any of
+//! them passes, while those asked for the first time do, they are turned away for their own sake, and nobody else is
+//! to wait for them. Only who had others pass since it was turned away counts as asked again: in an outage, or until
+//! a quota begins anew, nobody passes, and that tells nothing.
 //!
 //! Not here: single rows that are pushed back (`alone.rs`), and the rate that passes (`shed.rs`).
 
@@ -13,8 +13,8 @@ use super::decision::UpdateId;
 /// Others that pass between two times an update is turned away, from which it counts as asked again.
 const PASSED_MIN: u64 = 2;
 
-/// Passes expected of those asked again, from which it is seen that they do not come: of eight by chance less than two come
-/// three times in a thousand.
+/// Passes expected of those asked again, from which it is seen that they do not come: of eight by chance less than
+/// two come three times in a thousand.
 const EXPECTED_MIN: u64 = 8;
 
 /// The same, from which it seems so.
@@ -29,8 +29,8 @@ const COMING_PART: u64 = 4;
 /// Outcomes after which both counts are halved: what was long ago matters less.
 const OUTCOMES_MAX: u64 = 256;
 
-/// Turned away in a row, with nobody passing between, that are everybody's whatever was known: as many as the failures that
-/// open the breaker.
+/// Turned away in a row, with nobody passing between, that are everybody's whatever was known: as many as the
+/// failures that open the breaker.
 const IN_A_ROW_MAX: u32 = 10;
 
 /// Outcomes of one kind of attempts.
@@ -72,12 +72,12 @@ pub(super) struct UsedUp {
     pub(super) is_turned_away: bool,
 }
 
-/// Whether all of them, in the order of ids, fail for their own sake: each is known to, or stands in the file between such,
-/// with nobody but those turned away from one to the other. Rows that fail for their own sake stand together. One look at
-/// each of them.
+/// Whether all of them, in the order of ids, fail for their own sake: each is known to, or stands in the file between
+/// such, with nobody but those turned away from one to the other. Rows that fail for their own sake stand together.
+/// One look at each of them.
 pub(super) fn are_own_or_between(all: impl IntoIterator<Item = UsedUp>) -> bool {
-    // The one before, if it was turned away; whether one that is known stands in the stretch up to it; and whether one waits
-    // for such a one behind it.
+    // The one before, if it was turned away; whether one that is known stands in the stretch up to it; and whether
+    // one waits for such a one behind it.
     let (mut before, mut has_own, mut waits) = (None, false, false);
     for UsedUp { id, is_own, is_turned_away } in all {
         let goes_on =
@@ -157,7 +157,8 @@ impl Same {
         self.passed += 1;
         self.in_a_row = 0;
         if of.is_own {
-            // It was turned away for what the server was then, and that has changed: of the others nothing is known any more.
+            // It was turned away for what the server was then, and that has changed: of the others nothing is known
+            // any more.
             self.is_taken_back = true;
             (self.are_same, self.again) = (false, Tally::default());
         }
@@ -202,7 +203,8 @@ mod tests {
 
     use super::*;
 
-    /// Rounds in which so many healthy rows are asked and each of the others again; whether they are taken for the same ones.
+    /// Rounds in which so many healthy rows are asked and each of the others again; whether they are taken for the
+    /// same ones.
     fn are_same(rounds: u32, healthy: u32, others: usize, passes: impl Fn(u32, usize) -> bool) -> bool {
         let (mut same, mut of) = (Same::default(), vec![TurnedAway::default(); others]);
         for round in 0..rounds {

@@ -3,10 +3,11 @@
 //! Every attempt, whatever its reason, leaves through [`Scheduler::next`]; every rule about not sending is asked in
 //! [`Scheduler::sendable`] and nowhere else. Time must not run backwards between calls.
 //!
-//! Nothing is ruled on for want of neighbors while a later pass may bring some: what is kept back at the end of a pass that
-//! others follow (suspects, redirects, used up attempts, refusals at first contact, a 429 left alone) is carried over into
-//! them, and what nobody's answer has confirmed meanwhile is given back. In the last pass, behind all others, it is ruled on
-//! by what is known; rows that nobody tells from a server that is down wait as in any outage, up to `outage_max`.
+//! Nothing is ruled on for want of neighbors while a later pass may bring some: what is kept back at the end of a
+//! pass that others follow (suspects, redirects, used up attempts, refusals at first contact, a 429 left alone) is
+//! carried over into them, and what nobody's answer has confirmed meanwhile is given back. In the last pass, behind
+//! all others, it is ruled on by what is known; rows that nobody tells from a server that is down wait as in any
+//! outage, up to `outage_max`.
 //!
 //! Not here: what an outcome means (`ruling.rs`), the parts the scheduler is made of (the files beside this one),
 //! permits, and what a verdict does to the journal.
@@ -204,8 +205,8 @@ impl Scheduler {
         self.concurrency.set_max(max_in_flight);
     }
 
-    /// Says whether anything may be sent at this time of day. The caller sends nothing while nothing may be; here it only
-    /// stops the clocks of `outage_max` and `retry_elapsed_max`.
+    /// Says whether anything may be sent at this time of day. The caller sends nothing while nothing may be; here it
+    /// only stops the clocks of `outage_max` and `retry_elapsed_max`.
     pub fn set_closed(&mut self, is_closed: bool, now_ms: u64) {
         self.look_at_clock(now_ms);
         self.breaker.set_closed(is_closed, now_ms);
@@ -351,9 +352,9 @@ impl Scheduler {
         self.owed.is_empty() && self.lanes.nothing_moves() && !self.token.is_awaited()
     }
 
-    /// A later pass begins: what was deferred may be offered again, and so many updates more may be deferred. What was
-    /// carried over goes on: what nobody's answer has confirmed is no row's own failure, and is tried once more, in the first
-    /// passes.
+    /// A later pass begins: what was deferred may be offered again, and so many updates more may be deferred. What
+    /// was carried over goes on: what nobody's answer has confirmed is no row's own failure, and is tried once more,
+    /// in the first passes.
     pub fn begin_pass(&mut self, deferred_room: usize) {
         self.deferred = HashMap::new();
         self.deferred_room = deferred_room;
@@ -440,8 +441,8 @@ impl Scheduler {
         }
     }
 
-    /// Lets the clock of `retry_elapsed_max` go on. What holds the run begins and ends in calls that look at it first, but
-    /// for the end of a quiet, which is known.
+    /// Lets the clock of `retry_elapsed_max` go on. What holds the run begins and ends in calls that look at it
+    /// first, but for the end of a quiet, which is known.
     fn look_at_clock(&mut self, now_ms: u64) {
         let is_held = self.breaker.open_since_ms().is_some() || self.breaker.is_off_hours();
         let held_until_ms = if is_held || self.token.is_awaited() {
@@ -498,8 +499,8 @@ impl Scheduler {
         is_kept_back && !self.is_draining && self.is_nobody_left()
     }
 
-    /// Whether nothing is held that moves, and nothing more can come, not even another token: what the caller has not offered yet may be slow to
-    /// be read and made durable, and is somebody all the same.
+    /// Whether nothing is held that moves, and nothing more can come, not even another token: what the caller has not
+    /// offered yet may be slow to be read and made durable, and is somebody all the same.
     pub(super) fn is_nobody_left(&self) -> bool {
         let is_full = self.is_input_over || self.room() == 0;
         is_full && self.lanes.nothing_moves() && !self.token.is_awaited()
@@ -520,8 +521,8 @@ impl Scheduler {
         }
     }
 
-    /// Minds the delay that a temporary failure names; how long the update itself waits for it. As with a 429, what is known to
-    /// be a row's own is nobody else's.
+    /// Minds the delay that a temporary failure names; how long the update itself waits for it. As with a 429, what
+    /// is known to be a row's own is nobody else's.
     pub(super) fn take_asked(
         &mut self,
         id: UpdateId,

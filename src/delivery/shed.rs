@@ -1,11 +1,11 @@
 //! Shedding: a server, or a proxy before it, that turns requests away (429 or 503 that name no delay) because there are
 //! too many of them, whoever's they are.
 //!
-//! Two questions. *Whose fault is it?* What many subjects meet is nobody's own, and costs no row an attempt. *What passes?*
-//! Where turning away goes by rate, fewer attempts at once are no remedy, since one after the other is still too fast: the
-//! rate that passes is measured, kept to, and raised again little by little, and by more the longer nobody is turned away.
-//! Whether it goes by rate shows in the odds: asked less often, such a server turns a smaller share away. One that turns
-//! every other request away however rare they are is sick, and is left to `brake.rs`.
+//! Two questions. *Whose fault is it?* What many subjects meet is nobody's own, and costs no row an attempt. *What
+//! passes?* Where turning away goes by rate, fewer attempts at once are no remedy, since one after the other is still
+//! too fast: the rate that passes is measured, kept to, and raised again little by little, and by more the longer
+//! nobody is turned away. Whether it goes by rate shows in the odds: asked less often, such a server turns a smaller
+//! share away. One that turns every other request away however rare they are is sick, and is left to `brake.rs`.
 //!
 //! Not here: quiets (`pause.rs`), the limit on attempts in flight (`concurrency.rs`), the operator's rate.
 
@@ -37,8 +37,8 @@ const UNRELIEVED_MAX: u32 = 2;
 const RISE_PERCENT: u64 = 10;
 /// … up to this.
 const RISE_PERCENT_MAX: u64 = 100;
-/// Time since the attempt before, as a multiple of that between two requests that pass, from which an attempt is not turned
-/// away for coming too fast.
+/// Time since the attempt before, as a multiple of that between two requests that pass, from which an attempt is not
+/// turned away for coming too fast.
 const UNHURRIED_TIMES: u64 = 4;
 /// The same as a multiple of the time between two that is kept to.
 const SLOW_TIMES: u64 = 2;
@@ -51,8 +51,8 @@ pub(super) const WAIVED_TIMES: u32 = 8;
 
 /// Times that an update tells, by being turned away, of the server and not of itself.
 pub(super) const TESTIMONIES_MAX: u32 = 3;
-/// Requests that pass in a row, as a multiple of the subjects that it takes, and show that those turned away before were so
-/// for themselves.
+/// Requests that pass in a row, as a multiple of the subjects that it takes, and show that those turned away before
+/// were so for themselves.
 const PASSED_TIMES: u64 = 4;
 
 /// Outcomes since the rate was looked at last.
@@ -165,7 +165,8 @@ impl Shed {
         self.kept.map(|kept| kept.next_at_us.div_ceil(1_000)).filter(|at_ms| *at_ms > now_ms)
     }
 
-    /// An attempt left. Whether it did so long after the one before it that no rate can be the reason if it is turned away.
+    /// An attempt left. Whether it did so long after the one before it that no rate can be the reason if it is turned
+    /// away.
     pub(super) fn on_launch(&mut self, now_ms: u64) -> bool {
         self.tick.launches += 1;
         let is_unhurried = self.passing.is_unhurried(now_ms);
@@ -175,9 +176,9 @@ impl Shed {
         is_unhurried
     }
 
-    /// Everybody is quiet for so long after a 429 that names no delay, or was turned away so often in a row that the breaker
-    /// opened. Nothing more is learned meanwhile: the rate is lowered at once, by half, or by less where it was kept to for a
-    /// while. `of` is the subject of the 429.
+    /// Everybody is quiet for so long after a 429 that names no delay, or was turned away so often in a row that the
+    /// breaker opened. Nothing more is learned meanwhile: the rate is lowered at once, by half, or by less where it
+    /// was kept to for a while. `of` is the subject of the 429.
     pub(super) fn on_volley(&mut self, of: Option<SubjectId>, for_ms: u64, now_ms: u64) {
         if of.is_some_and(|of| !self.note(of)) {
             return self.on_quiet(for_ms, now_ms);
@@ -194,7 +195,8 @@ impl Shed {
         let launches = self.tick.launches;
         let since_ms = now_ms.saturating_add(for_ms);
         if self.kept.is_none() && launches < OUTCOMES_MIN {
-            // Too few to learn from, as after every such quiet where the next attempt is turned away soon: they are added up.
+            // Too few to learn from, as after every such quiet where the next attempt is turned away soon: they are
+            // added up.
             self.tick.since_ms = since_ms.saturating_sub(elapsed_us / 1_000);
             return;
         }
@@ -225,7 +227,8 @@ impl Shed {
         self.on_recovery(now_ms);
     }
 
-    /// An update is known to be pushed back for itself: what its 429 taught of the rate, and nobody else's, is forgotten.
+    /// An update is known to be pushed back for itself: what its 429 taught of the rate, and nobody else's, is
+    /// forgotten.
     pub(super) fn on_own(&mut self, subject: SubjectId) {
         let had_any = !self.volleys.is_empty();
         self.volleys.retain(|of| *of != subject);
@@ -247,8 +250,8 @@ impl Shed {
         self.tick.since_ms = self.tick.since_ms.saturating_add(added_ms);
     }
 
-    /// Whether the 429 of a subject may lower the rate: the first of each, until there were so many subjects that it is nobody's
-    /// own.
+    /// Whether the 429 of a subject may lower the rate: the first of each, until there were so many subjects that it
+    /// is nobody's own.
     fn note(&mut self, of: SubjectId) -> bool {
         if self.volleys.is_empty() {
             self.before = self.kept;

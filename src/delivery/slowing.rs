@@ -60,8 +60,8 @@ impl Slowing {
 }
 
 impl Scheduler {
-    /// What slows sending down just now, the most telling first, while nothing holds it. Attempts less than `gap_us` apart
-    /// are too fast for the operator's rate already, so that what asks for no more slows nothing down.
+    /// What slows sending down just now, the most telling first, while nothing holds it. Attempts less than `gap_us`
+    /// apart are too fast for the operator's rate already, so that what asks for no more slows nothing down.
     pub fn slowing(&self, gap_us: u64, now_ms: u64) -> Option<Slowing> {
         let spaced = [
             self.brake.gap_us().map(|gap_us| Slowing::Failing { gap_us }),

@@ -1,8 +1,8 @@
-//! Updates answered with 403, or with 401 under a token that was read again and is the same: the row's fault or the token's,
-//! which a neighbor's answer will show.
+//! Updates answered with 403, or with 401 under a token that was read again and is the same: the row's fault or the
+//! token's, which a neighbor's answer will show.
 //!
-//! They stand in no queue meanwhile, and no attempt counts against them. Not here: the token's own state (`token.rs`), and
-//! what is done with the suspects (`turned_away.rs`).
+//! They stand in no queue meanwhile, and no attempt counts against them. Not here: the token's own state
+//! (`token.rs`), and what is done with the suspects (`turned_away.rs`).
 
 use std::collections::BTreeMap;
 
@@ -18,8 +18,9 @@ const SEVERAL_MIN: u32 = 2;
 /// The same under a token that was refused, read again, and is the same.
 pub(super) const DOUBTED_MAX: u32 = 2;
 
-/// The same while such a token is on trial at a target that has accepted something: so many are tried one by one, the first of
-/// those that were refused and then others from anywhere, because rows that are refused for their own sake stand together.
+/// The same while such a token is on trial at a target that has accepted something: so many are tried one by one, the
+/// first of those that were refused and then others from anywhere, because rows that are refused for their own sake
+/// stand together.
 pub(super) const TRIED_MAX: u32 = 5;
 
 #[derive(Debug)]
@@ -29,8 +30,8 @@ struct Suspect {
     after: u64,
     /// Whether it testifies: neither chronic nor refused before.
     counts: bool,
-    /// Whether one that passes shows nothing of it yet: others were refused in a row with it, which then ended by itself; or
-    /// nobody had passed under a new token.
+    /// Whether one that passes shows nothing of it yet: others were refused in a row with it, which then ended by
+    /// itself; or nobody had passed under a new token.
     is_tried_again: bool,
 }
 
@@ -51,8 +52,8 @@ pub(super) struct Suspects {
     streak: u32,
     /// Number of the attempt that the streak begins with.
     streak_from: u64,
-    /// Attempts launched before the last refusal of a streak that ended by itself was known: one of them that is refused later
-    /// was refused with those.
+    /// Attempts launched before the last refusal of a streak that ended by itself was known: one of them that is
+    /// refused later was refused with those.
     several_to: u64,
 }
 
@@ -76,8 +77,8 @@ impl Suspects {
         self.streak
     }
 
-    /// Takes one in: the number of its attempt, and how many are launched by now. Where it does not count, because it is
-    /// chronic or was refused before, it testifies to nothing.
+    /// Takes one in: the number of its attempt, and how many are launched by now. Where it does not count, because it
+    /// is chronic or was refused before, it testifies to nothing.
     pub(super) fn add(&mut self, id: UpdateId, failure: Failure, number: u64, launched: u64, counts: bool) {
         let is_tried_again = counts && number <= self.several_to;
         self.suspects.insert(id, Suspect { failure, after: launched, counts, is_tried_again });
@@ -89,7 +90,8 @@ impl Suspects {
         }
     }
 
-    /// One was refused under a new token that nobody has passed under yet: it may take a moment until that is known everywhere.
+    /// One was refused under a new token that nobody has passed under yet: it may take a moment until that is known
+    /// everywhere.
     pub(super) fn try_once_more(&mut self, id: UpdateId) {
         if let Some(suspect) = self.suspects.get_mut(&id) {
             suspect.is_tried_again = true;
@@ -101,8 +103,8 @@ impl Suspects {
         self.suspects.insert(id, Suspect { failure, after: launched, counts, is_tried_again: counts });
     }
 
-    /// An attempt was acknowledged under the token in force. Returns those whose refusal was known when it was launched: the
-    /// token was good after them.
+    /// An attempt was acknowledged under the token in force. Returns those whose refusal was known when it was
+    /// launched: the token was good after them.
     pub(super) fn on_passed(&mut self, number: u64) -> Cleared {
         if number > self.streak_from {
             if self.streak >= SEVERAL_MIN {

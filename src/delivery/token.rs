@@ -34,7 +34,8 @@ pub(super) struct TokenState {
     trial_from: u64,
     /// Generations under which an update was acknowledged in this run. A run sees few of them.
     passed: BTreeSet<u64>,
-    /// Subjects that were answered for what they say in this trial, and nobody turned away for the first time between them.
+    /// Subjects that were answered for what they say in this trial, and nobody turned away for the first time between
+    /// them.
     answered: BTreeSet<SubjectId>,
     /// Trials that ended so.
     answered_trials: u32,
@@ -66,10 +67,10 @@ impl TokenState {
         self.is_on_trial &= generation < self.generation || number <= self.trial_from;
     }
 
-    /// The attempt of this number was refused under this generation for what it says (422, 409), and not for the token. Several of
-    /// them in a row end the trial: nothing but such rows may be left. One is not enough, for some APIs look at what an update
-    /// says first; and it is no proof, so that nobody who was turned away has failed for it, and each time it takes twice as
-    /// many.
+    /// The attempt of this number was refused under this generation for what it says (422, 409), and not for the
+    /// token. Several of them in a row end the trial: nothing but such rows may be left. One is not enough, for some
+    /// APIs look at what an update says first; and it is no proof, so that nobody who was turned away has failed for
+    /// it, and each time it takes twice as many.
     pub(super) fn on_answered(&mut self, generation: u64, number: u64, subject: SubjectId) {
         if generation < self.generation || !self.is_on_trial || number <= self.trial_from {
             return;
@@ -147,9 +148,9 @@ impl TokenState {
         TokenRuling::Reread
     }
 
-    /// The token was read again, with so many attempts launched. Returns whether sending may go on: also with the same token,
-    /// on trial, where updates have passed under it or may do so yet, because a server may answer a single row with 401. So a new
-    /// one is where the target has accepted something before (`is_proven`).
+    /// The token was read again, with so many attempts launched. Returns whether sending may go on: also with the
+    /// same token, on trial, where updates have passed under it or may do so yet, because a server may answer a
+    /// single row with 401. So a new one is where the target has accepted something before (`is_proven`).
     pub(super) fn on_reread(
         &mut self,
         (generation, changed): (u64, bool),

@@ -1,15 +1,15 @@
 //! Updates that are turned away with a 401, a 403 or a redirect: the row's fault, the token's, or the address's.
 //!
-//! A neighbor's answer tells, and where several in a row are turned away, the answers to a few others from anywhere. Where
-//! nobody is left to give one, the token is read again first, and then it goes by what is
-//! known: who was turned away in earlier batches, or twice with others passing between, or is the only one, is so for its own
-//! sake. Whom a run was stopped for (with a 401, a 403, a redirect, or a refusal at first contact) is sent between others in
-//! the next one, and counts like anybody. Few of whom the
-//! run was stopped after others had passed have failed if they are turned away again when it is continued and nobody else is
-//! left: who continues it under the same token tells that it is good. Not so where some wait for each other, as in a chain or a
-//! ring: those behind the first are asked out of their turn, and fail with it once others have passed in the run of a later
-//! batch. Not here: who waits for a neighbor (`suspects.rs`, `redirects.rs`), the token's state (`token.rs`), and where all
-//! this is kept between runs (the caller).
+//! A neighbor's answer tells, and where several in a row are turned away, the answers to a few others from anywhere.
+//! Where nobody is left to give one, the token is read again first, and then it goes by what is known: who was turned
+//! away in earlier batches, or twice with others passing between, or is the only one, is so for its own sake. Whom a
+//! run was stopped for (with a 401, a 403, a redirect, or a refusal at first contact) is sent between others in the
+//! next one, and counts like anybody. Few of whom the run was stopped after others had passed have failed if they are
+//! turned away again when it is continued and nobody else is left: who continues it under the same token tells that
+//! it is good. Not so where some wait for each other, as in a chain or a ring: those behind the first are asked out
+//! of their turn, and fail with it once others have passed in the run of a later batch. Not here: who waits for a
+//! neighbor (`suspects.rs`, `redirects.rs`), the token's state (`token.rs`), and where all this is kept between runs
+//! (the caller).
 
 use std::collections::BTreeSet;
 
@@ -23,8 +23,8 @@ use super::token::TokenRuling;
 use crate::digest::SubjectId;
 use crate::ledger::FailureKind;
 
-/// Subjects that earlier runs were stopped for, below which they may be all that is left for their own sake: as many refusals
-/// in a row as are taken for the token's.
+/// Subjects that earlier runs were stopped for, below which they may be all that is left for their own sake: as many
+/// refusals in a row as are taken for the token's.
 pub const FEW_MAX: usize = FORBIDDEN_MAX as usize;
 
 /// The complaint of a row that is answered with 401 while others pass under the same token.
@@ -44,8 +44,8 @@ const REDIRECT_AGAIN: &str = "redirect once more";
 pub struct TurnedAway {
     /// Subjects that were turned away then, and are not settled since.
     pub subjects: BTreeSet<SubjectId>,
-    /// Whether they are few, a run of this very batch was stopped for them under this very token after others had passed, and
-    /// nothing came between.
+    /// Whether they are few, a run of this very batch was stopped for them under this very token after others had
+    /// passed, and nothing came between.
     pub are_left_alone: bool,
     /// Whether they are few, and it was a run of another batch that was stopped for them.
     pub were_before: bool,
@@ -82,7 +82,8 @@ impl Against {
 }
 
 impl Scheduler {
-    /// Subjects that this or an earlier run was stopped for, as far as nothing is settled of them: those of earlier runs.
+    /// Subjects that this or an earlier run was stopped for, as far as nothing is settled of them: those of earlier
+    /// runs.
     pub fn still_away(&self) -> &BTreeSet<SubjectId> {
         &self.away
     }
@@ -125,26 +126,27 @@ impl Scheduler {
         self.lanes.get(id).is_some_and(|item| item.is_chronic_before() || item.away && self.are_left_alone())
     }
 
-    /// Whether the target has accepted nothing yet, and no earlier run was stopped for single rows there: what turns one away
-    /// turns all away.
+    /// Whether the target has accepted nothing yet, and no earlier run was stopped for single rows there: what turns
+    /// one away turns all away.
     pub(super) fn is_first_contact(&self) -> bool {
         self.guard.is_on() && self.rules.turned_away.subjects.is_empty()
     }
 
-    /// Others that are tried on trial before it is the token, or the address. Where earlier runs were stopped for single rows
-    /// there are more of their kind, and what is sent is mixed.
+    /// Others that are tried on trial before it is the token, or the address. Where earlier runs were stopped for
+    /// single rows there are more of their kind, and what is sent is mixed.
     fn tried_max(&self) -> u32 {
         if self.rules.turned_away.subjects.is_empty() { TRIED_MAX } else { FORBIDDEN_MAX }
     }
 
-    /// Whether nobody else is left than those that the run before left alone, or than such as were turned away in earlier batches.
+    /// Whether nobody else is left than those that the run before left alone, or than such as were turned away in
+    /// earlier batches.
     fn are_left_alone(&self) -> bool {
         self.is_input_over && !self.is_only_full && self.hold_only_left_alone()
     }
 
-    /// Whether nobody else is held than those. A chain or a ring that is turned away one behind the other is rather everybody's
-    /// matter than the rows', and that the run is continued tells nothing else then; that others pass in the run of another
-    /// batch does, under the very token they were turned away under.
+    /// Whether nobody else is held than those. A chain or a ring that is turned away one behind the other is rather
+    /// everybody's matter than the rows', and that the run is continued tells nothing else then; that others pass in
+    /// the run of another batch does, under the very token they were turned away under.
     fn hold_only_left_alone(&self) -> bool {
         let TurnedAway { are_left_alone, were_before, is_same_token, .. } = *self.rules.turned_away;
         let are_told = are_left_alone && !self.are_linked;
@@ -152,8 +154,9 @@ impl Scheduler {
         (are_told || were_told) && !self.guard.is_on() && !self.token.is_replaced() && self.hold_only_away()
     }
 
-    /// Whether what is redirected would be taken for the rows' own if nobody were left. Of some that wait for each other each is
-    /// the only one left, and so they are not, but where all of them were turned away in earlier batches.
+    /// Whether what is redirected would be taken for the rows' own if nobody were left. Of some that wait for each
+    /// other each is the only one left, and so they are not, but where all of them were turned away in earlier
+    /// batches.
     fn seem_redirects_own(&self) -> bool {
         let are_again = self.are_redirected_again() || self.redirects.plain() == 0;
         self.redirects.seem_own(are_again) && (!self.are_linked || are_again)
@@ -172,10 +175,10 @@ impl Scheduler {
         self.lanes.items().all(|(_, item)| item.is_chronic_before() || item.away)
     }
 
-    /// Updates that were turned away and are kept back, where the answer to one more would tell whose fault that is: while they
-    /// are few, or would be ruled on as failed for their own sake if nobody came after them. Whoever waits for one of them in a
-    /// chain or a ring is asked then, although it is not its turn: a server that turns everybody away would fail them one behind
-    /// the other, each of them the only one that is left.
+    /// Updates that were turned away and are kept back, where the answer to one more would tell whose fault that is:
+    /// while they are few, or would be ruled on as failed for their own sake if nobody came after them. Whoever waits
+    /// for one of them in a chain or a ring is asked then, although it is not its turn: a server that turns everybody
+    /// away would fail them one behind the other, each of them the only one that is left.
     pub fn seeks_testimony(&self) -> BTreeSet<UpdateId> {
         let mut about = BTreeSet::new();
         if self.is_draining || self.guard.is_on() {
@@ -197,14 +200,15 @@ impl Scheduler {
         self.are_linked = are_linked;
     }
 
-    /// Whether the next attempt is best made for somebody from anywhere: only that tells the rows from what is everybody's.
+    /// Whether the next attempt is best made for somebody from anywhere: only that tells the rows from what is
+    /// everybody's.
     pub(super) fn seeks_others(&self) -> bool {
         let is_tried = self.token.is_on_trial() || self.redirects.are_on_trial();
         is_tried && !self.is_first_contact() || self.guard.seeks_others()
     }
 
-    /// A wrong address at first contact, and where several in a row are redirected and others from anywhere, too; else it waits
-    /// for a neighbor's answer.
+    /// A wrong address at first contact, and where several in a row are redirected and others from anywhere, too;
+    /// else it waits for a neighbor's answer.
     pub(super) fn on_redirected(&mut self, id: UpdateId, status: u16, decision: &mut Decision) {
         // Only these two say that the request was left alone (RFC 9110, 15.4.8 and 15.4.9); the others may follow upon
         // what was done.
@@ -248,8 +252,8 @@ impl Scheduler {
         }
     }
 
-    /// Refused for its own sake or the token's: it waits for what a neighbor's answer shows. Without one among so many that
-    /// are refused in a row, it is the token.
+    /// Refused for its own sake or the token's: it waits for what a neighbor's answer shows. Without one among so
+    /// many that are refused in a row, it is the token.
     pub(super) fn suspect(
         &mut self,
         id: UpdateId,
@@ -284,8 +288,8 @@ impl Scheduler {
             self.suspects.try_once_more(id);
         }
         decision.verdicts.push((id, Verdict::Withheld));
-        // At first contact it goes on for the sake of those that were on the wire: nobody else is asked once the last of them is
-        // refused.
+        // At first contact it goes on for the sake of those that were on the wire: nobody else is asked once the last
+        // of them is refused.
         let is_hopeless = is_guarded
             && self.token.is_on_trial()
             && !self.token.has_passed(generation)
@@ -348,12 +352,14 @@ impl Scheduler {
         } else {
             self.token.has_ever_passed()
         };
-        // One may be for its own sake; the next one at the end of another pass, and nobody passed between, is one of several.
+        // One may be for its own sake; the next one at the end of another pass, and nobody passed between, is one of
+        // several.
         plain == 0 || has_passed && untold + self.refused_at_the_end <= 1
     }
 
-    /// How many suspects there are that did not fail before, and how many of them were not refused before under this token, nor
-    /// twice, with somebody passing between, under an earlier one: that was the row's own, whatever the new token may.
+    /// How many suspects there are that did not fail before, and how many of them were not refused before under this
+    /// token, nor twice, with somebody passing between, under an earlier one: that was the row's own, whatever the
+    /// new token may.
     fn untold_suspects(&self) -> (u64, u64) {
         let told = Some(self.token.generation());
         let (mut plain, mut untold) = (0, 0);
@@ -371,8 +377,8 @@ impl Scheduler {
             TokenRuling::Known => {}
             TokenRuling::Reread if self.is_draining => {}
             TokenRuling::Reread => {
-                // They wait for what others are answered under the same token; where nobody else is left they go again, but
-                // for chronic ones.
+                // They wait for what others are answered under the same token; where nobody else is left they go
+                // again, but for chronic ones.
                 if is_last && self.lanes.items().any(|(_, item)| !item.is_chronic_before()) {
                     self.try_suspects_again(decision);
                 }

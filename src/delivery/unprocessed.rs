@@ -1,7 +1,7 @@
 //! Requests that the server certainly did nothing for: it was never connected to, or says itself that it did not look.
 //!
-//! Nothing in the row can be the reason, so it is never charged for it. Not here: how either is told (`api/trouble.rs`),
-//! failures that may have been applied (`ruling.rs`).
+//! Nothing in the row can be the reason, so it is never charged for it. Not here: how either is told
+//! (`api/trouble.rs`), failures that may have been applied (`ruling.rs`).
 
 use super::decision::{Decision, UpdateId};
 use super::outcome::Failure;

@@ -90,8 +90,8 @@ pub fn run_began_s(run_id: &str) -> Option<i64> {
     Some(at.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_second())
 }
 
-/// Milliseconds from now until the wall clock shows `hour`:`minute` next, in the time zone of this IANA name, or of this
-/// machine. A moment that a change of the clock leaves out is the one right after it.
+/// Milliseconds from now until the wall clock shows `hour`:`minute` next, in the time zone of this IANA name, or of
+/// this machine. A moment that a change of the clock leaves out is the one right after it.
 ///
 /// # Errors
 /// When there is no such time zone, or no such time of day.
@@ -140,7 +140,8 @@ mod tests {
     #[test]
     fn a_time_of_day_is_the_next_one_in_its_zone() {
         const HOUR: u64 = 3_600_000;
-        // By its rule, because not every machine has the time zones by name. The clocks go back at 2:00, forward at 1:00.
+        // By its rule, because not every machine has the time zones by name. The clocks go back at 2:00, forward at
+        // 1:00.
         let london = jiff::tz::TimeZone::posix("GMT0BST,M3.5.0/1,M10.5.0").expect("a rule");
         let utc = jiff::tz::TimeZone::UTC;
         for (now, zone, hour, minute, expected) in [

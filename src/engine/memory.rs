@@ -1,8 +1,8 @@
 //! One heap for all threads: what keeps the memory of a long run bounded.
 //!
-//! glibc gives every thread an arena of its own, and what a thread has freed stays in it: measured, a sync of ten million
-//! rows peaked at 234 MiB, with one arena at 123 MiB, at the same speed. It reads how many it may make when a process
-//! begins, and only from the environment. Not here: what takes the memory.
+//! glibc gives every thread an arena of its own, and what a thread has freed stays in it: measured, a sync of ten
+//! million rows peaked at 234 MiB, with one arena at 123 MiB, at the same speed. It reads how many it may make when a
+//! process begins, and only from the environment. Not here: what takes the memory.
 
 use std::convert::Infallible;
 use std::ffi::OsString;
@@ -13,9 +13,9 @@ use std::process::Command;
 /// The variable that glibc reads; other C libraries pass it over.
 const VARIABLE: &str = "MALLOC_ARENA_MAX";
 
-/// Begins this process anew, as the same process with the same arguments, with one arena. Returns where that is in force
-/// already, where the operator has set another number, and where it cannot be done: the run is as correct without.
-/// Nothing may have been begun yet.
+/// Begins this process anew, as the same process with the same arguments, with one arena. Returns where that is in
+/// force already, where the operator has set another number, and where it cannot be done: the run is as correct
+/// without. Nothing may have been begun yet.
 pub fn keep_one_arena(args: &[OsString]) {
     if std::env::var_os(VARIABLE).is_none()
         && let Err(error) = begin_anew(args)

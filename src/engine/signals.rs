@@ -172,8 +172,8 @@ async fn next(signals: &mut Option<Signal>) {
     }
 }
 
-/// Makes a write beyond the limit on file sizes (`ulimit -f`) fail like one on a full disk. Left alone, SIGXFSZ ends the
-/// process without a word (POSIX.1-2017, XSH 2.4.3). The handler stays until the process ends.
+/// Makes a write beyond the limit on file sizes (`ulimit -f`) fail like one on a full disk. Left alone, SIGXFSZ ends
+/// the process without a word (POSIX.1-2017, XSH 2.4.3). The handler stays until the process ends.
 ///
 /// # Errors
 /// When the handler cannot be installed.

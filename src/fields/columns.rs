@@ -1,8 +1,9 @@
 //! What only a whole column shows: the share of damaged values, a column that is blank, two spellings of one thing.
 //!
-//! A [`ColumnBook`] takes over the notes of all rows that were checked and says at the end what is wrong with the columns.
-//! Its memory is bounded, however long the file. Not here: what is noted of a row (`columns/notes.rs`), what is wrong with a single value (each
-//! field's own file), rows that contradict each other (`plan/`), the name of a column and what an alarm stops.
+//! A [`ColumnBook`] takes over the notes of all rows that were checked and says at the end what is wrong with the
+//! columns. Its memory is bounded, however long the file. Not here: what is noted of a row (`columns/notes.rs`), what
+//! is wrong with a single value (each field's own file), rows that contradict each other (`plan/`), the name of a
+//! column and what an alarm stops.
 
 use crate::row::Place;
 use crate::update::{FIELD_COUNT, FieldKind, FieldSet};

@@ -1,7 +1,7 @@
 //! A glance at a cell: which kinds of characters it holds, found in one pass.
 //!
-//! Nearly all cells hold what nearly all rules pass: letters, digits and a few signs. A glance tells so at once; who has
-//! none asks rule by rule, with the same outcome. Not here: the rules.
+//! Nearly all cells hold what nearly all rules pass: letters, digits and a few signs. A glance tells so at once; who
+//! has none asks rule by rule, with the same outcome. Not here: the rules.
 
 use super::luhn::is_digits;
 

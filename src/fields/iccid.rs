@@ -219,8 +219,8 @@ fn check_decimal(iccid: &str, context: &mut Context<'_>) {
 
 /// Whether a double holds the integer exactly: its bits below the 53 leading ones are zero.
 fn is_exact_double(digits: &str) -> bool {
-    // From 18 digits on at least four bits must be zero. The last three digits tell three of them, and most values go no
-    // further.
+    // From 18 digits on at least four bits must be zero. The last three digits tell three of them, and most values go
+    // no further.
     let last_three = digits.len().checked_sub(3).and_then(|at| digits.get(at..));
     if digits.len() >= 18
         && !last_three.is_some_and(|last| last.parse::<u16>().is_ok_and(|last| last % 8 == 0))

@@ -161,9 +161,9 @@ pub(super) fn check_closely<'a>(value: &'a str, context: &mut Context<'_>) -> Op
     }
 }
 
-/// An international number in groups, with a space or a hyphen between them, as most exports write it; `None` when it is
-/// not quite that. A group that begins with a zero may be another number where a whole one stands before it, which is for
-/// [`check_formatted`] to say.
+/// An international number in groups, with a space or a hyphen between them, as most exports write it; `None` when it
+/// is not quite that. A group that begins with a zero may be another number where a whole one stands before it, which
+/// is for [`check_formatted`] to say.
 fn check_grouped<'a>(value: &'a str, context: &mut Context<'_>) -> Option<Option<Cow<'a, str>>> {
     let groups = value.strip_prefix('+')?;
     if !ungroup(groups, context.room) {

@@ -1,10 +1,11 @@
 //! Reading ahead: stretches of a CSV input, read and looked at on several threads, and taken over in their order.
 //!
-//! The text is cut at line ends into stretches that are given to threads, each of which reads its stretch as if nothing
-//! before it mattered, by the code that reads all records. Whether that was so is known when the reader has come to the
-//! stretch: then it is taken over as if it had been read row by row, or forgotten and read again. Whatever needs more than the
-//! stretch and some text behind it is read row by row as well. So rows, places, errors and notes are the same on any number
-//! of threads. Not here: what is done with a row ([`Look`]), how a record is read (`csv.rs`).
+//! The text is cut at line ends into stretches that are given to threads, each of which reads its stretch as if
+//! nothing before it mattered, by the code that reads all records. Whether that was so is known when the reader has
+//! come to the stretch: then it is taken over as if it had been read row by row, or forgotten and read again.
+//! Whatever needs more than the stretch and some text behind it is read row by row as well. So rows, places, errors
+//! and notes are the same on any number of threads. Not here: what is done with a row ([`Look`]), how a record is
+//! read (`csv.rs`).
 
 use std::any::Any;
 use std::collections::VecDeque;
@@ -362,8 +363,8 @@ impl RowReader<'_> {
             && shape.source.bytes.saturating_sub(self.window.bytes_behind()) >= options.bytes_min
     }
 
-    /// The rows that come next, if others have read them ahead. `None`: the next row is to be read as any other; after it
-    /// one may ask again.
+    /// The rows that come next, if others have read them ahead. `None`: the next row is to be read as any other;
+    /// after it one may ask again.
     pub fn next_stretch<L: Look>(&mut self, pool: &mut Pool<L>) -> Option<Stretch<L::Seen>> {
         if self.over {
             return None;

@@ -224,8 +224,8 @@ impl Window {
         self.bytes().get(usize::try_from(offset.checked_sub(self.offset)?).ok()?..)
     }
 
-    /// Adds the next block before anybody needs it. Returns as [`Window::fill`]; whether there is more to come, too. What
-    /// goes wrong is told when it is needed.
+    /// Adds the next block before anybody needs it. Returns as [`Window::fill`]; whether there is more to come, too.
+    /// What goes wrong is told when it is needed.
     pub(super) fn fill_ahead(&mut self, source: &mut Source, pass: Pass) -> (usize, bool) {
         if self.at_end || self.failure.is_some() {
             return (0, false);
@@ -239,8 +239,8 @@ impl Window {
         }
     }
 
-    /// Makes room for a block behind the bytes in memory. Returns by how much they moved down. They are moved only where
-    /// no more of them are kept than were used, so that looking ahead costs no more than reading.
+    /// Makes room for a block behind the bytes in memory. Returns by how much they moved down. They are moved only
+    /// where no more of them are kept than were used, so that looking ahead costs no more than reading.
     fn make_room(&mut self) -> usize {
         if self.buffer.len() >= self.end + BLOCK_BYTES {
             return 0;

@@ -1,9 +1,9 @@
 //! Compressed inputs: the bytes behind gzip members and zstd frames, block by block. The only door of flate2 and zstd.
 //!
 //! An [`Expander`] is fed: it holds one block of the file, which was verified before it came here, and says when it
-//! needs the next one. Memory does not grow with the input. A stream that ends too early, is damaged, or is followed by
-//! something else is an error, never a silent end. Not here: reading blocks (`blocks.rs`), what decides that an input is
-//! compressed (`sniff.rs`), the characters in the bytes (`encoding.rs`).
+//! needs the next one. Memory does not grow with the input. A stream that ends too early, is damaged, or is followed
+//! by something else is an error, never a silent end. Not here: reading blocks (`blocks.rs`), what decides that an
+//! input is compressed (`sniff.rs`), the characters in the bytes (`encoding.rs`).
 
 use std::fmt;
 use std::io::{self, BufRead, Read};

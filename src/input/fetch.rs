@@ -1,7 +1,7 @@
 //! Blocks of an input that are read and hashed before anybody asks for them, on a thread of their own.
 //!
-//! Only for a reading that goes from block to block. Not here: what a block is for, and whether its hash is the right one
-//! (`blocks.rs`).
+//! Only for a reading that goes from block to block. Not here: what a block is for, and whether its hash is the right
+//! one (`blocks.rs`).
 
 use std::fs::File;
 use std::io;

@@ -264,7 +264,8 @@ impl Inputs {
         self.shapes.iter().map(of_shape).collect()
     }
 
-    /// Whether an input is a file of our own, fed back: it has a column or member `_run`. Of NDJSON, as far as it was read.
+    /// Whether an input is a file of our own, fed back: it has a column or member `_run`. Of NDJSON, as far as it was
+    /// read.
     pub fn is_fed_back(&self) -> bool {
         self.shapes.iter().any(|shape| shape.layout.names().contains(&"_run"))
     }

@@ -102,7 +102,8 @@ fn line_dialect(line: &[u8]) -> Option<Dialect> {
     is_python.then_some(Dialect::Python)
 }
 
-/// The mark before each text of a sequence of JSON texts (RFC 7464 clause 2.2); such a file has one object per line, too.
+/// The mark before each text of a sequence of JSON texts (RFC 7464 clause 2.2); such a file has one object per line,
+/// too.
 const RECORD_SEPARATOR: u8 = 0x1e;
 
 /// Record separators at the beginning of a line.

@@ -33,7 +33,8 @@ pub(super) struct Spot {
 }
 
 impl Spot {
-    /// The ordinal before the first one of a stretch, where somebody else knows how many rows come before: there are some.
+    /// The ordinal before the first one of a stretch, where somebody else knows how many rows come before: there are
+    /// some.
     pub(super) const ORDINAL_BEFORE: u64 = 1;
 
     /// Where a stretch of a CSV input begins.
@@ -434,8 +435,8 @@ impl<'r> Row<'r> {
         }
     }
 
-    /// The text of a watched column, by its position in [`super::InputOptions::watched`]; of NDJSON booleans as they are
-    /// written, too. `None`: the row has no such cell, or it is null.
+    /// The text of a watched column, by its position in [`super::InputOptions::watched`]; of NDJSON booleans as they
+    /// are written, too. `None`: the row has no such cell, or it is null.
     pub fn watched(&self, column: usize) -> Option<&'r str> {
         match self.view {
             View::Csv { rows, sheet, watched, .. } => {
@@ -453,8 +454,8 @@ impl<'r> Row<'r> {
         self.watched(self.rules.watched_count + at).filter(|cell| !cell.is_empty())
     }
 
-    /// Whether the member of a field is there and null. A CSV cell is only in a row fed back from our own files, or where
-    /// a path leads into it.
+    /// Whether the member of a field is there and null. A CSV cell is only in a row fed back from our own files, or
+    /// where a path leads into it.
     pub fn is_null(&self, field: FieldKind) -> bool {
         match self.view {
             View::Ndjson { rows, .. } => rows.nulls.contains(field),
@@ -472,7 +473,8 @@ impl<'r> Row<'r> {
         self.origin.map(|(run, row)| Origin { run: run.trim().to_owned(), row })
     }
 
-    /// What a row fed back from `rejected.csv` carries in `_raw`: the record that could not be split, not corrected yet.
+    /// What a row fed back from `rejected.csv` carries in `_raw`: the record that could not be split, not corrected
+    /// yet.
     pub fn carried_raw(&self) -> Option<&'r str> {
         match self.view {
             View::Csv { rows, sheet, .. } => {
@@ -484,10 +486,10 @@ impl<'r> Row<'r> {
     }
 
     /// The row's cells in the order of [`Inputs::columns`], for the row files; `out` is cleared first. A JSON value
-    /// other than a string stands as it is written; `None` where the row has no such column, or it is null and stands for
-    /// no field. A null that stands for a field is `null`, and a text of these letters gets a space in front, which every
-    /// rule trims: fed back, the two must not be taken for each other, since a null may clear its field. A password,
-    /// which nothing clears and nothing trims, stands as it is.
+    /// other than a string stands as it is written; `None` where the row has no such column, or it is null and stands
+    /// for no field. A null that stands for a field is `null`, and a text of these letters gets a space in front,
+    /// which every rule trims: fed back, the two must not be taken for each other, since a null may clear its field.
+    /// A password, which nothing clears and nothing trims, stands as it is.
     pub fn originals(&self, out: &mut Vec<Option<Cow<'r, str>>>) {
         out.clear();
         match self.view {

@@ -1,5 +1,5 @@
-//! Whom the runs of a batch were stopped for: kept with the batch until one of its runs ends in order, or it is closed, and told
-//! to the next one that has nothing of its own.
+//! Whom the runs of a batch were stopped for: kept with the batch until one of its runs ends in order, or it is
+//! closed, and told to the next one that has nothing of its own.
 //!
 //! Not here: how it is written (`named.rs`), what it means for delivery (`cli/learned.rs`).
 
@@ -13,8 +13,8 @@ use super::named::{self, TURNED_AWAY_BATCHES_MAX, TurnedAway};
 type Named = Vec<(String, Option<Vec<u8>>)>;
 
 impl Core {
-    /// Whom the runs of this batch were stopped for, or else those of the newest batch of the target, unless a newer one has
-    /// ended in order since.
+    /// Whom the runs of this batch were stopped for, or else those of the newest batch of the target, unless a newer
+    /// one has ended in order since.
     pub(super) fn turned_away(&self, target: &str, batch: u64) -> Result<Option<TurnedAway>, JournalError> {
         named::check_name(target)?;
         let all = self.all_turned_away(target)?;

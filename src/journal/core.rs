@@ -1,10 +1,10 @@
 //! What the journal thread owns: the store, the watermark, and how far they are; the commit and the fold.
 //!
-//! A commit is values, flush, sync, watermark; whatever fails in it ends the journal, for nobody knows what of it
-//! is on the disk (a second flush after a failed one proves nothing). A log that grows past its bound is folded by a thread of its
-//! own up to where it was then, while commits go on; the result is named between two commits, and what it stands for is dropped
-//! a little with each of the next ones. Not here: the thread and its queue (`thread.rs`), the fold's own work (`fold.rs`,
-//! `job.rs`), checks at opening (`opening.rs`), batches (`batches.rs`).
+//! A commit is values, flush, sync, watermark; whatever fails in it ends the journal, for nobody knows what of it is
+//! on the disk (a second flush after a failed one proves nothing). A log that grows past its bound is folded by a
+//! thread of its own up to where it was then, while commits go on; the result is named between two commits, and what
+//! it stands for is dropped a little with each of the next ones. Not here: the thread and its queue (`thread.rs`),
+//! the fold's own work (`fold.rs`, `job.rs`), checks at opening (`opening.rs`), batches (`batches.rs`).
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
@@ -28,7 +28,8 @@ use super::watermark::{LedgerName, Watermark, WatermarkFile};
 /// Marks (values without records) that an idle journal may gather before they are dropped.
 const IDLE_VALUES_MAX: u64 = 64;
 
-/// Length of the store's file up to which a journal is closed with it as it is. What stays after a fold takes some kilobytes.
+/// Length of the store's file up to which a journal is closed with it as it is. What stays after a fold takes some
+/// kilobytes.
 pub(super) const STORE_BYTES_MAX: u64 = 32 * 1024 * 1024;
 
 /// The standing generation, shared with those who read the ledger on other threads.
@@ -181,9 +182,9 @@ impl Core {
         Ok(())
     }
 
-    /// Folds the log into a new generation; the run is over, and intents without an outcome are in doubt. A fold that fails
-    /// before the new generation is named leaves the log standing and the journal working. What it stands for is dropped later:
-    /// beside the next commits, or at the end.
+    /// Folds the log into a new generation; the run is over, and intents without an outcome are in doubt. A fold that
+    /// fails before the new generation is named leaves the log standing and the journal working. What it stands for
+    /// is dropped later: beside the next commits, or at the end.
     pub(super) fn fold(&mut self) -> Result<FoldCounts, JournalError> {
         self.fold_gathered(None)
     }
@@ -208,8 +209,8 @@ impl Core {
         Ok(folded.counts)
     }
 
-    /// What there is to do between two requests: a fold in the middle of the run is begun, or its result is taken over, or a
-    /// part of what it stands for is dropped. Nobody waits for any of it.
+    /// What there is to do between two requests: a fold in the middle of the run is begun, or its result is taken
+    /// over, or a part of what it stands for is dropped. Nobody waits for any of it.
     pub(super) fn tend(&mut self) {
         if self.stopped.is_some() {
             return;
@@ -244,8 +245,8 @@ impl Core {
         }
     }
 
-    /// The log stands, and nothing is lost: the fold at the end of the run tries again, or the next one when the log has
-    /// grown as much once more.
+    /// The log stands, and nothing is lost: the fold at the end of the run tries again, or the next one when the log
+    /// has grown as much once more.
     fn put_off_fold(&mut self, error: &JournalError) {
         self.fold_at_bytes = self.log.bytes.saturating_add(self.log_bytes_max);
         tracing::warn!(%error, "the log could not be folded in the middle of the run");

@@ -1,8 +1,9 @@
 //! Ledger entries as bytes: the value beside a subject id in a generation.
 //!
-//! Versions and times of fields are written only where they differ from the entry's, and most do not: the usual entry takes
-//! some 90 bytes. A fold in the middle of a run keeps a subject's open intents behind its entry, so that the next fold goes on as
-//! if there had been none between; whoever reads the entry finds them in doubt. Not here: the file entries lie in (`generation.rs`), its checksums (`pages.rs`).
+//! Versions and times of fields are written only where they differ from the entry's, and most do not: the usual entry
+//! takes some 90 bytes. A fold in the middle of a run keeps a subject's open intents behind its entry, so that the
+//! next fold goes on as if there had been none between; whoever reads the entry finds them in doubt. Not here: the
+//! file entries lie in (`generation.rs`), its checksums (`pages.rs`).
 
 use crate::digest::{FieldHash, SubjectId};
 use crate::ledger::{
@@ -17,8 +18,8 @@ use super::codec::{
     put_version,
 };
 
-/// Version of an entry's layout and of the hashes in it. Version 1 hashed fields with BLAKE3 and subjects without a tag.
-/// Its variants follow, up to [`ENTRY_VERSION_MAX`].
+/// Version of an entry's layout and of the hashes in it. Version 1 hashed fields with BLAKE3 and subjects without a
+/// tag. Its variants follow, up to [`ENTRY_VERSION_MAX`].
 const ENTRY_VERSION: u8 = 2;
 
 /// Added to the version where open intents follow the entry.
@@ -152,7 +153,8 @@ pub(super) fn decode_parts(
     Ok((entry, open))
 }
 
-/// Decodes into an entry without fields, in place: an entry is some 400 bytes, and copying it takes longer than reading it.
+/// Decodes into an entry without fields, in place: an entry is some 400 bytes, and copying it takes longer than
+/// reading it.
 fn decode_into(entry: &mut LedgerEntry, bytes: &[u8]) -> Result<Vec<InDoubt>, CodecError> {
     let mut decoder = Decoder::new(bytes);
     let format = decoder.u8()?;

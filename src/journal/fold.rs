@@ -1,9 +1,9 @@
 //! The fold: an old generation and the log's records, merged subject by subject into a new generation.
 //!
-//! Recovery and compaction are this one function. Threads take shares of the subjects' range in turn, each with its slice of the
-//! old generation, and hand their entries to the one that writes, in the ledger's order and a bounded stretch ahead. Not here:
-//! reading and sorting the log (`gather.rs`, `sorted.rs`), the thread a fold is carried to (`job.rs`), naming the new generation
-//! and dropping what it stands for (`core.rs`).
+//! Recovery and compaction are this one function. Threads take shares of the subjects' range in turn, each with its
+//! slice of the old generation, and hand their entries to the one that writes, in the ledger's order and a bounded
+//! stretch ahead. Not here: reading and sorting the log (`gather.rs`, `sorted.rs`), the thread a fold is carried to
+//! (`job.rs`), naming the new generation and dropping what it stands for (`core.rs`).
 
 use std::ops::Range;
 use std::sync::atomic::AtomicBool;
@@ -24,7 +24,8 @@ use super::sorted::{Merge, SLICES, SortedLog, slice_begin};
 /// Memory that a fold's records may take, by estimate.
 pub(super) const FOLD_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
-/// Bytes of entries that a thread hands over at once. Tests have small ledgers, and want to see more than one of everything.
+/// Bytes of entries that a thread hands over at once. Tests have small ledgers, and want to see more than one of
+/// everything.
 const CHUNK_BYTES: usize = if cfg!(test) { 512 } else { 128 * 1024 };
 
 /// Chunks that a thread may be ahead of the one that writes: about a share.
@@ -177,7 +178,8 @@ impl FoldPart<'_> {
         (0..SLICES).step_by(slices).map(|first| first..first + slices).collect()
     }
 
-    /// Merges these shares one after the other; returns what was done, and how many entries the old generation had there.
+    /// Merges these shares one after the other; returns what was done, and how many entries the old generation had
+    /// there.
     fn merge_shares<'s>(
         &self,
         shares: impl Iterator<Item = &'s Range<usize>>,

@@ -1,7 +1,7 @@
 //! The log read once, on several threads: held against its own sequence and checksums, counted, and sorted for a fold.
 //!
-//! Each thread reads a stretch of sequences. Not here: what the counts are held against (`opening.rs`, `job.rs`), the sorting
-//! (`sorted.rs`).
+//! Each thread reads a stretch of sequences. Not here: what the counts are held against (`opening.rs`, `job.rs`), the
+//! sorting (`sorted.rs`).
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};

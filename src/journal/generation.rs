@@ -21,9 +21,9 @@ use super::watermark::LedgerName;
 /// Index levels of a file: with one, the index of a file of 10 M entries stays in kilobytes of memory.
 const INDEX_LEVELS: u8 = 1;
 
-/// Bytes of a block, at which it ends. A reader gets the memory for each by growing it step by step, under a lock that the
-/// threads of a plan share: with blocks of 8 KiB they wait for each other. With what is behind the entries it stays below
-/// 64 KiB.
+/// Bytes of a block, at which it ends. A reader gets the memory for each by growing it step by step, under a lock
+/// that the threads of a plan share: with blocks of 8 KiB they wait for each other. With what is behind the entries
+/// it stays below 64 KiB.
 const BLOCK_BYTES: usize = 56 << 10;
 
 const PREFIX: &str = "ledger-";
@@ -240,8 +240,8 @@ impl OldGeneration {
         self.name.bytes
     }
 
-    /// Tells the system that the entries of these slices will be read soon, about where they must lie, for subjects are hashes. It
-    /// reads them in large stretches then.
+    /// Tells the system that the entries of these slices will be read soon, about where they must lie, for subjects
+    /// are hashes. It reads them in large stretches then.
     pub(super) fn will_need(&self, first: usize, slices: usize) {
         let bytes_per_slice = self.name.bytes / SLICES as u64 + 1;
         if let Some(file) = &self.file
@@ -263,10 +263,11 @@ impl OldGeneration {
     }
 }
 
-/// Entries of the ledger, all or a slice, ascending by subject id, read on the caller's thread. Ends after its first error.
+/// Entries of the ledger, all or a slice, ascending by subject id, read on the caller's thread. Ends after its first
+/// error.
 ///
-/// Every scan has a file handle of its own, so that any number of them run at once. Pages are verified as they are read: damage is
-/// an error of the scan that comes to it, not of the opening.
+/// Every scan has a file handle of its own, so that any number of them run at once. Pages are verified as they are
+/// read: damage is an error of the scan that comes to it, not of the opening.
 pub struct LedgerScan {
     reader: Option<GenerationReader>,
     to_exclusive: Option<SubjectId>,

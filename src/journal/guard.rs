@@ -1,7 +1,7 @@
 //! A fence around code that answers damage with a panic.
 //!
-//! sled panics on half of all damage (149 of 300 bit flips at opening), and once more when the last sync at closing fails.
-//! A panic caught here becomes an error and is not printed: the error says more. Not here: our own bugs, which
+//! sled panics on half of all damage (149 of 300 bit flips at opening), and once more when the last sync at closing
+//! fails. A panic caught here becomes an error and is not printed: the error says more. Not here: our own bugs, which
 //! still panic aloud.
 
 use std::cell::Cell;

@@ -228,8 +228,8 @@ impl Journal {
         self.call(move |core| core.set_settled_limit(&target, limit))
     }
 
-    /// Whom the runs of a batch were stopped for, or else those of the newest one of the target, unless a newer one has ended in
-    /// order since.
+    /// Whom the runs of a batch were stopped for, or else those of the newest one of the target, unless a newer one
+    /// has ended in order since.
     pub fn turned_away(&self, target: &str, batch: u64) -> Result<Option<TurnedAway>, JournalError> {
         let target = target.to_owned();
         self.call(move |core| core.turned_away(&target, batch))
@@ -351,15 +351,15 @@ impl Journal {
         self.call(move |core| core.set_proven(&fingerprint))
     }
 
-    /// All entries of the ledger as it stands, ascending by subject id: of the opening, until a log that grew past its bound
-    /// is folded. Read on the caller's thread, from a file that never changes and stays while it is open; what is appended
-    /// or folded meanwhile is not in it.
+    /// All entries of the ledger as it stands, ascending by subject id: of the opening, until a log that grew past
+    /// its bound is folded. Read on the caller's thread, from a file that never changes and stays while it is open;
+    /// what is appended or folded meanwhile is not in it.
     pub fn ledger(&self) -> Result<LedgerScan, JournalError> {
         self.open_ledger().map(LedgerScan::new)
     }
 
-    /// The entries of the ledger from a subject on and before another, ascending: a slice is sought, not skipped to. May be
-    /// asked from several threads at once; each scan reads for itself.
+    /// The entries of the ledger from a subject on and before another, ascending: a slice is sought, not skipped to.
+    /// May be asked from several threads at once; each scan reads for itself.
     pub fn ledger_range(
         &self,
         from: SubjectId,
@@ -446,9 +446,9 @@ impl Drop for Journal {
 }
 
 impl JournalWriter {
-    /// Appends records, in order, after everything appended before. They are encoded here; the callback runs on the journal thread once
-    /// they are durable, or once they never will be; it must be quick. After the journal is closed it runs at once,
-    /// on the caller's thread.
+    /// Appends records, in order, after everything appended before. They are encoded here; the callback runs on the
+    /// journal thread once they are durable, or once they never will be; it must be quick. After the journal is
+    /// closed it runs at once, on the caller's thread.
     pub fn append(&self, records: impl AsRef<[Record]>, on_durable: OnDurable) {
         let records = EncodedRecords::of(records.as_ref());
         if let Err(refused) = self.shared.push(Request::Append(Append { records, on_durable })) {

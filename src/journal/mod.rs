@@ -4,12 +4,12 @@
 //! touches the store. In a state directory it keeps `lock`, `journal.key`, `journal.watermark`, `journal/` (sled) and
 //! `ledger-<generation>.grenad`. Not here: what the records mean (`ledger.rs`), what follows from them (`plan/`).
 //!
-//! `targets.json` repeats for readers what is known of targets and runs. Tools are `view.rs` (reading without the lock),
-//! `upkeep.rs` (numbers, forgetting), `rewrite.rs` (the store written anew) and `verify.rs`.
+//! `targets.json` repeats for readers what is known of targets and runs. Tools are `view.rs` (reading without the
+//! lock), `upkeep.rs` (numbers, forgetting), `rewrite.rs` (the store written anew) and `verify.rs`.
 //!
-//! Reading order: `handle.rs` what others call, `core.rs` commit and when to fold, `fold.rs` (`gather.rs`, `sorted.rs`, `job.rs`) the
-//! fold, `opening.rs` what is believed after a crash, then the formats: `packing.rs`, `record.rs`, `entry.rs`, `named.rs`,
-//! `watermark.rs`, `pages.rs`.
+//! Reading order: `handle.rs` what others call, `core.rs` commit and when to fold, `fold.rs` (`gather.rs`,
+//! `sorted.rs`, `job.rs`) the fold, `opening.rs` what is believed after a crash, then the formats: `packing.rs`,
+//! `record.rs`, `entry.rs`, `named.rs`, `watermark.rs`, `pages.rs`.
 
 mod away;
 mod batches;

@@ -61,8 +61,8 @@ const TURNED_AWAY_VERSION: u8 = 2;
 pub struct TurnedAway {
     /// The batch, by its sequence.
     pub batch: u64,
-    /// What tells the token that the latest of those runs had at its end from others; 0 where another batch's run was stopped
-    /// under it since.
+    /// What tells the token that the latest of those runs had at its end from others; 0 where another batch's run was
+    /// stopped under it since.
     pub token: u64,
     /// Whether others had passed in those runs.
     pub others_passed: bool,

@@ -208,8 +208,8 @@ fn take_over(core: &mut Core) -> Result<Gathered, JournalError> {
     // A missing or foreign ledger is found now, not after an hour of survey.
     GenerationReader::open(&core.state_dir, &ledger, marked.identity)?;
     if ledger != marked.ledger {
-        // Killed between the two namings. The watermark names it too before the old generation goes: readers without the
-        // lock know no other name. What was found is durable, for the store was synced when it was opened.
+        // Killed between the two namings. The watermark names it too before the old generation goes: readers without
+        // the lock know no other name. What was found is durable, for the store was synced when it was opened.
         core.watermark.write(&core.mark)?;
     }
     core.dropping_through = Some(ledger.through);
@@ -217,8 +217,8 @@ fn take_over(core: &mut Core) -> Result<Gathered, JournalError> {
     Ok(found)
 }
 
-/// The store's name of the ledger is at most one naming ahead of the watermark's. Both may stand for the same part of the log:
-/// where a killed naming has lost its value, and whoever came next removed subjects.
+/// The store's name of the ledger is at most one naming ahead of the watermark's. Both may stand for the same part of
+/// the log: where a killed naming has lost its value, and whoever came next removed subjects.
 pub(super) fn check_ledger_name(stored: &LedgerName, marked: &LedgerName) -> Result<(), JournalError> {
     let is_same = stored.generation == marked.generation
         && stored.bytes == marked.bytes

@@ -1,7 +1,8 @@
 //! Records on their way into the log: encoded by whoever appends them, packed into values by the journal thread.
 //!
-//! An append's records become bytes on its own thread, where they were made and are freed; the journal thread, which all
-//! appends wait for, only copies stretches of them. Not here: a record's bytes, and how values are read (`record.rs`).
+//! An append's records become bytes on its own thread, where they were made and are freed; the journal thread, which
+//! all appends wait for, only copies stretches of them. Not here: a record's bytes, and how values are read
+//! (`record.rs`).
 
 use crate::ledger::Record;
 

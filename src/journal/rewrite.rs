@@ -1,9 +1,9 @@
 //! The store written anew into a fresh directory that takes the old one's place: space is given back, and what was
 //! removed is in no file any more, for sled keeps deleted bytes in its own.
 //!
-//! Steps: a complete copy in `journal.new`, synced; `journal` becomes `journal.old`; `journal.new` becomes `journal`; the
-//! old one goes. Killed between any two of them, the next opening finds the old store or the new one ([`recover`]).
-//! Not here: what is removed before (`upkeep.rs`).
+//! Steps: a complete copy in `journal.new`, synced; `journal` becomes `journal.old`; `journal.new` becomes `journal`;
+//! the old one goes. Killed between any two of them, the next opening finds the old store or the new one
+//! ([`recover`]). Not here: what is removed before (`upkeep.rs`).
 
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -41,7 +41,8 @@ pub(super) fn rewrite(core: Core) -> Result<(), JournalError> {
     Ok(())
 }
 
-/// Closes a store, written anew if that works: it is durable either way. Log values before a sequence are folded, and left out.
+/// Closes a store, written anew if that works: it is durable either way. Log values before a sequence are folded, and
+/// left out.
 pub(super) fn close_anew(store: Box<dyn Store>, state_dir: &Path, from: u64) -> Result<(), JournalError> {
     let written = write_copy(store.as_ref(), state_dir, from);
     store.close()?;

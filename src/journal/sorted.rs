@@ -1,9 +1,9 @@
 //! The log's records in the order of the ledger: by subject, and for each subject as they were written.
 //!
-//! An external merge sort, so that a fold's memory does not grow with the log: what fits is sorted in memory, beyond that sorted
-//! runs go to a private file without a name, which a kill cannot leave behind, and are merged. Each run knows where the slices of
-//! the subjects' range begin in it, so that several threads can each merge a slice of their own. Not here: how the log is read
-//! (`gather.rs`), what becomes of the records (`fold.rs`).
+//! An external merge sort, so that a fold's memory does not grow with the log: what fits is sorted in memory, beyond
+//! that sorted runs go to a private file without a name, which a kill cannot leave behind, and are merged. Each run
+//! knows where the slices of the subjects' range begin in it, so that several threads can each merge a slice of their
+//! own. Not here: how the log is read (`gather.rs`), what becomes of the records (`fold.rs`).
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

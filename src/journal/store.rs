@@ -22,9 +22,9 @@ const CACHE_BYTES: u64 = 16 * 1024 * 1024;
 /// How often sled's own thread flushes; segments are collected nowhere else.
 const FLUSH_EVERY_MS: u64 = 500;
 
-/// Further reads of each value of a scan. sled counts accesses in 256 shards and evicts a shard's pages at its 64th access only;
-/// an iterator counts one access a page, so that a scan of 128 MiB keeps all of it in memory (measured: 133 MB; with these reads 22 MB,
-/// in the same time).
+/// Further reads of each value of a scan. sled counts accesses in 256 shards and evicts a shard's pages at its 64th
+/// access only; an iterator counts one access a page, so that a scan of 128 MiB keeps all of it in memory (measured:
+/// 133 MB; with these reads 22 MB, in the same time).
 const EVICTING_READS: usize = 4;
 
 /// Values dropped at a time: large batches hold on to memory (performance.md B1.6).
@@ -33,8 +33,8 @@ pub(super) const DROP_VALUES_MAX: usize = 512;
 /// Values dropped beside a commit at least: some 0.3 ms.
 pub(super) const DROP_VALUES_BESIDE: u64 = 16;
 
-/// Values dropped beside a commit for each that it added: more than one, so that what is folded comes to its end, and few, for
-/// the next commit waits for them.
+/// Values dropped beside a commit for each that it added: more than one, so that what is folded comes to its end, and
+/// few, for the next commit waits for them.
 pub(super) const DROP_PER_VALUE: u64 = 2;
 
 /// Tries to open while threads of an earlier opening in this process still hold sled's lock: ours is taken, so
@@ -81,8 +81,8 @@ pub(super) trait Store {
     /// The log, to be read by another thread while this one goes on. It must be gone before the store is closed.
     fn log(&self) -> Result<Box<dyn ReadLog + Send + Sync>, JournalError>;
 
-    /// Drops at most so many of the oldest log values up to and with a sequence; whether none is left. Need not be durable: a
-    /// value that comes back is dropped again at the next opening.
+    /// Drops at most so many of the oldest log values up to and with a sequence; whether none is left. Need not be
+    /// durable: a value that comes back is dropped again at the next opening.
     fn drop_some(&mut self, through: u64, values_max: usize) -> Result<bool, JournalError>;
 
     /// A named value.

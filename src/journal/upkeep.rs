@@ -1,7 +1,8 @@
 //! A journal opened to be looked after, not to be written by a run: its lock is held and its log is folded.
 //!
 //! What is removed from it (a subject, runs) is removed in steps that leave a whole journal behind wherever they are
-//! killed, and repeating them completes them. Not here: the rows in the files of runs (`report/`), verifying (`verify.rs`).
+//! killed, and repeating them completes them. Not here: the rows in the files of runs (`report/`), verifying
+//! (`verify.rs`).
 
 use std::collections::HashMap;
 use std::fs;
@@ -131,8 +132,8 @@ fn tree_bytes(path: &Path) -> Result<u64, JournalError> {
 }
 
 impl Upkeep {
-    /// Opens the journal of a state directory; `None` when there is none. The lock is taken, and what an earlier run left
-    /// in the log is folded.
+    /// Opens the journal of a state directory; `None` when there is none. The lock is taken, and what an earlier run
+    /// left in the log is folded.
     ///
     /// # Errors
     ///
@@ -233,8 +234,8 @@ impl Upkeep {
         reader.map_or(Ok(0), |mut reader| known_in(&mut reader, subjects))
     }
 
-    /// What those of these subjects that the journal knows were cleared of to break a swap, nothing having been acknowledged
-    /// since; whoever has nothing of the kind is left out.
+    /// What those of these subjects that the journal knows were cleared of to break a swap, nothing having been
+    /// acknowledged since; whoever has nothing of the kind is left out.
     ///
     /// # Errors
     ///

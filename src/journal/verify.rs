@@ -1,7 +1,8 @@
 //! Verifying: reads everything a journal consists of and says what is wrong and what is lost by it.
 //!
-//! Changes nothing: of the store, whose opening mends and drops what it takes for torn, a copy is opened. One fault does not hide the next
-//! ones. Not here: mending, which there is none of; restoring a copy or `journal adopt` is the remedy.
+//! Changes nothing: of the store, whose opening mends and drops what it takes for torn, a copy is opened. One fault
+//! does not hide the next ones. Not here: mending, which there is none of; restoring a copy or `journal adopt` is the
+//! remedy.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -64,7 +65,8 @@ pub struct Verified {
     pub findings_total: u64,
     /// Whether nothing may be written there by this user, so that the copy stood elsewhere and the lock bears no name.
     pub is_read_only: bool,
-    /// Whether nothing was ever recorded: the run that was to create the journal was killed over it, and the next one goes on.
+    /// Whether nothing was ever recorded: the run that was to create the journal was killed over it, and the next one
+    /// goes on.
     pub is_blank: bool,
 }
 
@@ -114,8 +116,8 @@ impl Verified {
 ///
 /// # Errors
 ///
-/// When another process holds the lock, when something may not be read, or when there is no room for the copy of the store, neither
-/// in the state directory nor in that for temporary files. Damage is no error here.
+/// When another process holds the lock, when something may not be read, or when there is no room for the copy of the
+/// store, neither in the state directory nor in that for temporary files. Damage is no error here.
 pub fn verify(state_dir: &Path, who: &LockHolder) -> Result<Option<Verified>, JournalError> {
     match opening::journal_exists(state_dir) {
         Ok(true) => {}

@@ -18,8 +18,8 @@ pub struct ClearedFirst {
 }
 
 impl LedgerEntry {
-    /// Fields that a clear before all rows of its batch has emptied, or may have emptied: nothing was acknowledged of them
-    /// since.
+    /// Fields that a clear before all rows of its batch has emptied, or may have emptied: nothing was acknowledged of
+    /// them since.
     pub fn cleared_first(&self) -> ClearedFirst {
         // Asked of every subject of every night: nearly none has such a field.
         let may_be_empty = |kind: FieldKind| match self.field(kind).map(|field| field.state) {
@@ -94,9 +94,9 @@ impl LedgerEntry {
         }
     }
 
-    /// Of a clear that is acknowledged now and was in doubt before, the version of what it came upon, which is what keeps
-    /// older rows out: the doubt has made the field unknown under that version. A version that failed, or is in doubt
-    /// itself, is none of that kind, for nothing was acknowledged under it.
+    /// Of a clear that is acknowledged now and was in doubt before, the version of what it came upon, which is what
+    /// keeps older rows out: the doubt has made the field unknown under that version. A version that failed, or is in
+    /// doubt itself, is none of that kind, for nothing was acknowledged under it.
     pub(super) fn kept_by_clear(
         &self,
         fact: &FieldFact,

@@ -73,12 +73,12 @@ pub struct Refusal {
     pub signature: String,
 }
 
-/// Updates in doubt of which a row was corrected, kept per subject: the newest corrections. A forgotten one is sent when it
-/// is fed back as it was.
+/// Updates in doubt of which a row was corrected, kept per subject: the newest corrections. A forgotten one is sent
+/// when it is fed back as it was.
 pub const CORRECTED_MAX: usize = 8;
 
-/// An update in doubt of which a row was corrected, so that it does not come back when the row is fed back as it was. Its
-/// intent tells no more of it than its digest; what failed is known by its fields ([`super::Said`]).
+/// An update in doubt of which a row was corrected, so that it does not come back when the row is fed back as it was.
+/// Its intent tells no more of it than its digest; what failed is known by its fields ([`super::Said`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Corrected {
     /// The version of the update and of its correction.
@@ -88,8 +88,8 @@ pub struct Corrected {
 }
 
 impl LedgerEntry {
-    /// An update of this version was acknowledged. One of the same version that was in doubt with other values was corrected
-    /// by it; and is not any more, if it is the very one.
+    /// An update of this version was acknowledged. One of the same version that was in doubt with other values was
+    /// corrected by it; and is not any more, if it is the very one.
     pub(super) fn note_corrected(&mut self, version: Version, acknowledged: UpdateDigest) {
         let (fields, refusals) = (self.fields, &self.refusals);
         self.corrected.retain(|corrected| {
@@ -105,8 +105,8 @@ impl LedgerEntry {
         }
     }
 
-    /// What was in doubt under this version is so no more: an update of the same version with this digest has come to its
-    /// end, or is in doubt in its place. With another digest it was another row, which was corrected.
+    /// What was in doubt under this version is so no more: an update of the same version with this digest has come to
+    /// its end, or is in doubt in its place. With another digest it was another row, which was corrected.
     pub(super) fn end_doubt(&mut self, version: Version, digest: UpdateDigest) {
         let Some(at) = self.in_doubt.iter().position(|doubt| doubt.version == version) else { return };
         let ended = self.in_doubt.remove(at);
@@ -124,8 +124,8 @@ impl LedgerEntry {
         self.corrected.push(corrected);
     }
 
-    /// A row of this version says what was acknowledged: newer than failures before it, than what was left, or than what the
-    /// row itself said before it was corrected.
+    /// A row of this version says what was acknowledged: newer than failures before it, than what was left, or than
+    /// what the row itself said before it was corrected.
     pub(super) fn confirm_all(&mut self, facts: &[FieldFact], version: Version) {
         facts.iter().for_each(|fact| self.confirm(fact));
         if self.fields.iter().flatten().any(|field| field.version == version) {
@@ -141,8 +141,8 @@ impl LedgerEntry {
         }
     }
 
-    /// Whether an update of this version, in doubt once, of which a row was corrected since, is among these facts as they are
-    /// read: with other fields than were sent, where only fields are sent that differ.
+    /// Whether an update of this version, in doubt once, of which a row was corrected since, is among these facts as
+    /// they are read: with other fields than were sent, where only fields are sent that differ.
     pub fn was_corrected_in_doubt(&self, version: Version, read: &[FieldFact]) -> bool {
         parts_of(read).filter(|part| part.iter().any(|fact| fact.version == version)).any(|part| {
             let digest = update_digest(&part);
@@ -170,8 +170,8 @@ impl LedgerEntry {
         });
     }
 
-    /// Failed updates that nothing newer has overtaken: all that is kept of a subject may be of later batches, and then they
-    /// are history, though a row that was only confirmed has not removed them.
+    /// Failed updates that nothing newer has overtaken: all that is kept of a subject may be of later batches, and
+    /// then they are history, though a row that was only confirmed has not removed them.
     pub fn standing_refusals(&self) -> impl Iterator<Item = &Refusal> {
         let fields = self.fields;
         let newest = fields.iter().flatten().map(|field| field.version.batch).max();

@@ -1,16 +1,16 @@
-//! Facts of what rows said of fields and what is not in force: a row that was corrected is known by them, so that what it
-//! said before does not come back.
+//! Facts of what rows said of fields and what is not in force: a row that was corrected is known by them, so that
+//! what it said before does not come back.
 //!
-//! An update keeps no row's version but its own, and its digest no field's value; a correction may be of one row of many,
-//! of one field of many, refused itself, or found after a newer batch has failed. Hence field by field, under the version
-//! of the row. Pure. Not here: updates in doubt, of which only the digest is known (`failure.rs`).
+//! An update keeps no row's version but its own, and its digest no field's value; a correction may be of one row of
+//! many, of one field of many, refused itself, or found after a newer batch has failed. Hence field by field, under
+//! the version of the row. Pure. Not here: updates in doubt, of which only the digest is known (`failure.rs`).
 
 use super::{FieldState, LedgerEntry, LedgerField};
 use crate::row::Version;
 use crate::update::{FieldFact, FieldKind};
 
-/// Values of [`LedgerEntry::said`] kept per subject: the newest, and first of all those that were replaced. A forgotten one
-/// is sent when its row is fed back as it was.
+/// Values of [`LedgerEntry::said`] kept per subject: the newest, and first of all those that were replaced. A
+/// forgotten one is sent when its row is fed back as it was.
 pub const SAID_MAX: usize = 32;
 
 /// What a row said of a field in an update that failed, or before it was corrected.
@@ -34,8 +34,8 @@ impl LedgerEntry {
             && !self.said.iter().any(|said| said.fact == *fact)
     }
 
-    /// Whether a row was corrected to what is acknowledged already, by something older: there is nothing to send, and yet
-    /// what it said before is not to come back.
+    /// Whether a row was corrected to what is acknowledged already, by something older: there is nothing to send, and
+    /// yet what it said before is not to come back.
     pub fn corrects(&self, mut facts: impl Iterator<Item = FieldFact>) -> bool {
         !self.said.is_empty()
             && facts.any(|fact| {
@@ -56,9 +56,9 @@ impl LedgerEntry {
             || was_in_doubt && self.field(kind).is_some_and(is_in_force)
     }
 
-    /// Whether a field that is unknown since an update of this row's batch is so by the word of this very row: the update was
-    /// of several rows and bears the version of the last, it failed, and what it said of the field was this row's. Then
-    /// nothing newer has set it. Of an update in doubt nobody knows which of its rows had the field.
+    /// Whether a field that is unknown since an update of this row's batch is so by the word of this very row: the
+    /// update was of several rows and bears the version of the last, it failed, and what it said of the field was
+    /// this row's. Then nothing newer has set it. Of an update in doubt nobody knows which of its rows had the field.
     pub fn is_own_word(&self, kind: FieldKind, version: Version) -> bool {
         let unknown = self.field(kind).filter(|field| field.state == FieldState::Unknown);
         let Some(since) = unknown.map(|field| field.version) else { return false };
@@ -94,8 +94,8 @@ impl LedgerEntry {
         }
     }
 
-    /// This was acknowledged, where the field was so `before`: whatever else rows of the same version have said is replaced,
-    /// what older ones have said is overtaken.
+    /// This was acknowledged, where the field was so `before`: whatever else rows of the same version have said is
+    /// replaced, what older ones have said is overtaken.
     pub(super) fn replace_said(&mut self, fact: &FieldFact, before: Option<LedgerField>) {
         if let Some(LedgerField { state: FieldState::Known(hash), version }) = before
             && version == fact.version

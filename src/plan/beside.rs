@@ -1,7 +1,7 @@
 //! What few rows have beside their ruling: fields that are not sent, another version, refusals, what they share.
 //!
-//! Kept in blocks of neighboring ordinals, in memory or beyond, and read back block by block with the last few at hand: pass 2
-//! asks in file order. Not here: the rulings (`dispositions.rs`).
+//! Kept in blocks of neighboring ordinals, in memory or beyond, and read back block by block with the last few at
+//! hand: pass 2 asks in file order. Not here: the rulings (`dispositions.rs`).
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,7 +24,8 @@ const BLOCKS_CACHED: usize = 2;
 /// Bytes of a record that has neither a refusal nor a chain: none is shorter.
 const FIXED_BYTES: usize = 4 + 8 + 4 + 2 + 2 + 2 + 1 + 1;
 
-/// Of what a row shares, the bit that says that its wave, its swap, what it is linked with and what is cleared first follow.
+/// Of what a row shares, the bit that says that its wave, its swap, what it is linked with and what is cleared first
+/// follow.
 const CHAIN_FOLLOWS: u8 = 0x80;
 
 /// With it, the bit that says that the row confirms what it has left.
@@ -54,20 +55,21 @@ pub struct Beside {
     pub left_out: FieldSet,
     /// Fields that are not sent because the ledger has them as they are ([`super::SendMode::Changed`]).
     pub not_sent: FieldSet,
-    /// Of a superseded row: what is not left out of it was acknowledged, and it says so again, newer than a failure or than
-    /// an open batch, which it overtakes in that.
+    /// Of a superseded row: what is not left out of it was acknowledged, and it says so again, newer than a failure
+    /// or than an open batch, which it overtakes in that.
     pub confirms: bool,
     /// Of a row that is held, fields of its subject whose value at the server nobody knows.
     pub unknown: FieldSet,
     /// The ordinal in the row's version, where a column gives another one than its place.
     pub version_ordinal: Option<u64>,
-    /// Definite refusals so far of the update the row carries, in exactly its version; part of the idempotency key. Of a
-    /// folded row: of its own version, in case it is sent early ([`super::Folded::Early`]).
+    /// Definite refusals so far of the update the row carries, in exactly its version; part of the idempotency key.
+    /// Of a folded row: of its own version, in case it is sent early ([`super::Folded::Early`]).
     pub refusals: u32,
     /// The refusal that keeps the update from being sent again, where the ruling says so.
     pub refused: Option<Box<Refusal>>,
-    /// Of a row that carries an update: the version of one in doubt, of this row and others, whose word for a field the update
-    /// repeats. Acknowledged, it settles that. Of a folded row: what it repeats itself, in case it is sent early.
+    /// Of a row that carries an update: the version of one in doubt, of this row and others, whose word for a field
+    /// the update repeats. Acknowledged, it settles that. Of a folded row: what it repeats itself, in case it is sent
+    /// early.
     pub settles: Option<Version>,
     /// Of an update that waits for that of another subject, and of its parts: in which wave it is sent, from 1.
     pub wave: u32,

@@ -1,5 +1,5 @@
-//! The order of updates of which one takes what another gives up: release before assign, and the rings in which nobody can
-//! be first (field-rules 6.4).
+//! The order of updates of which one takes what another gives up: release before assign, and the rings in which
+//! nobody can be first (field-rules 6.4).
 //!
 //! A graph over the rows that carry the updates. Not here: how it comes together (`links.rs`), sending (`deliver/`).
 
@@ -57,7 +57,8 @@ pub(super) struct Link {
     pub(super) after: u64,
     /// What the one gives up and the other takes.
     pub(super) kind: FieldKind,
-    /// Whether the first one may no longer hold what the other takes. Such a link orders, and nobody is held back for it.
+    /// Whether the first one may no longer hold what the other takes. Such a link orders, and nobody is held back for
+    /// it.
     pub(super) is_uncertain: bool,
 }
 
@@ -101,9 +102,9 @@ pub(super) struct Order {
     pub(super) longest: u64,
 }
 
-/// Finds the order. Of a ring that is held back nobody waits for anybody, nor does anybody wait for it; of one that is sent
-/// nobody waits for another of the ring. One that is broken has an order, which begins a wave later: the clear goes first, in a
-/// wave of its own.
+/// Finds the order. Of a ring that is held back nobody waits for anybody, nor does anybody wait for it; of one that
+/// is sent nobody waits for another of the ring. One that is broken has an order, which begins a wave later: the
+/// clear goes first, in a wave of its own.
 pub(super) fn order(mut links: Vec<Link>, holds_rings: bool, breaking: Breaking) -> Order {
     links.sort_unstable();
     // Of two links of a pair about one field the certain one stands first.
@@ -164,8 +165,9 @@ fn nodes_of(links: &[Link]) -> Vec<u64> {
     nodes
 }
 
-/// Drops uncertain links that belong to a ring: it may be none, and whoever is held back for it would be so for nothing. A
-/// ring that is broken keeps them, for its order is right whoever holds what: a clear in doubt is made again.
+/// Drops uncertain links that belong to a ring: it may be none, and whoever is held back for it would be so for
+/// nothing. A ring that is broken keeps them, for its order is right whoever holds what: a clear in doubt is made
+/// again.
 fn drop_uncertain_rings(links: &mut Vec<Link>, breaking: Breaking) {
     if !links.iter().any(|link| link.is_uncertain) {
         return;
@@ -272,8 +274,8 @@ impl Graph {
         (0..self.len()).flat_map(|from| self.targets(from).iter().map(move |to| (from, *to)))
     }
 
-    /// The strongly connected component of each node and how many nodes each has (Tarjan 1972, with a stack of its own: a
-    /// chain may be as long as the bound).
+    /// The strongly connected component of each node and how many nodes each has (Tarjan 1972, with a stack of its
+    /// own: a chain may be as long as the bound).
     fn components(&self) -> (Vec<usize>, Vec<u32>) {
         const UNSEEN: usize = usize::MAX;
         let mut component = vec![UNSEEN; self.len()];

@@ -37,9 +37,9 @@ const _: () = assert!(KIND_SHIFT == 60 && FieldKind::ALL.len() < 16, "a claim is
 
 /// One claim: a value, and who claims it. Ordered by value: hash, then field; claims of one value by partition and row.
 ///
-/// From the top: 64 bits of the value's hash, 4 of its field, 1 for whether it is a release (a subject that gives the value
-/// up; behind all claims of the value), 1 for whether the claim is live, 14 of the partition its subject lies in, 44 of the
-/// row that makes it.
+/// From the top: 64 bits of the value's hash, 4 of its field, 1 for whether it is a release (a subject that gives the
+/// value up; behind all claims of the value), 1 for whether the claim is live, 14 of the partition its subject lies
+/// in, 44 of the row that makes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Claim(u128);
 
@@ -188,12 +188,14 @@ impl<'e> Ends<'e> {
         self.set[field.index()].filter(|claim| claim.hash != FieldHash::CLEARED)
     }
 
-    /// The value of a field that the subject held before this batch: as the ledger knows it, or else as its first row tells.
+    /// The value of a field that the subject held before this batch: as the ledger knows it, or else as its first row
+    /// tells.
     pub(super) fn held_before(&self, field: FieldKind) -> Option<FieldHash> {
         known_before(self.entry, field).or(self.old[field.index()]).filter(|hash| *hash != FieldHash::CLEARED)
     }
 
-    /// The values of a field that the subject gives up in the end: those it held before, where its rows set or clear the field.
+    /// The values of a field that the subject gives up in the end: those it held before, where its rows set or clear
+    /// the field.
     pub(super) fn released(&self, field: FieldKind) -> impl Iterator<Item = Release> + use<> {
         let set = self.set[field.index()].map(|claim| claim.hash);
         let certain = set.and_then(|_| self.held_before(field));

@@ -1,4 +1,5 @@
-//! Rows that were corrected since they were sent: of what they said before, nothing is sent that would undo the correction.
+//! Rows that were corrected since they were sent: of what they said before, nothing is sent that would undo the
+//! correction.
 //!
 //! Not here: how a correction is known (`ledger/said.rs`), what else keeps fields out of an update (`join.rs`).
 
@@ -12,8 +13,9 @@ use super::record::{PartData, RowRecord};
 use super::rows::Rows;
 use super::rules::{DuplicatePolicy, PlanRules};
 
-/// Fields of a row, as it is read, that are not to be sent because they would undo a correction of this very row: with all
-/// the others, where none of them is news. It may be of an update that was `in_doubt` once, of these versions.
+/// Fields of a row, as it is read, that are not to be sent because they would undo a correction of this very row:
+/// with all the others, where none of them is news. It may be of an update that was `in_doubt` once, of these
+/// versions.
 pub(super) fn undone(
     (row, data): (&RowRecord, &PartData),
     entry: Option<&LedgerEntry>,
@@ -36,8 +38,8 @@ pub(super) fn undone(
     if undone.is_empty() || has_news() { undone } else { read }
 }
 
-/// Versions of updates that were in doubt, and are among these rows as they were, and of which a row was corrected. Their
-/// digest is of all that was sent.
+/// Versions of updates that were in doubt, and are among these rows as they were, and of which a row was corrected.
+/// Their digest is of all that was sent.
 pub(super) fn corrected_in_doubt(
     rows: &Rows<'_>,
     entry: Option<&LedgerEntry>,

@@ -1,5 +1,5 @@
-//! How a ring is broken in which nobody can be first: one subject is cleared of what it gives up to the others, who then
-//! form a chain with it at the end ([`super::CyclePolicy::Clear`]).
+//! How a ring is broken in which nobody can be first: one subject is cleared of what it gives up to the others, who
+//! then form a chain with it at the end ([`super::CyclePolicy::Clear`]).
 //!
 //! Not here: which rings there are and the order that follows (`chain.rs`), sending the clears (`deliver/`).
 
@@ -30,8 +30,8 @@ pub enum Obstacle {
     NotClearable(FieldSet),
     /// Clearing one subject leaves a ring of others.
     Tangled,
-    /// Every row is an update of its own ([`super::DuplicatePolicy::Each`]): what its subject gives up lies in the middle
-    /// of its rows.
+    /// Every row is an update of its own ([`super::DuplicatePolicy::Each`]): what its subject gives up lies in the
+    /// middle of its rows.
     Each,
 }
 
@@ -60,7 +60,8 @@ pub(super) enum Breaking {
     Clearing(FieldSet),
 }
 
-/// A ring whose members are numbered from 0 in the order of their rows: links within it, by the member that they begin at.
+/// A ring whose members are numbered from 0 in the order of their rows: links within it, by the member that they
+/// begin at.
 pub(super) type Members = Vec<Vec<(usize, FieldKind)>>;
 
 /// Which member is cleared of what.

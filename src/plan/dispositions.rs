@@ -86,8 +86,8 @@ impl Plan {
         self.besides.get(ordinal).map_err(|source| BesideError { ordinal, source })
     }
 
-    /// The row's version in this batch, where it has none of an earlier one. The rows of a subject that a column orders have
-    /// their ordinals as versions in that order, so that newer is newer in the ledger, too.
+    /// The row's version in this batch, where it has none of an earlier one. The rows of a subject that a column
+    /// orders have their ordinals as versions in that order, so that newer is newer in the ledger, too.
     ///
     /// # Errors
     /// As [`Plan::beside`].
@@ -120,8 +120,8 @@ impl Plan {
         self.conflicts_total
     }
 
-    /// Whether the row is an update, or part of one, that waits for the update of another subject, which gives up what it
-    /// takes: it is sent in its wave ([`Beside::wave`]), after everything else.
+    /// Whether the row is an update, or part of one, that waits for the update of another subject, which gives up
+    /// what it takes: it is sent in its wave ([`Beside::wave`]), after everything else.
     ///
     /// # Panics
     /// When no such row was surveyed.
@@ -129,33 +129,34 @@ impl Plan {
         self.byte(ordinal) & CHAINED != 0
     }
 
-    /// Updates and clears of each wave, the first wave in front. Each takes what earlier ones give up, the first what updates
-    /// give up that wait for nobody.
+    /// Updates and clears of each wave, the first wave in front. Each takes what earlier ones give up, the first what
+    /// updates give up that wait for nobody.
     pub fn waves(&self) -> &[u64] {
         &self.chains.waves
     }
 
-    /// Those of them, from 1, that consist of clears: a reading that is cut before one of these leaves no ring half done.
+    /// Those of them, from 1, that consist of clears: a reading that is cut before one of these leaves no ring half
+    /// done.
     pub fn clear_waves(&self) -> &BTreeSet<u32> {
         &self.chains.clear_waves
     }
 
-    /// The first true swaps in file order, at most [`super::SWAPS_LISTED_MAX`]: subjects that take what the others of the
-    /// group give up, in a ring, so that no order of sending releases before it assigns. Under
+    /// The first true swaps in file order, at most [`super::SWAPS_LISTED_MAX`]: subjects that take what the others of
+    /// the group give up, in a ring, so that no order of sending releases before it assigns. Under
     /// [`super::ConflictPolicy::Send`] they are listed although their rows are sent.
     pub fn swaps(&self) -> &[Swap] {
         &self.chains.swaps
     }
 
-    /// Rows to be sent, ascending, whose subjects an earlier run has cleared, or may have, to break a swap, and of which
-    /// fields: until their updates are acknowledged they are without what they had.
+    /// Rows to be sent, ascending, whose subjects an earlier run has cleared, or may have, to break a swap, and of
+    /// which fields: until their updates are acknowledged they are without what they had.
     pub fn cleared_before(&self) -> &[(u64, ClearedFirst)] {
         &self.chains.cleared_before
     }
 
-    /// Rows, ascending, whose subjects an earlier run has cleared, or may have, to break a swap, and of which fields nothing of
-    /// this plan gives them anything: refused before, kept back, or not said. Of a subject the row that carries its update, or
-    /// its last one.
+    /// Rows, ascending, whose subjects an earlier run has cleared, or may have, to break a swap, and of which fields
+    /// nothing of this plan gives them anything: refused before, kept back, or not said. Of a subject the row that
+    /// carries its update, or its last one.
     pub fn cleared_still(&self) -> &[(u64, ClearedFirst)] {
         &self.chains.cleared_still
     }
@@ -176,8 +177,8 @@ impl Plan {
         &self.samples
     }
 
-    /// The refusal for which the row's update is not sent again, listed again and counted failed: refused earlier in this
-    /// batch.
+    /// The refusal for which the row's update is not sent again, listed again and counted failed: refused earlier in
+    /// this batch.
     ///
     /// # Errors
     /// As [`Plan::beside`].
@@ -205,8 +206,8 @@ impl Plan {
         self.bytes().any(|row| row & BY_POLICY != 0)
     }
 
-    /// Of the subjects that were cleared, parts those that are given something from the others, which are counted with those
-    /// that have no row here.
+    /// Of the subjects that were cleared, parts those that are given something from the others, which are counted
+    /// with those that have no row here.
     fn part_cleared(&mut self) {
         let before = std::mem::take(&mut self.chains.cleared_before);
         let (mut sent, kept): (Vec<_>, Vec<_>) =

@@ -176,8 +176,9 @@ impl Filter {
     }
 
     /// Holds a row against the conditions; `cell` gives the cell of a column by its position in [`Filter::columns`].
-    /// A cell that is absent is empty. Cells are cleaned as the rules of fields clean them: what nobody sees, and what a
-    /// spreadsheet puts around a text, is no part of it. What is certainly not met outweighs what cannot be decided.
+    /// A cell that is absent is empty. Cells are cleaned as the rules of fields clean them: what nobody sees, and
+    /// what a spreadsheet puts around a text, is no part of it. What is certainly not met outweighs what cannot be
+    /// decided.
     pub fn keeps<'c>(&self, cell: impl Fn(usize) -> Option<&'c str>) -> Kept {
         let mut undecided = None;
         for (at, rules) in self.columns.iter().enumerate() {

@@ -64,8 +64,8 @@ impl Folding {
         self.early
     }
 
-    /// Takes the next row of the batch, in file order, with its ruling and what the plan does not send of it. `facts` are
-    /// the hashes of `fields`, in wire order.
+    /// Takes the next row of the batch, in file order, with its ruling and what the plan does not send of it. `facts`
+    /// are the hashes of `fields`, in wire order.
     pub fn take(
         &mut self,
         ruling: Ruling,

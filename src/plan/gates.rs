@@ -188,8 +188,9 @@ fn damaged_share(facts: &PlanFacts, rules: &GateRules) -> Option<Tripped> {
     Some(Tripped { gate: "damage_max", text, look: LOOK_AT_EXPORT, may_override: true })
 }
 
-/// An export whose columns went blank behind a formula, or a token that is a value in this export after all; rows that were
-/// joined to the wrong subjects, which looks like many true swaps. A row that does both counts twice: it clears twice.
+/// An export whose columns went blank behind a formula, or a token that is a value in this export after all; rows
+/// that were joined to the wrong subjects, which looks like many true swaps. A row that does both counts twice: it
+/// clears twice.
 fn clears_share(facts: &PlanFacts, rules: &GateRules) -> Option<Tripped> {
     let (broken, read) = (facts.chains.swaps_broken, facts.rows.read);
     let clears = facts.clears.saturating_add(broken);
@@ -210,8 +211,9 @@ fn clears_share(facts: &PlanFacts, rules: &GateRules) -> Option<Tripped> {
 }
 
 /// Another mapping, another format of a whole column, the export of another system: many known subjects at once would
-/// be given other values. What only `--full` or `resend_after` sends again is no change. An export of which most subjects
-/// are new is an import that is still going on, and a batch that was begun has passed: its resume must need no word.
+/// be given other values. What only `--full` or `resend_after` sends again is no change. An export of which most
+/// subjects are new is an import that is still going on, and a batch that was begun has passed: its resume must need
+/// no word.
 fn changed_share(facts: &PlanFacts, rules: &GateRules) -> Option<Tripped> {
     let changed = facts.subjects_altered;
     let known = facts.subjects_known.saturating_sub(facts.subjects_missing);
@@ -305,8 +307,8 @@ fn repeated_value(facts: &PlanFacts, rules: &GateRules) -> Option<Tripped> {
     Some(Tripped { gate: "repeated_max", text, look, may_override: true })
 }
 
-/// A placeholder in the key column: rows of many subscribers are taken for one subject, of which one update is left. What
-/// was begun has passed, and where nothing of it is to be sent it does no harm any more.
+/// A placeholder in the key column: rows of many subscribers are taken for one subject, of which one update is left.
+/// What was begun has passed, and where nothing of it is to be sent it does no harm any more.
 fn repeated_key(facts: &PlanFacts, rules: &GateRules) -> Option<Tripped> {
     let repeated = many_rows(facts, rules).filter(|repeated| repeated.is_sent && !facts.is_begun)?;
     let of = facts.rows.read.saturating_sub(facts.rows.filtered);

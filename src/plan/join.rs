@@ -1,9 +1,9 @@
 //! The join of one subject's rows with its ledger entry: order, what is overtaken, duplicates, and the policy that
 //! makes updates of the rest.
 //!
-//! The rules walk over the rows in one direction or the other and keep a few words from row to row, however many there are.
-//! Not here: conflicts, which need all subjects (`conflict.rs`), and the last word under `each`, which needs the
-//! conflicts (`ruler.rs`).
+//! The rules walk over the rows in one direction or the other and keep a few words from row to row, however many
+//! there are. Not here: conflicts, which need all subjects (`conflict.rs`), and the last word under `each`, which
+//! needs the conflicts (`ruler.rs`).
 
 use std::io;
 
@@ -25,8 +25,8 @@ pub(super) struct Join<'a> {
     rules: &'a PlanRules,
     /// Of the rows ruled on last, where they fold: the version of their update.
     pub(super) update_version: Option<Version>,
-    /// And fields that are unknown since an update in doubt of these rows, by the word of one that does not bear its version:
-    /// where they fold, of those that are sent.
+    /// And fields that are unknown since an update in doubt of these rows, by the word of one that does not bear its
+    /// version: where they fold, of those that are sent.
     pub(super) doubted: FieldSet,
     facts: Vec<FieldFact>,
     /// Of the rows ruled on last: versions of updates in doubt of which a row was corrected since.
@@ -244,8 +244,8 @@ impl<'a> Join<'a> {
         })
     }
 
-    /// Leaves out of a row that failed what a later row, acknowledged in this batch, has set since. The ledger alone does
-    /// not tell when a still later row has made the field unknown.
+    /// Leaves out of a row that failed what a later row, acknowledged in this batch, has set since. The ledger alone
+    /// does not tell when a still later row has made the field unknown.
     fn leave_out_acknowledged_since(&self, rows: &mut Rows<'_>, entry: &LedgerEntry) -> io::Result<()> {
         let mut acknowledged = FieldSet::EMPTY;
         rows.change_back(|row, data| {
@@ -411,8 +411,9 @@ impl<'a> Join<'a> {
         Ok(agreed)
     }
 
-    /// Of an update that has nothing to send: a row of which something newer has set a field otherwise is superseded, unless
-    /// it was delivered before that. These fields are `settled`: the update says in the end what was acknowledged.
+    /// Of an update that has nothing to send: a row of which something newer has set a field otherwise is superseded,
+    /// unless it was delivered before that. These fields are `settled`: the update says in the end what was
+    /// acknowledged.
     fn supersede(
         &self,
         rows: &mut Rows<'_>,
@@ -434,8 +435,8 @@ impl<'a> Join<'a> {
         })
     }
 
-    /// Whether anything that is left of the row was acknowledged, or confirmed, in its own version, by runs of its batch: then
-    /// all of it was. Of a row that is fed back it may be what was left of it then.
+    /// Whether anything that is left of the row was acknowledged, or confirmed, in its own version, by runs of its
+    /// batch: then all of it was. Of a row that is fed back it may be what was left of it then.
     fn is_delivered(&self, (row, data): (&RowRecord, &PartData), entry: Option<&LedgerEntry>) -> bool {
         let version = self.version(row, data);
         let mut left = row.present.minus(FieldSet::only(self.rules.key)).iter();
@@ -477,8 +478,8 @@ impl<'a> Join<'a> {
         })
     }
 
-    /// One open row is the update, the others are superseded by it. `choose` takes the ordinals of open rows one by one, with
-    /// the one chosen so far.
+    /// One open row is the update, the others are superseded by it. `choose` takes the ordinals of open rows one by
+    /// one, with the one chosen so far.
     fn alone(
         &mut self,
         rows: &mut Rows<'_>,
@@ -509,8 +510,8 @@ impl<'a> Join<'a> {
         self.fold(rows, entry, FieldSet::EMPTY, false)
     }
 
-    /// The facts of an update of the open rows, in wire order; of two rows the later one wins a field. Tells the last of them
-    /// in the file, if there is one.
+    /// The facts of an update of the open rows, in wire order; of two rows the later one wins a field. Tells the last
+    /// of them in the file, if there is one.
     fn collect_facts(&mut self, rows: &Rows<'_>) -> io::Result<Option<u64>> {
         let Join { facts, merged, rules, .. } = self;
         facts.clear();

@@ -134,8 +134,8 @@ fn otherwise(
     rules: &PlanRules,
 ) -> Ruling {
     if rules.in_doubt == InDoubtPolicy::Hold {
-        // Another update waits for whatever made fields unknown, unless nothing is left of that when it is acknowledged. One
-        // that ran out of attempts may be sent again: it sets them all.
+        // Another update waits for whatever made fields unknown, unless nothing is left of that when it is
+        // acknowledged. One that ran out of attempts may be sent again: it sets them all.
         let is_the_same = match entry.in_doubt.iter().find(|doubt| doubt.version == version) {
             Some(doubt) => doubt.digest == update_digest(facts),
             None => entry.may_be_in_doubt(version),
@@ -151,8 +151,8 @@ fn otherwise(
     if is_chronic(entry, rules) { Ruling::SendLate } else { Ruling::Send }
 }
 
-/// Whether the subject failed in an earlier batch; or ran out of attempts in this one, while others passed, which makes it
-/// no less likely to again.
+/// Whether the subject failed in an earlier batch; or ran out of attempts in this one, while others passed, which
+/// makes it no less likely to again.
 fn is_chronic(entry: &LedgerEntry, rules: &PlanRules) -> bool {
     entry.refusals.iter().any(|refusal| {
         let is_before = refusal.version.batch < rules.batch && refusal.kind != FailureKind::Deferred;
@@ -215,9 +215,9 @@ fn is_settled(facts: &[FieldFact], version: Version, entry: &LedgerEntry, rules:
 
 /// Whether a row of this version, an update of its own, was acknowledged in this batch. Rows of a subject are sent in
 /// order, and so the newest acknowledged version proves it for every row of this batch up to there that has neither
-/// failed nor is in doubt. Where a newer batch was acknowledged since, that version is not kept; the first doubt of this
-/// batch is, and what was sent before it has its outcome. The entry names only so many failures and doubts; where it may
-/// have forgotten one, nothing is proven.
+/// failed nor is in doubt. Where a newer batch was acknowledged since, that version is not kept; the first doubt of
+/// this batch is, and what was sent before it has its outcome. The entry names only so many failures and doubts;
+/// where it may have forgotten one, nothing is proven.
 pub(super) fn is_passed(version: Version, entry: &LedgerEntry, rules: &PlanRules) -> bool {
     let Some(acked) = entry.acked.filter(|_| rules.duplicates == DuplicatePolicy::Each) else { return false };
     if version.batch != rules.batch {

@@ -1,4 +1,5 @@
-//! A subject with more rows than are ruled on in memory: where they are, and how they come into the order of their versions.
+//! A subject with more rows than are ruled on in memory: where they are, and how they come into the order of their
+//! versions.
 //!
 //! Not here: walking over them afterwards (`rows.rs`), the same order of rows in memory (`reorder.rs`, `join.rs`).
 
@@ -92,8 +93,8 @@ impl Large<'_> {
         Ok(chunks)
     }
 
-    /// Gives the rows the versions of the order that a column says, as [`super::reorder::reorder`] does, and takes those that
-    /// are valid, in any order.
+    /// Gives the rows the versions of the order that a column says, as [`super::reorder::reorder`] does, and takes
+    /// those that are valid, in any order.
     fn deal(
         &self,
         space: &dyn Space,

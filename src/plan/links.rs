@@ -1,5 +1,5 @@
-//! Phase 5 of the join: brings together who takes what another gives up, and rules again on those that have to wait or that
-//! swap among each other.
+//! Phase 5 of the join: brings together who takes what another gives up, and rules again on those that have to wait
+//! or that swap among each other.
 //!
 //! Not here: the order itself (`chain.rs`), the other phases (`phases.rs`).
 
@@ -46,8 +46,8 @@ enum Mark {
 type Marks = Vec<(u64, Mark)>;
 
 impl<L: LedgerSlices> Phases<'_, L> {
-    /// Notes a row that tells another value of before than the ledger knows, which is right. What the row itself sets was
-    /// sent meanwhile.
+    /// Notes a row that tells another value of before than the ledger knows, which is right. What the row itself sets
+    /// was sent meanwhile.
     pub(super) fn note_old(
         &self,
         (row, data): (&RowRecord, &PartData),
@@ -66,8 +66,8 @@ impl<L: LedgerSlices> Phases<'_, L> {
         }
     }
 
-    /// Notes a subject that a clear of an earlier run has left without what it had: what its update gives it, and what nothing
-    /// does. What its rows clear themselves it is not to have.
+    /// Notes a subject that a clear of an earlier run has left without what it had: what its update gives it, and
+    /// what nothing does. What its rows clear themselves it is not to have.
     pub(super) fn note_cleared(&self, ruled: &Ruled<'_>) -> io::Result<()> {
         let cleared = ruled.entry.map(LedgerEntry::cleared_first).unwrap_or_default();
         if cleared.fields.is_empty() {
@@ -100,8 +100,8 @@ impl<L: LedgerSlices> Phases<'_, L> {
         Ok(())
     }
 
-    /// Tells what a subject takes and gives up, of the values of which both was said; the row is the one that carries its
-    /// update. Of a subject of which nothing is sent there is nothing to tell.
+    /// Tells what a subject takes and gives up, of the values of which both was said; the row is the one that carries
+    /// its update. Of a subject of which nothing is sent there is nothing to tell.
     pub(super) fn want(
         &self,
         partition: usize,
@@ -183,8 +183,8 @@ impl<L: LedgerSlices> Phases<'_, L> {
         }
     }
 
-    /// The links, and how many there were beyond the bound. One partition after the other: which of too many links are kept
-    /// does not depend on who was faster.
+    /// The links, and how many there were beyond the bound. One partition after the other: which of too many links
+    /// are kept does not depend on who was faster.
     fn find_links(&self, wants: &dyn Partitions) -> Result<(Vec<Link>, u64), JoinError<L::Error>> {
         let links_max = self.survey.bounds.chain_links_max;
         let (mut links, mut unordered) = (Vec::new(), 0);

@@ -97,8 +97,8 @@ impl<L: LedgerSlices> Phases<'_, L> {
         })
     }
 
-    /// Tells of the rows of one ICCID if they pair it with different IMSIs, and one of them would change something. Rows that
-    /// will not be sent are among them, if they were valid: each is as likely to be the wrong one.
+    /// Tells of the rows of one ICCID if they pair it with different IMSIs, and one of them would change something.
+    /// Rows that will not be sent are among them, if they were valid: each is as likely to be the wrong one.
     fn match_pairs(&self, value: &OneValue<'_, Pair>, told: &mut Told) -> io::Result<()> {
         let (mut first, mut differs, mut is_live) = (None, false, false);
         value.each(&mut |pairs| {

@@ -1,8 +1,9 @@
 //! The plan: one ruling per row, made before the first request leaves.
 //!
-//! Pure over iterators. Conditions ([`Filter`]) say which rows are rows of the job. Pass 1 feeds a [`Survey`] row by row, which joins them with the ledger, partition by
-//! partition, and makes a [`Plan`]: rulings by ordinal, counts, conflicts. [`gates()`] looks at the counts. Pass 2 asks the plan row by row and folds the rows of
-//! a subject into updates with [`Folding`]. Not here: reading rows, hashing values, sending, printing, any clock.
+//! Pure over iterators. Conditions ([`Filter`]) say which rows are rows of the job. Pass 1 feeds a [`Survey`] row by
+//! row, which joins them with the ledger, partition by partition, and makes a [`Plan`]: rulings by ordinal, counts,
+//! conflicts. [`gates()`] looks at the counts. Pass 2 asks the plan row by row and folds the rows of a subject into
+//! updates with [`Folding`]. Not here: reading rows, hashing values, sending, printing, any clock.
 
 pub use beside::{Beside, Linked};
 pub use chain::{CHAIN_LINKS_MAX_DEFAULT, SWAPS_LISTED_MAX, Swap};

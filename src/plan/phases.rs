@@ -2,14 +2,16 @@
 //!
 //! 1. Every partition is joined with its slice of the ledger and ruled on. What updates to send would claim is put into
 //!    partitions by value, and into a filter. Where nothing is to be sent, that is all.
-//! 2. Rows that would change nothing are looked through for values that the filter knows; what their subjects claim joins
-//!    the other claims. Then every partition of values finds those that two subjects claim.
+//! 2. Rows that would change nothing are looked through for values that the filter knows; what their subjects claim
+//!    joins the other claims. Then every partition of values finds those that two subjects claim.
 //! 3. Partitions in which a value is contested are ruled on again with that in hand.
 //! 4. The conflicts are listed.
-//! 5. Where one takes what another gives up, the order is found; those that wait or swap are ruled on again (`links.rs`).
+//! 5. Where one takes what another gives up, the order is found; those that wait or swap are ruled on again
+//!    (`links.rs`).
 //!
-//! What subjects give up lies among the claims; in phase 2 it meets what others take. Every phase rules alike, whatever the number of threads and partitions. Not here: one
-//! part's rulings (`ruler.rs`), the plan that comes of it (`dispositions.rs`).
+//! What subjects give up lies among the claims; in phase 2 it meets what others take. Every phase rules alike,
+//! whatever the number of threads and partitions. Not here: one part's rulings (`ruler.rs`), the plan that comes of
+//! it (`dispositions.rs`).
 
 use std::io;
 use std::ops::Range;

@@ -1,7 +1,7 @@
 //! The short way to a ruling: a subject with one row, which says what the ledger holds.
 //!
-//! On most nights nearly all subjects are so, and a few comparisons tell. Whatever is special about the row, its entry or
-//! the rules is ruled on at length, with the same outcome where both apply. Not here: that (`join.rs`).
+//! On most nights nearly all subjects are so, and a few comparisons tell. Whatever is special about the row, its
+//! entry or the rules is ruled on at length, with the same outcome where both apply. Not here: that (`join.rs`).
 
 use crate::digest::FieldHash;
 use crate::ledger::{FieldState, LedgerEntry};
@@ -11,8 +11,8 @@ use crate::update::FieldKind;
 use super::record::{Marks, PartData, RowRecord};
 use super::rules::{DuplicatePolicy, PlanRules, SendMode};
 
-/// Whether the only row of its subject is unchanged for the plainest of reasons: every field that it has is known to be as
-/// it says, by nothing newer, and nothing of the subject ever failed or is in doubt. `false` says nothing.
+/// Whether the only row of its subject is unchanged for the plainest of reasons: every field that it has is known to
+/// be as it says, by nothing newer, and nothing of the subject ever failed or is in doubt. `false` says nothing.
 pub(super) fn is_plainly_unchanged(
     row: &RowRecord,
     data: &PartData,

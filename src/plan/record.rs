@@ -327,8 +327,8 @@ impl Part {
     pub(super) fn sort(&mut self) {
         self.sort_records();
         self.displaced.sort_unstable_by_key(|row| place(row.subject, row.ordinal));
-        // Rulings go from row to row: with the hashes in the same order nobody waits for memory, and here, where nothing hangs
-        // on the row before, many are fetched at once.
+        // Rulings go from row to row: with the hashes in the same order nobody waits for memory, and here, where
+        // nothing hangs on the row before, many are fetched at once.
         let PartData { hashes, arranged, .. } = &mut self.data;
         arranged.clear();
         for row in &mut self.records {

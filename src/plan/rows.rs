@@ -1,8 +1,9 @@
-//! The rows of one subject in the order of their versions, as the rulings walk over them: forward or backward, row by row.
+//! The rows of one subject in the order of their versions, as the rulings walk over them: forward or backward, row by
+//! row.
 //!
-//! Nearly always they are in memory. Those of a subject with too many lie in chunks, of which one is in memory at a time, and
-//! every walk reads them again. A rule that keeps no more than a few words from row to row rules alike on both. Not here: the
-//! rules (`join.rs`, `ruler.rs`), how rows come into chunks and in which order (`large.rs`).
+//! Nearly always they are in memory. Those of a subject with too many lie in chunks, of which one is in memory at a
+//! time, and every walk reads them again. A rule that keeps no more than a few words from row to row rules alike on
+//! both. Not here: the rules (`join.rs`, `ruler.rs`), how rows come into chunks and in which order (`large.rs`).
 
 use std::io;
 
@@ -97,7 +98,8 @@ impl Rows<'_> {
     }
 }
 
-/// The rows of a subject in chunks: as they were read, and apart from that, in as many bytes for each, what the rulings change.
+/// The rows of a subject in chunks: as they were read, and apart from that, in as many bytes for each, what the
+/// rulings change.
 #[derive(Debug)]
 pub(super) struct Chunks {
     lines: Box<dyn Partitions>,

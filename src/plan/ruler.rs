@@ -145,8 +145,8 @@ impl Contested {
         Ok(!self.swapping.is_empty() && rows.any(|row| self.swapping.binary_search(&row.ordinal).is_ok())?)
     }
 
-    /// Marks the rows that set a contested value, and tells whether there are any. Earlier rows that set the same value are
-    /// contested with the last one: sending them would claim it.
+    /// Marks the rows that set a contested value, and tells whether there are any. Earlier rows that set the same
+    /// value are contested with the last one: sending them would claim it.
     fn mark(&self, rows: &mut Rows<'_>, key: FieldKind) -> io::Result<bool> {
         if self.values.is_empty() {
             return Ok(false);
@@ -201,8 +201,8 @@ impl Ruled<'_> {
         })
     }
 
-    /// The version of the update in doubt whose word the update that a row carries repeats, where that is not its own; of a
-    /// folded row, what it repeats itself.
+    /// The version of the update in doubt whose word the update that a row carries repeats, where that is not its
+    /// own; of a folded row, what it repeats itself.
     fn settles(&self, row: &RowRecord) -> Option<Version> {
         if self.doubted.is_empty() || !row.marks.has(Marks::PART) {
             return None;
@@ -239,8 +239,8 @@ pub(super) struct Ruler<'r> {
 }
 
 impl Ruler<'_> {
-    /// Rules on all rows of a leaf, and shows them subject by subject. Tells the new ordinals of rows that a column puts in
-    /// another place.
+    /// Rules on all rows of a leaf, and shows them subject by subject. Tells the new ordinals of rows that a column
+    /// puts in another place.
     ///
     /// # Errors
     /// The first error of the ledger, of the space, or of who is shown them.
@@ -301,10 +301,10 @@ impl Ruler<'_> {
     }
 }
 
-/// Finds the unchanged rows that overtake a failure of their subject, or what an older batch has left open of it: each by
-/// itself, for what one of them says is newer, whatever the others say. Where fields are folded the last row that has the
-/// ledger's value counts. So it is with what is left of a row that is superseded, and with a row that was corrected to
-/// what was acknowledged before.
+/// Finds the unchanged rows that overtake a failure of their subject, or what an older batch has left open of it:
+/// each by itself, for what one of them says is newer, whatever the others say. Where fields are folded the last row
+/// that has the ledger's value counts. So it is with what is left of a row that is superseded, and with a row that
+/// was corrected to what was acknowledged before.
 fn confirm(rows: &mut Rows<'_>, rules: &PlanRules, entry: &LedgerEntry) -> io::Result<()> {
     rows.change(|row, data| {
         if !matches!(row.ruling, Ruling::Unchanged | Ruling::Superseded) || !row.marks.has(Marks::PART) {

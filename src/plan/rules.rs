@@ -90,7 +90,8 @@ pub struct PlanRules {
     pub send: SendMode,
     /// Whether unchanged updates are sent too (`--full`).
     pub full: bool,
-    /// Age in seconds from which the acknowledgement of a field no longer makes an update of it unchanged; `None` for never.
+    /// Age in seconds from which the acknowledgement of a field no longer makes an update of it unchanged; `None` for
+    /// never.
     pub resend_after_s: Option<u64>,
     /// Whether updates refused earlier in this batch are sent again (`--retry-failed`).
     pub retry_failed: bool,

@@ -1,8 +1,9 @@
 //! What rows of different subjects have in common and may have: one IMEI under two subjects, and one ICCID with two
-//! IMSIs (field-rules 1.11); and rows that tell another value of before than the ledger. Worth a warning where one of them would change something, and no reason to hold a row back.
+//! IMSIs (field-rules 1.11); and rows that tell another value of before than the ledger. Worth a warning where one of
+//! them would change something, and no reason to hold a row back.
 //!
-//! Not here: identifiers that belong to one subject alone (`conflict.rs`), how rows come together by value (`matching.rs`),
-//! telling it (the wiring).
+//! Not here: identifiers that belong to one subject alone (`conflict.rs`), how rows come together by value
+//! (`matching.rs`), telling it (the wiring).
 
 use crate::choice::choice;
 use crate::event::{KeyRepeated, Repeated};

@@ -128,8 +128,8 @@ pub trait LedgerSlices: Sync {
     /// When the ledger cannot be read.
     fn slice(&self, from: SubjectId, to_exclusive: Option<SubjectId>) -> Result<Self::Slice, Self::Error>;
 
-    /// Reads the next entry of a slice to where an earlier one may stand: an entry is some 400 bytes, and handed from one to
-    /// the next it is copied more slowly than it is read. `false`: there is none.
+    /// Reads the next entry of a slice to where an earlier one may stand: an entry is some 400 bytes, and handed from
+    /// one to the next it is copied more slowly than it is read. `false`: there is none.
     ///
     /// # Errors
     /// When the ledger cannot be read.

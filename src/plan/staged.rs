@@ -1,7 +1,8 @@
 //! Rows that are encoded apart from the survey, on any thread, and taken by it in their order.
 //!
-//! Whoever judges rows ahead does not know how many rows come before his own: the ordinals here are lower than they should
-//! be, by what is known when the rows are taken. Not here: the bytes of a row (`record.rs`), the taking (`survey.rs`).
+//! Whoever judges rows ahead does not know how many rows come before his own: the ordinals here are lower than they
+//! should be, by what is known when the rows are taken. Not here: the bytes of a row (`record.rs`), the taking
+//! (`survey.rs`).
 
 use crate::digest::SubjectId;
 
@@ -33,8 +34,8 @@ impl Staged {
         encode(row, &mut self.bytes);
     }
 
-    /// Adds a rejected row that a column puts in its place among its subject's rows. It must not be replayed, since such
-    /// a row keeps its version.
+    /// Adds a rejected row that a column puts in its place among its subject's rows. It must not be replayed, since
+    /// such a row keeps its version.
     pub fn rejected_in_order(&mut self, ordinal: u64, subject: SubjectId, rank: i128) {
         encode_displaced(ordinal, subject, rank, &mut self.bytes);
     }

@@ -1,8 +1,8 @@
 //! Pass 1: takes the rows one by one and puts of each what the rulings need into the partition of its subject.
 //!
-//! A row costs a byte of memory, and in its partition 26 bytes and 8 per field, however long its values are; a replayed
-//! row 16 more, one that a column puts in its place another 16, and 8 for every old value. Not here: where partitions are (`space.rs`), the join
-//! (`phases.rs`).
+//! A row costs a byte of memory, and in its partition 26 bytes and 8 per field, however long its values are; a
+//! replayed row 16 more, one that a column puts in its place another 16, and 8 for every old value. Not here: where
+//! partitions are (`space.rs`), the join (`phases.rs`).
 
 use std::io;
 use std::sync::atomic::AtomicU8;
@@ -36,8 +36,8 @@ const PART_BYTES_MAX_DEFAULT: u64 = 12 << 20;
 /// Rows of one subject that are ruled on in memory, unless set otherwise.
 pub const SUBJECT_ROWS_MAX_DEFAULT: u64 = 200_000;
 
-/// Copies of the rows of a subject with too many that are there at once, at most, where they have to be sorted: by rank and by
-/// version, each before and behind, and in chunks.
+/// Copies of the rows of a subject with too many that are there at once, at most, where they have to be sorted: by
+/// rank and by version, each before and behind, and in chunks.
 const COPIES_TO_SORT: u64 = 5;
 
 /// Bytes of an ordinal that is dealt to a row by its rank.
@@ -61,20 +61,22 @@ pub struct Surveyed<'a> {
     pub rank: Option<i128>,
     /// Its present fields in wire order, the key field among them.
     pub facts: &'a [(FieldKind, FieldHash)],
-    /// What its number, IMSI and ICCID were before, where columns tell it. It is part of no update: it says what the subject
-    /// gives up where the ledger does not know.
+    /// What its number, IMSI and ICCID were before, where columns tell it. It is part of no update: it says what the
+    /// subject gives up where the ledger does not know.
     pub old: &'a [(FieldKind, FieldHash)],
 }
 
 /// Bounds of a survey and its join.
 #[derive(Debug, Clone, Copy)]
 pub struct SurveyBounds {
-    /// Leading bits of a subject that say its partition: there are two to the power of it. So many of a value say its own.
+    /// Leading bits of a subject that say its partition: there are two to the power of it. So many of a value say its
+    /// own.
     pub partition_bits: u32,
     /// Bytes of rows that are ruled on at once by one thread; a larger partition is split. One subject's rows are never
     /// torn apart.
     pub part_bytes_max: u64,
-    /// Rows of one subject that are ruled on in memory; those of one with more are read as often as the rules look at them.
+    /// Rows of one subject that are ruled on in memory; those of one with more are read as often as the rules look at
+    /// them.
     pub subject_rows_max: u64,
     /// Bytes of the filter that finds claims of the values that updates to send set.
     pub filter_bytes_max: u64,
@@ -140,8 +142,8 @@ impl Survey {
         self.count(ordinal, Ruling::Rejected);
     }
 
-    /// Takes a rejected row that a column puts in its place among its subject's rows: corrected and fed back, it is as new
-    /// as it was. It must not be replayed, since such a row keeps its version.
+    /// Takes a rejected row that a column puts in its place among its subject's rows: corrected and fed back, it is
+    /// as new as it was. It must not be replayed, since such a row keeps its version.
     ///
     /// # Errors
     /// When it cannot be kept.
@@ -191,8 +193,8 @@ impl Survey {
         self.keep(row.subject)
     }
 
-    /// Takes all rows up to an ordinal: those of them that are staged, whose ordinals are so much lower than they should be,
-    /// and rejected ones. What else is filtered is to be told afterwards ([`Survey::was_filtered`]).
+    /// Takes all rows up to an ordinal: those of them that are staged, whose ordinals are so much lower than they
+    /// should be, and rejected ones. What else is filtered is to be told afterwards ([`Survey::was_filtered`]).
     ///
     /// # Errors
     /// When they cannot be kept.
@@ -228,8 +230,8 @@ impl Survey {
         self.rulings.len() as u64
     }
 
-    /// Bytes that the rows taken so far need, and at most come to need until the plan is made: rows, and where everything
-    /// is to be sent, what every one of them claims and gives up.
+    /// Bytes that the rows taken so far need, and at most come to need until the plan is made: rows, and where
+    /// everything is to be sent, what every one of them claims and gives up.
     pub fn bytes_needed(&self) -> (u64, u64) {
         let kinds =
             (self.mapped.intersect(IDENTIFIERS).len() + self.mapped.intersect(EXCLUSIVE).len()) as u64;
@@ -238,9 +240,10 @@ impl Survey {
         (self.bytes, self.bytes + self.valid * (kinds * CLAIM_BYTES as u64 + pair))
     }
 
-    /// Bytes that the rows of subjects with more rows than are ruled on in memory come to need beside those: they lie in
-    /// chunks while they are ruled on, and in further copies where they have to be sorted. So it is, as far as can be seen,
-    /// in partitions with more rows than are usual; `scaled` says what bytes so far make for the whole input.
+    /// Bytes that the rows of subjects with more rows than are ruled on in memory come to need beside those: they lie
+    /// in chunks while they are ruled on, and in further copies where they have to be sorted. So it is, as far as can
+    /// be seen, in partitions with more rows than are usual; `scaled` says what bytes so far make for the whole
+    /// input.
     pub fn bytes_of_large(&self, scaled: &dyn Fn(u64) -> u64) -> u64 {
         let mut bytes: Vec<u64> = (0..self.bounds.partitions()).map(|at| self.partitions.bytes(at)).collect();
         bytes.sort_unstable();

@@ -56,8 +56,8 @@ pub(super) struct Tally {
     samples: Vec<Sample>,
 }
 
-/// Whether a newer batch has set a field of the row to another value, for which it is left out. What another row of its own
-/// batch has set is no reason to keep that open.
+/// Whether a newer batch has set a field of the row to another value, for which it is left out. What another row of
+/// its own batch has set is no reason to keep that open.
 fn is_overtaken(row: &RowRecord, data: &PartData, ruled: &Ruled<'_>) -> bool {
     row.left_out.iter().any(|kind| {
         let is_other = |field: LedgerField| {
@@ -67,8 +67,8 @@ fn is_overtaken(row: &RowRecord, data: &PartData, ruled: &Ruled<'_>) -> bool {
     })
 }
 
-/// Fields that rows of the subject are sent without since another batch has set them newer. What an update of this very input
-/// sets, another row of it, is not missing: rows in doubt that are fed back fold as they did before.
+/// Fields that rows of the subject are sent without since another batch has set them newer. What an update of this
+/// very input sets, another row of it, is not missing: rows in doubt that are fed back fold as they did before.
 fn trimmed(row: &RowRecord, data: &PartData, ruled: &Ruled<'_>, set_here: FieldSet) -> FieldSet {
     let (own, batch) = (data.version(row, ruled.rules.batch).batch, ruled.rules.batch);
     let is_anothers = |kind: &FieldKind| {

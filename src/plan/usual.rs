@@ -7,7 +7,8 @@
 use crate::event::{BatchFigures, PlanFacts};
 use crate::update::FIELD_COUNT;
 
-/// Fewest exports from which something is usual: after a first large import, a small file of corrections is no surprise.
+/// Fewest exports from which something is usual: after a first large import, a small file of corrections is no
+/// surprise.
 const USUAL_EXPORTS_MIN: usize = 3;
 
 /// What is usual at a target.

@@ -1,5 +1,5 @@
-//! What is said of one value, value by value: who claims it, who gives it up, which rows pair it with what. However many
-//! subjects share a value (a placeholder in ten million rows), no more than a part of it is in memory.
+//! What is said of one value, value by value: who claims it, who gives it up, which rows pair it with what. However
+//! many subjects share a value (a placeholder in ten million rows), no more than a part of it is in memory.
 //!
 //! Not here: what follows from it (`matching.rs`, `conflict.rs`).
 

@@ -1,8 +1,9 @@
-//! In which wave each update of chains and rings is sent: chains link by link, and the rings that are broken so many at a
-//! time, each time a wave of clears and the waves of what follows them. Those that are linked with each other keep to that
-//! order; how many are open at once, wherever a run is stopped, is up to who sends them.
+//! In which wave each update of chains and rings is sent: chains link by link, and the rings that are broken so many
+//! at a time, each time a wave of clears and the waves of what follows them. Those that are linked with each other
+//! keep to that order; how many are open at once, wherever a run is stopped, is up to who sends them.
 //!
-//! Not here: who waits for whom and who is cleared (`chain.rs`, `cycle.rs`), and when each has its turn (`deliver/later.rs`).
+//! Not here: who waits for whom and who is cleared (`chain.rs`, `cycle.rs`), and when each has its turn
+//! (`deliver/later.rs`).
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -20,8 +21,9 @@ pub(super) struct Waves {
     pub(super) clears: HashMap<usize, u32>,
 }
 
-/// Finds the waves. Links that are kept form no ring; of a ring that is broken those from the node that is cleared are not
-/// kept. `cleared` names that node by component; a component comes before those that lead to it, as `component` numbers them.
+/// Finds the waves. Links that are kept form no ring; of a ring that is broken those from the node that is cleared
+/// are not kept. `cleared` names that node by component; a component comes before those that lead to it, as
+/// `component` numbers them.
 pub(super) fn waves(
     graph: &Graph,
     component: &[usize],
@@ -54,7 +56,8 @@ pub(super) fn waves(
         };
         *longest = (*depth).max(*longest);
     }
-    // Rings of one length together, so that a group is not kept waiting by one of its rings; then in the order of the rows.
+    // Rings of one length together, so that a group is not kept waiting by one of its rings; then in the order of the
+    // rows.
     let mut rings: Vec<(usize, u32, usize)> =
         lengths.iter().map(|(of, length)| (rounds[*of], *length, *of)).collect();
     rings.sort_unstable_by_key(|(round, length, of)| (*round, *length, *of));

@@ -485,9 +485,10 @@ fn replaying(summary: &Summary, options: &ReportOptions, is_proven: bool) -> Vec
     steps
 }
 
-/// The command that goes on where this run stopped: without the limit that was reached, the budget that was used up, or the
-/// address that redirects. A limit is a matter of the run it was given for (a canary, a night's window): whoever goes on has
-/// seen how that went, and wants the rest; in every step that goes on, or two of them would contradict each other.
+/// The command that goes on where this run stopped: without the limit that was reached, the budget that was used up,
+/// or the address that redirects. A limit is a matter of the run it was given for (a canary, a night's window):
+/// whoever goes on has seen how that went, and wants the rest; in every step that goes on, or two of them would
+/// contradict each other.
 fn going_on<'a>(summary: &Summary, commands: &'a NextCommands) -> &'a str {
     if summary.exit_code == Some(Exit::Limit.code()) {
         return &commands.unlimited;
@@ -540,8 +541,8 @@ fn resuming(summary: &Summary, options: &ReportOptions, is_proven: bool) -> Opti
     }
 }
 
-/// What goes on with a run that redirects have stopped: the address is wrong, which the same command would name again. Under
-/// another one it is another target, whose journal is empty, unless it is named.
+/// What goes on with a run that redirects have stopped: the address is wrong, which the same command would name
+/// again. Under another one it is another target, whose journal is empty, unless it is named.
 fn readdressing(summary: &Summary, commands: &NextCommands, is_proven: bool) -> String {
     let (run, target) = (going_on(summary, commands), &summary.target);
     if !is_proven && summary.rows.synced == 0 {
@@ -555,8 +556,8 @@ fn readdressing(summary: &Summary, commands: &NextCommands, is_proven: bool) -> 
     )
 }
 
-/// Whether rows were refused and the API has accepted none of this export: where it never has accepted anything, the envelope
-/// may be wrong, or the mapping. Who finds a conflict has understood, and who fails has not looked.
+/// Whether rows were refused and the API has accepted none of this export: where it never has accepted anything, the
+/// envelope may be wrong, or the mapping. Who finds a conflict has understood, and who fails has not looked.
 fn is_first_contact(summary: &Summary) -> bool {
     let rows = &summary.rows;
     let says_no = [FailureKind::Refused.name(), FailureKind::EchoMismatch.name()];
@@ -564,8 +565,8 @@ fn is_first_contact(summary: &Summary) -> bool {
     is_refused && rows.synced + rows.unchanged == 0 && summary.halt.is_none()
 }
 
-/// Whether the run was refused before its first request by something else than a gate, so that the same command would be
-/// refused again: a saved plan that no longer stands.
+/// Whether the run was refused before its first request by something else than a gate, so that the same command would
+/// be refused again: a saved plan that no longer stands.
 fn is_refused(summary: &Summary) -> bool {
     summary.exit_code == Some(Exit::Stopped.code()) && summary.attempts == 0
 }

@@ -58,7 +58,8 @@ pub struct DoubtLine {
 pub struct FailureLine {
     /// The update.
     pub by: Trace,
-    /// `refused`, `exhausted`, `echo-mismatch`, or `deferred`: refused for a conflict, and tried again after the others.
+    /// `refused`, `exhausted`, `echo-mismatch`, or `deferred`: refused for a conflict, and tried again after the
+    /// others.
     pub kind: &'static str,
     /// The last answer's status.
     pub status: Option<u16>,

@@ -294,7 +294,8 @@ pub struct PlanRecord {
     pub subjects_changed: u64,
     /// Those of them that change nothing: sent again because `resend_after` has passed, or by `--full`.
     pub updates_refreshed: u64,
-    /// Updates to send that settle what an earlier run left in doubt: those left in doubt, and others that overwrite them.
+    /// Updates to send that settle what an earlier run left in doubt: those left in doubt, and others that overwrite
+    /// them.
     pub in_doubt_resent: u64,
     /// Subjects with an update in doubt that these are about; `journal stats` counts them over all of a target.
     pub subjects_in_doubt: u64,
@@ -312,8 +313,8 @@ pub struct PlanRecord {
     pub subjects_missing: Option<u64>,
     /// Subjects that are not in this input, and that an earlier run left with an update in doubt.
     pub left_in_doubt: u64,
-    /// Subjects that an earlier run cleared to break a swap, to which nothing was given since, and to which this input gives
-    /// nothing either.
+    /// Subjects that an earlier run cleared to break a swap, to which nothing was given since, and to which this
+    /// input gives nothing either.
     pub left_cleared: u64,
     /// Known subjects that were not in the last whole export.
     pub subjects_missing_before: Option<u64>,

@@ -37,8 +37,8 @@ pub struct NextCommands {
     pub again: String,
     /// What resumes this run without the limits that stop one ([`crate::exit::Exit::Limit`]).
     pub unlimited: String,
-    /// What resumes this run under another address, which is to be filled in for `URL` where the command names one. Empty: none
-    /// is named.
+    /// What resumes this run under another address, which is to be filled in for `URL` where the command names one.
+    /// Empty: none is named.
     pub readdressed: String,
     /// What goes on with this run without the error budgets that stop one. Empty: none is named.
     pub unbudgeted: String,
@@ -95,7 +95,8 @@ pub struct ReportOptions {
     pub run_dir: Option<PathBuf>,
     /// Commands to name.
     pub commands: NextCommands,
-    /// Attempts per second the limiter allows all day long; `None` without a limit, or where it depends on the time of day.
+    /// Attempts per second the limiter allows all day long; `None` without a limit, or where it depends on the time
+    /// of day.
     pub rate_per_s: Option<f64>,
     /// How long sending takes.
     pub sending_time: SendingTime,

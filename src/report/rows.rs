@@ -223,8 +223,8 @@ impl Open {
     }
 }
 
-/// Bytes as text: what is no UTF-8, and NUL, is written as `\xNN`, so that the file as a whole stays UTF-8 and can be fed
-/// back: a NUL would have its row rejected again, whatever was corrected.
+/// Bytes as text: what is no UTF-8, and NUL, is written as `\xNN`, so that the file as a whole stays UTF-8 and can be
+/// fed back: a NUL would have its row rejected again, whatever was corrected.
 fn readable(bytes: &[u8]) -> Cow<'_, str> {
     if let Ok(text) = std::str::from_utf8(bytes)
         && !text.contains('\0')

@@ -65,8 +65,8 @@ pub(super) fn has_books(summary: &Summary) -> bool {
     !is_unread(summary) && (summary.rows.read > 0 || summary.exit_code == Some(Exit::Success.code()))
 }
 
-/// What `-q` prints: nothing on success but what somebody is harmed by, else the little that a mail from a scheduler should
-/// say.
+/// What `-q` prints: nothing on success but what somebody is harmed by, else the little that a mail from a scheduler
+/// should say.
 pub fn quiet(summary: &Summary) -> String {
     let code = summary.exit_code.unwrap_or(Exit::Unexpected.code());
     let alert =

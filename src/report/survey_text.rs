@@ -145,7 +145,8 @@ fn by_field(reason: &Reason) -> Vec<FieldReason> {
     vec![FieldReason { field, count: *count, first, next }]
 }
 
-/// The column a rule applied to, as the input of the first place names it, or its field; neither where the code says it.
+/// The column a rule applied to, as the input of the first place names it, or its field; neither where the code says
+/// it.
 fn column_of(reason: &Reason, of: &FieldReason, summary: &Summary) -> String {
     let Some(field) = &of.field else { return String::new() };
     let columns = || summary.columns.iter().filter(|column| column.field == *field);

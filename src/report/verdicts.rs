@@ -1,8 +1,8 @@
 //! The verdicts of `check`: one line of JSON per input row, in order, streamed to a private file or to standard output.
 //!
 //! A file gets its name only when it is complete: until [`Verdicts::finish`] it is a temporary file beside it, named
-//! `FILE.partial-…`, which vanishes with this value; a kill leaves it under that name. Not here: what a row's verdict is
-//! (`cli/verdicts.rs`).
+//! `FILE.partial-…`, which vanishes with this value; a kill leaves it under that name. Not here: what a row's verdict
+//! is (`cli/verdicts.rs`).
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions};

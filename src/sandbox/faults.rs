@@ -1,7 +1,7 @@
 //! What the sandbox does wrong on demand: one serializable set of faults.
 //!
-//! Not here: the bounds of its members (`bounds.rs`), drawing which fault meets a request (`chance.rs`), doing it (`state.rs` rules, `serve.rs` and
-//! `connection.rs` act).
+//! Not here: the bounds of its members (`bounds.rs`), drawing which fault meets a request (`chance.rs`), doing it
+//! (`state.rs` rules, `serve.rs` and `connection.rs` act).
 //!
 //! Counts and times of windows run from the moment the faults came into force: the start, the last replacement,
 //! or the last reset.

@@ -331,8 +331,8 @@ pub struct DeliverySettings {
     pub time_zone: Option<String>,
     /// Updates sent by one run, at most.
     pub max_rows: Option<u64>,
-    /// Updates that wait for a later pass and are kept in memory with what they send, at most; a pass over more of them reads
-    /// the inputs again.
+    /// Updates that wait for a later pass and are kept in memory with what they send, at most; a pass over more of
+    /// them reads the inputs again.
     pub deferred_held_max: usize,
     /// Attempts for one update.
     pub attempts_max: u32,

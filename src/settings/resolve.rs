@@ -50,8 +50,8 @@ impl Values {
         of_key.map(|((_, name), (text, origin))| (name.as_str(), text.as_str(), origin))
     }
 
-    /// Lowers a default that is more than what was set for its bound: whoever sets `api.timeout = "5s"` has not asked for
-    /// an error about the ten seconds of `api.connect_timeout`.
+    /// Lowers a default that is more than what was set for its bound: whoever sets `api.timeout = "5s"` has not asked
+    /// for an error about the ten seconds of `api.connect_timeout`.
     fn lower_default(&mut self, key: &'static str, bound: &str) {
         let (value, origin) = self.get(key);
         let lowered = match (value, &self.get(bound).0) {

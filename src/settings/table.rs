@@ -14,8 +14,8 @@ pub const ENV_TOKEN: &str = "SIMSYNC_TOKEN";
 /// See [`ENV_TOKEN`].
 pub const ENV_CONFIG: &str = "SIMSYNC_CONFIG";
 
-/// What unsets a setting that has no default, such as a limit, where somebody else has set it: a flag over a variable or
-/// the file, a variable over the file.
+/// What unsets a setting that has no default, such as a limit, where somebody else has set it: a flag over a variable
+/// or the file, a variable over the file.
 pub const NONE: &str = "none";
 
 /// One setting: where it may be set, what it holds, and what it means.

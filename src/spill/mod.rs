@@ -1,8 +1,9 @@
 //! Spill: private temporary partitions, in memory as long as there is room and in one unlinked file beyond.
 //!
-//! Records are appended to partitions by number and read back partition by partition, in the order they came. What does not
-//! fit goes to the file as a whole: a part of it in memory would save nothing. Places of partitions that are gone are used again. Nothing outlives the process. Not here: what the records mean, and how many partitions there should be (`survey/`,
-//! `journal/`).
+//! Records are appended to partitions by number and read back partition by partition, in the order they came. What
+//! does not fit goes to the file as a whole: a part of it in memory would save nothing. Places of partitions that are
+//! gone are used again. Nothing outlives the process. Not here: what the records mean, and how many partitions there
+//! should be (`survey/`, `journal/`).
 
 use std::collections::BTreeMap;
 use std::fs::{File, Permissions};
@@ -25,16 +26,16 @@ pub const BLOCK_BYTES_MIN: usize = 512;
 /// Blocks whose places a reader takes down at once, so that readers seldom wait for each other.
 const PLACES_AT_ONCE: usize = 256;
 
-/// Records that are appended at once. Their partitions lie far apart in memory, and are fetched all at the same time when
-/// each is looked at before the first of them is appended to.
+/// Records that are appended at once. Their partitions lie far apart in memory, and are fetched all at the same time
+/// when each is looked at before the first of them is appended to.
 const RECORDS_AT_ONCE: usize = 32;
 
-/// Bytes of new blocks that are written at once, at a place that is a multiple of it: the page cache takes them in large
-/// pieces. Written, read and given up block by block, a file costs two to four times as much.
+/// Bytes of new blocks that are written at once, at a place that is a multiple of it: the page cache takes them in
+/// large pieces. Written, read and given up block by block, a file costs two to four times as much.
 const WRITE_BYTES: u64 = 256 << 10;
 
-/// Room for what is not written yet, and a block. It is had before any block: behind blocks that are let go, it would keep
-/// the heap from giving their memory back.
+/// Room for what is not written yet, and a block. It is had before any block: behind blocks that are let go, it would
+/// keep the heap from giving their memory back.
 const UNWRITTEN_BYTES_MAX: usize = (256 << 10) + BLOCK_BYTES_MAX;
 
 /// Bytes written between two looks at the free space.
@@ -70,8 +71,9 @@ struct Unwritten {
 }
 
 impl Space {
-    /// A space with a file in this directory, once it needs one. Up to so many bytes of blocks stay in memory; once they
-    /// are more, no block does; those that partitions still gather come on top, at most their number times the length of a block.
+    /// A space with a file in this directory, once it needs one. Up to so many bytes of blocks stay in memory; once
+    /// they are more, no block does; those that partitions still gather come on top, at most their number times the
+    /// length of a block.
     pub fn new(dir: &Path, kept_bytes_max: usize) -> Space {
         let shared = Shared {
             dir: dir.to_owned(),
@@ -234,8 +236,8 @@ impl Space {
     }
 }
 
-/// A block in the file: where it begins and, in the low bits, how long it is. There are many: with a hundred million rows
-/// some two million.
+/// A block in the file: where it begins and, in the low bits, how long it is. There are many: with a hundred million
+/// rows some two million.
 #[derive(Debug, Clone, Copy)]
 struct Place(u64);
 

@@ -1,7 +1,7 @@
 //! What is kept of rows that were judged, until it is their turn to be gathered and told.
 //!
-//! Rows are judged on several threads, a stretch of an input on each, and gathered on one, in their order. Of a row only
-//! what that needs is kept: no cell. Not here: the judgement (`survey.rs`), the turn (`reading.rs`).
+//! Rows are judged on several threads, a stretch of an input on each, and gathered on one, in their order. Of a row
+//! only what that needs is kept: no cell. Not here: the judgement (`survey.rs`), the turn (`reading.rs`).
 
 use crate::event::Breach;
 use crate::fields::{ColumnNotes, Severity};

@@ -1,7 +1,8 @@
-//! Gathers what the plan needs of the rows, in a bounded number of bytes, and joins it with the ledger on all processors.
+//! Gathers what the plan needs of the rows, in a bounded number of bytes, and joins it with the ledger on all
+//! processors.
 //!
-//! Wiring between the survey's loop, the plan, its space on disk, and the ledger. Not here: reading and judging rows (`survey.rs`), the rulings
-//! (`plan/`).
+//! Wiring between the survey's loop, the plan, its space on disk, and the ledger. Not here: reading and judging rows
+//! (`survey.rs`), the rulings (`plan/`).
 
 use std::io;
 use std::path::PathBuf;
@@ -225,8 +226,8 @@ impl Gather {
     /// Nothing yet, of exports with these columns mapped.
     pub fn new(mapped: FieldSet, options: &GatherOptions) -> Gather {
         let memory = options.memory_max;
-        // Half of the memory for blocks that are never written, an eighth each for what partitions of rows, claims and pairs
-        // gather before it is written at once.
+        // Half of the memory for blocks that are never written, an eighth each for what partitions of rows, claims
+        // and pairs gather before it is written at once.
         let kept = memory / 2;
         let block_bytes = ((memory / 8) >> PARTITION_BITS_DEFAULT).max(BLOCK_BYTES_MIN);
         let space = Space::new(&options.dir, kept);
@@ -250,8 +251,8 @@ impl Gather {
         }
     }
 
-    /// Takes all rows up to an ordinal: the staged ones, whose ordinals are so much lower than they should be, and rejected
-    /// ones.
+    /// Takes all rows up to an ordinal: the staged ones, whose ordinals are so much lower than they should be, and
+    /// rejected ones.
     ///
     /// # Errors
     /// When they cannot be kept, or when it is foreseen that the rows to come cannot.
@@ -312,8 +313,8 @@ impl Gather {
     /// When rows cannot be read back, and the first error of the ledger. Nothing is ruled then.
     ///
     /// # Panics
-    /// When rows were only counted, the ledger is out of order or a row lacks the key field, and in the end when the books
-    /// do not close.
+    /// When rows were only counted, the ledger is out of order or a row lacks the key field, and in the end when the
+    /// books do not close.
     pub fn finish<L: LedgerSlices>(
         self,
         rules: &PlanRules,
@@ -347,8 +348,8 @@ impl Gather {
     }
 }
 
-/// What so many bytes for the rows so far make for the whole input; of an input of which nobody knows how far it was read,
-/// twice as much.
+/// What so many bytes for the rows so far make for the whole input; of an input of which nobody knows how far it was
+/// read, twice as much.
 fn foreseen(bytes: u64, progress: Progress, rows: u64) -> u64 {
     if progress.bytes == 0 || progress.rows == 0 {
         return bytes.saturating_mul(2);

@@ -1,6 +1,7 @@
 //! The reading of the survey: rows are judged here or on other threads, and gathered and told here, in their order.
 //!
-//! Not here: the judgement (`survey.rs`), what is kept of it meanwhile (`batch.rs`), the reading ahead (`input/ahead.rs`).
+//! Not here: the judgement (`survey.rs`), what is kept of it meanwhile (`batch.rs`), the reading ahead
+//! (`input/ahead.rs`).
 
 use std::thread;
 
@@ -137,8 +138,8 @@ impl Collector<'_, '_> {
         self.take(batch, judge, 0, |bytes| bytes)
     }
 
-    /// Takes rows whose ordinals are `shift` lower than they should be, and leaves nothing of them. `bytes` are those of
-    /// the inputs that are behind a row.
+    /// Takes rows whose ordinals are `shift` lower than they should be, and leaves nothing of them. `bytes` are those
+    /// of the inputs that are behind a row.
     fn take(
         &mut self,
         batch: &mut Batch,

@@ -1,6 +1,7 @@
 //! What the operator says of whole rows: which of them count, which is newer, what clears a field.
 //!
-//! Not here: the judgement itself (`survey.rs`), conditions and order values (`plan/`), the rules of fields (`fields/`).
+//! Not here: the judgement itself (`survey.rs`), conditions and order values (`plan/`), the rules of fields
+//! (`fields/`).
 
 use std::sync::LazyLock;
 
@@ -109,7 +110,8 @@ impl Clears {
 }
 
 /// Whether the cell is the token, letter by letter or else but for case and white space; `None` when it is something
-/// else. It is cleaned first, as the rules clean it: what a spreadsheet adds would be taken off again and the token sent.
+/// else. It is cleaned first, as the rules clean it: what a spreadsheet adds would be taken off again and the token
+/// sent.
 fn reads_as(cell: &str, token: &str) -> Option<bool> {
     let cell = bare(cell, Cleaning::Opaque);
     if cell == token {

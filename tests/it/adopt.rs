@@ -139,8 +139,8 @@ fn a_lost_journal_is_begun_anew_with_it() {
     assert_eq!(ws.sync(&["export.csv"]).expect(0).rows("unchanged"), 30);
 }
 
-/// Bytes that a command of the workspace reads, its own and its libraries' files among them; `None` where the system does
-/// not tell.
+/// Bytes that a command of the workspace reads, its own and its libraries' files among them; `None` where the system
+/// does not tell.
 fn bytes_read(ws: &Workspace, args: &[&str]) -> Option<u64> {
     let plain = ws.command(args);
     let mut shell = std::process::Command::new("sh");

@@ -1,5 +1,5 @@
-//! A failure is overtaken by the next export that says otherwise, although that export changes nothing and sends nothing:
-//! what failed on Tuesday and is fed back on Thursday does not undo Wednesday.
+//! A failure is overtaken by the next export that says otherwise, although that export changes nothing and sends
+//! nothing: what failed on Tuesday and is fed back on Thursday does not undo Wednesday.
 //!
 //! Not here: what an acknowledgement overtakes (`overtaken.rs`, `replay.rs`).
 

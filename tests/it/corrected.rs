@@ -1,5 +1,5 @@
-//! A row that failed, was corrected in a copy and acknowledged: what it said before does not come back, however it is fed
-//! back; a further correction is sent.
+//! A row that failed, was corrected in a copy and acknowledged: what it said before does not come back, however it is
+//! fed back; a further correction is sent.
 //!
 //! Not here: corrections in the run's own file (`replay.rs`), rows that something newer overtakes (`overtaken.rs`).
 

@@ -1,5 +1,5 @@
-//! A run that was asked to stop and drained, and the one that goes on with it: of the same file, a renamed, a re-ordered
-//! and an edited one, under `fold`, `each` and `--full`. Zero requests for what was committed.
+//! A run that was asked to stop and drained, and the one that goes on with it: of the same file, a renamed, a
+//! re-ordered and an edited one, under `fold`, `each` and `--full`. Zero requests for what was committed.
 //!
 //! Not here: SIGKILL (`kill.rs`, `resume.rs`, `each.rs`), where what was on the wire is in doubt.
 

@@ -1,6 +1,7 @@
 //! The gates of the plan, each by an export that trips it, through the real binary; and nights that trip none.
 //!
-//! Not here: their borders (`plan/gates/tests.rs`); rejected rows, damage and clears (`rulings`, `check.rs`, `select.rs`).
+//! Not here: their borders (`plan/gates/tests.rs`); rejected rows, damage and clears (`rulings`, `check.rs`,
+//! `select.rs`).
 
 use std::fmt::Write as _;
 

@@ -1,5 +1,5 @@
-//! One key value with far more rows than are ruled on in memory: the same dispositions, requests and end state as in memory,
-//! and the same resume after SIGKILL.
+//! One key value with far more rows than are ruled on in memory: the same dispositions, requests and end state as in
+//! memory, and the same resume after SIGKILL.
 //!
 //! Not here: the rulings one by one (`src/plan/tests/large.rs`).
 
@@ -24,7 +24,8 @@ const POLICY_ROWS: u32 = 12_000;
 /// What is ruled on in memory.
 const FEW: &str = "[plan]\nsubject_rows_max = 700\nmemory_max = \"1MiB\"\nkey_repeated_max = \"100%\"\n";
 
-/// Rows of one key among those of others: repeated ones, ones with a part of the fields, and one that another claims too.
+/// Rows of one key among those of others: repeated ones, ones with a part of the fields, and one that another claims
+/// too.
 fn placeholder() -> String {
     let mut text = String::from("crm id,mobile,imsi,tier\n");
     for row in 0..POLICY_ROWS {

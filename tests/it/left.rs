@@ -1,5 +1,5 @@
-//! What earlier runs left in doubt, or without what it had, is told by every run that says nothing of it, for as long as it
-//! is so.
+//! What earlier runs left in doubt, or without what it had, is told by every run that says nothing of it, for as long
+//! as it is so.
 //!
 //! Not here: rows of the same input that are sent (`rings_open.rs`, `kill.rs`).
 
@@ -104,7 +104,8 @@ fn a_subject_cleared_of_what_the_same_batch_had_set_is_told_as_well() {
     assert_eq!(seen(&workspace).1, 0);
 }
 
-/// A workspace where subject 0 was cleared of its IMSI for subject 1 and refused then, and a swap of 2 and 3 is pending.
+/// A workspace where subject 0 was cleared of its IMSI for subject 1 and refused then, and a swap of 2 and 3 is
+/// pending.
 fn with_one_cleared_and_refused() -> Workspace {
     let workspace = with_subjects(6);
     // Somebody holds an ICCID that the subject takes as well, and only the server knows.

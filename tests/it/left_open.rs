@@ -1,7 +1,8 @@
-//! An older batch that was left open, run again after newer ones: it sends what nobody has said anything about since, and
-//! nothing else, whether what was said since was sent or was unchanged.
+//! An older batch that was left open, run again after newer ones: it sends what nobody has said anything about since,
+//! and nothing else, whether what was said since was sent or was unchanged.
 //!
-//! And of what it has left in doubt, what was acknowledged since is not sent again. Not here: open batches overtaken by acknowledgements (`overtaken.rs`), failures (`confirmed.rs`).
+//! And of what it has left in doubt, what was acknowledged since is not sent again. Not here: open batches overtaken
+//! by acknowledgements (`overtaken.rs`), failures (`confirmed.rs`).
 
 use std::time::Duration;
 
@@ -19,7 +20,8 @@ fn tier(ws: &Workspace, key: &str) -> Option<String> {
     ws.at_server(key, "user_class")
 }
 
-/// Monday is acknowledged, and of Tuesday, which changes both tiers, one row; the keys of the row sent and of the other.
+/// Monday is acknowledged, and of Tuesday, which changes both tiers, one row; the keys of the row sent and of the
+/// other.
 fn left_on_tuesday(options: &[&str]) -> (Workspace, &'static str, &'static str) {
     let ws = Workspace::new();
     day(&ws, "mon.csv", "C-1,ann,monday\nC-2,bob,monday\n", options).expect(0);
@@ -117,7 +119,8 @@ fn what_was_set_anew_since_is_superseded_though_the_rest_of_the_row_is_acknowled
             let listed: Vec<String> =
                 ws.last_rows("superseded.csv").into_iter().map(|row| row["crm id"].clone()).collect();
             assert!(listed.contains(&left.to_owned()), "{options:?}: {listed:?}");
-            // What Tuesday has delivered whole is done; where only what differed was sent, nothing tells of it any more.
+            // What Tuesday has delivered whole is done; where only what differed was sent, nothing tells of it any
+            // more.
             assert_eq!(listed.contains(&sent.to_owned()), options == WAYS[1], "{options:?}: {listed:?}");
             assert_eq!(late.rows("superseded") + late.rows("unchanged"), 2, "{options:?}");
             assert!(

@@ -1,5 +1,6 @@
-//! A few random sequences of everything that reads or changes the journal against the plain model: exports new, renamed,
-//! re-ordered, edited and fed back, replays, adoptions, saved plans, what is forgotten, kills, signals, policies and targets.
+//! A few random sequences of everything that reads or changes the journal against the plain model: exports new,
+//! renamed, re-ordered, edited and fed back, replays, adoptions, saved plans, what is forgotten, kills, signals,
+//! policies and targets.
 //!
 //! Not here: the model (`tests/model/campaign`), and sequences by the thousand (`tests/model/main.rs`).
 

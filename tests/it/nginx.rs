@@ -1,8 +1,8 @@
 //! Behind a real proxy: nginx with its own limits, its own pages of HTML and its own outages, in front of the sandbox.
 //!
 //! Whatever the proxy does, it is no row's fault: all rows are synced in the end, the attempts are bounded, the books
-//! close. Where there is no nginx on the PATH these tests say so and do nothing; `.ci/run` installs it. Not here: servers
-//! that misbehave by themselves (`wire.rs`).
+//! close. Where there is no nginx on the PATH these tests say so and do nothing; `.ci/run` installs it. Not here:
+//! servers that misbehave by themselves (`wire.rs`).
 
 mod server;
 
@@ -29,8 +29,8 @@ fn command(workspace: &Workspace, nginx: &Nginx, args: &[&str]) -> std::process:
     workspace.command(&all)
 }
 
-/// Asserts that every row was synced, that the server knows every subject, that no row failed, and that no more attempts
-/// were made than this.
+/// Asserts that every row was synced, that the server knows every subject, that no row failed, and that no more
+/// attempts were made than this.
 #[track_caller]
 fn expect_all_synced(ran: &Ran, workspace: &Workspace, rows: u32, attempts_max: u64) {
     let summary = ran.summary();

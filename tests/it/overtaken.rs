@@ -1,5 +1,5 @@
-//! What one batch knows of another: an older one, run late, overwrites nothing newer; what is in doubt or unknown stays so
-//! until something settles it, whatever else is run meanwhile.
+//! What one batch knows of another: an older one, run late, overwrites nothing newer; what is in doubt or unknown
+//! stays so until something settles it, whatever else is run meanwhile.
 //!
 //! Not here: the rulings against a model (`plan/tests`), row files fed back (`rulings/replayed.rs`, `replay.rs`).
 

@@ -1,4 +1,5 @@
-//! Another user's state directory: what may be read there is read, and what may not is called neither damage nor a full disk.
+//! Another user's state directory: what may be read there is read, and what may not is called neither damage nor a
+//! full disk.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;

@@ -1,6 +1,6 @@
-//! No identifier and no credential stands in a file of the journal, in whatever spelling: as text, in wider characters, packed
-//! into half bytes as a SIM card holds them, as a number. Looked for after a kill, after folds in the middle of a run, after a
-//! resume, and after an orderly end.
+//! No identifier and no credential stands in a file of the journal, in whatever spelling: as text, in wider
+//! characters, packed into half bytes as a SIM card holds them, as a number. Looked for after a kill, after folds in
+//! the middle of a run, after a resume, and after an orderly end.
 //!
 //! Not here: logs, events and reports (`state_dir.rs`); the row files, which must hold values.
 
@@ -98,7 +98,8 @@ fn canaries() -> Vec<(String, Vec<u8>)> {
 
 fn spellings(what: &str, value: &str, found: &mut Vec<(String, Vec<u8>)>) {
     let mut add = |how: &str, bytes: Vec<u8>| {
-        // Megabytes of hashes hold any five bytes once in some hundred runs. What is shorter is found by its other spellings.
+        // Megabytes of hashes hold any five bytes once in some hundred runs. What is shorter is found by its other
+        // spellings.
         if bytes.len() >= 6 {
             found.push((format!("{what} as {how}"), bytes));
         }

@@ -1,5 +1,5 @@
-//! True swaps broken by clearing one of them first (`plan.break_cycles = "clear"`): the clear, the others in order, and at
-//! last the one that was cleared; held where it may not be, and nothing lost between the clear and the rest.
+//! True swaps broken by clearing one of them first (`plan.break_cycles = "clear"`): the clear, the others in order,
+//! and at last the one that was cleared; held where it may not be, and nothing lost between the clear and the rest.
 //!
 //! Not here: chains, and swaps that are held (`swaps.rs`), limits and doubts about rings (`rings_open.rs`).
 

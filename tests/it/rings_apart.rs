@@ -1,4 +1,5 @@
-//! Rings and chains of swaps that are not linked with each other: none waits for another one, however long that is tried.
+//! Rings and chains of swaps that are not linked with each other: none waits for another one, however long that is
+//! tried.
 //!
 //! Not here: rings themselves (`rings.rs`), how many are open at a time (`rings_open.rs`).
 
@@ -20,8 +21,8 @@ fn has(workspace: &Workspace, (subject, imsi_of): (u64, u64)) -> bool {
     workspace.at_server(&format!("C-{subject:06}"), "imsi") == Some(imsi(imsi_of))
 }
 
-/// Runs these rows against a server that breaks at a subject until all but those that wait for it have what they take; only
-/// then it heals. Nothing is given up before.
+/// Runs these rows against a server that breaks at a subject until all but those that wait for it have what they
+/// take; only then it heals. Nothing is given up before.
 fn run_all_but(workspace: &Workspace, rows: &[(u64, u64)], (broken, waiting): (u64, &[u64])) -> Ran {
     workspace.configure("[delivery]\nattempts_max = 100\nbackoff_max = \"1s\"\n");
     workspace.write("swaps.csv", takes(rows));

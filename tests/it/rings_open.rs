@@ -1,5 +1,5 @@
-//! Rings of swaps that are begun: as many as a limit on updates has room for, a few at a time, and who is named where one of
-//! them is left half broken.
+//! Rings of swaps that are begun: as many as a limit on updates has room for, a few at a time, and who is named where
+//! one of them is left half broken.
 //!
 //! Not here: what breaks a ring, and in which order (`rings.rs`).
 

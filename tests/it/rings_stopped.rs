@@ -1,6 +1,6 @@
-//! Rings and chains in the middle of which everybody is turned away: a token that dies, an API that moves or is down costs no
-//! row its verdict, and once that is mended the same command finishes all of them. And links that are turned away for ever for
-//! their own sake, which end no night with 10 or 12 for good.
+//! Rings and chains in the middle of which everybody is turned away: a token that dies, an API that moves or is down
+//! costs no row its verdict, and once that is mended the same command finishes all of them. And links that are turned
+//! away for ever for their own sake, which end no night with 10 or 12 for good.
 //!
 //! Not here: rings themselves (`rings.rs`), blocks of rows that are linked with nobody (`wire/blocks.rs`).
 
@@ -69,8 +69,8 @@ fn fates(ran: &Ran) -> [u64; 4] {
     ["synced", "failed", "pending", "in_doubt"].map(|fate| ran.rows(fate))
 }
 
-/// Runs the same command three times while everybody is turned away, each of which ends with this code and fails nobody; and
-/// once more when nobody is any longer, which finishes all.
+/// Runs the same command three times while everybody is turned away, each of which ends with this code and fails
+/// nobody; and once more when nobody is any longer, which finishes all.
 #[track_caller]
 fn assert_costs_nothing(rows: &Rows, (from, status, code): (u64, u16, i32)) {
     let workspace = facing(rows, dead_from(from, status));
@@ -170,7 +170,8 @@ fn run_through(workspace: &Workspace, input: &str) -> Vec<i32> {
 #[test]
 fn a_link_that_is_turned_away_for_its_own_sake_fails_in_the_first_run() {
     for status in [401, 403, 308] {
-        // The first of a chain to go, one in its midst, the last but one and the last; and those that go behind a clear.
+        // The first of a chain to go, one in its midst, the last but one and the last; and those that go behind a
+        // clear.
         let (chain, ring) = (all(&[others(6..8), chain(6)]), all(&[others(3..4), ring(0)]));
         for (rows, link) in [(&chain, 5), (&chain, 3), (&chain, 1), (&chain, 0), (&ring, 1), (&ring, 2)] {
             let workspace = facing(rows, dead_for(&[link], status));

@@ -248,8 +248,8 @@ pub(crate) fn kill_after(command: &mut Command, delay_ms: u64) {
     child.wait().unwrap();
 }
 
-/// Says why a test did nothing where it could not do it: past the harness, which keeps to itself what a test prints that
-/// passes.
+/// Says why a test did nothing where it could not do it: past the harness, which keeps to itself what a test prints
+/// that passes.
 pub(crate) fn skipped(why: &str) {
     let test = std::thread::current().name().unwrap_or_default().to_owned();
     std::io::stderr().write_all(format!("skipped: {test}: {why}\n").as_bytes()).unwrap_or_default();

@@ -1,5 +1,5 @@
-//! SIM swaps within a batch: chains are sent release before assign, without one refusal; true swaps are held back or sent,
-//! and told with the places of their rows.
+//! SIM swaps within a batch: chains are sent release before assign, without one refusal; true swaps are held back or
+//! sent, and told with the places of their rows.
 //!
 //! Not here: who waits for whom (`src/plan/tests/swaps.rs`), what a server refuses all the same (`wire/conflicts.rs`).
 
@@ -279,8 +279,8 @@ fn more_updates_that_wait_than_are_kept_in_memory_are_read_again_and_end_alike()
     }
 }
 
-/// After so many updates of the chain, its next request is never answered, and the run is killed: what that link gives up is
-/// in doubt.
+/// After so many updates of the chain, its next request is never answered, and the run is killed: what that link
+/// gives up is in doubt.
 fn cut_at_a_link(workspace: &Workspace, args: &[&str], updates: u64, hangs: Shares) {
     let max_rows = updates.to_string();
     if updates > 0 {

@@ -1,4 +1,5 @@
-//! Tools where the state directory is not as they like it: rows read under other options, lost stores, full disks, first runs.
+//! Tools where the state directory is not as they like it: rows read under other options, lost stores, full disks,
+//! first runs.
 
 use std::fs;
 use std::path::Path;

@@ -1,7 +1,8 @@
-//! The traps that other tools were seen to fall into, each a test of its number (reference/peers.md, section 11): the real
-//! binary, judged by what the sandbox saw.
+//! The traps that other tools were seen to fall into, each a test of its number (reference/peers.md, section 11): the
+//! real binary, judged by what the sandbox saw.
 //!
-//! Not here: the same subjects in depth (`rulings.rs`, `kill.rs`, `wire.rs`); a trap is one scenario, told from outside.
+//! Not here: the same subjects in depth (`rulings.rs`, `kill.rs`, `wire.rs`); a trap is one scenario, told from
+//! outside.
 
 mod answers;
 mod memory;

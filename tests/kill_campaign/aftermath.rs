@@ -1,5 +1,5 @@
-//! What must hold after each kill: nothing committed that was not applied, nothing applied that is neither committed nor in
-//! doubt, nothing committed sent again, and every double named beforehand.
+//! What must hold after each kill: nothing committed that was not applied, nothing applied that is neither committed
+//! nor in doubt, nothing committed sent again, and every double named beforehand.
 //!
 //! As `tests/it/witness.rs`, for any policy. Not here: killing (`main.rs`).
 
@@ -23,8 +23,8 @@ pub(crate) struct Aftermath {
     pub(crate) committed: BTreeSet<Which>,
     /// Updates in doubt.
     pub(crate) in_doubt: BTreeSet<Which>,
-    /// Committed updates that were forgotten. They are sent again, and where they come before those in doubt, a run that
-    /// is killed early leaves them in doubt beside the window of the run before.
+    /// Committed updates that were forgotten. They are sent again, and where they come before those in doubt, a run
+    /// that is killed early leaves them in doubt beside the window of the run before.
     forgotten: usize,
 }
 

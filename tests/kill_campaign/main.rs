@@ -1,11 +1,12 @@
 //! A campaign of kills at random instants, and the figures of it:
 //! `cargo test --test kill_campaign -- --kills 2000 --rows 2000 --seed 1 --threads 2 --binary target/release/simsync`.
 //!
-//! Exports take turns by chance: folding, `each` and `--full`, saved plans, replays of what was refused, chains of swaps, adoptions, with
-//! a log that is folded all the time or never, with a survey that spills or does not. Kills fall into survey and planning, the first intents, delivery, and what comes
-//! after the last request: folding, row files, closing; between runs into `journal compact` and `journal forget`, and `journal verify` finds
-//! nothing wrong after any of them. Too long for every `cargo test`, which has its named instants in
-//! `tests/it/kill.rs`. The first thing that does not hold ends the campaign with a panic that names it.
+//! Exports take turns by chance: folding, `each` and `--full`, saved plans, replays of what was refused, chains of
+//! swaps, adoptions, with a log that is folded all the time or never, with a survey that spills or does not. Kills
+//! fall into survey and planning, the first intents, delivery, and what comes after the last request: folding, row
+//! files, closing; between runs into `journal compact` and `journal forget`, and `journal verify` finds nothing wrong
+//! after any of them. Too long for every `cargo test`, which has its named instants in `tests/it/kill.rs`. The first
+//! thing that does not hold ends the campaign with a panic that names it.
 #![expect(clippy::unwrap_used, reason = "here, a panic is the report")]
 
 mod aftermath;
@@ -143,8 +144,8 @@ fn one_export(rows: u32, chance: &mut Chance, is_enough: impl Fn() -> bool) -> F
     figures
 }
 
-/// Everything that may be doubled is counted by the plan. Under `each` so are the rows behind it: they overwrite what is
-/// in doubt.
+/// Everything that may be doubled is counted by the plan. Under `each` so are the rows behind it: they overwrite what
+/// is in doubt.
 #[track_caller]
 fn check_named(plan: &Plan, before: &Aftermath, told: u64) {
     let (told, in_doubt) = (usize::try_from(told).unwrap(), before.in_doubt.len());

@@ -1,5 +1,5 @@
-//! What the campaign kills: an export under a policy, with settings that fold the log and spill the survey early or late, and
-//! the updates that must come of it.
+//! What the campaign kills: an export under a policy, with settings that fold the log and spill the survey early or
+//! late, and the updates that must come of it.
 //!
 //! Not here: killing (`main.rs`), and what is checked afterwards (`aftermath.rs`).
 
@@ -211,8 +211,8 @@ fn holders(rows: u32) -> String {
     format!("crm id,mobile,imei,tier\n{rows}")
 }
 
-/// The next export: in every chain a subject has the number of the one behind it, and the last one a new number; in a ring
-/// that of the first.
+/// The next export: in every chain a subject has the number of the one behind it, and the last one a new number; in a
+/// ring that of the first.
 fn chains(rows: u32) -> String {
     let row = |serial: u32| {
         let (chain, at) = (serial / CHAIN, serial % CHAIN);

@@ -1,5 +1,5 @@
-//! Kills inside the journal's tools, between the runs of an export: `compact` and `forget` leave what they found, or have done
-//! what they were to do; and the journal is sound after every kill.
+//! Kills inside the journal's tools, between the runs of an export: `compact` and `forget` leave what they found, or
+//! have done what they were to do; and the journal is sound after every kill.
 //!
 //! Not here: `adopt`, which is a run of an export (`plan.rs`).
 

@@ -4,12 +4,12 @@
 //! A sequence that fails is run again with fewer steps, and the shortest way to fail is printed with its directory.
 //! `--only INDEX` runs one sequence, `--skip 3,5` leaves steps out, `--binary PATH` takes another binary of simsync.
 //! `--folding`, `--spilling` and `--aging` say of how many sequences in a hundred the log is folded all the time, the
-//! survey spills, and acknowledgments grow old (`plan.resend_after`). Those of the last kind wait for a minute now and then, and give their place
-//! to others meanwhile.
+//! survey spills, and acknowledgments grow old (`plan.resend_after`). Those of the last kind wait for a minute now
+//! and then, and give their place to others meanwhile.
 //!
 //! `--planted` plants wrong rules in the model, one after the other, and ends with an error when one of them was not
-//! noticed within so many sequences; `--flaw NAME` plants one. Too long for every `cargo test`, which has a few sequences
-//! in `tests/it/model.rs`.
+//! noticed within so many sequences; `--flaw NAME` plants one. Too long for every `cargo test`, which has a few
+//! sequences in `tests/it/model.rs`.
 #![expect(clippy::unwrap_used, reason = "here, a panic is the report")]
 
 mod campaign;

@@ -2,11 +2,11 @@
 //! simsync made of each file: `cargo test --test polluted -- --files 200 --rows 24 --seed 1 --binary 5`.
 //!
 //! `--files` bounds the files per pollution (a sample by the seed), `--rows` the rows that are polluted one by one,
-//! `--turn` how many of the first columns come last, so that another one is the last of the file, and `--only TEXT` names
-//! pollutions. Of each pollution `--binary` files go through the real `simsync check --output` as well, which has to come
-//! to the same. A row that was accepted with another value than the clean export has, and no warning on it, is *wrong*;
-//! a row of which nothing was said in a file that was not refused has *vanished*. Either ends the campaign with exit 1, and so does a binary that
-//! disagrees.
+//! `--turn` how many of the first columns come last, so that another one is the last of the file, and `--only TEXT`
+//! names pollutions. Of each pollution `--binary` files go through the real `simsync check --output` as well, which
+//! has to come to the same. A row that was accepted with another value than the clean export has, and no warning on
+//! it, is *wrong*; a row of which nothing was said in a file that was not refused has *vanished*. Either ends the
+//! campaign with exit 1, and so does a binary that disagrees.
 #![expect(clippy::unwrap_used, reason = "here, a panic is the report")]
 
 mod base;

@@ -8,9 +8,9 @@ const REFERENCE_BYTES_MAX: usize = 10;
 /// Bytes of an escape of JSON: `\u00e9`.
 const ESCAPE_BYTES: usize = 6;
 
-/// One line: white space and control characters become single spaces; characters without a shape, which could hide
-/// a value from the mask or turn a terminal's text around, are dropped; escapes of JSON and character references of HTML
-/// are read, as often as the text was escaped. What comes out has none of them left.
+/// One line: white space and control characters become single spaces; characters without a shape, which could hide a
+/// value from the mask or turn a terminal's text around, are dropped; escapes of JSON and character references of
+/// HTML are read, as often as the text was escaped. What comes out has none of them left.
 pub(super) fn plain(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for c in text.chars() {
@@ -125,8 +125,8 @@ impl Searched {
         searched
     }
 
-    /// The first place, at or behind that of a character, of a text that is [`folded`]: where it begins and ends, in whole
-    /// characters.
+    /// The first place, at or behind that of a character, of a text that is [`folded`]: where it begins and ends, in
+    /// whole characters.
     pub(super) fn find(&self, value: &str, from: usize) -> Option<(usize, usize)> {
         let from = self.place_in_folded(from);
         let found = from + self.folded[from..].find(value)?;

@@ -10,8 +10,8 @@ use crate::fields::{BareNumbers, Preset};
 use crate::settings::Flags;
 use crate::update::FieldKind;
 
-/// Values of a subject's fields, one flag each. There is none for a password: a flag's value is seen by everybody on the
-/// machine.
+/// Values of a subject's fields, one flag each. There is none for a password: a flag's value is seen by everybody on
+/// the machine.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Which subject")]
 pub struct FieldArgs {

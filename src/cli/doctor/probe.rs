@@ -84,8 +84,8 @@ enum Tried {
     Ended(CheckRecord),
 }
 
-/// Sends the row under the envelope that is set, and under the others only after a definite refusal that reads like a wrong
-/// one.
+/// Sends the row under the envelope that is set, and under the others only after a definite refusal that reads like a
+/// wrong one.
 pub(super) fn probe(settings: &Settings, input: &str, row: Place, console: &Console) -> CheckRecord {
     // A probe keeps the hours as a run does, and nobody waits for hours at the doctor's.
     if let Some(closed) = closed::note(settings, None, 0) {

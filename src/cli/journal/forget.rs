@@ -1,6 +1,7 @@
 //! `journal forget`: a subject leaves the ledger, the store and the row files of all runs; or old runs go.
 //!
-//! What rehearsals (`sync --sandbox`) know of a subject is removed with it: their state directory lies within. The lock is held all the way, so nothing is written meanwhile. The files of runs come first, then the ledger, then the
+//! What rehearsals (`sync --sandbox`) know of a subject is removed with it: their state directory lies within. The
+//! lock is held all the way, so nothing is written meanwhile. The files of runs come first, then the ledger, then the
 //! store written anew: killed in between, the same command finds what is left. Not here: the journal's own steps
 //! (`journal/upkeep.rs`).
 
@@ -221,8 +222,8 @@ impl<'a> Sought<'a> {
         if is_mentioned {
             return RowIs::Theirs;
         }
-        // A record that could not be split was searched as a whole. Where the run went by another key, an odd cell of this
-        // field names nobody.
+        // A record that could not be split was searched as a whole. Where the run went by another key, an odd cell of
+        // this field names nobody.
         let is_searched = cell(RAW_COLUMN).is_some_and(|raw| !raw.is_empty());
         if is_read || is_searched || !key_columns.are_the_keys {
             RowIs::AnothersOrNone
@@ -244,8 +245,8 @@ impl<'a> Sought<'a> {
     }
 }
 
-/// The rules in force, and others under which a run may have read a cell as one of these values: numbers were national in
-/// their own country, or had lost their sign, and IMEIs were completed.
+/// The rules in force, and others under which a run may have read a cell as one of these values: numbers were
+/// national in their own country, or had lost their sign, and IMEIs were completed.
 fn readings(settings: &Settings, values: &[(FieldKind, &str)]) -> Result<Vec<RuleSet>, Fatal> {
     let mut readings = vec![parts::rule_set(settings)?];
     for (field, value) in values {

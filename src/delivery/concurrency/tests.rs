@@ -98,7 +98,8 @@ impl Loop {
     }
 }
 
-/// So many answers of a lone request, or two minutes, to settle, two minutes to be measured: near the knee, little waiting, little left unused.
+/// So many answers of a lone request, or two minutes, to settle, two minutes to be measured: near the knee, little
+/// waiting, little left unused.
 fn assert_settles(server: Server, start: Option<usize>, seed: u64) {
     let mut world = Loop::new(Concurrency::adaptive(256, start), seed);
     world.run(server, 120_000.max(server.base_ms * 6_000));

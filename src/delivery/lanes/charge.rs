@@ -10,8 +10,9 @@ use crate::digest::SubjectId;
 /// Passes in which an update whose attempts are used up, and of whom nobody's answer has told, is tried once more.
 const PASSES_MAX: u32 = 3;
 
-/// Subjects of which it is kept that an update ran out of attempts: some 4 MiB. Later updates of those beyond are taken as
-/// any others: they testify, and where nobody else is left they look like an outage; none of them is lost or sent twice.
+/// Subjects of which it is kept that an update ran out of attempts: some 4 MiB. Later updates of those beyond are
+/// taken as any others: they testify, and where nobody else is left they look like an outage; none of them is lost or
+/// sent twice.
 pub(in super::super) const EXHAUSTED_MAX: usize = 1 << 16;
 
 /// How an update ran out of attempts for its own sake.
@@ -31,8 +32,8 @@ impl Exhausted {
 }
 
 impl Lanes {
-    /// An update of this subject ran out of attempts, and others have shown that it is its own fault: those behind it may fail
-    /// like it, one after the other, and would look like an outage when nobody else is left. They go last.
+    /// An update of this subject ran out of attempts, and others have shown that it is its own fault: those behind it
+    /// may fail like it, one after the other, and would look like an outage when nobody else is left. They go last.
     pub(in super::super) fn note_exhausted(&mut self, subject: SubjectId, how: Exhausted) {
         if self.exhausted.len() < EXHAUSTED_MAX || self.exhausted.contains_key(&subject) {
             self.exhausted.insert(subject, how);
@@ -63,14 +64,14 @@ impl Item {
         self.chronic && self.follows.is_none()
     }
 
-    /// Whether this answer, or none, is how an earlier update of its subject failed for its own sake: then it is its own, too,
-    /// whether somebody is left to show that or not.
+    /// Whether this answer, or none, is how an earlier update of its subject failed for its own sake: then it is its
+    /// own, too, whether somebody is left to show that or not.
     pub(in super::super) fn fails_like_the_one_before(&self, status: Option<u16>) -> bool {
         self.follows.is_some_and(|before| before.status == status)
     }
 
-    /// Charges it with a failure, which is waived where it is excused and not too often. Whether it is exhausted then: out of
-    /// attempts, or failing for too long.
+    /// Charges it with a failure, which is waived where it is excused and not too often. Whether it is exhausted
+    /// then: out of attempts, or failing for too long.
     pub(in super::super) fn charge(
         &mut self,
         waived_max: Option<u32>,
@@ -105,8 +106,8 @@ impl Item {
         self.passes <= PASSES_MAX
     }
 
-    /// Notes the youngest attempt that had a definite answer: if it was sent after this one, which fails now, this one hung
-    /// while the server was well.
+    /// Notes the youngest attempt that had a definite answer: if it was sent after this one, which fails now, this
+    /// one hung while the server was well.
     pub(in super::super) fn note_passed_over(&mut self, heard: u64) {
         self.is_passed_over |= self.number < heard;
     }

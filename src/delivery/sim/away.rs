@@ -1,5 +1,6 @@
-//! A day of several runs: rows that are turned away for their own sake (401, 403, a redirect), and what turns everybody away for
-//! a while. What a run was stopped for is carried over to the next one, as the command does (`cli/learned.rs`).
+//! A day of several runs: rows that are turned away for their own sake (401, 403, a redirect), and what turns
+//! everybody away for a while. What a run was stopped for is carried over to the next one, as the command does
+//! (`cli/learned.rs`).
 //!
 //! Not here: how a run goes (`mod.rs`), and what every step of it is held against (`checker.rs`).
 

@@ -1,7 +1,7 @@
 //! The checker of the simulation: reads what happened, in order, and says which promise was broken.
 //!
-//! It keeps its own, simpler books and shares no code with the scheduler. `planted.rs` and hand-made bad traces (`tests/bad.rs`)
-//! show that it bites.
+//! It keeps its own, simpler books and shares no code with the scheduler. `planted.rs` and hand-made bad traces
+//! (`tests/bad.rs`) show that it bites.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,8 +19,8 @@ mod turned_away;
 /// Refused subjects that are enough for the guard at first contact where nothing is left to try.
 const GUARD_LAST_SUBJECTS: usize = 3;
 
-/// Attempts under a token that was read again and is refused: the rows' own fault, unless none of them passes. Five, and as many
-/// of rows that were refused with others before and count no more.
+/// Attempts under a token that was read again and is refused: the rows' own fault, unless none of them passes. Five,
+/// and as many of rows that were refused with others before and count no more.
 const TRIED_MAX: u32 = 10;
 /// The same on days of rows that are refused for their own sake, each of which is tried once more.
 const TRIED_AWAY_MAX: u32 = 48;
@@ -339,7 +339,8 @@ impl Checker {
         if matches!(outcome, Outcome::Forbidden { .. }) {
             self.forbidden_generation = self.forbidden_generation.max(Some(generation));
         }
-        // Where nothing but chronic rows is left, a token that was read again is as good as it gets: the refusal is the row's.
+        // Where nothing but chronic rows is left, a token that was read again is as good as it gets: the refusal is
+        // the row's.
         let is_replacement = self.refused_generation.is_some_and(|refused| refused < generation);
         let is_own = self.plain == 0 && is_replacement && self.passed_generation < Some(generation);
         if *outcome == Outcome::TokenRefused && !is_own && self.refused_generation < Some(generation) {

@@ -1,7 +1,8 @@
-//! A day: everything that will happen in it, drawn from a seed. Days are compressed: minutes of virtual time, a few hundred
-//! updates; sorts take turns from seed to seed.
+//! A day: everything that will happen in it, drawn from a seed. Days are compressed: minutes of virtual time, a few
+//! hundred updates; sorts take turns from seed to seed.
 //!
-//! Not here: how the day goes (`mod.rs`), and what must be true of it (`checker.rs` at every step, `evening.rs` at its end).
+//! Not here: how the day goes (`mod.rs`), and what must be true of it (`checker.rs` at every step, `evening.rs` at
+//! its end).
 
 use bad::{away, each, head, mending, pushed_back, same, turned_away, waves};
 

@@ -19,8 +19,8 @@ const PUSHED_BACK_MS_MAX: u64 = 90_000;
 /// Time that many rows which are turned away for ever may cost the others.
 const SAME_MS_MAX: u64 = 120_000;
 
-/// Attempts of an update behind one of its subject that ran out of them, as a multiple of those it has: what failed while the
-/// server was taken for down is given back.
+/// Attempts of an update behind one of its subject that ran out of them, as a multiple of those it has: what failed
+/// while the server was taken for down is given back.
 const FOLLOWER_TIMES: u32 = 5;
 
 /// Time that rows which are turned away for a while may cost the others.
@@ -186,7 +186,8 @@ impl Evening {
         ensure(self.synced_ms <= most_ms, || format!("{} ms for what {ideal_ms} are enough", self.synced_ms))
     }
 
-    /// Who has attempts left when it is not turned away any more is synced, and so is everybody else, at the rate that there was.
+    /// Who has attempts left when it is not turned away any more is synced, and so is everybody else, at the rate
+    /// that there was.
     fn judge_mending(&self, day: &Day) -> Result<(), String> {
         ensure(self.stop.is_none(), || format!("stopped for {:?}", self.stop))?;
         let mended_ms = self.mended_ms(day);
@@ -210,8 +211,8 @@ impl Evening {
         ensure(self.synced_ms <= most_ms, || format!("{} ms for what {ideal_ms} are enough", self.synced_ms))
     }
 
-    /// From when on rows that were turned away for a while are not any more; where a proxy turns away anybody then, that is only
-    /// known when the first of them has passed.
+    /// From when on rows that were turned away for a while are not any more; where a proxy turns away anybody then,
+    /// that is only known when the first of them has passed.
     fn mended_ms(&self, day: &Day) -> u64 {
         let mut mended_ms = 0;
         let mut passed_ms = u64::MAX;
@@ -230,8 +231,9 @@ impl Evening {
         }
     }
 
-    /// Subjects that fail every time fail with all of their updates, and with each after about the attempts that it has; unless
-    /// one was first tried when nobody else was left, which nobody tells from an outage: all others are synced then.
+    /// Subjects that fail every time fail with all of their updates, and with each after about the attempts that it
+    /// has; unless one was first tried when nobody else was left, which nobody tells from an outage: all others are
+    /// synced then.
     fn judge_each(&self, day: &Day) -> Result<(), String> {
         if self.stop.is_some() {
             return self.judge_left_alone(day);
@@ -278,7 +280,8 @@ impl Evening {
         })
     }
 
-    /// Only what is forbidden or redirected on its own is refused; what the token may not is pending where no token comes that may.
+    /// Only what is forbidden or redirected on its own is refused; what the token may not is pending where no token
+    /// comes that may.
     fn judge_forbidding(&self, day: &Day) -> Result<(), String> {
         let lasts = day.phases.iter().any(|(_, phase)| *phase == Phase::Forbidding(u64::MAX));
         let is_stopped = self.stop == Some(StopCause::TokenRefused);
@@ -348,8 +351,8 @@ impl Evening {
         ensure(self.ended_ms <= most_ms, || format!("{} ms for what {ideal_ms} are enough", self.ended_ms))
     }
 
-    /// What fails every time is exhausted, nothing else, and what the proxy lets through is used. How long a row that fails
-    /// every time is tried behind all others is its own affair.
+    /// What fails every time is exhausted, nothing else, and what the proxy lets through is used. How long a row that
+    /// fails every time is tried behind all others is its own affair.
     fn judge_shedding(&self, day: &Day) -> Result<(), String> {
         self.judge_poison(day)?;
         let Some(limit) = day.server.shed else { return Ok(()) };

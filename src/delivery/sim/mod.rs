@@ -1,6 +1,6 @@
-//! The simulation: the scheduler, with the driver's part and the permits modelled, lives through bad days in virtual time
-//! against a modelled server; a checker with books of its own holds every step against the promises. A seed is a day; a
-//! failing one is printed and repeats exactly.
+//! The simulation: the scheduler, with the driver's part and the permits modelled, lives through bad days in virtual
+//! time against a modelled server; a checker with books of its own holds every step against the promises. A seed is a
+//! day; a failing one is printed and repeats exactly.
 //!
 //! Read by the unit tests (a few hundred days) and by the campaign `tests/days` (as many as one likes). Not here: the
 //! checks (`checker.rs`, `evening.rs`) and the proof that they bite (`planted.rs`).
@@ -354,8 +354,8 @@ impl World {
         }
     }
 
-    /// The chronic ones or the other waves after the first, then the deferred ones until a pass makes no progress, and what
-    /// was carried over through all of them.
+    /// The chronic ones or the other waves after the first, then the deferred ones until a pass makes no progress,
+    /// and what was carried over through all of them.
     fn next_pass(&mut self) -> Result<bool, String> {
         let is_stuck =
             matches!(self.pass, Pass::Deferred(before) | Pass::Closing(before) if before == self.synced);

@@ -1,8 +1,8 @@
 //! The permits as the driver comes by them: on demand, from a dispatcher that lets them through at the rate and hands
 //! them over a moment later.
 //!
-//! A model of `engine/permits.rs` and of how `deliver/driver.rs` uses it. Not here: the check that rate and burst are kept
-//! (`checker.rs`), which keeps books of its own.
+//! A model of `engine/permits.rs` and of how `deliver/driver.rs` uses it. Not here: the check that rate and burst are
+//! kept (`checker.rs`), which keeps books of its own.
 
 use std::collections::VecDeque;
 

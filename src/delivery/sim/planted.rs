@@ -1,5 +1,5 @@
-//! Flaws planted in the simulated caller, in what the scheduler is told, or in what it decides: each must be caught, and
-//! the table says by which check.
+//! Flaws planted in the simulated caller, in what the scheduler is told, or in what it decides: each must be caught,
+//! and the table says by which check.
 //!
 //! Not here: the checks.
 

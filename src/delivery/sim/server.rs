@@ -1,8 +1,8 @@
 //! The modelled server: so many workers, each request taking its time, so that latency grows past a knee; unique values
 //! that one subject alone can have; tokens that expire; a count of what it takes; and the troubles of the day.
 //!
-//! It knows the truth that the checker and the evening ask for: what was applied, and how often. Not here: when anything
-//! is sent (`mod.rs`), and which troubles a day has (`day.rs`).
+//! It knows the truth that the checker and the evening ask for: what was applied, and how often. Not here: when
+//! anything is sent (`mod.rs`), and which troubles a day has (`day.rs`).
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};

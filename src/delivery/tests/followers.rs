@@ -45,8 +45,8 @@ fn subjects_that_fail_for_ever_are_no_outage_with_their_later_updates_either() {
     assert_eq!(failed_of(&desk), (0..1_200).filter(|id| id % 400 < 12).collect::<Vec<_>>());
 }
 
-/// How a gateway answers for a subject that its application breaks on tells nobody from an outage, nor does silence; but that
-/// the same was told of an earlier update of it while others passed does.
+/// How a gateway answers for a subject that its application breaks on tells nobody from an outage, nor does silence;
+/// but that the same was told of an earlier update of it while others passed does.
 #[test]
 fn later_updates_that_fail_as_the_one_before_them_did_fail_when_nobody_else_is_left() {
     let silent = (Outcome::TimedOut, None);

@@ -525,8 +525,9 @@ fn a_probe_that_is_not_looked_at_is_one_in_vain() {
     assert_eq!(desk.send_all().len(), 1, "the next one follows");
 }
 
-/// Of the last ten rows four are turned away, so that the breaker does not open; then the two that pass are answered, which
-/// leaves fewer than it asks for of whom it is not known that others have passed since; and nobody passes from then on.
+/// Of the last ten rows four are turned away, so that the breaker does not open; then the two that pass are answered,
+/// which leaves fewer than it asks for of whom it is not known that others have passed since; and nobody passes from
+/// then on.
 fn turned_away_around_the_last_that_pass(passing: std::ops::Range<u64>, outage_max_ms: u64) -> Desk {
     let rules = DeliveryRules { outage_max_ms, backoff_initial_ms: 10, backoff_max_ms: 50, ..proven() };
     let mut desk = Desk::warm(rules);

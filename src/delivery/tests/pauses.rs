@@ -298,7 +298,8 @@ fn a_time_of_day_at_which_nothing_may_be_sent_is_no_part_of_an_outage() {
     assert!(desk.scheduler.wake_at(desk.now_ms).is_some_and(|at_ms| at_ms <= desk.now_ms + 60_000));
 }
 
-/// What becomes of so many that are pushed back for ever when they are the last, and when: what they ask for is `asked_ms`.
+/// What becomes of so many that are pushed back for ever when they are the last, and when: what they ask for is
+/// `asked_ms`.
 fn pushed_back_at_the_end(mut desk: Desk, updates: u64, asked_ms: Option<u64>) -> (usize, usize, u64) {
     for id in 0..updates {
         desk.offer(id, id);

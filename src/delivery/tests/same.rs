@@ -6,8 +6,8 @@ fn turned_away() -> Outcome {
     Outcome::ServerFailed { signature: "503 no".into(), retry_after_ms: None }
 }
 
-/// Sends one after the other until nothing moves, or the run stops, or everything is known that `until` asks for; whoever is
-/// `bad` is turned away.
+/// Sends one after the other until nothing moves, or the run stops, or everything is known that `until` asks for;
+/// whoever is `bad` is turned away.
 fn live(desk: &mut Desk, bad: impl Fn(UpdateId) -> bool, until: impl Fn(&Desk) -> bool) {
     while !desk.scheduler.is_idle() && desk.stops().is_empty() && !until(desk) {
         let Some(attempt) = desk.scheduler.next(desk.now_ms) else {

@@ -196,7 +196,8 @@ fn several_403_in_a_row_that_pass_by_themselves_cost_nobody_its_verdict() {
     assert_eq!(desk.send_all(), Vec::<u64>::new());
 }
 
-/// Two rows are refused, another one passes, and nobody is left when they are refused again; then the token is read again.
+/// Two rows are refused, another one passes, and nobody is left when they are refused again; then the token is read
+/// again.
 fn refused_twice(changed: bool) -> Desk {
     let mut desk = Desk::warm(proven());
     offer_all(&mut desk, 0..3);
@@ -322,8 +323,8 @@ fn the_last_one_alone_has_failed_where_others_have_passed_and_several_wait_for_t
     }
 }
 
-/// The links of a chain are asked one after the other, each in a pass of its own: a token that dies before the last two is
-/// refused for one row after the other, each of which seems to be the only one.
+/// The links of a chain are asked one after the other, each in a pass of its own: a token that dies before the last
+/// two is refused for one row after the other, each of which seems to be the only one.
 #[test]
 fn one_after_the_other_turned_away_at_the_end_of_a_pass_each_is_several_turned_away() {
     for (outcome, is_passed_between) in [

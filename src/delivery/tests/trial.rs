@@ -1,5 +1,6 @@
 //! A token that was read again, where nobody passes but some are answered for what they say: that is as good as an
-//! acknowledgement where there are several of them and nobody is turned away, and costs nobody its verdict where it is not.
+//! acknowledgement where there are several of them and nobody is turned away, and costs nobody its verdict where it
+//! is not.
 
 use super::*;
 

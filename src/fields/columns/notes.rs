@@ -1,7 +1,7 @@
 //! What a stretch of rows shows of its columns, to be taken over by the books in the order of the rows.
 //!
-//! Rows are checked on several threads, and what an alarm says hangs on their order: so each thread takes notes, and one
-//! keeps the books. Not here: what follows from the counts (`columns.rs`).
+//! Rows are checked on several threads, and what an alarm says hangs on their order: so each thread takes notes, and
+//! one keeps the books. Not here: what follows from the counts (`columns.rs`).
 
 use crate::row::Place;
 use crate::update::{FIELD_COUNT, FieldKind, FieldSet};
@@ -36,8 +36,8 @@ pub(super) struct Column {
 pub(super) struct Counts {
     pub(super) rows: u64,
     pub(super) columns: [Column; FIELD_COUNT],
-    /// Fields with a value in the rows noted last, and how many rows that are: nearly all rows have the same ones, which are
-    /// counted together.
+    /// Fields with a value in the rows noted last, and how many rows that are: nearly all rows have the same ones,
+    /// which are counted together.
     alike: (FieldSet, u64),
     /// ICCIDs of 18, 19 and 20 digits.
     pub(super) iccid_lengths: [u64; 3],

@@ -1,8 +1,9 @@
 //! Two spellings of one thing in a column: cards with and without check digit, classes and identifiers in other case.
 //!
-//! Memory is bounded by a sample that is chosen by the value itself, so that both spellings are in it or neither is. Rows
-//! are noted wherever they are checked (the `…Notes`), stretch by stretch; the notes are taken over in the order of the
-//! rows, with the same outcome as row by row. Not here: what an alarm says and when one is in force (`columns.rs`).
+//! Memory is bounded by a sample that is chosen by the value itself, so that both spellings are in it or neither is.
+//! Rows are noted wherever they are checked (the `…Notes`), stretch by stretch; the notes are taken over in the order
+//! of the rows, with the same outcome as row by row. Not here: what an alarm says and when one is in force
+//! (`columns.rs`).
 
 use std::collections::HashMap;
 
@@ -17,8 +18,8 @@ const CLASSES_MAX: usize = 50;
 /// Most kinds of Salesforce records in one column; other columns are no Salesforce ids.
 const RECORD_KINDS_MAX: usize = 16;
 
-/// A number from a value's bytes, taken eight at a time (FNV-1a otherwise) and mixed so that every bit counts. Not against
-/// an adversary: the worst that a collision does is an alarm too many.
+/// A number from a value's bytes, taken eight at a time (FNV-1a otherwise) and mixed so that every bit counts. Not
+/// against an adversary: the worst that a collision does is an alarm too many.
 fn hash(bytes: &[u8]) -> u64 {
     let mix = |hash: u64| {
         let hash = (hash ^ (hash >> 33)).wrapping_mul(0xFF51_AFD7_ED55_8CCD);

@@ -1,9 +1,10 @@
 //! Rows broken by a line end within their first or their last cell.
 //!
 //! A raw line end within a cell makes two records of a row. In the middle of a row both have too few cells, and are
-//! rejected for that. Within the first or the last cell one of them has one cell, and the other as many as the header:
-//! it looks like a row, with half an identifier. So a record of one cell casts doubt on its neighbors where the seam
-//! falls on a column that stands for a field. The opposite are rows joined in one record. Not here: other shapes of records (`check.rs`).
+//! rejected for that. Within the first or the last cell one of them has one cell, and the other as many as the
+//! header: it looks like a row, with half an identifier. So a record of one cell casts doubt on its neighbors where
+//! the seam falls on a column that stands for a field. The opposite are rows joined in one record. Not here: other
+//! shapes of records (`check.rs`).
 
 use super::{Cells, CsvRows, Parser, is_end_mark};
 use crate::input::Bounds;

@@ -35,7 +35,8 @@ impl CsvRows {
             && layout.names.iter().zip(self.record.iter()).all(is_equal)
     }
 
-    /// What is wrong with the record as a record, or on a path into one of its cells; and the row number its `_row` holds.
+    /// What is wrong with the record as a record, or on a path into one of its cells; and the row number its `_row`
+    /// holds.
     pub(super) fn check(
         &mut self,
         layout: &CsvLayout,

@@ -1,8 +1,8 @@
 //! The cells of one CSV record.
 //!
-//! Nearly all records are cut into cells here: those without quotes, and those whose quotes enclose whole cells and hold
-//! no other quote. All others are parsed by the csv crate, whose reading this one agrees with. Not here: where a record
-//! ends (`split.rs`), what its cells mean (`fields/`).
+//! Nearly all records are cut into cells here: those without quotes, and those whose quotes enclose whole cells and
+//! hold no other quote. All others are parsed by the csv crate, whose reading this one agrees with. Not here: where a
+//! record ends (`split.rs`), what its cells mean (`fields/`).
 
 use std::io::Cursor;
 
@@ -34,7 +34,8 @@ impl Cells {
         self.spans.iter().map(|(begin, end)| self.text.get(*begin..*end).unwrap_or_default())
     }
 
-    /// Cuts a record whose quotes, if it has some, enclose whole cells. `false`: it is none, and the cells are undefined.
+    /// Cuts a record whose quotes, if it has some, enclose whole cells. `false`: it is none, and the cells are
+    /// undefined.
     fn cut(&mut self, record: &str, delimiter: u8) -> bool {
         let bytes = record.as_bytes();
         self.spans.clear();

@@ -501,7 +501,8 @@ proptest! {
         }
         for label in ["utf-16le", "utf-16be", "windows-1252"] {
             let content = encoded(&text, label);
-            // By chance the bytes of such a text are UTF-8, too, and are refused under another name: `ßœ` is a letter there.
+            // By chance the bytes of such a text are UTF-8, too, and are refused under another name: `ßœ` is a letter
+            // there.
             if label == "windows-1252" && !content.is_ascii() && std::str::from_utf8(&content).is_ok() {
                 prop_assert!(told(Scene::csv(&content), label).open().is_err());
                 continue;

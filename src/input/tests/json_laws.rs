@@ -1,5 +1,5 @@
-//! Laws of NDJSON: what a JSON writer writes is read back cell by cell, at the top and at the end of a path, and no text
-//! that is nearly JSON brings the room down.
+//! Laws of NDJSON: what a JSON writer writes is read back cell by cell, at the top and at the end of a path, and no
+//! text that is nearly JSON brings the room down.
 
 use proptest::collection::vec;
 use proptest::prelude::*;

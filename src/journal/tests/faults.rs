@@ -110,7 +110,8 @@ fn a_fold_whose_naming_fails_leaves_a_journal_that_opens() {
     }
 }
 
-/// A store whose log cannot be read without a panic, as sled and the decoders beneath it do over bytes that no sound file has.
+/// A store whose log cannot be read without a panic, as sled and the decoders beneath it do over bytes that no sound
+/// file has.
 struct PanickingStore(SledStore);
 
 struct PanickingLog(Box<dyn ReadLog + Send + Sync>);

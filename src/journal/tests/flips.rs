@@ -1,8 +1,8 @@
 //! Random damage to every file of a journal: what opens is whole, or says at the damaged place that it is not.
 //!
-//! A flipped bit in a page of the ledger is found when that page is read: by a scan or a lookup that comes to it, by the next
-//! fold, which reads all pages, and by `journal verify`. Everything else is found by the opening. `SIMSYNC_FLIPS=20000` tries more
-//! than the suite does.
+//! A flipped bit in a page of the ledger is found when that page is read: by a scan or a lookup that comes to it, by
+//! the next fold, which reads all pages, and by `journal verify`. Everything else is found by the opening.
+//! `SIMSYNC_FLIPS=20000` tries more than the suite does.
 
 use std::collections::BTreeMap;
 use std::fs;

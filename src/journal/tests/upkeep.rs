@@ -116,8 +116,8 @@ fn a_rewriting_killed_between_its_steps_is_no_damage_to_verify() {
     }
 }
 
-/// A store that names the next generation and has lost the end of the log, twice: the second generation stands for nothing
-/// more than the first one.
+/// A store that names the next generation and has lost the end of the log, twice: the second generation stands for
+/// nothing more than the first one.
 #[test]
 fn somebody_forgotten_after_a_killed_naming_is_no_damage_when_that_is_killed_too() {
     let (dir, subjects) = filled(20);

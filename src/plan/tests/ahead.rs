@@ -105,7 +105,8 @@ fn rows_of_an_older_batch_are_still_overtaken() {
     let mixed = [old[0].clone(), row(1, &[(IMSI, 5)]), row(1, &[(IMSI, 6)])];
     let opened = [intent(1, v(BATCH, 2), &[(IMSI, 5)]), intent(1, v(BATCH, 3), &[(IMSI, 6)])];
     check(&mixed, &opened, &each(), &[Superseded, Send, Send]);
-    // What an older batch, going on, has acknowledged itself is settled, though the subject has a newer acknowledgement.
+    // What an older batch, going on, has acknowledged itself is settled, though the subject has a newer
+    // acknowledgement.
     let rows = by_turns(60);
     let mut records =
         vec![synced(1, v(BATCH + 1, 1), &[(CLASS, 1)]), synced(2, v(BATCH + 1, 2), &[(CLASS, 1)])];
@@ -291,7 +292,8 @@ proptest! {
             let said: Vec<_> = (1..).zip(&rows).map(|(at, _)| (ruling(at), left_out(at))).collect();
             let mut expected = world.expects(&rows);
             for ((expected, said), (at, row)) in expected.iter_mut().zip(&said).zip((1..).zip(&rows)) {
-                // What is left of a failed row is news or not: the rule for all. Where nothing is left, all it says has to be.
+                // What is left of a failed row is news or not: the rule for all. Where nothing is left, all it says
+                // has to be.
                 let is_none_left = expected.0 == Superseded;
                 let without = if is_none_left { FieldSet::EMPTY } else { expected.1 };
                 let is_no_news =

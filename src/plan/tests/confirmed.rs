@@ -50,7 +50,8 @@ fn of_a_row_that_was_corrected_what_it_said_before_is_superseded_and_what_is_kno
         assert_eq!(plan.left_out(1), set(&[IMSI]));
         check(&fed_back(&is), &records, &rules(), &[Unchanged]);
     }
-    // It was refused as it was, and is corrected to what an older row has set: the failure is overtaken, in its own batch, too.
+    // It was refused as it was, and is corrected to what an older row has set: the failure is overtaken, in its own
+    // batch, too.
     for failed in [refused(1, v(7, 2), &was), refused_in(1, v(7, 2), (BATCH, FailureKind::Refused), &was)] {
         check(&fed_back(&is), &[synced(1, v(6, 1), &is), failed], &rules(), &[Confirmed]);
     }
@@ -154,8 +155,8 @@ fn live_through(ledger: &mut Vec<LedgerEntry>, row: &TestRow, rules: &PlanRules,
 }
 
 proptest! {
-    /// Whatever failed on a day and is fed back after all of them sets no field that a later day, which did not fail, has
-    /// said something about: be it acknowledged then, or unchanged.
+    /// Whatever failed on a day and is fed back after all of them sets no field that a later day, which did not fail,
+    /// has said something about: be it acknowledged then, or unchanged.
     #[test]
     fn what_failed_overwrites_nothing_that_was_said_later(days in days(), is_changed_only in any::<bool>()) {
         let send = if is_changed_only { SendMode::Changed } else { SendMode::Full };

@@ -321,7 +321,8 @@ fn of_a_fold_with_nothing_to_send_each_row_is_superseded_for_itself() {
     // The last row says what was acknowledged.
     let rows = [row(1, &[(IMSI, 1), (CLASS, 2)]), row(1, &[(CLASS, 3)])];
     check(&rows, &[monday.clone(), newer.clone()], &rules(), &[Unchanged, Unchanged]);
-    // A later row of the same fold was delivered, and so was this one; of a part sent early nothing follows for the rest.
+    // A later row of the same fold was delivered, and so was this one; of a part sent early nothing follows for the
+    // rest.
     let rows = [row(1, &[(ICCID, 1), (CLASS, 2)]), row(1, &[(IMSI, 1), (ICCID, 2)])];
     let early = synced(1, v(BATCH, 1), &[(ICCID, 2)]);
     let fold = synced(1, v(BATCH, 2), &[(ICCID, 2)]);

@@ -1,7 +1,7 @@
 //! Subjects with too many rows for memory are ruled on as any other.
 //!
-//! Every plan of these tests is held against one in which nearly every subject is too large (`plan` beside this). Here: what is
-//! asserted of it, and exports with more rows of a subject than the other tests have.
+//! Every plan of these tests is held against one in which nearly every subject is too large (`plan` beside this).
+//! Here: what is asserted of it, and exports with more rows of a subject than the other tests have.
 
 use proptest::prelude::*;
 

@@ -427,8 +427,8 @@ fn of_equal(said: &Said) -> Ruling {
     if said.is_overtaken { Ruling::Superseded } else { Ruling::Unchanged }
 }
 
-/// Whether an unchanged row says again what was acknowledged before a failure that is older than the row, or before an open
-/// batch was done.
+/// Whether an unchanged row says again what was acknowledged before a failure that is older than the row, or before
+/// an open batch was done.
 fn overtakes_a_failure(
     row: &ModelRow,
     left_out: FieldSet,
@@ -501,8 +501,8 @@ pub(super) fn own_version(rows: &[TestRow], ordinal: u64) -> Version {
     v(BATCH, ordinals[older])
 }
 
-/// Whether no row says under its version what the ledger knows to have been another value there, before or after a correction:
-/// the model knows none (`tests/it/corrected.rs` does, and `tests/model`).
+/// Whether no row says under its version what the ledger knows to have been another value there, before or after a
+/// correction: the model knows none (`tests/it/corrected.rs` does, and `tests/model`).
 pub(super) fn is_nothing_corrected(rows: &[TestRow], ledger: &[LedgerEntry]) -> bool {
     let says = |version: Version, said: &FieldFact| {
         let is_of = |(ordinal, row): (u64, &TestRow)| {

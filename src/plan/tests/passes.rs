@@ -170,7 +170,8 @@ proptest! {
         send in any_send(),
     ) {
         let rules = PlanRules { send, ..rules };
-        // The model sends all fields, and knows of no corrections, which a row fed back under a version of the log may be.
+        // The model sends all fields, and knows of no corrections, which a row fed back under a version of the log
+        // may be.
         let agrees = |rows: &[TestRow], ledger: &[LedgerEntry], rules: &PlanRules| match send {
             SendMode::Full if is_nothing_corrected(rows, ledger) => agrees(rows, ledger, rules),
             SendMode::Full | SendMode::Changed => Ok(plan(rows, ledger, rules)),
@@ -269,8 +270,9 @@ proptest! {
         }
         let last = plan(&rows, &ledger, &rules());
         for (ordinal, row) in (1..).zip(&rows) {
-            // A row of which only a part was left is superseded once that is acknowledged, if it is fed back, or if nothing of
-            // it was sent but other rows of its update: no ledger tells what its first run did from what another one has done.
+            // A row of which only a part was left is superseded once that is acknowledged, if it is fed back, or if
+            // nothing of it was sent but other rows of its update: no ledger tells what its first run did from what
+            // another one has done.
             let left_out = first.left_out(ordinal);
             let is_unsent = send == SendMode::Changed && is_rest_known(row, left_out, &before);
             let is_partial = !left_out.is_empty() && (row.version.is_some() || is_unsent);

@@ -72,7 +72,8 @@ fn ruling_after(record: &Record) -> Ruling {
 
 #[test]
 fn nobody_is_held_back_for_a_swap_with_a_subject_in_doubt() {
-    // 1 is certain to hold 1, and 2 may hold 2 still: either order may be the right one, and only the certain link counts.
+    // 1 is certain to hold 1, and 2 may hold 2 still: either order may be the right one, and only the certain link
+    // counts.
     let doubt = [held(), vec![intent(2, v(8, 2), &[(IMSI, 9)])]].concat();
     let plan = check(&[row(1, &[(IMSI, 2)]), row(2, &[(IMSI, 1)])], &doubt, &rules(), &[Send, Send]);
     assert_eq!((waves(&plan), plan.swaps().len()), (vec![0, 1], 0));
@@ -113,7 +114,8 @@ fn a_swap_that_is_broken_is_sent_in_waves_and_one_that_may_not_be_is_held() {
     let cleared = [held(), vec![synced(1, v(BATCH, 0), &[(IMSI, FieldHash::CLEARED.0)])]].concat();
     let plan = check(&rows, &cleared, &breaking(imsi), &[Send, Folded, Send, Send]);
     assert_eq!((waves(&plan), plan.swaps().len()), (vec![1, 0, 0, 0], 0));
-    // In doubt whether it is, it is cleared again. Where that may not be, nobody is held back for a swap that may be none.
+    // In doubt whether it is, it is cleared again. Where that may not be, nobody is held back for a swap that may be
+    // none.
     let doubt = [held(), vec![intent(1, v(BATCH, 0), &[(IMSI, FieldHash::CLEARED.0)])]].concat();
     let plan = check(&rows, &doubt, &breaking(imsi), &[Send, Folded, Send, Send]);
     assert_eq!((waves(&plan), plan.swaps()[0].clearing.map(|of| of.ordinal)), (vec![3, 2, 2, 0], Some(1)));

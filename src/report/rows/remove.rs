@@ -1,4 +1,5 @@
-//! Rows taken out of a row file of an earlier run, for a data-protection request. What stays keeps its bytes cell by cell.
+//! Rows taken out of a row file of an earlier run, for a data-protection request. What stays keeps its bytes cell by
+//! cell.
 //!
 //! Not here: which rows these are (`cli/journal/forget.rs`).
 

@@ -283,7 +283,8 @@ fn large_surveys_are_the_same_on_four_threads_beyond_memory() {
 
 #[test]
 fn a_value_that_most_subjects_share_is_told_the_same_where_only_a_part_of_it_fits() {
-    // One number, one IMEI and one ICCID with ever other IMSIs; a tenth of the subjects has its own. Some are unchanged.
+    // One number, one IMEI and one ICCID with ever other IMSIs; a tenth of the subjects has its own. Some are
+    // unchanged.
     let fields = |subject: u16, class: u64| {
         let own = if subject.is_multiple_of(10) { u64::from(subject) } else { 1 };
         let imsi = 100_000 + u64::from(subject);

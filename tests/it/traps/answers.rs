@@ -7,7 +7,8 @@ use super::{HASTY, answering, key};
 use crate::support::{TOKEN, Workspace, export, ran, signal};
 use crate::wire::scripted::{Scripted, echo};
 
-/// One tool takes 200 alone for a success, an empty body for an error, and headers of a limit for a reason to go on trying.
+/// One tool takes 200 alone for a success, an empty body for an error, and headers of a limit for a reason to go on
+/// trying.
 #[test]
 fn trap_07_2xx_is_success_with_any_body_or_headers() {
     const LIMITS: &str = "X-RateLimit-Limit: 1000\r\nX-RateLimit-Remaining: 900\r\nX-RateLimit-Reset: 60\r\n\

@@ -1,5 +1,5 @@
-//! Rows that are turned away for their own sake where hardly anybody else is left to show it: at the end of an export, and in
-//! a night of nothing but chronic ones.
+//! Rows that are turned away for their own sake where hardly anybody else is left to show it: at the end of an
+//! export, and in a night of nothing but chronic ones.
 //!
 //! Not here: those that others pass beside (`token.rs`, `retried.rs`, `quiet.rs`).
 

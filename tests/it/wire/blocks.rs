@@ -1,6 +1,7 @@
-//! Rows that are answered so for ever that a run cannot tell them from everybody, in blocks at the head, in the middle and at
-//! the end of an export: the others are sent, by the second run at the latest, and the block has failed in the end. And what
-//! it is mistaken for: a token that was revoked, an API that has moved, an outage, which cost no row its verdict.
+//! Rows that are answered so for ever that a run cannot tell them from everybody, in blocks at the head, in the
+//! middle and at the end of an export: the others are sent, by the second run at the latest, and the block has failed
+//! in the end. And what it is mistaken for: a token that was revoked, an API that has moved, an outage, which cost no
+//! row its verdict.
 //!
 //! Not here: single rows (`alone.rs`).
 

@@ -33,7 +33,8 @@ fn sync(workspace: &Workspace, peer: &Peer) -> Ran {
     finish(workspace.command(&["sync", "--api-url", &url, "--rate", "unlimited", "--json", "crm.csv"]))
 }
 
-/// The run has stopped at once, as a matter of configuration, for a cause that it names; no row has lost anything by it.
+/// The run has stopped at once, as a matter of configuration, for a cause that it names; no row has lost anything by
+/// it.
 #[track_caller]
 fn assert_untrusted(workspace: &Workspace, peer: &Peer, cause: &str) {
     let ran = sync(workspace, peer).expect(10).expect_books();

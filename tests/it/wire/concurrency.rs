@@ -38,8 +38,8 @@ fn a_fixed_concurrency_is_kept_and_not_remembered() {
 
 #[test]
 fn pushback_lowers_the_limit_and_costs_no_row_anything() {
-    // So few rows that latency is never judged, which is subject to the moods of the machine: who did not give way would
-    // end with the 8 it began with.
+    // So few rows that latency is never judged, which is subject to the moods of the machine: who did not give way
+    // would end with the 8 it began with.
     let outage = super::outage(20, 4, simsync::sandbox::OutageKind::Status(503));
     let workspace = Workspace::with(Faults { latency_ms: 100, ..outage });
     workspace.configure("[delivery]\nbackoff_initial = \"10ms\"\nbackoff_max = \"50ms\"\n");

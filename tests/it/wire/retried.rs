@@ -183,8 +183,8 @@ fn some_rows_that_are_turned_away_for_ever_fail_alone_and_soon() {
     let ran = workspace.run(&args).expect(3).expect_books();
     assert_eq!((ran.rows("synced"), ran.rows("failed")), (1194, 6));
     let attempts = bad.map(|subject| workspace.history(subject).len());
-    // Three that count, and what is waived while one or another of them may tell of the server: which of them that helps
-    // is chance, so the bound is one for all (27 each, were they waived for ever; some 40 in all, as a rule).
+    // Three that count, and what is waived while one or another of them may tell of the server: which of them that
+    // helps is chance, so the bound is one for all (27 each, were they waived for ever; some 40 in all, as a rule).
     assert!(attempts.iter().all(|attempts| (3..=27).contains(attempts)), "{attempts:?}");
     assert!(attempts.iter().sum::<usize>() <= 60, "{attempts:?}");
 }

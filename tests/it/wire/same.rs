@@ -1,5 +1,5 @@
-//! Many rows that are turned away for their own sake, every time, while others pass: no rate turns them away, and nobody else
-//! is to wait for them.
+//! Many rows that are turned away for their own sake, every time, while others pass: no rate turns them away, and
+//! nobody else is to wait for them.
 //!
 //! Not here: few of them (`quiet.rs`, `retried.rs`), and those that are left alone at the end (`alone.rs`).
 

@@ -1,5 +1,5 @@
-//! Subjects that fail for ever, of each of which several rows are sent in order (`each`): their later rows are all that is
-//! left in the end, and whoever looks at those alone takes them for an outage.
+//! Subjects that fail for ever, of each of which several rows are sent in order (`each`): their later rows are all
+//! that is left in the end, and whoever looks at those alone takes them for an outage.
 //!
 //! Not here: rows of a subject each (`same.rs`, `retried.rs`), and blocks of them (`blocks.rs`).
 

@@ -105,8 +105,8 @@ impl Batches {
         self.open.get(key).map(|open| open.seq)
     }
 
-    /// The sequence of the batch, if it is open and the newest, so that `--new-batch` goes on with it all the same; and whether
-    /// it is certain that it is so, and that it has begun to deliver.
+    /// The sequence of the batch, if it is open and the newest, so that `--new-batch` goes on with it all the same;
+    /// and whether it is certain that it is so, and that it has begun to deliver.
     pub(crate) fn newest_open(&self, key: &Key) -> Option<(u64, bool)> {
         let open = self.open.get(key).filter(|open| open.seq == self.newest)?;
         Some((open.seq, open.is_sure && open.has_delivered && self.ghost.is_none()))

@@ -1,5 +1,5 @@
-//! Chance of a sequence: the same for the same seed, and of each step its own, so that a step keeps its content when others
-//! are left out. Not here: what is drawn (`steps.rs`).
+//! Chance of a sequence: the same for the same seed, and of each step its own, so that a step keeps its content when
+//! others are left out. Not here: what is drawn (`steps.rs`).
 
 /// Numbers by chance (SplitMix64).
 #[derive(Debug, Clone)]

@@ -1,5 +1,5 @@
-//! Rows that fill an export until its survey spills. Their subjects are others than those of the model, were acknowledged
-//! before the first step, and nothing is ever to be sent for them.
+//! Rows that fill an export until its survey spills. Their subjects are others than those of the model, were
+//! acknowledged before the first step, and nothing is ever to be sent for them.
 //!
 //! Not here: the rows that matter (`rows.rs`).
 

@@ -1,6 +1,6 @@
-//! The guard at first contact: whether it may have stopped a run, as far as the requests tell. It keeps refusals back until
-//! the target has acknowledged something; where nothing is left that it could acknowledge, the run is stopped, and the
-//! intents of what was refused are withdrawn: nothing is marked failed.
+//! The guard at first contact: whether it may have stopped a run, as far as the requests tell. It keeps refusals back
+//! until the target has acknowledged something; where nothing is left that it could acknowledge, the run is stopped,
+//! and the intents of what was refused are withdrawn: nothing is marked failed.
 //!
 //! Not here: what may have become of each update then (`outcomes.rs`).
 
@@ -13,11 +13,13 @@ use super::outcomes::{is_conflict, verdict};
 use super::rulings::Plan;
 use super::steps::{Step, Stop};
 
-/// Subjects refused that say enough when nothing is left to try. Those that say enough at any time are more than there are.
+/// Subjects refused that say enough when nothing is left to try. Those that say enough at any time are more than
+/// there are.
 const SUBJECTS_MIN: usize = 3;
 
-/// Whether a run at a target that has acknowledged nothing before may have been stopped: everybody was tried, enough were
-/// refused, nobody was acknowledged, and no conflict was complained of, which only who has understood an update can find.
+/// Whether a run at a target that has acknowledged nothing before may have been stopped: everybody was tried, enough
+/// were refused, nobody was acknowledged, and no conflict was complained of, which only who has understood an update
+/// can find.
 pub(crate) fn may_have_stopped(plan: &Plan, step: &Step, requests: &[RequestView]) -> bool {
     let mut attempts: BTreeMap<&String, Vec<&RequestView>> = BTreeMap::new();
     for request in requests {

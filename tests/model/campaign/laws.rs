@@ -1,5 +1,5 @@
-//! Wrong rules, planted in the model one at a time: a campaign that agrees with any of them would not have seen the product do
-//! it either.
+//! Wrong rules, planted in the model one at a time: a campaign that agrees with any of them would not have seen the
+//! product do it either.
 //!
 //! Not here: the right rules, which stand where each flaw is asked for.
 

@@ -157,8 +157,8 @@ pub(crate) struct Entry {
     pub(crate) refusals: Vec<Refusal>,
     /// What rows said of fields and is not in force.
     pub(crate) said: Vec<Word>,
-    /// What was in doubt, and was acknowledged since under the same version with other values, or has failed or is in doubt
-    /// with them.
+    /// What was in doubt, and was acknowledged since under the same version with other values, or has failed or is in
+    /// doubt with them.
     pub(crate) corrected: Vec<(Version, Cells)>,
     /// Of fields of [`Field::UNIQUE`] that are unknown, the value last acknowledged.
     pub(crate) last_known: Cells,
@@ -166,8 +166,8 @@ pub(crate) struct Entry {
     pub(crate) acked_at_s: i64,
     /// The same of each known field; [`JUST_NOW`] until the run is over.
     pub(crate) times_s: BTreeMap<Field, i64>,
-    /// Fields of [`Field::UNIQUE`] that a clear, made to break a ring, has emptied, and of which no row was acknowledged
-    /// since. They may be unknown again.
+    /// Fields of [`Field::UNIQUE`] that a clear, made to break a ring, has emptied, and of which no row was
+    /// acknowledged since. They may be unknown again.
     emptied: BTreeSet<Field>,
     /// Whether a conflict was ever deferred: its refusals are of one pass or of several, and are not counted here.
     pub(crate) is_uncounted: bool,
@@ -196,8 +196,8 @@ impl Entry {
         })
     }
 
-    /// Fields of which a clear before all rows has left the subject without a value, or may have: the rows by which it was
-    /// to get another one are not acknowledged.
+    /// Fields of which a clear before all rows has left the subject without a value, or may have: the rows by which
+    /// it was to get another one are not acknowledged.
     pub(crate) fn cleared_first(&self) -> BTreeSet<Field> {
         let is_doubted = |field: &Field| {
             self.doubts.iter().any(|doubt| doubt.version.ordinal == 0 && doubt.fields.contains(field))
@@ -222,7 +222,8 @@ impl Entry {
     }
 
     /// Takes the outcomes of a run's updates of the subject, in the order in which they were sent. Intents that stay
-    /// open come last: the fold of a crash finds them when all outcomes are in. With each, the update in doubt that it settles.
+    /// open come last: the fold of a crash finds them when all outcomes are in. With each, the update in doubt that
+    /// it settles.
     pub(crate) fn take(&mut self, updates: &[(&Facts, Option<Version>, Outcome)], batch: u64, laws: Laws) {
         for (facts, doubt, outcome) in updates {
             let version = version_of(facts);
@@ -285,8 +286,8 @@ impl Entry {
     fn acknowledge(&mut self, facts: &Facts, version: Version, laws: Laws) {
         let settled = version_of(facts);
         for (field, (value, of)) in facts {
-            // What an update made unknown under its own version, which may be newer than the row, it resolves; and what a
-            // newer one of its batch did that is not in doubt.
+            // What an update made unknown under its own version, which may be newer than the row, it resolves; and
+            // what a newer one of its batch did that is not in doubt.
             let is_in_doubt =
                 self.doubts.iter().any(|doubt| doubt.version > settled && doubt.fields.contains(field));
             let is_resolved = |since: Version| since <= settled || since.batch == of.batch && !is_in_doubt;
@@ -418,8 +419,8 @@ impl Entry {
         self.refusals.iter().any(|refusal| refusal.version == version)
     }
 
-    /// Newer rows say what was acknowledged, and are not sent: what failed before them is overtaken, and so is what failed
-    /// under their own version before they were corrected.
+    /// Newer rows say what was acknowledged, and are not sent: what failed before them is overtaken, and so is what
+    /// failed under their own version before they were corrected.
     pub(crate) fn confirm(&mut self, facts: &Facts) {
         for (field, (value, version)) in facts {
             if self.holds(*field, value) {

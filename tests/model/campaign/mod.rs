@@ -1,5 +1,5 @@
-//! The model test: random sequences of runs of the real binary on one state directory against two sandboxes, each step held
-//! against a plain model in memory.
+//! The model test: random sequences of runs of the real binary on one state directory against two sandboxes, each
+//! step held against a plain model in memory.
 //!
 //! Shared by the campaign (`tests/model/main.rs`) and the suite (`tests/it/model.rs`). The model is written down from
 //! design.md sections 2 to 4 and uses no part of `src/plan`; of the library it takes the sandbox, the journal for

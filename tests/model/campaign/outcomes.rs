@@ -94,8 +94,8 @@ pub(crate) fn verdict(attempts: &[&RequestView]) -> Option<Outcome> {
 }
 
 /// The outcomes an update may have by its attempts. `is_behind` tells of an earlier update of the subject that met a
-/// conflict: those behind it wait with it. `is_guarded` tells of a run that the guard at first contact has stopped, or may
-/// have stopped before it was killed.
+/// conflict: those behind it wait with it. `is_guarded` tells of a run that the guard at first contact has stopped,
+/// or may have stopped before it was killed.
 fn possible(attempts: &[&RequestView], end: End, is_guarded: bool, is_behind: bool) -> Vec<Outcome> {
     let verdict = verdict(attempts);
     let is_maybe_applied = attempts.iter().any(|request| is_maybe(request));
@@ -117,9 +117,9 @@ fn possible(attempts: &[&RequestView], end: End, is_guarded: bool, is_behind: bo
         (End::Drained, false, None) if is_maybe_applied => vec![exhausted, Outcome::Open],
         (End::Drained, false, None) => vec![Outcome::Untouched],
         (End::Killed, true, _) => vec![Outcome::Untouched, Outcome::Open],
-        // A run that was stopped so withdraws its intents at once, and ends only when all of them are committed and its reports
-        // are written: a kill in between finds the refused as if they had never been sent. What an earlier attempt may have
-        // done stays open then, as below.
+        // A run that was stopped so withdraws its intents at once, and ends only when all of them are committed and
+        // its reports are written: a kill in between finds the refused as if they had never been sent. What an
+        // earlier attempt may have done stays open then, as below.
         (End::Killed, false, Some(refused @ Outcome::Failed(_, false))) if is_guarded => {
             vec![refused, Outcome::Untouched, Outcome::Open]
         }
@@ -137,8 +137,9 @@ fn possible(attempts: &[&RequestView], end: End, is_guarded: bool, is_behind: bo
     possible
 }
 
-/// Every way in which a subject's updates may have ended, where the guard at first contact may have stopped the run or not,
-/// and conflicts were met in it or not. Outcomes are committed in order: behind one that is not, nothing is settled.
+/// Every way in which a subject's updates may have ended, where the guard at first contact may have stopped the run
+/// or not, and conflicts were met in it or not. Outcomes are committed in order: behind one that is not, nothing is
+/// settled.
 pub(crate) fn ways(
     attempts: &[Vec<&RequestView>],
     end: End,

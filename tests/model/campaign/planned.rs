@@ -134,9 +134,10 @@ impl World {
         }
     }
 
-    /// The same where nothing was sent since: a run that only begins another batch, of which nothing is sent, takes from the
-    /// planned one that it is the newest. With `--new-batch` it would be begun anew then, and what is held of it, or was
-    /// acknowledged under `each` and `--full`, would be sent: other rulings than those that were looked at.
+    /// The same where nothing was sent since: a run that only begins another batch, of which nothing is sent, takes
+    /// from the planned one that it is the newest. With `--new-batch` it would be begun anew then, and what is held
+    /// of it, or was acknowledged under `each` and `--full`, would be sent: other rulings than those that were looked
+    /// at.
     fn standing_batch(&self, step: &Step, input: &Input, mark: Mark) -> Expected {
         match (mark.goes_on_with, self.goes_on_with(step, input)) {
             (None, _) => Expected::Works,

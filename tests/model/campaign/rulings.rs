@@ -154,8 +154,8 @@ impl Said {
 /// A subject, its rows and what is said of them, both in the order of versions.
 pub(crate) type Told<'r> = (&'r String, Vec<Valid>, Vec<Said>);
 
-/// Rules on an export, of which some rows are left out. `batch_of` finds the batch of a run that a row was fed back from,
-/// at this target.
+/// Rules on an export, of which some rows are left out. `batch_of` finds the batch of a run that a row was fed back
+/// from, at this target.
 pub(crate) fn plan(
     rows: &[Row],
     filtered: &BTreeSet<u64>,
@@ -321,8 +321,9 @@ impl Subject<'_> {
         overtaken
     }
 
-    /// Whether all of a row is gone because something newer was acknowledged that says the same. A newer row may stand before
-    /// it that sets other fields beside: those are not the row's, and are no reason to call it superseded.
+    /// Whether all of a row is gone because something newer was acknowledged that says the same. A newer row may
+    /// stand before it that sets other fields beside: those are not the row's, and are no reason to call it
+    /// superseded.
     fn was_acknowledged_since(&self, row: &Valid, gone: &BTreeSet<Field>) -> bool {
         let mut gone = gone.clone();
         gone.retain(|field| row.cells.contains_key(field));
@@ -405,7 +406,8 @@ impl Subject<'_> {
         row.cells.keys().copied().filter(is_overtaken).collect()
     }
 
-    /// Whether an update of several of these rows has marked a field with its own version that an older one of them set.
+    /// Whether an update of several of these rows has marked a field with its own version that an older one of them
+    /// set.
     fn is_own_fold(&self, field: Field, newer: Version) -> bool {
         let own: Vec<&Valid> = self.rows.iter().filter(|other| other.version == newer).collect();
         matches!(self.rules.duplicates, Duplicates::Fold | Duplicates::Each)
@@ -514,8 +516,8 @@ impl Subject<'_> {
         said[carrier].carries = Some(sent);
     }
 
-    /// What is sent of an update that has something to send: all of it, or the key and what differs. Fields that earlier
-    /// updates of the batch touch differ when its turn comes, whatever is held now.
+    /// What is sent of an update that has something to send: all of it, or the key and what differs. Fields that
+    /// earlier updates of the batch touch differ when its turn comes, whatever is held now.
     fn sent(&self, facts: &Facts, touched: &BTreeSet<Field>) -> Facts {
         let is_whole = self.rules.is_full || self.rules.laws.has(Flaw::ChangedIsFull);
         if !self.rules.sends_changed || is_whole {

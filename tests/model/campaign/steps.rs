@@ -124,8 +124,8 @@ impl std::fmt::Debug for Step {
 }
 
 impl Step {
-    /// Draws a step. Some of what was in force before stays, and a run that was interrupted is mostly resumed: by the very
-    /// same command, or with the file renamed, re-ordered or edited meanwhile.
+    /// Draws a step. Some of what was in force before stays, and a run that was interrupted is mostly resumed: by the
+    /// very same command, or with the file renamed, re-ordered or edited meanwhile.
     pub(crate) fn draw(chance: &mut Chance, before: Options, is_resume: bool) -> Step {
         let is_resume = is_resume && chance.percent(70);
         let source = match chance.below(100) {
@@ -191,8 +191,8 @@ impl Step {
         Step { command, source, options, retries_failed: true, makes_newest: false, stop, faults }
     }
 
-    /// Whether a column of these rows decides which of a subject's is newer. It does not go together with `each`; a replay
-    /// is told nothing, for its rows have their versions.
+    /// Whether a column of these rows decides which of a subject's is newer. It does not go together with `each`; a
+    /// replay is told nothing, for its rows have their versions.
     pub(crate) fn is_ordered(&self, rows: &[Row]) -> bool {
         let is_each = self.options.duplicates == Duplicates::Each;
         is_ranked(rows) && !is_each && self.command != Command::Replay

@@ -1,5 +1,5 @@
-//! Who takes what another gives up in an export: the order of the two, and the rings in which nobody can be first. A ring is
-//! held back, or broken by clearing one of its subjects of what the others take.
+//! Who takes what another gives up in an export: the order of the two, and the rings in which nobody can be first. A
+//! ring is held back, or broken by clearing one of its subjects of what the others take.
 //!
 //! Not here: values that two subjects claim in the end (`rulings.rs`), whether the order was kept (`order.rs`).
 

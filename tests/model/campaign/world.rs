@@ -1,8 +1,9 @@
 //! The world of a sequence: one state directory, two servers, the exports so far, and the model of it all. A run of the
 //! real binary is started here.
 //!
-//! Not here: what is held against the model afterwards (`after.rs`), everything but exports (`replays.rs`, `planned.rs`,
-//! `upkeep.rs`, `lookup.rs`), the parts of the model (`rulings.rs`, `memory.rs`, `outcomes.rs`, `batches.rs`).
+//! Not here: what is held against the model afterwards (`after.rs`), everything but exports (`replays.rs`,
+//! `planned.rs`, `upkeep.rs`, `lookup.rs`), the parts of the model (`rulings.rs`, `memory.rs`, `outcomes.rs`,
+//! `batches.rs`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -577,8 +578,8 @@ pub(crate) fn key_of(step: &Step, input: &Input) -> Key {
 }
 
 impl Step {
-    /// The step as its command takes it: what is adopted is as it stands at the server, whatever was held, refused or is
-    /// newer.
+    /// The step as its command takes it: what is adopted is as it stands at the server, whatever was held, refused or
+    /// is newer.
     pub(crate) fn as_meant(&self, laws: Laws) -> Step {
         let mut step = self.clone();
         if step.command == Command::Adopt {

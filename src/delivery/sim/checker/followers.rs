@@ -1,5 +1,5 @@
-//! What is promised of updates behind one of their subject that ran out of attempts: they go last, they testify to nothing,
-//! and each is tried as often as the rules say.
+//! What is promised of updates behind one of their subject that ran out of attempts: they go last, they testify to
+//! nothing, and each is tried as often as the rules say.
 //!
 //! Not here: when an update may be exhausted (`checker.rs`).
 

@@ -1,5 +1,5 @@
-//! The checker's books of those that are turned away: whether it seems to be always the same ones, and whether a 429 is a
-//! row's own.
+//! The checker's books of those that are turned away: whether it seems to be always the same ones, and whether a 429
+//! is a row's own.
 //!
 //! Not here: what follows from it (`checker.rs`).
 
@@ -11,14 +11,14 @@ use crate::delivery::outcome::{Outcome, Seen};
 const LONELY_PASSES: u64 = 4;
 pub(super) const LONELY_MIN: u32 = 2;
 
-/// Of so few updates that are left when the input is over nobody else can tell: 429 are their own from the third in a row
-/// without anybody passing, once those have lasted for this part of `outage_max`.
+/// Of so few updates that are left when the input is over nobody else can tell: 429 are their own from the third in a
+/// row without anybody passing, once those have lasted for this part of `outage_max`.
 const LAST_SUBJECTS: usize = 3;
 const LAST_TIMES: u32 = 3;
 const LAST_PART: u64 = 15;
 
-/// It is always the same ones that are turned away, where so many are again after others have passed, and few of them pass:
-/// such a part of those.
+/// It is always the same ones that are turned away, where so many are again after others have passed, and few of them
+/// pass: such a part of those.
 const SAME_PASSES: u64 = 2;
 const SAME_MIN: u64 = 7;
 const SAME_PART: u64 = 2;

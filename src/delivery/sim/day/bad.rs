@@ -43,8 +43,8 @@ pub(super) fn same(dice: &mut Dice) -> Day {
     day
 }
 
-/// A stretch of rows anywhere, for seconds or for minutes; from then on a proxy may turn away what comes too fast, whoever's
-/// it is.
+/// A stretch of rows anywhere, for seconds or for minutes; from then on a proxy may turn away what comes too fast,
+/// whoever's it is.
 pub(super) fn mending(dice: &mut Dice) -> Day {
     let until_ms = dice.one_of(&[5_000, 20_000, 60_000, 600_000]);
     let rate_per_s = dice.one_of(&[5, 50, 400]).min(1_500_000 / until_ms);
@@ -128,8 +128,8 @@ pub(super) fn turned_away(dice: &mut Dice) -> Day {
     day
 }
 
-/// Few or many, in blocks anywhere or here and there; and in some of those days everybody is turned away from a moment on, for
-/// one or more runs.
+/// Few or many, in blocks anywhere or here and there; and in some of those days everybody is turned away from a
+/// moment on, for one or more runs.
 pub(super) fn away(dice: &mut Dice) -> Day {
     let mut day = good_day(dice.between(200, 400));
     let count = day.lines.len() as u64;
@@ -174,8 +174,8 @@ pub(super) fn away(dice: &mut Dice) -> Day {
     day
 }
 
-/// Waves of a few updates, and trouble for everybody in some of them, which begins where others have passed and ends before
-/// the last one, which is large.
+/// Waves of a few updates, and trouble for everybody in some of them, which begins where others have passed and ends
+/// before the last one, which is large.
 pub(super) fn waves(dice: &mut Dice) -> Day {
     let wave = usize::try_from(dice.between(1, 7)).unwrap_or(1);
     let waves = usize::try_from(dice.between(4, 20)).unwrap_or(4);

@@ -22,8 +22,8 @@ impl Subject<'_> {
         })
     }
 
-    /// Fields of a row that are not sent because it was corrected since: those that would undo the correction, or all where
-    /// the row says nothing new.
+    /// Fields of a row that are not sent because it was corrected since: those that would undo the correction, or all
+    /// where the row says nothing new.
     pub(super) fn undone(&self, row: &Valid) -> BTreeSet<Field> {
         if self.rules.laws.has(Flaw::CorrectionsAreUndone) {
             return BTreeSet::new();

@@ -1,4 +1,5 @@
-//! The order of a subject's rows where a column gives it: the ordinals they have, dealt out anew from the oldest to the newest.
+//! The order of a subject's rows where a column gives it: the ordinals they have, dealt out anew from the oldest to
+//! the newest.
 //!
 //! Not here: what follows for rows, which is as for any versions (`rulings.rs`).
 
@@ -8,8 +9,8 @@ use super::super::laws::Flaw;
 use super::super::rows::Row;
 use super::Rules;
 
-/// The ordinals that rows have instead of their own. Rows fed back keep their versions, and rejected ones take part: they may
-/// come back corrected. Rows of the same age stay in the order of the file.
+/// The ordinals that rows have instead of their own. Rows fed back keep their versions, and rejected ones take part:
+/// they may come back corrected. Rows of the same age stay in the order of the file.
 pub(super) fn dealt(rows: &[Row], rules: Rules) -> BTreeMap<u64, u64> {
     let mut dealt = BTreeMap::new();
     if !rules.is_ordered || rules.laws.has(Flaw::AgesPassedOver) {
