@@ -64,7 +64,8 @@
 //! then `sync_data` on the log's own file, then the watermark's. After `kill -9` or power loss the same command again
 //! sends every unacknowledged row and no row whose acknowledgement was committed; updates with an intent and no
 //! outcome are *in doubt*, are named, and are sent again or held, as `in_doubt` says. How many they can be is bounded
-//! by [`deliver::DeliverRules::window`]; what is read ahead while the server is down has no intent until it is sent.
+//! by [`deliver::DeliverRules::window`], besides those that wait for a retry or behind one of their subject; what is
+//! read ahead while the server is down has no intent until it is sent.
 //! Past its bound the log is folded beside the commits; intents still open are carried beside their entries, so that
 //! a later refusal or withdrawal restores what was known. An opening after a kill reads the log once, in stretches on
 //! several threads, and folds it by shares of the subjects' range; beside a run a fold takes one thread and little of

@@ -256,9 +256,10 @@ mod tests {
             // Gaps, rows known to fail for their own sake, and such that were turned away, each more or less often.
             let rows = (first..).zip(rows).filter(|(_, (gap, ..))| *gap > 0);
             let all: BTreeMap<_, _> = rows.map(|(id, (_, own, away))| (id, (own > 3, away > 0))).collect();
-            let looked = are_own_or_between(
-                all.iter().map(|(id, (is_own, is_turned_away))| UsedUp { id: *id, is_own: *is_own, is_turned_away: *is_turned_away }),
-            );
+            let used_up = all.iter().map(|(id, (is_own, is_turned_away))| {
+                UsedUp { id: *id, is_own: *is_own, is_turned_away: *is_turned_away }
+            });
+            let looked = are_own_or_between(used_up);
             prop_assert_eq!(looked, are_own_or_between_by_walking(&all));
         }
     }

@@ -71,8 +71,8 @@ fn fates(ran: &Ran) -> [u64; 4] {
 }
 
 /// Runs the same command three times while everybody is turned away (once in an outage, of which a second run knows
-/// nothing), each of which ends with this code and fails nobody; and once more when nobody is any longer, which finishes
-/// all.
+/// nothing), each of which ends with this code and fails nobody; and once more when nobody is any longer, which
+/// finishes all.
 #[track_caller]
 fn assert_costs_nothing(rows: &Rows, (from, status, code): (u64, u16, i32)) {
     let workspace = facing(rows, dead_from(from, status));

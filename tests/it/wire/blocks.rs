@@ -59,8 +59,8 @@ fn a_block_at_the_head_or_in_the_middle_keeps_nobody_from_being_sent_by_the_seco
                 assert_eq!(by_the_second, u64::from(ROWS - length), "{about}: {codes:?}");
                 let mut failed = runs.last().map_or(0, |ran| ran.rows("failed"));
                 if matches!(codes.last(), Some(5 | 10 | 12)) && length > 20 {
-                    // What is left of many may be the token's, or the address's, until others pass again; and an outage, where
-                    // a busy machine has let all others pass before it showed whose failures these are.
+                    // What is left of many may be the token's, or the address's, until others pass again; and an
+                    // outage, where a busy machine has let all others pass before it showed whose failures these are.
                     workspace.write("next.csv", export(ROWS).replace(",basic", ",gold"));
                     let runs =
                         run_through(&workspace, &["--max-in-flight", in_flight, "--yes", "next.csv"], 4);
