@@ -7,7 +7,7 @@
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
-use reqwest::header::{DATE, USER_AGENT};
+use reqwest::header::{DATE, LOCATION, USER_AGENT};
 use reqwest::tls::TlsInfo;
 use reqwest::{Method, Request};
 
@@ -33,6 +33,8 @@ pub struct Knocked {
     pub date: Option<SystemTime>,
     /// The certificate it showed, where there is TLS and it can be read.
     pub certificate: Option<Certificate>,
+    /// What the answer says that is none of the API's: a proxy's refusal, or the place a redirect names.
+    pub trouble: Option<Trouble>,
 }
 
 /// Why nobody opened.
@@ -84,11 +86,13 @@ pub async fn knock(options: &ClientOptions) -> Result<Knocked, KnockError> {
         }
     };
     let date = response.headers().get(DATE).and_then(|value| value.to_str().ok());
+    let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
     let tls = response.extensions().get::<TlsInfo>().and_then(TlsInfo::peer_certificate);
     Ok(Knocked {
         status: response.status().as_u16(),
         version: format!("{:?}", response.version()),
         date: date.and_then(|text| httpdate::parse_http_date(text).ok()),
         certificate: tls.and_then(Certificate::read),
+        trouble: way.of_answer(response.status().as_u16(), location),
     })
 }

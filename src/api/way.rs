@@ -42,7 +42,7 @@ pub(super) struct Way {
     read_timeout: Option<Duration>,
     timeout: Duration,
     /// What was found when it was last looked why a connection was not made, and when.
-    looked: Arc<Mutex<Option<(Instant, String)>>>,
+    looked: Arc<Mutex<Option<(Instant, Trouble)>>>,
 }
 
 /// How far an attempt had come when it was given up.
@@ -98,8 +98,10 @@ impl Way {
     /// Why an attempt has no answer, not masked yet.
     pub(super) async fn in_words(&self, error: &reqwest::Error, stage: Stage) -> Trouble {
         if error.is_timeout() && !trouble::is_ping(error) && !is_systems(error) {
-            let text = if error.is_connect() { self.unconnected().await } else { self.late(stage) };
-            return Trouble { text, kind: TroubleKind::Connection };
+            if error.is_connect() {
+                return self.unconnected().await;
+            }
+            return Trouble { text: self.late(stage), kind: TroubleKind::Connection };
         }
         let Some(proxy) = &self.proxy else { return trouble::in_words(error, "the server") };
         let told = self.told();
@@ -171,7 +173,7 @@ impl Way {
     }
 
     /// Why no connection was made in time. Whoever asks soon after another one is told what that one found.
-    async fn unconnected(&self) -> String {
+    async fn unconnected(&self) -> Trouble {
         let mut looked = self.looked.lock().await;
         if let Some((_, found)) = looked.as_ref().filter(|(at, _)| at.elapsed() < LOOKS_APART) {
             return found.clone();
@@ -182,7 +184,7 @@ impl Way {
     }
 
     /// Looks why no connection was made in time.
-    async fn look(&self) -> String {
+    async fn look(&self) -> Trouble {
         let within = Shown(self.connect_timeout);
         let told = self.told();
         let (host, port) = match &self.proxy {
@@ -191,26 +193,31 @@ impl Way {
         };
         let until = Instant::now() + Duration::from_millis(LOOK_MS_MAX).min(self.timeout / 10);
         let is_tls = self.endpoint.url().scheme() == "https";
-        let what = match timeout_at(until, lookup_host((host, port))).await {
-            Err(_late) => format!("nobody says which address the name of {told} has"),
-            Ok(Err(error)) => format!("the name of {told} has no address: {error}"),
+        // Who is asked for the connection is in the way where there is a proxy.
+        let kind = if self.proxy.is_some() { TroubleKind::Proxy } else { TroubleKind::Connection };
+        let (kind, what) = match timeout_at(until, lookup_host((host, port))).await {
+            Err(_late) => (kind, format!("nobody says which address the name of {told} has")),
+            Ok(Err(error)) => (kind, format!("the name of {told} has no address: {error}")),
             Ok(Ok(addresses)) => {
                 let addresses: Vec<_> = addresses.collect();
                 match (timeout_at(until, TcpStream::connect(&addresses[..])).await, &self.proxy) {
-                    (Ok(Ok(_)), Some(_)) if is_tls => {
+                    // It may wait for the API behind it.
+                    (Ok(Ok(_)), Some(_)) if is_tls => (
+                        TroubleKind::Connection,
                         format!(
                             "{told} takes connections, and makes no tunnel, or there is no TLS through it"
-                        )
-                    }
-                    (Ok(Ok(_)), None) if is_tls => {
-                        "the server takes connections, and the TLS handshake comes to no end".to_owned()
-                    }
-                    (Ok(Ok(_)), _) => format!("{told} was slow to take a connection"),
-                    (Ok(Err(_)) | Err(_), _) => format!("{told} does not answer at all"),
+                        ),
+                    ),
+                    (Ok(Ok(_)), None) if is_tls => (
+                        kind,
+                        "the server takes connections, and the TLS handshake comes to no end".to_owned(),
+                    ),
+                    (Ok(Ok(_)), _) => (kind, format!("{told} was slow to take a connection")),
+                    (Ok(Err(_)) | Err(_), _) => (kind, format!("{told} does not answer at all")),
                 }
             }
         };
-        format!("no connection within {within} (api.connect_timeout): {what}")
+        Trouble { text: format!("no connection within {within} (api.connect_timeout): {what}"), kind }
     }
 
     /// Which bound ended an attempt whose request had left.

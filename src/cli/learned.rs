@@ -135,13 +135,14 @@ fn turned_away(
 fn is_for_answers(stopped: &Stopped) -> bool {
     matches!(
         stopped,
-        Stopped::Cause(
-            StopCause::TokenRefused
-                | StopCause::Redirected { .. }
-                | StopCause::NothingAccepted { .. }
-                | StopCause::RefusalsInARow { .. }
-                | StopCause::Outage
-        )
+        Stopped::Redirected(_)
+            | Stopped::Cause(
+                StopCause::TokenRefused
+                    | StopCause::Redirected { .. }
+                    | StopCause::NothingAccepted { .. }
+                    | StopCause::RefusalsInARow { .. }
+                    | StopCause::Outage
+            )
     )
 }
 
@@ -180,6 +181,7 @@ fn blamed_lines(delivered: &Delivered, files: &[&str]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::{Trouble, TroubleKind};
 
     fn subject(number: u8) -> SubjectId {
         SubjectId([number; 16])
@@ -211,7 +213,11 @@ mod tests {
         let first = first.unwrap().unwrap();
         assert_eq!(first.subjects, [subject(1), subject(2)]);
         assert!(first.others_passed && first.is_for_others && first.batch == 7);
-        let redirected = stopped(StopCause::Redirected { status: 308 }, &[3, 2], &[2]);
+        let elsewhere = Trouble { text: "a redirect".to_owned(), kind: TroubleKind::Redirect };
+        let redirected = Delivered {
+            stopped: Some(Stopped::Redirected(elsewhere)),
+            ..stopped(StopCause::TokenRefused, &[3, 2], &[2])
+        };
         let second = turned_away(Some(first), &redirected, 7).unwrap().unwrap();
         assert_eq!(second.subjects, [subject(3), subject(2)]);
         assert!(second.others_passed, "in a run of this batch");

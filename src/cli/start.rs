@@ -167,7 +167,9 @@ fn conclude(
     closing: Closing,
 ) -> Result<Exit, Fatal> {
     let finished = reporters.finish();
-    if let Some(fatal) = &ended.fatal {
+    if let Some(fatal) = &mut ended.fatal {
+        let hint = &mut fatal.explanation.hint;
+        *hint = hint.take().map(|hint| report::with_paths(&hint, &finished.summary.files));
         fatal.explanation.print(console, settings.run.json, settings.run.quiet);
     }
     if let Err(fatal) = closing.close()

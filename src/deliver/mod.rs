@@ -42,6 +42,7 @@ pub use self::confirm::{Confirmation, confirm};
 pub use self::fates::Fates;
 pub use self::rows::{RowsError, RowsWritten, WriteRows, write_rows};
 pub use self::superseded::Newer;
+pub use self::tell::way_out;
 
 use self::clears::Cleared;
 use self::driver::{Driver, Job, Wake};
@@ -159,6 +160,8 @@ pub enum Stopped {
     Cause(StopCause),
     /// The API never answered, or does so no more, because of this trouble on the way to it.
     Unreachable(Trouble),
+    /// Answers named another place than the API's address: this one.
+    Redirected(Trouble),
     /// A certificate was not accepted, on this side or the other, before the API had answered anything.
     Untrusted(String),
     /// The operator's.
@@ -179,7 +182,9 @@ impl Stopped {
         match self {
             Stopped::Cause(StopCause::TokenRefused) => Exit::Token,
             Stopped::Cause(StopCause::Outage) | Stopped::Unreachable(_) => Exit::Temporary,
-            Stopped::Cause(StopCause::Redirected { .. }) | Stopped::Untrusted(_) => Exit::Config,
+            Stopped::Cause(StopCause::Redirected { .. }) | Stopped::Redirected(_) | Stopped::Untrusted(_) => {
+                Exit::Config
+            }
             Stopped::Cause(
                 StopCause::NothingAccepted { .. }
                 | StopCause::RefusalsInARow { .. }
@@ -197,7 +202,17 @@ impl Stopped {
 
     /// The answers that stopped the run, if they did.
     fn halt(&self) -> Option<Halt> {
-        let Stopped::Cause(cause) = self else { return None };
+        let cause = match self {
+            Stopped::Cause(cause) => cause,
+            Stopped::Redirected(_) => return Some(Halt::Redirected),
+            Stopped::Unreachable(_)
+            | Stopped::Untrusted(_)
+            | Stopped::Signal(_)
+            | Stopped::Limit(_)
+            | Stopped::Source(_)
+            | Stopped::Journal(_)
+            | Stopped::Internal(_) => return None,
+        };
         match cause {
             StopCause::NothingAccepted { .. } => Some(Halt::NothingAccepted),
             StopCause::RefusalsInARow { .. } => Some(Halt::RefusalsInARow),
@@ -214,10 +229,8 @@ impl Stopped {
                 "renew the token, then run the same command again; nothing is lost, no row was marked failed for it".into()
             }
             Stopped::Cause(StopCause::Outage) => "run the same command again when the API is back; it resumes".into(),
-            Stopped::Cause(StopCause::Redirected { .. }) => {
-                "check api.url: scheme, host, path and its trailing slash, and whether a portal or a proxy answers in its \
-                 place; redirects are never followed, because they would drop the body or leak the token"
-                    .into()
+            Stopped::Cause(StopCause::Redirected { .. }) | Stopped::Redirected(_) => {
+                way_out(TroubleKind::Redirect).into()
             }
             Stopped::Cause(StopCause::NothingAccepted { signature, .. }) if signature.contains(PAGE) => {
                 NO_API.into()
@@ -241,10 +254,10 @@ impl Stopped {
                 "look at failed.csv, then run again, with a larger --max-errors if these failures are acceptable".into()
             }
             Stopped::Unreachable(trouble) => {
-                format!("{}; then run the same command again", tell::way_out(trouble.kind))
+                format!("{}; then run the same command again", way_out(trouble.kind))
             }
             Stopped::Untrusted(_) => {
-                format!("{}; no row was marked failed for it", tell::way_out(TroubleKind::Certificate))
+                format!("{}; no row was marked failed for it", way_out(TroubleKind::Certificate))
             }
             Stopped::Signal(_) => "run the same command again; it resumes".into(),
             Stopped::Limit(_) => "run again without this limit; it resumes".into(),
@@ -283,6 +296,9 @@ impl fmt::Display for Stopped {
             ),
             Stopped::Cause(StopCause::ErrorBudget { failed }) => {
                 write!(f, "more updates failed than max_errors allows ({})", failed.saturating_sub(1))
+            }
+            Stopped::Redirected(trouble) => {
+                write!(f, "the API answered with {}: this is not the endpoint", trouble.text)
             }
             Stopped::Unreachable(trouble) => {
                 write!(f, "the API could not be reached for as long as outage_max: {}", trouble.text)

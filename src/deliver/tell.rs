@@ -20,16 +20,49 @@ const TROUBLES_MAX: usize = 4;
 /// Milliseconds between two signs of life.
 const BEAT_MS: u64 = 1_000;
 
-/// What else than the API answers in its place, or stands before it.
+/// What keeps requests from the API, or answers in its place.
 #[derive(Default)]
 pub(super) struct InTheWay {
-    /// What it is, where the API has not answered since.
+    /// What it was last, where nothing has answered as an API does since.
     latest: Option<Trouble>,
+    /// Where the latest redirect leads.
+    redirect: Option<Trouble>,
     /// Whether a page of HTML was told.
     is_page_told: bool,
 }
 
 impl InTheWay {
+    /// Keeps what an attempt met.
+    fn note(&mut self, seen: &Seen, trouble: Option<&Trouble>) {
+        if let Outcome::Page { signature } = &seen.outcome {
+            self.latest = Some(Trouble { text: signature.clone(), kind: TroubleKind::Page });
+            return;
+        }
+        match trouble.map(|trouble| (trouble.kind, trouble)) {
+            Some((TroubleKind::Redirect, trouble)) => {
+                self.latest = None;
+                self.redirect = Some(trouble.clone());
+            }
+            // Whose head has come has answered, whatever became of its body.
+            Some((TroubleKind::Connection, _)) | None if seen.status.is_some() => self.latest = None,
+            Some((
+                TroubleKind::Connection
+                | TroubleKind::Certificate
+                | TroubleKind::Proxy
+                | TroubleKind::Credentials
+                | TroubleKind::Page,
+                trouble,
+            )) => self.latest = Some(trouble.clone()),
+            None => {}
+        }
+    }
+
+    /// What an outage is told to be, unless it is the API that is not well: where nothing ever answered, whatever was
+    /// met last, which may be a mistyped name; later only what certainly is not the API's.
+    fn outage(&self, is_answered: bool) -> Option<&Trouble> {
+        self.latest.as_ref().filter(|trouble| !is_answered || trouble.kind != TroubleKind::Connection)
+    }
+
     /// Why nothing but probes is sent.
     fn probing(&self) -> &'static str {
         match self.latest.as_ref().map(|trouble| trouble.kind) {
@@ -89,7 +122,7 @@ fn trouble_words(trouble: &Trouble) -> String {
 }
 
 /// What to do about what is in the way.
-pub(super) fn way_out(kind: TroubleKind) -> &'static str {
+pub fn way_out(kind: TroubleKind) -> &'static str {
     match kind {
         TroubleKind::Page => NO_API,
         TroubleKind::Credentials => {
@@ -103,9 +136,11 @@ pub(super) fn way_out(kind: TroubleKind) -> &'static str {
         TroubleKind::Certificate => {
             "check the host in api.url, the authorities in api.ca_file and api.client_certificate, and this machine's clock"
         }
-        TroubleKind::Connection | TroubleKind::Redirect => {
-            "check scheme, host and port in api.url, api.proxy, DNS and the network"
+        TroubleKind::Redirect => {
+            "check api.url: scheme, host, path and its trailing slash, and whether a portal or a proxy answers in its \
+             place; redirects are never followed, because they would drop the body or leak the token"
         }
+        TroubleKind::Connection => "check scheme, host and port in api.url, api.proxy, DNS and the network",
     }
 }
 
@@ -185,17 +220,16 @@ impl Driver<'_, '_> {
 
     /// Stops for what the scheduler has decided.
     pub(super) fn stop_for(&mut self, cause: StopCause) {
-        if cause == StopCause::Outage {
-            return self.stop(self.outage());
-        }
-        self.stop(Stopped::Cause(cause));
-    }
-
-    /// Why the run stops at an outage: nothing ever answered, which has a trouble with a name as a rule, or something
-    /// else than the API did so last, or it is the API that is not well.
-    fn outage(&self) -> Stopped {
-        let trouble = if self.is_answered { self.in_the_way.latest.as_ref() } else { self.troubles.last() };
-        trouble.map_or(Stopped::Cause(StopCause::Outage), |trouble| Stopped::Unreachable(trouble.clone()))
+        let stopped = match &cause {
+            StopCause::Outage => self.in_the_way.outage(self.is_answered).cloned().map(Stopped::Unreachable),
+            StopCause::Redirected { .. } => self.in_the_way.redirect.clone().map(Stopped::Redirected),
+            StopCause::TokenRefused
+            | StopCause::NothingAccepted { .. }
+            | StopCause::RefusalsInARow { .. }
+            | StopCause::SignatureBudget { .. }
+            | StopCause::ErrorBudget { .. } => None,
+        };
+        self.stop(stopped.unwrap_or(Stopped::Cause(cause)));
     }
 
     /// Stops at once for trouble that waiting does not end, a certificate that is not accepted, unless the API has
@@ -209,21 +243,8 @@ impl Driver<'_, '_> {
     /// Keeps what else than the API has answered, or kept the request from it, and says once that it is a page: rows
     /// only wait for it then, and nobody would know why.
     pub(super) fn note_in_the_way(&mut self, seen: &Seen, trouble: Option<&Trouble>) {
-        let Outcome::Page { signature } = &seen.outcome else {
-            match trouble.map(|trouble| (trouble.kind, trouble)) {
-                Some((TroubleKind::Certificate | TroubleKind::Proxy | TroubleKind::Credentials, trouble)) => {
-                    self.in_the_way.latest = Some(trouble.clone())
-                }
-                Some((TroubleKind::Connection | TroubleKind::Redirect | TroubleKind::Page, _)) | None => {
-                    // Without an answer it may be there still.
-                    if seen.status.is_some() {
-                        self.in_the_way.latest = None;
-                    }
-                }
-            }
-            return;
-        };
-        self.in_the_way.latest = Some(Trouble { text: signature.clone(), kind: TroubleKind::Page });
+        self.in_the_way.note(seen, trouble);
+        let Outcome::Page { signature } = &seen.outcome else { return };
         if !std::mem::replace(&mut self.in_the_way.is_page_told, true) {
             self.emitter.emit(Event::Noticed { text: format!("{signature}: {NO_API}") });
         }

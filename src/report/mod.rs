@@ -49,7 +49,7 @@ pub use style::{
     Align, Paint, clean, clock, is_hostile, percent, plural, rate, shell_quote, shell_word, span, table,
     thousands,
 };
-pub use summary::{QUIET_LINES_MAX, quiet, render};
+pub use summary::{QUIET_LINES_MAX, quiet, render, with_paths};
 pub use tools::{
     BatchRecord, ClearedRecord, CompactReport, DiskRecord, FindingRecord, ForgetReport, ForgetRunsReport,
     StatsReport, TargetRecord, VerifyReport,

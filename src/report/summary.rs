@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use crate::exit::Exit;
-use crate::report::model::{GateRecord, PlaceRecord, Reason, RowCounts, Summary, complaint_id};
+use crate::report::model::{FileRecord, GateRecord, PlaceRecord, Reason, RowCounts, Summary, complaint_id};
 use crate::report::rows::RowFileKind;
 use crate::report::style::{Align, Paint, clean, clock, plural, rate, span, table, thousands};
 use crate::report::survey_text;
@@ -15,6 +15,12 @@ pub const QUIET_LINES_MAX: usize = 10;
 
 /// Lines of them that the summary may take; the rest is the error printer's.
 const QUIET_SUMMARY_LINES_MAX: usize = 7;
+
+/// Kinds of what was rejected, or failed, that a line of them tells.
+const QUIET_KINDS_MAX: usize = 3;
+
+/// What stands before the name of a file of the run in hints and next steps.
+const WORDS_BEFORE_FILES: [&str; 4] = ["look at ", "correct ", "decide in ", "with the run's "];
 
 /// Reasons, warnings or complaints listed one by one; the rest is counted in one line.
 pub(super) const REASONS_SHOWN_MAX: usize = 10;
@@ -88,28 +94,58 @@ pub fn quiet(summary: &Summary) -> String {
         });
     }
     lines.extend(summary.gates.iter().filter(|gate| !gate.overridden).take(1).map(gate_line));
-    if let Some(first) = summary.rejections.first() {
-        let say = says(first);
-        lines.push(format!(
-            "rejected: {} × {}{say} (first: {})",
-            first.count,
-            clean(&first.code),
-            file_and_line(&first.first)
-        ));
-    }
-    if let Some(first) = summary.signatures.first() {
-        let signature = shortened(&first.signature);
-        let first_at = file_and_line(&first.first);
-        lines.push(format!("failed: {} × {signature} (first: {first_at})", first.count));
-    }
+    let rejections = summary.rejections.iter().enumerate().map(|(nth, reason)| {
+        // What the code means is told of the most frequent alone.
+        let say = if nth == 0 { says(reason) } else { String::new() };
+        (reason.count, format!("{}{say}", clean(&reason.code)), &reason.first)
+    });
+    lines.extend(kinds("rejected:", rejections));
+    let complaints = summary.signatures.iter();
+    let complaints =
+        complaints.map(|complaint| (complaint.count, shortened(&complaint.signature), &complaint.first));
+    lines.extend(kinds("failed:", complaints));
     lines.extend(alert);
     if let Some(next) = summary.next.first() {
-        lines.push(format!("next: {}", clean(next)));
+        lines.push(format!("next: {}", clean(&with_paths(next, &summary.files))));
     }
     lines.truncate(QUIET_SUMMARY_LINES_MAX);
     let mut text = String::new();
     for line in lines {
         push(&mut text, &line);
+    }
+    text
+}
+
+/// One line of the most frequent kinds, each with its count and first place, and the count of the others; none where
+/// there is no kind.
+fn kinds<'a>(label: &str, kinds: impl Iterator<Item = (u64, String, &'a PlaceRecord)>) -> Option<String> {
+    let kinds: Vec<_> = kinds.collect();
+    let (told, rest) = kinds.split_at(kinds.len().min(QUIET_KINDS_MAX));
+    let mut parts: Vec<String> = told
+        .iter()
+        .map(|(count, what, first)| {
+            format!("{} × {what} (first: {})", thousands(*count), file_and_line(first))
+        })
+        .collect();
+    if !rest.is_empty() {
+        let more = u64::try_from(rest.len()).unwrap_or(u64::MAX);
+        let rows = rest.iter().map(|(count, ..)| count).sum();
+        parts.push(format!("{} ({})", plural(more, "more kind"), plural(rows, "row")));
+    }
+    (!parts.is_empty()).then(|| format!("{label} {}", parts.join(" · ")))
+}
+
+/// A text that tells to look at files of the run by name, with their paths: whoever reads it may read nothing else. An
+/// input may have the name of such a file, so that only the words in front of a name tell which one is meant.
+pub fn with_paths(text: &str, files: &[FileRecord]) -> String {
+    let mut text = text.to_owned();
+    for file in files.iter().filter(|file| file.name != file.path) {
+        if text.contains(&file.path) {
+            continue;
+        }
+        for words in WORDS_BEFORE_FILES {
+            text = text.replacen(&format!("{words}{}", file.name), &format!("{words}{}", file.path), 1);
+        }
     }
     text
 }

@@ -3,9 +3,9 @@
 use std::fs;
 use std::process::{Command, Stdio};
 
-use simsync::sandbox::Faults;
+use simsync::sandbox::{Faults, Shares};
 
-use crate::support::{TOKEN, Workspace, binary, export, finish};
+use crate::support::{Ran, TOKEN, Workspace, binary, export, finish};
 
 #[test]
 fn a_limit_on_file_sizes_is_an_error_with_words() {
@@ -217,4 +217,78 @@ fn one_of_a_thing_is_told_in_the_singular() {
         let rejected = workspace.last_run_file("rejected.csv").unwrap_or_default();
         assert!(!rejected.contains("1 cells"), "{rejected}");
     }
+}
+
+/// A quiet `sync` of `crm.csv` for people.
+fn quietly(workspace: &Workspace, args: &[&str]) -> Ran {
+    let url = workspace.sandbox.url();
+    let all = [&["sync", "-q", "--api-url", &url, "--rate", "unlimited", "crm.csv"], args].concat();
+    workspace.run(&all)
+}
+
+#[test]
+fn a_quiet_run_says_where_it_was_redirected_to() {
+    let workspace = Workspace::with(Faults {
+        shares: Shares { redirect_307: 1.0, ..Shares::default() },
+        ..Faults::default()
+    });
+    workspace.write("crm.csv", export(4));
+    let ran = quietly(&workspace, &[]).expect(10);
+    let place = workspace.sandbox.url().replace("device_app_user_update/", "moved/");
+    let error =
+        format!("error: the API answered with a redirect to {place} (HTTP 307): this is not the endpoint");
+    assert!(ran.stderr.contains(&error), "{}", ran.stderr);
+    assert!(ran.stderr.contains("redirects are never followed"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_quiet_run_tells_the_kinds_of_what_was_rejected_and_failed_with_their_counts() {
+    let workspace = Workspace::with(Faults {
+        subject_statuses: [("C-000000", 422), ("C-000001", 422), ("C-000002", 404)]
+            .map(|(subject, status)| (subject.to_owned(), status))
+            .into(),
+        ..Faults::default()
+    });
+    let bad = "B-0,,12345,basic\nB-1,,12345,basic\nB-2,12ab,,basic\n,,356868000041410,basic\n               B-4,,000000000000000,basic\nB-5,,35686800004141x,basic\n";
+    workspace.write("crm.csv", export(9) + bad);
+    let ran = quietly(&workspace, &["--max-in-flight", "1"]).expect(3);
+    let line = |label: &str| ran.stderr.lines().find(|line| line.starts_with(label)).unwrap().to_owned();
+    let rejected = line("rejected: 2 × imei.length, ");
+    assert!(rejected.contains(" (first: crm.csv:11) · 1 × "), "{rejected}");
+    assert_eq!(rejected.matches(" × ").count(), 3, "{rejected}");
+    assert!(rejected.ends_with(" · 2 more kinds (2 rows)"), "{rejected}");
+    let failed = line("failed: 2 × 422 ");
+    assert!(failed.contains(" (first: crm.csv:2) · 1 × 404 "), "{failed}");
+    assert!(failed.ends_with(" (first: crm.csv:4)"), "{failed}");
+}
+
+#[test]
+fn a_quiet_run_names_the_path_of_every_file_it_tells_to_look_at() {
+    let workspace = Workspace::new();
+    let bad: String = (0..30).map(|row| format!("B-{row},12ab,,basic\n")).collect();
+    workspace.write("crm.csv", export(9) + &bad);
+    let path = |name: &str| {
+        let dir = workspace.run_dirs().pop().unwrap();
+        let run = dir.file_name().unwrap().to_string_lossy().into_owned();
+        format!("./simsync-state/runs/{run}/{name}")
+    };
+    let gated = quietly(&workspace, &[]).expect(4);
+    let hint = format!("hint: look at {} and correct the export", path("rejected.csv"));
+    assert!(gated.stderr.contains(&hint), "{}", gated.stderr);
+    workspace.write("crm.csv", "crm id,tier\nX-1,basic\nX-2,basic\nX-3,basic\n");
+    workspace.fault(Faults { subject_statuses: [("X-2".to_owned(), 422)].into(), ..Faults::default() });
+    let budget = quietly(&workspace, &["--max-errors", "0", "--max-in-flight", "1"]).expect(4);
+    let looks = format!("look at {}", path("failed.csv"));
+    assert!(budget.stderr.contains(&format!("hint: {looks}, then")), "{}", budget.stderr);
+    assert!(budget.stderr.contains(&format!("next: {looks}; run `")), "{}", budget.stderr);
+    let failed = quietly(&workspace, &[]).expect(3);
+    let next = format!("next: correct {} where it is wrong", path("failed.csv"));
+    assert!(failed.stderr.contains(&next), "{}", failed.stderr);
+    // An input of the same name is that input.
+    fs::rename(workspace.path("crm.csv"), workspace.path("failed.csv")).unwrap();
+    workspace.write("crm.csv", "crm id,tier\n");
+    let limited =
+        quietly(&workspace, &["failed.csv", "--full", "--max-rows", "2", "--max-in-flight", "1"]).expect(8);
+    let next = limited.stderr.lines().find(|line| line.starts_with("next: ")).unwrap();
+    assert!(next.contains("crm.csv failed.csv --full"), "{next}");
 }

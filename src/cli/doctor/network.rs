@@ -9,9 +9,12 @@ use std::time::SystemTime;
 use tokio::runtime::{Builder, Runtime};
 
 use super::{CONNECT, DNS, failed};
-use crate::api::{self, ClientOptions, Endpoint, KNOCK_TIMEOUT_MS, KnockError, Knocked};
+use crate::api::{
+    self, ClientOptions, Endpoint, KNOCK_TIMEOUT_MS, KnockError, Knocked, Trouble, TroubleKind,
+};
 use crate::cli::fatal::Fatal;
 use crate::cli::parts;
+use crate::deliver::way_out;
 use crate::engine::clock;
 use crate::exit::Exit;
 use crate::report::CheckRecord;
@@ -91,8 +94,15 @@ fn options(settings: &Settings, endpoint: Endpoint) -> Result<ClientOptions, Fat
 
 /// What an answer tells.
 fn opened(knocked: &Knocked, now_s: i64) -> CheckRecord {
-    let Knocked { status, version, certificate, .. } = knocked;
+    let Knocked { status, version, certificate, trouble, .. } = knocked;
+    // Who asks for credentials keeps a run from the API until it gets them, and the run ends as this does.
+    if let Some(Trouble { text, kind: kind @ TroubleKind::Credentials }) = trouble {
+        return CheckRecord::failed(CONNECT, Exit::Temporary, text, way_out(*kind));
+    }
     let mut says = format!("answers {status} to a HEAD without the token, by {version}");
+    if let Some(trouble) = trouble {
+        says.push_str(&format!(": {}", trouble.text));
+    }
     let mut hints = Vec::new();
     if let Some(certificate) = certificate {
         let names = match certificate.names.join(", ") {
@@ -110,7 +120,6 @@ fn opened(knocked: &Knocked, now_s: i64) -> CheckRecord {
             hints.push("it redirects: check scheme, host and path in api.url, and the slash at its end")
         }
         404 | 410 => hints.push("it may not know the path: check api.url"),
-        407 => hints.push("the proxy wants credentials: put them into api.proxy"),
         429 => hints.push("it is pushing back: a run would wait"),
         500.. => hints.push("it is not well: a run would wait, and end with 5 after outage_max"),
         _ => {}
@@ -125,18 +134,23 @@ fn opened(knocked: &Knocked, now_s: i64) -> CheckRecord {
 fn closed(error: &KnockError) -> CheckRecord {
     let says = error.to_string();
     match error {
-        KnockError::NotConnected(trouble) if trouble.may_pass() => CheckRecord::failed(
-            CONNECT,
-            Exit::Temporary,
-            says,
-            "check scheme, host and port in api.url, api.proxy, the network, and whether the API is up",
-        ),
-        KnockError::NotConnected(_) | KnockError::Client(_) => CheckRecord::failed(
-            CONNECT,
-            Exit::Config,
-            says,
-            "check the host in api.url, api.ca_file and api.client_certificate, and this machine's clock",
-        ),
+        KnockError::NotConnected(trouble) => {
+            let exit = if trouble.may_pass() { Exit::Temporary } else { Exit::Config };
+            let hint = match trouble.kind {
+                TroubleKind::Connection => {
+                    "check scheme, host and port in api.url, api.proxy, the network, and whether the API is up"
+                }
+                TroubleKind::Certificate
+                | TroubleKind::Proxy
+                | TroubleKind::Credentials
+                | TroubleKind::Redirect
+                | TroubleKind::Page => way_out(trouble.kind),
+            };
+            CheckRecord::failed(CONNECT, exit, says, hint)
+        }
+        KnockError::Client(_) => {
+            CheckRecord::failed(CONNECT, Exit::Config, says, way_out(TroubleKind::Certificate))
+        }
         KnockError::NoAnswer(_) => {
             CheckRecord::warning(CONNECT, says, Some("the API may answer updates alone; --probe FILE tells"))
         }
@@ -157,18 +171,28 @@ mod tests {
             let certificate =
                 Certificate { expires_s: NOW_S + days * 86_400, names: vec!["gate.example".to_owned()] };
             let certificate = Some(certificate);
-            opened(&Knocked { status, version: "HTTP/1.1".to_owned(), date: None, certificate }, NOW_S)
+            let version = "HTTP/1.1".to_owned();
+            opened(&Knocked { status, version, date: None, certificate, trouble: None }, NOW_S)
         };
         for status in [200, 204, 401, 403, 405] {
             assert_eq!(of(status, 90).status, CheckStatus::Ok, "{status}");
         }
-        for (status, says) in
-            [(301, "redirects"), (404, "path"), (407, "proxy"), (429, "back"), (503, "well")]
-        {
+        for (status, says) in [(301, "redirects"), (404, "path"), (429, "back"), (503, "well")] {
             let record = of(status, 90);
             assert_eq!(record.status, CheckStatus::Warning, "{status}");
             assert!(record.hint.expect("a hint").contains(says), "{status}");
         }
+        let text = "the proxy asks".to_owned();
+        let refused = Knocked {
+            status: 407,
+            version: "HTTP/1.1".to_owned(),
+            date: None,
+            certificate: None,
+            trouble: Some(Trouble { text, kind: TroubleKind::Credentials }),
+        };
+        let refused = opened(&refused, NOW_S);
+        assert_eq!((refused.status, refused.exit_code), (CheckStatus::Failed, Some(Exit::Temporary.code())));
+        assert!(refused.hint.expect("a hint").contains("api.proxy"));
         let soon = of(200, 3);
         assert_eq!(soon.status, CheckStatus::Warning);
         assert!(soon.says.contains("gate.example") && soon.hint.expect("a hint").contains("expires soon"));

@@ -5,18 +5,23 @@ use std::net::{TcpListener, TcpStream};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 
+use serde_json::Value;
+
 use super::peer::{Authority, Peer, Security};
 use crate::support::{Ran, TOKEN, Workspace, export, finish};
 
 /// What no output may hold.
 const SECRET: &str = "hunter2";
 
+/// After how many requests which answer is given, ascending.
+type Turns = Arc<Mutex<Vec<(usize, &'static str)>>>;
+
 /// A proxy that answers the whole way itself (a forward proxy) or connects to a peer, whatever it is asked for.
 struct Proxy {
     port: u16,
     heads: Arc<Mutex<Vec<String>>>,
-    /// From which request on another answer is given, and which.
-    turn: Arc<Mutex<Option<(usize, &'static str)>>>,
+    /// From which requests on other answers are given, and which.
+    turns: Turns,
 }
 
 impl Proxy {
@@ -25,20 +30,20 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let heads = Arc::new(Mutex::new(Vec::new()));
-        let turn = Arc::new(Mutex::new(None));
-        let (told, turns) = (Arc::clone(&heads), Arc::clone(&turn));
+        let turns = Turns::default();
+        let (told, later) = (Arc::clone(&heads), Arc::clone(&turns));
         std::thread::spawn(move || {
             for stream in listener.incoming() {
-                let (stream, told, turns) = (stream.unwrap(), Arc::clone(&told), Arc::clone(&turns));
-                std::thread::spawn(move || serve(stream, to, (answer, &turns), &told));
+                let (stream, told, later) = (stream.unwrap(), Arc::clone(&told), Arc::clone(&later));
+                std::thread::spawn(move || serve(stream, to, (answer, &later), &told));
             }
         });
-        Proxy { port, heads, turn }
+        Proxy { port, heads, turns }
     }
 
-    /// After so many requests it gives this answer.
+    /// After so many requests, more than at the turn before, it gives this answer.
     fn turn(&self, after: usize, answer: &'static str) {
-        *self.turn.lock().unwrap() = Some((after, answer));
+        self.turns.lock().unwrap().push((after, answer));
     }
 
     fn url(&self, credentials: &str) -> String {
@@ -50,10 +55,10 @@ impl Proxy {
     }
 }
 
-/// An answer, and the one that follows it at a request.
-type Answers<'a> = (&'static str, &'a Mutex<Option<(usize, &'static str)>>);
+/// An answer, and those that follow it.
+type Answers<'a> = (&'static str, &'a Turns);
 
-fn serve(stream: TcpStream, to: Option<u16>, (answer, turn): Answers<'_>, told: &Mutex<Vec<String>>) {
+fn serve(stream: TcpStream, to: Option<u16>, (answer, turns): Answers<'_>, told: &Mutex<Vec<String>>) {
     let mut reader = BufReader::new(stream.try_clone().unwrap());
     let mut writer = stream;
     loop {
@@ -77,13 +82,16 @@ fn serve(stream: TcpStream, to: Option<u16>, (answer, turn): Answers<'_>, told: 
             head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse::<usize>().ok());
         let mut body = vec![0; length.unwrap_or_default()];
         reader.read_exact(&mut body).unwrap();
-        let turned = turn.lock().unwrap().filter(|(after, _)| told.lock().unwrap().len() > *after);
+        let asked = told.lock().unwrap().len();
+        let turned = turns.lock().unwrap().iter().rfind(|(after, _)| asked > *after).copied();
         let answer = turned.map_or(answer, |(_, answer)| answer);
         writer.write_all(answer.as_bytes()).unwrap_or_default();
     }
 }
 
 const CREATED: &str = "HTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\n{}";
+/// Nothing, on a connection that stays open.
+const SILENCE: &str = "";
 const ASKS_FOR_CREDENTIALS: &str = "HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n";
 
 /// An endpoint that no name server knows; only a proxy answers for it.
@@ -234,6 +242,49 @@ fn a_proxy_that_refuses_in_the_middle_of_a_run_is_what_is_told_and_not_the_api()
     let ran = finish(sync(&workspace, NOWHERE)).expect(5).expect_books();
     assert!(ran.stdout.contains("a proxy is in the way, probing"), "{}", ran.stdout);
     assert!(!ran.stdout.contains("server is failing"), "{}", ran.stdout);
+}
+
+#[test]
+fn a_silence_after_a_proxys_refusal_is_told_as_the_silence() {
+    // What is told at the end is what was met last, whatever was met first, and whether or not it was met before.
+    for answered_first in [false, true] {
+        let proxy = Proxy::start(None, if answered_first { CREATED } else { SILENCE });
+        proxy.turn(1, ASKS_FOR_CREDENTIALS);
+        proxy.turn(2, SILENCE);
+        let workspace = workspace(&format!("timeout = \"200ms\"\nproxy = \"{}\"\n", proxy.url("")));
+        let mut command = sync(&workspace, NOWHERE);
+        command.args(["--max-in-flight", "1"]);
+        let hasty = [("BACKOFF_INITIAL", "10ms"), ("BACKOFF_MAX", "50ms"), ("OUTAGE_MAX", "2s")];
+        command.envs(hasty.map(|(name, value)| (format!("SIMSYNC_DELIVERY_{name}"), value)));
+        let ran = finish(command).expect(5).expect_books();
+        assert!(proxy.heads().len() > 3, "{answered_first}");
+        let stopped = ran.summary()["stopped"].to_string();
+        let why =
+            if answered_first { "the API is down or keeps pushing back" } else { "no head of an answer" };
+        assert!(stopped.contains(why), "{answered_first}: {stopped}");
+        assert!(!ran.stderr.contains("user name and password"), "{}", ran.stderr);
+    }
+}
+
+#[test]
+fn a_doctor_behind_a_proxy_that_wants_credentials_ends_as_a_run_would() {
+    for url in [NOWHERE.to_owned(), NOWHERE.replace("http:", "https:")] {
+        let proxy = Proxy::start(None, ASKS_FOR_CREDENTIALS);
+        let workspace = workspace(&format!("proxy = \"{}\"\n", proxy.url(&format!("jane:{SECRET}@"))));
+        workspace.write("ca.pem", Authority::new("ours").pem());
+        let mut command = workspace.command(&["doctor", "--json", "--api-url", &url]);
+        command.env("SIMSYNC_API_CA_FILE", workspace.path("ca.pem"));
+        let ran = finish(command).expect(5);
+        let lines: Vec<Value> = ran.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let found = lines.iter().find(|line| line["check"] == "connect").unwrap();
+        assert_eq!(found["status"], "failed", "{found}");
+        let says = found["says"].as_str().unwrap();
+        let why = format!("the proxy http://********@127.0.0.1:{} does not accept the user name", proxy.port);
+        assert!(says.contains(&why), "{says}");
+        let hint = found["hint"].as_str().unwrap();
+        assert!(hint.contains("give api.proxy the user name and password"), "{hint}");
+        assert_silent(&ran);
+    }
 }
 
 #[test]
