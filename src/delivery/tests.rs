@@ -10,6 +10,7 @@ use crate::update::FieldSet;
 mod away;
 mod bad;
 mod days;
+mod desk;
 mod elapsed;
 mod followers;
 mod health;
@@ -20,15 +21,7 @@ mod slowing;
 mod suspects;
 mod trial;
 
-/// A scheduler with a clock of its own, and everything it ever said.
-struct Desk {
-    scheduler: Scheduler,
-    now_ms: u64,
-    generation: u64,
-    verdicts: Vec<(UpdateId, Verdict)>,
-    actions: Vec<Action>,
-    wakes: u32,
-}
+use desk::Desk;
 
 fn subject(number: u64) -> SubjectId {
     SubjectId(u128::from(number).to_be_bytes())
@@ -36,114 +29,6 @@ fn subject(number: u64) -> SubjectId {
 
 fn proven() -> DeliveryRules {
     DeliveryRules { proven: true, adapts: false, ..DeliveryRules::default() }
-}
-
-impl Desk {
-    fn new(rules: DeliveryRules) -> Desk {
-        let scheduler = Scheduler::new(rules, 0);
-        Desk { scheduler, now_ms: 0, generation: 0, verdicts: Vec::new(), actions: Vec::new(), wakes: 0 }
-    }
-
-    /// A desk whose server has answered well once.
-    fn warm(rules: DeliveryRules) -> Desk {
-        let mut desk = Desk::new(rules);
-        desk.offer(1_000_000, 1_000_000);
-        desk.send(1_000_000);
-        desk.answer(1_000_000, Outcome::Acknowledged);
-        desk.verdicts.clear();
-        desk.actions.clear();
-        desk
-    }
-
-    fn offer(&mut self, id: UpdateId, subject_number: u64) {
-        self.scheduler.offer(Offer { id, subject: subject(subject_number), chronic: false });
-    }
-
-    fn offer_chronic(&mut self, id: UpdateId) {
-        self.scheduler.offer(Offer { id, subject: subject(id), chronic: true });
-    }
-
-    /// Everything the scheduler gives out now.
-    fn send_all(&mut self) -> Vec<UpdateId> {
-        let promised = self.scheduler.sendable(self.now_ms);
-        let sent: Vec<UpdateId> =
-            std::iter::from_fn(|| self.scheduler.next(self.now_ms)).map(|attempt| attempt.id).collect();
-        assert_eq!(sent.len(), promised, "sendable() foretells next()");
-        sent
-    }
-
-    fn send(&mut self, id: UpdateId) -> Attempt {
-        let attempt = self.scheduler.next(self.now_ms).expect("something to send");
-        assert_eq!(attempt.id, id);
-        attempt
-    }
-
-    fn answer(&mut self, id: UpdateId, outcome: Outcome) {
-        self.answer_under(self.generation, id, outcome);
-    }
-
-    /// A failure under a status of its own.
-    fn answer_with(&mut self, id: UpdateId, outcome: Outcome, status: Option<u16>) {
-        let seen = Seen { status, outcome, quota: None, token_generation: self.generation };
-        let decision = self.scheduler.on_outcome(id, seen, self.now_ms, 1.0);
-        self.hear(decision);
-    }
-
-    fn answer_under(&mut self, generation: u64, id: UpdateId, outcome: Outcome) {
-        let seen = Seen { status: status(&outcome), outcome, quota: None, token_generation: generation };
-        let decision = self.scheduler.on_outcome(id, seen, self.now_ms, 1.0);
-        self.hear(decision);
-    }
-
-    fn hear(&mut self, decision: Decision) {
-        self.verdicts.extend(decision.verdicts);
-        self.actions.extend(decision.actions);
-    }
-
-    /// Lets time pass to the next moment the scheduler waits for.
-    fn wake(&mut self) {
-        self.wakes += 1;
-        assert!(self.wakes < 10_000, "this goes on for ever");
-        self.now_ms = self.scheduler.wake_at(self.now_ms).expect("something to wait for").max(self.now_ms);
-        self.tick();
-    }
-
-    /// Nothing more comes.
-    fn end_of_input(&mut self) {
-        let decision = self.scheduler.end_of_input();
-        self.hear(decision);
-    }
-
-    fn tick(&mut self) {
-        let decision = self.scheduler.on_tick(self.now_ms);
-        self.hear(decision);
-    }
-
-    /// The latest verdict of an update.
-    fn verdict(&self, id: UpdateId) -> Option<&Verdict> {
-        self.verdicts.iter().rev().find(|(of, _)| *of == id).map(|(_, verdict)| verdict)
-    }
-
-    fn failure(&self, id: UpdateId) -> &Failure {
-        match self.verdict(id) {
-            Some(Verdict::Failed(failure) | Verdict::Deferred(failure)) => failure,
-            other => panic!("update {id} has no failure but {other:?}"),
-        }
-    }
-
-    fn stops(&self) -> Vec<&StopCause> {
-        let causes = self.actions.iter().map(|action| match action {
-            Action::Stop(cause) => Some(cause),
-            Action::RereadToken
-            | Action::QuietStarted { .. }
-            | Action::QuietEnded
-            | Action::BreakerOpened
-            | Action::BreakerClosed
-            | Action::NobodyPasses
-            | Action::GuardReleased => None,
-        });
-        causes.flatten().collect()
-    }
 }
 
 fn status(outcome: &Outcome) -> Option<u16> {

@@ -13,11 +13,6 @@ fn forbidden() -> Outcome {
     Outcome::Forbidden { signature: "403 #".into() }
 }
 
-fn failed_ones(desk: &Desk) -> Vec<UpdateId> {
-    let failed = desk.verdicts.iter().filter(|(_, verdict)| matches!(verdict, Verdict::Failed(_)));
-    failed.map(|(id, _)| *id).collect()
-}
-
 /// Answers all that is sent alike, and reads the token again where that is asked for.
 fn answer_all(desk: &mut Desk, outcome: &Outcome, changed: bool) {
     for _ in 0..100 {
@@ -27,10 +22,7 @@ fn answer_all(desk: &mut Desk, outcome: &Outcome, changed: bool) {
         if desk.scheduler.condition(desk.now_ms) != Condition::AwaitingToken {
             return;
         }
-        let generation = desk.generation + u64::from(changed);
-        desk.generation = generation;
-        let decision = desk.scheduler.on_token(Ok(TokenRead { generation, changed }), desk.now_ms);
-        desk.hear(decision);
+        desk.reread(desk.generation + u64::from(changed), changed);
     }
     panic!("this goes on for ever");
 }
@@ -46,7 +38,7 @@ fn those_turned_away_before_and_again_when_nobody_else_is_left_are_no_less_the_t
                 desk.end_of_input();
                 answer_all(&mut desk, &outcome, changed);
                 let about = format!("{outcome:?} {changed} {have_passed}");
-                assert_eq!((desk.stops().len(), failed_ones(&desk)), (1, vec![]), "{about}");
+                assert_eq!((desk.stops().len(), desk.failed_ones()), (1, vec![]), "{about}");
                 assert_eq!(desk.scheduler.still_away().len(), 30, "{about}");
             }
         }
@@ -61,7 +53,7 @@ fn that_one_of_them_passes_says_nothing_of_the_others() {
         let first = desk.scheduler.next(0).expect("an attempt").id;
         desk.answer(first, Outcome::Acknowledged);
         answer_all(&mut desk, &outcome, false);
-        assert_eq!((desk.stops().len(), failed_ones(&desk)), (1, vec![]), "{outcome:?}");
+        assert_eq!((desk.stops().len(), desk.failed_ones()), (1, vec![]), "{outcome:?}");
         assert_eq!(desk.scheduler.still_away().len(), 29);
     }
 }
@@ -74,7 +66,7 @@ fn few_left_alone_have_failed_when_the_run_is_continued_and_nobody_else_is_left(
             let mut desk = Desk::new(rules).with_last(0..3 + others);
             answer_all(&mut desk, &outcome, false);
             let about = format!("{outcome:?} {are_left_alone} {others}");
-            assert_eq!(failed_ones(&desk).len(), if have_failed { 3 } else { 0 }, "{about}");
+            assert_eq!(desk.failed_ones().len(), if have_failed { 3 } else { 0 }, "{about}");
             assert_eq!(desk.stops().len(), usize::from(!have_failed), "{about}");
             if have_failed {
                 assert!(!desk.failure(0).signature.contains("alone"), "{:?}", desk.failure(0));
@@ -92,7 +84,7 @@ fn few_that_wait_for_each_other_are_not_left_alone() {
             desk.scheduler.note_linked(are_linked);
             let mut desk = desk.with_last(0..3);
             answer_all(&mut desk, &outcome, false);
-            assert_eq!(failed_ones(&desk).len(), if are_linked { 0 } else { 3 }, "{outcome:?} {are_linked}");
+            assert_eq!(desk.failed_ones().len(), if are_linked { 0 } else { 3 }, "{outcome:?} {are_linked}");
             assert_eq!(desk.stops().len(), usize::from(are_linked), "{outcome:?} {are_linked}");
         }
     }
@@ -109,7 +101,7 @@ fn two_that_are_redirected_and_wait_for_each_other_show_a_wrong_address_but_for_
         desk.end_of_input();
         answer_all(&mut desk, &Outcome::Redirected, false);
         let have_failed = !are_linked || chronic;
-        assert_eq!(failed_ones(&desk).len(), if have_failed { 2 } else { 0 }, "{are_linked} {chronic}");
+        assert_eq!(desk.failed_ones().len(), if have_failed { 2 } else { 0 }, "{are_linked} {chronic}");
         assert_eq!(desk.stops().len(), usize::from(!have_failed), "{are_linked} {chronic}");
     }
 }
@@ -135,7 +127,7 @@ fn those_turned_away_in_an_earlier_batch_have_failed_where_others_have_passed_si
             let mut desk = desk.with_last(0..3);
             answer_all(&mut desk, &outcome, false);
             let about = format!("{outcome:?} {were_before} {is_same_token} {have_passed}");
-            assert_eq!(failed_ones(&desk).len(), if have_failed { 3 } else { 0 }, "{about}");
+            assert_eq!(desk.failed_ones().len(), if have_failed { 3 } else { 0 }, "{about}");
             assert_eq!(desk.stops().len(), usize::from(!have_failed), "{about}");
         }
     }
@@ -184,7 +176,7 @@ fn nothing_is_marked_failed_at_first_contact_where_all_that_is_left_was_refused_
     while let Some(attempt) = desk.scheduler.next(0) {
         desk.answer(attempt.id, Outcome::Refused { signature: "422 #".into() });
     }
-    assert_eq!((desk.stops().len(), failed_ones(&desk)), (1, vec![]));
+    assert_eq!((desk.stops().len(), desk.failed_ones()), (1, vec![]));
     assert_eq!(desk.scheduler.blamed().len(), 5);
 }
 
@@ -200,7 +192,7 @@ fn others_are_tried_from_anywhere_when_half_of_what_says_enough_is_refused_at_fi
         desk.answer(attempt.id, if is_wrong { refused } else { Outcome::Acknowledged });
         assert!(sent <= 100);
     }
-    assert_eq!((desk.stops().len(), failed_ones(&desk).len()), (0, 40));
+    assert_eq!((desk.stops().len(), desk.failed_ones().len()), (0, 40));
 }
 
 /// Who was turned away is no less an update: an outage is none of its.
@@ -217,7 +209,7 @@ fn an_outage_costs_those_turned_away_no_attempt() {
             desk.wake();
         }
     }
-    assert_eq!((desk.stops(), failed_ones(&desk)), (vec![&StopCause::Outage], vec![]));
+    assert_eq!((desk.stops(), desk.failed_ones()), (vec![&StopCause::Outage], vec![]));
     assert!(!desk.scheduler.blamed().is_empty());
 }
 
@@ -230,7 +222,7 @@ fn redirects_in_a_row_are_the_rows_where_others_from_anywhere_pass() {
         desk.answer(attempt.id, if is_moved { Outcome::Redirected } else { Outcome::Acknowledged });
     }
     desk.end_of_input();
-    assert_eq!((desk.stops().len(), failed_ones(&desk).len()), (0, 30));
+    assert_eq!((desk.stops().len(), desk.failed_ones().len()), (0, 30));
 
     // An address that has moved before the last ones costs them nothing.
     for left in 3..12 {
@@ -240,7 +232,7 @@ fn redirects_in_a_row_are_the_rows_where_others_from_anywhere_pass() {
             desk.answer(attempt.id, Outcome::Redirected);
         }
         desk.end_of_input();
-        assert_eq!((desk.stops().len(), failed_ones(&desk)), (1, vec![]), "{left}");
+        assert_eq!((desk.stops().len(), desk.failed_ones()), (1, vec![]), "{left}");
     }
 }
 
@@ -250,5 +242,5 @@ fn few_that_are_redirected_and_left_alone_have_not_failed_when_the_run_is_contin
     let rules = DeliveryRules { turned_away: turned_away(0..3, true), ..proven() };
     let mut desk = Desk::new(rules).with_last(0..3);
     answer_all(&mut desk, &Outcome::Redirected, false);
-    assert_eq!((desk.stops().len(), failed_ones(&desk)), (1, vec![]));
+    assert_eq!((desk.stops().len(), desk.failed_ones()), (1, vec![]));
 }

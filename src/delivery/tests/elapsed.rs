@@ -127,9 +127,7 @@ fn the_clock_stands_still_while_a_token_is_awaited() {
     desk.send(2);
     desk.answer(2, Outcome::TokenRefused);
     desk.now_ms += 2 * MAX_MS;
-    let decision = desk.scheduler.on_token(Ok(TokenRead { generation: 1, changed: true }), desk.now_ms);
-    desk.hear(decision);
-    desk.generation = 1;
+    desk.reread(1, true);
     pass_what_waits(&mut desk);
     fail_again(&mut desk);
     assert_goes_on(&desk);

@@ -2,18 +2,6 @@
 
 use super::*;
 
-fn reread(desk: &mut Desk, generation: u64, changed: bool) {
-    if changed {
-        desk.generation = generation;
-    }
-    let decision = desk.scheduler.on_token(Ok(TokenRead { generation, changed }), desk.now_ms);
-    desk.hear(decision);
-}
-
-fn rereads(desk: &Desk) -> usize {
-    desk.actions.iter().filter(|action| **action == Action::RereadToken).count()
-}
-
 #[test]
 fn a_429_quiets_everybody_and_the_row_goes_first_at_no_cost() {
     let mut desk = Desk::warm(DeliveryRules { attempts_max: 1, max_in_flight: 2, ..proven() });
@@ -75,15 +63,15 @@ fn a_401_pauses_all_rereads_once_and_costs_no_row_anything() {
     for id in 0..4 {
         desk.answer(id, Outcome::TokenRefused);
     }
-    assert_eq!(rereads(&desk), 1);
+    assert_eq!(desk.rereads(), 1);
     assert_eq!(desk.scheduler.condition(0), Condition::AwaitingToken);
     desk.now_ms += 100_000;
     assert_eq!(desk.send_all(), Vec::<u64>::new());
     assert_eq!(desk.scheduler.wake_at(desk.now_ms), None, "time alone changes nothing");
-    reread(&mut desk, 1, true);
+    desk.reread(1, true);
     // The fifth was sent under the old token: it simply goes again.
     desk.answer_under(0, 4, Outcome::TokenRefused);
-    assert_eq!(rereads(&desk), 1);
+    assert_eq!(desk.rereads(), 1);
     let attempt = desk.send(4);
     assert_eq!((attempt.attempt, attempt.token_generation), (2, 1));
     assert_eq!(desk.send_all(), Vec::<u64>::new(), "one by one until the new token has passed");
@@ -135,7 +123,7 @@ fn a_new_token_refused_before_anything_passed_stops_and_one_that_worked_does_not
         desk.offer(1, 1);
         desk.send(1);
         desk.answer(1, Outcome::TokenRefused);
-        reread(&mut desk, 1, true);
+        desk.reread(1, true);
         desk.send(1);
         if has_passed {
             desk.answer(1, Outcome::Acknowledged);
@@ -146,7 +134,7 @@ fn a_new_token_refused_before_anything_passed_stops_and_one_that_worked_does_not
             desk.answer(1, Outcome::TokenRefused);
             desk.end_of_input();
         }
-        assert_eq!(rereads(&desk), if has_passed { 2 } else { 1 });
+        assert_eq!(desk.rereads(), if has_passed { 2 } else { 1 });
         assert_eq!(desk.stops().len(), usize::from(!has_passed));
     }
 }

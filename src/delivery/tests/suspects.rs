@@ -2,23 +2,6 @@
 
 use super::*;
 
-fn reread(desk: &mut Desk, generation: u64, changed: bool) {
-    if changed {
-        desk.generation = generation;
-    }
-    let decision = desk.scheduler.on_token(Ok(TokenRead { generation, changed }), desk.now_ms);
-    desk.hear(decision);
-}
-
-fn rereads(desk: &Desk) -> usize {
-    desk.actions.iter().filter(|action| **action == Action::RereadToken).count()
-}
-
-fn failed_ones(desk: &Desk) -> Vec<UpdateId> {
-    let failed = desk.verdicts.iter().filter(|(_, verdict)| matches!(verdict, Verdict::Failed(_)));
-    failed.map(|(id, _)| *id).collect()
-}
-
 fn offer_all(desk: &mut Desk, ids: std::ops::Range<u64>) {
     ids.for_each(|id| desk.offer(id, id));
 }
@@ -31,12 +14,12 @@ fn a_403_is_the_rows_when_one_that_was_sent_later_passes() {
     desk.answer(0, forbidden());
     assert_eq!(desk.verdict(0), Some(&Verdict::Withheld));
     desk.answer(1, Outcome::Acknowledged);
-    assert_eq!(failed_ones(&desk), Vec::<u64>::new(), "sent before the refusal was known");
+    assert_eq!(desk.failed_ones(), Vec::<u64>::new(), "sent before the refusal was known");
     desk.offer(2, 2);
     desk.send(2);
     desk.answer(2, Outcome::Acknowledged);
     assert_eq!(desk.failure(0).kind, FailureKind::Refused);
-    assert_eq!(rereads(&desk), 0);
+    assert_eq!(desk.rereads(), 0);
 }
 
 #[test]
@@ -46,11 +29,11 @@ fn a_403_with_nobody_left_is_the_rows_where_others_have_passed_and_the_tokens_ot
     desk.end_of_input();
     desk.send(1);
     desk.answer(1, forbidden());
-    assert_eq!((failed_ones(&desk), rereads(&desk)), (vec![], 1), "not before the token was read again");
-    reread(&mut desk, 0, false);
+    assert_eq!((desk.failed_ones(), desk.rereads()), (vec![], 1), "not before the token was read again");
+    desk.reread(0, false);
     desk.send(1);
     desk.answer(1, forbidden());
-    assert_eq!((failed_ones(&desk), rereads(&desk)), (vec![1], 1));
+    assert_eq!((desk.failed_ones(), desk.rereads()), (vec![1], 1));
 
     let mut desk = Desk::new(proven());
     desk.offer(1, 1);
@@ -58,9 +41,9 @@ fn a_403_with_nobody_left_is_the_rows_where_others_have_passed_and_the_tokens_ot
     desk.send(1);
     desk.answer(1, forbidden());
     assert_eq!(desk.verdict(1), Some(&Verdict::RetryIn { delay_ms: 0 }));
-    assert_eq!(rereads(&desk), 1);
+    assert_eq!(desk.rereads(), 1);
     assert_eq!(desk.scheduler.wake_at(0), None, "the token is awaited");
-    reread(&mut desk, 1, true);
+    desk.reread(1, true);
     desk.send(1);
     desk.answer(1, forbidden());
     assert_eq!(desk.stops(), [&StopCause::TokenRefused]);
@@ -78,9 +61,9 @@ fn a_403_for_everybody_in_the_middle_is_the_tokens_and_fails_nobody() {
             sent += 1;
             desk.answer(attempt.id, forbidden());
         }
-        assert_eq!((rereads(&desk), sent, failed_ones(&desk)), (1, 20, vec![]), "bounded");
+        assert_eq!((desk.rereads(), sent, desk.failed_ones()), (1, 20, vec![]), "bounded");
         assert_eq!(desk.send_all(), Vec::<u64>::new());
-        reread(&mut desk, 1, changed);
+        desk.reread(1, changed);
         let mut again = 0;
         while let Some(attempt) = desk.scheduler.next(0) {
             again += 1;
@@ -88,7 +71,7 @@ fn a_403_for_everybody_in_the_middle_is_the_tokens_and_fails_nobody() {
         }
         assert_eq!(again, if changed { 60 } else { 5 }, "a few others are tried, one by one");
         assert_eq!(desk.stops().len(), usize::from(!changed));
-        assert_eq!(failed_ones(&desk), Vec::<u64>::new());
+        assert_eq!(desk.failed_ones(), Vec::<u64>::new());
         assert_eq!(desk.scheduler.unsent().len(), if changed { 0 } else { 60 });
     }
 }
@@ -101,11 +84,11 @@ fn rows_that_are_forbidden_here_and_there_never_pause_the_run() {
         assert!(attempt.attempt <= 2, "once more and no more");
         desk.answer(attempt.id, if attempt.id % 10 == 9 { Outcome::Acknowledged } else { forbidden() });
     }
-    assert_eq!((rereads(&desk), failed_ones(&desk).len()), (0, 81));
+    assert_eq!((desk.rereads(), desk.failed_ones().len()), (0, 81));
     // After the last one that passed nobody shows that the token is still good.
     desk.end_of_input();
     refuse_all(&mut desk, &forbidden(), false);
-    assert_eq!((rereads(&desk), failed_ones(&desk).len(), desk.stops().len()), (1, 90, 0));
+    assert_eq!((desk.rereads(), desk.failed_ones().len(), desk.stops().len()), (1, 90, 0));
 }
 
 #[test]
@@ -114,8 +97,8 @@ fn a_401_for_one_row_while_others_pass_under_the_same_token_is_that_rows() {
     offer_all(&mut desk, 0..4);
     desk.send(0);
     desk.answer(0, Outcome::TokenRefused);
-    assert_eq!(rereads(&desk), 1);
-    reread(&mut desk, 0, false);
+    assert_eq!(desk.rereads(), 1);
+    desk.reread(0, false);
     assert_eq!(desk.send_all(), [0], "one at a time");
     desk.answer(0, Outcome::TokenRefused);
     let other = desk.send_all();
@@ -123,7 +106,7 @@ fn a_401_for_one_row_while_others_pass_under_the_same_token_is_that_rows() {
     desk.answer(other[0], Outcome::Acknowledged);
     assert_eq!(desk.failure(0).kind, FailureKind::Refused);
     assert_eq!(desk.send_all().len(), 2);
-    assert_eq!((rereads(&desk), desk.stops().len()), (1, 0));
+    assert_eq!((desk.rereads(), desk.stops().len()), (1, 0));
 }
 
 #[test]
@@ -134,7 +117,7 @@ fn a_401_for_everybody_stops_after_a_few_others_from_anywhere_under_the_same_tok
         offer_all(&mut desk, 0..100);
         let sent: Vec<UpdateId> = (0..8).map(|_| desk.scheduler.next(0).expect("an attempt").id).collect();
         sent.iter().for_each(|id| desk.answer_under(0, *id, Outcome::TokenRefused));
-        reread(&mut desk, u64::from(changed), changed);
+        desk.reread(u64::from(changed), changed);
         let mut tried = Vec::new();
         while let Some(attempt) = desk.scheduler.next(0) {
             assert!(desk.scheduler.next(0).is_none(), "one by one");
@@ -146,7 +129,7 @@ fn a_401_for_everybody_stops_after_a_few_others_from_anywhere_under_the_same_tok
             tried[0] < 8 && tried[1..].iter().any(|id| *id > 50),
             "the first again, then from anywhere: {tried:?}"
         );
-        assert_eq!((failed_ones(&desk), rereads(&desk)), (vec![], 1));
+        assert_eq!((desk.failed_ones(), desk.rereads()), (vec![], 1));
         assert_eq!(desk.scheduler.blamed().len(), 12, "those who were answered so");
         assert_eq!(desk.scheduler.unsent().len(), 100);
     }
@@ -160,14 +143,14 @@ fn a_401_for_everybody_from_the_first_on_asks_nobody_who_was_not_on_the_wire() {
         offer_all(&mut desk, 0..9);
         let sent: Vec<UpdateId> = (0..4).map(|_| desk.scheduler.next(0).expect("an attempt").id).collect();
         sent[..answered].iter().for_each(|id| desk.answer(*id, Outcome::TokenRefused));
-        reread(&mut desk, 0, false);
+        desk.reread(0, false);
         for id in &sent[answered..] {
             assert!(desk.scheduler.next(0).is_none(), "{answered}");
             desk.answer(*id, Outcome::TokenRefused);
         }
         assert_eq!(desk.stops(), [&StopCause::TokenRefused], "{answered}");
         assert!(desk.scheduler.next(0).is_none(), "{answered}");
-        assert_eq!((failed_ones(&desk), desk.scheduler.unsent().len()), (vec![], 9), "{answered}");
+        assert_eq!((desk.failed_ones(), desk.scheduler.unsent().len()), (vec![], 9), "{answered}");
     }
 }
 
@@ -183,7 +166,7 @@ fn several_403_in_a_row_that_pass_by_themselves_cost_nobody_its_verdict() {
     desk.offer(20, 20);
     desk.send(20);
     desk.answer(20, Outcome::Acknowledged);
-    assert_eq!((rereads(&desk), failed_ones(&desk)), (0, vec![]));
+    assert_eq!((desk.rereads(), desk.failed_ones()), (0, vec![]));
     let again = desk.send_all();
     assert_eq!(again.len(), 12, "each once more");
     // The last one is forbidden on its own: refused again, it has failed as soon as one that was sent later passes.
@@ -192,7 +175,7 @@ fn several_403_in_a_row_that_pass_by_themselves_cost_nobody_its_verdict() {
     desk.offer(21, 21);
     desk.send(21);
     desk.answer(21, Outcome::Acknowledged);
-    assert_eq!((rereads(&desk), failed_ones(&desk)), (0, vec![11]));
+    assert_eq!((desk.rereads(), desk.failed_ones()), (0, vec![11]));
     assert_eq!(desk.send_all(), Vec::<u64>::new());
 }
 
@@ -212,8 +195,8 @@ fn refused_twice(changed: bool) -> Desk {
         desk.answer(id, forbidden());
     }
     // The token may have been revoked since the last one passed.
-    assert_eq!((rereads(&desk), failed_ones(&desk).len()), (1, 0));
-    reread(&mut desk, u64::from(changed), changed);
+    assert_eq!((desk.rereads(), desk.failed_ones().len()), (1, 0));
+    desk.reread(u64::from(changed), changed);
     desk
 }
 
@@ -224,8 +207,8 @@ fn those_refused_twice_have_failed_where_nobody_is_left() {
         while let Some(attempt) = desk.scheduler.next(0) {
             desk.answer(attempt.id, forbidden());
         }
-        assert_eq!((rereads(&desk), desk.stops().len()), (1, 0), "{changed}");
-        assert_eq!(failed_ones(&desk).len(), 2, "{changed}");
+        assert_eq!((desk.rereads(), desk.stops().len()), (1, 0), "{changed}");
+        assert_eq!(desk.failed_ones().len(), 2, "{changed}");
     }
 }
 
@@ -236,7 +219,7 @@ fn those_refused_twice_are_synced_under_a_new_token_that_may() {
         desk.answer(attempt.id, Outcome::Acknowledged);
     }
     assert!(desk.scheduler.is_idle() && desk.stops().is_empty());
-    assert_eq!(failed_ones(&desk), [0; 0]);
+    assert_eq!(desk.failed_ones(), [0; 0]);
 }
 
 /// Nobody can tell it from one that may not be touched: 403 for one row while others pass fails that row alone.
@@ -253,20 +236,20 @@ fn a_lone_403_among_rows_that_pass_is_refused_alone_though_it_may_be_a_blip() {
     desk.offer(6, 6);
     desk.send(6);
     desk.answer(6, Outcome::Acknowledged);
-    assert_eq!((failed_ones(&desk), rereads(&desk)), (vec![2], 0));
+    assert_eq!((desk.failed_ones(), desk.rereads()), (vec![2], 0));
     assert_eq!(desk.failure(2).kind, FailureKind::Refused);
 }
 
 /// Answers all that is sent with a refusal, and reads the token again where that is asked for.
 fn refuse_all(desk: &mut Desk, outcome: &Outcome, changed: bool) {
     for _ in 0..100 {
-        let asked = rereads(desk);
+        let asked = desk.rereads();
         while let Some(attempt) = desk.scheduler.next(0) {
             desk.answer(attempt.id, outcome.clone());
         }
-        if rereads(desk) > asked || desk.scheduler.condition(0) == Condition::AwaitingToken {
+        if desk.rereads() > asked || desk.scheduler.condition(0) == Condition::AwaitingToken {
             assert_eq!(desk.scheduler.wake_at(0), None, "the token is awaited");
-            reread(desk, desk.generation + u64::from(changed), changed);
+            desk.reread(desk.generation + u64::from(changed), changed);
         } else {
             return;
         }
@@ -287,8 +270,8 @@ fn nothing_but_chronic_rows_that_are_turned_away_have_failed() {
         (0..30).for_each(|id| desk.offer_chronic(id));
         desk.end_of_input();
         refuse_all(&mut desk, &outcome, changed);
-        assert_eq!((desk.stops().len(), failed_ones(&desk).len()), (0, 30), "{outcome:?} {changed}");
-        assert!(rereads(&desk) <= 1, "{outcome:?} {changed}");
+        assert_eq!((desk.stops().len(), desk.failed_ones().len()), (0, 30), "{outcome:?} {changed}");
+        assert!(desk.rereads() <= 1, "{outcome:?} {changed}");
         assert_eq!(desk.scheduler.blamed(), Vec::<UpdateId>::new());
     }
 }
@@ -302,7 +285,7 @@ fn chronic_rows_do_not_hide_that_the_token_is_refused_for_all_others() {
         desk.end_of_input();
         refuse_all(&mut desk, &outcome, false);
         assert_eq!(desk.stops(), [&StopCause::TokenRefused], "{outcome:?}");
-        assert_eq!((failed_ones(&desk), desk.scheduler.unsent().len()), (vec![], 35), "{outcome:?}");
+        assert_eq!((desk.failed_ones(), desk.scheduler.unsent().len()), (vec![], 35), "{outcome:?}");
     }
 }
 
@@ -316,7 +299,7 @@ fn the_last_one_alone_has_failed_where_others_have_passed_and_several_wait_for_t
             refuse_all(&mut desk, &outcome, changed);
             let stops = usize::from(left > 1);
             assert_eq!(desk.stops().len(), stops, "{outcome:?} {left} {changed}");
-            assert_eq!(failed_ones(&desk).len(), 1 - stops, "{outcome:?} {left} {changed}");
+            assert_eq!(desk.failed_ones().len(), 1 - stops, "{outcome:?} {left} {changed}");
             let are_blamed = desk.scheduler.blamed().len() >= stops * 2;
             assert!(are_blamed, "{outcome:?} {left} {changed}: {:?}", desk.scheduler.blamed());
         }
@@ -346,7 +329,7 @@ fn one_after_the_other_turned_away_at_the_end_of_a_pass_each_is_several_turned_a
             desk.scheduler.begin_pass(usize::MAX);
         }
         let failed = if is_passed_between { vec![1, 2] } else { vec![1] };
-        assert_eq!(failed_ones(&desk), failed, "{outcome:?}");
+        assert_eq!(desk.failed_ones(), failed, "{outcome:?}");
         assert_eq!(desk.stops().len(), usize::from(!is_passed_between), "{outcome:?}");
     }
 }
@@ -365,12 +348,12 @@ fn what_a_row_met_under_the_token_before_is_not_held_against_it_under_a_new_one(
     for id in desk.send_all() {
         desk.answer(id, Outcome::TokenRefused);
     }
-    reread(&mut desk, 1, true);
+    desk.reread(1, true);
     for outcome in [forbidden(), Outcome::Acknowledged] {
         let id = desk.send_all()[0];
         desk.answer(id, outcome);
     }
-    assert_eq!(failed_ones(&desk), [0; 0], "nobody had passed under it yet");
+    assert_eq!(desk.failed_ones(), [0; 0], "nobody had passed under it yet");
     for id in desk.send_all() {
         desk.answer(id, Outcome::Acknowledged);
     }
@@ -436,14 +419,14 @@ fn a_403_under_a_new_token_that_nobody_has_passed_under_yet_is_tried_once_more()
             id
         });
         let last = again.last().expect("twenty");
-        assert_eq!(rereads(&desk), 1);
-        reread(&mut desk, 1, true);
+        assert_eq!(desk.rereads(), 1);
+        desk.reread(1, true);
         let first = desk.send_all()[0];
         assert_eq!(first, last, "the first of those that were refused");
         desk.answer(first, forbidden());
         while let [id] = desk.send_all()[..] {
             desk.answer(id, if id == first && is_own { forbidden() } else { Outcome::Acknowledged });
         }
-        assert_eq!(failed_ones(&desk), if is_own { vec![first] } else { vec![] });
+        assert_eq!(desk.failed_ones(), if is_own { vec![first] } else { vec![] });
     }
 }

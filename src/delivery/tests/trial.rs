@@ -12,18 +12,6 @@ fn answers() -> [Outcome; 3] {
     ]
 }
 
-fn reread(desk: &mut Desk, changed: bool) {
-    desk.generation += u64::from(changed);
-    let read = TokenRead { generation: desk.generation, changed };
-    let decision = desk.scheduler.on_token(Ok(read), desk.now_ms);
-    desk.hear(decision);
-}
-
-fn failed_ones(desk: &Desk) -> Vec<UpdateId> {
-    let failed = desk.verdicts.iter().filter(|(_, verdict)| matches!(verdict, Verdict::Failed(_)));
-    failed.map(|(id, _)| *id).collect()
-}
-
 #[test]
 fn nothing_but_rows_that_are_refused_for_what_they_say_does_not_crawl_after_the_token_was_read_again() {
     for outcome in answers() {
@@ -33,7 +21,7 @@ fn nothing_but_rows_that_are_refused_for_what_they_say_does_not_crawl_after_the_
             desk.end_of_input();
             desk.send(0);
             desk.answer(0, Outcome::TokenRefused);
-            reread(&mut desk, changed);
+            desk.reread(desk.generation + u64::from(changed), changed);
             let mut one_by_one = 0;
             let rest = loop {
                 let sent = desk.send_all();
@@ -55,10 +43,10 @@ fn nothing_but_rows_that_are_refused_for_what_they_say_does_not_crawl_after_the_
             if !changed {
                 // Nobody is left: once more, and it has failed alone.
                 assert_eq!(desk.scheduler.condition(0), Condition::AwaitingToken, "{about}");
-                reread(&mut desk, false);
+                desk.reread(desk.generation, false);
                 desk.send(0);
                 desk.answer(0, Outcome::TokenRefused);
-                assert!(failed_ones(&desk).contains(&0), "{about}");
+                assert!(desk.failed_ones().contains(&0), "{about}");
             }
             assert!(desk.stops().is_empty() && desk.scheduler.is_idle(), "{about}");
         }
@@ -88,14 +76,15 @@ fn a_refused_token_among_rows_that_are_refused_for_what_they_say_costs_nobody_it
                     }
                     if desk.scheduler.condition(0) == Condition::AwaitingToken {
                         rereads += 1;
-                        reread(&mut desk, rereads <= renewals);
+                        let changed = rereads <= renewals;
+                        desk.reread(desk.generation + u64::from(changed), changed);
                     }
                     turns += 1;
                     assert!(turns < 10_000, "this goes on for ever");
                 }
                 let about = format!("{outcome:?} {healthy_of} {renewals}: {rereads} times");
                 assert_eq!(desk.stops(), [&StopCause::TokenRefused], "{about}");
-                assert!(failed_ones(&desk).iter().all(|id| !is_healthy(*id)), "{about}");
+                assert!(desk.failed_ones().iter().all(|id| !is_healthy(*id)), "{about}");
                 assert!(rereads <= 10, "{about}");
             }
         }
