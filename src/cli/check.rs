@@ -6,7 +6,7 @@ use super::CheckArgs;
 use super::common::{console, report_options, unused_columns};
 use super::explain;
 use super::fatal::Fatal;
-use super::job::require_left;
+use super::job::{no_rows, require_left};
 use super::key::{self, KeyChoice};
 use super::parts;
 use super::verdicts::Output;
@@ -115,7 +115,7 @@ fn read(
     }
     if survey.rows() == 0 {
         if settings.input.require_rows {
-            return Err(Fatal::new(Exit::Input, "the input has no rows", "check the export"));
+            return Err(Fatal::new(Exit::Input, no_rows(inputs), "check the export"));
         }
         emitter.emit(Event::Noticed { text: "the input has no rows; there is nothing to check".into() });
     }

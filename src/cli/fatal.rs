@@ -14,7 +14,7 @@ use crate::fields::RuleSetError;
 use crate::input::SourceError;
 use crate::journal::{JournalError, JournalErrorKind};
 use crate::plan::BesideError;
-use crate::report::{Explanation, ReportError};
+use crate::report::{Explanation, FileRecord, ReportError, with_paths};
 use crate::settings::ConfigError;
 use crate::survey::{Emitter, FinishError, GatherError, SurveyError};
 
@@ -45,6 +45,12 @@ impl Fatal {
             self.explanation.hint = Some(hint + &more);
         }
         self
+    }
+
+    /// With the paths of the run's files that its hint names.
+    pub(super) fn name_files(&mut self, files: &[FileRecord]) {
+        let hint = &mut self.explanation.hint;
+        *hint = hint.take().map(|hint| with_paths(&hint, files));
     }
 
     fn of(exit: Exit, error: &(dyn Error + 'static), hint: impl Into<String>) -> Fatal {

@@ -96,19 +96,30 @@ impl Closing {
 }
 
 /// Tells when there is no row: as an error where rows are required, as a note otherwise.
-fn require_rows(survey: &Gather, settings: &Settings, emitter: &mut Emitter<'_>) -> Result<(), Fatal> {
+fn require_rows(
+    survey: &Gather,
+    inputs: &Inputs,
+    settings: &Settings,
+    emitter: &mut Emitter<'_>,
+) -> Result<(), Fatal> {
     if survey.rows() > 0 {
         return Ok(());
     }
     if settings.input.require_rows {
         return Err(Fatal::new(
             Exit::Input,
-            "the input has no rows",
+            no_rows(inputs),
             "check the export; without --require-rows an empty input is a success with a warning",
         ));
     }
     emitter.emit(Event::Noticed { text: "the input has no rows; there is nothing to do".into() });
     Ok(())
+}
+
+/// That there is no row, and where.
+pub(super) fn no_rows(inputs: &Inputs) -> String {
+    let names: Vec<&str> = inputs.files().iter().map(|file| file.name.as_str()).collect();
+    format!("the input has no rows: {}", names.join(", "))
 }
 
 /// Tells when a filter left out every row: as an error where rows are required, as a note otherwise.
@@ -326,7 +337,7 @@ impl Job<'_> {
         )?;
         let columns = survey::mapped_columns(&self.inputs);
         emitter.emit(Event::ColumnsMapped { columns, key: judge.key_field(), key_by: "" });
-        require_rows(&survey, self.settings, emitter)?;
+        require_rows(&survey, &self.inputs, self.settings, emitter)?;
         require_left(&survey, self.settings, emitter)?;
         Ok(survey)
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::common::{print, report_options};
 use super::fatal::Fatal;
 use super::plan_file::Task;
-use super::start::job_command;
+use super::start::{job_command, options_text};
 use super::{Cli, Command, ConfigCommand, check, demo, doctor, journal, lookup, parts, replay, serve};
 use crate::engine::signals;
 use crate::exit::Exit;
@@ -17,6 +17,12 @@ use crate::settings::{self, Flags, Surroundings};
 
 /// What a hint about an input says where the command typed belongs.
 const HINT_COMMAND: &str = "simsync COMMAND -";
+
+/// Commands as hints name them that look into a state directory.
+const LOOKING: [&str; 3] = ["`simsync runs`", "`simsync show latest`", "`simsync journal verify`"];
+
+/// Options that say which one that is.
+const PLACES: [&str; 2] = ["--config", "--state"];
 
 /// Runs a parsed command line to its exit code. `args` are as typed, the program's name first, to be named in hints.
 pub fn run(cli: &Cli, args: &[OsString]) -> Exit {
@@ -37,8 +43,27 @@ pub fn run(cli: &Cli, args: &[OsString]) -> Exit {
         if let (Some(hint), Some(command)) = (&mut fatal.explanation.hint, command) {
             *hint = hint.replace(HINT_COMMAND, &format!("simsync {command} -"));
         }
+        fatal.explanation.hint = fatal.explanation.hint.map(|hint| placed(hint, args));
         fatal.explanation.print(&Console::stderr(&ReportOptions::of_process()), is_json, is_quiet);
         fatal.exit
+    })
+}
+
+/// A hint whose commands look where the command that was typed has looked.
+fn placed(hint: String, args: &[OsString]) -> String {
+    let words: Vec<String> = args.iter().map(|arg| arg.to_string_lossy().into_owned()).collect();
+    let mut places: Vec<&str> = Vec::new();
+    for (nth, word) in words.iter().enumerate() {
+        let is_joined = |name: &&str| word.strip_prefix(*name).is_some_and(|rest| rest.starts_with('='));
+        if PLACES.contains(&word.as_str()) {
+            places.extend(words[nth..].iter().take(2).map(String::as_str));
+        } else if PLACES.iter().any(is_joined) {
+            places.push(word);
+        }
+    }
+    let places = options_text(places);
+    LOOKING.iter().fold(hint, |hint, command| {
+        hint.replace(command, &format!("{}{places}`", command.trim_end_matches('`')))
     })
 }
 

@@ -168,8 +168,7 @@ fn conclude(
 ) -> Result<Exit, Fatal> {
     let finished = reporters.finish();
     if let Some(fatal) = &mut ended.fatal {
-        let hint = &mut fatal.explanation.hint;
-        *hint = hint.take().map(|hint| report::with_paths(&hint, &finished.summary.files));
+        fatal.name_files(&finished.summary.files);
         fatal.explanation.print(console, settings.run.json, settings.run.quiet);
     }
     if let Err(fatal) = closing.close()
@@ -178,11 +177,16 @@ fn conclude(
         fatal.explanation.print(console, settings.run.json, settings.run.quiet);
         ended.exit = if ended.exit == Exit::Success { fatal.exit } else { ended.exit };
     }
-    match finished.problem {
+    let problem = finished.problem.map(|problem| {
+        let mut fatal = Fatal::from(problem);
+        fatal.name_files(&finished.summary.files);
+        fatal
+    });
+    match problem {
         // A report that could not be written does not undo the run, but it must not pass as a success either.
-        Some(problem) if ended.exit == Exit::Success => Err(problem.into()),
-        Some(problem) => {
-            Fatal::from(problem).explanation.print(console, settings.run.json, settings.run.quiet);
+        Some(fatal) if ended.exit == Exit::Success => Err(fatal),
+        Some(fatal) => {
+            fatal.explanation.print(console, settings.run.json, settings.run.quiet);
             Ok(ended.exit)
         }
         None => Ok(ended.exit),

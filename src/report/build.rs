@@ -1,22 +1,22 @@
-//! Fills the summary from the numbers of a run: names instead of indexes, texts beside rule codes, and what to do next.
+//! Fills the summary from the numbers of a run: names instead of indexes, and texts beside rule codes.
 //!
-//! Not here: counting (`stats.rs`), the shape (`model.rs`), rendering (`summary.rs`).
+//! Not here: counting (`stats.rs`), what to do next (`next.rs`), the shape (`model.rs`), rendering (`summary.rs`).
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::event::{AlarmFacts, ChangeSample, FieldChange, Halt, MappedColumn, PlanFacts, PlanRows};
+use crate::event::{AlarmFacts, ChangeSample, FieldChange, MappedColumn, PlanFacts, PlanRows};
 use crate::exit::Exit;
-use crate::ledger::FailureKind;
 use crate::report::model::{
     AlarmRecord, ChangeRecord, ClearRecord, ColumnRecord, Complaint, FieldReason, FileRecord, GateRecord,
     InputRecord, ObstacleRecord, PlaceRecord, PlanCounts, PlanRecord, Reason, RowCounts, SCHEMA_VERSION,
     SampleRecord, SkippedRecord, Summary,
 };
-use crate::report::options::{NextCommands, ReportOptions, RuleText};
+use crate::report::next::next_steps;
+use crate::report::options::{ReportOptions, RuleText};
 use crate::report::rows::WrittenFile;
-use crate::report::style::{percent, plural, shell_quote, thousands};
+use crate::report::style::{percent, plural, thousands};
 use crate::row::Place;
 use crate::stats::{PLACES_MAX, Rows, Stats, Tallies};
 use crate::update::{FIELD_COUNT, FieldKind};
@@ -390,185 +390,6 @@ fn files(notes: &Notes, run_dir: Option<&Path>) -> Vec<FileRecord> {
         rows: None,
     });
     rows.chain(own).collect()
-}
-
-/// What to do next, most pressing first.
-fn next_steps(summary: &Summary, options: &ReportOptions, is_proven: bool) -> Vec<String> {
-    let (again, rows) = (&options.commands.again, &summary.rows);
-    let command = |text: &str| format!("run `{text}`");
-    let mut steps = Vec::new();
-    if again.is_empty() && options.commands.without_inputs.is_empty() {
-        return steps;
-    }
-    let is_survey = matches!(summary.command.as_str(), "plan" | "check");
-    let is_gated = summary.gates.iter().any(|gate| !gate.overridden);
-    if is_gated && summary.command != "check" {
-        if !again.is_empty() {
-            steps.push(format!(
-                "look at what the gate found; {} to send all the same",
-                command(&format!("{again} --yes"))
-            ));
-        }
-    } else if is_survey {
-        let sends = summary.plan.as_ref().is_some_and(|plan| plan.rows.send > 0);
-        if summary.command == "plan" && sends && !again.is_empty() {
-            steps.push(format!("{} to send it", command(again)));
-        }
-    } else if rows.pending + rows.in_doubt > 0
-        && !again.is_empty()
-        && !super::summary::is_unread(summary)
-        && !is_refused(summary)
-        && summary.exit_code != Some(Exit::Journal.code())
-    {
-        steps.extend(resuming(summary, options, is_proven));
-    }
-    if summary.overtaken && rows.superseded > 0 && !is_survey && !again.is_empty() {
-        let newest = command(&format!("{} --new-batch", going_on(summary, &options.commands)));
-        steps.push(format!(
-            "if these inputs are the newest, {newest} to send what is superseded all the same"
-        ));
-    }
-    let has = |kind: super::RowFileKind| summary.files.iter().find(|file| file.name == kind.file_name());
-    let with_file = |kind: super::RowFileKind, verb: &str| {
-        let path = shell_quote(Path::new(&has(kind)?.path));
-        let run = command(&format!("{} {path}", options.commands.without_inputs));
-        Some(format!("{verb} {} and {run}", kind.file_name()))
-    };
-    steps.extend(with_file(super::RowFileKind::Rejected, "correct"));
-    if has(super::RowFileKind::Failed).is_some() {
-        steps.extend(replaying(summary, options, is_proven));
-    }
-    if rows.held > 0 && rows.pending == 0 && !again.is_empty() {
-        let resend =
-            ["--in-doubt hold", "--in-doubt=hold"].into_iter().find(|hold| again.contains(hold)).map_or_else(
-                || format!("{again} --in-doubt resend"),
-                |hold| again.replace(hold, "--in-doubt resend"),
-            );
-        let resend = command(&resend);
-        steps.push(format!(
-            "look at {} and {resend} to send what is held",
-            super::RowFileKind::InDoubt.file_name()
-        ));
-    }
-    steps.extend(with_file(super::RowFileKind::Conflict, "decide in"));
-    steps
-}
-
-/// What to do about failed updates. Under an envelope that nobody understands, a replay would be refused like the run.
-fn replaying(summary: &Summary, options: &ReportOptions, is_proven: bool) -> Vec<String> {
-    let mut steps = Vec::new();
-    if summary.halt == Some(Halt::NothingAccepted) {
-        return steps;
-    }
-    if !is_proven && is_first_contact(summary) && !options.commands.probe.is_empty() {
-        steps.push(format!("run `{}` to find out what the API accepts", options.commands.probe));
-    }
-    let replay = format!("run `simsync replay {}{}`", summary.run_id, options.commands.options);
-    // Who only ran out of attempts has nothing to correct.
-    let may_be_wrong = |complaint: &Complaint| complaint.kind != FailureKind::Exhausted.name();
-    let is_wrong = summary.signatures.is_empty() || summary.signatures.iter().any(may_be_wrong);
-    let mut step = if is_wrong {
-        format!("correct failed.csv where it is wrong and {replay}")
-    } else {
-        format!("{replay} to send again what failed, once the API is well")
-    };
-    // The batch is open: refusals stand in it, and what ran out of attempts does not.
-    let has_run_out = summary.signatures.iter().any(|complaint| !may_be_wrong(complaint));
-    let is_open = summary.rows.pending > 0 || summary.exit_code == Some(Exit::Temporary.code());
-    if is_open && has_run_out {
-        step += "; continuing this run sends what ran out of attempts again, last";
-    }
-    if summary.rows.pending > 0 && is_wrong {
-        step += "; continuing this run leaves out what was refused, unless with --retry-failed";
-    }
-    steps.push(step);
-    steps
-}
-
-/// The command that goes on where this run stopped: without the limit that was reached, the budget that was used up,
-/// or the address that redirects. A limit is a matter of the run it was given for (a canary, a night's window):
-/// whoever goes on has seen how that went, and wants the rest; in every step that goes on, or two of them would
-/// contradict each other.
-fn going_on<'a>(summary: &Summary, commands: &'a NextCommands) -> &'a str {
-    if summary.exit_code == Some(Exit::Limit.code()) {
-        return &commands.unlimited;
-    }
-    match summary.halt {
-        Some(Halt::Redirected) => &commands.readdressed,
-        Some(Halt::Budget) => &commands.unbudgeted,
-        Some(Halt::NothingAccepted | Halt::RefusalsInARow) | None => &commands.again,
-    }
-}
-
-/// What goes on with a run that left rows pending, where the same command alone would stop where this one did.
-fn resuming(summary: &Summary, options: &ReportOptions, is_proven: bool) -> Option<String> {
-    let commands = &options.commands;
-    let again = going_on(summary, commands);
-    if summary.exit_code == Some(Exit::Limit.code()) {
-        return Some(format!("run `{again}` to resume"));
-    }
-    if summary.halt == Some(Halt::Redirected) {
-        return Some(readdressing(summary, commands, is_proven));
-    }
-    // A certificate: nothing but the address of the target would be another one under another address.
-    if summary.exit_code == Some(Exit::Config.code()) {
-        return Some(format!("correct what the error names, then run `{}` to resume", commands.again));
-    }
-    if summary.exit_code == Some(Exit::Token.code()) {
-        return Some(format!("renew the token, then run `{}` to resume", commands.again));
-    }
-    if summary.exit_code != Some(Exit::Stopped.code()) {
-        return Some(format!("run `{}` to resume", commands.again));
-    }
-    match summary.halt {
-        Some(Halt::Budget) => {
-            let name = super::RowFileKind::Failed.file_name();
-            let failed = summary.files.iter().find(|file| file.name == name).map(|file| file.path.as_str());
-            Some(format!(
-                "look at {}; run `{again}` to go on all the same, without the error budget",
-                failed.unwrap_or(name)
-            ))
-        }
-        // Redirects end with another exit code.
-        Some(Halt::Redirected) => None,
-        // The next run sends mixed, so that it gets further even where nothing but rows was wrong.
-        Some(Halt::NothingAccepted | Halt::RefusalsInARow) | None => Some(match commands.probe.as_str() {
-            "" => format!("find out what the API accepts, then run `{}` to resume", commands.again),
-            probe => {
-                format!("run `{probe}` to find out what the API accepts, then `{}` to resume", commands.again)
-            }
-        }),
-    }
-}
-
-/// What goes on with a run that redirects have stopped: the address is wrong, which the same command would name
-/// again. Under another one it is another target, whose journal is empty, unless it is named.
-fn readdressing(summary: &Summary, commands: &NextCommands, is_proven: bool) -> String {
-    let (run, target) = (going_on(summary, commands), &summary.target);
-    if !is_proven && summary.rows.synced == 0 {
-        return format!(
-            "correct api.url, or take out of the way what answers in its place, then run `{run}`"
-        );
-    }
-    format!(
-        "correct api.url where the API has moved, or take out of the way what answers in its place, then run `{run}` to \
-         resume; under another address set api.target = '{target}', so that what was sent is known there"
-    )
-}
-
-/// Whether rows were refused and the API has accepted none of this export: where it never has accepted anything, the
-/// envelope may be wrong, or the mapping. Who finds a conflict has understood, and who fails has not looked.
-fn is_first_contact(summary: &Summary) -> bool {
-    let rows = &summary.rows;
-    let says_no = [FailureKind::Refused.name(), FailureKind::EchoMismatch.name()];
-    let is_refused = summary.signatures.iter().any(|complaint| says_no.contains(&complaint.kind.as_str()));
-    is_refused && rows.synced + rows.unchanged == 0 && summary.halt.is_none()
-}
-
-/// Whether the run was refused before its first request by something else than a gate, so that the same command would
-/// be refused again: a saved plan that no longer stands.
-fn is_refused(summary: &Summary) -> bool {
-    summary.exit_code == Some(Exit::Stopped.code()) && summary.attempts == 0
 }
 
 fn seconds(duration_ms: u64) -> f64 {

@@ -124,7 +124,9 @@ impl ReportError {
             }
             ReportError::Newer { .. } => "read it with the version of simsync that wrote it".into(),
             ReportError::Shape { .. } => "this is a defect of simsync; please report it".into(),
-            ReportError::Output { .. } => "free some space where standard output goes, or read the run's summary.json".into(),
+            ReportError::Output { .. } => {
+                "free some space where standard output goes; of a run, `simsync show latest` tells what became of it".into()
+            }
             ReportError::UnknownRun { near, .. } if near.is_empty() => "list them with `simsync runs`".into(),
             ReportError::UnknownRun { near, .. } => {
                 format!("did you mean {}? `simsync runs` lists all", near.join(" or "))

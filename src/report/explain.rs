@@ -67,7 +67,9 @@ impl Explanation {
             text.push_str(&format!("  cause: {}\n", indented(cause, lines)));
         }
         if let Some(hint) = &self.hint {
-            text.push_str(&format!("  {} {}\n", paint.bold("hint:"), indented(hint, lines)));
+            // Of a message the lines below the first show the place again; a hint goes on in them.
+            let more = if hint.trim_end().lines().count() > lines { " …" } else { "" };
+            text.push_str(&format!("  {} {}{more}\n", paint.bold("hint:"), indented(hint, lines)));
         }
         console.block(&text);
     }
@@ -141,6 +143,6 @@ mod tests {
         let shared = Shared::default();
         let console = Console::on(shared.out(), &ReportOptions::default());
         Explanation::of(&error, Exit::Config, Some("a\nb".into())).print(&console, false, true);
-        assert_eq!(shared.text(), "error: one\n  hint: a\n");
+        assert_eq!(shared.text(), "error: one\n  hint: a …\n");
     }
 }

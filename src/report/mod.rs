@@ -15,6 +15,7 @@ mod json;
 mod line;
 mod lookup;
 mod model;
+mod next;
 mod options;
 mod out;
 mod progress;

@@ -20,7 +20,8 @@ const QUIET_SUMMARY_LINES_MAX: usize = 7;
 const QUIET_KINDS_MAX: usize = 3;
 
 /// What stands before the name of a file of the run in hints and next steps.
-const WORDS_BEFORE_FILES: [&str; 4] = ["look at ", "correct ", "decide in ", "with the run's "];
+const WORDS_BEFORE_FILES: [&str; 5] =
+    ["look at ", "correct ", "decide in ", "with the run's ", "read the run's "];
 
 /// Reasons, warnings or complaints listed one by one; the rest is counted in one line.
 pub(super) const REASONS_SHOWN_MAX: usize = 10;
@@ -94,6 +95,8 @@ pub fn quiet(summary: &Summary) -> String {
         });
     }
     lines.extend(summary.gates.iter().filter(|gate| !gate.overridden).take(1).map(gate_line));
+    // What the API answered, or that nothing did, is all that tells one outage from another.
+    lines.extend(traffic(summary).filter(|_| code == Exit::Temporary.code()));
     let rejections = summary.rejections.iter().enumerate().map(|(nth, reason)| {
         // What the code means is told of the most frequent alone.
         let say = if nth == 0 { says(reason) } else { String::new() };
@@ -107,6 +110,9 @@ pub fn quiet(summary: &Summary) -> String {
     lines.extend(alert);
     if let Some(next) = summary.next.first() {
         lines.push(format!("next: {}", clean(&with_paths(next, &summary.files))));
+    } else if let Some(first) = summary.rejections.first().filter(|_| summary.command == "check") {
+        let code = clean(&first.code);
+        lines.push(format!("next: run `simsync check --explain {code}`: what it means, and what helps"));
     }
     lines.truncate(QUIET_SUMMARY_LINES_MAX);
     let mut text = String::new();

@@ -3,7 +3,8 @@
 use std::fs;
 use std::process::{Command, Stdio};
 
-use simsync::sandbox::{Faults, Shares};
+use simsync::report::QUIET_LINES_MAX;
+use simsync::sandbox::{Faults, Outage, OutageKind, Shares, Window};
 
 use crate::support::{Ran, TOKEN, Workspace, binary, export, finish};
 
@@ -291,4 +292,67 @@ fn a_quiet_run_names_the_path_of_every_file_it_tells_to_look_at() {
         quietly(&workspace, &["failed.csv", "--full", "--max-rows", "2", "--max-in-flight", "1"]).expect(8);
     let next = limited.stderr.lines().find(|line| line.starts_with("next: ")).unwrap();
     assert!(next.contains("crm.csv failed.csv --full"), "{next}");
+}
+
+#[test]
+fn what_a_hint_names_looks_where_the_command_looked() {
+    let workspace = Workspace::new();
+    workspace.write("crm.csv", export(2));
+    workspace.sync(&["crm.csv", "--state", "my state"]).expect(0);
+    for state in [&["--state", "my state"][..], &["--state=my state"]] {
+        let ran = workspace.run(&[&["show", "nosuch"], state].concat()).expect(2);
+        let hint = ran.stderr.split('`').nth(1).unwrap();
+        let as_pasted = ["simsync runs --state 'my state'", "simsync runs '--state=my state'"];
+        assert!(as_pasted.contains(&hint), "{hint}");
+    }
+    workspace.sync(&["crm.csv"]).expect(0);
+    let ran = workspace.run(&["show", "nosuch"]).expect(2);
+    assert!(ran.stderr.contains("`simsync runs`"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_quiet_outage_tells_what_the_api_answered() {
+    let window = Window::Requests { from: 0, count: 1_000 };
+    let outage = Outage { window, how: OutageKind::Status(503) };
+    let workspace = Workspace::with(Faults { outages: vec![outage], ..Faults::default() });
+    workspace
+        .configure("[delivery]\nbackoff_initial = \"10ms\"\nbackoff_max = \"50ms\"\noutage_max = \"1s\"\n");
+    workspace.write("crm.csv", export(4));
+    let ran = quietly(&workspace, &[]).expect(5);
+    assert!(ran.stderr.lines().any(|line| line.starts_with("attempts ") && line.contains(" 503 ×")));
+    assert!(ran.stderr.lines().count() <= QUIET_LINES_MAX, "{}", ran.stderr);
+}
+
+#[test]
+fn every_run_that_leaves_rows_names_a_next_step_that_is_one() {
+    // What gave way under a policy is in a file, and nobody named it.
+    let workspace = Workspace::new();
+    workspace.write("crm.csv", "crm id,tier\nC-1,basic\nC-1,gold\n");
+    let ran = quietly(&workspace, &["--duplicates", "last"]).expect(3);
+    assert!(ran.stderr.contains("\nnext: look at ./simsync-state/runs/"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("/superseded.csv for what gave way"), "{}", ran.stderr);
+    // Nothing but the swap's own options helps a swap.
+    workspace.write("crm.csv", "crm id,mobile\nS-1,+447911123451\nS-2,+447911123452\n");
+    workspace.sync(&["crm.csv"]).expect(0);
+    workspace.write("crm.csv", "crm id,mobile\nS-1,+447911123452\nS-2,+447911123451\n");
+    let ran = quietly(&workspace, &[]).expect(3);
+    assert!(ran.stderr.contains("of true swaps --conflicts send sends both sides"), "{}", ran.stderr);
+    // An adoption sends nothing, whatever it is told; and where no row is left, nothing is done all the same.
+    let mostly_bad: String = (0..30).map(|row| format!("B-{row},12ab,,basic\n")).collect();
+    workspace.write("crm.csv", export(9) + &mostly_bad);
+    let url = workspace.sandbox.url();
+    let ran = workspace.run(&["journal", "adopt", "--api-url", &url, "crm.csv"]).expect(4);
+    assert!(ran.stderr.contains("--yes` to record it all the same"), "{}", ran.stderr);
+    workspace.write("crm.csv", format!("crm id,mobile,imei,tier\n{mostly_bad}"));
+    let ran = quietly(&workspace, &[]).expect(4);
+    assert!(ran.stderr.contains("\nnext: correct ") && !ran.stderr.contains("--yes`"), "{}", ran.stderr);
+    let ran = workspace.run(&["check", "-q", "crm.csv"]).expect(3);
+    assert!(ran.stderr.contains("\nnext: run `simsync check --explain number.chars`"), "{}", ran.stderr);
+    // A list that is cut off says so.
+    workspace.write("strange.csv", "a,b\n1,2\n");
+    let ran = workspace.run(&["check", "-q", "strange.csv"]).expect(6);
+    assert!(ran.stderr.ends_with(" …\n"), "{}", ran.stderr);
+    workspace.write("empty.csv", "crm id,mobile\n");
+    let ran = workspace.run(&["check", "-q", "--require-rows", "empty.csv"]).expect(6);
+    assert!(ran.stderr.contains("the input has no rows: empty.csv"), "{}", ran.stderr);
 }

@@ -156,7 +156,7 @@ fn quiet_says_little_on_failure() {
     insta::assert_snapshot!(stderr, @r#"
     simsync sync: exit 8: stopped at a limit that was asked for; run again to resume
     synced 240 · folded 12 · duplicate 9 · unchanged 0 · conflict 4 · rejected 14 · failed 3 · pending 18      (300 rows read, 00:12)
-    rejected: 8 × imei.luhn (first: crm-export.csv:41)
+    rejected: 8 × imei.luhn (first: crm-export.csv:41) · 6 × number.no_country (first: crm-export.csv:14)
     failed: 3 × 422 imsi already assigned to # (first: crm-export.csv:88)
     next: run `simsync sync crm-export.csv` to resume
     "#);
