@@ -138,7 +138,7 @@ impl ApiError {
             }
             ApiError::Query => "leave out everything from ? or # on",
             ApiError::PlainHttp => {
-                "use https:// (plain http is for loopback, or where allow_plain_http is set)"
+                "use https:// (plain http is for loopback, or where api.allow_plain_http is set)"
             }
             ApiError::Slash { .. } => {
                 "add the slash: it is part of the path, and servers answer its absence with a redirect"

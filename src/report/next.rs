@@ -26,6 +26,7 @@ pub(super) fn next_steps(summary: &Summary, options: &ReportOptions, is_proven: 
         return steps;
     }
     let sends = summary.plan.as_ref().is_some_and(|plan| plan.rows.send > 0);
+    let swaps = summary.plan.as_ref().map_or(0, |plan| plan.swaps.saturating_sub(plan.swaps_broken));
     let is_survey = matches!(summary.command.as_str(), "plan" | "check");
     let is_gated = summary.gates.iter().any(|gate| !gate.overridden);
     if is_gated && summary.command != "check" {
@@ -40,6 +41,9 @@ pub(super) fn next_steps(summary: &Summary, options: &ReportOptions, is_proven: 
     } else if is_survey {
         if summary.command == "plan" && sends && !again.is_empty() {
             steps.push(format!("{} to send it", command(again)));
+        }
+        if swaps > 0 {
+            steps.push(SWAPS.to_owned());
         }
     } else if rows.pending + rows.in_doubt > 0
         && !again.is_empty()
@@ -74,7 +78,6 @@ pub(super) fn next_steps(summary: &Summary, options: &ReportOptions, is_proven: 
         let resend = command(&resend);
         steps.push(format!("look at {} and {resend} to send what is held", RowFileKind::InDoubt.file_name()));
     }
-    let swaps = summary.plan.as_ref().map_or(0, |plan| plan.swaps.saturating_sub(plan.swaps_broken));
     steps.extend(with_file(RowFileKind::Conflict, "decide in").map(|step| match swaps {
         0 => step,
         // What two subjects want of each other nobody decides by leaving out rows.

@@ -337,10 +337,12 @@ fn every_run_that_leaves_rows_names_a_next_step_that_is_one() {
     workspace.write("crm.csv", "crm id,mobile\nS-1,+447911123452\nS-2,+447911123451\n");
     let ran = quietly(&workspace, &[]).expect(3);
     assert!(ran.stderr.contains("of true swaps --conflicts send sends both sides"), "{}", ran.stderr);
+    let url = workspace.sandbox.url();
+    let plan = workspace.run(&["plan", "--api-url", &url, "crm.csv"]).expect(3);
+    assert!(plan.stderr.contains("next: of true swaps --conflicts send"), "{}", plan.stderr);
     // An adoption sends nothing, whatever it is told; and where no row is left, nothing is done all the same.
     let mostly_bad: String = (0..30).map(|row| format!("B-{row},12ab,,basic\n")).collect();
     workspace.write("crm.csv", export(9) + &mostly_bad);
-    let url = workspace.sandbox.url();
     let ran = workspace.run(&["journal", "adopt", "--api-url", &url, "crm.csv"]).expect(4);
     assert!(ran.stderr.contains("--yes` to record it all the same"), "{}", ran.stderr);
     workspace.write("crm.csv", format!("crm id,mobile,imei,tier\n{mostly_bad}"));

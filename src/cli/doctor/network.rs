@@ -182,15 +182,19 @@ mod tests {
             assert_eq!(record.status, CheckStatus::Warning, "{status}");
             assert!(record.hint.expect("a hint").contains(says), "{status}");
         }
-        let text = "the proxy asks".to_owned();
-        let refused = Knocked {
-            status: 407,
-            version: "HTTP/1.1".to_owned(),
-            date: None,
-            certificate: None,
-            trouble: Some(Trouble { text, kind: TroubleKind::Credentials }),
+        let met = |status, text: &str, kind| {
+            let trouble = Some(Trouble { text: text.to_owned(), kind });
+            opened(
+                &Knocked { status, version: "HTTP/1.1".to_owned(), date: None, certificate: None, trouble },
+                NOW_S,
+            )
         };
-        let refused = opened(&refused, NOW_S);
+        let moved = met(301, "a redirect to https://gate.example/", TroubleKind::Redirect);
+        assert!(
+            moved.status == CheckStatus::Warning
+                && moved.says.ends_with(": a redirect to https://gate.example/")
+        );
+        let refused = met(407, "the proxy asks", TroubleKind::Credentials);
         assert_eq!((refused.status, refused.exit_code), (CheckStatus::Failed, Some(Exit::Temporary.code())));
         assert!(refused.hint.expect("a hint").contains("api.proxy"));
         let soon = of(200, 3);
