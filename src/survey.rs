@@ -275,7 +275,7 @@ impl<'a> Judge<'a> {
             };
             facts.push((kind, hash));
         }
-        if OLD_FIELDS.into_iter().any(|kind| row.old(kind).is_some()) {
+        if row.may_have_old() && OLD_FIELDS.into_iter().any(|kind| row.old(kind).is_some()) {
             self.read_old(row, identity.state_key);
         }
         Ok((subject, version))

@@ -161,6 +161,7 @@ impl Fields {
     }
 
     /// Sets or replaces a field.
+    #[inline]
     pub fn set(&mut self, kind: FieldKind, value: &str) {
         if self.present.contains(kind) {
             self.clear(kind);

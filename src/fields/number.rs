@@ -189,18 +189,17 @@ fn check_grouped<'a>(value: &'a str, context: &mut Context<'_>) -> Option<Option
 fn ungroup(groups: &str, number: &mut String) -> bool {
     number.clear();
     number.push('+');
-    let mut before = b'+';
-    for byte in groups.bytes() {
-        match (byte, before) {
-            (b'0', b' ') if !are_too_few(number.len() - 1) => return false,
-            (b'0'..=b'9', _) if number.len() > DIGITS_MAX => return false,
-            (b'0'..=b'9', _) => number.push(char::from(byte)),
-            (b' ' | b'-', b'0'..=b'9') => {}
-            _ => return false,
+    let (mut before, mut rest) = (b'+', groups);
+    loop {
+        let (group, behind) = rest.split_at(rest.bytes().take_while(u8::is_ascii_digit).count());
+        let is_other = before == b' ' && group.starts_with('0') && !are_too_few(number.len() - 1);
+        if group.is_empty() || number.len() + group.len() > DIGITS_MAX + 1 || is_other {
+            return false;
         }
-        before = byte;
+        number.push_str(group);
+        let Some(sign @ (b' ' | b'-')) = behind.as_bytes().first() else { return behind.is_empty() };
+        (before, rest) = (*sign, &behind[1..]);
     }
-    before.is_ascii_digit()
 }
 
 /// A number without any separator; `None` when it has some.

@@ -454,6 +454,18 @@ impl<'r> Row<'r> {
         self.watched(self.rules.watched_count + at).filter(|cell| !cell.is_empty())
     }
 
+    /// Whether the input has any column that holds what a field was before. Nearly none has, and nearly every row is
+    /// asked.
+    pub fn may_have_old(&self) -> bool {
+        match self.view {
+            View::Csv { sheet, .. } => {
+                sheet.watched.iter().skip(self.rules.watched_count).any(|at| at.is_somewhere())
+            }
+            View::Ndjson { .. } => true,
+            View::Nothing { .. } => false,
+        }
+    }
+
     /// Whether the member of a field is there and null. A CSV cell is only in a row fed back from our own files, or
     /// where a path leads into it.
     pub fn is_null(&self, field: FieldKind) -> bool {

@@ -24,6 +24,11 @@ pub(super) struct WatchedAt {
 impl WatchedAt {
     /// The input does not have it.
     const NOWHERE: WatchedAt = WatchedAt { position: usize::MAX, is_path: false };
+
+    /// Whether the input has it.
+    pub(super) fn is_somewhere(self) -> bool {
+        self.position != WatchedAt::NOWHERE.position
+    }
 }
 
 /// The watched columns of a run.

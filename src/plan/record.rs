@@ -4,7 +4,7 @@
 
 use crate::digest::{FieldHash, SubjectId};
 use crate::row::Version;
-use crate::update::{FieldKind, FieldSet};
+use crate::update::{FIELD_COUNT, FieldKind, FieldSet};
 
 use super::order::RANK_OLDEST;
 use super::ruling::Ruling;
@@ -298,7 +298,7 @@ impl Part {
         };
         let (hashes, rest) = rest.split_at(8 * present.len());
         let hashes_at = index(self.data.hashes.len());
-        self.data.hashes.extend(hashes.chunks_exact(8).map(|hash| u64::from_le_bytes(array(hash))));
+        self.data.hashes.extend(hashes.as_chunks().0.iter().map(|hash| u64::from_le_bytes(*hash)));
         self.records.push(RowRecord {
             subject,
             ordinal,
@@ -383,7 +383,12 @@ impl Part {
 
 /// Appends a valid row.
 pub(super) fn encode(row: &Surveyed<'_>, into: &mut Vec<u8>) {
-    let present: FieldSet = row.facts.iter().map(|(kind, _)| *kind).collect();
+    let (mut present, mut hashes) = (FieldSet::EMPTY, [[0; 8]; FIELD_COUNT]);
+    assert!(row.facts.len() <= FIELD_COUNT, "a row has each field once");
+    for (slot, (kind, hash)) in hashes.iter_mut().zip(row.facts) {
+        present.insert(*kind);
+        *slot = hash.0.to_le_bytes();
+    }
     let mut head = present.bits();
     head |= if row.version.is_some() { HEAD_REPLAYED } else { 0 };
     head |= if row.rank.is_some() { HEAD_RANKED } else { 0 };
@@ -406,9 +411,7 @@ pub(super) fn encode(row: &Surveyed<'_>, into: &mut Vec<u8>) {
             into.extend_from_slice(&hash.0.to_le_bytes());
         }
     }
-    for (_, hash) in row.facts {
-        into.extend_from_slice(&hash.0.to_le_bytes());
-    }
+    into.extend_from_slice(hashes[..row.facts.len()].as_flattened());
 }
 
 /// Appends a rejected row that has a place among its subject's rows.

@@ -1,5 +1,7 @@
 //! Tests of `number`, beneath it but for their length.
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::fields::tests::{verdict, verdict_under};
 use crate::fields::{RuleOptions, RuleSet, Severity, canonical};
@@ -335,5 +337,33 @@ fn separators_do_not_change_what_bare_digits_are() {
     // An area code in brackets, or a zero in front, is how a national number is written.
     for value in ["(202) 555-0143", "07911 123456"] {
         assert_eq!(verdict_under(&e164, Number, value).1, ["number.format", "number.no_country"], "{value}");
+    }
+}
+
+/// The same digit by digit.
+fn ungroup_plainly(groups: &str, number: &mut String) -> bool {
+    "+".clone_into(number);
+    let mut before = b'+';
+    for byte in groups.bytes() {
+        match (byte, before) {
+            (b'0', b' ') if are_too_few(number.len() - 1) => {}
+            (b'0', b' ') => return false,
+            (b'0'..=b'9', _) if number.len() > DIGITS_MAX => return false,
+            (b'0'..=b'9', _) => {}
+            (b' ' | b'-', b'0'..=b'9') => {}
+            _ => return false,
+        }
+        number.extend(byte.is_ascii_digit().then_some(char::from(byte)));
+        before = byte;
+    }
+    before.is_ascii_digit()
+}
+
+proptest! {
+    #[test]
+    fn groups_are_put_together_as_digit_by_digit(groups in "([0-9]{0,8}[ -]){0,4}[0-9]{0,12}[ .-é]?") {
+        let (mut number, mut plain) = (String::from("what was before"), String::new());
+        prop_assert_eq!(ungroup(&groups, &mut number), ungroup_plainly(&groups, &mut plain));
+        prop_assert!(!ungroup(&groups, &mut number) || number == plain);
     }
 }
