@@ -11,6 +11,7 @@ mod away;
 mod bad;
 mod days;
 mod elapsed;
+mod failing;
 mod followers;
 mod health;
 mod passes;
