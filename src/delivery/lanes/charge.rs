@@ -4,7 +4,7 @@
 
 use super::super::alone::PushedBack;
 use super::super::rules::DeliveryRules;
-use super::{Item, Lanes};
+use super::{Item, Lanes, Stand};
 use crate::digest::SubjectId;
 
 /// Passes in which an update whose attempts are used up, and of whom nobody's answer has told, is tried once more.
@@ -109,6 +109,11 @@ impl Item {
     pub(in super::super) fn may_go_on(&mut self) -> bool {
         self.passes = self.passes.saturating_add(1);
         self.passes <= PASSES_MAX
+    }
+
+    /// Whether an attempt of it is on the wire.
+    pub(in super::super) fn is_in_flight(&self) -> bool {
+        self.stand == Stand::InFlight
     }
 
     /// Notes the youngest attempt that had a definite answer: if it was sent after this one, which fails now, this
