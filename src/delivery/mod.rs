@@ -32,6 +32,7 @@ mod schedule;
 mod shed;
 mod slowing;
 mod suspects;
+mod testimony;
 mod token;
 mod turned_away;
 mod unprocessed;

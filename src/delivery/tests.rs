@@ -12,6 +12,7 @@ mod bad;
 mod days;
 mod desk;
 mod elapsed;
+mod failing;
 mod followers;
 mod health;
 mod passes;

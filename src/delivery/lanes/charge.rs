@@ -4,7 +4,7 @@
 
 use super::super::alone::PushedBack;
 use super::super::rules::DeliveryRules;
-use super::{Item, Lanes};
+use super::{Item, Lanes, Stand};
 use crate::digest::SubjectId;
 
 /// Passes in which an update whose attempts are used up, and of whom nobody's answer has told, is tried once more.
@@ -50,6 +50,11 @@ impl Lanes {
     /// It is not always the same ones that are turned away: nobody is known to be for its own sake.
     pub(in super::super) fn take_same_back(&mut self) {
         self.items.values_mut().for_each(|item| item.turned_away.take_back());
+    }
+
+    /// The same of those that fail.
+    pub(in super::super) fn take_failing_back(&mut self) {
+        self.items.values_mut().for_each(|item| item.failing.take_back());
     }
 
     /// An update of this subject has passed.
@@ -104,6 +109,11 @@ impl Item {
     pub(in super::super) fn may_go_on(&mut self) -> bool {
         self.passes = self.passes.saturating_add(1);
         self.passes <= PASSES_MAX
+    }
+
+    /// Whether an attempt of it is on the wire.
+    pub(in super::super) fn is_in_flight(&self) -> bool {
+        self.stand == Stand::InFlight
     }
 
     /// Notes the youngest attempt that had a definite answer: if it was sent after this one, which fails now, this

@@ -561,3 +561,23 @@ fn a_server_that_turns_everybody_away_is_down_after_outage_max_however_few_may_t
         }
     }
 }
+
+#[test]
+fn the_last_row_has_not_failed_where_the_last_that_passes_was_sent_before_it() {
+    for (passes, is_own) in [(1, false), (3, true)] {
+        let mut desk = Desk::warm(proven());
+        (1..=3).filter(|id| *id == 2 || *id == passes).for_each(|id| desk.offer(id, id));
+        desk.end_of_input();
+        assert_eq!(desk.send_all().len(), 2);
+        let away = Outcome::ServerFailed { signature: "503 no".into(), retry_after_ms: None };
+        desk.answer_with(2, away.clone(), Some(503));
+        desk.answer(passes, Outcome::Acknowledged);
+        while desk.stops().is_empty() && !desk.scheduler.is_idle() {
+            desk.wake();
+            for id in desk.send_all() {
+                desk.answer_with(id, away.clone(), Some(503));
+            }
+        }
+        assert_eq!(desk.scheduler.is_idle(), is_own, "{passes}");
+    }
+}
