@@ -50,6 +50,7 @@ mod leaves;
 mod rows;
 mod ruler;
 
+mod ahead;
 mod corrected;
 mod join;
 mod plain;

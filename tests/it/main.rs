@@ -59,6 +59,7 @@ mod plans;
 mod gates;
 // Sending again what a run left, by run, kind and signature.
 mod replay;
+mod replay_each;
 
 // Failures that an export overtakes without sending anything.
 mod confirmed;

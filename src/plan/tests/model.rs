@@ -60,10 +60,21 @@ impl Model<'_> {
                 && own.iter().all(|other| !other.fields.contains_key(kind));
             let sent_after_it = self.rules.duplicates == DuplicatePolicy::Each
                 && self.is_unknown(*kind)
-                && (row.version.batch, newer.batch) == (BATCH, BATCH);
+                && row.version.batch == newer.batch
+                && (newer.batch == BATCH
+                    || own.iter().any(|other| other.fields.contains_key(kind))
+                        && !self.acked_since(*kind, row.version));
             *kind != KEY && !marked_by_own_fold && !sent_after_it
         };
         row.fields.keys().copied().filter(is_overtaken).collect()
+    }
+
+    /// Whether something newer than a row may have been acknowledged of a field that is unknown.
+    fn acked_since(&self, kind: FieldKind, version: Version) -> bool {
+        let entry = self.entry.unwrap();
+        let its = (kind, version, false);
+        entry.acked.is_some_and(|acked| acked >= version)
+            && !entry.said.iter().any(|said| (said.fact.kind, said.fact.version, said.is_replaced) == its)
     }
 
     fn is_duplicate(&self, at: usize) -> bool {
@@ -251,6 +262,24 @@ impl Model<'_> {
                 && gone.iter().all(|kind| self.holds(kind, row.fields[&kind]))
             {
                 said[at].ruling = Ruling::Unchanged;
+            }
+        }
+        self.hold_older(live, said);
+    }
+
+    /// Holds what is older than a row that is held, which may have set the same fields.
+    fn hold_older(&self, live: &[usize], said: &mut [Said]) {
+        let Some(entry) = self.entry.filter(|_| self.rules.in_doubt == InDoubtPolicy::Hold) else { return };
+        let unknown = entry.unknown().minus(FieldSet::only(KEY));
+        for at in live.iter().copied().rev().collect::<Vec<_>>() {
+            let rest = self.remaining(at, said[at].left_out);
+            let waits = live.iter().copied().filter(|later| *later > at).any(|later| {
+                let shared = rest.intersect(self.remaining(later, said[later].left_out)).intersect(unknown);
+                said[later].ruling == Ruling::Held
+                    && shared.iter().any(|kind| self.ledger_version(kind) > Some(self.rows[at].version))
+            });
+            if waits && matches!(said[at].ruling, Ruling::Send | Ruling::SendLate) {
+                said[at].ruling = Ruling::Held;
             }
         }
     }
