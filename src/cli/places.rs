@@ -269,9 +269,11 @@ fn tell_cleared_still(plan: &Plan, places: &[Place], emitter: &mut Emitter<'_>) 
     let more = if still.len() > named.len() { ", …" } else { "" };
     let doubt = if still.iter().all(|(_, cleared)| cleared.is_certain) { "" } else { " (or may have been)" };
     let count = still.len() as u64;
+    let is_any_held = still.iter().any(|(ordinal, _)| plan.ruling(*ordinal) == Ruling::Held);
+    let held = if is_any_held { ", what is held with --in-doubt resend" } else { "" };
     let text = format!(
         "{} {} been cleared by an earlier run to break a swap{doubt}, got nothing since, and nothing from this input: \
-         {}{more}; send rows that give it to them (what was refused in this batch goes again with --retry-failed; \
+         {}{more}; send rows that give it to them (what was refused in this batch goes again with --retry-failed{held}; \
          `journal stats` counts all)",
         plural(count, "subject"),
         have(count),

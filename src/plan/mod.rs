@@ -57,6 +57,7 @@ mod plain;
 
 mod judge;
 
+mod behind;
 mod chain;
 mod claim;
 mod conflict;

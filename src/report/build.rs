@@ -435,9 +435,7 @@ fn next_steps(summary: &Summary, options: &ReportOptions, is_proven: bool) -> Ve
         Some(format!("{verb} {} and {run}", kind.file_name()))
     };
     steps.extend(with_file(super::RowFileKind::Rejected, "correct"));
-    if has(super::RowFileKind::Failed).is_some() {
-        steps.extend(replaying(summary, options, is_proven));
-    }
+    // First of these two: what is held may be what others were refused for.
     if rows.held > 0 && rows.pending == 0 && !again.is_empty() {
         let resend =
             ["--in-doubt hold", "--in-doubt=hold"].into_iter().find(|hold| again.contains(hold)).map_or_else(
@@ -449,6 +447,9 @@ fn next_steps(summary: &Summary, options: &ReportOptions, is_proven: bool) -> Ve
             "look at {} and {resend} to send what is held",
             super::RowFileKind::InDoubt.file_name()
         ));
+    }
+    if has(super::RowFileKind::Failed).is_some() {
+        steps.extend(replaying(summary, options, is_proven));
     }
     steps.extend(with_file(super::RowFileKind::Conflict, "decide in"));
     steps

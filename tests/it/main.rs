@@ -145,6 +145,9 @@ mod rings;
 // Rings begun and not finished.
 mod rings_open;
 
+// Rings and chains of which one is held.
+mod rings_held;
+
 // Rings and chains that do not wait for each other.
 mod rings_apart;
 
