@@ -164,6 +164,8 @@ pub enum Event {
         /// How many.
         subjects: u64,
     },
+    /// Nothing is to be done with the rows that were read, and nothing is left of them: they are in nobody's books.
+    RowsSetAside,
     /// A true swap was broken: the clear of one of its subjects is durably acknowledged.
     SwapBroken,
     /// Why sending is slower than its rate has changed; told once a second at most.

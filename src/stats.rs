@@ -237,6 +237,7 @@ impl Stats {
             | Event::UpdateInDoubt { .. }
             | Event::Committed { .. } => self.take_delivery(&stamped.event),
             Event::SwapBroken => self.swaps_broken += 1,
+            Event::RowsSetAside => (self.rows, self.rejections) = Default::default(),
             Event::SubjectsCleared { subjects } => self.cleared = *subjects,
             Event::Slowed { why } => self.slowed.clone_from(why),
             Event::LimitChanged { in_flight } => self.in_flight_limit = Some(*in_flight),

@@ -266,7 +266,7 @@ impl Job<'_> {
         if let Some(error) = unread.lock().unwrap_or_else(PoisonError::into_inner).take() {
             return Err(error.into());
         }
-        let standing = self.check_saved(judge, journal)?;
+        let standing = self.check_saved(judge, journal, emitter)?;
         // A saved plan that was interrupted has begun its new batch already.
         let makes_newest = self.settings.run.new_batch && standing != Standing::Begun;
         let mut surveyed = self.plan(survey, judge, journal, makes_newest, emitter)?;
@@ -436,6 +436,7 @@ impl Job<'_> {
                     .into(),
             });
         }
+        self.tell_open_elsewhere(&batch, journal, emitter)?;
         let older_open = journal.map(|journal| journal.older_open(target, batch.seq)).transpose()?.flatten();
         let rules = PlanRules { older_open, ..self.plan_rules(&batch, key_field, judge.tag()) };
         let threads = parts::plan_threads(self.settings);

@@ -10,6 +10,7 @@ mod closed;
 mod common;
 mod demo;
 mod doctor;
+mod elsewhere;
 mod expiry;
 mod explain;
 mod fatal;

@@ -9,11 +9,11 @@ use super::fatal::Fatal;
 use super::job::Job;
 use super::parts;
 use crate::count::plural;
-use crate::digest::SubjectId;
+use crate::digest::{SubjectId, SubjectTag};
 use crate::event::{Event, PlanFacts};
 use crate::fields::{RuleId, Severity};
 use crate::journal::{Journal, JournalError};
-use crate::ledger::ClearedFirst;
+use crate::ledger::{ClearedFirst, LedgerEntry};
 use crate::plan::{self, Plan, Ruling, SharedKind};
 use crate::row::Place;
 use crate::survey::{Emitter, Judge};
@@ -142,7 +142,7 @@ impl Job<'_> {
         let (Some(journal), true) = (journal.filter(|_| left > 0), is_any_unsent) else {
             return Ok(Vec::new());
         };
-        let sought = cleared_subjects(journal)?;
+        let sought = cleared_subjects(journal.ledger()?, judge.tag())?;
         let (mut found, mut told) = (BTreeMap::new(), BTreeSet::new());
         let mut reader = self.inputs.read(crate::input::Pass::Again);
         while let Some(row) = reader.next_row()? {
@@ -184,11 +184,19 @@ struct Unsent {
     fields: FieldSet,
 }
 
-/// Subjects that were cleared to break a swap, and of which nothing was acknowledged since.
-fn cleared_subjects(journal: &Journal) -> Result<BTreeMap<SubjectId, ClearedFirst>, JournalError> {
+/// Subjects of the job's target and key field that were cleared to break a swap, and of which nothing was acknowledged
+/// since.
+fn cleared_subjects(
+    ledger: impl Iterator<Item = Result<LedgerEntry, JournalError>>,
+    tag: Option<SubjectTag>,
+) -> Result<BTreeMap<SubjectId, ClearedFirst>, JournalError> {
     let mut found = BTreeMap::new();
-    for entry in journal.ledger()? {
+    for entry in ledger {
         let entry = entry?;
+        // The ledger is that of all targets, and those of others are nobody's rows here.
+        if tag.is_some_and(|tag| entry.subject.tag() != tag) {
+            continue;
+        }
         let cleared = entry.cleared_first();
         if !cleared.fields.is_empty() && found.len() < CLEARED_SOUGHT_MAX {
             found.insert(entry.subject, cleared);
@@ -269,9 +277,11 @@ fn tell_cleared_still(plan: &Plan, places: &[Place], emitter: &mut Emitter<'_>) 
     let more = if still.len() > named.len() { ", …" } else { "" };
     let doubt = if still.iter().all(|(_, cleared)| cleared.is_certain) { "" } else { " (or may have been)" };
     let count = still.len() as u64;
+    let is_any_held = still.iter().any(|(ordinal, _)| plan.ruling(*ordinal) == Ruling::Held);
+    let held = if is_any_held { ", what is held with --in-doubt resend" } else { "" };
     let text = format!(
         "{} {} been cleared by an earlier run to break a swap{doubt}, got nothing since, and nothing from this input: \
-         {}{more}; send rows that give it to them (what was refused in this batch goes again with --retry-failed; \
+         {}{more}; send rows that give it to them (what was refused in this batch goes again with --retry-failed{held}; \
          `journal stats` counts all)",
         plural(count, "subject"),
         have(count),
@@ -328,5 +338,38 @@ pub(super) fn tell_trimmed(facts: &PlanFacts, emitter: &mut Emitter<'_>) {
         let rows = plural(facts.rows_trimmed, "row");
         let text = format!("sent without fields that something newer has set: {rows}");
         emitter.emit(Event::Noticed { text });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::digest::FieldHash;
+    use crate::ledger::{FieldState, LedgerField};
+    use crate::row::Version;
+
+    /// An entry of a subject that was cleared to break a swap; the first byte that is no bit of a slice tells targets
+    /// apart.
+    fn cleared(subject: SubjectId) -> LedgerEntry {
+        let mut entry = LedgerEntry::new(subject);
+        let version = Version { batch: 1, ordinal: Version::BEFORE_ALL_ROWS };
+        let state = FieldState::Known(FieldHash::CLEARED);
+        entry.fields[FieldKind::Imsi.index()] = Some(LedgerField { state, version });
+        entry
+    }
+
+    #[test]
+    fn the_cleared_subjects_of_other_targets_take_nobody_s_place() {
+        let subject = |number: u32, target: u8| {
+            let mut id = [target; 16];
+            id[..4].copy_from_slice(&number.to_be_bytes());
+            SubjectId(id)
+        };
+        let others = (0..u32::try_from(CLEARED_SOUGHT_MAX).unwrap()).map(|number| subject(number, 7));
+        let own = subject(u32::MAX, 8);
+        let ledger: Vec<LedgerEntry> = others.chain([own]).map(cleared).collect();
+        let found = |tag| cleared_subjects(ledger.iter().cloned().map(Ok), tag).unwrap();
+        assert_eq!(found(Some(own.tag())).into_keys().collect::<Vec<_>>(), [own]);
+        assert_eq!(found(None).len(), CLEARED_SOUGHT_MAX);
     }
 }

@@ -119,8 +119,8 @@ pub(super) enum Standing {
     Begun,
     /// These moved, each in a few words.
     Moved(Vec<String>),
-    /// Its own batch was sent and closed.
-    Done,
+    /// Its own batch, of this sequence, was sent and closed.
+    Done(u64),
 }
 
 impl Basis {
@@ -160,7 +160,7 @@ impl Basis {
             let is_planned = |seq: u64| self.goes_on_with.or(self.begins).is_none_or(|from| from <= seq);
             match own {
                 Some((_, seq)) if others <= 1 && moved.is_empty() && is_planned(seq) => {
-                    return if *open == Some(seq) { Standing::Begun } else { Standing::Done };
+                    return if *open == Some(seq) { Standing::Begun } else { Standing::Done(seq) };
                 }
                 Some((_, seq)) if others <= 1 && !is_planned(seq) => {
                     moved.push(
@@ -316,23 +316,30 @@ impl Task {
     }
 }
 
-/// Why a saved plan is not carried out, if it is not.
-pub(super) fn refusal(path: &Path, standing: &Standing) -> Option<Fatal> {
+/// Why a saved plan is not carried out, if it is not. Of one that was, `run` is the one that has done it, if it is known.
+pub(super) fn refusal(path: &Path, standing: &Standing, run: Option<&str>) -> Option<Fatal> {
     let file = path.display();
     let message = match standing {
         Standing::Untouched | Standing::Begun => return None,
         Standing::Moved(what) => {
             format!("the plan {file} is refused, for this moved since it was made: {}", what.join("; "))
         }
-        Standing::Done => {
-            format!("the plan {file} is refused: it was carried out already, and its batch is closed")
+        Standing::Done(_) => {
+            let by = run.map_or_else(String::new, |run| format!(" by run {run}"));
+            format!(
+                "the plan {file} is refused: it was carried out already{by}, and its batch is closed; nothing was done now"
+            )
         }
     };
     let again =
         format!("plan again: `simsync plan -o {} INPUT…`, look at it, and sync with it", shell_quote(path));
     let hint = match standing {
-        Standing::Done => {
-            format!("it is done: `simsync runs` lists the run that did it; for what has come since, {again}")
+        Standing::Done(_) => {
+            let look = run.map_or_else(
+                || "`simsync runs` lists the run that did it".to_owned(),
+                |run| format!("`simsync show {run}` tells what it did"),
+            );
+            format!("it is done: {look}; for what has come since, {again}")
         }
         Standing::Moved(_) | Standing::Untouched | Standing::Begun => {
             format!("give an option that moved as it was; or {again}")

@@ -9,6 +9,7 @@ use super::fatal::Fatal;
 use super::job::{Job, Surveyed};
 use super::parts;
 use super::plan_file::{self, Basis, Now, SavedPlan, Standing, Task};
+use super::run_names::RunNames;
 use super::samples;
 use crate::count::{plural, thousands};
 use crate::digest::{self, BatchId, ContentHash};
@@ -35,11 +36,18 @@ impl Job<'_> {
         &self,
         judge: &Judge<'_>,
         journal: Option<&Journal>,
+        emitter: &mut Emitter<'_>,
     ) -> Result<Standing, Fatal> {
         let Task::Sync { plan: Some((path, saved)) } = &self.task else { return Ok(Standing::Untouched) };
         let now = self.now(judge.key_field().unwrap_or(FieldKind::UserExternalId), journal)?;
         let standing = saved.basis.standing(&now);
-        plan_file::refusal(path, &standing).map_or(Ok(standing), Err)
+        let mut run = None;
+        if let Standing::Done(batch) = standing {
+            // Its rows have their fates already, in the books of that run; here nothing is done with them.
+            emitter.emit(Event::RowsSetAside);
+            run = RunNames::new(journal, &self.destination, self.run_id).of(batch);
+        }
+        plan_file::refusal(path, &standing, run.as_deref()).map_or(Ok(standing), Err)
     }
 
     /// Refuses a saved plan whose rows would be ruled otherwise now, as long as nothing of it was sent.
@@ -54,7 +62,7 @@ impl Job<'_> {
              interrupted run left some in doubt)",
             plural(then, "update")
         );
-        plan_file::refusal(path, &Standing::Moved(vec![what])).map_or(Ok(()), Err)
+        plan_file::refusal(path, &Standing::Moved(vec![what]), None).map_or(Ok(()), Err)
     }
 
     /// What a plan made now rests on.

@@ -129,7 +129,7 @@ pub fn write_rows(write: WriteRows<'_>) -> Result<RowsWritten, RowsError> {
             ToJudge::IfListed if judge.is_settled() => Judged::Filtered,
             ToJudge::Never | ToJudge::IfListed | ToJudge::First => judge.read(&row).1,
         };
-        let Beside { left_out, unknown, swap, .. } = plan.beside(place.ordinal)?;
+        let Beside { left_out, unknown, swap, linked, .. } = plan.beside(place.ordinal)?;
         let overtaken = match judged {
             Judged::Valid { subject, version, .. } if ruling == Ruling::Superseded => {
                 let ordinal = plan.version_ordinal(place.ordinal)?;
@@ -139,8 +139,8 @@ pub fn write_rows(write: WriteRows<'_>) -> Result<RowsWritten, RowsError> {
             }
             Judged::Valid { .. } | Judged::Rejected { .. } | Judged::Filtered => None,
         };
-        let place_of = (place, swap, unknown.minus(key_alone));
-        let Some(why) = reasons.why(&row, judged, place_of, overtaken)? else { continue };
+        let kept_by = KeptBy { swap, unknown: unknown.minus(key_alone), behind: linked.waits_for };
+        let Some(why) = reasons.why(&row, judged, (place, kept_by), overtaken)? else { continue };
         writing.write(&row, judged, place, why, &judge)?;
     }
     drop(reader);
@@ -261,6 +261,17 @@ fn remove_password(password: &str, columns: &[usize], cells: &mut [Option<Cow<'_
     }
 }
 
+/// What the plan says of a row that it keeps back.
+#[derive(Debug, Clone, Copy)]
+struct KeptBy {
+    /// The swap that it is part of, counted from 1; 0 for none.
+    swap: u32,
+    /// Fields of its subject that are unknown.
+    unknown: FieldSet,
+    /// The row that it waits for, which is held; 0 for none.
+    behind: u64,
+}
+
 struct Reasons<'a> {
     plan: &'a Plan,
     fates: FatesByRow,
@@ -274,7 +285,7 @@ impl Reasons<'_> {
         &mut self,
         row: &Result<Row<'_>, RowError>,
         judged: Judged,
-        (place, swap, unknown): (Place, u32, FieldSet),
+        (place, kept_by): (Place, KeptBy),
         overtaken: Option<Overtaken>,
     ) -> Result<Option<Why>, SpillError> {
         let ordinal = place.ordinal;
@@ -282,9 +293,9 @@ impl Reasons<'_> {
         let still = still.binary_search_by_key(&ordinal, |(of, _)| *of).ok().map(|at| still[at].1);
         let why = match self.plan.ruling(ordinal) {
             Ruling::Rejected => Some(rejected(row, judged)),
-            Ruling::Conflict if swap > 0 => Some(self.swaps.why(place, swap)),
+            Ruling::Conflict if kept_by.swap > 0 => Some(self.swaps.why(place, kept_by.swap)),
             Ruling::Conflict => Some(self.conflict(ordinal)),
-            Ruling::Held => Some(held(unknown)),
+            Ruling::Held => Some(held(&kept_by)),
             // A folded row shares the fate of the first update at or behind it.
             Ruling::RefusedBefore
             | Ruling::FoldedRefused
@@ -364,17 +375,21 @@ fn add_also(detail: &mut String, also: &[Breach]) {
     }
 }
 
-/// Why a row waits, where these fields of its subject are unknown.
-fn held(unknown: FieldSet) -> Why {
-    let names: Vec<&str> = unknown.iter().map(FieldKind::name).collect();
+/// Why a row waits.
+fn held(kept_by: &KeptBy) -> Why {
+    let names: Vec<&str> = kept_by.unknown.iter().map(FieldKind::name).collect();
+    let why = match kept_by.behind {
+        0 => format!(
+            "an earlier update of this subject had no definite answer, and {} may have been set by it",
+            names.join(", ")
+        ),
+        row => format!("it takes what row {row} of this input gives up, which is held"),
+    };
     Why {
         kind: RowFileKind::InDoubt,
         reason: "held".into(),
         signature: String::new(),
-        detail: format!(
-            "in_doubt = \"hold\": an earlier update of this subject had no definite answer, and {} may have been set by it",
-            names.join(", ")
-        ),
+        detail: format!("in_doubt = \"hold\": {why}"),
     }
 }
 

@@ -73,7 +73,7 @@ pub struct Beside {
     pub settles: Option<Version>,
     /// Of an update that waits for that of another subject, and of its parts: in which wave it is sent, from 1.
     pub wave: u32,
-    /// With it, what it is linked with.
+    /// With it, what it is linked with; of a row that is held only because another is, that one alone.
     pub linked: Linked,
     /// Of a row held back because its subject swaps with others: which one, from 1 in the order
     /// of [`super::Plan::swaps`], which lists the first of them.
@@ -131,7 +131,7 @@ impl Beside {
         into.extend_from_slice(&self.left_out.bits().to_le_bytes());
         into.extend_from_slice(&self.not_sent.bits().to_le_bytes());
         into.extend_from_slice(&self.unknown.bits().to_le_bytes());
-        let has_chain = self.wave != 0 || self.swap != 0;
+        let has_chain = self.wave != 0 || self.swap != 0 || self.linked != Linked::default();
         let confirms = if self.confirms { CONFIRMS } else { 0 };
         let settles = if self.settles.is_some() { SETTLES } else { 0 };
         into.push(self.shared | confirms | settles | if has_chain { CHAIN_FOLLOWS } else { 0 });

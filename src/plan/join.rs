@@ -12,6 +12,7 @@ use crate::ledger::{FieldState, LedgerEntry, LedgerField};
 use crate::row::Version;
 use crate::update::{FIELD_COUNT, FieldFact, FieldKind, FieldSet};
 
+use super::ahead::{Ahead, hold_behind_held};
 use super::corrected::{corrected_in_doubt, undone};
 use super::judge::{Standing, is_passed, judge, version_of, was_sent_before};
 use super::plain::is_plainly_unchanged;
@@ -158,24 +159,16 @@ impl<'a> Join<'a> {
         overtaking: Overtaking,
     ) -> FieldSet {
         let Some(entry) = entry else { return FieldSet::EMPTY };
+        let ahead = Ahead { entry, rules: self.rules, by_own_row: overtaking.by_own_row };
         let mut overtaken: FieldSet = row
             .present
             .iter()
             .filter(|kind| entry.field(*kind).is_some_and(|field| field.version > version))
-            .filter(|kind| !entry.field(*kind).is_some_and(|field| self.is_open_ahead(version, field)))
+            .filter(|kind| !ahead.is_open(*kind, version))
             .filter(|kind| !entry.is_own_word(*kind, version))
             .collect();
         overtaken.remove(self.rules.key);
         overtaken.minus(overtaking.by_own_update)
-    }
-
-    /// Whether the field is unknown since a later row of the row's own batch. Under `each` intents are opened ahead of
-    /// the rows on the wire: that row is sent after this one, and may not have been sent at all.
-    fn is_open_ahead(&self, version: Version, field: LedgerField) -> bool {
-        self.rules.duplicates == DuplicatePolicy::Each
-            && version.batch == self.rules.batch
-            && field.version.batch == self.rules.batch
-            && field.state == FieldState::Unknown
     }
 
     fn leave_out_and_find_duplicates(
@@ -337,7 +330,11 @@ impl<'a> Join<'a> {
             if row.is_open() {
                 self.one_of_each((row, data), entry, by_own_row, &mut touched);
             }
-        })
+        })?;
+        match entry {
+            Some(entry) => hold_behind_held(rows, entry, self.rules),
+            None => Ok(()),
+        }
     }
 
     fn one_of_each(

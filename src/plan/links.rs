@@ -12,14 +12,15 @@ use crate::ledger::{ClearedFirst, LedgerEntry};
 use crate::row::Version;
 use crate::update::{FieldKind, FieldSet};
 
+use super::behind::take_behind;
 use super::beside::{Beside, Linked};
 use super::chain::{Link, SWAPS_LISTED_MAX, Swap, Waiting, order};
 use super::claim::{Claim, Ends, claim_of, known_before};
 use super::cycle::{Breaking, Obstacle, clear_version};
-use super::dispositions::{BESIDE, CHAINED};
+use super::dispositions::{BESIDE, CHAINED, decode};
 use super::phases::{JoinError, Phases, last_claims, lock};
 use super::record::{Part, PartData, RowRecord};
-use super::ruler::{Contested, Ruled, carrier};
+use super::ruler::{Contested, Ruled, carrier, last_held};
 use super::rules::{ConflictPolicy, CyclePolicy, DuplicatePolicy};
 use super::ruling::Ruling;
 use super::shared::SharedKind;
@@ -40,6 +41,8 @@ enum Mark {
     Wave(u32, Linked, (FieldSet, u32)),
     /// It is held back, in this swap, counted from 1 in file order.
     Swap(u32),
+    /// It is held, because the update that the row with this ordinal carries is, which gives up what it takes.
+    Held(u64),
 }
 
 /// Marks of a partition's rows, ascending by ordinal.
@@ -101,7 +104,8 @@ impl<L: LedgerSlices> Phases<'_, L> {
     }
 
     /// Tells what a subject takes and gives up, of the values of which both was said; the row is the one that carries
-    /// its update. Of a subject of which nothing is sent there is nothing to tell.
+    /// its update. Of one that is held only what it gives up: nobody can have that. Of another of which nothing is sent
+    /// there is nothing to tell.
     pub(super) fn want(
         &self,
         partition: usize,
@@ -112,9 +116,12 @@ impl<L: LedgerSlices> Phases<'_, L> {
         if links.is_empty() {
             return Ok(());
         }
-        let Some(carrier) = carrier(&ruled.rows)? else { return Ok(()) };
+        let sent = carrier(&ruled.rows)?;
+        let Some(carrier) = sent.map_or_else(|| last_held(&ruled.rows), |sent| Ok(Some(sent)))? else {
+            return Ok(());
+        };
         let exclusive = self.exclusive_kinds();
-        for (kind, claim) in last_claims(ends, exclusive) {
+        for (kind, claim) in last_claims(ends, exclusive).filter(|_| sent.is_some()) {
             let is_new = claim.is_live && ends.held_before(kind) != Some(claim.hash);
             if is_new && links.contains(kind, claim.hash) {
                 wanted.push(Claim::new(kind, claim.hash, partition, carrier, true));
@@ -129,7 +136,11 @@ impl<L: LedgerSlices> Phases<'_, L> {
 
     /// Finds the order of those that take what others give up, and rules on them again where it changes anything.
     pub(super) fn order_chains(&self, wants: &dyn Partitions) -> Result<(), JoinError<L::Error>> {
-        let (links, unordered) = self.find_links(wants)?;
+        let (mut links, unordered) = self.find_links(wants)?;
+        let is_held = |node: u64| {
+            decode(self.rulings()[index_of(ordinal_of(node))].load(Ordering::Relaxed)) == Ruling::Held
+        };
+        let waiting = take_behind(&mut links, is_held);
         let holds = self.rules.conflicts == ConflictPolicy::Hold;
         let order = order(links, holds, self.breaking());
         let cleared = order.rings.iter().filter_map(|ring| {
@@ -152,6 +163,12 @@ impl<L: LedgerSlices> Phases<'_, L> {
         for (node, place) in held.flat_map(|(ring, place)| ring.nodes.iter().map(move |node| (*node, place)))
         {
             marks.entry(partition_of(node)).or_default().push((ordinal_of(node), Mark::Swap(place)));
+        }
+        for (node, behind) in waiting {
+            marks
+                .entry(partition_of(node))
+                .or_default()
+                .push((ordinal_of(node), Mark::Held(ordinal_of(behind))));
         }
         {
             let chains = &mut lock(&self.found).chains;
@@ -212,9 +229,11 @@ impl<L: LedgerSlices> Phases<'_, L> {
     /// Rules again on a partition with subjects that wait or swap.
     fn mark(&self, partition: usize, marks: &Marks) -> Result<(), JoinError<L::Error>> {
         let mut contested = self.values(&*self.contested, partition)?;
-        let is_swap = |mark: &Mark| matches!(mark, Mark::Swap(_));
-        contested.swapping =
-            marks.iter().filter(|(_, mark)| is_swap(mark)).map(|(ordinal, _)| *ordinal).collect();
+        let marked = |is_one: fn(&Mark) -> bool| {
+            marks.iter().filter(|(_, mark)| is_one(mark)).map(|(ordinal, _)| *ordinal).collect()
+        };
+        contested.swapping = marked(|mark| matches!(mark, Mark::Swap(_)));
+        contested.waiting = marked(|mark| matches!(mark, Mark::Held(_)));
         let mut entries = self.entries(&(partition..partition + 1));
         let (mut part, mut tally) = (Part::default(), Tally::default());
         let mut marking = Marking::default();
@@ -295,7 +314,11 @@ impl Marking {
             Mark::Swap(swap) if row.ruling == Ruling::Conflict => {
                 Some((BESIDE, Beside { swap, ..Beside::default() }))
             }
-            Mark::Wave(..) | Mark::Swap(_) => None,
+            Mark::Held(waits_for) if row.ruling == Ruling::Held => {
+                let linked = Linked { waits_for, ..Linked::default() };
+                Some((BESIDE, Beside { linked, ..Beside::default() }))
+            }
+            Mark::Wave(..) | Mark::Swap(_) | Mark::Held(_) => None,
         }
     }
 }

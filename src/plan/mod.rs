@@ -50,12 +50,14 @@ mod leaves;
 mod rows;
 mod ruler;
 
+mod ahead;
 mod corrected;
 mod join;
 mod plain;
 
 mod judge;
 
+mod behind;
 mod chain;
 mod claim;
 mod conflict;

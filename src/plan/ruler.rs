@@ -123,13 +123,15 @@ pub(super) struct Contested {
     values: Vec<(FieldHash, FieldKind)>,
     /// Rows, ascending, that carry updates of subjects which swap among each other and are held back for it.
     pub(super) swapping: Vec<u64>,
+    /// Rows, ascending, that carry updates which wait for others that are held.
+    pub(super) waiting: Vec<u64>,
 }
 
 impl Contested {
     pub(super) fn new(mut values: Vec<(FieldHash, FieldKind)>) -> Contested {
         values.sort_unstable();
         values.dedup();
-        Contested { values, swapping: Vec::new() }
+        Contested { values, ..Contested::default() }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -142,7 +144,12 @@ impl Contested {
 
     /// Whether the subject of these rows is held back because it swaps with others.
     fn is_swapping(&self, rows: &Rows<'_>) -> io::Result<bool> {
-        Ok(!self.swapping.is_empty() && rows.any(|row| self.swapping.binary_search(&row.ordinal).is_ok())?)
+        is_any_of(&self.swapping, rows)
+    }
+
+    /// Whether it waits for another that is held.
+    fn is_waiting(&self, rows: &Rows<'_>) -> io::Result<bool> {
+        is_any_of(&self.waiting, rows)
     }
 
     /// Marks the rows that set a contested value, and tells whether there are any. Earlier rows that set the same
@@ -164,6 +171,10 @@ impl Contested {
         }
         Ok(!claims.is_empty())
     }
+}
+
+fn is_any_of(ordinals: &[u64], rows: &Rows<'_>) -> io::Result<bool> {
+    Ok(!ordinals.is_empty() && rows.any(|row| ordinals.binary_search(&row.ordinal).is_ok())?)
 }
 
 /// The rows of a subject, ruled on, in the order of their versions.
@@ -290,6 +301,9 @@ impl Ruler<'_> {
         if self.contested.is_swapping(&rows)? {
             hold_swap(&mut rows)?;
         }
+        if self.contested.is_waiting(&rows)? {
+            hold_waiting(&mut rows)?;
+        }
         let may_overtake = |entry: &&LedgerEntry| {
             !entry.refusals.is_empty() || !entry.said.is_empty() || rules.older_open.is_some()
         };
@@ -332,6 +346,15 @@ fn hold_swap(rows: &mut Rows<'_>) -> io::Result<()> {
     })
 }
 
+/// Holds a subject that takes what another gives up that is held. What is not sent for another reason stays so.
+fn hold_waiting(rows: &mut Rows<'_>) -> io::Result<()> {
+    rows.change(|row, _| {
+        if row.ruling.is_sent() || row.ruling.is_folded() {
+            row.ruling = if row.marks.has(Marks::EQUAL) { of_equal(row) } else { Ruling::Held };
+        }
+    })
+}
+
 /// The ruling on a row of which nothing is left that the ledger does not have.
 fn of_equal(row: &RowRecord) -> Ruling {
     if row.marks.has(Marks::OVERTAKEN) { Ruling::Superseded } else { Ruling::Unchanged }
@@ -342,6 +365,13 @@ pub(super) fn carrier(rows: &Rows<'_>) -> io::Result<Option<u64>> {
     let mut carrier = None;
     rows.look(|row, _| carrier = carrier.max(row.ruling.is_sent().then_some(row.ordinal)))?;
     Ok(carrier)
+}
+
+/// The last row of a subject that is held, which stands for its update where nothing of it is sent.
+pub(super) fn last_held(rows: &Rows<'_>) -> io::Result<Option<u64>> {
+    let mut last = None;
+    rows.look(|row, _| last = last.max((row.ruling == Ruling::Held).then_some(row.ordinal)))?;
+    Ok(last)
 }
 
 /// The last word on the rows of a subject, once the conflicts are known.

@@ -199,6 +199,7 @@ impl Json {
             | Event::LimitChanged { .. }
             | Event::SubjectsCleared { .. }
             | Event::SwapBroken
+            | Event::RowsSetAside
             | Event::Slowed { .. }
             | Event::StatusAsked
             | Event::Committed { .. }

@@ -78,6 +78,7 @@ impl Lines {
             | Event::LimitChanged { .. }
             | Event::SubjectsCleared { .. }
             | Event::SwapBroken
+            | Event::RowsSetAside
             | Event::Slowed { .. }
             | Event::Resumed
             | Event::StatusAsked

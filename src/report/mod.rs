@@ -262,6 +262,7 @@ impl Listener for Reporters {
             | Event::LimitChanged { .. }
             | Event::SubjectsCleared { .. }
             | Event::SwapBroken
+            | Event::RowsSetAside
             | Event::Slowed { .. }
             | Event::Resumed
             | Event::LaterPassStarted { .. }

@@ -66,17 +66,16 @@ pub(super) fn next_steps(summary: &Summary, options: &ReportOptions, is_proven: 
         Some(format!("{verb} {} and {run}", kind.file_name()))
     };
     steps.extend(with_file(RowFileKind::Rejected, "correct"));
+    // First of these two: what is held may be what others were refused for.
+    if rows.held > 0 && rows.pending == 0 && !again.is_empty() {
+        steps.push(format!(
+            "look at {} and {} to send what is held",
+            RowFileKind::InDoubt.file_name(),
+            command(&resending(again))
+        ));
+    }
     if has(RowFileKind::Failed).is_some() {
         steps.extend(replaying(summary, options, is_proven));
-    }
-    if rows.held > 0 && rows.pending == 0 && !again.is_empty() {
-        let resend =
-            ["--in-doubt hold", "--in-doubt=hold"].into_iter().find(|hold| again.contains(hold)).map_or_else(
-                || format!("{again} --in-doubt resend"),
-                |hold| again.replace(hold, "--in-doubt resend"),
-            );
-        let resend = command(&resend);
-        steps.push(format!("look at {} and {resend} to send what is held", RowFileKind::InDoubt.file_name()));
     }
     steps.extend(with_file(RowFileKind::Conflict, "decide in").map(|step| match swaps {
         0 => step,
@@ -87,6 +86,14 @@ pub(super) fn next_steps(summary: &Summary, options: &ReportOptions, is_proven: 
         steps.push(format!("look at {} for what gave way, and to what", RowFileKind::Superseded.file_name()));
     }
     steps
+}
+
+/// The same command that sends what is held in doubt.
+fn resending(again: &str) -> String {
+    ["--in-doubt hold", "--in-doubt=hold"]
+        .into_iter()
+        .find(|hold| again.contains(hold))
+        .map_or_else(|| format!("{again} --in-doubt resend"), |hold| again.replace(hold, "--in-doubt resend"))
 }
 
 /// What to do about failed updates. Under an envelope that nobody understands, a replay would be refused like the run.

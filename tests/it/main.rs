@@ -59,6 +59,7 @@ mod plans;
 mod gates;
 // Sending again what a run left, by run, kind and signature.
 mod replay;
+mod replay_each;
 
 // Failures that an export overtakes without sending anything.
 mod confirmed;
@@ -143,6 +144,9 @@ mod rings;
 
 // Rings begun and not finished.
 mod rings_open;
+
+// Rings and chains of which one is held.
+mod rings_held;
 
 // Rings and chains that do not wait for each other.
 mod rings_apart;

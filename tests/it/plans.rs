@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use serde_json::Value;
 use simsync::sandbox::Faults;
 
-use crate::support::{Ran, Workspace, export};
+use crate::support::{Ran, Workspace, export, last_run};
 use crate::witness::{frozen_after, kill_9};
 
 impl Workspace {
@@ -61,7 +61,17 @@ fn a_saved_plan_is_carried_out_once() {
     );
     let ran = workspace.sync(&["--plan", "p.json"]).expect(0).expect_books();
     assert_eq!(ran.rows("synced"), 20);
+    let run = last_run(&workspace);
     refused(&workspace, &[], "carried out already");
+    // Nothing was done, and nothing is left to do: no figure says otherwise, and the run that did it is named.
+    let again = workspace.sync(&["--plan", "p.json"]).expect(4).expect_books();
+    let rows = again.summary()["rows"].clone();
+    assert!(rows.as_object().unwrap().values().all(|count| count.as_u64() == Some(0)), "{rows}");
+    assert!(again.stderr.contains(&format!("carried out already by run {run}, ")), "{}", again.stderr);
+    assert!(again.stderr.contains(&format!("`simsync show {run}`")), "{}", again.stderr);
+    let url = workspace.sandbox.url();
+    let people = workspace.run(&["sync", "--api-url", &url, "--plan", "p.json"]).expect(4).stderr;
+    assert!(people.contains("nothing was done now") && !people.contains("pending"), "{people}");
     // Planned again, there is nothing to do, and that may be done.
     workspace.plan(&["-o", "p.json", "crm.csv"]).expect(0);
     let ran = workspace.sync(&["--plan", "p.json"]).expect(0);

@@ -103,3 +103,47 @@ fn a_replay_finds_the_batches_of_its_own_target_only() {
     assert_eq!((ran.rows("synced"), ran.rows("superseded")), (1, 0));
     assert_eq!(here.at_server("C-000001", "user_class").as_deref(), Some("basic"));
 }
+
+#[test]
+fn the_first_run_of_an_address_that_has_changed_tells_what_is_open_at_the_old_one() {
+    let (here, there) = (Workspace::new(), Workspace::new());
+    here.write("crm.csv", export(12));
+    here.write("other.csv", export(3));
+    let stopped = here.sync(&["crm.csv", "--max-rows", "5"]).expect(8);
+    let old = stopped.summary()["target"].as_str().unwrap().to_owned();
+    let told = |ran: &Ran| ran.summary()["notices"].to_string();
+    let open = format!("target {old} of this journal has 1 open batch (12 rows)");
+    // Before anything is sent, too, and as long as it is the first batch there.
+    let url = there.sandbox.url();
+    let plan = here.run(&["plan", "--api-url", &url, "--json", "crm.csv"]).expect(0);
+    assert!(told(&plan).contains(&open), "{}", told(&plan));
+    for code in [8, 0] {
+        let args: &[&str] = if code == 8 { &["crm.csv", "--max-rows", "5"] } else { &["crm.csv"] };
+        let moved = told(&sync_to(&here, &there, args).expect(code));
+        assert!(moved.contains(&open), "{moved}");
+        assert!(moved.contains(&format!("api.target = \\\"{old}\\\"")), "{moved}");
+        assert!(moved.contains("`simsync journal stats --state ./simsync-state`"), "{moved}");
+    }
+    // After that it is known, and so it is to whoever names a target.
+    let later = told(&sync_to(&here, &there, &["other.csv"]).expect(0));
+    assert!(!later.contains("open batch"), "{later}");
+    here.configure("[api]\ntarget = \"production\"\n");
+    let named = told(&sync_to(&here, &there, &["other.csv"]).expect(0));
+    assert!(!named.contains("open batch"), "{named}");
+    // As the note says: at the new address under the old name, it goes on.
+    here.configure(&format!("[api]\ntarget = \"{old}\"\n"));
+    let resumed = sync_to(&here, &there, &["crm.csv"]).expect(0).expect_books();
+    assert_eq!((resumed.rows("unchanged"), resumed.rows("synced")), (5, 7));
+}
+
+#[test]
+fn nothing_is_said_of_other_targets_where_they_left_nothing_open() {
+    let (here, there) = (Workspace::new(), Workspace::new());
+    here.write("crm.csv", export(3));
+    here.sync(&["crm.csv"]).expect(0);
+    // A plan begins nothing.
+    here.write("more.csv", export(5));
+    here.plan(&["more.csv"]).expect(0);
+    let ran = sync_to(&here, &there, &["crm.csv"]).expect(0);
+    assert!(!ran.summary()["notices"].to_string().contains("open batch"), "{}", ran.stdout);
+}

@@ -85,9 +85,9 @@ fn its_own_batch_may_move_the_ledger_until_it_is_closed() {
     // It was the last to deliver already when the plan was made, or is it now.
     for batches in [3, 4] {
         assert_eq!(basis().standing(&begun(batches, Some(4))), Standing::Begun);
-        assert_eq!(basis().standing(&begun(batches, None)), Standing::Done);
+        assert_eq!(basis().standing(&begun(batches, None)), Standing::Done(4));
         // Closed, and begun anew by somebody: not the batch that was planned.
-        assert_eq!(basis().standing(&begun(batches, Some(5))), Standing::Done);
+        assert_eq!(basis().standing(&begun(batches, Some(5))), Standing::Done(4));
     }
     // With --new-batch its own is the one that it has begun, not one of before.
     let anew = Basis { begins: Some(4), ..basis() };

@@ -9,6 +9,9 @@ use super::any::{any_log, any_rows, any_rules};
 use super::*;
 use crate::ledger::{FailureKind, FieldState};
 
+mod links;
+use links::{hold_behind_held, swaps};
+
 /// A row of the model, with all its fields.
 #[derive(Debug, Clone)]
 struct ModelRow {
@@ -60,10 +63,21 @@ impl Model<'_> {
                 && own.iter().all(|other| !other.fields.contains_key(kind));
             let sent_after_it = self.rules.duplicates == DuplicatePolicy::Each
                 && self.is_unknown(*kind)
-                && (row.version.batch, newer.batch) == (BATCH, BATCH);
+                && row.version.batch == newer.batch
+                && (newer.batch == BATCH
+                    || own.iter().any(|other| other.fields.contains_key(kind))
+                        && !self.acked_since(*kind, row.version));
             *kind != KEY && !marked_by_own_fold && !sent_after_it
         };
         row.fields.keys().copied().filter(is_overtaken).collect()
+    }
+
+    /// Whether something newer than a row may have been acknowledged of a field that is unknown.
+    fn acked_since(&self, kind: FieldKind, version: Version) -> bool {
+        let entry = self.entry.unwrap();
+        let its = (kind, version, false);
+        entry.acked.is_some_and(|acked| acked >= version)
+            && !entry.said.iter().any(|said| (said.fact.kind, said.fact.version, said.is_replaced) == its)
     }
 
     fn is_duplicate(&self, at: usize) -> bool {
@@ -253,6 +267,24 @@ impl Model<'_> {
                 said[at].ruling = Ruling::Unchanged;
             }
         }
+        self.hold_older(live, said);
+    }
+
+    /// Holds what is older than a row that is held, which may have set the same fields.
+    fn hold_older(&self, live: &[usize], said: &mut [Said]) {
+        let Some(entry) = self.entry.filter(|_| self.rules.in_doubt == InDoubtPolicy::Hold) else { return };
+        let unknown = entry.unknown().minus(FieldSet::only(KEY));
+        for at in live.iter().copied().rev().collect::<Vec<_>>() {
+            let rest = self.remaining(at, said[at].left_out);
+            let waits = live.iter().copied().filter(|later| *later > at).any(|later| {
+                let shared = rest.intersect(self.remaining(later, said[later].left_out)).intersect(unknown);
+                said[later].ruling == Ruling::Held
+                    && shared.iter().any(|kind| self.ledger_version(kind) > Some(self.rows[at].version))
+            });
+            if waits && matches!(said[at].ruling, Ruling::Send | Ruling::SendLate) {
+                said[at].ruling = Ruling::Held;
+            }
+        }
     }
 
     /// Whether anything of a row beside these fields was acknowledged in the row's own version.
@@ -398,6 +430,7 @@ fn model(rows: &[TestRow], ledger: &[LedgerEntry], rules: &PlanRules) -> Vec<(Ru
         }
     }
     let entries: Vec<_> = subjects.values().map(|model| model.entry).collect();
+    hold_behind_held(&mut said, &entries);
     let swaps = swaps(&said, &entries);
     for (((rows, said), swaps), entry) in said.iter().zip(swaps).zip(&entries) {
         for (row, said) in rows.iter().zip(said) {
@@ -445,40 +478,6 @@ fn overtakes_a_failure(
                         .is_some_and(|open| (field.version.batch..row.version.batch).contains(&open)))
         })
     })
-}
-
-/// Which subjects take, in a ring, what the next one gives up.
-fn swaps(said: &[(Vec<ModelRow>, Vec<Said>)], entries: &[Option<&LedgerEntry>]) -> Vec<bool> {
-    let is_sent = |subject: usize| {
-        said[subject].1.iter().any(|said| matches!(said.ruling, Ruling::Send | Ruling::SendLate))
-    };
-    let last = |subject: usize, kind: FieldKind| {
-        said[subject].1.iter().rev().find_map(|said| said.claims.get(&kind).copied())
-    };
-    let before = |subject: usize, kind: FieldKind| match entries[subject]?.field(kind)?.state {
-        FieldState::Known(hash) => Some(hash.0),
-        FieldState::Unknown => None,
-    };
-    let waits_for = |one: usize, other: usize| {
-        [FieldKind::Number, IMSI, ICCID].into_iter().any(|kind| {
-            let Some(taken) = last(one, kind) else { return false };
-            let is_live =
-                said[one].1.iter().any(|said| is_part(said) && said.claims.get(&kind) == Some(&taken));
-            let gives_up =
-                before(other, kind) == Some(taken) && last(other, kind).is_some_and(|set| set != taken);
-            is_live && before(one, kind) != Some(taken) && gives_up
-        }) && is_sent(one)
-            && is_sent(other)
-    };
-    let all = 0..said.len();
-    let mut reaches: Vec<Vec<bool>> =
-        all.clone().map(|one| all.clone().map(|other| waits_for(one, other)).collect()).collect();
-    for via in all.clone() {
-        for (one, other) in all.clone().flat_map(|one| all.clone().map(move |other| (one, other))) {
-            reaches[one][other] |= reaches[one][via] && reaches[via][other];
-        }
-    }
-    all.map(|subject| reaches[subject][subject]).collect()
 }
 
 /// Rows as the policy lets them be: no column orders what is sent as it stands.

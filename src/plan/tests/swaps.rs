@@ -3,7 +3,7 @@
 use super::*;
 use crate::ledger::UnknownCause;
 use crate::plan::{Clearing, InMemory, SurveyBounds};
-use Ruling::{Conflict, Folded, RefusedBefore, Send, SendLate, Unchanged};
+use Ruling::{Conflict, Folded, Held, RefusedBefore, Send, SendLate, Unchanged};
 
 /// The wave of every row; 0 for those that wait for nobody.
 fn waves(plan: &Plan) -> Vec<u32> {
@@ -81,6 +81,43 @@ fn nobody_is_held_back_for_a_swap_with_a_subject_in_doubt() {
     let rows = [row(1, &[(IMSI, 3)]), row(3, &[(IMSI, 1)]), row(4, &[(IMSI, 2)]), row(2, &[(IMSI, 8)])];
     let plan = check(&rows, &doubt, &rules(), &[Conflict, Conflict, Send, Send]);
     assert_eq!(waves(&plan), [0, 0, 1, 0]);
+}
+
+#[test]
+fn whoever_takes_what_a_held_subject_gives_up_is_held_with_it() {
+    let hold = |rules| PlanRules { in_doubt: InDoubtPolicy::Hold, ..rules };
+    let doubt = [held(), vec![intent(3, v(BATCH, 4), &[(IMSI, 9)])]].concat();
+    // 1 takes what 2 gives up, 2 what 3 does; 4 has nothing to do with them.
+    let rows = [
+        row(1, &[(CLASS, 1)]),
+        row(1, &[(IMSI, 2)]),
+        row(2, &[(IMSI, 3)]),
+        row(3, &[(IMSI, 9)]),
+        row(4, &[]),
+    ];
+    let plan = check(&rows, &doubt, &hold(rules()), &[Held, Held, Held, Held, Unchanged]);
+    let behind = [1, 2, 3, 4].map(|at| plan.beside(at).unwrap().linked.waits_for);
+    assert_eq!((behind, plan.facts().rows.held), ([3, 3, 4, 0], 4));
+    assert!(!plan.beside(4).unwrap().unknown.is_empty() && plan.beside(3).unwrap().unknown.is_empty());
+    assert_eq!((plan.waves().len(), plan.facts().chains), (0, Default::default()));
+    check(&rows, &doubt, &rules(), &[Folded, Send, Send, Send, Unchanged]);
+    let each = check(&rows, &doubt, &hold(with(DuplicatePolicy::Each)), &[Held, Held, Held, Held, Unchanged]);
+    assert_eq!(each.facts().rows.held, 4);
+    // What 3 may hold still, and what it gives up for certain.
+    let rows = [row(1, &[(IMSI, 3)]), row(2, &[(ICCID, 7)]), row(3, &[(IMSI, 9)])];
+    let doubt = [held(), vec![intent(3, v(BATCH, 3), &[(IMSI, 9)])]].concat();
+    check(&rows, &doubt, &hold(rules()), &[Held, Send, Held]);
+    // A ring of which one is held is none, and nobody of it is cleared.
+    let imsi = FieldSet::only(IMSI);
+    let breaking = PlanRules { break_cycles: CyclePolicy::Clear, clearable: imsi, ..hold(rules()) };
+    let ring = [row(1, &[(IMSI, 2)]), row(2, &[(IMSI, 3)]), row(3, &[(IMSI, 1)])];
+    let cleared = synced(1, v(BATCH, 0), &[(IMSI, FieldHash::CLEARED.0)]);
+    let doubt = intent(3, v(BATCH, 3), &[(IMSI, 1)]);
+    for before in [vec![cleared, doubt.clone()], vec![doubt]] {
+        let records = [held(), before].concat();
+        let plan = check(&ring, &records, &breaking, &[Held, Held, Held]);
+        assert_eq!(plan.swaps().len(), 0);
+    }
 }
 
 #[test]

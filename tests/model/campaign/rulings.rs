@@ -3,6 +3,7 @@
 //!
 //! Not here: what becomes of the updates (`outcomes.rs`).
 
+mod ahead;
 mod corrected;
 mod dealt;
 mod standing;
@@ -397,10 +398,7 @@ impl Subject<'_> {
             }
             let is_unknown = *state == State::Unknown;
             let is_own_fold = is_unknown && self.is_own_fold(*field, *newer);
-            // Under `each` intents are opened ahead: what follows in this batch is sent after this row.
-            let is_ahead = is_unknown
-                && self.is_each()
-                && (row.version.batch, newer.batch) == (self.rules.batch, self.rules.batch);
+            let is_ahead = is_unknown && self.is_ahead(*field, row.version, *newer);
             !is_own_fold && !is_ahead && !self.is_own_word(*field, row.version, *newer)
         };
         row.cells.keys().copied().filter(is_overtaken).collect()
@@ -475,7 +473,10 @@ impl Subject<'_> {
                 live.iter().for_each(|at| said[*at].ruling = Ruling::Rejected);
             }
             Duplicates::Reject => self.fold(&live, false, &mut said),
-            Duplicates::Each => self.each(&live, &mut said),
+            Duplicates::Each => {
+                self.each(&live, &mut said);
+                self.hold_older(&mut said);
+            }
         }
         said
     }

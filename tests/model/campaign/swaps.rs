@@ -39,7 +39,8 @@ pub(crate) struct Order {
 
 /// Finds the order, and holds back the subjects of rings that are not broken. Conflicts are concluded on already.
 pub(crate) fn order(told: &mut [Told<'_>], memory: &BTreeMap<String, Entry>, rules: Rules) -> Order {
-    let mut links = links(told, memory);
+    hold_behind_held(told, memory);
+    let mut links = links(told, memory, &|_| false);
     let is_asked = rules.breaks_cycles && !rules.laws.has(Flaw::RingsStayWhole);
     let may_break = is_asked && rules.duplicates != Duplicates::Each;
     let carriers: Vec<Option<u64>> = told.iter().map(carrier).collect();
@@ -138,7 +139,26 @@ fn hold_back(said: &mut [Said]) {
     }
 }
 
-fn links(told: &[Told<'_>], memory: &BTreeMap<String, Entry>) -> Vec<Link> {
+/// Holds whoever takes what a subject gives up that is held, and so on.
+fn hold_behind_held(told: &mut [Told<'_>], memory: &BTreeMap<String, Entry>) {
+    let is_held = |said: &[Said]| !is_sent(said) && said.iter().any(|said| said.ruling == Ruling::Held);
+    let links = links(told, memory, &is_held);
+    let held = told.iter().enumerate().filter(|(_, told)| is_held(&told.2)).map(|(at, _)| at);
+    let waiting: BTreeSet<usize> = held.flat_map(|at| reach(&links, at)).collect();
+    let rows = told.iter_mut().enumerate().filter(|(at, _)| waiting.contains(at));
+    for said in rows.flat_map(|(_, told)| &mut told.2) {
+        if matches!(said.ruling, Ruling::Send | Ruling::Folded) {
+            said.ruling = if said.is_equal { said.of_equal() } else { Ruling::Held };
+        }
+    }
+}
+
+/// Who takes what another gives up that is sent, or is such a one.
+fn links(
+    told: &[Told<'_>],
+    memory: &BTreeMap<String, Entry>,
+    is_another: &dyn Fn(&[Said]) -> bool,
+) -> Vec<Link> {
     let mut links = Vec::new();
     for field in Field::UNIQUE {
         let held_by = |subject: &String| held(memory.get(subject)?, field);
@@ -149,7 +169,7 @@ fn links(told: &[Told<'_>], memory: &BTreeMap<String, Entry>) -> Vec<Link> {
             }
             for (before, (holder, _, said)) in told.iter().enumerate() {
                 let set = last(said, field).filter(|set| *set != taken);
-                if before == after || set.is_none() || !is_sent(said) {
+                if before == after || set.is_none() || !is_sent(said) && !is_another(said) {
                     continue;
                 }
                 let is_held = held_by(holder).as_ref() == Some(&taken);
