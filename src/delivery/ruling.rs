@@ -308,7 +308,7 @@ impl Scheduler {
         for (id, charges) in recovered.confirmed {
             if let Some(item) = self.lanes.get_mut(id) {
                 item.confirmed = item.confirmed.saturating_add(charges);
-                item.is_passed_over = true;
+                item.note_heard(self.heard);
             }
         }
         for (id, charges) in recovered.refunds {

@@ -19,6 +19,7 @@ mod same;
 mod slowing;
 mod suspects;
 mod trial;
+mod witness;
 
 /// A scheduler with a clock of its own, and everything it ever said.
 struct Desk {
