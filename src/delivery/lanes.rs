@@ -65,6 +65,8 @@ pub(super) struct Item {
     pub(super) confirmed: u32,
     /// Whether somebody passed after a failure of it, charged or not.
     pub(super) is_passed_over: bool,
+    /// Number of its latest attempt that failed.
+    failed_number: u64,
     /// When the first failure that counts was, on the clock of the time the run was free to send.
     failed_first_ms: Option<u64>,
     /// Temporary failures its delay grows with.
@@ -159,6 +161,7 @@ impl Lanes {
             answered: 0,
             confirmed: 0,
             is_passed_over: false,
+            failed_number: 0,
             failed_first_ms: None,
             strikes: 0,
             maybe_applied: false,
@@ -224,6 +227,11 @@ impl Lanes {
     /// Updates that were never tried, are not chronic, and could be sent as far as they themselves are concerned.
     pub(super) fn fresh(&self) -> usize {
         self.fresh.len()
+    }
+
+    /// Whether nobody is left who was never tried, or goes again at no cost.
+    pub(super) fn are_all_tried(&self) -> bool {
+        self.front.is_empty() && self.fresh.is_empty()
     }
 
     /// Updates behind the first one of this subject.

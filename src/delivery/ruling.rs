@@ -186,9 +186,7 @@ impl Scheduler {
         for (id, charges) in recovered.confirmed {
             if let Some(item) = self.lanes.get_mut(id) {
                 item.confirmed = item.confirmed.saturating_add(charges);
-                // What was sent before it and passed tells of the time before. Where it is on the wire again, that is
-                // not known of the attempts that it is charged with.
-                item.is_passed_over |= item.is_in_flight() || item.number < self.heard;
+                item.note_heard(self.heard);
             }
         }
         for (id, charges) in recovered.refunds {

@@ -5,7 +5,8 @@
 //!
 //! Nothing is ruled on for want of neighbors while a later pass may bring some: what is kept back at the end of a
 //! pass that others follow (suspects, redirects, used up attempts, refusals at first contact, a 429 left alone) is
-//! carried over into them, and what nobody's answer has confirmed meanwhile is given back. In the last pass, behind
+//! carried over into them, and what nobody's answer has confirmed meanwhile is given back. Nor does a server that is
+//! taken for down keep those of the passes behind from probing, once all of a pass were tried. In the last pass, behind
 //! all others, it is ruled on by what is known; rows that nobody tells from a server that is down wait as in any
 //! outage, up to `outage_max`.
 //!
@@ -349,7 +350,14 @@ impl Scheduler {
 
     /// Whether nothing is held but what waits for the answer of somebody who is not held.
     pub fn only_waits(&self) -> bool {
-        self.owed.is_empty() && self.lanes.nothing_moves() && !self.token.is_awaited()
+        let nothing_moves = self.lanes.nothing_moves() || self.waits_for_probes();
+        self.owed.is_empty() && nothing_moves && !self.token.is_awaited()
+    }
+
+    /// Whether the server is taken for down after all of the pass were tried, and others follow, who may be answered
+    /// well: a few that fail for their own sake would keep those from being sent otherwise.
+    fn waits_for_probes(&self) -> bool {
+        self.is_pass_over && self.is_down() && self.lanes.are_all_tried() && self.lanes.in_flight() == 0
     }
 
     /// A later pass begins: what was deferred may be offered again, and so many updates more may be deferred. What

@@ -21,6 +21,7 @@ mod same;
 mod slowing;
 mod suspects;
 mod trial;
+mod witness;
 
 use desk::Desk;
 

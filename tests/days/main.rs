@@ -1,7 +1,7 @@
 //! A campaign of bad days: `cargo test --test days -- --days 10000 --seed 1`; with `--planted`, the flaws planted in
 //! the simulation and the check that catches each.
 //!
-//! A day is drawn from its seed: minutes (for an outage a quarter of an hour) of virtual time, some forty to a few
+//! A day is drawn from its seed: minutes (for an outage a quarter of an hour) of virtual time, a few to a few
 //! thousand updates, the scheduler and everything it is made of against a modelled server. Every step is held against
 //! promises 3 to 6, every evening against what is promised of that sort of day. Whatever breaks one is named with its
 //! seed, with which it repeats: `--days 1 --seed N`. `--sort NAME` keeps to days of one sort. The simulation is the

@@ -4,7 +4,7 @@
 
 use super::super::alone::PushedBack;
 use super::super::rules::DeliveryRules;
-use super::{Item, Lanes, Stand};
+use super::{Item, Lanes};
 use crate::digest::SubjectId;
 
 /// Passes in which an update whose attempts are used up, and of whom nobody's answer has told, is tried once more.
@@ -111,15 +111,17 @@ impl Item {
         self.passes <= PASSES_MAX
     }
 
-    /// Whether an attempt of it is on the wire.
-    pub(in super::super) fn is_in_flight(&self) -> bool {
-        self.stand == Stand::InFlight
-    }
-
     /// Notes the youngest attempt that had a definite answer: if it was sent after this one, which fails now, this
     /// one hung while the server was well.
     pub(in super::super) fn note_passed_over(&mut self, heard: u64) {
-        self.is_passed_over |= self.number < heard;
+        self.failed_number = self.number;
+        self.note_heard(heard);
+    }
+
+    /// Notes it again when another one has had a definite answer: what was sent before this one failed was under way
+    /// then, and tells nothing of it.
+    pub(in super::super) fn note_heard(&mut self, heard: u64) {
+        self.is_passed_over |= self.failed_number < heard;
     }
 
     /// Gives charges back.

@@ -12,6 +12,7 @@ use super::day::{Day, Kind, Line, Phase};
 use super::evening::{Evening, Fate};
 use super::planted::Flaw;
 use super::{World, lived};
+use crate::delivery::outcome::StopCause;
 use crate::delivery::{FEW_MAX, TurnedAway, UpdateId};
 use crate::digest::SubjectId;
 
@@ -25,10 +26,10 @@ const HEALTHY_RUNS: usize = 2;
 const REDIRECTS_MAX: usize = 3;
 
 /// What is kept of a run that was stopped.
-struct Kept {
-    token: usize,
-    others_passed: bool,
-    subjects: Vec<SubjectId>,
+pub(super) struct Kept {
+    pub(super) token: usize,
+    pub(super) others_passed: bool,
+    pub(super) subjects: Vec<SubjectId>,
 }
 
 /// Lives through the runs of a day, and judges each.
@@ -43,7 +44,7 @@ pub(super) fn live(day: &Day, seed: u64) -> Result<Evening, String> {
         let today = of_run(day, run, &ids, kept.as_ref().map(|kept| told(kept, token)));
         let flaw = day.flaw;
         let is_mixed = kept.is_some() && flaw != Some(Flaw::ForgetsTheStop);
-        let world = lived(today, seed ^ ((run as u64) << 32), is_mixed)
+        let world = lived(today, seed ^ ((run as u64) << 32), is_mixed, None)
             .map_err(|complaint| format!("run {run}: {complaint}"))?;
         take(&mut all, &world, &ids);
         judge(day, run, &all.fates)?;
@@ -56,7 +57,7 @@ pub(super) fn live(day: &Day, seed: u64) -> Result<Evening, String> {
     Ok(all)
 }
 
-fn is_settled(fate: Option<&Fate>) -> bool {
+pub(super) fn is_settled(fate: Option<&Fate>) -> bool {
     fate.is_some_and(|fate| *fate != Fate::Leftover)
 }
 
@@ -65,7 +66,7 @@ fn is_healthy(line: &Line) -> bool {
 }
 
 /// The day as this run has it: what is pending.
-fn of_run(day: &Day, run: usize, ids: &[UpdateId], away: Option<TurnedAway>) -> Day {
+pub(super) fn of_run(day: &Day, run: usize, ids: &[UpdateId], away: Option<TurnedAway>) -> Day {
     let line = |id: &UpdateId| day.lines[usize::try_from(*id).unwrap_or_default()];
     let phases = match run {
         0 => day.phases.clone(),
@@ -85,7 +86,7 @@ fn of_run(day: &Day, run: usize, ids: &[UpdateId], away: Option<TurnedAway>) -> 
     today
 }
 
-fn told(kept: &Kept, token: usize) -> TurnedAway {
+pub(super) fn told(kept: &Kept, token: usize) -> TurnedAway {
     TurnedAway {
         are_left_alone: kept.others_passed && kept.token == token && kept.subjects.len() < FEW_MAX,
         subjects: kept.subjects.iter().copied().collect(),
@@ -93,10 +94,12 @@ fn told(kept: &Kept, token: usize) -> TurnedAway {
     }
 }
 
-fn carried(before: Option<Kept>, world: &World, token: usize) -> Kept {
+pub(super) fn carried(before: Option<Kept>, world: &World, token: usize) -> Kept {
     let had_passed = before.as_ref().is_some_and(|before| before.others_passed);
     let still = world.scheduler.still_away();
-    let mut subjects = world.blamed.clone();
+    // What fails while the server is down has not failed for its own sake.
+    let is_outage = world.evening.stop == Some(StopCause::Outage);
+    let mut subjects = if is_outage { Vec::new() } else { world.blamed.clone() };
     let before = before.into_iter().flat_map(|before| before.subjects);
     subjects.extend(before.filter(|subject| still.contains(subject)));
     subjects.sort_unstable();
@@ -105,7 +108,7 @@ fn carried(before: Option<Kept>, world: &World, token: usize) -> Kept {
 }
 
 /// Adds a run to the day.
-fn take(all: &mut Evening, world: &World, ids: &[UpdateId]) {
+pub(super) fn take(all: &mut Evening, world: &World, ids: &[UpdateId]) {
     let of = &world.evening;
     for (at, id) in (0..).zip(ids) {
         all.fates.insert(*id, of.fates.get(&at).copied().unwrap_or(Fate::Leftover));

@@ -25,6 +25,14 @@ const TRIED_MAX: u32 = 10;
 /// The same on days of rows that are refused for their own sake, each of which is tried once more.
 const TRIED_AWAY_MAX: u32 = 48;
 
+/// Failures that the scheduler may have given back and these plainer books have not; and as many more as passes that
+/// give one back.
+const GIVEN_BACK_MAX: u32 = 2;
+const PASSES_MAX: u32 = 3;
+
+/// Redirects that are the address's where one of those rows waits for the other.
+const LINKED_REDIRECTS_MIN: usize = 2;
+
 /// Something that happened.
 #[derive(Debug, Clone)]
 pub(crate) enum Fact {
@@ -138,8 +146,11 @@ pub(crate) struct Checker {
     was_reread: bool,
     /// Latest generation that had a 403; refused once the token is read again.
     forbidden_generation: Option<u64>,
-    /// Redirects of rows that are not chronic.
+    /// Redirects of rows that are not chronic, and how many are the address's where others have passed.
     redirects: usize,
+    redirects_min: usize,
+    /// Failures that may have been given back.
+    given_back_max: u32,
     /// Attempts sent, and the last of them that was acknowledged.
     sends: u64,
     /// Attempts sent before the breaker closed last: their failures are nobody's.
@@ -161,11 +172,25 @@ pub(crate) struct Checker {
 
 impl Checker {
     pub(crate) fn new(rules: DeliveryRules, pace: Pace) -> Checker {
-        Checker { rules, rate: Rate::new(pace), tried_max: TRIED_MAX, ..Checker::default() }
+        let (tried_max, redirects_min) = (TRIED_MAX, GUARD_LAST_SUBJECTS);
+        let given_back_max = GIVEN_BACK_MAX;
+        Checker {
+            rules,
+            rate: Rate::new(pace),
+            tried_max,
+            redirects_min,
+            given_back_max,
+            ..Checker::default()
+        }
     }
 
     pub(crate) fn of_away(rules: DeliveryRules, pace: Pace) -> Checker {
         Checker { tried_max: TRIED_AWAY_MAX, ..Checker::new(rules, pace) }
+    }
+
+    pub(crate) fn of_linked(rules: DeliveryRules, pace: Pace) -> Checker {
+        let given_back_max = GIVEN_BACK_MAX + PASSES_MAX;
+        Checker { redirects_min: LINKED_REDIRECTS_MIN, given_back_max, ..Checker::of_away(rules, pace) }
     }
 
     pub(crate) fn see(&mut self, now_ms: u64, fact: &Fact) -> Result<(), String> {
@@ -418,7 +443,7 @@ impl Checker {
                 }
                 Action::Stop(StopCause::Redirected { .. }) => {
                     self.is_over = true;
-                    let is_enough = !self.has_passed || self.redirects >= GUARD_LAST_SUBJECTS;
+                    let is_enough = !self.has_passed || self.redirects >= self.redirects_min;
                     ensure(is_enough, || format!("stopped after {} redirects", self.redirects))?;
                 }
                 Action::Stop(_) => self.is_over = true,

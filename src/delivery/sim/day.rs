@@ -5,12 +5,14 @@
 //! its end).
 
 use bad::{away, each, head, mending, pushed_back, same, turned_away, waves};
+use linked::linked;
 
 use super::dice::Dice;
 use super::planted::Flaw;
 use crate::delivery::DeliveryRules;
 
 mod bad;
+mod linked;
 
 /// What an update does to the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +54,32 @@ pub(crate) struct Line {
     pub(crate) kind: Kind,
     /// Refused or exhausted in earlier batches.
     pub(crate) chronic: bool,
+    /// Whom it is linked with, on days that know it beforehand.
+    pub(crate) link: Option<Link>,
+}
+
+impl Line {
+    /// Nobody's fault, and linked with nobody.
+    pub(crate) fn good(subject: u64) -> Line {
+        Line { subject, kind: Kind::Good, chronic: false, link: None }
+    }
+
+    /// Whether it only clears what another subject takes, so that a ring is broken.
+    pub(crate) fn is_clear(&self) -> bool {
+        self.link.is_some_and(|link| link.wants.is_none())
+    }
+}
+
+/// What an update gives up, and what it takes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Link {
+    pub(crate) has: u64,
+    /// `None` for a clear.
+    pub(crate) wants: Option<u64>,
+    /// All that wait for each other's waves have one number.
+    pub(crate) group: u32,
+    /// The ring it belongs to, from 1; 0 for none.
+    pub(crate) ring: u32,
 }
 
 /// The ways to be down.
@@ -61,6 +89,8 @@ pub(crate) enum Down {
     Silent,
     /// 503 with `Retry-After`.
     Asking(u64),
+    /// 503 without.
+    TurningAway,
     Failing,
 }
 
@@ -162,6 +192,8 @@ pub(crate) enum Sort {
     Chains,
     /// Small waves, into which trouble falls.
     Waves,
+    /// Chains and rings in which each waits for the one before, and trouble that falls into them; in several runs.
+    Linked,
     /// A server that counts.
     Counting,
     /// A proxy that turns away what comes too fast, and rows that fail every time.
@@ -177,7 +209,7 @@ pub(crate) enum Sort {
 }
 
 /// By the seed's remainder.
-pub(crate) const SORTS: [Sort; 23] = [
+pub(crate) const SORTS: [Sort; 24] = [
     Sort::Any,
     Sort::Outage,
     Sort::Away,
@@ -201,6 +233,7 @@ pub(crate) const SORTS: [Sort; 23] = [
     Sort::Same,
     Sort::Mending,
     Sort::Each,
+    Sort::Linked,
 ];
 
 /// A day.
@@ -229,6 +262,10 @@ pub(crate) struct Day {
     pub(crate) token_dies: bool,
     /// Runs that end in what turns everybody away, where the file is sent in several runs.
     pub(crate) revoked_runs: usize,
+    /// Whether the token is another one after these.
+    pub(crate) renews_token: bool,
+    /// Whether the server lets a value be one subject's alone.
+    pub(crate) are_values_unique: bool,
     pub(crate) drain_at_ms: Option<u64>,
     pub(crate) flaw: Option<Flaw>,
 }
@@ -260,6 +297,7 @@ pub(crate) fn day_about(sort: Sort, seed: u64) -> Day {
         Sort::Forbidding => forbidding(&mut dice),
         Sort::Chains => chains(&mut dice),
         Sort::Waves => waves(&mut dice),
+        Sort::Linked => linked(&mut dice),
         Sort::Counting => counting(&mut dice),
         Sort::Shedding => shedding(&mut dice),
         Sort::Knee => knee(&mut dice),
@@ -279,7 +317,7 @@ pub(crate) fn good_day(count: u64) -> Day {
         sort: Sort::Any,
         told: rules.clone(),
         rules,
-        lines: (0..count).map(|subject| Line { subject, kind: Kind::Good, chronic: false }).collect(),
+        lines: (0..count).map(Line::good).collect(),
         window: usize::MAX,
         lines_per_s: 100_000,
         has_late_pass: true,
@@ -290,6 +328,8 @@ pub(crate) fn good_day(count: u64) -> Day {
         token_ms: u64::MAX,
         token_dies: false,
         revoked_runs: 0,
+        renews_token: true,
+        are_values_unique: true,
         drain_at_ms: None,
         flaw: None,
     }
@@ -323,7 +363,7 @@ fn any_line(dice: &mut Dice, subjects: u64, bad_per_mille: u64) -> Line {
         Kind::Swap { has: dice.below(40), wants: dice.below(40) },
     ];
     let kind = if dice.chance(bad_per_mille) { dice.one_of(&bad) } else { Kind::Good };
-    Line { subject: dice.below(subjects), kind, chronic: dice.chance(50) }
+    Line { subject: dice.below(subjects), kind, chronic: dice.chance(50), link: None }
 }
 
 fn any_day(dice: &mut Dice) -> Day {
@@ -463,7 +503,7 @@ fn chains(dice: &mut Dice) -> Day {
             .map(|at| {
                 let wants = if is_circle { first + (at + 1) % length } else { first + at + 1 };
                 let kind = Kind::Swap { has: first + at, wants };
-                Line { subject: subject + at, kind, chronic: false }
+                Line { kind, ..Line::good(subject + at) }
             })
             .collect();
         if dice.chance(500) {
@@ -472,11 +512,7 @@ fn chains(dice: &mut Dice) -> Day {
         subject += length;
         day.lines.extend(links);
         for _ in 0..dice.below(20) {
-            day.lines.push(Line {
-                subject: 10_000 + day.lines.len() as u64,
-                kind: Kind::Good,
-                chronic: false,
-            });
+            day.lines.push(Line::good(10_000 + day.lines.len() as u64));
         }
     }
     if dice.chance(300) {

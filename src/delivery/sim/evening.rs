@@ -97,8 +97,8 @@ impl Evening {
             "stopped for a token that was good".into()
         })?;
         match day.sort {
-            // Judged run by run (`away.rs`).
-            Sort::Any | Sort::Away => Ok(()),
+            // Judged run by run (`away.rs`, `linked.rs`).
+            Sort::Any | Sort::Away | Sort::Linked => Ok(()),
             Sort::Outage => self.judge_outage(day),
             Sort::Dead => self.judge_dead(day),
             Sort::Sick => self.judge_sick(day),

@@ -16,6 +16,7 @@ use checker::{Checker, Fact};
 use day::{Day, Phase, Sort};
 use dice::Dice;
 use evening::{Evening, Fate};
+use links::Links;
 use pace::Permits;
 use planted::Flaw;
 use server::Server;
@@ -25,6 +26,8 @@ pub(crate) mod checker;
 pub(crate) mod day;
 pub(crate) mod dice;
 pub(crate) mod evening;
+mod linked;
+mod links;
 mod pace;
 pub(crate) mod planted;
 mod server;
@@ -43,8 +46,12 @@ enum Pass {
     Late,
     /// A stretch of the file, which ends before this line.
     Wave(usize),
+    /// What is linked, as one after the other is settled.
+    Linked,
     /// What was deferred; so many were synced before it.
     Deferred(usize),
+    /// Those of them that may pass now, or one that is asked.
+    Turn,
     /// Nothing; what was carried over is ruled on. So many were synced before it.
     Closing(usize),
 }
@@ -74,6 +81,11 @@ struct World {
     /// Whether the scheduler was told that the pass is the last one.
     is_last: bool,
     deferred: BTreeSet<UpdateId>,
+    /// Updates offered and without a fate.
+    held: BTreeSet<UpdateId>,
+    links: Links,
+    /// Whether what is read is sent mixed from the beginning of each pass.
+    is_mixed: bool,
     /// Subjects of which an update ran out of attempts, and those with one that waits for a retry.
     exhausted: BTreeSet<u64>,
     retrying: BTreeSet<u64>,
@@ -96,18 +108,30 @@ pub(crate) fn live(day: Day, seed: u64) -> Result<Evening, String> {
     if day.sort == Sort::Away {
         return away::live(&day, seed);
     }
-    let world = lived(day, seed, false)?;
+    if day.sort == Sort::Linked {
+        return linked::live(day, seed);
+    }
+    let world = lived(day, seed, false, None)?;
     world.evening.judge(&world.day, &world.server.applied)?;
     Ok(world.evening)
 }
 
-/// Lives through a run; sent mixed from the beginning where one before was stopped for what it was answered.
-fn lived(day: Day, seed: u64, is_mixed: bool) -> Result<World, String> {
+/// Lives through a run; sent mixed from the beginning where one before was stopped for what it was answered. Where a
+/// run comes after others, this is their server.
+fn lived(day: Day, seed: u64, is_mixed: bool, before: Option<Server>) -> Result<World, String> {
+    let first = || Server::new(day.server, &day.lines, day.token_ms, day.are_values_unique);
+    let server = before.map_or_else(first, Server::again);
+    let are_linked = day.sort == Sort::Linked;
     let mut world = World {
         scheduler: Scheduler::new(day.told.clone(), 0),
-        server: Server::new(day.server, &day.lines, day.token_ms),
+        links: if are_linked { Links::of(&day.lines, &server) } else { Links::default() },
+        server,
+        held: BTreeSet::new(),
+        is_mixed,
         permits: Permits::new(day.pace, day.flaw == Some(Flaw::SavesPermits)),
-        checker: if day.sort == Sort::Away {
+        checker: if are_linked {
+            Checker::of_linked(day.rules.clone(), day.pace)
+        } else if day.sort == Sort::Away {
             Checker::of_away(day.rules.clone(), day.pace)
         } else {
             Checker::new(day.rules.clone(), day.pace)
@@ -140,13 +164,14 @@ fn lived(day: Day, seed: u64, is_mixed: bool) -> Result<World, String> {
     };
     let updates = 0..world.day.lines.len() as u64;
     let has_late_pass = world.day.has_late_pass;
-    world.unread = updates.filter(|id| !(has_late_pass && world.line(*id).chronic)).collect();
+    let is_later = |id: &UpdateId| has_late_pass && world.line(*id).chronic || world.links.waits(*id);
+    world.unread = updates.filter(|id| !is_later(id)).collect();
     if world.day.wave.is_some() {
         world.unread.clear();
         world.take_wave(0);
     }
-    if is_mixed && world.ahead.begin() {
-        world.credit = world.credit.saturating_add(READ_AHEAD_MAX);
+    if is_mixed {
+        world.read_ahead();
     }
     for _ in 0..STEPS_MAX {
         if !world.step()? {
@@ -218,6 +243,9 @@ impl World {
         let readable = (self.now_ms - self.pass_began_ms).saturating_mul(self.day.lines_per_s) / 1_000;
         while self.may_read() && (self.read < readable || self.day.lines_per_s >= 100_000) {
             let Some(first) = self.unread.pop_front() else { break };
+            if self.put_aside(first) {
+                continue;
+            }
             let mut ids = vec![first];
             if self.day.flaw == Some(Flaw::SwapsLanes) {
                 ids.extend(self.unread.pop_front());
@@ -262,9 +290,9 @@ impl World {
     /// Tells whether another pass may follow the one that is read to its end, as the driver does.
     fn tell_end(&mut self) -> Result<Decision, String> {
         self.is_last = match self.pass {
-            Pass::Main => !self.day.has_late_pass && self.deferred.is_empty(),
+            Pass::Main => !self.day.has_late_pass && self.deferred.is_empty() && self.links.is_empty(),
             Pass::Late => self.deferred.is_empty(),
-            Pass::Wave(_) | Pass::Deferred(_) => false,
+            Pass::Wave(_) | Pass::Linked | Pass::Deferred(_) | Pass::Turn => false,
             Pass::Closing(_) => true,
         };
         self.is_last |= self.day.flaw == Some(Flaw::RulesEveryPass);
@@ -284,6 +312,13 @@ impl World {
         let until = if from + 2 * rest_min > all { all } else { from + rest_min };
         self.pass = Pass::Wave(until);
         self.unread = (from as u64..until as u64).collect();
+    }
+
+    /// Lets more be read than the window holds, but where what was deferred is tried again.
+    fn read_ahead(&mut self) {
+        if self.pass != Pass::Turn && self.ahead.begin() {
+            self.credit = self.credit.saturating_add(READ_AHEAD_MAX);
+        }
     }
 
     fn may_read(&self) -> bool {
@@ -338,6 +373,7 @@ impl World {
     }
 
     fn offer(&mut self, id: UpdateId) -> Offer {
+        self.held.insert(id);
         self.free = self.free.saturating_sub(1);
         if self.retrying.contains(&self.line(id).subject) {
             self.give_back(id);
@@ -357,6 +393,9 @@ impl World {
     /// The chronic ones or the other waves after the first, then the deferred ones until a pass makes no progress,
     /// and what was carried over through all of them.
     fn next_pass(&mut self) -> Result<bool, String> {
+        if self.day.sort == Sort::Linked {
+            return self.next_linked_pass();
+        }
         let is_stuck =
             matches!(self.pass, Pass::Deferred(before) | Pass::Closing(before) if before == self.synced);
         let is_carrying = !self.scheduler.is_idle();
@@ -376,13 +415,17 @@ impl World {
             self.pass = Pass::Deferred(self.synced);
             self.unread = std::mem::take(&mut self.deferred).into_iter().collect();
         }
+        self.begin_pass()?;
+        Ok(true)
+    }
+
+    fn begin_pass(&mut self) -> Result<(), String> {
         (self.read, self.pass_began_ms, self.is_input_over) = (0, self.now_ms, false);
         (self.ahead, self.credit, self.free) = (Ahead::default(), self.day.window, self.day.window);
-        let fates = &self.evening.fates;
-        self.credited.retain(|id| !fates.contains_key(id));
+        // What was carried over takes no place in the window.
+        self.credited = self.held.clone();
         self.scheduler.begin_pass(usize::MAX);
-        self.see(&Fact::PassBegan)?;
-        Ok(true)
+        self.see(&Fact::PassBegan)
     }
 
     /// Sends what there are permits for, as the driver does.
@@ -414,6 +457,7 @@ impl World {
     fn launch(&mut self, attempt: Attempt) -> Result<(), String> {
         let id = attempt.id;
         let line = self.line(id);
+        self.see_link_sent(id)?;
         let generation = self.generation;
         self.see(&Fact::Sent { attempt, subject: line.subject, generation })?;
         let phase = self.day.phases.iter().find(|(until_ms, _)| self.now_ms < *until_ms);
@@ -446,7 +490,7 @@ impl World {
 
     fn read_token(&mut self) -> Result<(), String> {
         self.token_read_at_ms = None;
-        let reread = if self.day.sort == Sort::Away {
+        let reread = if matches!(self.day.sort, Sort::Away | Sort::Linked) {
             Ok(TokenRead { generation: self.generation, changed: false })
         } else if self.day.token_dies && self.server.generation > 1 {
             Err(())
@@ -472,8 +516,8 @@ impl World {
                 }
                 Action::BreakerOpened | Action::NobodyPasses => {
                     self.evening.openings += u64::from(*action == Action::BreakerOpened);
-                    if self.day.flaw != Some(Flaw::NeverReadsAhead) && self.ahead.begin() {
-                        self.credit = self.credit.saturating_add(READ_AHEAD_MAX);
+                    if self.day.flaw != Some(Flaw::NeverReadsAhead) {
+                        self.read_ahead();
                     }
                 }
                 Action::QuietStarted { .. }
@@ -482,18 +526,21 @@ impl World {
                 | Action::GuardReleased => {}
             }
         }
+        if self.day.sort == Sort::Linked {
+            self.see_own_failures(&decision.verdicts)?;
+        }
         for (id, verdict) in &decision.verdicts {
             let fate = match verdict {
                 Verdict::Synced => Fate::Synced,
                 Verdict::Failed(failure) => Fate::Failed(failure.kind),
                 Verdict::Deferred(_) => Fate::Deferred,
-                Verdict::RetryIn { .. } => {
+                // Neither takes a place in the window.
+                Verdict::RetryIn { .. } | Verdict::Withheld => {
                     self.retrying.insert(self.line(*id).subject);
                     let behind: Vec<UpdateId> = self.scheduler.behind(self.subject(*id)).collect();
                     [*id].into_iter().chain(behind).for_each(|id| self.give_back(id));
                     continue;
                 }
-                Verdict::Withheld => continue,
             };
             self.retrying.remove(&self.line(*id).subject);
             self.give_back(*id);
@@ -508,6 +555,7 @@ impl World {
                 self.exhausted.insert(self.line(*id).subject);
             }
             self.evening.fates.insert(*id, fate);
+            self.note_fate(*id, fate);
         }
         self.see(&Fact::Decided { verdicts: decision.verdicts, actions: decision.actions })
     }

@@ -40,6 +40,11 @@ pub(crate) enum Flaw {
     AsksOnAndOn,
     RulesEveryPass,
     ForgetsTheStop,
+    NeverAsks,
+    RulesBeforeAsking,
+    AsksTheSame,
+    HidesLinks,
+    SendsLinksAtOnce,
 }
 
 /// A flaw, what it is, the days that show it, and the complaint that catches it.
@@ -56,7 +61,7 @@ const fn plant(flaw: Flaw, sort: Sort, check: &'static str, about: &'static str)
 }
 
 /// All of them.
-pub(crate) const PLANTED: [Planted; 28] = [
+pub(crate) const PLANTED: [Planted; 33] = [
     plant(
         Flaw::HidesSubjects,
         Sort::Any,
@@ -165,6 +170,36 @@ pub(crate) const PLANTED: [Planted; 28] = [
         "waits beyond run",
         "whom a run was stopped for is not carried over to the next one",
     ),
+    plant(
+        Flaw::NeverAsks,
+        Sort::Linked,
+        "is healthy, and has failed",
+        "nobody who waits for one that was turned away is asked before that is ruled on",
+    ),
+    plant(
+        Flaw::RulesBeforeAsking,
+        Sort::Linked,
+        "is healthy, and has failed",
+        "one that was turned away is ruled on, and whoever waits for it is asked then",
+    ),
+    plant(
+        Flaw::AsksTheSame,
+        Sort::Linked,
+        "in conflict, sent again",
+        "that somebody was asked is not noted, and it is asked again",
+    ),
+    plant(
+        Flaw::HidesLinks,
+        Sort::Linked,
+        "is healthy, and has failed",
+        "that some of those turned away wait for each other is not told",
+    ),
+    plant(
+        Flaw::SendsLinksAtOnce,
+        Sort::Linked,
+        "which it waits for",
+        "links go without waiting for the one before",
+    ),
 ];
 
 impl Planted {
@@ -218,7 +253,12 @@ pub(crate) fn planted(mut day: Day) -> Day {
             | Flaw::NeverReadsAhead
             | Flaw::StretchesQuiets
             | Flaw::RulesEveryPass
-            | Flaw::ForgetsTheStop,
+            | Flaw::ForgetsTheStop
+            | Flaw::NeverAsks
+            | Flaw::RulesBeforeAsking
+            | Flaw::AsksTheSame
+            | Flaw::HidesLinks
+            | Flaw::SendsLinksAtOnce,
         )
         | None => {}
     }

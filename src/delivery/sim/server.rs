@@ -37,6 +37,7 @@ pub(crate) struct Server {
     pub(crate) token_until_ms: u64,
     owners: BTreeMap<u64, u64>,
     values: BTreeMap<u64, u64>,
+    are_values_unique: bool,
     /// How often each update was applied.
     pub(crate) applied: BTreeMap<UpdateId, u32>,
     /// Requests of the period, and which period.
@@ -48,7 +49,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) fn new(rules: Rules, lines: &[Line], token_until_ms: u64) -> Server {
+    pub(crate) fn new(rules: Rules, lines: &[Line], token_until_ms: u64, are_values_unique: bool) -> Server {
         let workers = (0..rules.workers).map(|_| Reverse(0)).collect();
         let mut server = Server {
             rules,
@@ -57,18 +58,34 @@ impl Server {
             token_until_ms,
             owners: BTreeMap::new(),
             values: BTreeMap::new(),
+            are_values_unique,
             applied: BTreeMap::new(),
             period: (0, 0),
             over_quota: 0,
             level: (rules.shed.map_or(0, |shed| shed.burst * 1_000), 0),
         };
         for line in lines {
-            if let Kind::Swap { has, .. } = line.kind {
+            let has = match (line.kind, line.link) {
+                (Kind::Swap { has, .. }, _) => Some(has),
+                (_, link) => link.map(|link| link.has),
+            };
+            if let Some(has) = has {
                 server.owners.entry(has).or_insert(line.subject);
                 server.values.entry(line.subject).or_insert(has);
             }
         }
         server
+    }
+
+    /// The same server, which begins another run: it is free, and who has what stays.
+    pub(crate) fn again(self) -> Server {
+        let Server { rules, owners, values, are_values_unique, .. } = self;
+        Server { owners, values, ..Server::new(rules, &[], u64::MAX, are_values_unique) }
+    }
+
+    /// Who has a value.
+    pub(crate) fn owner(&self, value: u64) -> Option<u64> {
+        self.owners.get(&value).copied()
     }
 
     /// Takes a request. What it does is done at once; what it says arrives later, or never.
@@ -119,6 +136,7 @@ impl Server {
             Phase::Down(Down::Refusing) => return (Outcome::NotConnected, None, false),
             Phase::Down(Down::Silent) => return (Outcome::TimedOut, None, false),
             Phase::Down(Down::Asking(ms)) => return failed(503, Some(ms)),
+            Phase::Down(Down::TurningAway) => return failed(503, None),
             Phase::Down(Down::Failing) => return failed(502, None),
             Phase::Throttling(retry_after_ms) => {
                 return (Outcome::Throttled { retry_after_ms }, Some(429), false);
@@ -184,22 +202,43 @@ impl Server {
                 return (Outcome::ServerFailed { signature: "503 no".into(), retry_after_ms: None }, 503);
             }
             Kind::PushedBack(retry_after_ms) => return (Outcome::Throttled { retry_after_ms }, 429),
-            Kind::Swap { wants, .. } => {
-                if self.owners.get(&wants).is_some_and(|owner| *owner != line.subject) {
-                    return (Outcome::Conflict { signature: signature() }, 409);
-                }
-                if let Some(had) = self.values.insert(line.subject, wants) {
-                    self.owners.remove(&had);
-                }
-                self.owners.insert(wants, line.subject);
-            }
-            Kind::Good | Kind::Mismatch | Kind::TurnedAwayUntil(_) => {}
+            Kind::Swap { .. } | Kind::Good | Kind::Mismatch | Kind::TurnedAwayUntil(_) => {}
+        }
+        let wants = if let Kind::Swap { wants, .. } = line.kind { Some(wants) } else { None };
+        let wants = wants.or(line.link.and_then(|link| link.wants));
+        if let Some(wants) = wants
+            && !self.moves(line.subject, wants)
+        {
+            return (Outcome::Conflict { signature: signature() }, 409);
+        }
+        if line.is_clear() {
+            self.release(line.subject);
         }
         *self.applied.entry(id).or_default() += 1;
         if line.kind == Kind::Mismatch {
             return (Outcome::EchoMismatch { fields: Default::default(), signature: signature() }, 200);
         }
         (Outcome::Acknowledged, 201)
+    }
+
+    /// Gives a subject another value, unless that is somebody else's.
+    fn moves(&mut self, subject: u64, wants: u64) -> bool {
+        let is_taken = self.owners.get(&wants).is_some_and(|owner| *owner != subject);
+        if is_taken && self.are_values_unique {
+            return false;
+        }
+        self.release(subject);
+        self.values.insert(subject, wants);
+        self.owners.insert(wants, subject);
+        true
+    }
+
+    fn release(&mut self, subject: u64) {
+        if let Some(had) = self.values.remove(&subject)
+            && self.owners.get(&had) == Some(&subject)
+        {
+            self.owners.remove(&had);
+        }
     }
 
     /// When a worker has done it.

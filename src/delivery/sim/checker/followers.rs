@@ -7,9 +7,6 @@ use super::turned_away::LONELY_MIN;
 use super::{Book, Checker, ensure};
 use crate::delivery::{Attempt, UpdateId};
 
-/// Failures that the scheduler may have given back and these plainer books have not.
-const GIVEN_BACK_MAX: u32 = 2;
-
 impl Book {
     /// Whether its answer tells of the server, as far as its subject is concerned.
     pub(super) fn testifies(&self) -> bool {
@@ -47,7 +44,7 @@ impl Checker {
     /// An update is sent, which is not yet in the books.
     pub(super) fn see_follower_sent(&mut self, attempt: &Attempt) -> Result<(), String> {
         let id = attempt.id;
-        let (witnesses, attempts_max) = (self.witnesses, self.rules.attempts_max);
+        let (witnesses, confirmed_max) = (self.witnesses, self.rules.attempts_max + self.given_back_max);
         let is_waiting = |first: &&UpdateId| !self.deferred.contains(&self.books[*first].subject);
         let first = self.firsts.iter().find(is_waiting).copied();
         let book = self.book(id)?;
@@ -59,7 +56,7 @@ impl Checker {
             format!("{id}, behind a failed one, goes before the first try of {first:?}")
         })?;
         let confirmed = book.confirmed;
-        ensure(confirmed < attempts_max + GIVEN_BACK_MAX, || {
+        ensure(confirmed < confirmed_max, || {
             format!("{id}, behind a failed one, goes on after {confirmed} failures of its own")
         })
     }

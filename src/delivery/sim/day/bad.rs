@@ -92,7 +92,7 @@ pub(super) fn each(dice: &mut Dice) -> Day {
             } else {
                 (from..from + bad).contains(&subject)
             };
-            Line { subject, kind: if is_bad { kind } else { Kind::Good }, chronic: false }
+            Line { kind: if is_bad { kind } else { Kind::Good }, ..Line::good(subject) }
         })
         .collect();
     day.rules.attempts_max = u32::try_from(dice.between(3, 8)).unwrap_or(3);
