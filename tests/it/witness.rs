@@ -22,8 +22,8 @@ use crate::support::{Ran, Workspace, imei};
 /// Attempts on the wire at once, as the settings have it by default.
 const IN_FLIGHT_MAX: usize = 64;
 
-/// Rows of the exports here: 2,400 updates, nine windows of intents.
-pub(crate) const ROWS: u32 = 2_500;
+/// Rows of the exports here.
+pub(crate) const ROWS: u32 = 5_000;
 
 /// Every so many rows one is for an earlier subject, and folds.
 const FOLDED_EVERY: u32 = 25;
