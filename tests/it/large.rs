@@ -13,13 +13,13 @@ use crate::support::{Ran, Workspace};
 use crate::witness::{Aftermath, Export, committed, frozen_after, kill_9, number, wait_for};
 
 /// Rows of the one key value.
-const ROWS: u32 = 50_000;
+const ROWS: u32 = 20_000;
 
 /// Rows of it that are sent one by one.
 const EACH_ROWS: u32 = 4_000;
 
 /// Rows of it under every policy in turn.
-const POLICY_ROWS: u32 = 12_000;
+const POLICY_ROWS: u32 = 8_000;
 
 /// What is ruled on in memory.
 const FEW: &str = "[plan]\nsubject_rows_max = 700\nmemory_max = \"1MiB\"\nkey_repeated_max = \"100%\"\n";
@@ -68,7 +68,7 @@ fn every_policy_rules_on_them_as_in_memory() {
         let expected = match policy {
             "first" => Some("t0"),
             "reject" => None,
-            _ => Some("t5999"),
+            _ => Some("t3999"),
         };
         assert_eq!(last, expected, "{policy}");
     }
@@ -79,7 +79,7 @@ fn killed_and_resumed_nothing_committed_is_sent_again() {
     let (ws, mut export) = (Workspace::new(), Export::new(0));
     for row in 0..ROWS {
         export.row(0, if row % 2 == 0 { "basic" } else { "premium" });
-        if row % 200 == 0 {
+        if row % 80 == 0 {
             export.row(1 + row, "basic");
         }
     }

@@ -17,10 +17,10 @@ const NEW_TOKEN: &str = "canary-token-renewed-77";
 
 /// Runs the export and kills it in the middle.
 fn interrupted(export: &Export, args: &[&str]) -> (Workspace, Aftermath) {
-    let ws = Workspace::with(frozen_after(1_500));
+    let ws = Workspace::with(frozen_after(900));
     ws.write("export.csv", &export.text);
     let mut run = ws.sync_in_background(args);
-    ws.wait_for_requests(1_000);
+    ws.wait_for_requests(600);
     kill_9(&mut run);
     ws.sandbox.set_faults(Faults::default()).unwrap();
     let aftermath = Aftermath::of(&ws, &export.finals);
@@ -41,7 +41,7 @@ fn check_resumed(ws: &Workspace, aftermath: &Aftermath, finals: &Finals) {
 
 #[test]
 fn of_a_renamed_file() {
-    let export = Export::new(3_000);
+    let export = Export::new(1_600);
     let (ws, aftermath) = interrupted(&export, &["export.csv"]);
     fs::rename(ws.path("export.csv"), ws.path("export of tonight.csv")).unwrap();
     let resumed = ws.sync(&["export of tonight.csv"]).expect(3).expect_books();
@@ -53,7 +53,7 @@ fn of_a_renamed_file() {
 /// A plan between the two runs says what the second will do, and changes nothing for it.
 #[test]
 fn after_a_plan() {
-    let export = Export::new(2_000);
+    let export = Export::new(1_600);
     let (ws, aftermath) = interrupted(&export, &["export.csv"]);
     let url = ws.sandbox.url();
     let planned = ws.run(&["plan", "--api-url", &url, "--json", "export.csv"]).expect(3);
@@ -68,7 +68,7 @@ fn after_a_plan() {
 #[test]
 fn of_a_file_in_another_order() {
     let mut export = Export::new(0);
-    for serial in 0..3_000 {
+    for serial in 0..1_600 {
         export.row(serial, "basic");
     }
     let (ws, aftermath) = interrupted(&export, &["export.csv"]);
@@ -84,7 +84,7 @@ fn of_a_file_in_another_order() {
 
 #[test]
 fn of_a_file_with_a_line_inserted_at_the_top() {
-    let export = Export::new(3_000);
+    let export = Export::new(1_600);
     let (ws, aftermath) = interrupted(&export, &["export.csv"]);
     let mut edited = Export::new(0);
     edited.row(500_000, "gold");
@@ -98,7 +98,7 @@ fn of_a_file_with_a_line_inserted_at_the_top() {
 #[test]
 fn of_a_file_split_in_two() {
     let mut export = Export::new(0);
-    for serial in 0..3_000 {
+    for serial in 0..1_600 {
         export.row(serial, "basic");
     }
     let (ws, aftermath) = interrupted(&export, &["export.csv"]);
@@ -113,15 +113,15 @@ fn of_a_file_split_in_two() {
 /// What the unchanged rule cannot resume, the batch does.
 #[test]
 fn of_a_full_run() {
-    let export = Export::new(3_000);
+    let export = Export::new(1_600);
     let ws = Workspace::new();
     ws.write("export.csv", &export.text);
     ws.sync(&["export.csv"]).expect(3).expect_books();
     // All is unchanged, and all is to be sent.
     let before = ws.sandbox.stats().requests;
-    ws.sandbox.set_faults(frozen_after(1_500)).unwrap();
+    ws.sandbox.set_faults(frozen_after(900)).unwrap();
     let mut run = ws.sync_in_background(&["export.csv", "--full"]);
-    ws.wait_for_requests(before + 1_000);
+    ws.wait_for_requests(before + 600);
     kill_9(&mut run);
     ws.sandbox.set_faults(Faults::default()).unwrap();
     let aftermath = Aftermath::of(&ws, &export.finals);
@@ -195,10 +195,10 @@ fn of_a_run_that_sends_each_row() {
 
 #[test]
 fn with_a_corrected_mapping() {
-    let ws = Workspace::with(frozen_after(1_500));
+    let ws = Workspace::with(frozen_after(900));
     let mut text = String::from("crm id,mobile,old tier,tier\n");
     let mut finals = Finals::new();
-    for serial in 0..3_000 {
+    for serial in 0..1_600 {
         let (key, number) = (format!("C-{serial:06}"), number(serial));
         text += &format!("{key},{number},wrong,right\n");
         let fields = [("number", number.as_str()), ("user_class", "right"), ("user_external_id", &key)];
@@ -206,26 +206,26 @@ fn with_a_corrected_mapping() {
     }
     ws.write("export.csv", &text);
     let mut run = ws.sync_in_background(&["export.csv", "--map", "user_class=old tier"]);
-    ws.wait_for_requests(1_000);
+    ws.wait_for_requests(600);
     kill_9(&mut run);
     ws.sandbox.set_faults(Faults::default()).unwrap();
     let aftermath = Aftermath::of(&ws, &finals);
     assert!(!aftermath.acked.is_empty());
     let resumed = ws.sync(&["export.csv", "--map", "user_class=tier"]).expect(0).expect_books();
     assert_eq!(resumed.summary()["resumed"], false, "a corrected mapping is a different batch");
-    assert_eq!((resumed.rows("synced"), resumed.rows("unchanged")), (3_000, 0));
+    assert_eq!((resumed.rows("synced"), resumed.rows("unchanged")), (1_600, 0));
     check_finals(&ws, &finals);
 }
 
 #[test]
 fn after_a_token_that_ended_in_the_middle() {
-    let token_after = Some(TokenAfter { requests: 1_000, token: NEW_TOKEN.into() });
+    let token_after = Some(TokenAfter { requests: 600, token: NEW_TOKEN.into() });
     let ws = Workspace::with(Faults { token_after, latency_ms: 2, ..Faults::default() });
-    let export = Export::new(3_000);
+    let export = Export::new(1_600);
     ws.write("export.csv", &export.text);
     let refused = ws.sync(&["export.csv"]).expect(12).expect_books();
     assert_eq!((refused.rows("failed"), refused.rows("in_doubt")), (0, 0));
-    assert_eq!(refused.rows("synced"), 1_000);
+    assert_eq!(refused.rows("synced"), 600);
     assert!(refused.rows("pending") > 0);
     assert!(ws.last_run_file("failed.csv").is_none());
     let aftermath = Aftermath::of(&ws, &export.finals);
@@ -312,8 +312,8 @@ fn the_newest_run_is_the_latest() {
 /// Standard input can be read once only; a resume gets it again from whoever wrote it.
 #[test]
 fn of_standard_input() {
-    let export = Export::new(2_000);
-    let ws = Workspace::with(frozen_after(1_500));
+    let export = Export::new(1_600);
+    let ws = Workspace::with(frozen_after(900));
     ws.write("export.csv", &export.text);
     let piped = || {
         let mut command = ws.sync_command(&["-"]);
@@ -321,7 +321,7 @@ fn of_standard_input() {
         command
     };
     let mut run = piped().spawn().unwrap();
-    ws.wait_for_requests(1_000);
+    ws.wait_for_requests(600);
     kill_9(&mut run);
     ws.sandbox.set_faults(Faults::default()).unwrap();
     let aftermath = Aftermath::of(&ws, &export.finals);

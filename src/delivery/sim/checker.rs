@@ -472,10 +472,15 @@ impl Checker {
             heads.all(|id| self.books[id].is_withheld || failed.contains(id))
         };
         // Where nothing moves, those whose attempts are used up wait for testimony too, with failures of their own.
-        let nothing_moves = self.order.values().filter_map(|order| order.first()).all(|id| {
-            let book = &self.books[id];
-            book.is_withheld || book.has_failed && !book.in_flight || verdicts.iter().any(|(of, _)| of == id)
-        });
+        // It matters to who is turned away alone, and to ask it of all heads at every step takes half of a day.
+        let nothing_moves = verdicts.iter().any(|(_, verdict)| is_turned_away(verdict)) && {
+            let mut heads = self.order.values().filter_map(|order| order.first());
+            heads.all(|id| {
+                let book = &self.books[id];
+                let is_ruled_on = || verdicts.iter().any(|(of, _)| of == id);
+                book.is_withheld || book.has_failed && !book.in_flight || is_ruled_on()
+            })
+        };
         for (id, verdict) in verdicts {
             let attempts_max = self.rules.attempts_max;
             let (is_guarded, is_input_over) = (!self.rules.proven && !self.has_passed, self.is_input_over);
@@ -508,9 +513,8 @@ impl Checker {
                     ensure(is_heard || nobody_left, || format!("{id} exhausted without testimony"))?;
                     self.see_exhausted(*id, failure.status)?;
                 }
-                Verdict::Failed(failure) => {
-                    let is_undecided = matches!(failure.status, Some(403 | 300..=399));
-                    let is_alone = !is_undecided || passed_send > book.send || nothing_moves;
+                Verdict::Failed(_) => {
+                    let is_alone = !is_turned_away(verdict) || passed_send > book.send || nothing_moves;
                     ensure(is_alone, || format!("{id} is turned away, and nobody has passed since"))?;
                     ensure(!is_guarded || is_input_over, || format!("{id} failed at first contact"))?;
                 }
@@ -557,6 +561,12 @@ impl Book {
     fn is_first_try(&self) -> bool {
         !self.chronic && !self.follows_failed && !self.has_been_sent
     }
+}
+
+/// Whether an update fails by an answer that leaves open whose fault it is.
+fn is_turned_away(verdict: &Verdict) -> bool {
+    matches!(verdict, Verdict::Failed(failure)
+        if failure.kind != FailureKind::Exhausted && matches!(failure.status, Some(403 | 300..=399)))
 }
 
 /// Whether a definite answer leaves open whose fault it is.

@@ -37,6 +37,8 @@ struct Model<'a> {
     rules: &'a PlanRules,
     entry: Option<&'a LedgerEntry>,
     rows: Vec<ModelRow>,
+    /// Fields of each row that the ledger has newer, once [`Model::says`] has looked: it is asked for each pair of rows.
+    overtaken: Vec<FieldSet>,
 }
 
 impl Model<'_> {
@@ -50,6 +52,10 @@ impl Model<'_> {
 
     /// Fields of row `at` that the ledger has newer.
     fn overtaken(&self, at: usize) -> FieldSet {
+        self.overtaken[at]
+    }
+
+    fn overtaken_of(&self, at: usize) -> FieldSet {
         let row = &self.rows[at];
         let is_overtaken = |kind: &FieldKind| {
             let Some(newer) = self.ledger_version(*kind).filter(|version| *version > row.version) else {
@@ -136,18 +142,20 @@ impl Model<'_> {
             return FieldSet::EMPTY;
         }
         let sets = |kind: &FieldKind| {
-            live.iter().any(|other| {
-                let gone = self.overtaken(*other).union(self.shadowed(*other, live));
-                *other > at
-                    && self.acked_then(self.rows[*other].version)
-                    && self.remaining(*other, gone).contains(*kind)
+            let mut later = live.iter().filter(|other| **other > at);
+            later.any(|other| {
+                self.acked_then(self.rows[*other].version) && {
+                    let gone = self.overtaken(*other).union(self.shadowed(*other, live));
+                    self.remaining(*other, gone).contains(*kind)
+                }
             })
         };
         let shadowed = self.shadowed(at, live);
         row.fields.keys().copied().filter(sets).collect::<FieldSet>().minus(shadowed)
     }
 
-    fn says(&self) -> Vec<Said> {
+    fn says(&mut self) -> Vec<Said> {
+        self.overtaken = (0..self.rows.len()).map(|at| self.overtaken_of(at)).collect();
         let nothing = Said {
             ruling: Ruling::Superseded,
             left_out: FieldSet::EMPTY,
@@ -391,7 +399,12 @@ fn model(rows: &[TestRow], ledger: &[LedgerEntry], rules: &PlanRules) -> Vec<(Ru
     let mut subjects: BTreeMap<u8, Model<'_>> = BTreeMap::new();
     for (ordinal, row) in (1..).zip(rows).filter(|(_, row)| row.subject != 0) {
         let entry = ledger.iter().find(|entry| entry.subject == id(row.subject));
-        let model = subjects.entry(row.subject).or_insert(Model { rules, entry, rows: Vec::new() });
+        let model = subjects.entry(row.subject).or_insert(Model {
+            rules,
+            entry,
+            rows: Vec::new(),
+            overtaken: Vec::new(),
+        });
         let version = row.version.unwrap_or_else(|| own_version(rows, ordinal));
         let fields = row.facts().into_iter().map(|(kind, hash)| (kind, hash.0)).collect();
         model.rows.push(ModelRow { ordinal, version, fields });
