@@ -32,7 +32,8 @@ impl Job<'_> {
                 && fact.target != SANDBOX_TARGET
                 && fact.open.iter().any(|batch| batch.delivered)
         };
-        for fact in index.targets.iter().filter(is_open).take(TARGETS_MAX) {
+        let mut others = index.targets.iter().filter(is_open);
+        for fact in others.by_ref().take(TARGETS_MAX) {
             let open = fact.open.iter().filter(|batch| batch.delivered);
             let (batches, rows) =
                 open.fold((0, 0), |(batches, rows), batch| (batches + 1, rows + batch.rows));
@@ -45,6 +46,12 @@ impl Job<'_> {
                 plural(rows, "row"),
             );
             emitter.emit(Event::Noticed { text });
+        }
+        match others.count() {
+            0 => {}
+            more => emitter.emit(Event::Noticed {
+                text: format!("{} more of this journal have open batches", plural(more as u64, "target")),
+            }),
         }
         Ok(())
     }

@@ -38,6 +38,9 @@ use crate::update::FieldKind;
 /// Runs of other targets that are named where their rows are fed to this one.
 const ELSEWHERE_MAX: usize = 3;
 
+/// Inputs without rows that are named.
+const INPUTS_NAMED_MAX: usize = 5;
+
 /// One run of the job.
 pub(super) struct Job<'a> {
     pub(super) settings: &'a Settings,
@@ -118,7 +121,11 @@ fn require_rows(
 
 /// That there is no row, and where.
 pub(super) fn no_rows(inputs: &Inputs) -> String {
-    let names: Vec<&str> = inputs.files().iter().map(|file| file.name.as_str()).collect();
+    let (files, mut names) = (inputs.files(), Vec::new());
+    names.extend(files.iter().take(INPUTS_NAMED_MAX).map(|file| file.name.clone()));
+    if files.len() > INPUTS_NAMED_MAX {
+        names.push(format!("and {} more", files.len() - INPUTS_NAMED_MAX));
+    }
     format!("the input has no rows: {}", names.join(", "))
 }
 

@@ -380,7 +380,7 @@ fn held(kept_by: &KeptBy) -> Why {
     let names: Vec<&str> = kept_by.unknown.iter().map(FieldKind::name).collect();
     let why = match kept_by.behind {
         0 => format!(
-            "an earlier update of this subject had no definite answer, and {} may have been set by it",
+            "an update of this subject had no definite answer, and {} may have been set by it",
             names.join(", ")
         ),
         row => format!("it takes what row {row} of this input gives up, which is held"),

@@ -123,7 +123,7 @@ impl<'a> Superseded<'a> {
             }
             let is_unknown = newer.is_some_and(|field| field.state == FieldState::Unknown);
             let is_of_batch = newer.is_some_and(|field| field.version.batch == row.version.batch);
-            is_in_part |= is_unknown && is_of_batch && self.may_go_along(kind, row, entry.as_ref());
+            is_in_part |= is_unknown && is_of_batch && self.may_be_of_one_update();
             by.entry((newer.map(|field| field.version), is_unknown)).or_default().insert(kind);
         }
         if !corrected.is_empty() {
@@ -138,16 +138,15 @@ impl<'a> Superseded<'a> {
         });
         let corrected = (!corrected.is_empty())
             .then(|| format!("{} acknowledged since as the row was corrected", names(corrected)));
-        // Both may have been of one update, which only its rows together tell; or of two, and the later one comes behind.
+        // Both may have been of one update, which only its rows together tell.
         let together = is_in_part.then(|| "fed back together with that row it is sent".to_owned());
         corrected.into_iter().chain(clauses).chain(together).collect::<Vec<String>>().join("; ")
     }
 
-    /// Whether the row is sent once the one is here, too, since which the field is unknown: as a part of one update, or
-    /// ahead of it, and then nothing newer may be acknowledged.
-    fn may_go_along(&self, kind: FieldKind, row: &Overtaken, entry: Option<&LedgerEntry>) -> bool {
+    /// Whether several rows can have been one update. Under `each` they were several, of which the last is meant.
+    fn may_be_of_one_update(&self) -> bool {
         match self.newer.duplicates {
-            DuplicatePolicy::Each => entry.is_some_and(|entry| entry.is_unanswered_since(kind, row.version)),
+            DuplicatePolicy::Each => false,
             DuplicatePolicy::Fold
             | DuplicatePolicy::Last
             | DuplicatePolicy::First
@@ -245,26 +244,20 @@ mod tests {
     }
 
     #[test]
-    fn what_failed_and_is_fed_back_alone_is_told_that_the_row_behind_it_would_send_it_unless_something_is_newer()
-     {
-        let why = |duplicates, acked| {
-            let of_batch = move |subject| {
-                let acked = Some(Version { batch: 4, ordinal: acked });
-                entry(subject).map(|entry| LedgerEntry { acked, ..entry })
-            };
-            let newer = Newer { entry: &of_batch, run: &run, duplicates, batch: 5 };
+    fn rows_fed_back_together_are_promised_to_be_sent_only_where_they_can_have_been_one_update() {
+        let why = |duplicates| {
+            let newer = Newer { entry: &entry, run: &run, duplicates, batch: 5 };
             let version = Version { batch: 4, ordinal: 1 };
             let number = FieldSet::only(Number);
             let row = Overtaken { subject: SUBJECT, version, present: number, left_out: number };
             Superseded { newer, taken: HashMap::new() }.why(&row).1
         };
-        let (since, sent) = (
-            "number may have been set since by row 2 of batch 4",
-            "; fed back together with that row it is sent",
+        let since = "number may have been set since by row 2 of batch 4";
+        assert_eq!(why(DuplicatePolicy::Each), since);
+        assert_eq!(
+            why(DuplicatePolicy::Fold),
+            format!("{since}; fed back together with that row it is sent")
         );
-        assert_eq!(why(DuplicatePolicy::Each, 0), format!("{since}{sent}"));
-        assert_eq!(why(DuplicatePolicy::Each, 1), since);
-        assert_eq!(why(DuplicatePolicy::Fold, 1), format!("{since}{sent}"));
     }
 
     #[test]

@@ -70,13 +70,6 @@ impl LedgerEntry {
         newest.is_some_and(|said| said.fact.version == version && !said.is_replaced)
     }
 
-    /// Whether nothing that came behind a row of this version is known to be acknowledged of a field that is unknown:
-    /// either nothing of the subject is, or what the row said of the field still stands as a failure.
-    pub fn is_unanswered_since(&self, kind: FieldKind, version: Version) -> bool {
-        let is_its = |said: &Said| said.fact.kind == kind && said.fact.version == version;
-        self.acked < Some(version) || self.said.iter().any(|said| is_its(said) && !said.is_replaced)
-    }
-
     /// An update failed that would have set this: kept, unless it is in force, or something newer is.
     pub(super) fn say(&mut self, facts: &[FieldFact]) {
         for fact in facts {

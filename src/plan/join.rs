@@ -12,7 +12,7 @@ use crate::ledger::{FieldState, LedgerEntry, LedgerField};
 use crate::row::Version;
 use crate::update::{FIELD_COUNT, FieldFact, FieldKind, FieldSet};
 
-use super::ahead::{Ahead, hold_behind_held};
+use super::ahead::{hold_behind_held, is_open_ahead};
 use super::corrected::{corrected_in_doubt, undone};
 use super::judge::{Standing, is_passed, judge, version_of, was_sent_before};
 use super::plain::is_plainly_unchanged;
@@ -159,12 +159,11 @@ impl<'a> Join<'a> {
         overtaking: Overtaking,
     ) -> FieldSet {
         let Some(entry) = entry else { return FieldSet::EMPTY };
-        let ahead = Ahead { entry, rules: self.rules, by_own_row: overtaking.by_own_row };
         let mut overtaken: FieldSet = row
             .present
             .iter()
             .filter(|kind| entry.field(*kind).is_some_and(|field| field.version > version))
-            .filter(|kind| !ahead.is_open(*kind, version))
+            .filter(|kind| !is_open_ahead(entry, *kind, version, self.rules))
             .filter(|kind| !entry.is_own_word(*kind, version))
             .collect();
         overtaken.remove(self.rules.key);

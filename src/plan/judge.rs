@@ -144,11 +144,14 @@ fn otherwise(
             return Ruling::Held;
         }
     }
-    if refusal_of(facts, version, entry, rules).is_some() {
-        // The operator has asked for it by name: it goes with the others, not last.
-        return if rules.retry_failed { Ruling::Send } else { Ruling::RefusedBefore };
+    let is_refused = refusal_of(facts, version, entry, rules).is_some();
+    if is_refused && !rules.retry_failed {
+        return Ruling::RefusedBefore;
     }
-    if is_chronic(entry, rules) { Ruling::SendLate } else { Ruling::Send }
+    // Whom the operator has asked for by name goes with the others, not last. Under `each` it goes where all of its
+    // subject go: a row sent in an earlier pass than one before it would be overwritten by that one.
+    let is_by_itself = is_refused && rules.duplicates != DuplicatePolicy::Each;
+    if !is_by_itself && is_chronic(entry, rules) { Ruling::SendLate } else { Ruling::Send }
 }
 
 /// Whether the subject failed in an earlier batch; or ran out of attempts in this one, while others passed, which

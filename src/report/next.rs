@@ -30,14 +30,7 @@ pub(super) fn next_steps(summary: &Summary, options: &ReportOptions, is_proven: 
     let is_survey = matches!(summary.command.as_str(), "plan" | "check");
     let is_gated = summary.gates.iter().any(|gate| !gate.overridden);
     if is_gated && summary.command != "check" {
-        // Where nothing is left to be sent, going on all the same sends nothing.
-        if !again.is_empty() && sends {
-            let verb = if summary.command == "adopt" { "record it" } else { "send" };
-            steps.push(format!(
-                "look at what the gate found; {} to {verb} all the same",
-                command(&format!("{again} --yes"))
-            ));
-        }
+        steps.extend(past_gate(summary, again));
     } else if is_survey {
         if summary.command == "plan" && sends && !again.is_empty() {
             steps.push(format!("{} to send it", command(again)));
@@ -86,6 +79,18 @@ pub(super) fn next_steps(summary: &Summary, options: &ReportOptions, is_proven: 
         steps.push(format!("look at {} for what gave way, and to what", RowFileKind::Superseded.file_name()));
     }
     steps
+}
+
+/// The command that goes on past a gate. What is unchanged goes on as well: the export is one more that is usual then.
+fn past_gate(summary: &Summary, again: &str) -> Option<String> {
+    let rows = &summary.plan.as_ref()?.rows;
+    let verb = match summary.command.as_str() {
+        "adopt" => "record it",
+        _ if rows.send > 0 => "send",
+        _ => "go on",
+    };
+    let is_left = rows.send + rows.unchanged > 0 && !again.is_empty();
+    is_left.then(|| format!("look at what the gate found; run `{again} --yes` to {verb} all the same"))
 }
 
 /// The same command that sends what is held in doubt.

@@ -1,5 +1,5 @@
-//! Several updates of one subject that failed under `each`, sent again: all of them, in their order, and nothing over
-//! what was acknowledged since.
+//! Several updates of one subject that failed under `each`, sent again: the last of them, and nothing over what was
+//! acknowledged since.
 //!
 //! Not here: kills in the middle of a first run under `each` (`each.rs`), what else a replay does (`replay.rs`).
 
@@ -48,40 +48,38 @@ fn left_behind() -> (Workspace, u64) {
 }
 
 #[test]
-fn all_that_failed_is_sent_again_in_its_order() {
+fn of_all_that_failed_the_last_is_sent_again() {
     for is_by_file in [false, true] {
         let (ws, seen) = left_behind();
+        let run = last_run(&ws);
         let ran = if is_by_file {
-            sync(&ws, &[&format!("simsync-state/runs/{}/failed.csv", last_run(&ws))])
+            sync(&ws, &[&format!("simsync-state/runs/{run}/failed.csv")])
         } else {
             replayed(&ws, &["latest"])
         };
-        let ran = ran.expect(0).expect_books();
-        assert_eq!((ran.rows("synced"), ran.rows("superseded")), (3, 0), "{}", ran.stdout);
-        assert_eq!(classes(&ws, "C-1", seen), ["gold", "silver", "bronze"]);
-        // Once more, and all of it is acknowledged: nothing is sent.
-        assert_eq!(ws.sync(&["crm.csv"]).expect(0).summary()["attempts"], 0);
+        let ran = ran.expect(3).expect_books();
+        assert_eq!((ran.rows("synced"), ran.rows("superseded")), (1, 2), "{}", ran.stdout);
+        assert_eq!(classes(&ws, "C-1", seen), ["bronze"]);
+        let listed = ws.last_rows("superseded.csv");
+        let says = format!("username, user_class may have been set since by row 5 of run {run}");
+        assert!(listed.len() == 2 && listed.iter().all(|row| row["_detail"] == says), "{listed:?}");
+        // What the export says in the end is what is known.
+        assert_eq!(ws.at_server("C-1", "user_class").as_deref(), Some("bronze"));
     }
 }
 
 #[test]
-fn what_is_fed_back_without_the_last_of_them_is_superseded_and_says_what_would_send_it() {
+fn what_was_left_in_several_ways_ends_as_the_last_row_says_however_it_is_retried() {
     let (ws, seen) = left_behind();
-    let run = last_run(&ws);
-    let failed = ws.last_run_file("failed.csv").unwrap();
-    let rows: Vec<&str> = failed.lines().collect();
-    ws.write("first.csv", [rows[0], rows[1], rows[2], ""].join("\n"));
-    let alone = sync(&ws, &["first.csv"]).expect(3).expect_books();
-    assert_eq!((alone.rows("superseded"), alone.summary()["attempts"].as_u64()), (2, Some(0)));
-    let listed = ws.last_rows("superseded.csv");
-    let says = format!(
-        "username, user_class may have been set since by row 5 of run {run}; fed back together with that row it is sent"
-    );
-    assert!(listed.len() == 2 && listed.iter().all(|row| row["_detail"] == says), "{listed:?}");
-    // And so it is.
-    let all = sync(&ws, &[&format!("simsync-state/runs/{run}/failed.csv")]).expect(0).expect_books();
-    assert_eq!(all.rows("synced"), 3);
-    assert_eq!(classes(&ws, "C-1", seen), ["gold", "silver", "bronze"]);
+    // The replay fails, too: refused for good, after it ran out of attempts.
+    for status in [500, 422] {
+        ws.fault(Faults { subject_statuses: [("C-1".to_owned(), status)].into(), ..Faults::default() });
+        sync(&ws, &["crm.csv"]).expect(3);
+    }
+    ws.fault(Faults::default());
+    sync(&ws, &["crm.csv", "--retry-failed"]);
+    assert_eq!(ws.at_server("C-1", "user_class").as_deref(), Some("bronze"));
+    assert_eq!(classes(&ws, "C-1", seen).last().map(String::as_str), Some("bronze"));
 }
 
 #[test]
@@ -109,20 +107,19 @@ fn what_was_acknowledged_since_is_not_overwritten_and_nothing_else_is_promised()
 }
 
 #[test]
-fn a_replay_that_is_stopped_between_them_goes_on_behind_what_was_acknowledged() {
+fn a_replay_that_is_killed_with_the_last_on_the_wire_sends_it_again() {
     let (ws, seen) = left_behind();
     let run = last_run(&ws);
-    // The second of them is seen and not answered.
-    ws.fault(frozen_after(1));
+    ws.fault(frozen_after(0));
     let url = ws.sandbox.url();
     let args = ["replay", &run, "--api-url", &url, "--rate", "unlimited", "--json", EACH[0], EACH[1]];
     let mut killed = ws.command(&args).spawn().unwrap();
-    ws.wait_for_requests(seen + 2);
+    ws.wait_for_requests(seen + 1);
     signal(killed.id(), Signal::KILL);
     killed.wait().unwrap();
     ws.fault(Faults::default());
-    let resumed = replayed(&ws, &[&run]).expect_books();
-    assert_eq!((resumed.rows("synced"), resumed.rows("failed")), (2, 0), "{}", resumed.stdout);
-    assert_eq!(classes(&ws, "C-1", seen), ["gold", "silver", "silver", "bronze"]);
+    let resumed = replayed(&ws, &[&run]).expect(3).expect_books();
+    assert_eq!((resumed.rows("synced"), resumed.rows("superseded")), (1, 2), "{}", resumed.stdout);
+    assert_eq!(classes(&ws, "C-1", seen), ["bronze", "bronze"]);
     assert_eq!(ws.at_server("C-1", "user_class").as_deref(), Some("bronze"));
 }

@@ -135,51 +135,37 @@ fn left_of(ends: &[(u64, UnknownCause)]) -> Vec<Record> {
 }
 
 #[test]
-fn rows_that_failed_are_sent_again_in_order_where_the_last_of_them_is() {
+fn of_rows_that_failed_and_are_fed_back_the_last_is_meant() {
     use UnknownCause::{Cut, EchoMismatch, Exhausted};
     let rows: Vec<TestRow> = (1..=3).map(|at| replayed(8, at, 1, &[(IMSI, at)])).collect();
     for last in [Exhausted, EchoMismatch, Cut] {
         let records = left_of(&[(1, Exhausted), (2, Exhausted), (3, last)]);
-        let plan = check(&rows, &records, &each(), &[SendLate, SendLate, SendLate]);
-        assert!((1..=3).all(|at| plan.left_out(at).is_empty()));
-        // Without it, it may have been applied, and is not overwritten.
-        check(&rows[..2], &records, &each(), &[Superseded, Superseded]);
-        check(&rows[1..], &records, &each(), &[SendLate, SendLate]);
-        // The one that comes behind in the file is not the last of them.
-        let turned = [rows[2].clone(), rows[0].clone()];
-        check(&turned, &records, &each(), &[SendLate, Superseded]);
+        let retrying = PlanRules { retry_failed: true, ..each() };
+        for rules in [each(), retrying] {
+            check(&rows, &records, &rules, &[Superseded, Superseded, SendLate]);
+            // Without it, it may have been applied, and is not overwritten.
+            check(&rows[..2], &records, &rules, &[Superseded, Superseded]);
+            let turned = [rows[2].clone(), rows[0].clone()];
+            check(&turned, &records, &rules, &[SendLate, Superseded]);
+        }
     }
-    // More of them than an entry keeps the words of.
-    let many: Vec<TestRow> = (1..=50).map(|at| replayed(8, at, 1, &[(IMSI, at)])).collect();
-    let ends: Vec<_> = (1..=50).map(|at| (at, Exhausted)).collect();
-    check(&many, &left_of(&ends), &each(), &[SendLate; 50]);
 }
 
 #[test]
-fn what_failed_is_not_sent_again_over_what_was_acknowledged_since() {
-    use UnknownCause::Exhausted;
-    let rows: Vec<TestRow> = (1..=3).map(|at| replayed(8, at, 1, &[(IMSI, at)])).collect();
-    let failed = left_of(&[(1, Exhausted)]);
-    let last = left_of(&[(3, Exhausted)]);
-    let fed_back = [rows[0].clone(), rows[2].clone()];
-    let acked = [synced(1, v(8, 2), &[(IMSI, 2)])];
-    check(&fed_back, &[&failed[..], &acked, &last].concat(), &each(), &[Superseded, SendLate]);
-    // Something else was.
-    let acked = [synced(1, v(8, 2), &[(ICCID, 2)])];
-    check(&fed_back, &[&failed[..], &acked, &last].concat(), &each(), &[SendLate, SendLate]);
-    // The first of them was meanwhile, by a replay that was killed with the second on the wire.
-    let all = left_of(&[(1, Exhausted), (2, Exhausted), (3, Exhausted)]);
-    let killed = [
-        intent(1, v(8, 1), &[(IMSI, 1)]),
-        intent(1, v(8, 2), &[(IMSI, 2)]),
-        intent(1, v(8, 3), &[(IMSI, 3)]),
-        synced(1, v(8, 1), &[(IMSI, 1)]),
+fn all_that_is_sent_of_a_subject_goes_in_one_pass() {
+    // Its first row ran out of attempts, its second was refused, and so they were again when they were fed back.
+    let rows = [replayed(8, 1, 1, &[(IMSI, 1)]), replayed(8, 2, 1, &[(IMSI, 2)])];
+    let again = (BATCH, FailureKind::Refused);
+    let records = [
+        unknown(1, v(8, 1), &[(IMSI, 1)], UnknownCause::Exhausted),
+        refused(1, v(8, 2), &[(IMSI, 2)]),
+        refused_in(1, v(8, 2), again, &[(IMSI, 2)]),
     ];
-    check(&rows, &[&all[..], &killed].concat(), &each(), &[Superseded, SendLate, SendLate]);
-    // It was corrected, and acknowledged so.
-    let corrected = synced(1, v(8, 1), &[(IMSI, 7)]);
-    let opened = intent(1, v(8, 3), &[(IMSI, 3)]);
-    check(&fed_back, &[&all[..], &[corrected, opened]].concat(), &each(), &[Superseded, SendLate]);
+    check(&rows, &records, &each(), &[SendLate, RefusedBefore]);
+    check(&rows, &records, &PlanRules { retry_failed: true, ..each() }, &[SendLate, SendLate]);
+    // Where a subject has one update, who is asked for by name goes with the others.
+    let retrying = PlanRules { retry_failed: true, ..with(DuplicatePolicy::Last) };
+    check(&rows[1..], &records[1..], &retrying, &[Send]);
 }
 
 #[test]
@@ -187,7 +173,7 @@ fn what_is_older_than_a_row_that_is_held_waits_with_it() {
     let hold = PlanRules { in_doubt: InDoubtPolicy::Hold, ..each() };
     let rows: Vec<TestRow> = (1..=2).map(|at| replayed(8, at, 1, &[(IMSI, at)])).collect();
     let in_doubt = left_of(&[(1, UnknownCause::Exhausted), (2, UnknownCause::Cut)]);
-    check(&rows, &in_doubt, &hold, &[Ruling::Held, Ruling::Held]);
+    check(&rows, &in_doubt, &hold, &[Superseded, Ruling::Held]);
     // The same in the batch itself, where the last row was on the wire when it was killed.
     let rows = [row(1, &[(IMSI, 1)]), row(1, &[(IMSI, 2)])];
     let killed = [

@@ -369,10 +369,9 @@ fn an_older_row_of_an_update_in_doubt_that_is_sent_without_its_last_one_settles_
     let back = [replayed(BATCH, 1, 1, &[(CLASS, 1)]), replayed(BATCH, 2, 1, &[(IMSI, 2)])];
     let each = PlanRules { batch: BATCH + 1, ..with(DuplicatePolicy::Each) };
     assert_eq!(settles(&check(&back, std::slice::from_ref(&doubt), &each, &[Send, Send])), [since, None]);
-    // The last row has the field itself: what is in doubt may be its word, and the older one, sent before it, settles
-    // nothing.
+    // The last row has the field itself: what is in doubt may be its word, and the older one settles nothing.
     let own = [replayed(BATCH, 1, 1, &[(CLASS, 1)]), replayed(BATCH, 2, 1, &[(CLASS, 3), (IMSI, 2)])];
-    let plan = check(&own, std::slice::from_ref(&doubt), &each, &[Send, Send]);
+    let plan = check(&own, std::slice::from_ref(&doubt), &each, &[Superseded, Send]);
     assert_eq!(settles(&plan), [None, None]);
     // What has failed is settled by whatever is acknowledged.
     let failed = unknown(1, v(BATCH, 2), &[(CLASS, 1), (IMSI, 2)], crate::ledger::UnknownCause::Exhausted);

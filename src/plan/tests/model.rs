@@ -69,21 +69,10 @@ impl Model<'_> {
                 && own.iter().all(|other| !other.fields.contains_key(kind));
             let sent_after_it = self.rules.duplicates == DuplicatePolicy::Each
                 && self.is_unknown(*kind)
-                && row.version.batch == newer.batch
-                && (newer.batch == BATCH
-                    || own.iter().any(|other| other.fields.contains_key(kind))
-                        && !self.acked_since(*kind, row.version));
+                && (row.version.batch, newer.batch) == (BATCH, BATCH);
             *kind != KEY && !marked_by_own_fold && !sent_after_it
         };
         row.fields.keys().copied().filter(is_overtaken).collect()
-    }
-
-    /// Whether something newer than a row may have been acknowledged of a field that is unknown.
-    fn acked_since(&self, kind: FieldKind, version: Version) -> bool {
-        let entry = self.entry.unwrap();
-        let its = (kind, version, false);
-        entry.acked.is_some_and(|acked| acked >= version)
-            && !entry.said.iter().any(|said| (said.fact.kind, said.fact.version, said.is_replaced) == its)
     }
 
     fn is_duplicate(&self, at: usize) -> bool {
@@ -380,8 +369,8 @@ impl Model<'_> {
             let is_final = matches!(refusal.kind, FailureKind::Refused | FailureKind::Unresolved);
             (refusal.version, refusal.digest, refusal.batch) == (version, digest, BATCH) && is_final
         });
-        if refused {
-            return if self.rules.retry_failed { Ruling::Send } else { Ruling::RefusedBefore };
+        if refused && !self.rules.retry_failed {
+            return Ruling::RefusedBefore;
         }
         let late = entry.refusals.iter().any(|refusal| {
             let is_before = refusal.version.batch < BATCH && refusal.kind != FailureKind::Deferred;
@@ -389,7 +378,9 @@ impl Model<'_> {
             (is_before || is_again && !self.rules.retry_failed)
                 && entry.acked.is_none_or(|acked| refusal.version > acked)
         });
-        if late { Ruling::SendLate } else { Ruling::Send }
+        // Under `each` all of a subject go in one pass.
+        let is_by_itself = refused && self.rules.duplicates != DuplicatePolicy::Each;
+        if late && !is_by_itself { Ruling::SendLate } else { Ruling::Send }
     }
 }
 

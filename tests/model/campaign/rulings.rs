@@ -398,7 +398,7 @@ impl Subject<'_> {
             }
             let is_unknown = *state == State::Unknown;
             let is_own_fold = is_unknown && self.is_own_fold(*field, *newer);
-            let is_ahead = is_unknown && self.is_ahead(*field, row.version, *newer);
+            let is_ahead = is_unknown && self.is_ahead(row.version, *newer);
             !is_own_fold && !is_ahead && !self.is_own_word(*field, row.version, *newer)
         };
         row.cells.keys().copied().filter(is_overtaken).collect()

@@ -1,5 +1,5 @@
-//! Rows of a subject under `each` of which a later one is under way, or failed: what it has left unknown has not
-//! overtaken them where it is sent behind them; and what is held keeps back what is older.
+//! Rows of a subject under `each` of which a later one is under way: what it has left unknown has not overtaken them; and
+//! what is held keeps back what is older.
 //!
 //! Not here: what else overtakes a row (`rulings.rs`), the ruling on one update (`standing.rs`).
 
@@ -8,21 +8,10 @@ use super::super::rows::Field;
 use super::{Ruling, Said, Subject};
 
 impl Subject<'_> {
-    /// Whether a field of a row of this version, unknown since a newer one, is so by a row that is sent behind it:
-    /// intents are opened ahead within a batch; and what failed in an earlier one goes again with all of its subject.
-    pub(super) fn is_ahead(&self, field: Field, version: Version, newer: Version) -> bool {
-        let goes_again = || self.is_of_own_row(field) && !self.was_answered_since(field, version);
-        self.is_each() && version.batch == newer.batch && (newer.batch == self.rules.batch || goes_again())
-    }
-
-    /// Whether something newer than a row may have been acknowledged of a field.
-    fn was_answered_since(&self, field: Field, version: Version) -> bool {
-        let stands = self
-            .entry
-            .said
-            .iter()
-            .any(|word| (word.field, word.version) == (field, version) && !word.is_replaced);
-        self.entry.acked.is_some_and(|acked| acked >= version) && !stands
+    /// Whether a field of a row of this version, unknown since a newer one, is so by a row of the batch that is run:
+    /// intents are opened ahead, and that row is sent behind it.
+    pub(super) fn is_ahead(&self, version: Version, newer: Version) -> bool {
+        self.is_each() && (version.batch, newer.batch) == (self.rules.batch, self.rules.batch)
     }
 
     /// Holds what is older than a row that is held, and would overwrite what that one may have set.
