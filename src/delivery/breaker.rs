@@ -202,8 +202,7 @@ impl Breaker {
     }
 
     /// Whether the failure told last was waived, for the server does the same to others. Where a definite answer
-    /// comes now and then, that is no outage; where none comes for so long, it is one. Not so of what is known to fail
-    /// on its own: that is no outage, and ends by its charges once no more of them are waived.
+    /// comes now and then, that is no outage; where none comes for so long, it is one.
     pub(super) fn note_excused(&mut self, is_excused: bool) {
         self.is_excused = is_excused;
     }

@@ -339,6 +339,7 @@ impl Scheduler {
         item.answered = item.answered.saturating_add(u32::from(struck.is_charged && is_answered));
         let waived_before = item.waived;
         let is_used_up = struck.is_charged && item.charge(waived_max, self.free.ms(), &self.rules);
+        // What has failed again and again while others passed, and no other does, is no outage.
         self.breaker.note_excused(item.waived > waived_before && !item.failing.is_own());
         // While the breaker is open the probes' own interval paces it, and while the server sheds the rate that
         // passes: the row's delay need not grow.
