@@ -5,17 +5,12 @@
 //! but the server explains, attempts are spaced: half as many a second, then a quarter, down to an eighth; and twice
 //! as many again for every second in which it is well. Rows wait meanwhile: most of their failures are waived.
 //!
-//! Rows that fail for their own sake are no sickness, however many they are: fewer attempts a second do not help them,
-//! and all others would wait for them. While it is always the same ones that fail (`same.rs`), nothing is spaced. What
-//! their failures cost them stays as it is, for a part of a server that is down looks the same.
-//!
 //! Retries have a budget beside that, one for so many first tries (`lanes.rs`). Not here: which outcome testifies
-//! (`testimony.rs`).
+//! (`ruling.rs`).
 
 use std::collections::HashSet;
 
 use super::rules::DeliveryRules;
-use super::same::{Same, TurnedAway};
 use crate::digest::SubjectId;
 
 /// Shortest time over which the server is judged.
@@ -26,9 +21,6 @@ const OUTCOMES_MIN: u64 = 10;
 const OUTCOMES_SPACED_MIN: u64 = 6;
 /// Share of failures up to which a sick server is well again, in hundredths; from which one is sick is a rule.
 const WELL_PERCENT: u64 = 10;
-/// From so many times the share of a sick one on it is sick, too, where it is always the same ones that fail: those are
-/// told apart by what becomes of their retries, which is slow to show when a server falls ill among such.
-const SICK_AMONG_SAME_TIMES: u64 = 2;
 /// Longest gap between two attempts, as a multiple of the one before it fell ill …
 const GAP_TIMES_MAX: u64 = 8;
 /// … and in any case, unless half the pace is slower still.
@@ -70,10 +62,6 @@ pub(super) struct Brake {
     /// Time between two attempts when the server was well last.
     well_us: Option<u64>,
     heard_ms: u64,
-    /// Whether it is always the same ones that fail, …
-    same: Same,
-    /// … and whether lately more did than those.
-    do_more_fail: bool,
 }
 
 impl Brake {
@@ -86,45 +74,22 @@ impl Brake {
             gap: None,
             well_us: None,
             heard_ms: 0,
-            same: Same::default(),
-            do_more_fail: false,
         }
     }
 
-    /// Whether so many fail that the server may be sick.
+    /// Whether attempts are spaced, because the server is sick.
     pub(super) fn is_on(&self) -> bool {
         self.gap.is_some()
     }
 
     /// Time between two attempts, while the server is sick.
     pub(super) fn gap_us(&self) -> Option<u64> {
-        self.spacing().map(|gap| gap.us)
-    }
-
-    /// How attempts are spaced: not at all while it is always the same ones that fail, and nobody else.
-    fn spacing(&self) -> Option<Gap> {
-        self.gap.filter(|_| !self.same.are_same() || self.do_more_fail)
-    }
-
-    /// An update has passed, of which that is known. Whether it is not always the same ones that fail, after all.
-    pub(super) fn on_passed(&mut self, of: TurnedAway) -> bool {
-        self.same.on_passed(of);
-        self.same.is_taken_back()
-    }
-
-    /// An update has failed, of which that is known.
-    pub(super) fn on_failed(&mut self, of: &mut TurnedAway, now_ms: u64) {
-        self.same.on_turned_away(of);
-        let are_few = self.tick.passed + self.tick.failed < OUTCOMES_SPACED_MIN;
-        if of.is_own() && are_few && now_ms.saturating_sub(self.tick.since_ms) >= TICK_MS {
-            // Hardly anybody else is asked any more.
-            self.do_more_fail = false;
-        }
+        self.gap.map(|gap| gap.us)
     }
 
     /// How many attempts may leave now; `None` for any number.
     pub(super) fn slots(&self, now_ms: u64) -> Option<u64> {
-        let gap = self.spacing()?;
+        let gap = self.gap?;
         let now_us = now_ms.saturating_mul(1_000);
         let next_us = gap.next_at_us.max(now_us.saturating_sub(gap.us));
         Some(if next_us > now_us { 0 } else { (now_us - next_us) / gap.us + 1 })
@@ -132,7 +97,7 @@ impl Brake {
 
     /// When the next attempt may leave, if that is after `now_ms`.
     pub(super) fn closed_until_ms(&self, now_ms: u64) -> Option<u64> {
-        self.spacing().map(|gap| gap.next_at_us.div_ceil(1_000)).filter(|at_ms| *at_ms > now_ms)
+        self.gap.map(|gap| gap.next_at_us.div_ceil(1_000)).filter(|at_ms| *at_ms > now_ms)
     }
 
     /// An attempt left.
@@ -167,7 +132,6 @@ impl Brake {
         }
         let tick = std::mem::replace(&mut self.tick, Tick { since_ms: now_ms, ..Tick::default() });
         let pace_us = (elapsed_ms.saturating_mul(1_000) / tick.launches.max(1)).max(1);
-        self.do_more_fail = tick.failed * 100 >= outcomes * self.sick_percent * SICK_AMONG_SAME_TIMES;
         let is_spread = self.gap.is_some() || tick.subjects.len() >= self.subjects_min;
         if is_spread && tick.failed * 100 >= outcomes * self.sick_percent {
             self.press(pace_us, now_ms);

@@ -97,8 +97,6 @@ pub(super) struct Item {
     pub(super) pushed_back: PushedBack,
     /// Its 429 and 503.
     pub(super) turned_away: TurnedAway,
-    /// Its failures, those that testify to how well the server is.
-    pub(super) failing: TurnedAway,
     /// Whether it was taken from among the newest.
     is_from_behind: bool,
     stand: Stand,
@@ -177,7 +175,6 @@ impl Lanes {
             unprocessed: 0,
             pushed_back: follows.and_then(Exhausted::pushed_back).unwrap_or_default(),
             turned_away: TurnedAway::default(),
-            failing: TurnedAway::default(),
             is_from_behind: false,
             stand: Stand::Behind,
         };

@@ -32,7 +32,6 @@ mod schedule;
 mod shed;
 mod slowing;
 mod suspects;
-mod testimony;
 mod token;
 mod turned_away;
 mod unprocessed;

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::alone::{LAST_MAX, LEFT_PART, Left};
-use super::brake::WAIVED_TIMES;
+use super::brake::{TESTIMONIES_MAX, WAIVED_TIMES};
 use super::breaker::Blow;
 use super::decision::{Action, Decision, REASON_QUOTA, REASON_THROTTLED, UpdateId};
 use super::lanes::Item;
@@ -115,6 +115,21 @@ impl Scheduler {
         }
     }
 
+    /// Notes an answer about what the update says.
+    fn note_answered(&mut self, id: UpdateId, outcome: &Outcome, generation: u64, now_ms: u64) {
+        self.testify(id, true, now_ms);
+        let Some(item) = self.lanes.get(id) else { return };
+        self.same.on_passed(item.turned_away);
+        self.heard = self.heard.max(item.number);
+        if *outcome != Outcome::Acknowledged && !self.is_first_contact() {
+            self.token.on_answered(generation, item.number, item.subject);
+        }
+        // Where it is not always the same ones after all, nobody is known to be for its own sake.
+        if self.same.is_taken_back() {
+            self.lanes.take_same_back();
+        }
+    }
+
     /// A page of HTML is a wrong address as long as nothing was ever accepted, and a failing server from then on.
     pub(super) fn without_pages(&self, seen: Seen) -> Seen {
         let Outcome::Page { signature } = seen.outcome else { return seen };
@@ -134,6 +149,113 @@ impl Scheduler {
             && let Some(ms) = self.quiet.on_retry_after(now_ms, quiet_ms)
         {
             decision.actions.push(Action::QuietStarted { ms, reason: REASON_QUOTA });
+        }
+    }
+
+    /// Tells the brake whether the server passes or fails what nothing but the server explains. Without a connection
+    /// nobody was asked, and a 429 has its quiet: neither is told.
+    fn testify(&mut self, id: UpdateId, has_passed: bool, now_ms: u64) {
+        let Some(item) = self.lanes.get(id) else { return };
+        let is_heard = !item.chronic && !item.probed && !item.is_turned_away_alone();
+        if is_heard && item.charged < TESTIMONIES_MAX {
+            self.brake.on_outcome(item.subject, has_passed, now_ms);
+        }
+    }
+
+    /// Whether a rate may be learned from those that are turned away: not where it seems to be always the same ones,
+    /// nor, once many have failed together, before one of them has passed.
+    fn may_be_by_rate(&self) -> bool {
+        !self.same.seem_same() && (!self.lanes.is_mixed() || self.same.has_passed_again())
+    }
+
+    /// Notes who is turned away; where it is always the same ones, it was no rate that turned them away.
+    fn note_turned_away(&mut self, id: UpdateId, outcome: &Outcome, status: Option<u16>, now_ms: u64) {
+        let is_turned_away = matches!(outcome, Outcome::Throttled { .. })
+            || status == Some(503) && matches!(outcome, Outcome::ServerFailed { .. });
+        let Some(item) = self.lanes.get_mut(id).filter(|item| is_turned_away && !item.chronic) else {
+            return;
+        };
+        self.same.on_turned_away(&mut item.turned_away);
+        if self.same.seem_same() {
+            self.shed.on_same(now_ms);
+        }
+        if self.same.are_known() {
+            self.lanes.shun_nobody();
+        }
+    }
+
+    /// Tells what the server takes in and what it turns away without a word about how long; whether it has. A row
+    /// known to fail on its own is told all the same: where a server sheds, every row has been turned away before.
+    fn feed_shed(&mut self, id: UpdateId, outcome: &Outcome, status: Option<u16>, now_ms: u64) -> bool {
+        let Some(item) =
+            self.lanes.get(id).filter(|item| !item.chronic && !item.probed && !item.is_turned_away_alone())
+        else {
+            return false;
+        };
+        match outcome {
+            Outcome::Throttled { retry_after_ms: None | Some(0) } => {}
+            Outcome::ServerFailed { retry_after_ms: None | Some(0), .. } if status == Some(503) => {}
+            Outcome::ServerFailed { .. }
+            | Outcome::Page { .. }
+            | Outcome::NotConnected
+            | Outcome::TimedOut
+            | Outcome::Disconnected => {
+                self.shed.on_failed(now_ms);
+                return false;
+            }
+            Outcome::Unprocessed => return false,
+            Outcome::Acknowledged
+            | Outcome::EchoMismatch { .. }
+            | Outcome::Refused { .. }
+            | Outcome::Conflict { .. }
+            | Outcome::TokenRefused
+            | Outcome::Forbidden { .. }
+            | Outcome::Throttled { .. }
+            | Outcome::Redirected => {
+                self.shed.on_passed(now_ms);
+                return false;
+            }
+        }
+        if !self.may_be_by_rate() {
+            return true;
+        }
+        let testifies = item.waived < shed::TESTIMONIES_MAX && !item.unhurried;
+        self.shed.on_turned_away(item.subject, testifies, now_ms);
+        true
+    }
+
+    /// Tells the limit what the attempt says about how much the server can take at once. A row known to fail on its
+    /// own says nothing, nor does a probe, which was alone on the wire.
+    fn feed_concurrency(&mut self, id: UpdateId, outcome: &Outcome, status: Option<u16>, now_ms: u64) {
+        // Where turning away goes by rate, fewer at once are no remedy.
+        let is_turned_away = self.feed_shed(id, outcome, status, now_ms);
+        if is_turned_away && (self.shed.is_by_rate() || self.same.seem_same()) {
+            return;
+        }
+        let Some(item) = self.lanes.get(id) else { return };
+        if item.chronic || item.confirmed > 0 || item.probed || item.is_turned_away_alone() {
+            return;
+        }
+        let sent_ms = item.sent.1;
+        match outcome {
+            Outcome::Acknowledged | Outcome::EchoMismatch { .. } => {
+                self.concurrency.on_answer(sent_ms, now_ms)
+            }
+            Outcome::Throttled { .. } | Outcome::TimedOut => self.concurrency.on_pushback(sent_ms, now_ms),
+            Outcome::ServerFailed { .. } if matches!(status, Some(503 | 504)) => {
+                self.concurrency.on_pushback(sent_ms, now_ms);
+            }
+            // Refusals are quicker than work, and other failures tell of faults and not of load.
+            Outcome::ServerFailed { .. }
+            | Outcome::Page { .. }
+            | Outcome::Refused { .. }
+            | Outcome::Conflict { .. }
+            | Outcome::TokenRefused
+            | Outcome::Forbidden { .. }
+            | Outcome::Disconnected
+            | Outcome::NotConnected
+            | Outcome::Unprocessed
+            | Outcome::Redirected => {}
         }
     }
 
@@ -306,7 +428,7 @@ impl Scheduler {
         let asked_ms = self.take_asked(id, &failure, retry_after_ms, now_ms, decision);
         let is_shed = failure.status == Some(503);
         if is_chargeable && !(is_shed && self.shed.is_by_rate()) {
-            self.note_failed(id, now_ms);
+            self.testify(id, false, now_ms);
         }
         let was_open = self.breaker.open_since_ms().is_some();
         let plain_heads = self.lanes.plain_heads();
@@ -339,8 +461,7 @@ impl Scheduler {
         item.answered = item.answered.saturating_add(u32::from(struck.is_charged && is_answered));
         let waived_before = item.waived;
         let is_used_up = struck.is_charged && item.charge(waived_max, self.free.ms(), &self.rules);
-        // What has failed again and again while others passed, and no other does, is no outage.
-        self.breaker.note_excused(item.waived > waived_before && !item.failing.is_own());
+        self.breaker.note_excused(item.waived > waived_before);
         // While the breaker is open the probes' own interval paces it, and while the server sheds the rate that
         // passes: the row's delay need not grow.
         let is_paced = was_open || is_shed && self.shed.is_by_rate();

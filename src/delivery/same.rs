@@ -1,5 +1,4 @@
-//! Is it always the same rows that are turned away (429 or 503)? Or that fail at all (`brake.rs`)? Pure counts, a few
-//! numbers an update.
+//! Is it always the same rows that are turned away (429 or 503)? Pure counts, a few numbers an update.
 //!
 //! A server that sheds, or counts, turns away whoever comes at the wrong moment: asked again, a row that was turned
 //! away passes about as often as one that is asked for the first time. Where many are asked again and hardly any of
@@ -177,9 +176,9 @@ impl Same {
             self.again.count(false);
         }
         self.look();
+        self.in_a_row += u32::from(!of.is_own);
         let is_again = of.times > 0 && have_others_passed;
         of.is_own |= self.are_same && is_again;
-        self.in_a_row += u32::from(!of.is_own);
         (of.times, of.passed) = (of.times.saturating_add(1), self.passed);
     }
 

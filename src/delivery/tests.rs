@@ -12,7 +12,6 @@ mod bad;
 mod days;
 mod desk;
 mod elapsed;
-mod failing;
 mod followers;
 mod health;
 mod passes;

@@ -52,11 +52,6 @@ impl Lanes {
         self.items.values_mut().for_each(|item| item.turned_away.take_back());
     }
 
-    /// The same of those that fail.
-    pub(in super::super) fn take_failing_back(&mut self) {
-        self.items.values_mut().for_each(|item| item.failing.take_back());
-    }
-
     /// An update of this subject has passed.
     pub(in super::super) fn forget_exhausted(&mut self, subject: SubjectId) {
         self.exhausted.remove(&subject);

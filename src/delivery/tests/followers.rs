@@ -4,7 +4,7 @@ use super::lanes::{EXHAUSTED_MAX, Exhausted};
 use super::*;
 
 /// Lets everything happen that may, an attempt after the other, until nothing is held or the run stops.
-pub(super) fn live(desk: &mut Desk, answer: impl Fn(UpdateId) -> (Outcome, Option<u16>)) {
+fn live(desk: &mut Desk, answer: impl Fn(UpdateId) -> (Outcome, Option<u16>)) {
     while !desk.scheduler.is_idle() && desk.stops().is_empty() {
         let Some(attempt) = desk.scheduler.next(desk.now_ms) else {
             desk.wake();
@@ -24,7 +24,7 @@ fn each(subjects: u64) -> Desk {
     desk
 }
 
-pub(super) fn failed_of(desk: &Desk) -> Vec<UpdateId> {
+fn failed_of(desk: &Desk) -> Vec<UpdateId> {
     let is_failed =
         |(id, verdict): &(UpdateId, Verdict)| matches!(verdict, Verdict::Failed(_)).then_some(*id);
     let mut failed: Vec<UpdateId> = desk.verdicts.iter().filter_map(is_failed).collect();
