@@ -378,10 +378,9 @@ impl World {
             waits_for_clear || linked.waits_for.is_some_and(|of| left.contains(&of))
         };
         let are_linked = left.iter().any(waits) && left.len() > 1;
-        let healthy_left = left.iter().filter(|id| self.line(**id).kind == Kind::Good).count();
         let is_redirected = verdicts.iter().any(|(of, verdict)| of == id && is_redirect(verdict));
         let few_max = if is_redirected { FEW_REDIRECTS_MAX } else { 1 };
-        let are_told = self.day.rules.turned_away.are_left_alone || healthy_left <= few_max;
+        let are_told = self.day.rules.turned_away.are_left_alone || left.len() <= few_max;
         ensure(are_told && !are_linked, || format!("{id} is healthy, and has failed; left were {left:?}"))
     }
 }
