@@ -66,7 +66,7 @@ pub(super) struct Item {
     /// Whether somebody passed after a failure of it, charged or not.
     pub(super) is_passed_over: bool,
     /// Number of its latest attempt that failed.
-    failed_number: u64,
+    failed_number: Option<u64>,
     /// When the first failure that counts was, on the clock of the time the run was free to send.
     failed_first_ms: Option<u64>,
     /// Temporary failures its delay grows with.
@@ -159,7 +159,7 @@ impl Lanes {
             answered: 0,
             confirmed: 0,
             is_passed_over: false,
-            failed_number: 0,
+            failed_number: None,
             failed_first_ms: None,
             strikes: 0,
             maybe_applied: false,

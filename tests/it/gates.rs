@@ -61,7 +61,8 @@ fn an_export_that_broke_off_stops_the_run() {
     let workspace = after(&export(300));
     let says = "140 rows are 53.3 % fewer than usual (300, the median of the last 3 exports), more than the 50.0 % allowed";
     workspace.write("crm.csv", first_rows(&export(300), 140));
-    let gated = workspace.sync(&["crm.csv"]).expect(4);
+    let url = workspace.sandbox.url();
+    let gated = workspace.run(&["sync", "--api-url", &url, "crm.csv"]).expect(4);
     assert!(gated.stderr.contains("--yes` to go on all the same"), "{}", gated.stderr);
     trips(&workspace, &first_rows(&export(300), 140), "rows_drop_max", says).expect(0);
 }

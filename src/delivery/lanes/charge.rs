@@ -109,14 +109,16 @@ impl Item {
     /// Notes the youngest attempt that had a definite answer: if it was sent after this one, which fails now, this
     /// one hung while the server was well.
     pub(in super::super) fn note_passed_over(&mut self, heard: u64) {
-        self.failed_number = self.number;
+        // Whoever was sent after the failure before this one may have been answered since.
+        self.note_heard(heard);
+        self.failed_number = Some(self.number);
         self.note_heard(heard);
     }
 
     /// Notes it again when another one has had a definite answer: what was sent before this one failed was under way
     /// then, and tells nothing of it.
     pub(in super::super) fn note_heard(&mut self, heard: u64) {
-        self.is_passed_over |= self.failed_number < heard;
+        self.is_passed_over |= self.failed_number.is_some_and(|number| number < heard);
     }
 
     /// Gives charges back.

@@ -44,6 +44,24 @@ fn the_last_pass_waits_for_the_server_as_long_as_it_may_be_down() {
     assert_eq!((desk.stops(), have_failed(&desk)), (vec![&StopCause::Outage], false));
 }
 
+/// Seed 15018, a day of the sort `TurnedAway`: the first answer after a failure is to what was sent before it, and the
+/// second to what was sent after it, which tells.
+#[test]
+fn an_answer_to_what_was_sent_after_a_failure_makes_it_the_rows_own_whenever_it_comes() {
+    let mut desk = Desk::new(proven());
+    (1..=3).for_each(|id| desk.offer(id, id));
+    assert_eq!(desk.send_all(), [1, 2, 3]);
+    desk.answer_with(2, unavailable(), Some(503));
+    desk.answer(1, Outcome::Acknowledged);
+    desk.answer(3, Outcome::Acknowledged);
+    desk.end_of_input();
+    while desk.stops().is_empty() && !desk.scheduler.is_idle() {
+        desk.wake();
+        desk.send_all().into_iter().for_each(|id| desk.answer_with(id, unavailable(), Some(503)));
+    }
+    assert!(have_failed(&desk) && desk.stops().is_empty(), "{:?}", desk.verdicts.last());
+}
+
 /// Seeds 10138 and 11145: the server goes down when the last ones are sent, and answers to those before arrive.
 #[test]
 fn an_answer_to_what_was_sent_before_does_not_make_a_failure_the_rows_own() {
