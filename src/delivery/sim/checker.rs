@@ -481,9 +481,12 @@ impl Checker {
                 book.is_withheld || book.has_failed && !book.in_flight || is_ruled_on()
             })
         };
+        let is_guarded = !self.rules.proven && !self.has_passed;
+        // Where all that is held waits for a first success, and no more may be held, none can come.
+        let is_full = || self.books.values().filter(|book| !book.is_settled).count() >= self.rules.held_max;
+        let is_input_over = self.is_input_over || is_guarded && is_full();
         for (id, verdict) in verdicts {
             let attempts_max = self.rules.attempts_max;
-            let (is_guarded, is_input_over) = (!self.rules.proven && !self.has_passed, self.is_input_over);
             let (is_open, witness, passed_send) = (self.is_open, self.witness, self.passed_send);
             let (free_ms, elapsed_max_ms) = (self.free_ms, self.rules.retry_elapsed_max_ms);
             let loose = self.loose.get(id).copied().unwrap_or_default();
